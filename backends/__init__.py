@@ -1,0 +1,1 @@
+"""Simulator backends, found by neuroattack through entry points."""

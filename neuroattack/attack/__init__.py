@@ -1,0 +1,1 @@
+"""Black-box attacks: they see spike counts and nothing else."""

@@ -1,0 +1,108 @@
+"""The errors users meet: each says in one sentence what it was, and what was expected.
+
+The command line prints the sentence and exits with code 2; a program catches
+:class:`NeuroattackError` or one of its kinds.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "BackendUnavailableError",
+    "BudgetExceededError",
+    "FileError",
+    "NeuroattackError",
+    "OutputError",
+    "UnknownNameError",
+    "UnsupportedFeatureError",
+    "ValidationError",
+]
+
+
+class NeuroattackError(Exception):
+    """Base of every error that neuroattack raises on purpose."""
+
+
+class ValidationError(NeuroattackError):
+    """A value is outside what its field allows.
+
+    Parameters
+    ----------
+    thing : str
+        The object, and the field where there is one: ``"population 'hidden1' size"``.
+    got : object
+        What it was; shown as it is, so pass a short description for arrays.
+    expected : str
+        What would have been accepted.
+    """
+
+    def __init__(self, thing: str, got: object, expected: str) -> None:
+        super().__init__(f"{thing}: got {got}, expected {expected}")
+        self.thing = thing
+
+
+class FileError(NeuroattackError):
+    """A file is missing, damaged, too large, or of another kind than expected.
+
+    Parameters
+    ----------
+    path : object
+        The file, as the user named it.
+    problem : str
+        What is wrong, and what was expected.
+    """
+
+    def __init__(self, path: object, problem: str) -> None:
+        super().__init__(f"{path}: {problem}")
+        self.path = path
+
+
+class OutputError(FileError):
+    """A result could not be written; what stood there before is unharmed."""
+
+
+class UnknownNameError(NeuroattackError):
+    """A name is not among the known ones; the nearest known name is suggested.
+
+    Parameters
+    ----------
+    kind : str
+        What the name is of: ``"data set"``, ``"backend"``.
+    name : str
+        The name given.
+    known : iterable of str
+        The names that would have been accepted.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = difflib.get_close_matches(name, names, n=1)
+        hint = f" (did you mean {near[0]!r}?)" if near else ""
+        super().__init__(f"unknown {kind} {name!r}{hint}: expected one of {', '.join(names)}")
+
+
+class BackendUnavailableError(NeuroattackError):
+    """A backend is registered but cannot run here; says why and what to install."""
+
+
+class UnsupportedFeatureError(NeuroattackError):
+    """A backend cannot hold a feature of the network exactly, and does not approximate."""
+
+
+class BudgetExceededError(NeuroattackError):
+    """A query was refused because it would overrun the target's budget.
+
+    Parameters
+    ----------
+    asked, left : int
+        Images in the refused query, and queries still allowed.
+    """
+
+    def __init__(self, asked: int, left: int) -> None:
+        super().__init__(
+            f"query refused: it asks for {asked} images and the budget has {left} left"
+        )
+        self.asked = asked
+        self.left = left

@@ -1,0 +1,1 @@
+"""The abstract network: populations, projections, input and their exact dynamics."""

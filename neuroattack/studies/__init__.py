@@ -1,0 +1,1 @@
+"""Studies: what the commands of the command line do, as functions."""

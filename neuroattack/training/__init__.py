@@ -1,0 +1,1 @@
+"""Training of the spiking deep belief network and of the networks it is compared with."""
