@@ -12,10 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import h5py
+import numpy as np
+from numpy.typing import NDArray
 
 from neuroattack.errors import FileError, OutputError
 
-__all__ = ["atomic_path", "create_hdf5", "open_hdf5", "require_file", "write_json", "write_text"]
+__all__ = [
+    "atomic_path",
+    "create_hdf5",
+    "open_hdf5",
+    "read_array",
+    "require_file",
+    "write_json",
+    "write_text",
+]
+
+
+# What deflate can expand at best; beyond it the declared size of an array is a lie.
+_DEFLATE_RATIO = 1032
 
 
 @contextlib.contextmanager
@@ -67,6 +81,41 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 def _flush_to_disk(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
+
+
+def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[Any]:
+    """Read a numeric data set of an open file, checking its type and size before it is allocated.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where the data set lies.
+    name : str
+        Its name.
+    kinds : str
+        Accepted NumPy type kinds: ``"f"`` for floating point, ``"iu"`` for whole numbers.
+    ndim : int
+        Dimensions it must have.
+
+    Raises
+    ------
+    FileError
+        If it is missing, of another type or dimension, or declares more than the file can hold.
+    """
+    path, field = group.file.filename, f"{group.name.rstrip('/')}/{name}"
+    data = group.get(name)
+    if not isinstance(data, h5py.Dataset):
+        raise FileError(path, f"has no array {field}")
+    if data.dtype.kind not in kinds or data.ndim != ndim:
+        raise FileError(
+            path,
+            f"array {field} is {data.dtype} of {data.ndim} dimensions, expected "
+            f"{'floating point' if kinds == 'f' else 'whole numbers'} of {ndim}",
+        )
+    allowed = Path(path).stat().st_size * _DEFLATE_RATIO
+    if data.size * data.dtype.itemsize > allowed:
+        raise FileError(path, f"array {field} declares {data.shape}, more than the file can hold")
+    return np.asarray(data[()])
 
 
 def write_text(target: str | os.PathLike[str], text: str) -> None:

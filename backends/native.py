@@ -1,0 +1,242 @@
+"""The native backend: event-driven, compiled, spike for spike the plain dynamics.
+
+Populations are simulated one after the other over all steps of an image, which a feed-forward
+network allows; so one weight matrix at a time is moved through the caches. Images are spread
+over threads in slices of bounded memory.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack import __version__
+from neuroattack.errors import ValidationError
+from neuroattack.ir.network import INPUT, Network, Population
+from neuroattack.simulation import Availability, Recording
+from neuroattack.spikes import SpikeTrains
+
+__all__ = ["NativeBackend", "NativeSimulator"]
+
+# Spikes of one population that a slice of images may hold at most, in bytes.
+_SLICE_BYTES = 64 * 2**20
+_SLICE_IMAGES = 32
+
+
+# No fastmath: a fused multiply-add would round v * decay + input once instead of twice.
+@numba.njit(cache=True, nogil=True)
+def _simulate_population(
+    arrivals: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    weights_v: NDArray[np.float64],
+    decay: float,
+    threshold_v: NDArray[np.float64],
+    bias_v: NDArray[np.float64],
+    reset_v: float,
+    refractory_steps: int,
+    offsets: NDArray[np.int64],
+    neurons: NDArray[np.int32],
+    counts: NDArray[np.int32],
+) -> None:
+    """Fill `offsets`, `neurons` and `counts` with the spikes of one population.
+
+    Row ``weights_v[rows[e]]`` arrives at step k of image b for the events e from
+    ``arrivals[b, k]`` to ``arrivals[b, k + 1]``.
+    """
+    images = arrivals.shape[0]
+    steps = arrivals.shape[1] - 1
+    size = weights_v.shape[1]
+    capacity = neurons.size // images
+    v = np.empty(size)
+    current = np.empty(size)
+    for image in range(images):
+        v[:] = 0.0
+        written = image * capacity
+        offsets[image, 0] = written
+        for k in range(steps):
+            current[:] = 0.0
+            for event in range(arrivals[image, k], arrivals[image, k + 1]):
+                row = weights_v[rows[event]]
+                for j in range(size):
+                    current[j] += row[j]
+            for j in range(size):
+                current[j] += bias_v[j]
+            for j in range(size):
+                v[j] = v[j] * decay + current[j]
+            # The refractory neurons are those that spiked in the last R steps.
+            for event in range(offsets[image, max(k - refractory_steps, 0)], written):
+                v[neurons[event]] = reset_v
+            for j in range(size):
+                if v[j] > threshold_v[j]:
+                    v[j] = reset_v
+                    neurons[written] = j
+                    counts[image, j] += 1
+                    written += 1
+            offsets[image, k + 1] = written
+
+
+def _arrivals(
+    sources: list[SpikeTrains], delays: list[int], images: int, steps: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return what arrives when: (images, steps + 1) offsets into an array of weight rows.
+
+    The weights of several projections are stacked: the rows of each follow those before it.
+    """
+    if not sources:
+        return np.zeros((images, steps + 1), np.int64), np.empty(0, np.int32)
+    if len(sources) == 1:
+        offsets, delay = sources[0].offsets, min(delays[0], steps)
+        shifted = np.empty_like(offsets)
+        shifted[:, :delay] = offsets[:, :1]
+        shifted[:, delay:] = offsets[:, : steps + 1 - delay]
+        return shifted, sources[0].neurons
+    parts = []
+    first_row = 0
+    for source, delay in zip(sources, delays, strict=True):
+        image, step, neuron = source.events()
+        arriving = step + delay < steps
+        parts.append((image[arriving], step[arriving] + delay, neuron[arriving] + first_row))
+        first_row += source.size
+    image, step, row = (np.concatenate(column) for column in zip(*parts, strict=True))
+    merged = SpikeTrains.from_events(image, step, row, (images, steps, first_row))
+    return merged.offsets, merged.neurons
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """A population with the weights of all projections into it, stacked."""
+
+    population: Population
+    decay: float
+    sources: list[str]
+    delays: list[int]
+    weights_v: NDArray[np.float64]
+
+    def run(
+        self, spikes: dict[str, SpikeTrains], images: int, steps: int
+    ) -> tuple[SpikeTrains, NDArray[np.int32]]:
+        arrivals, rows = _arrivals(
+            [spikes[name] for name in self.sources], self.delays, images, steps
+        )
+        population = self.population
+        capacity = images * _most_spikes(population, steps)
+        trains = SpikeTrains(
+            population.size,
+            np.empty((images, steps + 1), np.int64),
+            np.empty(capacity, np.int32),
+        )
+        counts = np.zeros((images, population.size), np.int32)
+        _simulate_population(
+            arrivals,
+            rows,
+            self.weights_v,
+            self.decay,
+            population.threshold_v,
+            population.bias_v,
+            population.reset_v,
+            population.refractory_steps,
+            trains.offsets,
+            trains.neurons,
+            counts,
+        )
+        return trains, counts
+
+
+def _most_spikes(population: Population, steps: int) -> int:
+    return population.size * -(-steps // (population.refractory_steps + 1))
+
+
+class NativeSimulator:
+    """A network on the native backend.
+
+    Parameters
+    ----------
+    network : Network
+        What to run.
+    threads : int
+        Threads that share the images of a batch; the spikes do not depend on it.
+    """
+
+    def __init__(self, network: Network, threads: int) -> None:
+        self._threads = threads
+        self._layers = [_layer(network, population) for population in network.populations]
+
+    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+        """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
+        largest = max(_most_spikes(layer.population, inputs.steps) for layer in self._layers)
+        slice_images = max(
+            1,
+            min(
+                _SLICE_IMAGES,
+                _SLICE_BYTES // max(4 * largest, 1),
+                -(-inputs.images // self._threads),
+            ),
+        )
+        slices = [
+            inputs[start : start + slice_images] for start in range(0, inputs.images, slice_images)
+        ]
+        if self._threads == 1 or len(slices) == 1:
+            parts = [self._run_slice(part, record_spikes) for part in slices]
+        else:
+            with ThreadPoolExecutor(self._threads) as pool:
+                parts = list(pool.map(lambda part: self._run_slice(part, record_spikes), slices))
+        return Recording.concatenate(parts)
+
+    def _run_slice(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
+        spikes = {INPUT: inputs}
+        counts = {INPUT: inputs.counts()}
+        for layer in self._layers:
+            name = layer.population.name
+            spikes[name], counts[name] = layer.run(spikes, inputs.images, inputs.steps)
+        if not record_spikes:
+            return Recording(counts)
+        return Recording(
+            counts, {name: SpikeTrains.concatenate([trains]) for name, trains in spikes.items()}
+        )
+
+
+def _layer(network: Network, population: Population) -> _Layer:
+    incoming = network.incoming(population.name)
+    return _Layer(
+        population,
+        population.decay(network.dt_s),
+        [projection.source for projection in incoming],
+        [projection.delay_steps for projection in incoming],
+        np.concatenate([np.empty((0, population.size)), *(p.weights_v for p in incoming)]),
+    )
+
+
+class NativeBackend:
+    """neuroattack's own simulator.
+
+    Parameters
+    ----------
+    threads : int, optional
+        Threads to run images on; by default all cores this process may use.
+    """
+
+    name = "native"
+
+    def __init__(self, threads: int | None = None) -> None:
+        if threads is not None and threads < 1:
+            raise ValidationError("native backend threads", threads, "at least 1")
+        self._threads = threads or _usable_cores()
+
+    def availability(self) -> Availability:
+        """Return that it can run: numba is a dependency of neuroattack."""
+        return Availability(True, version=__version__)
+
+    def deploy(self, network: Network) -> NativeSimulator:
+        """Prepare a network to run; holds every feature of the IR."""
+        return NativeSimulator(network, self._threads)
+
+
+def _usable_cores() -> int:
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1

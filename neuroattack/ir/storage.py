@@ -1,0 +1,144 @@
+"""Networks as HDF5 files; a round trip is the identity."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import h5py
+
+from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
+from neuroattack.files import create_hdf5, open_hdf5, read_array
+from neuroattack.ir.network import Input, Network, Population, Projection
+from neuroattack.spikes import ENCODERS
+
+__all__ = ["KIND", "SCHEMA", "load_network", "save_network"]
+
+KIND = "network"
+SCHEMA = 1
+
+_MAX_PARTS = 10_000
+
+
+def save_network(path: str | os.PathLike[str], network: Network) -> None:
+    """Write a network, atomically.
+
+    Raises
+    ------
+    OutputError
+        If it cannot be written; what stood at `path` is unharmed.
+    """
+    with create_hdf5(path, KIND, SCHEMA) as file:
+        file.attrs["dt_s"] = network.dt_s
+        file.attrs["readout"] = network.readout
+        file.attrs["input_shape"] = network.input.shape
+        file.attrs["encoder"] = network.input.encoder.kind
+        file.attrs["max_rate_hz"] = network.input.encoder.max_rate_hz
+        file.create_group("origin").attrs.update(network.origin)
+        populations = file.create_group("populations")
+        for place, population in enumerate(network.populations):
+            group = populations.create_group(str(place))
+            for name in ("name", "size", "tau_m_s", "reset_v", "refractory_steps"):
+                group.attrs[name] = getattr(population, name)
+            group["threshold_v"] = population.threshold_v
+            group["bias_v"] = population.bias_v
+        projections = file.create_group("projections")
+        for place, projection in enumerate(network.projections):
+            group = projections.create_group(str(place))
+            for name in ("source", "target", "exponent", "delay_steps"):
+                group.attrs[name] = getattr(projection, name)
+            group.create_dataset(
+                "mantissas", data=projection.mantissas, compression="gzip", shuffle=True
+            )
+
+
+def load_network(path: str | os.PathLike[str]) -> Network:
+    """Read and validate a network; nothing in the file is executed.
+
+    Raises
+    ------
+    FileError
+        Naming the file, and what in it was expected: if it is missing, too large, damaged, of
+        another kind or schema, or holds values outside what a network allows.
+    """
+    with open_hdf5(path, KIND) as file:
+        schema = _attribute(file, "schema", int)
+        if schema != SCHEMA:
+            raise FileError(path, f"has network schema {schema}, expected {SCHEMA}")
+        try:
+            return _read(file)
+        except FileError:
+            raise
+        except NeuroattackError as error:
+            raise FileError(path, str(error)) from error
+
+
+def _read(file: h5py.File) -> Network:
+    encoder = _attribute(file, "encoder", str)
+    if encoder not in ENCODERS:
+        raise UnknownNameError("encoder", encoder, ENCODERS)
+    shape = file.attrs.get("input_shape")
+    if getattr(shape, "ndim", 0) != 1 or shape.dtype.kind not in "iu":
+        raise FileError(file.filename, "attribute input_shape is not a list of whole numbers")
+    return Network(
+        dt_s=_attribute(file, "dt_s", float),
+        input=Input(
+            tuple(int(side) for side in shape),
+            ENCODERS[encoder](_attribute(file, "max_rate_hz", float)),
+        ),
+        populations=tuple(
+            Population(
+                name=_attribute(group, "name", str),
+                size=_attribute(group, "size", int),
+                tau_m_s=_attribute(group, "tau_m_s", float),
+                threshold_v=read_array(group, "threshold_v", "f", 1),
+                bias_v=read_array(group, "bias_v", "f", 1),
+                reset_v=_attribute(group, "reset_v", float),
+                refractory_steps=_attribute(group, "refractory_steps", int),
+            )
+            for group in _numbered(file, "populations")
+        ),
+        projections=tuple(
+            Projection(
+                source=_attribute(group, "source", str),
+                target=_attribute(group, "target", str),
+                mantissas=read_array(group, "mantissas", "iu", 2),
+                exponent=_attribute(group, "exponent", int),
+                delay_steps=_attribute(group, "delay_steps", int),
+            )
+            for group in _numbered(file, "projections")
+        ),
+        readout=_attribute(file, "readout", str),
+        origin={str(key): str(value) for key, value in _group(file, "origin").attrs.items()},
+    )
+
+
+def _group(parent: h5py.Group, name: str) -> h5py.Group:
+    group = parent.get(name)
+    if not isinstance(group, h5py.Group):
+        raise FileError(parent.file.filename, f"has no group {parent.name.rstrip('/')}/{name}")
+    return group
+
+
+def _numbered(file: h5py.File, name: str) -> list[h5py.Group]:
+    parent = _group(file, name)
+    if len(parent) > _MAX_PARTS:
+        raise FileError(file.filename, f"has {len(parent)} {name}, expected at most {_MAX_PARTS}")
+    return [_group(parent, str(place)) for place in range(len(parent))]
+
+
+def _attribute(group: h5py.Group, name: str, kind: type) -> Any:
+    value = group.attrs.get(name)
+    number = {int: "iu", float: "fiu"}.get(kind)
+    good = (
+        isinstance(value, str)
+        if number is None
+        else getattr(value, "shape", None) == () and value.dtype.kind in number
+    )
+    if not good:
+        expected = {int: "a whole number", float: "a number", str: "text"}[kind]
+        raise FileError(
+            group.file.filename,
+            f"attribute {name} of {group.name} is {value!r}, expected {expected}",
+        )
+    return kind(value)
