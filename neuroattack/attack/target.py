@@ -1,0 +1,127 @@
+"""The black box: images in, spike counts out, every query counted and none beyond the budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.errors import BudgetExceededError, ValidationError
+from neuroattack.spikes import validate_images
+
+__all__ = ["BlackBox", "Target"]
+
+
+class Target(Protocol):
+    """What an attack may know of the network it attacks."""
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        ...
+
+    @property
+    def n_classes(self) -> int:
+        """Classes it tells apart."""
+        ...
+
+    @property
+    def queries(self) -> int:
+        """Images answered so far."""
+        ...
+
+    @property
+    def remaining(self) -> int | None:
+        """Images still answered; None where there is no budget."""
+        ...
+
+    def query(self, images: ArrayLike) -> NDArray[np.int32]:
+        """Return the spike counts of a batch of images.
+
+        Parameters
+        ----------
+        images : float array, shape (batch, height, width) or (batch, pixels)
+            Intensities in [0, 1].
+
+        Returns
+        -------
+        int32 array, shape (batch, classes)
+
+        Raises
+        ------
+        BudgetExceededError
+            If the batch would overrun the budget; nothing of it is answered or counted.
+        ValidationError
+            If the images are not what the network takes; nothing is counted.
+        """
+        ...
+
+
+class BlackBox:
+    """A target that hides what answers it.
+
+    Parameters
+    ----------
+    answer : callable
+        Takes valid images of shape (batch, pixels), returns counts of shape (batch, classes).
+    image_shape : tuple of int
+        Shape of one image.
+    n_classes : int
+        Classes it tells apart.
+    budget : int, optional
+        Images it answers at most, at least 1; unlimited by default.
+
+    Raises
+    ------
+    ValidationError
+        If the budget is not positive.
+    """
+
+    __slots__ = ("__answer", "__budget", "__image_shape", "__n_classes", "__queries")
+
+    def __init__(
+        self,
+        answer: Callable[[NDArray[np.float64]], NDArray[np.int32]],
+        image_shape: tuple[int, ...],
+        n_classes: int,
+        budget: int | None = None,
+    ) -> None:
+        if budget is not None and budget < 1:
+            raise ValidationError("query budget", budget, "at least 1 query")
+        self.__answer = answer
+        self.__budget = budget
+        self.__image_shape = image_shape
+        self.__n_classes = n_classes
+        self.__queries = 0
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return self.__image_shape
+
+    @property
+    def n_classes(self) -> int:
+        """Classes it tells apart."""
+        return self.__n_classes
+
+    @property
+    def queries(self) -> int:
+        """Images answered so far."""
+        return self.__queries
+
+    @property
+    def remaining(self) -> int | None:
+        """Images still answered; None where there is no budget."""
+        return None if self.__budget is None else self.__budget - self.__queries
+
+    def query(self, images: ArrayLike) -> NDArray[np.int32]:
+        """Return spike counts; see :meth:`Target.query`."""
+        rows = validate_images(images, self.__image_shape)
+        asked = len(rows)
+        if self.remaining is not None and asked > self.remaining:
+            raise BudgetExceededError(asked, self.remaining)
+        counts = self.__answer(rows)
+        self.__queries += asked
+        return counts

@@ -1,0 +1,60 @@
+"""The black box: what it counts, what it refuses, and how little it shows."""
+
+import numpy as np
+import pytest
+
+from neuroattack.attack.target import BlackBox
+from neuroattack.errors import BudgetExceededError, ValidationError
+
+SHAPE = (4, 4)
+
+
+def constant(rows):
+    return np.tile(np.arange(3, dtype=np.int32), (len(rows), 1))
+
+
+def images(n):
+    return np.full((n, *SHAPE), 0.5)
+
+
+def test_every_image_is_one_query():
+    target = BlackBox(constant, SHAPE, 3, budget=10)
+    target.query(images(4))
+    target.query(images(1).reshape(1, 16))
+    assert (target.queries, target.remaining) == (5, 5)
+
+
+def test_a_query_beyond_the_budget_is_refused_whole_and_not_counted():
+    seen = []
+    target = BlackBox(lambda rows: (seen.append(len(rows)), constant(rows))[1], SHAPE, 3, budget=10)
+    target.query(images(8))
+    with pytest.raises(BudgetExceededError, match="it asks for 3 images and the budget has 2 left"):
+        target.query(images(3))
+    assert (target.queries, seen) == (8, [8])
+    target.query(images(2))
+    assert target.remaining == 0
+
+
+def test_refused_images_are_not_counted():
+    target = BlackBox(constant, SHAPE, 3, budget=10)
+    for wrong in (np.full((1, 4, 4), np.nan), np.full((1, 4, 4), 1.5), np.zeros((2, 5, 5)), []):
+        with pytest.raises(ValidationError):
+            target.query(wrong)
+    assert target.queries == 0
+
+
+@pytest.mark.parametrize("budget", [0, -5])
+def test_budget_must_be_positive(budget):
+    with pytest.raises(ValidationError, match=f"query budget: got {budget}"):
+        BlackBox(constant, SHAPE, 3, budget=budget)
+
+
+def test_an_attack_can_neither_see_nor_reset_anything():
+    target = BlackBox(constant, SHAPE, 3, budget=10)
+    shown = {name for name in dir(target) if not name.startswith("_")}
+    assert shown == {"image_shape", "n_classes", "queries", "remaining", "query"}
+    for name in ("queries", "remaining", "n_classes"):
+        with pytest.raises(AttributeError):
+            setattr(target, name, 0)
+    with pytest.raises(AttributeError):
+        target.network = None
