@@ -45,8 +45,9 @@ def test_synaptic_operations_equal_a_recount(data):
         assert synaptic_operations(network, recording)[image] == recount
 
 
-def test_batches_larger_than_a_slice_keep_their_order():
-    network = networks(max_size=12).example()
+@settings(max_examples=5, deadline=None)
+@given(networks(max_size=12))
+def test_batches_larger_than_a_slice_keep_their_order(network):
     rng = np.random.default_rng(1)
     dense = rng.random((150, 20, network.input.size)) < 0.3
     whole = native(2).deploy(network).run(SpikeTrains.from_dense(dense), record_spikes=True)

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from typing import Any
 
 import h5py
 
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
-from neuroattack.files import create_hdf5, open_hdf5, read_array
+from neuroattack.hdf5 import (
+    create_hdf5,
+    open_hdf5,
+    read_array,
+    read_attribute,
+    read_group,
+)
 from neuroattack.ir.network import Input, Network, Population, Projection
 from neuroattack.spikes import ENCODERS
 
@@ -61,10 +66,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
         Naming the file, and what in it was expected: if it is missing, too large, damaged, of
         another kind or schema, or holds values outside what a network allows.
     """
-    with open_hdf5(path, KIND) as file:
-        schema = _attribute(file, "schema", int)
-        if schema != SCHEMA:
-            raise FileError(path, f"has network schema {schema}, expected {SCHEMA}")
+    with open_hdf5(path, KIND, SCHEMA) as file:
         try:
             return _read(file)
         except FileError:
@@ -74,71 +76,47 @@ def load_network(path: str | os.PathLike[str]) -> Network:
 
 
 def _read(file: h5py.File) -> Network:
-    encoder = _attribute(file, "encoder", str)
+    encoder = read_attribute(file, "encoder", str)
     if encoder not in ENCODERS:
         raise UnknownNameError("encoder", encoder, ENCODERS)
     shape = file.attrs.get("input_shape")
     if getattr(shape, "ndim", 0) != 1 or shape.dtype.kind not in "iu":
         raise FileError(file.filename, "attribute input_shape is not a list of whole numbers")
     return Network(
-        dt_s=_attribute(file, "dt_s", float),
+        dt_s=read_attribute(file, "dt_s", float),
         input=Input(
             tuple(int(side) for side in shape),
-            ENCODERS[encoder](_attribute(file, "max_rate_hz", float)),
+            ENCODERS[encoder](read_attribute(file, "max_rate_hz", float)),
         ),
         populations=tuple(
             Population(
-                name=_attribute(group, "name", str),
-                size=_attribute(group, "size", int),
-                tau_m_s=_attribute(group, "tau_m_s", float),
+                name=read_attribute(group, "name", str),
+                size=read_attribute(group, "size", int),
+                tau_m_s=read_attribute(group, "tau_m_s", float),
                 threshold_v=read_array(group, "threshold_v", "f", 1),
                 bias_v=read_array(group, "bias_v", "f", 1),
-                reset_v=_attribute(group, "reset_v", float),
-                refractory_steps=_attribute(group, "refractory_steps", int),
+                reset_v=read_attribute(group, "reset_v", float),
+                refractory_steps=read_attribute(group, "refractory_steps", int),
             )
             for group in _numbered(file, "populations")
         ),
         projections=tuple(
             Projection(
-                source=_attribute(group, "source", str),
-                target=_attribute(group, "target", str),
+                source=read_attribute(group, "source", str),
+                target=read_attribute(group, "target", str),
                 mantissas=read_array(group, "mantissas", "iu", 2),
-                exponent=_attribute(group, "exponent", int),
-                delay_steps=_attribute(group, "delay_steps", int),
+                exponent=read_attribute(group, "exponent", int),
+                delay_steps=read_attribute(group, "delay_steps", int),
             )
             for group in _numbered(file, "projections")
         ),
-        readout=_attribute(file, "readout", str),
-        origin={str(key): str(value) for key, value in _group(file, "origin").attrs.items()},
+        readout=read_attribute(file, "readout", str),
+        origin={str(key): str(value) for key, value in read_group(file, "origin").attrs.items()},
     )
-
-
-def _group(parent: h5py.Group, name: str) -> h5py.Group:
-    group = parent.get(name)
-    if not isinstance(group, h5py.Group):
-        raise FileError(parent.file.filename, f"has no group {parent.name.rstrip('/')}/{name}")
-    return group
 
 
 def _numbered(file: h5py.File, name: str) -> list[h5py.Group]:
-    parent = _group(file, name)
+    parent = read_group(file, name)
     if len(parent) > _MAX_PARTS:
         raise FileError(file.filename, f"has {len(parent)} {name}, expected at most {_MAX_PARTS}")
-    return [_group(parent, str(place)) for place in range(len(parent))]
-
-
-def _attribute(group: h5py.Group, name: str, kind: type) -> Any:
-    value = group.attrs.get(name)
-    number = {int: "iu", float: "fiu"}.get(kind)
-    good = (
-        isinstance(value, str)
-        if number is None
-        else getattr(value, "shape", None) == () and value.dtype.kind in number
-    )
-    if not good:
-        expected = {int: "a whole number", float: "a number", str: "text"}[kind]
-        raise FileError(
-            group.file.filename,
-            f"attribute {name} of {group.name} is {value!r}, expected {expected}",
-        )
-    return kind(value)
+    return [read_group(parent, str(place)) for place in range(len(parent))]

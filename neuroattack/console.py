@@ -1,0 +1,89 @@
+"""What commands print: figures on stdout, as a table or one JSON object; all else on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+__all__ = ["note", "print_figures", "print_json", "print_rows", "progress_bars"]
+
+
+def note(text: str) -> None:
+    """Say something to the person at the terminal, on stderr."""
+    Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
+
+
+def print_json(value: Mapping[str, Any]) -> None:
+    """Print exactly one JSON object on stdout."""
+    sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+
+
+def print_figures(title: str, figures: Mapping[str, str]) -> None:
+    """Print named figures on stdout, one a line."""
+    table = Table(title=title, title_justify="left", show_header=False)
+    table.add_column(style="bold")
+    table.add_column(overflow="fold")
+    for name, figure in figures.items():
+        table.add_row(name, figure)
+    _print(table)
+
+
+def print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Print a table on stdout."""
+    table = Table(title=title, title_justify="left")
+    for name in header:
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _print(table)
+
+
+def _print(table: Table) -> None:
+    console = Console(highlight=False)
+    # A pipe has no width: what is printed there is for grep, so lines are not broken at 80.
+    console.print(table, width=None if console.is_terminal else 160, markup=False)
+
+
+@contextlib.contextmanager
+def progress_bars() -> Iterator[Callable[[str, float, str], None]]:
+    """Yield a function that shows how far work is; bars on a terminal, nothing in a pipe.
+
+    Yields
+    ------
+    callable
+        Takes what is being done, a bar for each, the fraction of it done, 0 to 1, and a few
+        words on how it stands.
+    """
+    console = Console(stderr=True)
+    bars: dict[str, TaskID] = {}
+    with Progress(
+        TextColumn("{task.description:<14}"),
+        BarColumn(bar_width=30),
+        TextColumn("{task.percentage:3.0f} %"),
+        TextColumn("{task.fields[state]}"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        disable=not console.is_terminal,
+    ) as progress:
+
+        def show(what: str, fraction: float, state: str) -> None:
+            if what not in bars:
+                bars[what] = progress.add_task(what, total=1.0, state="")
+            progress.update(bars[what], completed=fraction, state=state)
+
+        yield show

@@ -1,0 +1,87 @@
+"""The data sets by name.
+
+They come in one shape, 28 x 28 grey levels in [0, 1] that are multiples of 1/255, so that a
+network or a study made for one takes the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from neuroattack.datasets.dataset import Dataset
+from neuroattack.datasets.digits import draw_digits
+from neuroattack.datasets.mnist import mnist_folder, read_mnist
+from neuroattack.errors import UnknownNameError, ValidationError
+
+__all__ = ["DATASETS", "load_dataset", "load_dataset_of"]
+
+DATASETS = ("digits", "mnist")
+"""The names that :func:`load_dataset` takes."""
+
+
+def load_dataset(name: str) -> Dataset:
+    """Load a data set by name.
+
+    ``digits``: the 1,797 handwritten 8 x 8 digits of Alpaydin and Kaynak that come with
+    scikit-learn, drawn to 28 x 28 so that they look like MNIST. Within each class, every
+    fifth image in file order is a test image (355 of them, and 1,442 for training). Writers
+    are in both parts, so test accuracy is a little kinder than MNIST's.
+
+    ``mnist``: 60,000 training and 10,000 test images, from the folder that the variable
+    ``NEUROATTACK_DATA`` names if it is set, else downloaded once into the user's cache.
+
+    Parameters
+    ----------
+    name : str
+        One of :data:`DATASETS`.
+
+    Returns
+    -------
+    Dataset
+        Equal, checksum included, on every platform.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such data set.
+    FileError
+        If a file of MNIST is missing, damaged, or not the canonical one.
+    NeuroattackError
+        If MNIST is to be downloaded and no mirror serves it.
+
+    References
+    ----------
+    MNIST: Y. LeCun, L. Bottou, Y. Bengio, P. Haffner, "Gradient-based learning applied to
+    document recognition", Proceedings of the IEEE 86(11), 1998. Digits: E. Alpaydin, C. Kaynak,
+    "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository, 1998.
+    """
+    if name == "digits":
+        return draw_digits()
+    if name == "mnist":
+        return read_mnist(mnist_folder())
+    raise UnknownNameError("data set", name, DATASETS)
+
+
+def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
+    """Load a data set by name, or the one that a network was trained on.
+
+    Parameters
+    ----------
+    name : str or None
+        One of :data:`DATASETS`; None for the origin's.
+    origin : mapping of str to str
+        Of the network.
+
+    Raises
+    ------
+    ValidationError
+        If no name is given and the origin has none.
+    UnknownNameError, FileError, NeuroattackError
+        As :func:`load_dataset`.
+    """
+    chosen = name or origin.get("dataset")
+    if not chosen:
+        raise ValidationError(
+            "data set", "none, and the network does not say its own", f"{' or '.join(DATASETS)}"
+        )
+    return load_dataset(chosen)

@@ -1,0 +1,83 @@
+"""What a labelled data set is: images, classes, and a checksum over them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import ValidationError
+
+__all__ = ["Dataset", "Split"]
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """One part of a data set.
+
+    Parameters
+    ----------
+    images : float32 array, shape (n, height, width)
+        Intensities in [0, 1], ink 1 on ground 0.
+    labels : uint8 array, shape (n,)
+        The class of each image, from 0.
+    """
+
+    images: NDArray[np.float32]
+    labels: NDArray[np.uint8]
+
+    @classmethod
+    def from_bytes(cls, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
+        """Take grey levels from 0 to 255 as intensities from 0 to 1."""
+        return cls(np.divide(images, np.float32(255), dtype=np.float32), labels)
+
+    def first(self, images: int | None) -> Split:
+        """Return the first so many images, or all; ValidationError if there are not as many."""
+        if images is None:
+            return self
+        if not 1 <= images <= len(self.labels):
+            raise ValidationError("images", images, f"1 to {len(self.labels)}")
+        return Split(self.images[:images], self.labels[:images])
+
+    def pick(self, index: int) -> tuple[NDArray[np.float64], int]:
+        """Return an image and its class; ValidationError if there is no such index."""
+        if not 0 <= index < len(self.labels):
+            raise ValidationError("image index", index, f"0 to {len(self.labels) - 1}")
+        return self.images[index].astype(np.float64), int(self.labels[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A labelled data set, its arrays read-only.
+
+    Parameters
+    ----------
+    name : str
+        What it is called in results.
+    train, test : Split
+        Disjoint parts.
+    classes : int
+        Number of classes; labels are below it.
+    checksum : str
+        SHA-256 in hexadecimal over type, shape and content of the four arrays.
+    """
+
+    name: str
+    train: Split
+    test: Split
+    classes: int
+    checksum: str
+
+    @classmethod
+    def of(cls, name: str, train: Split, test: Split, classes: int) -> Dataset:
+        """Freeze the arrays of two splits and take their checksum."""
+        digest = hashlib.sha256()
+        for array in (train.images, train.labels, test.images, test.labels):
+            # Little-endian everywhere, so that the checksum is the data's and not the machine's.
+            portable = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
+            digest.update(f"{portable.dtype.str} {portable.shape}\n".encode())
+            digest.update(portable.data)
+            array.flags.writeable = False
+        return cls(name, train, test, classes, digest.hexdigest())

@@ -1,0 +1,199 @@
+"""HDF5 files of neuroattack's: signed with a checksum, so that damage is found before parsing.
+
+The HDF5 library may hang or crash on a damaged file. Every file therefore begins with a user
+block, which HDF5 readers skip, that holds the SHA-256 of all that follows; it is checked before
+the library sees a byte. The root attributes ``kind`` and ``schema`` say what a file holds.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import FileError
+from neuroattack.files import atomic_path, require_file
+
+__all__ = ["create_hdf5", "open_hdf5", "read_array", "read_attribute", "read_group", "sign_hdf5"]
+
+_USER_BLOCK = 512
+_MAGIC = b"neuroattack sha256 "
+_HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
+
+# What deflate can expand at best; beyond it the declared size of an array is a lie.
+_DEFLATE_RATIO = 1032
+
+_LONGEST_TEXT = 10_000
+
+T = TypeVar("T", int, float, str)
+
+
+def sign_hdf5(content: bytearray) -> None:
+    """Write the checksum of an HDF5 file's content into its user block, in place."""
+    digest = hashlib.sha256(memoryview(content)[_USER_BLOCK:]).hexdigest()
+    content[:_USER_BLOCK] = (_MAGIC + digest.encode() + b"\n").ljust(_USER_BLOCK, b"\0")
+
+
+@contextlib.contextmanager
+def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Iterator[h5py.File]:
+    """Yield an HDF5 file to fill; on a clean exit it takes `target`'s place, signed.
+
+    It is composed in memory, so that a full disk meets one plain write and not the HDF5 library.
+
+    Parameters
+    ----------
+    target : path
+        The file to write, atomically.
+    kind, schema : str, int
+        What it holds, and in which version of its layout.
+
+    Raises
+    ------
+    OutputError
+        If the file cannot be written; what stood there before is unharmed.
+    """
+    buffer = io.BytesIO()
+    with h5py.File(buffer, "w", userblock_size=_USER_BLOCK) as file:
+        file.attrs["kind"] = kind
+        file.attrs["schema"] = schema
+        yield file
+    content = bytearray(buffer.getbuffer())
+    sign_hdf5(content)
+    with atomic_path(target) as path:
+        path.write_bytes(content)
+
+
+@contextlib.contextmanager
+def open_hdf5(
+    path: str | os.PathLike[str], kind: str, schema: int, limit_bytes: int = 2**30
+) -> Iterator[h5py.File]:
+    """Open a file for reading, checking its signature and that it holds what is expected.
+
+    Parameters
+    ----------
+    path : path
+        The file a user named.
+    kind, schema : str, int
+        What it must hold, and in which version of its layout.
+    limit_bytes : int, optional
+        Refuse larger files unread.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, too large, not neuroattack's, damaged, or of another kind or
+        schema; and if reading it fails inside the block.
+    """
+    path = require_file(path, limit_bytes, f"a {kind} file (HDF5)")
+    _check_signature(path, kind)
+    try:
+        with h5py.File(path, "r") as file:
+            found = read_attribute(file, "kind", str)
+            if found != kind:
+                raise FileError(path, f"holds a {found}, expected a {kind}")
+            version = read_attribute(file, "schema", int)
+            if version != schema:
+                raise FileError(path, f"has {kind} schema {version}, expected {schema}")
+            yield file
+    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise FileError(path, f"is not a valid {kind} file: {error}") from error
+
+
+def _check_signature(path: Path, kind: str) -> None:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        block = file.read(_USER_BLOCK)
+        if block.startswith(_HDF5_MAGIC):
+            raise FileError(path, f"is HDF5 but not written by neuroattack, expected a {kind} file")
+        if not block.startswith(_MAGIC):
+            raise FileError(path, f"is not a file of neuroattack's, expected a {kind} file (HDF5)")
+        while chunk := file.read(2**20):
+            digest.update(chunk)
+    if block[len(_MAGIC) :][:64] != digest.hexdigest().encode():
+        raise FileError(
+            path,
+            f"is truncated or was changed since it was written, expected an intact {kind} file",
+        )
+
+
+def read_group(parent: h5py.Group, name: str) -> h5py.Group:
+    """Return a group of an open file; FileError if it is missing."""
+    group = parent.get(name)
+    if not isinstance(group, h5py.Group):
+        raise FileError(parent.file.filename, f"has no group {parent.name.rstrip('/')}/{name}")
+    return group
+
+
+def read_attribute(group: h5py.Group, name: str, kind: type[T]) -> T:
+    """Return a scalar attribute of an open file.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where it stands.
+    name : str
+        Its name.
+    kind : int, float or str
+        What it must be.
+
+    Raises
+    ------
+    FileError
+        If it is missing or of another type.
+    """
+    value = group.attrs.get(name)
+    kinds = {int: "iu", float: "fiu"}.get(kind)
+    if kinds is None:
+        good = isinstance(value, str) and len(value) <= _LONGEST_TEXT
+    else:
+        good = getattr(value, "shape", None) == () and value.dtype.kind in kinds
+    if not good:
+        expected = {int: "a whole number", float: "a number", str: "text"}[kind]
+        shown = "missing" if value is None else repr(value)[:80]
+        raise FileError(
+            group.file.filename, f"attribute {name} of {group.name} is {shown}, expected {expected}"
+        )
+    return kind(value)
+
+
+def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[Any]:
+    """Read a numeric data set of an open file, checking its type and size before it is allocated.
+
+    Parameters
+    ----------
+    group : h5py.Group
+        Where the data set lies.
+    name : str
+        Its name.
+    kinds : str
+        Accepted NumPy type kinds: ``"f"`` for floating point, ``"iu"`` for whole numbers.
+    ndim : int
+        Dimensions it must have.
+
+    Raises
+    ------
+    FileError
+        If it is missing, of another type or dimension, or declares more than the file can hold.
+    """
+    path, field = group.file.filename, f"{group.name.rstrip('/')}/{name}"
+    data = group.get(name)
+    if not isinstance(data, h5py.Dataset):
+        raise FileError(path, f"has no array {field}")
+    if data.dtype.kind not in kinds or data.ndim != ndim:
+        raise FileError(
+            path,
+            f"array {field} is {data.dtype} of {data.ndim} dimensions, expected "
+            f"{'floating point' if kinds == 'f' else 'whole numbers'} of {ndim}",
+        )
+    allowed = Path(path).stat().st_size * _DEFLATE_RATIO
+    if data.size * data.dtype.itemsize > allowed:
+        raise FileError(path, f"array {field} declares {data.shape}, more than the file can hold")
+    return np.asarray(data[()])

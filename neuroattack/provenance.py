@@ -1,0 +1,74 @@
+"""Where a result comes from: enough to make it again."""
+
+from __future__ import annotations
+
+import platform
+import shlex
+import sys
+from dataclasses import dataclass
+
+import numba
+import numpy
+import scipy
+
+from neuroattack import __version__
+from neuroattack.deployment import Deployment
+
+__all__ = ["Provenance"]
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What made a result.
+
+    Parameters
+    ----------
+    command : str
+        Command line that was given.
+    seed : int
+        Of the input spikes.
+    dataset, dataset_checksum : str
+        Images, and the SHA-256 over them.
+    network_checksum : str
+        SHA-256 over all that decides the network's spikes.
+    backend : str
+        Name of the simulator.
+    steps : int
+        Time steps T an image is shown for.
+    dt_s : float
+        Length of a step in seconds.
+    versions : str
+        Of neuroattack, Python and the libraries that compute.
+    machine : str
+        Processor architecture and operating system.
+    """
+
+    command: str
+    seed: int
+    dataset: str
+    dataset_checksum: str
+    network_checksum: str
+    backend: str
+    steps: int
+    dt_s: float
+    versions: str
+    machine: str
+
+    @classmethod
+    def of(cls, deployment: Deployment, dataset: str, dataset_checksum: str) -> Provenance:
+        """Describe results of a deployment on a data set, in this process."""
+        return cls(
+            command=shlex.join(["neuroattack", *sys.argv[1:]]),
+            seed=deployment.seed,
+            dataset=dataset,
+            dataset_checksum=dataset_checksum,
+            network_checksum=deployment.network.checksum(),
+            backend=deployment.backend,
+            steps=deployment.steps,
+            dt_s=deployment.network.dt_s,
+            versions=(
+                f"neuroattack {__version__}, Python {platform.python_version()}, "
+                f"NumPy {numpy.__version__}, SciPy {scipy.__version__}, numba {numba.__version__}"
+            ),
+            machine=f"{platform.machine()}, {platform.system()}",
+        )

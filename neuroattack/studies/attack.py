@@ -1,0 +1,162 @@
+"""One attack on one image of a deployed network, from the search to the verdict on fresh draws."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.attack.greedy import GreedyWindow
+from neuroattack.attack.result import Goal, Search, Step, Verification, verify
+from neuroattack.deployment import Deployment, search_stream, verification_stream
+from neuroattack.files import write_arrays, write_json, write_text
+from neuroattack.provenance import Provenance
+from neuroattack.readout import UNDECIDED
+from neuroattack.spikes import SpikeTrains
+
+__all__ = ["AttackOutcome", "attack_image", "save_outcome"]
+
+
+@dataclass(frozen=True, eq=False)
+class AttackOutcome:
+    """What became of an attack.
+
+    Parameters
+    ----------
+    index : int
+        Of the image; it also picks the attack's draws.
+    search : Search
+        The search, with the adversarial image.
+    success : Verification
+        Fresh draws of the adversarial image that reached the goal.
+    clean_success : Verification
+        As many fresh draws of the original that reached it without any attack.
+    readout_spikes : SpikeTrains
+        Output spikes of one fresh draw of the original and one of the adversarial image, for
+        the report: seen by the laboratory, not by the attacker.
+    """
+
+    index: int
+    search: Search
+    success: Verification
+    clean_success: Verification
+    readout_spikes: SpikeTrains
+
+    @property
+    def verification_queries(self) -> int:
+        """Queries spent on the verdict, for the adversarial image and the original."""
+        return self.success.draws + self.clean_success.draws
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON values; an undecided class is None."""
+        search = self.search
+        return {
+            "index": self.index,
+            "label": search.goal.label,
+            "target_class": search.goal.target_class,
+            "window": {
+                "top": search.window.top,
+                "left": search.window.left,
+                "size": search.window.size,
+            },
+            "trace": [
+                {
+                    "iteration": step.iteration,
+                    "predicted": None if step.predicted == UNDECIDED else step.predicted,
+                    "shares": list(step.shares),
+                    "gap": step.gap,
+                    "distance": step.distance,
+                    "moved": [list(move) for move in step.moved],
+                    "queries": step.queries,
+                }
+                for step in search.trace
+            ],
+            "best_iteration": search.best_iteration,
+            "distance": search.best.distance,
+            "stopped_by": search.stopped_by,
+            "success_rate": self.success.rate,
+            "success_ci95": list(self.success.ci95),
+            "clean_success_rate": self.clean_success.rate,
+            "clean_success_ci95": list(self.clean_success.ci95),
+            "search_queries": search.queries,
+            "verification_queries": self.verification_queries,
+        }
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """Return the images, for an npz file beside the JSON."""
+        return {"original": self.search.original, "adversarial": self.search.adversarial}
+
+
+def attack_image(
+    deployment: Deployment,
+    attack: GreedyWindow,
+    image: ArrayLike,
+    goal: Goal,
+    *,
+    index: int,
+    draws: int = 50,
+    budget: int | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> AttackOutcome:
+    """Attack an image and judge the result on draws that the search has not seen.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        The network where it runs.
+    attack : GreedyWindow
+        How to search.
+    image : float array, shape (height, width)
+        The original, intensities in [0, 1].
+    goal : Goal
+        True class, and target class if there is one.
+    index : int
+        Of the image: each index has streams of draws of its own.
+    draws : int, optional
+        Fresh draws of the adversarial image, and as many of the original.
+    budget : int, optional
+        Queries that the search may spend.
+    on_step : callable, optional
+        Called with every iteration of the search.
+
+    Raises
+    ------
+    ValidationError
+        If the image, window, goal, budget or number of draws does not fit.
+    BudgetExceededError
+        If the budget does not hold the first iteration.
+    """
+    judge = deployment.black_box(verification_stream(index))
+    search = attack.run(
+        deployment.black_box(search_stream(index), budget), image, goal, on_step=on_step
+    )
+    success = verify(judge, search.adversarial, goal, draws)
+    clean = verify(judge, search.original, goal, draws)
+    recording = deployment.record(
+        np.stack([search.original, search.adversarial]),
+        indices=[2 * draws, 2 * draws + 1],
+        stream=verification_stream(index),
+        record_spikes=True,
+    )
+    if recording.spikes is None:
+        raise RuntimeError(f"backend {deployment.backend!r} kept no spikes though asked to")
+    return AttackOutcome(
+        index, search, success, clean, recording.spikes[deployment.network.readout]
+    )
+
+
+def save_outcome(out: Path, outcome: AttackOutcome, provenance: Provenance, page: str) -> None:
+    """Write ``result.json``, ``images.npz`` and ``report.html`` into a folder.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    write_json(out / "result.json", outcome.as_json() | {"provenance": asdict(provenance)})
+    write_arrays(out / "images.npz", outcome.arrays())
+    write_text(out / "report.html", page)

@@ -1,0 +1,80 @@
+"""Training a model into a file, with its checkpoint beside it until it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from neuroattack.datasets import Dataset
+from neuroattack.errors import FileError
+from neuroattack.training.recipes import Progress, train
+from neuroattack.training.sdbn import SDBN
+from neuroattack.training.storage import save_model
+
+__all__ = ["TrainedModel", "checkpoint_of", "train_to_file"]
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel:
+    """A model, and the seconds it took to train since it was started or resumed."""
+
+    model: SDBN
+    seconds: float
+
+
+def checkpoint_of(model: Path) -> Path:
+    """Return where the checkpoint of a training into that model file is kept."""
+    return model.with_name(f"{model.stem}.checkpoint.h5")
+
+
+def train_to_file(
+    target: Path,
+    dataset: Dataset,
+    *,
+    recipe: str = "fine-tuned",
+    seed: int = 0,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> TrainedModel:
+    """Train on a data set and save the model; what stood at `target` stays until then.
+
+    Parameters
+    ----------
+    target : Path
+        Model file to write; the checkpoint is kept beside it, and removed at the end.
+    dataset : Dataset
+        Its test split measures the model's accuracy and does not influence the training.
+    recipe, seed, progress
+        As :func:`neuroattack.training.recipes.train`.
+    resume : bool, optional
+        Go on from the checkpoint.
+
+    Raises
+    ------
+    FileError
+        If there is nothing to resume, or the checkpoint is of another training.
+    OutputError
+        If model or checkpoint cannot be written.
+    """
+    checkpoint = checkpoint_of(target)
+    if resume and not checkpoint.exists():
+        raise FileError(checkpoint, "no such checkpoint, expected one to resume from")
+    started = time.perf_counter()
+    model = train(
+        dataset.train.images,
+        dataset.train.labels,
+        recipe=recipe,
+        seed=seed,
+        classes=dataset.classes,
+        dataset=dataset.name,
+        dataset_checksum=dataset.checksum,
+        test=(dataset.test.images, dataset.test.labels),
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+    )
+    save_model(target, model)
+    checkpoint.unlink()
+    return TrainedModel(model, time.perf_counter() - started)

@@ -1,0 +1,73 @@
+"""Results as tables for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from neuroattack import console
+
+__all__ = ["print_attacks", "print_evaluation", "print_trace"]
+
+
+def _percent(share: float, interval: Sequence[float] | None = None) -> str:
+    shown = f"{100 * share:.2f} %"
+    if interval is not None:
+        shown += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f} %)"
+    return shown
+
+
+def _class(value: int | None) -> str:
+    return "undecided" if value is None else str(value)
+
+
+def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) -> None:
+    """Print the figures of an Evaluation; the accuracy as rates too, where it is known."""
+    shown = {} if rate_accuracy is None else {"accuracy as rates": _percent(rate_accuracy)}
+    shown["spiking accuracy"] = _percent(figures["accuracy"], figures["accuracy_ci95"])
+    shown["images"] = (
+        f"{figures['images']}, {_percent(figures['silent_fraction'])} silent, "
+        f"{_percent(figures['undecided_fraction'])} silent or tied"
+    )
+    shown["spikes an image"] = ", ".join(
+        f"{name} {count:.1f}" for name, count in figures["spikes_per_image"].items()
+    )
+    shown["synaptic operations an image"] = f"{figures['synaptic_operations_per_image']:,.0f}"
+    shown["backend"] = (
+        f"{figures['backend']}, {figures['steps']} steps, {figures['images_per_s']:.0f} images/s"
+    )
+    console.print_figures("Evaluation", shown)
+
+
+def print_trace(trace: Sequence[Mapping[str, Any]], label: int, target_class: int | None) -> None:
+    """Print a search's trace, as an attack's JSON has it."""
+    header = ["iteration", "predicted", f"share of {label}", "D", "queries"]
+    if target_class is not None:
+        header.insert(3, f"share of {target_class}")
+    rows = []
+    for step in trace:
+        row = [str(step["iteration"]), _class(step["predicted"]), _percent(step["shares"][label])]
+        if target_class is not None:
+            row.append(_percent(step["shares"][target_class]))
+        rows.append([*row, f"{step['distance']:.2f}", str(step["queries"])])
+    console.print_rows("Search, one draw an iteration", header, rows)
+
+
+def print_attacks(outcomes: Sequence[Mapping[str, Any]]) -> None:
+    """Print one line an attack, from their JSON."""
+    console.print_rows(
+        "Success on fresh draws",
+        ["image", "class", "target", "success", "unattacked", "D", "queries: search, verdict"],
+        [
+            [
+                str(o["index"]),
+                str(o["label"]),
+                "any" if o["target_class"] is None else str(o["target_class"]),
+                _percent(o["success_rate"], o["success_ci95"]),
+                _percent(o["clean_success_rate"]),
+                f"{o['distance']:.2f}",
+                f"{o['search_queries']}, {o['verification_queries']}",
+            ]
+            for o in outcomes
+        ],
+    )

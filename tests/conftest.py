@@ -1,0 +1,74 @@
+"""Fixtures that several test files share."""
+
+import os
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from neuroattack.cli import main
+from neuroattack.hdf5 import sign_hdf5
+from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.storage import save_network
+from neuroattack.spikes import PoissonEncoder
+
+
+@pytest.fixture
+def needs_mnist():
+    """Skip, saying so, where there is no MNIST to read."""
+    if not os.environ.get("NEUROATTACK_DATA"):
+        pytest.skip("needs MNIST: set NEUROATTACK_DATA to the folder of its four files")
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command line in this process; return exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["neuroattack", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return run
+
+
+def small_network(seed=0):
+    """Return a 784-30-10 network with random weights, for 28 x 28 images."""
+    rng = np.random.default_rng(seed)
+    return Network(
+        dt_s=1e-3,
+        input=Input((28, 28), PoissonEncoder(100.0)),
+        populations=(
+            Population("hidden", 30, tau_m_s=5.0, threshold_v=5e-3, refractory_steps=2),
+            Population("output", 10, tau_m_s=5.0, threshold_v=5e-3, refractory_steps=2),
+        ),
+        projections=(
+            Projection.from_weights(INPUT, "hidden", rng.normal(1e-4, 1e-3, (784, 30))),
+            Projection.from_weights("hidden", "output", rng.normal(5e-4, 2e-3, (30, 10))),
+        ),
+        readout="output",
+        origin={"dataset": "digits"},
+    )
+
+
+def edit_hdf5(path, change):
+    """Change a file of neuroattack's, and sign it again so that the change is what is judged."""
+    with h5py.File(path, "r+") as file:
+        change(file)
+    content = bytearray(path.read_bytes())
+    sign_hdf5(content)
+    path.write_bytes(content)
+
+
+@pytest.fixture
+def network_file(tmp_path):
+    """Return the path of a small network for 28 x 28 images, trained on nothing."""
+    path = tmp_path / "network.h5"
+    save_network(path, small_network())
+    return path
