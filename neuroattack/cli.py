@@ -239,11 +239,13 @@ def evaluate(
     """Classify test images with the deployed network, and count its spikes."""
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment import deploy
-    from neuroattack.files import write_json
+    from neuroattack.files import check_writable, write_json
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
     from neuroattack.studies import evaluation
 
+    if out:
+        check_writable(out)
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
@@ -327,11 +329,14 @@ def attack(
     from neuroattack.attack.result import Goal
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment import deploy
+    from neuroattack.files import check_writable
     from neuroattack.image_files import image_checksum, read_image
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
     from neuroattack.studies.attack import attack_image, save_outcome
 
+    if out:
+        check_writable(out / "report.html")
     loaded = load_network(network)
     shape = loaded.input.shape
     if image is None:

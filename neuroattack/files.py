@@ -17,6 +17,7 @@ from neuroattack.errors import FileError, OutputError
 
 __all__ = [
     "atomic_path",
+    "check_writable",
     "require_file",
     "write_arrays",
     "write_json",
@@ -45,11 +46,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
         If the folder or the file cannot be written, or the disk is full.
     """
     target = Path(target)
+    check_writable(target)
     temporary: Path | None = None
     try:
-        if target.is_dir():
-            raise OutputError(target, "cannot be written: it is a folder, expected a file name")
-        target.parent.mkdir(parents=True, exist_ok=True)
         descriptor, name = tempfile.mkstemp(
             prefix=f".{target.name}.", suffix=".part", dir=target.parent
         )
@@ -68,6 +67,22 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
+
+
+def check_writable(target: str | os.PathLike[str]) -> None:
+    """Raise OutputError if `target` cannot be written, before work is spent on what goes there.
+
+    Makes the parent folder; leaves no file.
+    """
+    target = Path(target)
+    try:
+        if target.is_dir():
+            raise OutputError(target, "cannot be written: it is a folder, expected a file name")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise OutputError(target, f"cannot be written: {error.strerror or error}") from error
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -19,4 +19,7 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     centre = (successes + z * z / 2) / (trials + z * z)
     share = successes / trials
     half = z / (trials + z * z) * math.sqrt(share * (1 - share) * trials + z * z / 4)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At the ends the interval closes exactly, which rounding would miss by a hair.
+    low = 0.0 if successes == 0 else centre - half
+    high = 1.0 if successes == trials else centre + half
+    return low, high

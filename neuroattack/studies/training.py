@@ -9,6 +9,7 @@ from pathlib import Path
 
 from neuroattack.datasets import Dataset
 from neuroattack.errors import FileError
+from neuroattack.files import check_writable
 from neuroattack.training.recipes import Progress, train
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.storage import save_model
@@ -61,6 +62,7 @@ def train_to_file(
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists():
         raise FileError(checkpoint, "no such checkpoint, expected one to resume from")
+    check_writable(target)
     started = time.perf_counter()
     model = train(
         dataset.train.images,
