@@ -1,0 +1,133 @@
+"""Deployment: draws, batches, streams, the black box; and evaluation by recount."""
+
+import numpy as np
+import pytest
+from conftest import small_network
+
+from neuroattack.deployment import Deployment, deploy, search_stream, verification_stream
+from neuroattack.errors import (
+    BackendUnavailableError,
+    BudgetExceededError,
+    UnknownNameError,
+    ValidationError,
+)
+from neuroattack.ir.dynamics import simulate
+from neuroattack.simulation import list_backends
+from neuroattack.studies.evaluation import evaluate
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((300, 28, 28)).astype(np.float32)
+
+
+def test_an_image_is_drawn_alike_alone_and_in_any_batch(images):
+    deployment = deploy(small_network(), steps=30, seed=5)
+    whole = deployment.record(images, indices=np.arange(300)).counts
+    for place in (0, 255, 256, 299):
+        alone = deployment.record(images[place : place + 1], indices=[place]).counts
+        for name in whole:
+            np.testing.assert_array_equal(whole[name][place], alone[name][0])
+
+
+def test_a_recording_holds_the_spikes_of_the_plain_dynamics(images):
+    network = small_network()
+    deployment = deploy(network, steps=40, seed=5)
+    recording = deployment.record(images[:3], indices=[4, 5, 6], record_spikes=True)
+    for image in range(3):
+        raster = {n: s[image : image + 1].to_dense()[0] for n, s in recording.spikes.items()}
+        expected = simulate(network, raster["input"])
+        for name, spikes in expected.items():
+            np.testing.assert_array_equal(raster[name], spikes)
+
+
+def test_every_query_of_a_black_box_is_a_fresh_draw_that_the_seed_repeats(images):
+    def answers(seed, batches):
+        box = deploy(small_network(), steps=60, seed=seed).black_box(stream=1)
+        return np.concatenate(
+            [box.query(np.repeat(images[:1], n, axis=0)) for n in batches]
+        ).tolist()
+
+    first = answers(0, [6])
+    assert len({tuple(counts) for counts in first}) > 1
+    assert answers(0, [1, 2, 3]) == first
+    assert answers(1, [6]) != first
+
+
+def test_streams_of_attacks_are_all_different():
+    streams = [0, *(f(i) for i in range(50) for f in (search_stream, verification_stream))]
+    assert len(set(streams)) == len(streams)
+
+
+def test_the_black_boxs_budget_is_hard(images):
+    box = deploy(small_network(), steps=10).black_box(1, budget=3)
+    with pytest.raises(BudgetExceededError):
+        box.query(images[:4])
+    assert box.query(images[:3]).shape == (3, 10)
+    assert box.remaining == 0
+
+
+def test_evaluation_equals_a_recount(images):
+    network = small_network()
+    deployment = deploy(network, steps=25, seed=2)
+    labels = np.random.default_rng(1).integers(0, 10, 300).astype(np.uint8)
+    done = []
+    found = evaluate(deployment, images, labels, lambda n, correct: done.append((n, correct)))
+    counts = deployment.record(images, indices=np.arange(300)).counts
+    correct = sum(
+        row[label] > max(np.delete(row, label))
+        for row, label in zip(counts["output"], labels, strict=True)
+    )
+    assert found.accuracy == correct / 300
+    assert done[-1] == (300, correct)
+    assert found.silent_fraction == np.mean(counts["output"].sum(axis=1) == 0)
+    assert found.spikes_per_image["hidden"] == pytest.approx(counts["hidden"].sum() / 300)
+    operations = sum(
+        counts[p.source].sum(axis=0) @ (p.mantissas != 0).sum(axis=1) for p in network.projections
+    )
+    assert found.synaptic_operations_per_image == pytest.approx(operations / 300)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(np.zeros(2, np.uint8), "2 of them, expected 3"), (np.full(3, 10, np.uint8), "class 10")],
+)
+def test_labels_that_do_not_fit_are_refused(images, labels, message):
+    with pytest.raises(ValidationError, match=message):
+        evaluate(deploy(small_network(), steps=5), images[:3], labels)
+
+
+def test_impossible_deployments_are_refused(images):
+    with pytest.raises(UnknownNameError, match="unknown backend 'x'"):
+        deploy(small_network(), backend="x")
+    with pytest.raises(ValidationError, match="steps: got 0"):
+        deploy(small_network(), steps=0)
+    with pytest.raises(ValidationError, match="indices: got shape"):
+        deploy(small_network(), steps=5).record(images[:3], indices=[1])
+
+
+class Missing:
+    name = "missing"
+
+    def __init__(self):
+        raise ImportError("No module named 'chip'")
+
+
+def test_a_backend_that_cannot_be_imported_is_listed_with_its_reason(monkeypatch):
+    class Point:
+        name = "missing"
+
+        @staticmethod
+        def load():
+            return Missing
+
+    monkeypatch.setattr("neuroattack.simulation.entry_points", lambda group: [Point])
+    (line,) = list_backends()
+    assert (line.available, line.reason) == (False, "cannot be imported: No module named 'chip'")
+    with pytest.raises(BackendUnavailableError, match="No module named 'chip'"):
+        deploy(small_network(), backend="missing")
+
+
+def test_steps_of_a_deployment_are_checked_where_it_is_built_by_hand():
+    with pytest.raises(ValidationError, match="seed: got -1"):
+        Deployment(small_network(), None, "none", steps=5, seed=-1)
