@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -39,41 +38,6 @@ NetworkDataset = Annotated[
 ]
 
 
-class EncoderName(str, Enum):
-    """How intensities become spikes."""
-
-    poisson = "poisson"
-    regular = "regular"
-
-
-class ScoreName(str, Enum):
-    """What the attack reads from spike counts."""
-
-    share = "share"
-    rate = "rate"
-
-
-class SdOfName(str, Enum):
-    """Image whose local contrast counts."""
-
-    original = "original"
-    current = "current"
-
-
-class ClippingName(str, Enum):
-    """What becomes of a move beyond the intensity range."""
-
-    clip = "clip"
-    skip = "skip"
-
-
-class OvershootName(str, Enum):
-    """What becomes of the first image beyond the distance."""
-
-    discard = "discard"
-    keep = "keep"
-
-
 @app.command()
 def demo(
     dataset: DatasetName = "digits",
@@ -89,6 +53,7 @@ def demo(
     About a minute on the built-in digits, about ten on MNIST.
     """
     from neuroattack.datasets import load_dataset
+    from neuroattack.report.folder import save_demo
     from neuroattack.studies.demo import run_demo
 
     images = load_dataset(dataset)
@@ -96,12 +61,13 @@ def demo(
         result = run_demo(
             images, out, seed=seed, backend=backend, steps=steps, resume=resume, on_progress=show
         )
+    page = save_demo(out, result)
     if json:
-        console.print_json(result.as_json())
+        console.print_json(result.as_json() | {"report": str(page)})
         return
     tables.print_evaluation(asdict(result.evaluation), result.model.rate_accuracy)
     tables.print_attacks([outcome.as_json() for outcome in result.outcomes])
-    console.note(f"Report: {result.report} (open it in a browser)")
+    console.note(f"Report: {page} (open it in a browser)")
 
 
 @app.command()
@@ -171,8 +137,8 @@ def convert(
         float, typer.Option(help="Divides the readout's threshold: more output spikes.")
     ] = 1.0,
     encoder: Annotated[
-        EncoderName, typer.Option(help="How intensities become spikes.")
-    ] = EncoderName.poisson,
+        Literal["poisson", "regular"], typer.Option(help="How intensities become spikes.")
+    ] = "poisson",
     json: Json = False,
 ) -> None:
     """Convert a trained model to a network of spiking neurons."""
@@ -187,7 +153,7 @@ def convert(
         dt_s=dt,
         input_rate_hz=input_rate,
         readout_gain=readout_gain,
-        encoder=ENCODERS[encoder.value],
+        encoder=ENCODERS[encoder],
     )
     save_network(target, converted.network)
     network = converted.network
@@ -295,17 +261,20 @@ def attack(
     delta: Annotated[float, typer.Option(help="Size of a move, in intensities 0 to 1.")] = 0.1,
     d_max: Annotated[float, typer.Option(help="Distance D not to be passed (Eq. 2).")] = 22.0,
     score: Annotated[
-        ScoreName, typer.Option(help="Share of the output spikes, or spikes a step.")
-    ] = ScoreName.share,
+        Literal["share", "rate"], typer.Option(help="Share of the output spikes, or spikes a step.")
+    ] = "share",
     sd_of: Annotated[
-        SdOfName, typer.Option(help="Image whose standard deviation (Eq. 1) is used.")
-    ] = SdOfName.original,
+        Literal["original", "current"],
+        typer.Option(help="Image whose standard deviation (Eq. 1) is used."),
+    ] = "original",
     clipping: Annotated[
-        ClippingName, typer.Option(help="Cut moves short at 0 and 1, or leave such pixels out.")
-    ] = ClippingName.clip,
+        Literal["clip", "skip"],
+        typer.Option(help="Cut moves short at 0 and 1, or leave such pixels out."),
+    ] = "clip",
     overshoot: Annotated[
-        OvershootName, typer.Option(help="Drop the first image beyond D_max, or keep it.")
-    ] = OvershootName.discard,
+        Literal["discard", "keep"],
+        typer.Option(help="Drop the first image beyond D_max, or keep it."),
+    ] = "discard",
     max_iterations: Annotated[int, typer.Option(help="Iterations at most.")] = 100,
     budget: Annotated[
         int | None, typer.Option(help="Queries the search may spend; by default no limit.")
@@ -333,10 +302,12 @@ def attack(
     from neuroattack.image_files import image_checksum, read_image
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
-    from neuroattack.studies.attack import attack_image, save_outcome
+    from neuroattack.studies.attack import attack_image
 
     if out:
-        check_writable(out / "report.html")
+        from neuroattack.report.folder import PAGE, save_attack
+
+        check_writable(out / PAGE)
     loaded = load_network(network)
     shape = loaded.input.shape
     if image is None:
@@ -356,11 +327,11 @@ def attack(
         moved_pixels=moved_pixels,
         delta=delta,
         max_distance=d_max,
-        score=score.value,
+        score=score,
         steps=steps,
-        sd_of=sd_of.value,
-        clipping=clipping.value,
-        overshoot=overshoot.value,
+        sd_of=sd_of,
+        clipping=clipping,
+        overshoot=overshoot,
         max_iterations=max_iterations,
     )
     deployment = deploy(loaded, backend=backend, steps=steps, seed=seed)
@@ -379,17 +350,10 @@ def attack(
         )
     provenance = Provenance.of(deployment, name, checksum)
     if out:
-        from neuroattack.report.html import render_report
-
-        page = render_report(
-            [outcome],
-            title=f"Attack on {network.name}",
-            provenance=provenance,
-            dt_s=loaded.dt_s,
-            max_distance=d_max,
+        page = save_attack(
+            out, outcome, provenance, title=f"Attack on {network.name}", max_distance=d_max
         )
-        save_outcome(out, outcome, provenance, page)
-        console.note(f"Report: {out / 'report.html'} (open it in a browser)")
+        console.note(f"Report: {page} (open it in a browser)")
     figures = outcome.as_json() | {"provenance": asdict(provenance)}
     if json:
         console.print_json(figures)

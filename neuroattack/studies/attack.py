@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,12 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attack.greedy import GreedyWindow
 from neuroattack.attack.result import Goal, Search, Step, Verification, verify
 from neuroattack.deployment import Deployment, search_stream, verification_stream
-from neuroattack.files import write_arrays, write_json, write_text
-from neuroattack.provenance import Provenance
 from neuroattack.readout import UNDECIDED
 from neuroattack.spikes import SpikeTrains
 
-__all__ = ["AttackOutcome", "attack_image", "save_outcome"]
+__all__ = ["AttackOutcome", "attack_image"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,16 +144,3 @@ def attack_image(
     return AttackOutcome(
         index, search, success, clean, recording.spikes[deployment.network.readout]
     )
-
-
-def save_outcome(out: Path, outcome: AttackOutcome, provenance: Provenance, page: str) -> None:
-    """Write ``result.json``, ``images.npz`` and ``report.html`` into a folder.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
-    write_json(out / "result.json", outcome.as_json() | {"provenance": asdict(provenance)})
-    write_arrays(out / "images.npz", outcome.arrays())
-    write_text(out / "report.html", page)

@@ -16,11 +16,9 @@ from neuroattack.conversion import convert
 from neuroattack.datasets import Dataset
 from neuroattack.deployment import Deployment, deploy
 from neuroattack.errors import NeuroattackError
-from neuroattack.files import write_arrays, write_json, write_text
 from neuroattack.ir.storage import save_network
 from neuroattack.provenance import Provenance
 from neuroattack.readout import decide, spike_shares
-from neuroattack.report.html import render_report
 from neuroattack.studies.attack import AttackOutcome, attack_image
 from neuroattack.studies.evaluation import Evaluation, evaluate
 from neuroattack.studies.training import train_to_file
@@ -48,14 +46,14 @@ class Demo:
         Of the spiking network on all test images.
     outcomes : tuple of AttackOutcome
         The attacks.
-    report : Path
-        The HTML page; model, network, figures (JSON) and images (npz) lie beside it.
+    provenance : Provenance
+        What made them.
     """
 
     model: SDBN
     evaluation: Evaluation
     outcomes: tuple[AttackOutcome, ...]
-    report: Path
+    provenance: Provenance
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -64,7 +62,6 @@ class Demo:
             "spiking_accuracy": self.evaluation.accuracy,
             "evaluation": asdict(self.evaluation),
             "attacks": [outcome.as_json() for outcome in self.outcomes],
-            "report": str(self.report),
         }
 
 
@@ -89,7 +86,7 @@ def run_demo(
     dataset : Dataset
         Ten classes of digits.
     out : Path
-        Folder for everything it leaves.
+        Folder for the model and the network.
     seed : int, optional
         Of training and input spikes.
     backend : str, optional
@@ -123,31 +120,12 @@ def run_demo(
         dataset.test.labels,
         lambda done, correct: on_progress("Evaluating", done / images, f"{correct}/{done} correct"),
     )
-    outcomes = tuple(_attacks(deployment, dataset, on_progress))
-    provenance = Provenance.of(deployment, dataset.name, dataset.checksum)
-    demo = Demo(model, evaluation, outcomes, out / "report.html")
-    write_arrays(
-        out / "attacks.npz",
-        {
-            f"{number}_{name}": array
-            for number, outcome in enumerate(outcomes)
-            for name, array in outcome.arrays().items()
-        },
+    return Demo(
+        model,
+        evaluation,
+        tuple(_attacks(deployment, dataset, on_progress)),
+        Provenance.of(deployment, dataset.name, dataset.checksum),
     )
-    write_json(out / "result.json", demo.as_json() | {"provenance": asdict(provenance)})
-    write_text(
-        demo.report,
-        render_report(
-            outcomes,
-            title=f"Attacks on a spiking network trained on {dataset.name}",
-            provenance=provenance,
-            dt_s=network.dt_s,
-            max_distance=MAX_DISTANCE,
-            evaluation=evaluation,
-            rate_accuracy=model.rate_accuracy,
-        ),
-    )
-    return demo
 
 
 def _attacks(

@@ -1,0 +1,273 @@
+"""The parts of a network: populations, projections and the input, each validated by itself.
+
+Units are SI: seconds, hertz, volts; a weight is volts per spike. Membrane potentials are
+measured from the resting potential, so rest is 0.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.errors import ValidationError
+from neuroattack.spikes import Encoder
+
+__all__ = ["INPUT", "MANTISSA_BITS", "ByValue", "Input", "Population", "Projection"]
+
+INPUT = "input"
+"""Name of the input population, as the source of projections and in recordings."""
+
+MANTISSA_BITS = 24
+"""Bits of a weight on the fixed-point grid, its sign included."""
+
+MAX_POPULATION = 1_000_000
+MAX_DELAY_STEPS = 10_000
+MAX_REFRACTORY_STEPS = 1_000_000
+
+
+class ByValue:
+    """Equality of dataclasses that hold arrays."""
+
+    def __eq__(self, other: object) -> bool:
+        if type(other) is not type(self):
+            return NotImplemented
+        names = [f.name for f in dataclasses.fields(self)]  # type: ignore[arg-type]
+        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+
+def _same(a: object, b: object) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.dtype == b.dtype and np.array_equal(a, b)
+    return bool(a == b)
+
+
+def _whole(thing: str, value: object, low: int, high: int) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise ValidationError(thing, repr(value), f"a whole number from {low} to {high}")
+    if not low <= value <= high:
+        raise ValidationError(thing, value, f"a whole number from {low} to {high}")
+    return int(value)
+
+
+def _name(thing: str, value: object) -> str:
+    if not (isinstance(value, str) and value and value.isascii() and value.isidentifier()):
+        raise ValidationError(
+            f"{thing} name", repr(value), "letters, digits and underscores, no digit first"
+        )
+    return value
+
+
+def _per_neuron(thing: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
+    array = np.array(value, np.float64)
+    if array.shape not in ((), (size,)):
+        raise ValidationError(thing, f"shape {array.shape}", f"one number or shape ({size},)")
+    if not np.isfinite(array).all():
+        raise ValidationError(thing, "NaN or infinite values", "finite volts")
+    values: NDArray[np.float64] = np.broadcast_to(array, (size,)).copy()
+    values.flags.writeable = False
+    return values
+
+
+@dataclass(frozen=True, eq=False)
+class Population(ByValue):
+    """Leaky integrate-and-fire neurons that share all but thresholds and biases.
+
+    Parameters
+    ----------
+    name : str
+        An identifier, unique in the network.
+    size : int
+        Neurons, at least 1.
+    tau_m_s : float
+        Membrane time constant in seconds; infinite for no leak.
+    threshold_v : float or float array, shape (size,)
+        A neuron spikes when its potential is strictly above; in volts, above `reset_v`.
+    bias_v : float or float array, shape (size,), optional
+        Added to the input of every step in which the neuron is not refractory, in volts.
+    reset_v : float, optional
+        Potential after a spike and during the refractory period, in volts.
+    refractory_steps : int, optional
+        Whole steps after a spike in which the neuron holds its reset potential.
+
+    Raises
+    ------
+    ValidationError
+        Naming the population and the field.
+    """
+
+    name: str
+    size: int
+    tau_m_s: float
+    threshold_v: NDArray[np.float64]
+    bias_v: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))
+    reset_v: float = 0.0
+    refractory_steps: int = 0
+
+    def __post_init__(self) -> None:
+        _name("population", self.name)
+        if self.name == INPUT:
+            raise ValidationError("population name", repr(INPUT), "a name the input does not have")
+        me = f"population {self.name!r}"
+        size = _whole(f"{me} size", self.size, 1, MAX_POPULATION)
+        tau_m_s = float(self.tau_m_s)
+        if math.isnan(tau_m_s) or tau_m_s <= 0:
+            raise ValidationError(f"{me} tau_m_s", tau_m_s, "a positive number of seconds")
+        reset_v = float(self.reset_v)
+        if not math.isfinite(reset_v):
+            raise ValidationError(f"{me} reset_v", reset_v, "finite volts")
+        threshold_v = _per_neuron(f"{me} threshold_v", self.threshold_v, size)
+        if (threshold_v <= reset_v).any():
+            raise ValidationError(
+                f"{me} threshold_v", f"{threshold_v.min():g} V", f"above reset_v, {reset_v:g} V"
+            )
+        refractory = _whole(
+            f"{me} refractory_steps", self.refractory_steps, 0, MAX_REFRACTORY_STEPS
+        )
+        for attribute, value in (
+            ("size", size),
+            ("tau_m_s", tau_m_s),
+            ("threshold_v", threshold_v),
+            ("bias_v", _per_neuron(f"{me} bias_v", self.bias_v, size)),
+            ("reset_v", reset_v),
+            ("refractory_steps", refractory),
+        ):
+            object.__setattr__(self, attribute, value)
+
+    def decay(self, dt_s: float) -> float:
+        """Return the factor exp(-dt / tau_m) by which the potential falls in one step."""
+        return math.exp(-dt_s / self.tau_m_s)
+
+
+@dataclass(frozen=True, eq=False)
+class Projection(ByValue):
+    """Weighted connections from one population to another, all with the same delay.
+
+    Weights lie on a fixed-point grid, ``mantissas * 2**exponent``, so that sums of them are
+    exact in float64 and the same in any order, on every backend.
+
+    Parameters
+    ----------
+    source, target : str
+        Names of the populations; the source may be ``"input"``.
+    mantissas : int32 array, shape (source size, target size)
+        Weights in units of the grid, below 2**23 in magnitude; 0 is no connection.
+    exponent : int
+        Of the grid, from -300 to 300.
+    delay_steps : int, optional
+        Steps from a spike of the source to its arrival, at least 1.
+
+    Raises
+    ------
+    ValidationError
+        Naming the projection and the field.
+    """
+
+    source: str
+    target: str
+    mantissas: NDArray[np.int32]
+    exponent: int
+    delay_steps: int = 1
+
+    def __post_init__(self) -> None:
+        _name("projection source", self.source)
+        _name("projection target", self.target)
+        me = f"projection {self.source}->{self.target}"
+        given = np.asarray(self.mantissas)
+        if given.ndim != 2 or 0 in given.shape:
+            raise ValidationError(
+                f"{me} mantissas", f"shape {given.shape}", "(source size, target size)"
+            )
+        if given.dtype.kind not in "iu":
+            raise ValidationError(f"{me} mantissas", f"type {given.dtype}", "whole numbers")
+        limit = 2 ** (MANTISSA_BITS - 1)
+        if given.max() >= limit or given.min() <= -limit:
+            raise ValidationError(
+                f"{me} mantissas",
+                f"{given.min()} to {given.max()}",
+                f"below 2**{MANTISSA_BITS - 1}",
+            )
+        mantissas = given.astype(np.int32)
+        mantissas.flags.writeable = False
+        object.__setattr__(self, "mantissas", mantissas)
+        object.__setattr__(self, "exponent", _whole(f"{me} exponent", self.exponent, -300, 300))
+        object.__setattr__(
+            self,
+            "delay_steps",
+            _whole(f"{me} delay_steps", self.delay_steps, 1, MAX_DELAY_STEPS),
+        )
+
+    @classmethod
+    def from_weights(
+        cls, source: str, target: str, weights_v: ArrayLike, delay_steps: int = 1
+    ) -> Projection:
+        """Round weights to the finest grid that holds them.
+
+        Parameters
+        ----------
+        source, target, delay_steps
+            As in the class.
+        weights_v : float array, shape (source size, target size)
+            Volts per spike; the rounding is at most ``2**(exponent - 1)``.
+
+        Raises
+        ------
+        ValidationError
+            If a weight is not finite.
+        """
+        weights = np.asarray(weights_v, np.float64)
+        if not np.isfinite(weights).all():
+            raise ValidationError(
+                f"projection {source}->{target} weights", "NaN or infinite values", "finite volts"
+            )
+        largest = float(np.abs(weights).max(initial=0.0))
+        limit = 2 ** (MANTISSA_BITS - 1)
+        exponent = max(math.frexp(largest)[1] - (MANTISSA_BITS - 1), -300) if largest else 0
+        if np.rint(np.ldexp(largest, -exponent)) >= limit:
+            exponent += 1
+        mantissas = np.rint(np.ldexp(weights, -exponent)).astype(np.int64)
+        return cls(source, target, mantissas.astype(np.int32), exponent, delay_steps)
+
+    @property
+    def weights_v(self) -> NDArray[np.float64]:
+        """Weights in volts per spike, shape (source size, target size)."""
+        weights: NDArray[np.float64] = np.ldexp(self.mantissas.astype(np.float64), self.exponent)
+        return weights
+
+    def fan_out(self) -> NDArray[np.int64]:
+        """Return the connections that leave each neuron of the source, shape (source size,)."""
+        fan_out: NDArray[np.int64] = np.count_nonzero(self.mantissas, axis=1).astype(np.int64)
+        return fan_out
+
+
+@dataclass(frozen=True)
+class Input:
+    """What an image is, and how it becomes spikes.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of one image; its pixels, row by row, are the neurons of the input population.
+    encoder : Encoder
+        How intensities become spikes.
+    """
+
+    shape: tuple[int, ...]
+    encoder: Encoder
+
+    def __post_init__(self) -> None:
+        if not self.shape:
+            raise ValidationError("input shape", "()", "at least one dimension")
+        shape = tuple(_whole("input shape", side, 1, MAX_POPULATION) for side in self.shape)
+        _whole("input pixels", math.prod(shape), 1, MAX_POPULATION)
+        object.__setattr__(self, "shape", shape)
+
+    @property
+    def size(self) -> int:
+        """Pixels of one image."""
+        return math.prod(self.shape)
