@@ -1,0 +1,306 @@
+"""Supervised fine-tuning of all layers of a Siegert network, by Adam on the cross-entropy.
+
+The forward pass is the transfer function itself. Its slope all but vanishes for a negative drive,
+where learning would stop, so the backward pass takes the slope of a smooth relative instead: with
+the drive in thresholds a refractory time, ``a = t_ref W x / theta``, a noiseless neuron that leaks
+little fires at ``a / (1 + a)`` for a > 0, and here ``a`` is replaced by the softened
+``(a + sqrt(a^2 + s^2)) / 2``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import ValidationError
+from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
+
+__all__ = [
+    "AdamState",
+    "FineTuningParameters",
+    "Surrogate",
+    "adam_step",
+    "cross_entropy",
+    "fine_tuning_step",
+    "initial_adam",
+    "weight_gradients",
+]
+
+
+Floats = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class FineTuningParameters:
+    """Constants of fine-tuning; the learning rate is the schedule's.
+
+    Parameters
+    ----------
+    logit_gain : float
+        What the output rates are multiplied by before the softmax.
+    softness : float
+        Width s of the surrogate's rounding, in thresholds a refractory time.
+    input_noise : float
+        Standard deviation of the noise on an input at full scale, relative to full scale; it
+        falls with the square root of the intensity, as that of a spike count does.
+    beta1, beta2, epsilon : float
+        Adam's decay rates and guard (Kingma and Ba 2015).
+
+    Raises
+    ------
+    ValidationError
+        If a value is outside its range.
+    """
+
+    logit_gain: float = 30.0
+    softness: float = 0.1
+    input_noise: float = 0.7
+    beta1: float = 0.9
+    beta2: float = 0.999
+    epsilon: float = 1e-8
+
+    def __post_init__(self) -> None:
+        for name in ("logit_gain", "softness", "epsilon"):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value > 0):
+                raise ValidationError(f"fine-tuning {name}", value, "a positive number")
+        for name in ("beta1", "beta2"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValidationError(f"fine-tuning {name}", getattr(self, name), "in [0, 1)")
+        if not (math.isfinite(self.input_noise) and self.input_noise >= 0):
+            raise ValidationError(
+                "fine-tuning input_noise", self.input_noise, "a number of at least 0"
+            )
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """The smooth relative of the transfer function that the backward pass differentiates.
+
+    Parameters
+    ----------
+    gain : float
+        ``a`` a unit of ``W x``: t_ref / theta, in 1 / volts per second.
+    softness : float
+        Width of the rounding at a = 0.
+    """
+
+    gain: float
+    softness: float
+
+    @classmethod
+    def of(cls, siegert: SiegertParameters, softness: float) -> Surrogate:
+        """Return the surrogate of a neuron."""
+        return cls(siegert.t_ref_s / siegert.threshold_v, softness)
+
+    def _softened(self, mean: Floats) -> tuple[Floats, Floats]:
+        a = mean * np.asarray(self.gain, mean.dtype)
+        root = np.sqrt(a * a + np.asarray(self.softness**2, mean.dtype))
+        return a, root
+
+    def rates(self, mean: Floats) -> Floats:
+        """Return the surrogate's rates of ``mean = W x``; any floating type, any shape."""
+        a, root = self._softened(mean)
+        softened = (a + root) / 2
+        return softened / (1 + softened)
+
+    def slopes(self, mean: Floats) -> Floats:
+        """Return the derivatives of :meth:`rates` with respect to ``mean``."""
+        a, root = self._softened(mean)
+        below = 1 + (a + root) / 2
+        out: Floats = np.asarray(self.gain / 2, mean.dtype) * (1 + a / root) / (below * below)
+        return out
+
+
+def cross_entropy(
+    outputs: Floats, labels: NDArray[np.integer], logit_gain: float
+) -> tuple[float, Floats]:
+    """Mean cross-entropy of ``softmax(logit_gain * outputs)`` and its gradient.
+
+    Parameters
+    ----------
+    outputs : float array (n, classes)
+        Output rates.
+    labels : integer array (n,)
+        Classes.
+    logit_gain : float
+        Gain before the softmax.
+
+    Returns
+    -------
+    loss : float
+        In nats.
+    gradient : float array (n, classes)
+        With respect to the outputs.
+    """
+    logits = outputs * np.asarray(logit_gain, outputs.dtype)
+    logits -= logits.max(axis=1, keepdims=True)
+    probabilities = np.exp(logits)
+    total = probabilities.sum(axis=1, keepdims=True)
+    rows = np.arange(len(labels))
+    loss = float(np.mean(np.log(total[:, 0]) - logits[rows, labels]))
+    probabilities /= total
+    probabilities[rows, labels] -= 1
+    probabilities *= np.asarray(logit_gain / len(labels), outputs.dtype)
+    return loss, probabilities
+
+
+def weight_gradients(
+    weights: Sequence[Floats],
+    layer_inputs: Sequence[Floats],
+    slopes: Sequence[Floats],
+    output_gradient: Floats,
+) -> list[Floats]:
+    """Backpropagate.
+
+    Parameters
+    ----------
+    weights : sequence of float arrays (inputs, units)
+        Drive weights, layer by layer.
+    layer_inputs, slopes : sequences of float arrays (n, inputs) and (n, units)
+        What each layer received, and the slope of its units there.
+    output_gradient : float array (n, classes)
+        Gradient of the loss with respect to the output rates.
+
+    Returns
+    -------
+    list of float arrays (inputs, units)
+        Gradient with respect to each layer's weights.
+    """
+    gradients = []
+    delta = output_gradient
+    for layer in range(len(weights) - 1, -1, -1):
+        delta = delta * slopes[layer]
+        gradients.append(layer_inputs[layer].T @ delta)
+        if layer:
+            delta = delta @ weights[layer].T
+    return gradients[::-1]
+
+
+@dataclass(frozen=True)
+class AdamState:
+    """Weights in training and Adam's moments.
+
+    Attributes
+    ----------
+    weights, first, second : tuples of float32 arrays (inputs, units)
+        Drive weights in volts per second, and the running means of gradient and squared gradient.
+    steps : int
+        Steps taken.
+    """
+
+    weights: tuple[FloatArray, ...]
+    first: tuple[FloatArray, ...]
+    second: tuple[FloatArray, ...]
+    steps: int
+
+
+def initial_adam(weights: tuple[FloatArray, ...]) -> AdamState:
+    """Return the state before the first step."""
+    return AdamState(
+        weights,
+        tuple(np.zeros_like(w) for w in weights),
+        tuple(np.zeros_like(w) for w in weights),
+        0,
+    )
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _adam32(weights: Any, first: Any, second: Any, gradient: Any, constants: Any) -> Any:
+    beta1, beta2, size, guard = constants
+    one = np.float32(1)
+    new_weights = np.empty_like(weights)
+    new_first = np.empty_like(first)
+    new_second = np.empty_like(second)
+    for i in range(weights.size):
+        g = gradient[i]
+        m = beta1 * first[i] + (one - beta1) * g
+        v = beta2 * second[i] + (one - beta2) * g * g
+        new_first[i] = m
+        new_second[i] = v
+        new_weights[i] = weights[i] - size * m / (math.sqrt(v) + guard)
+    return new_weights, new_first, new_second
+
+
+def adam_step(
+    state: AdamState,
+    gradients: Sequence[Floats],
+    learning_rate: float,
+    parameters: FineTuningParameters,
+) -> AdamState:
+    """Take one step of Adam (Kingma and Ba 2015, Algorithm 1); `state` is left as it is."""
+    steps = state.steps + 1
+    # The bias corrections go into step size and guard: less work for every weight.
+    root_correction = math.sqrt(1 - parameters.beta2**steps)
+    constants = tuple(
+        np.float32(constant)
+        for constant in (
+            parameters.beta1,
+            parameters.beta2,
+            learning_rate * root_correction / (1 - parameters.beta1**steps),
+            parameters.epsilon * root_correction,
+        )
+    )
+    layers = []
+    for arrays in zip(state.weights, state.first, state.second, gradients, strict=True):
+        flat_w, flat_m, flat_v, flat_g = (array.reshape(-1) for array in arrays)
+        updated = _adam32(flat_w, flat_m, flat_v, flat_g, constants)
+        layers.append(tuple(flat.reshape(arrays[0].shape) for flat in updated))
+    weights, first, second = zip(*layers, strict=True)
+    return AdamState(weights, first, second, steps)
+
+
+def fine_tuning_step(
+    state: AdamState,
+    inputs: FloatArray,
+    labels: NDArray[np.integer],
+    learning_rate: float,
+    parameters: FineTuningParameters,
+    transfer: Transfer,
+    full_scale: float,
+    rng: np.random.Generator,
+) -> AdamState:
+    """Take one step of supervised learning.
+
+    Parameters
+    ----------
+    state : AdamState
+        Where the last step ended; left as it is.
+    inputs : float32 array (batch, inputs)
+        Normalised input rates.
+    labels : integer array (batch,)
+        Classes.
+    learning_rate : float
+        Step size of Adam, in volts per second.
+    parameters : FineTuningParameters
+        Constants.
+    transfer : Transfer
+        The units.
+    full_scale : float
+        Normalised rate of an input at full scale.
+    rng : numpy.random.Generator
+        Source of the input noise; advanced.
+
+    Returns
+    -------
+    AdamState
+    """
+    surrogate = Surrogate.of(transfer.siegert, parameters.softness)
+    noise = rng.standard_normal(inputs.shape, dtype=np.float32)
+    noise *= np.sqrt(inputs * np.float32(full_scale * parameters.input_noise**2))
+    rates = np.maximum(inputs + noise, np.float32(0))
+    layer_inputs, slopes = [], []
+    for weights in state.weights:
+        layer_inputs.append(rates)
+        mean = rates @ weights
+        slopes.append(surrogate.slopes(mean))
+        rates = transfer.rates(mean, rates @ np.square(weights))
+    _, gradient = cross_entropy(rates, labels, parameters.logit_gain)
+    gradients = weight_gradients(state.weights, layer_inputs, slopes, gradient)
+    return adam_step(state, gradients, learning_rate, parameters)

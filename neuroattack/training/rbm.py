@@ -1,0 +1,214 @@
+"""Restricted Boltzmann machines of Siegert units, trained by persistent contrastive divergence.
+
+The units are deterministic rates, so sampling is replaced by rates under a little input noise
+(the *temperature*). Fast weights that are learnt and forgotten quickly drive the negative phase
+through the energy landscape (Tieleman and Hinton 2009), and the hidden targets are made sparse
+and selective by rank (Goh, Thome and Cord 2010), as in O'Connor et al. 2013. There are no biases:
+the converted neurons have none.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from neuroattack.errors import ValidationError
+from neuroattack.training.siegert import FloatArray, Transfer
+
+__all__ = ["RBMParameters", "RBMState", "contrastive_divergence_step", "initial_state", "sparsify"]
+
+
+@dataclass(frozen=True)
+class RBMParameters:
+    """Constants of contrastive divergence; the learning rate is the schedule's.
+
+    Parameters
+    ----------
+    gibbs_steps : int
+        Down-and-up passes of the persistent chain a gradient step.
+    momentum : float
+        Part of the last change of the weights that is repeated, in [0, 1).
+    weight_decay : float
+        Pull to zero, relative to the learning rate.
+    fast_influence, fast_decay, fast_rate : float
+        Share of the fast weights in the negative phase; the part of them forgotten a step, in
+        [0, 1]; their learning rate.
+    sparsity, sparsity_influence : float
+        Mean of the rank-based target activity, in (0, 1); its share in the hidden activity that
+        is learnt, in [0, 1].
+    temperature : float
+        Standard deviation of the noise on every layer's input, in normalised rate.
+    initial_scale : float
+        Standard deviation of the initial drive weights, in volts per second.
+
+    Raises
+    ------
+    ValidationError
+        If a value is outside its range.
+    """
+
+    gibbs_steps: int = 1
+    momentum: float = 0.8
+    weight_decay: float = 1e-4
+    fast_influence: float = 1.0
+    fast_decay: float = 0.05
+    fast_rate: float = 5.0
+    sparsity: float = 0.1
+    sparsity_influence: float = 0.2
+    temperature: float = 0.005
+    initial_scale: float = 0.01
+
+    def __post_init__(self) -> None:
+        if self.gibbs_steps < 1:
+            raise ValidationError("RBM gibbs_steps", self.gibbs_steps, "at least 1")
+        if not 0 < self.sparsity < 1:
+            raise ValidationError("RBM sparsity", self.sparsity, "a number in (0, 1)")
+        if not 0 <= self.momentum < 1:
+            raise ValidationError("RBM momentum", self.momentum, "a number in [0, 1)")
+        for name in ("fast_decay", "sparsity_influence"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValidationError(f"RBM {name}", getattr(self, name), "a number in [0, 1]")
+        for name in (
+            "weight_decay",
+            "fast_influence",
+            "fast_rate",
+            "temperature",
+            "initial_scale",
+        ):
+            value = getattr(self, name)
+            if not (math.isfinite(value) and value >= 0):
+                raise ValidationError(f"RBM {name}", value, "a number of at least 0")
+
+
+@dataclass(frozen=True)
+class RBMState:
+    """All that contrastive divergence carries from one step to the next.
+
+    Attributes
+    ----------
+    weights : float32 array (visible, hidden)
+        Drive weights, in volts per second.
+    velocity : float32 array (visible, hidden)
+        Their last change.
+    fast_weights : float32 array (visible, hidden)
+        Fast weights, in volts per second.
+    chain : float32 array (batch, hidden)
+        Hidden rates of the persistent chains.
+    """
+
+    weights: FloatArray
+    velocity: FloatArray
+    fast_weights: FloatArray
+    chain: FloatArray
+
+
+def initial_state(
+    visible: int, hidden: int, batch: int, parameters: RBMParameters, rng: np.random.Generator
+) -> RBMState:
+    """Return small random weights, no momentum, no fast weights, and silent chains."""
+    scale = np.float32(parameters.initial_scale)
+    weights = scale * rng.standard_normal((visible, hidden), dtype=np.float32)
+    return RBMState(
+        weights=weights,
+        velocity=np.zeros_like(weights),
+        fast_weights=np.zeros_like(weights),
+        chain=np.zeros((batch, hidden), np.float32),
+    )
+
+
+def sparsify(hidden: FloatArray, sparsity: float) -> FloatArray:
+    """Return sparse and selective targets of hidden activity, by rank.
+
+    Each sample's activities are replaced by their rank among the units, each unit's ranks by
+    their rank among the samples, and ranks r in [0, 1] by r ** (1 / sparsity - 1), whose mean is
+    the sparsity (Goh, Thome and Cord 2010). Equal values rank in order of their index.
+
+    Parameters
+    ----------
+    hidden : float32 array (batch, units)
+        Rates.
+    sparsity : float
+        Mean of the targets, in (0, 1).
+
+    Returns
+    -------
+    float32 array (batch, units)
+        Targets in [0, 1].
+    """
+    batch, units = hidden.shape
+    # Ranks are enough for the second sort, as the power is monotone; small integers sort by radix.
+    rank_type = np.min_scalar_type(max(batch, units))
+    order = np.argsort(hidden, axis=1, kind="stable")
+    ranks = np.empty((units, batch), rank_type)
+    np.put_along_axis(ranks.T, order, np.arange(units, dtype=rank_type)[None, :], axis=1)
+    order = np.argsort(ranks, axis=1, kind="stable")
+    targets = (np.linspace(0, 1, batch) ** (1 / sparsity - 1)).astype(np.float32)
+    out = np.empty((units, batch), np.float32)
+    np.put_along_axis(out, order, targets[None, :], axis=1)
+    return np.ascontiguousarray(out.T)
+
+
+def contrastive_divergence_step(
+    state: RBMState,
+    visible: FloatArray,
+    learning_rate: float,
+    parameters: RBMParameters,
+    transfer: Transfer,
+    rng: np.random.Generator,
+) -> RBMState:
+    """Take one step of persistent contrastive divergence with fast weights.
+
+    Parameters
+    ----------
+    state : RBMState
+        Where the last step ended; left as it is.
+    visible : float32 array (batch, visible)
+        Normalised rates of the data; as many samples as there are chains.
+    learning_rate : float
+        Of the (slow) weights.
+    parameters : RBMParameters
+        Constants.
+    transfer : Transfer
+        The units.
+    rng : numpy.random.Generator
+        Source of the input noise; advanced.
+
+    Returns
+    -------
+    RBMState
+    """
+    temperature = np.float32(parameters.temperature)
+
+    def warm(rates: FloatArray) -> FloatArray:
+        noise = rng.standard_normal(rates.shape, dtype=np.float32)
+        noise *= temperature
+        noise += rates
+        np.maximum(noise, np.float32(0), out=noise)
+        return noise
+
+    weights = state.weights
+    data_hidden = transfer.layer(warm(visible), weights, np.square(weights))
+
+    model_weights = weights + np.float32(parameters.fast_influence) * state.fast_weights
+    model_squared = np.square(model_weights)
+    chain = state.chain
+    for _ in range(parameters.gibbs_steps):
+        fantasy = transfer.layer(warm(chain), model_weights.T, model_squared.T)
+        chain = transfer.layer(warm(fantasy), model_weights, model_squared)
+
+    influence = np.float32(parameters.sparsity_influence)
+    data_hidden += influence * (sparsify(data_hidden, parameters.sparsity) - data_hidden)
+
+    # <v h>_data - <v h>_model is one product of the stacked phases.
+    contrast = np.concatenate((visible, fantasy)).T @ np.concatenate((data_hidden, -chain))
+    contrast /= np.float32(len(visible))
+
+    fast_weights = np.float32(1 - parameters.fast_decay) * state.fast_weights
+    fast_weights += np.float32(parameters.fast_rate) * contrast
+    contrast -= np.float32(parameters.weight_decay) * weights
+    contrast *= np.float32(learning_rate)
+    velocity = np.float32(parameters.momentum) * state.velocity
+    velocity += contrast
+    return RBMState(weights + velocity, velocity, fast_weights, chain)

@@ -1,0 +1,352 @@
+"""The training recipes by name, and the training itself."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from neuroattack.errors import FileError, UnknownNameError, ValidationError
+from neuroattack.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
+from neuroattack.training.fine_tuning import AdamState, FineTuningParameters
+from neuroattack.training.rbm import RBMParameters, RBMState
+from neuroattack.training.running import StageRun, plan
+from neuroattack.training.sdbn import SDBN, checked_images, forward_rates
+from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
+from neuroattack.training.stages import FineTuningStage, RBMStage, Recipe, Schedule
+
+__all__ = ["RECIPES", "Progress", "train"]
+
+_EDBN_NOISE_FACTOR = 1 / SiegertParameters().t_ref_s
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        Recipe(
+            name="fine-tuned",
+            summary="contrastive divergence, then supervised fine-tuning in SI units (default)",
+            layers=RBMStage(Schedule(1, 300, 50, 0.2), RBMParameters()),
+            top=RBMStage(Schedule(2, 300, 50, 1.0), RBMParameters(momentum=0.95)),
+            rbm_noise_factor=_EDBN_NOISE_FACTOR,
+            fine_tuning=FineTuningStage(
+                Schedule(10, 600, 200, 0.003, final_fraction=0.0), FineTuningParameters()
+            ),
+        ),
+        Recipe(
+            name="paper",
+            summary="contrastive divergence and a joint top layer, as O'Connor et al. 2013",
+            layers=RBMStage(Schedule(3, 1500, 50, 0.2), RBMParameters(gibbs_steps=2)),
+            top=RBMStage(Schedule(10, 4000, 50, 1.0), RBMParameters(gibbs_steps=2, momentum=0.95)),
+            rbm_noise_factor=_EDBN_NOISE_FACTOR,
+        ),
+    )
+}
+
+# A pass over a small data set is too short to be worth a report and a checkpoint of its own.
+_STEPS_PER_REPORT = 100
+_TEST_IMAGES_PER_REPORT = 1000
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A report from training.
+
+    Attributes
+    ----------
+    stage : str
+        Name of the stage.
+    epoch, epochs : int
+        Passes over the data that the stage has done, and that it will do.
+    fraction : float
+        Part of the whole training that is done, in [0, 1], counted in multiplications.
+    accuracy : float or None
+        Share of the first 1,000 **test** images that the network as it stands classifies
+        correctly as rates, for watching only: nothing in the training depends on it. None
+        before there is an output layer, or where no test images were given.
+    seconds : float
+        Since this call of :func:`train` began.
+    """
+
+    stage: str
+    epoch: int
+    epochs: int
+    fraction: float
+    accuracy: float | None
+    seconds: float
+
+
+def train(
+    images: ArrayLike,
+    labels: ArrayLike,
+    *,
+    recipe: str | Recipe = "fine-tuned",
+    seed: int = 0,
+    hidden: tuple[int, ...] = (500, 500),
+    classes: int = 10,
+    dataset: str = "unnamed",
+    dataset_checksum: str = "",
+    test: tuple[ArrayLike, ArrayLike] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> SDBN:
+    """Train a spiking deep belief network.
+
+    The same arguments give the same network, bit for bit on the same machine; an interrupted
+    training that is resumed gives it too.
+
+    Parameters
+    ----------
+    images : array_like (n, h, w)
+        Intensities in [0, 1].
+    labels : integer array_like (n,)
+        Classes, 0 to `classes` - 1.
+    recipe : str or Recipe, optional
+        Name in :data:`RECIPES`, or a recipe of one's own.
+    seed : int, optional
+        Of all randomness.
+    hidden : tuple of int, optional
+        Units of the hidden layers, at least one layer.
+    classes : int, optional
+        Output units, at least 2.
+    dataset, dataset_checksum : str, optional
+        Kept with the model as provenance.
+    test : (images, labels), optional
+        Held-out images: the model's `rate_accuracy` is measured on all of them at the end, and
+        the progress reports' on the first 1,000. They don't influence the training.
+    checkpoint : path, optional
+        File to keep up to date after every epoch; on a small data set, after as many as make
+        100 gradient steps.
+    resume : bool, optional
+        Go on from `checkpoint`.
+    progress : callable, optional
+        Called with a :class:`Progress` after every epoch, likewise, and after the checkpoint was
+        written. An exception it raises (KeyboardInterrupt, say) ends the training there.
+
+    Returns
+    -------
+    SDBN
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such recipe.
+    ValidationError
+        If images, labels or sizes are not as described.
+    FileError
+        If the checkpoint can't be read, or is one of another training (data, recipe, seed, sizes).
+    OutputError
+        If the checkpoint can't be written.
+    """
+    started = time.monotonic()
+    recipe = _known(recipe)
+    rows, targets = _checked_data(images, labels, classes, "training")
+    shape = np.shape(images)[1:]
+    tested = None if test is None else _checked_data(*test, classes, "test")
+    if tested is not None and tested[0].shape[1] != rows.shape[1]:
+        raise ValidationError(
+            "test images", f"{tested[0].shape[1]} pixels", f"{rows.shape[1]} as in training"
+        )
+    sizes = _checked_sizes(rows.shape[1], hidden, classes)
+    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
+        raise ValidationError("seed", seed, "an integer from 0 to 2**63 - 1")
+    if resume and checkpoint is None:
+        raise ValidationError("resume", "no checkpoint", "the checkpoint to resume from")
+
+    runs = plan(recipe, sizes)
+    transfer = Transfer(recipe.siegert, recipe.noise_factor)
+    scale = np.float32(recipe.input_scale)
+    rng = np.random.default_rng(seed)
+    state = TrainingState(0, 0, (), None, rng.bit_generator.state)
+    identity: dict[str, str] = {}
+    if checkpoint is not None:
+        identity = _identity(recipe, seed, sizes, rows, targets)
+        if resume:
+            state = load_checkpoint(checkpoint, identity)
+            _check_state(checkpoint, state, runs, len(rows))
+            rng.bit_generator.state = state.random
+
+    def measure(weights: tuple[FloatArray, ...], limit: int | None) -> float | None:
+        if tested is None or len(weights) < len(sizes) - 1:
+            return None
+        outputs = forward_rates(tested[0][:limit] * scale, weights, transfer)
+        return float(np.mean(outputs.argmax(axis=1) == tested[1][:limit]))
+
+    def report(state: TrainingState) -> None:
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, state, identity)
+        if progress is not None:
+            run = runs[state.stage]
+            progress(
+                Progress(
+                    run.name,
+                    state.epoch,
+                    run.schedule.epochs_for(len(rows)),
+                    _fraction_done(state, runs, len(rows)),
+                    measure(_weights_of(run, state), _TEST_IMAGES_PER_REPORT),
+                    time.monotonic() - started,
+                )
+            )
+
+    inputs = rows * scale
+    # One thread: products this small gain little from a second one and wait long for it on a busy
+    # machine, and the sums then don't depend on the number of cores.
+    with threadpool_limits(limits=1, user_api="blas"):
+        for stage in range(state.stage, len(runs)):
+            state = _run_stage(runs[stage], state, inputs, targets, rng, report)
+            weights = _weights_of(runs[stage], state)
+            state = TrainingState(stage + 1, 0, weights, None, rng.bit_generator.state)
+
+    t_ref = np.float32(recipe.siegert.t_ref_s)
+    return SDBN(
+        weights=tuple(weights * t_ref for weights in state.weights),
+        siegert=recipe.siegert,
+        noise_factor=recipe.noise_factor,
+        image_shape=(int(shape[0]), int(shape[1])),
+        recipe=recipe.name,
+        dataset=dataset,
+        dataset_checksum=dataset_checksum,
+        seed=seed,
+        input_scale=recipe.input_scale,
+        rate_accuracy=measure(state.weights, None),
+    )
+
+
+def _run_stage(
+    run: StageRun,
+    state: TrainingState,
+    inputs: FloatArray,
+    labels: NDArray[np.integer],
+    rng: np.random.Generator,
+    report: Callable[[TrainingState], None],
+) -> TrainingState:
+    count = len(inputs)
+    schedule = run.schedule
+    batch = schedule.batch_for(count)
+    steps = schedule.steps_per_epoch(count)
+    epochs = schedule.epochs_for(count)
+    epochs_per_report = -(-_STEPS_PER_REPORT // steps)
+    data = run.data(inputs, labels, state.weights)
+    inner = run.begin(count, state.weights, rng) if state.inner is None else state.inner
+    for epoch in range(state.epoch, epochs):
+        order = rng.permutation(count)
+        for step in range(steps):
+            chosen = order[step * batch : (step + 1) * batch]
+            rate = schedule.learning_rate_at((epoch * steps + step) / (epochs * steps))
+            inner = run.step(inner, data[chosen], labels[chosen], rate, rng)
+        done = epoch + 1
+        state = TrainingState(state.stage, done, state.weights, inner, rng.bit_generator.state)
+        if done % epochs_per_report == 0 or done == epochs:
+            report(state)
+    return state
+
+
+def _weights_of(run: StageRun, state: TrainingState) -> tuple[FloatArray, ...]:
+    return run.weights(state.weights, state.inner)
+
+
+def _fraction_done(state: TrainingState, runs: tuple[StageRun, ...], count: int) -> float:
+    def cost(run: StageRun, epochs: int) -> float:
+        schedule = run.schedule
+        return run.cost * epochs * schedule.steps_per_epoch(count) * schedule.batch_for(count)
+
+    total = sum(cost(run, run.schedule.epochs_for(count)) for run in runs)
+    done = sum(cost(run, run.schedule.epochs_for(count)) for run in runs[: state.stage])
+    return (done + cost(runs[state.stage], state.epoch)) / total
+
+
+def _known(recipe: str | Recipe) -> Recipe:
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise UnknownNameError("recipe", recipe, RECIPES)
+    return RECIPES[recipe]
+
+
+def _checked_data(
+    images: ArrayLike, labels: ArrayLike, classes: int, what: str
+) -> tuple[FloatArray, NDArray[np.intp]]:
+    rows = checked_images(images)
+    if not len(rows):
+        raise ValidationError(f"{what} images", "none", "at least one")
+    array = np.asarray(labels)
+    if array.shape != (len(rows),) or not np.issubdtype(array.dtype, np.integer):
+        raise ValidationError(
+            f"{what} labels",
+            f"{array.dtype} of shape {array.shape}",
+            f"{len(rows)} integers, one an image",
+        )
+    if array.min() < 0 or array.max() >= classes:
+        raise ValidationError(
+            f"{what} labels", f"{array.min()} to {array.max()}", f"0 to {classes - 1}"
+        )
+    return rows, array.astype(np.intp)
+
+
+def _checked_sizes(pixels: int, hidden: tuple[int, ...], classes: int) -> tuple[int, ...]:
+    if not hidden:
+        raise ValidationError("hidden layers", "none", "at least one")
+    for units in hidden:
+        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
+            raise ValidationError("hidden layer size", units, "a positive integer")
+    if classes < 2:
+        raise ValidationError("classes", classes, "at least 2")
+    return (pixels, *hidden, classes)
+
+
+def _identity(
+    recipe: Recipe,
+    seed: int,
+    sizes: tuple[int, ...],
+    rows: FloatArray,
+    labels: NDArray[np.intp],
+) -> dict[str, str]:
+    digest = hashlib.sha256(rows.data)
+    digest.update(labels.astype(np.int64).data)
+    return {
+        "recipe": recipe.name,
+        "recipe constants": json.dumps(dataclasses.asdict(recipe), sort_keys=True),
+        "seed": str(seed),
+        "layer sizes": "-".join(map(str, sizes)),
+        "training data": digest.hexdigest(),
+    }
+
+
+def _check_state(
+    path: str | os.PathLike[str],
+    state: TrainingState,
+    runs: tuple[StageRun, ...],
+    count: int,
+) -> None:
+    """Raise FileError where a checkpoint that claims the right identity doesn't fit it."""
+    if not 0 <= state.stage < len(runs):
+        raise FileError(path, f"stage is {state.stage}, expected 0 to {len(runs) - 1}")
+    run = runs[state.stage]
+    epochs = run.schedule.epochs_for(count)
+    if not 1 <= state.epoch <= epochs:
+        raise FileError(path, f"epoch is {state.epoch}, expected 1 to {epochs}")
+    scratch = np.random.default_rng(0)
+    below: tuple[FloatArray, ...] = ()
+    for earlier in runs[: state.stage]:
+        below = earlier.weights(below, earlier.begin(count, below, scratch))
+    expected = TrainingState(0, 0, below, run.begin(count, below, scratch), {})
+    if _shapes(state) != _shapes(expected):
+        raise FileError(path, "its arrays have other shapes than this training's, damaged?")
+
+
+def _shapes(state: TrainingState) -> list[tuple[int, ...]]:
+    inner = state.inner
+    arrays = list(state.weights)
+    if isinstance(inner, RBMState):
+        arrays += [inner.weights, inner.velocity, inner.fast_weights, inner.chain]
+    elif isinstance(inner, AdamState):
+        arrays += [*inner.weights, *inner.first, *inner.second]
+    return [array.shape for array in arrays]

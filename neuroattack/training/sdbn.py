@@ -1,0 +1,204 @@
+"""The trained spiking deep belief network: its weights in SI units, evaluated as rates."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.errors import ValidationError
+from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
+
+__all__ = ["SDBN", "checked_images", "forward_rates"]
+
+_CHUNK = 2000
+
+
+def forward_rates(
+    x: FloatArray, drive_weights: tuple[FloatArray, ...], transfer: Transfer
+) -> FloatArray:
+    """Return the rates of the last layer, in chunks so that memory stays bounded.
+
+    Parameters
+    ----------
+    x : float32 array (n, inputs)
+        Normalised input rates.
+    drive_weights : tuple of float32 arrays (inputs, units)
+        Layer by layer, in volts per second.
+    transfer : Transfer
+        The units.
+
+    Returns
+    -------
+    float32 array (n, units of the last layer)
+        Normalised rates.
+    """
+    squared = [np.square(weights) for weights in drive_weights]
+    out = np.empty((len(x), drive_weights[-1].shape[1]), np.float32)
+    for start in range(0, len(x), _CHUNK):
+        rates = x[start : start + _CHUNK]
+        for weights, squares in zip(drive_weights, squared, strict=True):
+            rates = transfer.layer(rates, weights, squares)
+        out[start : start + _CHUNK] = rates
+    return out
+
+
+def checked_images(images: ArrayLike, image_shape: tuple[int, int] | None = None) -> FloatArray:
+    """Return images as float32 rows, one an image.
+
+    Parameters
+    ----------
+    images : array_like, (n, h, w), or (n, pixels) where `image_shape` is given
+        Intensities in [0, 1].
+    image_shape : (h, w), optional
+        What they must have.
+
+    Returns
+    -------
+    float32 array (n, pixels), C-contiguous
+
+    Raises
+    ------
+    ValidationError
+        If the shape does not fit, or a value is NaN or outside [0, 1].
+    """
+    try:
+        array = np.asarray(images, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise ValidationError(
+            "images", f"{type(images).__name__}", "an array of numbers"
+        ) from error
+    if image_shape is None:
+        fits, expected = array.ndim == 3, "shape (n, height, width)"
+    else:
+        height, width = image_shape
+        fits = array.shape[1:] in ((height, width), (height * width,))
+        expected = f"shape (n, {height}, {width})"
+    if not fits or 0 in array.shape[1:]:
+        raise ValidationError("images", f"shape {array.shape}", expected)
+    rows = np.ascontiguousarray(array.reshape(len(array), math.prod(array.shape[1:])))
+    # The negation also catches NaN.
+    if rows.size and not (rows.min() >= 0 and rows.max() <= 1):
+        raise ValidationError("images", "values outside [0, 1] or NaN", "intensities in [0, 1]")
+    return rows
+
+
+@dataclass(frozen=True, eq=False)
+class SDBN:
+    """A trained network of Siegert neurons, ready for conversion to spikes.
+
+    Parameters
+    ----------
+    weights : tuple of float32 arrays (inputs, units)
+        Layer by layer, in **volts per spike**; kept as read-only copies.
+    siegert : SiegertParameters
+        The neuron of every layer.
+    noise_factor : float
+        What the variance tau_m w^2 x / 2 of the SI diffusion approximation (w in volts per spike,
+        x in hertz) was multiplied by in training, and is in :meth:`rates`. 1 is physically
+        consistent; 1 / t_ref is the convention of the public implementation of O'Connor et al.,
+        with which the rates of the spiking network differ from these.
+    input_scale : float
+        Rate of an input at full intensity, as a fraction of 1 / t_ref, in (0, 1]: 0.2 is 100 Hz.
+    image_shape : (int, int)
+        Height and width of an image.
+    recipe, dataset, dataset_checksum : str
+        What it was trained with and on.
+    seed : int
+        Of the training.
+    rate_accuracy : float or None
+        Share of test images classified correctly by :meth:`predict`, in [0, 1], if measured.
+
+    Raises
+    ------
+    ValidationError
+        If shapes do not chain, or a value is outside its range.
+    """
+
+    weights: tuple[FloatArray, ...]
+    siegert: SiegertParameters
+    noise_factor: float
+    image_shape: tuple[int, int]
+    recipe: str
+    dataset: str
+    dataset_checksum: str
+    seed: int
+    input_scale: float = 0.2
+    rate_accuracy: float | None = None
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise ValidationError("SDBN weights", "no layer", "at least one layer")
+        copies: list[FloatArray] = []
+        for index, weights in enumerate(self.weights):
+            copy = np.array(weights, dtype=np.float32, order="C")
+            field = f"SDBN weights of layer {index + 1}"
+            if copy.ndim != 2 or 0 in copy.shape:
+                raise ValidationError(field, f"shape {copy.shape}", "shape (inputs, units)")
+            if copies and copies[-1].shape[1] != copy.shape[0]:
+                raise ValidationError(
+                    field, f"{copy.shape[0]} inputs", f"{copies[-1].shape[1]}, as the layer below"
+                )
+            if not np.isfinite(copy).all():
+                raise ValidationError(field, "NaN or infinity", "finite numbers")
+            copy.setflags(write=False)
+            copies.append(copy)
+        object.__setattr__(self, "weights", tuple(copies))
+        height, width = self.image_shape
+        if height < 1 or width < 1 or height * width != copies[0].shape[0]:
+            raise ValidationError(
+                "SDBN image_shape", self.image_shape, f"{copies[0].shape[0]} pixels"
+            )
+        if not 0 < self.input_scale <= 1:
+            raise ValidationError("SDBN input_scale", self.input_scale, "a number in (0, 1]")
+        if not 0 <= self.seed < 2**63:
+            raise ValidationError("SDBN seed", self.seed, "an integer from 0 to 2**63 - 1")
+        if self.rate_accuracy is not None and not 0 <= self.rate_accuracy <= 1:
+            raise ValidationError("SDBN rate_accuracy", self.rate_accuracy, "in [0, 1], or None")
+        if not (math.isfinite(self.noise_factor) and self.noise_factor >= 0):
+            raise ValidationError("SDBN noise_factor", self.noise_factor, "a number of at least 0")
+
+    @property
+    def classes(self) -> int:
+        """Number of output units."""
+        return int(self.weights[-1].shape[1])
+
+    @property
+    def transfer(self) -> Transfer:
+        """The transfer function of its units."""
+        return Transfer(self.siegert, self.noise_factor)
+
+    def rates(self, images: ArrayLike) -> FloatArray:
+        """Evaluate the network as rates.
+
+        Parameters
+        ----------
+        images : array_like (n, h, w) or (n, pixels)
+            Intensities in [0, 1].
+
+        Returns
+        -------
+        float32 array (n, classes)
+            Output rates in units of 1 / t_ref.
+
+        Raises
+        ------
+        ValidationError
+            If the images do not fit.
+        """
+        x = checked_images(images, self.image_shape) * np.float32(self.input_scale)
+        per_second = np.float32(1 / self.siegert.t_ref_s)
+        return forward_rates(x, tuple(w * per_second for w in self.weights), self.transfer)
+
+    def predict(self, images: ArrayLike) -> NDArray[np.int64]:
+        """Return the class of the highest output rate of each image; int64 array (n,).
+
+        Raises
+        ------
+        ValidationError
+            If the images do not fit.
+        """
+        classes: NDArray[np.int64] = self.rates(images).argmax(axis=1).astype(np.int64)
+        return classes
