@@ -54,7 +54,9 @@ def convert(
     model : SDBN
         With weights in volts per spike.
     dt_s : float, optional
-        Time step in seconds. The refractory period is the model's, in whole steps.
+        Time step in seconds. The refractory period is R = t_ref / dt - 1 whole steps: a neuron
+        spikes again R + 1 steps later at the earliest, so its highest rate is the model's,
+        1 / t_ref.
     input_rate_hz : float, optional
         Rate of a pixel of intensity 1; by default the rate the model was trained for. With
         another, the weights from the input are scaled so that the mean drive stays the model's.
@@ -94,7 +96,7 @@ def convert(
                 size=weights.shape[1],
                 tau_m_s=siegert.tau_m_s,
                 threshold_v=np.asarray(siegert.threshold_v / (readout_gain if readout else 1.0)),
-                refractory_steps=round(siegert.t_ref_s / dt_s),
+                refractory_steps=max(round(siegert.t_ref_s / dt_s) - 1, 0),
             )
         )
         projection = Projection.from_weights(names[layer], names[layer + 1], weights)

@@ -10,9 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.target import BlackBox
 from neuroattack.errors import ValidationError
+from neuroattack.images import validate_images
 from neuroattack.ir.network import Network
 from neuroattack.simulation import Recording, Simulator, load_backend
-from neuroattack.spikes import validate_images
 
 __all__ = ["EVALUATION_STREAM", "Deployment", "deploy", "search_stream", "verification_stream"]
 

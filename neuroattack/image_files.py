@@ -12,7 +12,7 @@ from PIL import Image, UnidentifiedImageError
 
 from neuroattack.errors import FileError, NeuroattackError
 from neuroattack.files import require_file
-from neuroattack.spikes import validate_images
+from neuroattack.images import validate_images
 
 __all__ = ["image_checksum", "read_image"]
 

@@ -23,7 +23,6 @@ __all__ = [
     "PoissonEncoder",
     "RegularEncoder",
     "SpikeTrains",
-    "validate_images",
 ]
 
 
@@ -131,48 +130,6 @@ class SpikeTrains:
         return cls(parts[0].size, np.stack(rows), np.concatenate(pieces))
 
 
-def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return `images` as one row of intensities an image, or say what is wrong with them.
-
-    Parameters
-    ----------
-    images : float array, shape (images, *shape) or (images, pixels)
-        Intensities in [0, 1].
-    shape : tuple of int
-        Shape of one image.
-
-    Returns
-    -------
-    float64 array, shape (images, pixels)
-
-    Raises
-    ------
-    ValidationError
-        On another shape, no images, NaN, infinity, or a value outside [0, 1].
-    """
-    try:
-        array = np.asarray(images, np.float64)
-    except (TypeError, ValueError):
-        raise ValidationError("images", "values that are not numbers", "intensities") from None
-    pixels = math.prod(shape)
-    if array.shape[1:] not in ((pixels,), tuple(shape)):
-        raise ValidationError(
-            "images",
-            f"an array of shape {array.shape}",
-            f"(images, {', '.join(map(str, shape))}) or (images, {pixels})",
-        )
-    if array.shape[0] == 0:
-        raise ValidationError("images", "an empty batch", "at least one image")
-    if not np.isfinite(array).all():
-        kind = "NaN" if np.isnan(array).any() else "infinite values"
-        raise ValidationError("images", kind, "finite intensities in [0, 1]")
-    if array.min() < 0 or array.max() > 1:
-        raise ValidationError(
-            "images", f"intensities from {array.min():g} to {array.max():g}", "values in [0, 1]"
-        )
-    return array.reshape(array.shape[0], pixels)
-
-
 @dataclass(frozen=True)
 class Encoder(abc.ABC):
     """Turns intensities into input spikes at rates of intensity times `max_rate_hz`.
@@ -220,7 +177,7 @@ class Encoder(abc.ABC):
         Parameters
         ----------
         images : float64 array, shape (images, pixels)
-            Valid intensities, as :func:`validate_images` returns them.
+            Valid intensities, as :func:`neuroattack.images.validate_images` returns them.
         indices : int64 array, shape (images,)
             What tells the draws of the images apart: the same seed, stream and index give the
             same draw for the same image, alone or in any batch.

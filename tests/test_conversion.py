@@ -37,7 +37,7 @@ def test_weights_thresholds_and_times_are_the_models():
         assert error <= converted.largest_rounding_v <= np.abs(kept).max() * 2**-22
     for population in network.populations:
         assert population.tau_m_s == 5.0
-        assert population.refractory_steps == 2
+        assert population.refractory_steps == 1
         assert set(population.threshold_v) == {0.005}
     assert network.origin["dataset_checksum"] == "abc"
 
@@ -67,12 +67,12 @@ def test_refractory_steps_follow_the_time_step():
         convert(model_of(weights), dt_s=dt).network.populations[0].refractory_steps
         for dt in (2e-3, 1e-3, 5e-4, 1e-4)
     ]
-    assert steps == [1, 2, 4, 20]
+    assert steps == [0, 1, 3, 19]
 
 
 def test_a_converted_neuron_fires_at_the_renewal_rate():
     # Every input spike lifts v by w = threshold / 4.5: five spikes a cycle, no visible leak in
-    # tau = 5 s, and R = 2 refractory steps. With p = 0.1 a step the mean cycle is 5 / p + R steps.
+    # tau = 5 s, and R = 1 refractory step. With p = 0.1 a step the mean cycle is 5 / p + R steps.
     steps, images = 4000, 60
     network = convert(model_of([[0.005 / 4.5]])).network
     recording = deploy(network, steps=steps, seed=1).record(
@@ -80,7 +80,28 @@ def test_a_converted_neuron_fires_at_the_renewal_rate():
     )
     per_step = recording.counts["output"].mean() / steps
     # The leak over a cycle of 52 ms loses about 1 % of v, less than the half spike to spare.
-    assert per_step == pytest.approx(1 / (5 / 0.1 + 2), rel=0.03)
+    assert per_step == pytest.approx(1 / (5 / 0.1 + 1), rel=0.03)
+
+
+def test_a_saturated_neuron_fires_at_the_models_highest_rate():
+    network = convert(model_of([[1.0]]), input_rate_hz=1000.0).network
+    counts = deploy(network, steps=1000).record(np.ones((1, 1, 1)), indices=[0]).counts
+    # 1 / t_ref = 500 Hz, one spike every second step, after the step that input takes to arrive.
+    assert counts["output"][0, 0] == 500
+
+
+def test_spiking_rates_are_the_models_rates():
+    rng = np.random.default_rng(3)
+    model = model_of(rng.normal(4e-5, 2e-4, (200, 40)))
+    image = rng.random((1, 1, 200))
+    network = convert(model).network
+    counts = deploy(network, steps=20_000, seed=1).record(image, indices=[0]).counts["output"][0]
+    spiking = counts / 20_000 / 1e-3 * model.siegert.t_ref_s
+    rates = model.rates(image)[0].astype(float)
+    active = rates > 0.02
+    assert active.sum() >= 10
+    np.testing.assert_allclose(spiking[active], rates[active], rtol=0.06)
+    assert spiking[active].sum() / rates[active].sum() == pytest.approx(1, abs=0.03)
 
 
 @pytest.mark.parametrize("changes", [{"dt_s": -1.0}, {"readout_gain": float("inf")}])

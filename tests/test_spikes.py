@@ -8,7 +8,8 @@ from networks import rasters
 from scipy import stats
 
 from neuroattack.errors import ValidationError
-from neuroattack.spikes import PoissonEncoder, RegularEncoder, SpikeTrains, validate_images
+from neuroattack.images import validate_images
+from neuroattack.spikes import PoissonEncoder, RegularEncoder, SpikeTrains
 
 
 def draw(encoder, images, steps=100, indices=None, **options):

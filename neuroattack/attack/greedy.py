@@ -14,8 +14,8 @@ from neuroattack.attack.perception import Window, distance, standard_deviation
 from neuroattack.attack.result import Goal, Search, Step
 from neuroattack.attack.target import Target
 from neuroattack.errors import ValidationError
+from neuroattack.images import validate_images
 from neuroattack.readout import decide, spike_shares
-from neuroattack.spikes import validate_images
 
 __all__ = ["GreedyWindow"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import BudgetExceededError, ValidationError
-from neuroattack.spikes import validate_images
+from neuroattack.images import validate_images
 
 __all__ = ["BlackBox", "Target"]
 

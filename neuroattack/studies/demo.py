@@ -21,10 +21,15 @@ from neuroattack.provenance import Provenance
 from neuroattack.readout import decide, spike_shares
 from neuroattack.studies.attack import AttackOutcome, attack_image
 from neuroattack.studies.evaluation import Evaluation, evaluate
-from neuroattack.studies.training import train_to_file
+from neuroattack.studies.training import checkpoint_of, train_to_file
+from neuroattack.training.recipes import DEFAULT_RECIPE
 from neuroattack.training.sdbn import SDBN
+from neuroattack.training.storage import load_model
 
-__all__ = ["Demo", "run_demo"]
+__all__ = ["MAX_DISTANCE", "MODEL", "Demo", "run_demo"]
+
+MODEL = "model.h5"
+"""Name of the model file in the demo's folder."""
 
 WINDOW_SIZE = 7
 MAX_DISTANCE = 22.0
@@ -94,7 +99,7 @@ def run_demo(
     steps : int, optional
         Time steps T an image is shown for.
     resume : bool, optional
-        Go on from the checkpoint that an interrupted demo left in `out`.
+        Go on from what an interrupted demo of the same data set and seed left in `out`.
     on_progress : callable
         Called with what is being done, the fraction of it done, and how it stands.
 
@@ -103,13 +108,15 @@ def run_demo(
     NeuroattackError
         If a file cannot be written, or no image is classified correctly.
     """
-    model = train_to_file(
-        out / "model.h5",
-        dataset,
-        seed=seed,
-        resume=resume,
-        progress=lambda p: on_progress("Training", p.fraction, p.stage),
-    ).model
+    model = _finished_model(out / MODEL, dataset, seed) if resume else None
+    if model is None:
+        model = train_to_file(
+            out / MODEL,
+            dataset,
+            seed=seed,
+            resume=resume and checkpoint_of(out / MODEL).exists(),
+            progress=lambda p: on_progress("Training", p.fraction, p.stage),
+        ).model
     network = convert(model).network
     save_network(out / "network.h5", network)
     deployment = deploy(network, backend=backend, steps=steps, seed=seed)
@@ -126,6 +133,19 @@ def run_demo(
         tuple(_attacks(deployment, dataset, on_progress)),
         Provenance.of(deployment, dataset.name, dataset.checksum),
     )
+
+
+def _finished_model(path: Path, dataset: Dataset, seed: int) -> SDBN | None:
+    """Return the model that a demo interrupted after its training has left, if there is one."""
+    if checkpoint_of(path).exists() or not path.exists():
+        return None
+    model = load_model(path)
+    same = (model.recipe, model.seed, model.dataset_checksum) == (
+        DEFAULT_RECIPE,
+        seed,
+        dataset.checksum,
+    )
+    return model if same else None
 
 
 def _attacks(

@@ -10,7 +10,7 @@ from pathlib import Path
 from neuroattack.datasets import Dataset
 from neuroattack.errors import FileError
 from neuroattack.files import check_writable
-from neuroattack.training.recipes import Progress, train
+from neuroattack.training.recipes import DEFAULT_RECIPE, Progress, train
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.storage import save_model
 
@@ -34,7 +34,7 @@ def train_to_file(
     target: Path,
     dataset: Dataset,
     *,
-    recipe: str = "fine-tuned",
+    recipe: str = DEFAULT_RECIPE,
     seed: int = 0,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,

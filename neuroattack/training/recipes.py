@@ -15,17 +15,20 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
+from neuroattack.images import validate_images
 from neuroattack.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from neuroattack.training.fine_tuning import AdamState, FineTuningParameters
 from neuroattack.training.rbm import RBMParameters, RBMState
 from neuroattack.training.running import StageRun, plan
-from neuroattack.training.sdbn import SDBN, checked_images, forward_rates
+from neuroattack.training.sdbn import SDBN, forward_rates
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
 from neuroattack.training.stages import FineTuningStage, RBMStage, Recipe, Schedule
 
-__all__ = ["RECIPES", "Progress", "train"]
+__all__ = ["DEFAULT_RECIPE", "RECIPES", "Progress", "train"]
 
 _EDBN_NOISE_FACTOR = 1 / SiegertParameters().t_ref_s
+
+DEFAULT_RECIPE = "fine-tuned"
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -87,7 +90,7 @@ def train(
     images: ArrayLike,
     labels: ArrayLike,
     *,
-    recipe: str | Recipe = "fine-tuned",
+    recipe: str | Recipe = DEFAULT_RECIPE,
     seed: int = 0,
     hidden: tuple[int, ...] = (500, 500),
     classes: int = 10,
@@ -274,9 +277,10 @@ def _known(recipe: str | Recipe) -> Recipe:
 def _checked_data(
     images: ArrayLike, labels: ArrayLike, classes: int, what: str
 ) -> tuple[FloatArray, NDArray[np.intp]]:
-    rows = checked_images(images)
-    if not len(rows):
-        raise ValidationError(f"{what} images", "none", "at least one")
+    shape = np.shape(images)
+    if len(shape) != 3:
+        raise ValidationError(f"{what} images", f"shape {shape}", "shape (n, height, width)")
+    rows = validate_images(images, shape[1:]).astype(np.float32)
     array = np.asarray(labels)
     if array.shape != (len(rows),) or not np.issubdtype(array.dtype, np.integer):
         raise ValidationError(

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
+from neuroattack.images import validate_images
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
 
-__all__ = ["SDBN", "checked_images", "forward_rates"]
+__all__ = ["SDBN", "forward_rates"]
 
 _CHUNK = 2000
 
@@ -43,46 +44,6 @@ def forward_rates(
             rates = transfer.layer(rates, weights, squares)
         out[start : start + _CHUNK] = rates
     return out
-
-
-def checked_images(images: ArrayLike, image_shape: tuple[int, int] | None = None) -> FloatArray:
-    """Return images as float32 rows, one an image.
-
-    Parameters
-    ----------
-    images : array_like, (n, h, w), or (n, pixels) where `image_shape` is given
-        Intensities in [0, 1].
-    image_shape : (h, w), optional
-        What they must have.
-
-    Returns
-    -------
-    float32 array (n, pixels), C-contiguous
-
-    Raises
-    ------
-    ValidationError
-        If the shape does not fit, or a value is NaN or outside [0, 1].
-    """
-    try:
-        array = np.asarray(images, dtype=np.float32)
-    except (TypeError, ValueError) as error:
-        raise ValidationError(
-            "images", f"{type(images).__name__}", "an array of numbers"
-        ) from error
-    if image_shape is None:
-        fits, expected = array.ndim == 3, "shape (n, height, width)"
-    else:
-        height, width = image_shape
-        fits = array.shape[1:] in ((height, width), (height * width,))
-        expected = f"shape (n, {height}, {width})"
-    if not fits or 0 in array.shape[1:]:
-        raise ValidationError("images", f"shape {array.shape}", expected)
-    rows = np.ascontiguousarray(array.reshape(len(array), math.prod(array.shape[1:])))
-    # The negation also catches NaN.
-    if rows.size and not (rows.min() >= 0 and rows.max() <= 1):
-        raise ValidationError("images", "values outside [0, 1] or NaN", "intensities in [0, 1]")
-    return rows
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,7 +149,8 @@ class SDBN:
         ValidationError
             If the images do not fit.
         """
-        x = checked_images(images, self.image_shape) * np.float32(self.input_scale)
+        rows = validate_images(images, self.image_shape).astype(np.float32)
+        x = rows * np.float32(self.input_scale)
         per_second = np.float32(1 / self.siegert.t_ref_s)
         return forward_rates(x, tuple(w * per_second for w in self.weights), self.transfer)
 

@@ -1,0 +1,5 @@
+"""``python -m neuroattack``: the command line."""
+
+from neuroattack.cli import main
+
+main()

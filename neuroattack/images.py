@@ -1,0 +1,54 @@
+"""What an image must be: finite intensities in [0, 1], of the expected shape."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.errors import ValidationError
+
+__all__ = ["validate_images"]
+
+
+def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Return `images` as one row of intensities an image, or say what is wrong with them.
+
+    Parameters
+    ----------
+    images : float array, shape (images, *shape) or (images, pixels)
+        Intensities in [0, 1].
+    shape : tuple of int
+        Shape of one image.
+
+    Returns
+    -------
+    float64 array, shape (images, pixels)
+
+    Raises
+    ------
+    ValidationError
+        On another shape, no images, NaN, infinity, or a value outside [0, 1].
+    """
+    try:
+        array = np.asarray(images, np.float64)
+    except (TypeError, ValueError):
+        raise ValidationError("images", "values that are not numbers", "intensities") from None
+    pixels = math.prod(shape)
+    if array.shape[1:] not in ((pixels,), tuple(shape)):
+        raise ValidationError(
+            "images",
+            f"an array of shape {array.shape}",
+            f"(images, {', '.join(map(str, shape))}) or (images, {pixels})",
+        )
+    if array.size == 0:
+        raise ValidationError("images", "an empty batch", "at least one image")
+    if not np.isfinite(array).all():
+        kind = "NaN" if np.isnan(array).any() else "infinite values"
+        raise ValidationError("images", kind, "finite intensities in [0, 1]")
+    if array.min() < 0 or array.max() > 1:
+        raise ValidationError(
+            "images", f"intensities from {array.min():g} to {array.max():g}", "values in [0, 1]"
+        )
+    return array.reshape(array.shape[0], pixels)
