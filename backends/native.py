@@ -165,6 +165,8 @@ class NativeSimulator:
     def __init__(self, network: Network, threads: int) -> None:
         self._threads = threads
         self._layers = [_layer(network, population) for population in network.populations]
+        # Compiles now, so that what is timed later is simulation.
+        self.run(SpikeTrains.from_events([], [], [], (1, 1, network.input.size)))
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""

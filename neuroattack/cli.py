@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import sys
-from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -60,7 +58,7 @@ def demo(
     from neuroattack.studies.training import checkpoint_of
 
     images = load_dataset(dataset)
-    with _resumable(checkpoint_of(out / MODEL)), console.progress_bars() as show:
+    with console.resumable(checkpoint_of(out / MODEL)), console.progress_bars() as show:
         result = run_demo(
             images, out, seed=seed, backend=backend, steps=steps, resume=resume, on_progress=show
         )
@@ -94,7 +92,7 @@ def train(
 
     target = out or Path("runs") / f"{dataset}-{recipe}.h5"
     images = load_dataset(dataset)
-    with _resumable(checkpoint_of(target)), console.progress_bars() as show:
+    with console.resumable(checkpoint_of(target)), console.progress_bars() as show:
         trained = train_to_file(
             target,
             images,
@@ -379,17 +377,6 @@ def backends(json: Json = False) -> None:
         ["name", "available", "version", "why not"],
         [[b.name, "yes" if b.available else "no", b.version, b.reason] for b in found],
     )
-
-
-@contextlib.contextmanager
-def _resumable(checkpoint: Path) -> Iterator[None]:
-    """Tell a person who presses Ctrl-C how to go on, where there is a checkpoint."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if checkpoint.exists():
-            console.note(f"Interrupted: the same command with --resume goes on from {checkpoint}")
-        raise
 
 
 def _training_state(progress: Any) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -19,7 +20,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-__all__ = ["note", "print_figures", "print_json", "print_rows", "progress_bars"]
+__all__ = ["note", "print_figures", "print_json", "print_rows", "progress_bars", "resumable"]
 
 
 def note(text: str) -> None:
@@ -53,9 +54,9 @@ def print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]])
 
 
 def _print(table: Table) -> None:
-    console = Console(highlight=False)
     # A pipe has no width: what is printed there is for grep, so lines are not broken at 80.
-    console.print(table, width=None if console.is_terminal else 160, markup=False)
+    width = None if sys.stdout.isatty() else 160
+    Console(highlight=False, width=width).print(table, markup=False)
 
 
 @contextlib.contextmanager
@@ -87,3 +88,14 @@ def progress_bars() -> Iterator[Callable[[str, float, str], None]]:
             progress.update(bars[what], completed=fraction, state=state)
 
         yield show
+
+
+@contextlib.contextmanager
+def resumable(checkpoint: Path) -> Iterator[None]:
+    """Tell a person who presses Ctrl-C how to go on, where there is a checkpoint."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if checkpoint.exists():
+            note(f"Interrupted: the same command with --resume goes on from {checkpoint}")
+        raise

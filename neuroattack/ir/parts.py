@@ -6,7 +6,6 @@ measured from the resting potential, so rest is 0.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -30,15 +29,12 @@ MAX_REFRACTORY_STEPS = 1_000_000
 
 
 class ByValue:
-    """Equality of dataclasses that hold arrays."""
+    """Equality of dataclasses that hold arrays; such values have no hash."""
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
             return NotImplemented
-        names = [f.name for f in dataclasses.fields(self)]  # type: ignore[arg-type]
-        return all(_same(getattr(self, name), getattr(other, name)) for name in names)
-
-    __hash__ = None  # type: ignore[assignment]
+        return all(_same(value, getattr(other, name)) for name, value in vars(self).items())
 
 
 def _same(a: object, b: object) -> bool:

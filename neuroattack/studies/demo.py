@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from neuroattack.attack.greedy import GreedyWindow
 from neuroattack.attack.perception import Window
-from neuroattack.attack.result import Goal
+from neuroattack.attack.result import Goal, Step
 from neuroattack.conversion import convert
 from neuroattack.datasets import Dataset
 from neuroattack.deployment import Deployment, deploy
@@ -171,22 +172,33 @@ def _attacks(
     attack = GreedyWindow(
         Window.centred(deployment.network.input.shape, WINDOW_SIZE), max_distance=MAX_DISTANCE
     )
-    outcomes = []
-    for number, (index, target_class) in enumerate(plans):
-        goal = Goal(int(labels[index]), target_class)
-        outcomes.append(
-            attack_image(
-                deployment,
-                attack,
-                dataset.test.images[index],
-                goal,
-                index=index,
-                draws=DRAWS,
-                on_step=lambda step, number=number: on_progress(  # type: ignore[misc]
-                    f"Attack {number + 1} of {len(plans)}",
-                    min(step.distance / MAX_DISTANCE, 1.0),
-                    f"iteration {step.iteration}, D {step.distance:.1f}",
-                ),
-            )
+    return [
+        _attack(
+            deployment, attack, dataset, plan, partial(on_progress, f"Attack {number + 1} of 3")
         )
-    return outcomes
+        for number, plan in enumerate(plans)
+    ]
+
+
+def _attack(
+    deployment: Deployment,
+    attack: GreedyWindow,
+    dataset: Dataset,
+    plan: tuple[int, int | None],
+    on_progress: Callable[[float, str], None],
+) -> AttackOutcome:
+    index, target_class = plan
+    image, label = dataset.test.pick(index)
+
+    def show(step: Step) -> None:
+        on_progress(step.distance / MAX_DISTANCE, f"iteration {step.iteration}")
+
+    return attack_image(
+        deployment,
+        attack,
+        image,
+        Goal(label, target_class),
+        index=index,
+        draws=DRAWS,
+        on_step=show,
+    )
