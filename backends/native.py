@@ -25,7 +25,38 @@ __all__ = ["NativeBackend", "NativeSimulator"]
 
 # Spikes of one population that a slice of images may hold at most, in bytes.
 _SLICE_BYTES = 64 * 2**20
-_SLICE_IMAGES = 32
+_SLICE_IMAGES = 128
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_arriving_rows(
+    current: NDArray[np.int32] | NDArray[np.float64],
+    weights: NDArray[np.int32] | NDArray[np.float64],
+    rows: NDArray[np.int32],
+) -> None:
+    """Set `current` to the sum of those rows of `weights`."""
+    current[:] = 0
+    size = current.size
+    # Four rows at a time: the sums then travel to memory a quarter as often.
+    fours = rows.size // 4 * 4
+    for first in range(0, fours, 4):
+        a, b = weights[rows[first]], weights[rows[first + 1]]
+        c, d = weights[rows[first + 2]], weights[rows[first + 3]]
+        for j in range(size):
+            current[j] += (a[j] + b[j]) + (c[j] + d[j])
+    for last in range(fours, rows.size):
+        a = weights[rows[last]]
+        for j in range(size):
+            current[j] += a[j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _count_spikes(
+    offsets: NDArray[np.int64], neurons: NDArray[np.int32], counts: NDArray[np.int32]
+) -> None:
+    for image in range(counts.shape[0]):
+        for event in range(offsets[image, 0], offsets[image, -1]):
+            counts[image, neurons[event]] += 1
 
 
 # No fastmath: a fused multiply-add would round v * decay + input once instead of twice.
@@ -33,7 +64,8 @@ _SLICE_IMAGES = 32
 def _simulate_population(
     arrivals: NDArray[np.int64],
     rows: NDArray[np.int32],
-    weights_v: NDArray[np.float64],
+    weights: NDArray[np.int32] | NDArray[np.float64],
+    grid_v: float,
     decay: float,
     threshold_v: NDArray[np.float64],
     bias_v: NDArray[np.float64],
@@ -45,38 +77,39 @@ def _simulate_population(
 ) -> None:
     """Fill `offsets`, `neurons` and `counts` with the spikes of one population.
 
-    Row ``weights_v[rows[e]]`` arrives at step k of image b for the events e from
-    ``arrivals[b, k]`` to ``arrivals[b, k + 1]``.
+    Row ``weights[rows[e]]``, in units of `grid_v`, arrives at step k of image b for the events e
+    from ``arrivals[b, k]`` to ``arrivals[b, k + 1]``.
     """
     images = arrivals.shape[0]
     steps = arrivals.shape[1] - 1
-    size = weights_v.shape[1]
+    size = weights.shape[1]
     capacity = neurons.size // images
     v = np.empty(size)
-    current = np.empty(size)
+    current = np.empty(size, weights.dtype)
+    fired = np.zeros(-(-size // 8) * 8, np.uint8)
+    fired_by_eight = fired.view(np.uint64)
     for image in range(images):
         v[:] = 0.0
         written = image * capacity
         offsets[image, 0] = written
         for k in range(steps):
-            current[:] = 0.0
-            for event in range(arrivals[image, k], arrivals[image, k + 1]):
-                row = weights_v[rows[event]]
-                for j in range(size):
-                    current[j] += row[j]
+            _add_arriving_rows(current, weights, rows[arrivals[image, k] : arrivals[image, k + 1]])
             for j in range(size):
-                current[j] += bias_v[j]
-            for j in range(size):
-                v[j] = v[j] * decay + current[j]
+                v[j] = v[j] * decay + (current[j] * grid_v + bias_v[j])
             # The refractory neurons are those that spiked in the last R steps.
-            for event in range(offsets[image, max(k - refractory_steps, 0)], written):
-                v[neurons[event]] = reset_v
+            for spike in range(offsets[image, max(k - refractory_steps, 0)], written):
+                v[neurons[spike]] = reset_v
+            # Marked first and gathered after, eight by eight: most steps have few spikes.
             for j in range(size):
-                if v[j] > threshold_v[j]:
-                    v[j] = reset_v
-                    neurons[written] = j
-                    counts[image, j] += 1
-                    written += 1
+                fired[j] = v[j] > threshold_v[j]
+            for eight in range(fired_by_eight.size):
+                if fired_by_eight[eight]:
+                    for j in range(8 * eight, 8 * eight + 8):
+                        if fired[j]:
+                            v[j] = reset_v
+                            neurons[written] = j
+                            counts[image, j] += 1
+                            written += 1
             offsets[image, k + 1] = written
 
 
@@ -109,13 +142,14 @@ def _arrivals(
 
 @dataclass(frozen=True)
 class _Layer:
-    """A population with the weights of all projections into it, stacked."""
+    """A population with the weights of all projections into it, stacked, in units of `grid_v`."""
 
     population: Population
     decay: float
     sources: list[str]
     delays: list[int]
-    weights_v: NDArray[np.float64]
+    weights: NDArray[np.int32] | NDArray[np.float64]
+    grid_v: float
 
     def run(
         self, spikes: dict[str, SpikeTrains], images: int, steps: int
@@ -134,7 +168,8 @@ class _Layer:
         _simulate_population(
             arrivals,
             rows,
-            self.weights_v,
+            self.weights,
+            self.grid_v,
             self.decay,
             population.threshold_v,
             population.bias_v,
@@ -191,7 +226,8 @@ class NativeSimulator:
 
     def _run_slice(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
         spikes = {INPUT: inputs}
-        counts = {INPUT: inputs.counts()}
+        counts = {INPUT: np.zeros((inputs.images, inputs.size), np.int32)}
+        _count_spikes(inputs.offsets, inputs.neurons, counts[INPUT])
         for layer in self._layers:
             name = layer.population.name
             spikes[name], counts[name] = layer.run(spikes, inputs.images, inputs.steps)
@@ -204,12 +240,22 @@ class NativeSimulator:
 
 def _layer(network: Network, population: Population) -> _Layer:
     incoming = network.incoming(population.name)
+    exponent = min((projection.exponent for projection in incoming), default=0)
+    mantissas = np.concatenate(
+        [
+            np.empty((0, population.size), np.int64),
+            *(p.mantissas.astype(np.int64) << (p.exponent - exponent) for p in incoming),
+        ]
+    )
+    # Whole numbers either way, and exact: a network's sums stay below 2**53.
+    narrow = int(np.abs(mantissas).sum(axis=0).max(initial=0)) < 2**31
     return _Layer(
         population,
         population.decay(network.dt_s),
         [projection.source for projection in incoming],
         [projection.delay_steps for projection in incoming],
-        np.concatenate([np.empty((0, population.size)), *(p.weights_v for p in incoming)]),
+        mantissas.astype(np.int32 if narrow else np.float64),
+        2.0**exponent,
     )
 
 

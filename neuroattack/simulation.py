@@ -69,6 +69,8 @@ class Recording:
     @classmethod
     def concatenate(cls, parts: Sequence[Recording]) -> Recording:
         """Join recordings of consecutive batches of the same network."""
+        if len(parts) == 1:
+            return parts[0]
         counts = {
             name: np.concatenate([part.counts[name] for part in parts]) for name in parts[0].counts
         }

@@ -76,9 +76,10 @@ class SpikeTrains:
 
     def counts(self) -> NDArray[np.int32]:
         """Return the spikes of every neuron over all steps, shape (images, size)."""
-        image, _, neuron = self.events()
-        flat = np.bincount(image * self.size + neuron, minlength=self.images * self.size)
-        return flat.reshape(self.images, self.size).astype(np.int32)
+        counts = np.empty((self.images, self.size), np.int32)
+        for image, row in enumerate(self.offsets):
+            counts[image] = np.bincount(self.neurons[row[0] : row[-1]], minlength=self.size)
+        return counts
 
     def to_dense(self) -> NDArray[np.bool_]:
         """Return the raster, shape (images, steps, size)."""
