@@ -35,15 +35,20 @@ def _add_arriving_rows(
     rows: NDArray[np.int32],
 ) -> None:
     """Set `current` to the sum of those rows of `weights`."""
-    current[:] = 0
     size = current.size
     # Four rows at a time: the sums then travel to memory a quarter as often.
     fours = rows.size // 4 * 4
+    if fours == 0:
+        current[:] = 0
     for first in range(0, fours, 4):
         a, b = weights[rows[first]], weights[rows[first + 1]]
         c, d = weights[rows[first + 2]], weights[rows[first + 3]]
-        for j in range(size):
-            current[j] += (a[j] + b[j]) + (c[j] + d[j])
+        if first == 0:
+            for j in range(size):
+                current[j] = (a[j] + b[j]) + (c[j] + d[j])
+        else:
+            for j in range(size):
+                current[j] += (a[j] + b[j]) + (c[j] + d[j])
     for last in range(fours, rows.size):
         a = weights[rows[last]]
         for j in range(size):
@@ -83,7 +88,7 @@ def _simulate_population(
     images = arrivals.shape[0]
     steps = arrivals.shape[1] - 1
     size = weights.shape[1]
-    capacity = neurons.size // images
+    capacity = (neurons.size - 1) // images
     v = np.empty(size)
     current = np.empty(size, weights.dtype)
     fired = np.zeros(-(-size // 8) * 8, np.uint8)
@@ -99,17 +104,18 @@ def _simulate_population(
             # The refractory neurons are those that spiked in the last R steps.
             for spike in range(offsets[image, max(k - refractory_steps, 0)], written):
                 v[neurons[spike]] = reset_v
-            # Marked first and gathered after, eight by eight: most steps have few spikes.
             for j in range(size):
                 fired[j] = v[j] > threshold_v[j]
+            # Eight at a time, for most are silent; then without a branch that none could predict.
+            first = written
             for eight in range(fired_by_eight.size):
                 if fired_by_eight[eight]:
                     for j in range(8 * eight, 8 * eight + 8):
-                        if fired[j]:
-                            v[j] = reset_v
-                            neurons[written] = j
-                            counts[image, j] += 1
-                            written += 1
+                        neurons[written] = j
+                        written += fired[j]
+            for spike in range(first, written):
+                v[neurons[spike]] = reset_v
+                counts[image, neurons[spike]] += 1
             offsets[image, k + 1] = written
 
 
@@ -158,7 +164,8 @@ class _Layer:
             [spikes[name] for name in self.sources], self.delays, images, steps
         )
         population = self.population
-        capacity = images * _most_spikes(population, steps)
+        # One more, where the gathering without branches may write what it then leaves out.
+        capacity = images * _most_spikes(population, steps) + 1
         trains = SpikeTrains(
             population.size,
             np.empty((images, steps + 1), np.int64),

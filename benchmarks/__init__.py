@@ -1,0 +1,1 @@
+"""Benchmarks of neuroattack against its peers; run with ``python -m benchmarks``."""

@@ -1,0 +1,36 @@
+"""The configurations that every peer is measured in."""
+
+from __future__ import annotations
+
+import enum
+
+__all__ = ["COMPILED_STEPS", "Configuration"]
+
+COMPILED_STEPS = 24
+"""Steps compiled into one kernel, which keeps the potential in registers.
+
+More gain little and take longer to compile: 48 take 20 s a shape.
+"""
+
+
+class Configuration(enum.Enum):
+    """How a peer is run; the value is its name in figures."""
+
+    DENSE = "dense"
+    SPARSE = "sparse input"
+    COMPILED = "compiled"
+
+    @property
+    def description(self) -> str:
+        """Say what it is, for a reader."""
+        return {
+            Configuration.DENSE: (
+                "torch inference mode, one thread, float32; linear layers over all steps at "
+                "once, then the peer's neurons step by step, or multi-step where it offers that"
+            ),
+            Configuration.SPARSE: "as dense, with the input spikes as a torch.sparse CSR matrix",
+            Configuration.COMPILED: (
+                f"as sparse input, with the peer's neurons through torch.compile, "
+                f"{COMPILED_STEPS} steps a kernel"
+            ),
+        }[self]

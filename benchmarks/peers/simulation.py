@@ -1,0 +1,128 @@
+"""A network of a peer's neurons, layer by layer, in one of three configurations."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch._dynamo.config
+from numpy.typing import NDArray
+
+from benchmarks.peers.configuration import COMPILED_STEPS, Configuration
+from benchmarks.peers.peer import Neurons, Peer
+from neuroattack.ir.network import Network
+from neuroattack.spikes import SpikeTrains
+
+__all__ = ["PeerInputs", "PeerSimulation"]
+
+
+@dataclass(frozen=True, eq=False)
+class PeerInputs:
+    """Input spikes as a peer takes them.
+
+    Parameters
+    ----------
+    spikes : tensor
+        Of shape (steps * batch, pixels), dense or CSR.
+    steps, batch : int
+        Steps and images.
+    """
+
+    spikes: torch.Tensor
+    steps: int
+    batch: int
+
+
+class PeerSimulation:
+    """A network on a peer, in float32 and without gradients.
+
+    Each layer is simulated over all steps before the next one, so that the synapses of all steps
+    are one matrix product. As in the network, a spike arrives one step after it was fired; so a
+    spike of the input takes as many steps to reach the output's count as there are layers, and
+    the last steps of the input, which never reach it, are left out.
+
+    Parameters
+    ----------
+    peer : Peer
+        Whose neurons.
+    network : Network
+        A chain of layers with delays of one step, without biases.
+    configuration : Configuration
+        How to run it.
+    """
+
+    def __init__(self, peer: Peer, network: Network, configuration: Configuration) -> None:
+        self._peer = peer
+        self._network = network
+        self._configuration = configuration
+        self._layers = []
+        for population, projection in zip(network.populations, network.projections, strict=True):
+            neurons = peer.neurons(population, network.dt_s)
+            weights = torch.from_numpy((projection.weights_v * neurons.gain).astype(np.float32))
+            self._layers.append((weights.T.contiguous(), neurons, _kernel(neurons, configuration)))
+
+    def prepare(self, inputs: SpikeTrains) -> PeerInputs:
+        """Bring input spikes into the form that :meth:`run` takes."""
+        dense = torch.from_numpy(inputs.to_dense().astype(np.float32)).transpose(0, 1)
+        return self._arrange(dense)
+
+    def encode(self, images: NDArray[np.float64], steps: int) -> PeerInputs:
+        """Draw input spikes with the peer's own encoder."""
+        network = self._network
+        scale = network.input.encoder.max_rate_hz * network.dt_s
+        probability = torch.from_numpy((images * scale).astype(np.float32))
+        return self._arrange(self._peer.encode(probability, steps))
+
+    def run(self, inputs: PeerInputs) -> NDArray[np.int64]:
+        """Return the spike counts of the output, shape (batch, classes)."""
+        with torch.inference_mode():
+            spikes = inputs.spikes
+            for weights, neurons, kernel in self._layers:
+                flat = spikes @ weights.T if spikes.is_sparse_csr else _linear(spikes, weights)
+                currents = flat.view(inputs.steps, inputs.batch, -1)
+                trains = neurons.simulate(currents) if kernel is None else kernel(currents)
+                spikes = trains.flatten(0, 1)
+            return trains.sum(0).long().numpy()
+
+    def _arrange(self, dense: torch.Tensor) -> PeerInputs:
+        steps = dense.shape[0] - len(self._layers)
+        spikes = dense[:steps].reshape(steps * dense.shape[1], dense.shape[2])
+        if self._configuration is not Configuration.DENSE:
+            with warnings.catch_warnings():
+                # That CSR tensors are in beta; what is used of them is checked by the counts.
+                warnings.simplefilter("ignore", UserWarning)
+                spikes = spikes.to_sparse_csr()
+        return PeerInputs(spikes, steps, dense.shape[1])
+
+
+_linear = torch.nn.functional.linear
+
+
+def _kernel(
+    neurons: Neurons, configuration: Configuration
+) -> Callable[[torch.Tensor], torch.Tensor] | None:
+    """Return a compiled form of ``neurons.simulate``, or None for the peer's own."""
+    if configuration is not Configuration.COMPILED:
+        return None
+    # Every population and batch size is a kernel of the one function `steps`. Past its limit
+    # torch would run it uncompiled without a word, and the peer would look slower than it is.
+    torch._dynamo.config.recompile_limit = 256
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    compiled = torch.compile(neurons.steps, dynamic=False, fullgraph=True)
+
+    def simulate(currents: torch.Tensor) -> torch.Tensor:
+        state = neurons.rest(currents[0])
+        trains = []
+        whole = len(currents) - len(currents) % COMPILED_STEPS
+        for start in range(0, whole, COMPILED_STEPS):
+            spikes, state = compiled(currents[start : start + COMPILED_STEPS], state)
+            trains.append(spikes)
+        if whole < len(currents):
+            # Few steps, which are not worth a kernel of their own.
+            trains.append(neurons.steps(currents[whole:], state)[0])
+        return torch.cat(trains)
+
+    return simulate
