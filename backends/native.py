@@ -20,6 +20,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Network, Population
 from neuroattack.simulation import Availability, Recording
 from neuroattack.spikes import SpikeTrains
+from neuroattack.validation import check_whole
 
 __all__ = ["NativeBackend", "NativeSimulator"]
 
@@ -206,12 +207,19 @@ class NativeSimulator:
 
     def __init__(self, network: Network, threads: int) -> None:
         self._threads = threads
+        self._input_size = network.input.size
         self._layers = [_layer(network, population) for population in network.populations]
         # Compiles now, so that what is timed later is simulation.
         self.run(SpikeTrains.from_events([], [], [], (1, 1, network.input.size)))
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
+        if inputs.size != self._input_size or not len(inputs):
+            raise ValidationError(
+                "input spikes",
+                f"{len(inputs)} images of {inputs.size} neurons",
+                f"at least one, of {self._input_size}",
+            )
         largest = max(_most_spikes(layer.population, inputs.steps) for layer in self._layers)
         slice_images = max(
             1,
@@ -278,9 +286,9 @@ class NativeBackend:
     name = "native"
 
     def __init__(self, threads: int | None = None) -> None:
-        if threads is not None and threads < 1:
-            raise ValidationError("native backend threads", threads, "at least 1")
-        self._threads = threads or _usable_cores()
+        self._threads = check_whole(
+            "native backend threads", _usable_cores() if threads is None else threads, 1
+        )
 
     def availability(self) -> Availability:
         """Return that it can run: numba is a dependency of neuroattack."""

@@ -98,7 +98,7 @@ def _random_network() -> Network:
         dt_s=1e-3,
         input=Input((28, 28), PoissonEncoder(100.0)),
         populations=tuple(
-            Population(name, size, tau_m_s=5.0, threshold_v=5e-3, refractory_steps=2)
+            Population(name, size, tau_m_s=5.0, threshold_v=5e-3, refractory_steps=1)
             for name, size in zip(names[1:], _SIZES[1:], strict=True)
         ),
         projections=tuple(

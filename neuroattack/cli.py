@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -53,14 +54,23 @@ def demo(
     About a minute on the built-in digits, about ten on MNIST.
     """
     from neuroattack.datasets import load_dataset
-    from neuroattack.report.folder import save_demo
+    from neuroattack.files import check_writable
+    from neuroattack.report.folder import PAGE, save_demo
     from neuroattack.studies.demo import MODEL, run_demo
     from neuroattack.studies.training import checkpoint_of
 
+    check_writable(out / PAGE)
     images = load_dataset(dataset)
     with console.resumable(checkpoint_of(out / MODEL)), console.progress_bars() as show:
         result = run_demo(
-            images, out, seed=seed, backend=backend, steps=steps, resume=resume, on_progress=show
+            images,
+            out,
+            seed=seed,
+            backend=backend,
+            steps=steps,
+            resume=resume,
+            command=_command_line(),
+            on_progress=show,
         )
     page = save_demo(out, result)
     if json:
@@ -88,7 +98,7 @@ def train(
 ) -> None:
     """Train a spiking deep belief network; Ctrl-C leaves a checkpoint to --resume from."""
     from neuroattack.datasets import load_dataset
-    from neuroattack.studies.training import checkpoint_of, train_to_file
+    from neuroattack.studies.training import checkpoint_of, describe_progress, train_to_file
 
     target = out or Path("runs") / f"{dataset}-{recipe}.h5"
     images = load_dataset(dataset)
@@ -99,7 +109,7 @@ def train(
             recipe=recipe,
             seed=seed,
             resume=resume,
-            progress=lambda p: show("Training", p.fraction, _training_state(p)),
+            progress=lambda p: show("Training", p.fraction, describe_progress(p)),
         )
     figures = {
         "rate_accuracy": trained.model.rate_accuracy,
@@ -226,7 +236,7 @@ def evaluate(
                 "Evaluating", done / len(test.labels), f"{correct}/{done} correct"
             ),
         )
-    provenance = Provenance.of(deployment, source.name, source.checksum)
+    provenance = Provenance.of(deployment, source.name, source.checksum, _command_line())
     figures = asdict(found) | {"provenance": asdict(provenance)}
     if out:
         write_json(out, figures)
@@ -313,18 +323,19 @@ def attack(
     shape = loaded.input.shape
     if image is None:
         source = load_dataset_of(dataset, loaded.origin)
+        if label is not None:
+            raise ValidationError("--label", label, "--image with it: a test image has its own")
         pixels, true_class = source.test.pick(index)
         name, checksum = source.name, source.checksum
     else:
+        if dataset is not None:
+            raise ValidationError("--dataset", dataset, "either a test image or --image, not both")
         if label is None:
             raise ValidationError("--label", "none", "the true class of --image")
         pixels, true_class = read_image(image, shape), label
         name, checksum = str(image), image_checksum(pixels)
-    area = Window.centred(shape, window)
-    if top is not None or left is not None:
-        area = Window(area.top if top is None else top, area.left if left is None else left, window)
     search = GreedyWindow(
-        area,
+        Window.centred(shape, window, top=top, left=left),
         moved_pixels=moved_pixels,
         delta=delta,
         max_distance=d_max,
@@ -349,7 +360,7 @@ def attack(
                 "Attacking", step.distance / d_max, f"iteration {step.iteration}"
             ),
         )
-    provenance = Provenance.of(deployment, name, checksum)
+    provenance = Provenance.of(deployment, name, checksum, _command_line())
     if out:
         page = save_attack(
             out, outcome, provenance, title=f"Attack on {network.name}", max_distance=d_max
@@ -379,9 +390,8 @@ def backends(json: Json = False) -> None:
     )
 
 
-def _training_state(progress: Any) -> str:
-    accuracy = "" if progress.accuracy is None else f", {100 * progress.accuracy:.1f} % as rates"
-    return f"{progress.stage} {progress.epoch}/{progress.epochs}{accuracy}"
+def _command_line() -> str:
+    return shlex.join(["neuroattack", *sys.argv[1:]])
 
 
 def main() -> None:

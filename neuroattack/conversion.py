@@ -16,6 +16,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.spikes import Encoder, PoissonEncoder
 from neuroattack.training.sdbn import SDBN
+from neuroattack.validation import check_positive
 
 __all__ = ["Conversion", "convert"]
 
@@ -56,7 +57,7 @@ def convert(
     dt_s : float, optional
         Time step in seconds. The refractory period is R = t_ref / dt - 1 whole steps: a neuron
         spikes again R + 1 steps later at the earliest, so its highest rate is the model's,
-        1 / t_ref.
+        1 / t_ref. So the step must divide t_ref.
     input_rate_hz : float, optional
         Rate of a pixel of intensity 1; by default the rate the model was trained for. With
         another, the weights from the input are scaled so that the mean drive stays the model's.
@@ -74,10 +75,14 @@ def convert(
     ValidationError
         If a parameter is out of range, or the input rate is too high for the time step.
     """
-    for thing, value in (("dt_s", dt_s), ("readout gain", readout_gain)):
-        if not (math.isfinite(value) and value > 0):
-            raise ValidationError(thing, value, "a positive number")
+    check_positive("dt_s", dt_s)
+    check_positive("readout gain", readout_gain)
     siegert = model.siegert
+    refractory_s = siegert.t_ref_s
+    if not math.isclose(refractory_s / dt_s, max(round(refractory_s / dt_s), 1), rel_tol=1e-9):
+        raise ValidationError(
+            "dt_s", f"{dt_s:g} s", f"a step that divides the refractory period, {refractory_s:g} s"
+        )
     trained_rate_hz = model.input_scale / siegert.t_ref_s
     rate_hz = trained_rate_hz if input_rate_hz is None else input_rate_hz
     network_input = Input(model.image_shape, encoder(rate_hz))
@@ -96,7 +101,7 @@ def convert(
                 size=weights.shape[1],
                 tau_m_s=siegert.tau_m_s,
                 threshold_v=np.asarray(siegert.threshold_v / (readout_gain if readout else 1.0)),
-                refractory_steps=max(round(siegert.t_ref_s / dt_s) - 1, 0),
+                refractory_steps=round(refractory_s / dt_s) - 1,
             )
         )
         projection = Projection.from_weights(names[layer], names[layer + 1], weights)

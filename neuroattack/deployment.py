@@ -13,26 +13,52 @@ from neuroattack.errors import ValidationError
 from neuroattack.images import validate_images
 from neuroattack.ir.network import Network
 from neuroattack.simulation import Recording, Simulator, load_backend
+from neuroattack.validation import check_whole
 
-__all__ = ["EVALUATION_STREAM", "Deployment", "deploy", "search_stream", "verification_stream"]
+__all__ = [
+    "EVALUATION_STREAM",
+    "Deployment",
+    "check_settings",
+    "deploy",
+    "search_stream",
+    "verification_stream",
+]
 
 EVALUATION_STREAM = 0
 """Stream of draws for evaluations; attacks have streams of their own, two an image."""
 
-MAX_STEPS = 1_000_000
+MAX_STEPS = 20_000
+MAX_SEED = 2**63 - 1
+_MAX_CLASSES = 1_000_000
 
-# Bounds the memory of input spikes and recordings, whatever the number of images.
+# Bound the memory of input spikes and recordings, whatever the number of images and steps.
 _BATCH_IMAGES = 256
+_BATCH_RASTER = 2**28
 
 
-def search_stream(index: int) -> int:
-    """Return the stream of the queries by which the image of that index is attacked."""
-    return 1 + 2 * index
+def search_stream(index: int, target_class: int | None) -> int:
+    """Return the stream of an attack's queries: each image and target class has its own."""
+    return 1 + 2 * _attack_number(index, target_class)
 
 
-def verification_stream(index: int) -> int:
-    """Return the stream of the fresh draws on which the attack of that image is judged."""
-    return 2 + 2 * index
+def verification_stream(index: int, target_class: int | None) -> int:
+    """Return the stream of the fresh draws on which that attack is judged."""
+    return 2 + 2 * _attack_number(index, target_class)
+
+
+def _attack_number(index: int, target_class: int | None) -> int:
+    return index * (_MAX_CLASSES + 1) + (0 if target_class is None else target_class + 1)
+
+
+def check_settings(backend: str, steps: int, seed: int) -> None:
+    """Raise what :func:`deploy` would, before there is a network to deploy."""
+    load_backend(backend)
+    _check_run(steps, seed)
+
+
+def _check_run(steps: int, seed: int) -> None:
+    check_whole("steps", steps, 1, MAX_STEPS)
+    check_whole("seed", seed, 0, MAX_SEED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,8 +71,8 @@ class Deployment:
         What is deployed.
     simulator : Simulator
         Where it runs.
-    backend : str
-        Name of the backend, for results.
+    backend, backend_version : str
+        Name and version of the simulator, for results.
     steps : int
         Time steps T that an image is shown for, at least 1.
     seed : int
@@ -56,14 +82,12 @@ class Deployment:
     network: Network
     simulator: Simulator
     backend: str
+    backend_version: str
     steps: int
     seed: int
 
     def __post_init__(self) -> None:
-        if not 1 <= self.steps <= MAX_STEPS:
-            raise ValidationError("steps", self.steps, f"1 to {MAX_STEPS}")
-        if self.seed < 0:
-            raise ValidationError("seed", self.seed, "a whole number, not negative")
+        _check_run(self.steps, self.seed)
 
     def record(
         self,
@@ -97,8 +121,9 @@ class Deployment:
         if draws.shape != (len(rows),):
             raise ValidationError("indices", f"shape {draws.shape}", f"({len(rows)},)")
         parts = []
-        for start in range(0, len(rows), _BATCH_IMAGES):
-            batch = slice(start, start + _BATCH_IMAGES)
+        size = max(1, min(_BATCH_IMAGES, _BATCH_RASTER // (self.steps * rows.shape[1])))
+        for start in range(0, len(rows), size):
+            batch = slice(start, start + size)
             inputs = self.network.input.encoder.encode(
                 rows[batch],
                 indices=draws[batch],
@@ -119,6 +144,11 @@ class Deployment:
             Stream of draws; every query takes the next draw of it.
         budget : int, optional
             Queries that are answered at most.
+
+        Raises
+        ------
+        ValidationError
+            If the budget is not a positive whole number.
         """
         drawn = 0
 
@@ -145,4 +175,8 @@ def deploy(
     ValidationError
         If `steps` or `seed` is out of range.
     """
-    return Deployment(network, load_backend(backend).deploy(network), backend, steps, seed)
+    _check_run(steps, seed)
+    chosen = load_backend(backend)
+    return Deployment(
+        network, chosen.deploy(network), backend, chosen.availability().version, steps, seed
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import secrets
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -47,25 +48,16 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """
     target = Path(target)
     check_writable(target)
-    temporary: Path | None = None
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        descriptor, name = tempfile.mkstemp(
-            prefix=f".{target.name}.", suffix=".part", dir=target.parent
-        )
-        os.close(descriptor)
-        temporary = Path(name)
         yield temporary
         _flush_to_disk(temporary)
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
         temporary.replace(target)
-        temporary = None
     except OSError as error:
         reason = error.strerror or str(error)
         raise OutputError(target, f"cannot be written: {reason}") from error
     finally:
-        if temporary is not None:
+        with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
 
 
@@ -76,8 +68,9 @@ def check_writable(target: str | os.PathLike[str]) -> None:
     """
     target = Path(target)
     try:
-        if target.is_dir():
-            raise OutputError(target, "cannot be written: it is a folder, expected a file name")
+        if target.exists() and not target.is_file():
+            kind = "a folder" if target.is_dir() else "not a regular file"
+            raise OutputError(target, f"cannot be written: it is {kind}, expected a file name")
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=target.parent):
             pass

@@ -1,4 +1,4 @@
-"""HDF5 files of neuroattack's: signed with a checksum, so that damage is found before parsing.
+"""HDF5 files of neuroattack's: sealed with a checksum, so that damage is found before parsing.
 
 The HDF5 library may hang or crash on a damaged file. Every file therefore begins with a user
 block, which HDF5 readers skip, that holds the SHA-256 of all that follows; it is checked before
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from neuroattack.errors import FileError
 from neuroattack.files import atomic_path, require_file
 
-__all__ = ["create_hdf5", "open_hdf5", "read_array", "read_attribute", "read_group", "sign_hdf5"]
+__all__ = ["create_hdf5", "open_hdf5", "read_array", "read_attribute", "read_group", "seal_hdf5"]
 
 _USER_BLOCK = 512
 _MAGIC = b"neuroattack sha256 "
@@ -30,13 +30,14 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
 # What deflate can expand at best; beyond it the declared size of an array is a lie.
 _DEFLATE_RATIO = 1032
+_LARGEST_ARRAY = 2**31
 
 _LONGEST_TEXT = 10_000
 
 T = TypeVar("T", int, float, str)
 
 
-def sign_hdf5(content: bytearray) -> None:
+def seal_hdf5(content: bytearray) -> None:
     """Write the checksum of an HDF5 file's content into its user block, in place."""
     digest = hashlib.sha256(memoryview(content)[_USER_BLOCK:]).hexdigest()
     content[:_USER_BLOCK] = (_MAGIC + digest.encode() + b"\n").ljust(_USER_BLOCK, b"\0")
@@ -44,7 +45,7 @@ def sign_hdf5(content: bytearray) -> None:
 
 @contextlib.contextmanager
 def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to fill; on a clean exit it takes `target`'s place, signed.
+    """Yield an HDF5 file to fill; on a clean exit it takes `target`'s place, sealed.
 
     It is composed in memory, so that a full disk meets one plain write and not the HDF5 library.
 
@@ -66,7 +67,7 @@ def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Itera
         file.attrs["schema"] = schema
         yield file
     content = bytearray(buffer.getbuffer())
-    sign_hdf5(content)
+    seal_hdf5(content)
     with atomic_path(target) as path:
         path.write_bytes(content)
 
@@ -75,7 +76,7 @@ def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Itera
 def open_hdf5(
     path: str | os.PathLike[str], kind: str, schema: int, limit_bytes: int = 2**30
 ) -> Iterator[h5py.File]:
-    """Open a file for reading, checking its signature and that it holds what is expected.
+    """Open a file for reading, checking its seal and that it holds what is expected.
 
     Parameters
     ----------
@@ -93,7 +94,7 @@ def open_hdf5(
         schema; and if reading it fails inside the block.
     """
     path = require_file(path, limit_bytes, f"a {kind} file (HDF5)")
-    _check_signature(path, kind)
+    _check_seal(path, kind)
     try:
         with h5py.File(path, "r") as file:
             found = read_attribute(file, "kind", str)
@@ -103,11 +104,11 @@ def open_hdf5(
             if version != schema:
                 raise FileError(path, f"has {kind} schema {version}, expected {schema}")
             yield file
-    except (OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (OSError, KeyError, RuntimeError) as error:
         raise FileError(path, f"is not a valid {kind} file: {error}") from error
 
 
-def _check_signature(path: Path, kind: str) -> None:
+def _check_seal(path: Path, kind: str) -> None:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         block = file.read(_USER_BLOCK)
@@ -193,7 +194,7 @@ def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[A
             f"array {field} is {data.dtype} of {data.ndim} dimensions, expected "
             f"{'floating point' if kinds == 'f' else 'whole numbers'} of {ndim}",
         )
-    allowed = Path(path).stat().st_size * _DEFLATE_RATIO
+    allowed = min(Path(path).stat().st_size * _DEFLATE_RATIO, _LARGEST_ARRAY)
     if data.size * data.dtype.itemsize > allowed:
         raise FileError(path, f"array {field} declares {data.shape}, more than the file can hold")
     return np.asarray(data[()])

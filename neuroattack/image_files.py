@@ -18,6 +18,9 @@ __all__ = ["image_checksum", "read_image"]
 
 _LIMIT_BYTES = 64 * 2**20
 
+# What Pillow turns into 8-bit grey levels without losing anything but colour.
+_MODES = ("1", "L", "P", "RGB")
+
 
 def read_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Read an image of a given shape.
@@ -74,6 +77,12 @@ def _read_picture(path: os.PathLike[str], shape: tuple[int, ...]) -> NDArray[Any
             height_width = picture.size[::-1]
             if height_width != shape:
                 raise FileError(path, f"has shape {height_width}, expected {shape}")
+            if picture.mode not in _MODES or "transparency" in picture.info:
+                raise FileError(
+                    path,
+                    f"is a picture of mode {picture.mode}, expected 8 bits of grey or colour "
+                    "without transparency",
+                )
             return np.asarray(picture.convert("L"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise FileError(path, "is not a readable picture, and not a .npy array") from error

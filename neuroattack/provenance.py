@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import platform
-import shlex
-import sys
 from dataclasses import dataclass
 
 import numba
@@ -24,15 +22,15 @@ class Provenance:
     Parameters
     ----------
     command : str
-        Command line that was given.
+        Command line that was given; empty where there was none.
     seed : int
         Of the input spikes.
     dataset, dataset_checksum : str
         Images, and the SHA-256 over them.
     network_checksum : str
         SHA-256 over all that decides the network's spikes.
-    backend : str
-        Name of the simulator.
+    backend, backend_version : str
+        Name and version of the simulator.
     steps : int
         Time steps T an image is shown for.
     dt_s : float
@@ -49,21 +47,25 @@ class Provenance:
     dataset_checksum: str
     network_checksum: str
     backend: str
+    backend_version: str
     steps: int
     dt_s: float
     versions: str
     machine: str
 
     @classmethod
-    def of(cls, deployment: Deployment, dataset: str, dataset_checksum: str) -> Provenance:
+    def of(
+        cls, deployment: Deployment, dataset: str, dataset_checksum: str, command: str
+    ) -> Provenance:
         """Describe results of a deployment on a data set, in this process."""
         return cls(
-            command=shlex.join(["neuroattack", *sys.argv[1:]]),
+            command=command,
             seed=deployment.seed,
             dataset=dataset,
             dataset_checksum=dataset_checksum,
             network_checksum=deployment.network.checksum(),
             backend=deployment.backend,
+            backend_version=deployment.backend_version,
             steps=deployment.steps,
             dt_s=deployment.network.dt_s,
             versions=(

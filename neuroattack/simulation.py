@@ -147,8 +147,8 @@ def list_backends() -> list[BackendInfo]:
         try:
             found: Backend = point.load()()
             state = found.availability()
-        except ImportError as error:
-            state = Availability(False, f"cannot be imported: {error}")
+        except Exception as error:
+            state = Availability(False, f"cannot be loaded: {type(error).__name__}: {error}")
         lines.append(BackendInfo(name, state.available, state.reason, state.version))
     return lines
 
@@ -168,8 +168,10 @@ def load_backend(name: str) -> Backend:
         raise UnknownNameError("backend", name, registered)
     try:
         backend: Backend = registered[name].load()()
-    except ImportError as error:
-        raise BackendUnavailableError(f"backend {name!r} cannot be imported: {error}") from error
+    except Exception as error:
+        raise BackendUnavailableError(
+            f"backend {name!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
     state = backend.availability()
     if not state.available:
         raise BackendUnavailableError(f"backend {name!r} is not available: {state.reason}")

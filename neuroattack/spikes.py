@@ -7,7 +7,6 @@ its input spikes are the same on every backend and in whatever batch it comes.
 from __future__ import annotations
 
 import abc
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -16,6 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
+from neuroattack.validation import check_positive
 
 __all__ = [
     "ENCODERS",
@@ -150,8 +150,8 @@ class Encoder(abc.ABC):
     kind: ClassVar[str]
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.max_rate_hz) and self.max_rate_hz > 0):
-            raise ValidationError("encoder max_rate_hz", self.max_rate_hz, "a positive rate in Hz")
+        rate_hz = check_positive("encoder max_rate_hz", self.max_rate_hz, "rate in Hz")
+        object.__setattr__(self, "max_rate_hz", rate_hz)
 
     def check_step(self, dt_s: float) -> None:
         """Raise ValidationError if a pixel of intensity 1 would need over one spike a step."""
@@ -193,6 +193,11 @@ class Encoder(abc.ABC):
         -------
         SpikeTrains
             Of the input population.
+
+        Raises
+        ------
+        ValidationError
+            If a pixel of intensity 1 would need over one spike a step.
         """
         self.check_step(dt_s)
         probability = images * (self.max_rate_hz * dt_s)

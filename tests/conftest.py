@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from neuroattack.cli import main
-from neuroattack.hdf5 import sign_hdf5
+from neuroattack.hdf5 import seal_hdf5
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.storage import save_network
 from neuroattack.spikes import PoissonEncoder
+from neuroattack.training.sdbn import SDBN
+from neuroattack.training.siegert import SiegertParameters
+from neuroattack.training.storage import save_model
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def edit_hdf5(path, change):
     with h5py.File(path, "r+") as file:
         change(file)
     content = bytearray(path.read_bytes())
-    sign_hdf5(content)
+    seal_hdf5(content)
     path.write_bytes(content)
 
 
@@ -71,4 +74,26 @@ def network_file(tmp_path):
     """Return the path of a small network for 28 x 28 images, trained on nothing."""
     path = tmp_path / "network.h5"
     save_network(path, small_network())
+    return path
+
+
+@pytest.fixture
+def model_file(tmp_path):
+    """Return the path of an untrained 784-30-10 model."""
+    rng = np.random.default_rng(0)
+    model = SDBN(
+        weights=tuple(
+            rng.normal(2e-4, 1e-3, shape).astype(np.float32) for shape in ((784, 30), (30, 10))
+        ),
+        siegert=SiegertParameters(),
+        noise_factor=1.0,
+        image_shape=(28, 28),
+        recipe="fine-tuned",
+        dataset="digits",
+        dataset_checksum="",
+        seed=0,
+        rate_accuracy=0.1,
+    )
+    path = tmp_path / "model.h5"
+    save_model(path, model)
     return path

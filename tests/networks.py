@@ -17,7 +17,8 @@ def networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Networ
     populations, projections = [], []
     for i in range(1, layers + 1):
         n = sizes[i]
-        threshold = rng.integers(0, 12, n) / 8
+        reset = draw(st.sampled_from([0.0, -0.25]), label="reset")
+        threshold = rng.integers(1, 12, n) / 8 + reset
         populations.append(
             Population(
                 name=names[i],
@@ -25,7 +26,7 @@ def networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Networ
                 tau_m_s=draw(st.sampled_from([1e-3, 0.02, 5.0, float("inf")])),
                 threshold_v=threshold if draw(st.booleans()) else float(threshold[0]),
                 bias_v=rng.normal(0, 0.05, n) if draw(st.booleans()) else 0.0,
-                reset_v=draw(st.sampled_from([0.0, -0.25])) - 0.0625,
+                reset_v=reset,
                 refractory_steps=draw(st.integers(0, 5)),
             )
         )

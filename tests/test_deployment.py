@@ -55,7 +55,15 @@ def test_every_query_of_a_black_box_is_a_fresh_draw_that_the_seed_repeats(images
 
 
 def test_streams_of_attacks_are_all_different():
-    streams = [0, *(f(i) for i in range(50) for f in (search_stream, verification_stream))]
+    streams = [
+        0,
+        *(
+            stream(index, target)
+            for index in range(50)
+            for target in (None, *range(10))
+            for stream in (search_stream, verification_stream)
+        ),
+    ]
     assert len(set(streams)) == len(streams)
 
 
@@ -113,7 +121,7 @@ class Missing:
         raise ImportError("No module named 'chip'")
 
 
-def test_a_backend_that_cannot_be_imported_is_listed_with_its_reason(monkeypatch):
+def test_a_backend_that_cannot_be_loaded_is_listed_with_its_reason(monkeypatch):
     class Point:
         name = "missing"
 
@@ -123,11 +131,29 @@ def test_a_backend_that_cannot_be_imported_is_listed_with_its_reason(monkeypatch
 
     monkeypatch.setattr("neuroattack.simulation.entry_points", lambda group: [Point])
     (line,) = list_backends()
-    assert (line.available, line.reason) == (False, "cannot be imported: No module named 'chip'")
+    assert (line.available, line.reason) == (
+        False,
+        "cannot be loaded: ImportError: No module named 'chip'",
+    )
     with pytest.raises(BackendUnavailableError, match="No module named 'chip'"):
         deploy(small_network(), backend="missing")
 
 
 def test_steps_of_a_deployment_are_checked_where_it_is_built_by_hand():
     with pytest.raises(ValidationError, match="seed: got -1"):
-        Deployment(small_network(), None, "none", steps=5, seed=-1)
+        Deployment(small_network(), None, "none", "", steps=5, seed=-1)
+
+
+def test_long_runs_are_simulated_in_batches_that_fit_memory(images):
+    batches = []
+
+    class Counting:
+        def run(self, inputs, *, record_spikes=False):
+            batches.append(len(inputs))
+            return deploy(small_network(), steps=1).simulator.run(inputs)
+
+    deployment = Deployment(small_network(), Counting(), "counting", "", steps=20_000, seed=0)
+    deployment.record(np.zeros((40, 28, 28)), indices=np.arange(40))
+    assert sum(batches) == 40
+    assert max(batches) * 20_000 * 784 <= 2**28
+    assert sorted(batches)[-2] > 1

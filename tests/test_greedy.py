@@ -31,8 +31,8 @@ def random_image(seed=1):
     return np.random.default_rng(seed).random(SHAPE)
 
 
-def algorithm_1(answer, x, window, m, delta, d_max, target_class, iterations):
-    """Follow the paper's pseudocode pixel by pixel, SD and D on the original image."""
+def algorithm_1(answer, x, window, m, delta, d_max, target_class, iterations, sd_of="original"):
+    """Follow the paper's pseudocode pixel by pixel; return every image with its gap and its D."""
 
     def gap(image):
         counts = answer(image.reshape(1, -1))[0]
@@ -42,13 +42,17 @@ def algorithm_1(answer, x, window, m, delta, d_max, target_class, iterations):
     cells = [
         (window.top + i, window.left + j) for i in range(window.size) for j in range(window.size)
     ]
-    mu = sum(x[c] for c in cells) / len(cells)
-    total = sum((x[c] - mu) ** 2 for c in cells)
-    sd = {c: math.sqrt((total - (x[c] - mu) ** 2) / len(cells)) for c in cells}
+
+    def sd_of_cells(image):
+        mu = sum(image[c] for c in cells) / len(cells)
+        total = sum((image[c] - mu) ** 2 for c in cells)
+        return {c: math.sqrt((total - (image[c] - mu) ** 2) / len(cells)) for c in cells}
+
     adversarial = x.copy()
-    images = [x.copy()]
-    while len(images) <= iterations:
+    found = [(x.copy(), gap(x), 0.0)]
+    while len(found) <= iterations:
         base = gap(adversarial)
+        sd = sd_of_cells(adversarial if sd_of == "current" else x)
         best = {}
         for c in cells:
             for sign in (1, -1):
@@ -61,26 +65,56 @@ def algorithm_1(answer, x, window, m, delta, d_max, target_class, iterations):
                     best[c] = (priority, trial[c])
         for c in sorted(best, key=lambda c: -best[c][0])[:m]:
             adversarial[c] = best[c][1]
+        sd = sd_of_cells(adversarial if sd_of == "current" else x)
         d = sum(abs(adversarial[c] - x[c]) / sd[c] for c in cells)
         if d > d_max:
             break
-        images.append(adversarial.copy())
-    return images
+        found.append((adversarial.copy(), gap(adversarial), d))
+    return found
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(0, 1000), st.integers(0, 1000), st.integers(2, 5), st.data())
-def test_equals_the_pseudocode(seed, image_seed, size, data):
+@given(
+    st.integers(0, 1000),
+    st.integers(0, 1000),
+    st.integers(2, 5),
+    st.sampled_from(["original", "current"]),
+    st.data(),
+)
+def test_every_iteration_equals_the_pseudocode(seed, image_seed, size, sd_of, data):
     m = data.draw(st.integers(1, size**2))
     window = Window(2, 3, size)
     target, answer = linear_target(seed)
     image = random_image(image_seed)
-    attack = GreedyWindow(window, moved_pixels=m, delta=0.1, max_distance=6.0, max_iterations=15)
+    attack = GreedyWindow(
+        window, moved_pixels=m, delta=0.1, max_distance=6.0, max_iterations=15, sd_of=sd_of
+    )
     search = attack.run(target, image, Goal(0, 2))
-    expected = algorithm_1(answer, image, window, m, 0.1, 6.0, 2, 15)
+    expected = algorithm_1(answer, image, window, m, 0.1, 6.0, 2, 15, sd_of)
     assert len(search.trace) == len(expected)
-    best = expected[search.best_iteration]
-    np.testing.assert_allclose(search.adversarial, best, atol=1e-12)
+    rebuilt = image.copy()
+    for step, (made, gap, distance) in zip(search.trace, expected, strict=True):
+        for row, column, change in step.moved:
+            rebuilt[row, column] += change
+        np.testing.assert_allclose(rebuilt, made, atol=1e-12)
+        assert step.gap == pytest.approx(gap)
+        assert step.distance == pytest.approx(distance)
+    best = max(range(len(expected)), key=lambda i: (expected[i][1], -i))
+    assert search.best_iteration == best
+    np.testing.assert_allclose(search.adversarial, expected[best][0], atol=1e-12)
+
+
+def test_ties_raise_the_pixel_and_take_the_first_in_row_major_order():
+    # Counts that never change: every gap is equal, so that only the rules for ties decide.
+    target = BlackBox(
+        lambda rows: np.tile(np.array([[5, 3, 1, 0]], np.int32), (len(rows), 1)), SHAPE, CLASSES
+    )
+    image = np.full(SHAPE, 0.5)
+    image[8, 8] = 0.7
+    attack = GreedyWindow(Window(4, 4, 5), moved_pixels=3, max_iterations=1, max_distance=1e6)
+    step = attack.run(target, image, Goal(0, 1)).trace[1]
+    assert [(row, column) for row, column, _ in step.moved] == [(4, 4), (4, 5), (4, 6)]
+    assert all(change > 0 for *_, change in step.moved)
 
 
 def test_a_step_is_one_batch_of_at_most_2n2_plus_1_queries():
@@ -115,9 +149,10 @@ def test_overshoot_is_kept_where_asked():
     assert all(step.distance < 1.0 for step in search.trace[:-1])
 
 
-def test_pixels_of_sd_zero_are_never_moved():
+@pytest.mark.parametrize("level", [0, 51, 77, 128, 254])
+def test_pixels_of_sd_zero_are_never_moved(level):
     target, _ = linear_target()
-    search = GreedyWindow(Window(0, 0, 4)).run(target, np.full(SHAPE, 0.5), Goal(0, 1))
+    search = GreedyWindow(Window(0, 0, 5)).run(target, np.full(SHAPE, level / 255), Goal(0, 1))
     assert search.stopped_by == "no candidates"
     assert search.queries == 1
 
@@ -199,8 +234,9 @@ def test_verification_spends_its_draws_and_states_its_interval():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"moved_pixels": 26}, "moved pixels M: got 26, expected 1 to 25"),
-        ({"moved_pixels": 0}, "moved pixels M: got 0"),
+        ({"moved_pixels": 26}, "moved pixels M of a 5 x 5 window: got 26"),
+        ({"moved_pixels": 0}, "got 0, expected a whole number from 1 to 25"),
+        ({"moved_pixels": 2.5}, "got 2.5, expected a whole number"),
         ({"delta": 0.0}, "delta: got 0.0"),
         ({"delta": float("nan")}, "delta: got nan"),
         ({"delta": 1.5}, "delta: got 1.5, expected at most 1"),

@@ -1,5 +1,6 @@
 """Training through the command, interrupted by Ctrl-C and kill -9, ends in the same model."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -56,6 +57,10 @@ def test_ctrl_c_and_kill_leave_a_checkpoint_that_resumes_to_the_same_model(tmp_p
     process = start(out, "--resume", "--json")
     stdout, err = process.communicate(timeout=300)
     assert (process.returncode, err) == (0, "")
+    figures = json.loads(stdout)
+    assert (figures["recipe"], figures["dataset"]) == ("fine-tuned", "digits")
+    assert figures["seconds"] > 0
+    assert figures["rate_accuracy"] > 0.95
     assert not checkpoint.exists()
     resumed = load_model(out)
     for one, other in zip(resumed.weights, uninterrupted.weights, strict=True):

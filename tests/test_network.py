@@ -51,6 +51,18 @@ def test_grid_weights_are_kept_exactly():
     np.testing.assert_array_equal(Projection.from_weights("a", "b", weights).weights_v, weights)
 
 
+def test_numbers_of_any_kind_give_the_checksum_that_a_file_gives_back(tmp_path):
+    network = dataclasses.replace(
+        small_network(),
+        input=Input((28, 28), PoissonEncoder(np.int64(100))),
+        dt_s=np.float32(2**-10),
+    )
+    save_network(tmp_path / "n.h5", network)
+    assert load_network(tmp_path / "n.h5").checksum() == network.checksum()
+    with pytest.raises(ValidationError, match="network origin"):
+        dataclasses.replace(network, origin={"x": 1})
+
+
 def test_any_change_changes_equality_and_checksum():
     network = small_network()
     for changed in (

@@ -32,7 +32,10 @@ def test_sd_leaves_the_pixel_itself_out_of_the_sum_only():
 
 
 def test_sd_of_a_flat_window_is_zero():
-    np.testing.assert_array_equal(standard_deviation(np.full((5, 5), 0.3)), 0)
+    for level in range(256):
+        image = np.full((28, 28), level / 255)
+        for n in (3, 5, 7):
+            np.testing.assert_array_equal(standard_deviation(image[10 : 10 + n, 10 : 10 + n]), 0)
 
 
 def test_distance_equals_eq_2():

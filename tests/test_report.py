@@ -73,7 +73,7 @@ def untargeted():
 
 @pytest.fixture(scope="module")
 def provenance():
-    return Provenance.of(deployment(), "stripes", "ab12" * 16)
+    return Provenance.of(deployment(), "stripes", "ab12" * 16, "neuroattack attack x.h5")
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +294,7 @@ def test_provenance_is_complete(render, targeted, provenance):
         provenance.dataset,
         provenance.dataset_checksum,
         provenance.network_checksum,
-        provenance.backend,
+        f"{provenance.backend} {provenance.backend_version}",
         f"60 steps of 2{NBSP}ms, 120{NBSP}ms an image",
         provenance.versions,
         provenance.machine,

@@ -1,5 +1,8 @@
 """The black box: what it counts, what it refuses, and how little it shows."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -43,13 +46,13 @@ def test_refused_images_are_not_counted():
     assert target.queries == 0
 
 
-@pytest.mark.parametrize("budget", [0, -5])
+@pytest.mark.parametrize("budget", [0, -5, 2.5, float("nan")])
 def test_budget_must_be_positive(budget):
     with pytest.raises(ValidationError, match=f"query budget: got {budget}"):
         BlackBox(constant, SHAPE, 3, budget=budget)
 
 
-def test_an_attack_can_neither_see_nor_reset_anything():
+def test_public_names_neither_show_the_network_nor_reset_the_count():
     target = BlackBox(constant, SHAPE, 3, budget=10)
     shown = {name for name in dir(target) if not name.startswith("_")}
     assert shown == {"image_shape", "n_classes", "queries", "remaining", "query"}
@@ -58,3 +61,33 @@ def test_an_attack_can_neither_see_nor_reset_anything():
             setattr(target, name, 0)
     with pytest.raises(AttributeError):
         target.network = None
+
+
+def test_threads_that_share_a_target_share_its_budget():
+    def slow(rows):
+        time.sleep(0.002)
+        return constant(rows)
+
+    target = BlackBox(slow, SHAPE, 3, budget=5)
+    answered = []
+
+    def ask(_):
+        try:
+            target.query(images(1))
+        except BudgetExceededError:
+            return
+        answered.append(1)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(ask, range(40)))
+    assert (len(answered), target.queries, target.remaining) == (5, 5, 0)
+
+
+def test_a_query_that_fails_midway_is_charged():
+    def broken(rows):
+        raise RuntimeError("the chip went away")
+
+    target = BlackBox(broken, SHAPE, 3, budget=5)
+    with pytest.raises(RuntimeError, match="chip"):
+        target.query(images(2))
+    assert (target.queries, target.remaining) == (2, 3)

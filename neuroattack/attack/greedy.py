@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, get_args
@@ -16,6 +15,7 @@ from neuroattack.attack.target import Target
 from neuroattack.errors import ValidationError
 from neuroattack.images import validate_images
 from neuroattack.readout import decide, spike_shares
+from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["GreedyWindow"]
 
@@ -66,9 +66,10 @@ class GreedyWindow:
     steps : int, optional
         Time steps T that counts are divided by where the score is ``"rate"``.
     sd_of : {"original", "current"}, optional
-        Image whose SD is used, in priorities and in D alike. With ``"original"``, D is a
-        function of the two images alone; Algorithm 1 may also be read as taking it anew from
-        the current image each time.
+        Image whose SD is used. With ``"original"``, priorities and D weigh a pixel alike
+        throughout. Algorithm 1 may also be read as taking SD anew each time: with ``"current"``,
+        priorities use the SD of the image that is about to be moved, and the D of an image that
+        of the image itself.
     clipping : {"clip", "skip"}, optional
         A move that would leave [0, 1] is cut short there, or is no candidate. A saturated pixel
         is no candidate in its direction under either.
@@ -106,20 +107,14 @@ class GreedyWindow:
 
     def __post_init__(self) -> None:
         pixels = self.window.size**2
-        if not 1 <= self.moved_pixels <= pixels:
-            raise ValidationError(
-                "moved pixels M",
-                self.moved_pixels,
-                f"1 to {pixels}, the pixels of a window of {self.window.size} x {self.window.size}",
-            )
-        for thing, value in (("delta", self.delta), ("maximum distance D_max", self.max_distance)):
-            if not (math.isfinite(value) and value > 0):
-                raise ValidationError(thing, value, "a positive number")
+        side = self.window.size
+        check_whole(f"moved pixels M of a {side} x {side} window", self.moved_pixels, 1, pixels)
+        check_positive("delta", self.delta)
+        check_positive("maximum distance D_max", self.max_distance)
         if self.delta > 1:
             raise ValidationError("delta", self.delta, "at most 1, the whole intensity range")
-        for thing, whole in (("steps", self.steps), ("maximum iterations", self.max_iterations)):
-            if whole < 1:
-                raise ValidationError(thing, whole, "at least 1")
+        check_whole("steps", self.steps, 1)
+        check_whole("maximum iterations", self.max_iterations, 1)
         for thing, choice, choices in (
             ("score", self.score, Score),
             ("sd_of", self.sd_of, SdOf),
@@ -198,7 +193,7 @@ class GreedyWindow:
                 stopped_by = "no candidates"
                 break
             current, moved = self._move(current, trials, gaps[1:] - gaps[0], sd)
-            travelled = self._distance(current, original, sd)
+            travelled = self._distance(current, original, self._sd(original, current))
             if travelled >= self.max_distance:
                 stopped_by = "distance"
                 if travelled > self.max_distance and self.overshoot == "discard":

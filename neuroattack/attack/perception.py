@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
+from neuroattack.validation import check_whole
 
 __all__ = ["Window", "distance", "standard_deviation"]
 
@@ -34,18 +35,23 @@ class Window:
     size: int
 
     def __post_init__(self) -> None:
-        if self.size < 1:
-            raise ValidationError("window size", self.size, "at least 1 pixel")
+        check_whole("window size", self.size, 1)
         if self.top < 0 or self.left < 0:
             raise ValidationError(
                 "window", f"row {self.top}, column {self.left}", "a place inside the image"
             )
 
     @classmethod
-    def centred(cls, shape: tuple[int, ...], size: int) -> Window:
-        """Return the window of that size in the middle of an image of that shape."""
+    def centred(
+        cls, shape: tuple[int, ...], size: int, *, top: int | None = None, left: int | None = None
+    ) -> Window:
+        """Return the window of that size in an image of that shape, centred where not placed."""
         height, width = image_sides(shape)
-        window = cls(max(height - size, 0) // 2, max(width - size, 0) // 2, size)
+        window = cls(
+            max(height - size, 0) // 2 if top is None else top,
+            max(width - size, 0) // 2 if left is None else left,
+            size,
+        )
         window.check_inside(shape)
         return window
 
@@ -91,6 +97,9 @@ def standard_deviation(area: NDArray[np.float64]) -> NDArray[np.float64]:
     -------
     float64 array, shape (N, N)
     """
+    if area.min() == area.max():
+        # The mean of equal numbers may be off by a rounding, and would make contrast of it.
+        return np.zeros(area.shape)
     squares = (area - area.mean()) ** 2
     # Rounding may leave a difference of equal sums just below 0.
     others: NDArray[np.float64] = np.maximum(squares.sum() - squares, 0.0)

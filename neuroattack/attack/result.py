@@ -12,8 +12,11 @@ from neuroattack.attack.target import Target
 from neuroattack.errors import ValidationError
 from neuroattack.readout import UNDECIDED, decide
 from neuroattack.statistics import wilson_interval
+from neuroattack.validation import check_whole
 
-__all__ = ["Goal", "Search", "Step", "Verification", "verify"]
+__all__ = ["Goal", "Search", "Step", "Verification", "check_draws", "verify"]
+
+MAX_DRAWS = 100_000
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class Goal:
 
     def check(self, n_classes: int) -> None:
         """Raise ValidationError unless the goal makes sense for that many classes."""
+        check_whole("classes of the target", n_classes, 2)
         for thing, value in (("label", self.label), ("target class", self.target_class)):
             if value is not None and not 0 <= value < n_classes:
                 raise ValidationError(thing, value, f"a class from 0 to {n_classes - 1}")
@@ -166,6 +170,11 @@ class Verification:
         return wilson_interval(self.successes, self.draws)
 
 
+def check_draws(draws: int) -> None:
+    """Raise ValidationError unless that many draws can judge an image."""
+    check_whole("verification draws", draws, 1, MAX_DRAWS)
+
+
 def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -> Verification:
     """Query an image on fresh draws.
 
@@ -185,7 +194,6 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -
     ValidationError
         If `draws` is not positive.
     """
-    if draws < 1:
-        raise ValidationError("verification draws", draws, "at least 1")
+    check_draws(draws)
     counts = target.query(np.broadcast_to(image, (draws, *image.shape)))
     return Verification(int(goal.reached(counts).sum()), draws)

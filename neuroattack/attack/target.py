@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.errors import BudgetExceededError, ValidationError
+from neuroattack.errors import BudgetExceededError
 from neuroattack.images import validate_images
+from neuroattack.validation import check_whole
 
 __all__ = ["BlackBox", "Target"]
 
@@ -62,6 +64,10 @@ class Target(Protocol):
 class BlackBox:
     """A target that hides what answers it.
 
+    It keeps honest attacks honest: no public name leads to the network or resets the count. It
+    is no wall against code that goes through Python's internals to cheat. Safe to share between
+    threads; their queries are answered one after the other.
+
     Parameters
     ----------
     answer : callable
@@ -79,7 +85,7 @@ class BlackBox:
         If the budget is not positive.
     """
 
-    __slots__ = ("__answer", "__budget", "__image_shape", "__n_classes", "__queries")
+    __slots__ = ("__answer", "__budget", "__image_shape", "__lock", "__n_classes", "__queries")
 
     def __init__(
         self,
@@ -88,13 +94,14 @@ class BlackBox:
         n_classes: int,
         budget: int | None = None,
     ) -> None:
-        if budget is not None and budget < 1:
-            raise ValidationError("query budget", budget, "at least 1 query")
+        if budget is not None:
+            check_whole("query budget", budget, 1)
         self.__answer = answer
         self.__budget = budget
         self.__image_shape = image_shape
         self.__n_classes = n_classes
         self.__queries = 0
+        self.__lock = threading.Lock()
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -120,8 +127,9 @@ class BlackBox:
         """Return spike counts; see :meth:`Target.query`."""
         rows = validate_images(images, self.__image_shape)
         asked = len(rows)
-        if self.remaining is not None and asked > self.remaining:
-            raise BudgetExceededError(asked, self.remaining)
-        counts = self.__answer(rows)
-        self.__queries += asked
-        return counts
+        with self.__lock:
+            if self.remaining is not None and asked > self.remaining:
+                raise BudgetExceededError(asked, self.remaining)
+            # Charged first: a query that fails midway has reached the network all the same.
+            self.__queries += asked
+            return self.__answer(rows)

@@ -72,10 +72,14 @@ def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
     origin : mapping of str to str
         Of the network.
 
+    Returns
+    -------
+    Dataset
+
     Raises
     ------
     ValidationError
-        If no name is given and the origin has none.
+        If no name is given and the origin has none, or its checksum is of other data.
     UnknownNameError, FileError, NeuroattackError
         As :func:`load_dataset`.
     """
@@ -84,4 +88,12 @@ def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
         raise ValidationError(
             "data set", "none, and the network does not say its own", f"{' or '.join(DATASETS)}"
         )
-    return load_dataset(chosen)
+    dataset = load_dataset(chosen)
+    trained_on = origin.get("dataset_checksum")
+    if name is None and trained_on and trained_on != dataset.checksum:
+        raise ValidationError(
+            f"data set {chosen!r} of the network",
+            f"checksum {trained_on[:12]}",
+            f"{dataset.checksum[:12]}; name the data set to use it all the same",
+        )
+    return dataset

@@ -12,6 +12,7 @@ import numpy as np
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection
+from neuroattack.validation import check_positive
 
 __all__ = ["INPUT", "Input", "Network", "Population", "Projection"]
 
@@ -56,9 +57,9 @@ class Network(ByValue):
         object.__setattr__(self, "populations", tuple(self.populations))
         object.__setattr__(self, "projections", tuple(self.projections))
         object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
-        dt_s = float(self.dt_s)
-        if not (math.isfinite(dt_s) and dt_s > 0):
-            raise ValidationError("network dt_s", dt_s, "a positive number of seconds")
+        if not all(isinstance(text, str) for item in self.origin.items() for text in item):
+            raise ValidationError("network origin", "a value that is no text", "text for text")
+        dt_s = check_positive("network dt_s", self.dt_s, "number of seconds")
         object.__setattr__(self, "dt_s", dt_s)
         self.input.encoder.check_step(dt_s)
         sizes = self._check_order()

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
 from neuroattack.spikes import Encoder
+from neuroattack.validation import check_whole
 
 __all__ = ["INPUT", "MANTISSA_BITS", "ByValue", "Input", "Population", "Projection"]
 
@@ -41,14 +42,6 @@ def _same(a: object, b: object) -> bool:
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.dtype == b.dtype and np.array_equal(a, b)
     return bool(a == b)
-
-
-def _whole(thing: str, value: object, low: int, high: int) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise ValidationError(thing, repr(value), f"a whole number from {low} to {high}")
-    if not low <= value <= high:
-        raise ValidationError(thing, value, f"a whole number from {low} to {high}")
-    return int(value)
 
 
 def _name(thing: str, value: object) -> str:
@@ -83,7 +76,8 @@ class Population(ByValue):
     tau_m_s : float
         Membrane time constant in seconds; infinite for no leak.
     threshold_v : float or float array, shape (size,)
-        A neuron spikes when its potential is strictly above; in volts, above `reset_v`.
+        A neuron spikes when its potential is strictly above. In volts from rest, like all
+        potentials here, and higher than `reset_v`.
     bias_v : float or float array, shape (size,), optional
         Added to the input of every step in which the neuron is not refractory, in volts.
     reset_v : float, optional
@@ -110,7 +104,7 @@ class Population(ByValue):
         if self.name == INPUT:
             raise ValidationError("population name", repr(INPUT), "a name the input does not have")
         me = f"population {self.name!r}"
-        size = _whole(f"{me} size", self.size, 1, MAX_POPULATION)
+        size = check_whole(f"{me} size", self.size, 1, MAX_POPULATION)
         tau_m_s = float(self.tau_m_s)
         if math.isnan(tau_m_s) or tau_m_s <= 0:
             raise ValidationError(f"{me} tau_m_s", tau_m_s, "a positive number of seconds")
@@ -122,7 +116,7 @@ class Population(ByValue):
             raise ValidationError(
                 f"{me} threshold_v", f"{threshold_v.min():g} V", f"above reset_v, {reset_v:g} V"
             )
-        refractory = _whole(
+        refractory = check_whole(
             f"{me} refractory_steps", self.refractory_steps, 0, MAX_REFRACTORY_STEPS
         )
         for attribute, value in (
@@ -191,11 +185,13 @@ class Projection(ByValue):
         mantissas = given.astype(np.int32)
         mantissas.flags.writeable = False
         object.__setattr__(self, "mantissas", mantissas)
-        object.__setattr__(self, "exponent", _whole(f"{me} exponent", self.exponent, -300, 300))
+        object.__setattr__(
+            self, "exponent", check_whole(f"{me} exponent", self.exponent, -300, 300)
+        )
         object.__setattr__(
             self,
             "delay_steps",
-            _whole(f"{me} delay_steps", self.delay_steps, 1, MAX_DELAY_STEPS),
+            check_whole(f"{me} delay_steps", self.delay_steps, 1, MAX_DELAY_STEPS),
         )
 
     @classmethod
@@ -259,8 +255,8 @@ class Input:
     def __post_init__(self) -> None:
         if not self.shape:
             raise ValidationError("input shape", "()", "at least one dimension")
-        shape = tuple(_whole("input shape", side, 1, MAX_POPULATION) for side in self.shape)
-        _whole("input pixels", math.prod(shape), 1, MAX_POPULATION)
+        shape = tuple(check_whole("input shape", side, 1, MAX_POPULATION) for side in self.shape)
+        check_whole("input pixels", math.prod(shape), 1, MAX_POPULATION)
         object.__setattr__(self, "shape", shape)
 
     @property

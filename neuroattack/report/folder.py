@@ -66,7 +66,7 @@ def _save(
     provenance: Provenance,
     page: str,
 ) -> Path:
-    write_json(out / "result.json", {**figures, "provenance": asdict(provenance)})
+    write_json(out / "result.json", {"provenance": asdict(provenance), **figures})
     several = len(outcomes) > 1
     write_arrays(
         out / "images.npz",

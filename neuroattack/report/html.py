@@ -121,7 +121,7 @@ def render_report(
         ],
         attack_facts=_attack_facts(outcomes, max_distance),
         network_facts=_network_facts(evaluation, rate_accuracy),
-        provenance=_provenance_rows(provenance),
+        provenance=[*_settings_rows(outcomes), *_provenance_rows(provenance)],
         max_distance=f"{max_distance:g}",
     )
 
@@ -312,6 +312,16 @@ def _network_facts(evaluation: Evaluation | None, rate_accuracy: float | None) -
     return facts
 
 
+def _settings_rows(outcomes: Sequence[AttackOutcome]) -> list[tuple[str, str]]:
+    settings = [
+        ", ".join(f"{name} {value}" for name, value in outcome.settings.items())
+        for outcome in outcomes
+    ]
+    if len(set(settings)) == 1:
+        return [("Attack", settings[0])]
+    return [(f"Attack {number}", text) for number, text in enumerate(settings, 1)]
+
+
 def _provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
     return [
         ("Command", provenance.command),
@@ -319,7 +329,7 @@ def _provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
         ("Data set", provenance.dataset),
         ("Data set, SHA-256", provenance.dataset_checksum),
         ("Network, SHA-256", provenance.network_checksum),
-        ("Backend", provenance.backend),
+        ("Backend", f"{provenance.backend} {provenance.backend_version}"),
         (
             "Time",
             f"{provenance.steps:,} steps of {provenance.dt_s * 1e3:g}{_NBSP}ms, "

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.greedy import GreedyWindow
-from neuroattack.attack.result import Goal, Search, Step, Verification, verify
+from neuroattack.attack.result import Goal, Search, Step, Verification, check_draws, verify
 from neuroattack.deployment import Deployment, search_stream, verification_stream
 from neuroattack.readout import UNDECIDED
 from neuroattack.spikes import SpikeTrains
@@ -26,6 +26,8 @@ class AttackOutcome:
     ----------
     index : int
         Of the image; it also picks the attack's draws.
+    settings : mapping
+        Name and every parameter of the attack, JSON values.
     search : Search
         The search, with the adversarial image.
     success : Verification
@@ -38,6 +40,7 @@ class AttackOutcome:
     """
 
     index: int
+    settings: Mapping[str, Any]
     search: Search
     success: Verification
     clean_success: Verification
@@ -55,11 +58,7 @@ class AttackOutcome:
             "index": self.index,
             "label": search.goal.label,
             "target_class": search.goal.target_class,
-            "window": {
-                "top": search.window.top,
-                "left": search.window.left,
-                "size": search.window.size,
-            },
+            "settings": dict(self.settings),
             "trace": [
                 {
                     "iteration": step.iteration,
@@ -127,20 +126,30 @@ def attack_image(
     BudgetExceededError
         If the budget does not hold the first iteration.
     """
-    judge = deployment.black_box(verification_stream(index))
+    check_draws(draws)
+    fresh = verification_stream(index, goal.target_class)
+    judge = deployment.black_box(fresh)
     search = attack.run(
-        deployment.black_box(search_stream(index), budget), image, goal, on_step=on_step
+        deployment.black_box(search_stream(index, goal.target_class), budget),
+        image,
+        goal,
+        on_step=on_step,
     )
     success = verify(judge, search.adversarial, goal, draws)
     clean = verify(judge, search.original, goal, draws)
     recording = deployment.record(
         np.stack([search.original, search.adversarial]),
         indices=[2 * draws, 2 * draws + 1],
-        stream=verification_stream(index),
+        stream=fresh,
         record_spikes=True,
     )
     if recording.spikes is None:
         raise RuntimeError(f"backend {deployment.backend!r} kept no spikes though asked to")
     return AttackOutcome(
-        index, search, success, clean, recording.spikes[deployment.network.readout]
+        index,
+        {"algorithm": "GreedyWindow", **asdict(attack), "budget": budget, "draws": draws},
+        search,
+        success,
+        clean,
+        recording.spikes[deployment.network.readout],
     )

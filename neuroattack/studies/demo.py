@@ -15,14 +15,14 @@ from neuroattack.attack.perception import Window
 from neuroattack.attack.result import Goal, Step
 from neuroattack.conversion import convert
 from neuroattack.datasets import Dataset
-from neuroattack.deployment import Deployment, deploy
+from neuroattack.deployment import Deployment, check_settings, deploy
 from neuroattack.errors import NeuroattackError
 from neuroattack.ir.storage import save_network
 from neuroattack.provenance import Provenance
 from neuroattack.readout import decide, spike_shares
 from neuroattack.studies.attack import AttackOutcome, attack_image
 from neuroattack.studies.evaluation import Evaluation, evaluate
-from neuroattack.studies.training import checkpoint_of, train_to_file
+from neuroattack.studies.training import checkpoint_of, describe_progress, train_to_file
 from neuroattack.training.recipes import DEFAULT_RECIPE
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.storage import load_model
@@ -68,6 +68,7 @@ class Demo:
             "spiking_accuracy": self.evaluation.accuracy,
             "evaluation": asdict(self.evaluation),
             "attacks": [outcome.as_json() for outcome in self.outcomes],
+            "provenance": asdict(self.provenance),
         }
 
 
@@ -79,6 +80,7 @@ def run_demo(
     backend: str = "native",
     steps: int = 350,
     resume: bool = False,
+    command: str = "",
     on_progress: Progress,
 ) -> Demo:
     """Do the main job on a data set.
@@ -101,6 +103,8 @@ def run_demo(
         Time steps T an image is shown for.
     resume : bool, optional
         Go on from what an interrupted demo of the same data set and seed left in `out`.
+    command : str, optional
+        Command line that was given, for the provenance.
     on_progress : callable
         Called with what is being done, the fraction of it done, and how it stands.
 
@@ -109,6 +113,7 @@ def run_demo(
     NeuroattackError
         If a file cannot be written, or no image is classified correctly.
     """
+    check_settings(backend, steps, seed)
     model = _finished_model(out / MODEL, dataset, seed) if resume else None
     if model is None:
         model = train_to_file(
@@ -116,7 +121,7 @@ def run_demo(
             dataset,
             seed=seed,
             resume=resume and checkpoint_of(out / MODEL).exists(),
-            progress=lambda p: on_progress("Training", p.fraction, p.stage),
+            progress=lambda p: on_progress("Training", p.fraction, describe_progress(p)),
         ).model
     network = convert(model).network
     save_network(out / "network.h5", network)
@@ -132,7 +137,7 @@ def run_demo(
         model,
         evaluation,
         tuple(_attacks(deployment, dataset, on_progress)),
-        Provenance.of(deployment, dataset.name, dataset.checksum),
+        Provenance.of(deployment, dataset.name, dataset.checksum, command),
     )
 
 

@@ -37,7 +37,7 @@ class Evaluation:
     undecided_fraction : float
         Share of images that are silent or tied, none of them correct.
     images_per_s : float
-        Throughput, encoding included; the first call may compile.
+        Throughput, encoding included.
     spikes_per_image : dict of str to float
         Mean spikes of each population, the input's under ``"input"``.
     synaptic_operations_per_image : float

@@ -14,7 +14,7 @@ from neuroattack.training.recipes import DEFAULT_RECIPE, Progress, train
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.storage import save_model
 
-__all__ = ["TrainedModel", "checkpoint_of", "train_to_file"]
+__all__ = ["TrainedModel", "checkpoint_of", "describe_progress", "train_to_file"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,6 +28,12 @@ class TrainedModel:
 def checkpoint_of(model: Path) -> Path:
     """Return where the checkpoint of a training into that model file is kept."""
     return model.with_name(f"{model.stem}.checkpoint.h5")
+
+
+def describe_progress(progress: Progress) -> str:
+    """Say in a few words where a training stands."""
+    accuracy = "" if progress.accuracy is None else f", {100 * progress.accuracy:.1f} % as rates"
+    return f"{progress.stage} {progress.epoch}/{progress.epochs}{accuracy}"
 
 
 def train_to_file(

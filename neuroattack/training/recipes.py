@@ -23,6 +23,7 @@ from neuroattack.training.running import StageRun, plan
 from neuroattack.training.sdbn import SDBN, forward_rates
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
 from neuroattack.training.stages import FineTuningStage, RBMStage, Recipe, Schedule
+from neuroattack.validation import check_whole
 
 __all__ = ["DEFAULT_RECIPE", "RECIPES", "Progress", "train"]
 
@@ -35,7 +36,6 @@ RECIPES: dict[str, Recipe] = {
     for recipe in (
         Recipe(
             name="fine-tuned",
-            summary="contrastive divergence, then supervised fine-tuning in SI units (default)",
             layers=RBMStage(Schedule(1, 300, 50, 0.2), RBMParameters()),
             top=RBMStage(Schedule(2, 300, 50, 1.0), RBMParameters(momentum=0.95)),
             rbm_noise_factor=_EDBN_NOISE_FACTOR,
@@ -45,7 +45,6 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="paper",
-            summary="contrastive divergence and a joint top layer, as O'Connor et al. 2013",
             layers=RBMStage(Schedule(3, 1500, 50, 0.2), RBMParameters(gibbs_steps=2)),
             top=RBMStage(Schedule(10, 4000, 50, 1.0), RBMParameters(gibbs_steps=2, momentum=0.95)),
             rbm_noise_factor=_EDBN_NOISE_FACTOR,
@@ -159,8 +158,7 @@ def train(
             "test images", f"{tested[0].shape[1]} pixels", f"{rows.shape[1]} as in training"
         )
     sizes = _checked_sizes(rows.shape[1], hidden, classes)
-    if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed < 2**63:
-        raise ValidationError("seed", seed, "an integer from 0 to 2**63 - 1")
+    check_whole("seed", seed, 0, 2**63 - 1)
     if resume and checkpoint is None:
         raise ValidationError("resume", "no checkpoint", "the checkpoint to resume from")
 
@@ -299,8 +297,7 @@ def _checked_sizes(pixels: int, hidden: tuple[int, ...], classes: int) -> tuple[
     if not hidden:
         raise ValidationError("hidden layers", "none", "at least one")
     for units in hidden:
-        if isinstance(units, bool) or not isinstance(units, int) or units < 1:
-            raise ValidationError("hidden layer size", units, "a positive integer")
+        check_whole("hidden layer size", units, 1)
     if classes < 2:
         raise ValidationError("classes", classes, "at least 2")
     return (pixels, *hidden, classes)

@@ -117,8 +117,6 @@ class Recipe:
     ----------
     name : str
         As on the command line.
-    summary : str
-        One line for people.
     layers, top : RBMStage
         Contrastive divergence of the lower layers and of the joint top layer.
     rbm_noise_factor : float
@@ -134,7 +132,6 @@ class Recipe:
     """
 
     name: str
-    summary: str
     layers: RBMStage
     top: RBMStage
     rbm_noise_factor: float
