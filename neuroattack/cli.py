@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -69,7 +68,7 @@ def demo(
             backend=backend,
             steps=steps,
             resume=resume,
-            command=_command_line(),
+            command=console.command_line(),
             on_progress=show,
         )
     page = save_demo(out, result)
@@ -236,7 +235,7 @@ def evaluate(
                 "Evaluating", done / len(test.labels), f"{correct}/{done} correct"
             ),
         )
-    provenance = Provenance.of(deployment, source.name, source.checksum, _command_line())
+    provenance = Provenance.of(deployment, source.name, source.checksum, console.command_line())
     figures = asdict(found) | {"provenance": asdict(provenance)}
     if out:
         write_json(out, figures)
@@ -360,7 +359,7 @@ def attack(
                 "Attacking", step.distance / d_max, f"iteration {step.iteration}"
             ),
         )
-    provenance = Provenance.of(deployment, name, checksum, _command_line())
+    provenance = Provenance.of(deployment, name, checksum, console.command_line())
     if out:
         page = save_attack(
             out, outcome, provenance, title=f"Attack on {network.name}", max_distance=d_max
@@ -388,10 +387,6 @@ def backends(json: Json = False) -> None:
         ["name", "available", "version", "why not"],
         [[b.name, "yes" if b.available else "no", b.version, b.reason] for b in found],
     )
-
-
-def _command_line() -> str:
-    return shlex.join(["neuroattack", *sys.argv[1:]])
 
 
 def main() -> None:

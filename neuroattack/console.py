@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +21,20 @@ from rich.progress import (
 )
 from rich.table import Table
 
-__all__ = ["note", "print_figures", "print_json", "print_rows", "progress_bars", "resumable"]
+__all__ = [
+    "command_line",
+    "note",
+    "print_figures",
+    "print_json",
+    "print_rows",
+    "progress_bars",
+    "resumable",
+]
+
+
+def command_line() -> str:
+    """Return the command that was given, as one could type it again."""
+    return shlex.join(["neuroattack", *sys.argv[1:]])
 
 
 def note(text: str) -> None:
