@@ -158,6 +158,8 @@ def convert(
     from neuroattack.training.storage import load_model
 
     target = out or model.with_name(f"{model.stem}-network.h5")
+    if target.resolve() == model.resolve():
+        raise ValidationError("--out", target, "another file than the model itself")
     converted = conversion.convert(
         load_model(model),
         dt_s=dt,

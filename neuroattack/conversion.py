@@ -14,6 +14,7 @@ import numpy as np
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.parts import MAX_REFRACTORY_STEPS
 from neuroattack.spikes import Encoder, PoissonEncoder
 from neuroattack.training.sdbn import SDBN
 from neuroattack.validation import check_positive
@@ -79,6 +80,8 @@ def convert(
     check_positive("readout gain", readout_gain)
     siegert = model.siegert
     refractory_s = siegert.t_ref_s
+    if refractory_s / dt_s > MAX_REFRACTORY_STEPS:
+        raise ValidationError("dt_s", dt_s, f"at least {refractory_s / MAX_REFRACTORY_STEPS:g} s")
     if not math.isclose(refractory_s / dt_s, max(round(refractory_s / dt_s), 1), rel_tol=1e-9):
         raise ValidationError(
             "dt_s", f"{dt_s:g} s", f"a step that divides the refractory period, {refractory_s:g} s"

@@ -178,6 +178,8 @@ def test_impossible_values(command, network_file, arguments, words):
         (("--dt", 0.002, "--input-rate", 600), "expected at most one spike a step, 500 Hz"),
         (("--dt", 0.0007), "a step that divides the refractory period, 0.002 s"),
         (("--dt", 0), "dt_s: got 0.0"),
+        (("--dt", 1e-300), "dt_s: got 1e-300, expected at least 2e-09 s"),
+        (("--input-rate", 1e-300), "projection input->hidden1 weights: got up to"),
         (("--dt", "nan"), "dt_s: got nan"),
         (("--input-rate", -5), "max_rate_hz: got -5.0"),
         (("--input-rate", "nan"), "max_rate_hz: got nan"),
@@ -187,6 +189,12 @@ def test_impossible_values(command, network_file, arguments, words):
 def test_impossible_conversions(command, model_file, arguments, words):
     refused(command("convert", model_file, *arguments), words)
     assert not model_file.with_name("model-network.h5").exists()
+
+
+def test_a_network_is_not_written_over_its_model(command, model_file):
+    before = model_file.read_bytes()
+    refused(command("convert", model_file, "--out", model_file), "--out", model_file)
+    assert model_file.read_bytes() == before
 
 
 def test_weights_that_are_not_finite(command, model_file):

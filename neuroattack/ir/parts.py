@@ -25,6 +25,7 @@ MANTISSA_BITS = 24
 """Bits of a weight on the fixed-point grid, its sign included."""
 
 MAX_POPULATION = 1_000_000
+LARGEST_WEIGHT_V = 1e9
 MAX_DELAY_STEPS = 10_000
 MAX_REFRACTORY_STEPS = 1_000_000
 
@@ -218,6 +219,12 @@ class Projection(ByValue):
                 f"projection {source}->{target} weights", "NaN or infinite values", "finite volts"
             )
         largest = float(np.abs(weights).max(initial=0.0))
+        if largest > LARGEST_WEIGHT_V:
+            raise ValidationError(
+                f"projection {source}->{target} weights",
+                f"up to {largest:g} V",
+                f"at most {LARGEST_WEIGHT_V:g} V",
+            )
         limit = 2 ** (MANTISSA_BITS - 1)
         exponent = max(math.frexp(largest)[1] - (MANTISSA_BITS - 1), -300) if largest else 0
         if np.rint(np.ldexp(largest, -exponent)) >= limit:
