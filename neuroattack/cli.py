@@ -50,7 +50,7 @@ def demo(
 ) -> None:
     """Train a spiking network, attack it as a black box, and leave a report for the browser.
 
-    About a minute on the built-in digits, about ten on MNIST.
+    About a minute on the built-in digits, a few on MNIST.
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.files import check_writable
@@ -60,7 +60,10 @@ def demo(
 
     check_writable(out / PAGE)
     images = load_dataset(dataset)
-    with console.resumable(checkpoint_of(out / MODEL)), console.progress_bars() as show:
+    with (
+        console.resumable(checkpoint_of(out / MODEL), out / MODEL),
+        console.progress_bars() as show,
+    ):
         result = run_demo(
             images,
             out,
@@ -157,9 +160,8 @@ def convert(
     from neuroattack.spikes import ENCODERS
     from neuroattack.training.storage import load_model
 
-    target = out or model.with_name(f"{model.stem}-network.h5")
-    if target.resolve() == model.resolve():
-        raise ValidationError("--out", target, "another file than the model itself")
+    target = out or model.parent / f"{model.stem}-network.h5"
+    console.check_other_file("--out", target, model)
     converted = conversion.convert(
         load_model(model),
         dt_s=dt,
@@ -169,34 +171,21 @@ def convert(
     )
     save_network(target, converted.network)
     network = converted.network
+    figures = {
+        "network": str(target),
+        "network_checksum": network.checksum(),
+        "populations": {p.name: p.size for p in network.populations},
+        "dt_s": network.dt_s,
+        "input_rate_hz": network.input.encoder.max_rate_hz,
+        "encoder": network.input.encoder.kind,
+        "readout_gain": readout_gain,
+        "largest_rounding_v": converted.largest_rounding_v,
+        "largest_relative_rounding": converted.largest_relative_rounding,
+    }
     if json:
-        console.print_json(
-            {
-                "network": str(target),
-                "network_checksum": network.checksum(),
-                "populations": {p.name: p.size for p in network.populations},
-                "dt_s": network.dt_s,
-                "input_rate_hz": network.input.encoder.max_rate_hz,
-                "encoder": network.input.encoder.kind,
-                "readout_gain": readout_gain,
-                "largest_rounding_v": converted.largest_rounding_v,
-                "largest_relative_rounding": converted.largest_relative_rounding,
-            }
-        )
+        console.print_json(figures)
         return
-    sizes = [network.input.size, *(p.size for p in network.populations)]
-    console.print_figures(
-        "Converted",
-        {
-            "populations": "-".join(map(str, sizes)),
-            "time step": f"{1e3 * network.dt_s:g} ms",
-            "input": f"{network.input.encoder.kind}, {network.input.encoder.max_rate_hz:g} Hz "
-            "at full intensity",
-            "largest rounding of a weight": f"{converted.largest_rounding_v:.2g} V "
-            f"({converted.largest_relative_rounding:.2g} of the largest weight)",
-            "network": str(target),
-        },
-    )
+    tables.print_conversion(figures, network.input.size)
 
 
 @app.command()
@@ -224,6 +213,7 @@ def evaluate(
 
     if out:
         check_writable(out)
+        console.check_other_file("--out", out, network)
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
@@ -239,12 +229,12 @@ def evaluate(
         )
     provenance = Provenance.of(deployment, source.name, source.checksum, console.command_line())
     figures = asdict(found) | {"provenance": asdict(provenance)}
-    if out:
-        write_json(out, figures)
     if json:
         console.print_json(figures)
     else:
         tables.print_evaluation(figures, None)
+    if out:
+        write_json(out, figures)
 
 
 @app.command()
@@ -362,17 +352,16 @@ def attack(
             ),
         )
     provenance = Provenance.of(deployment, name, checksum, console.command_line())
-    if out:
-        page = save_attack(
-            out, outcome, provenance, title=f"Attack on {network.name}", max_distance=d_max
-        )
-        console.note(f"Report: {page} (open it in a browser)")
     figures = outcome.as_json() | {"provenance": asdict(provenance)}
     if json:
         console.print_json(figures)
     else:
         tables.print_trace(figures["trace"], figures["label"], figures["target_class"])
         tables.print_attacks([figures])
+    if out:
+        title = f"Attack on {network.name}"
+        page = save_attack(out, outcome, provenance, title=title, max_distance=d_max)
+        console.note(f"Report: {page} (open it in a browser)")
 
 
 @app.command()
@@ -397,4 +386,7 @@ def main() -> None:
         app()
     except NeuroattackError as error:
         console.note(f"neuroattack: {error}")
+        sys.exit(2)
+    except OSError as error:
+        console.note(f"neuroattack: cannot go on: {error}")
         sys.exit(2)

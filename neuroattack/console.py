@@ -21,7 +21,10 @@ from rich.progress import (
 )
 from rich.table import Table
 
+from neuroattack.errors import ValidationError
+
 __all__ = [
+    "check_other_file",
     "command_line",
     "note",
     "print_figures",
@@ -34,7 +37,15 @@ __all__ = [
 
 def command_line() -> str:
     """Return the command that was given, as one could type it again."""
-    return shlex.join(["neuroattack", *sys.argv[1:]])
+    given = shlex.join(["neuroattack", *sys.argv[1:]])
+    # File names need not be text; what is not is shown escaped.
+    return given.encode("utf-8", "backslashreplace").decode()
+
+
+def check_other_file(option: str, output: Path, source: Path) -> None:
+    """Raise ValidationError if an output would be written over what it is made from."""
+    if output.resolve() == source.resolve():
+        raise ValidationError(option, output, "another file than the one that is read")
 
 
 def note(text: str) -> None:
@@ -105,11 +116,12 @@ def progress_bars() -> Iterator[Callable[[str, float, str], None]]:
 
 
 @contextlib.contextmanager
-def resumable(checkpoint: Path) -> Iterator[None]:
-    """Tell a person who presses Ctrl-C how to go on, where there is a checkpoint."""
+def resumable(*kept: Path) -> Iterator[None]:
+    """Tell a person who presses Ctrl-C how to go on, where something to go on from was kept."""
     try:
         yield
     except KeyboardInterrupt:
-        if checkpoint.exists():
-            note(f"Interrupted: the same command with --resume goes on from {checkpoint}")
+        found = next((path for path in kept if path.exists()), None)
+        if found is not None:
+            note(f"Interrupted: the same command with --resume goes on from {found}")
         raise

@@ -46,7 +46,8 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     OutputError
         If the folder or the file cannot be written, or the disk is full.
     """
-    target = Path(target)
+    # Through a symbolic link the file it points to is replaced, not the link.
+    target = Path(target).resolve()
     check_writable(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:

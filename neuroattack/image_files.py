@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import warnings
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[
         Naming the file: if it cannot be read, or is not an image as expected.
     """
     path = require_file(path, _LIMIT_BYTES, "an image (.npy or a picture)")
-    pixels = _read_array(path) if path.suffix == ".npy" else _read_picture(path, shape)
+    pixels = _read_array(path) if path.suffix.lower() == ".npy" else _read_picture(path, shape)
     if pixels.dtype.kind not in "fu" or (pixels.dtype.kind == "u" and pixels.dtype != np.uint8):
         raise FileError(path, f"holds {pixels.dtype}, expected floating point or uint8")
     if pixels.shape != shape:
@@ -66,14 +67,21 @@ def _read_array(path: os.PathLike[str]) -> NDArray[Any]:
     try:
         # Mapped, so that a header that declares more than the file holds allocates nothing.
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
+    except Exception as error:
+        # NumPy's header parser lets many kinds of error through.
         raise FileError(path, "is not a readable .npy array of numbers") from error
+    if not isinstance(array, np.ndarray):
+        raise FileError(path, "is an archive of arrays, expected one .npy array")
     return array
 
 
 def _read_picture(path: os.PathLike[str], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
-        with Image.open(path) as picture:
+        with warnings.catch_warnings():
+            # Pillow warns of large pictures; the size is checked before a pixel is read.
+            warnings.simplefilter("ignore")
+            picture = Image.open(path)
+        with picture:
             height_width = picture.size[::-1]
             if height_width != shape:
                 raise FileError(path, f"has shape {height_width}, expected {shape}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from neuroattack import console
 
-__all__ = ["print_attacks", "print_evaluation", "print_trace"]
+__all__ = ["print_attacks", "print_conversion", "print_evaluation", "print_trace"]
 
 
 def _percent(share: float, interval: Sequence[float] | None = None) -> str:
@@ -19,6 +19,21 @@ def _percent(share: float, interval: Sequence[float] | None = None) -> str:
 
 def _class(value: int | None) -> str:
     return "undecided" if value is None else str(value)
+
+
+def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
+    """Print the figures of a conversion, as its JSON has them."""
+    console.print_figures(
+        "Converted",
+        {
+            "populations": "-".join(map(str, [pixels, *figures["populations"].values()])),
+            "time step": f"{1e3 * figures['dt_s']:g} ms",
+            "input": f"{figures['encoder']}, {figures['input_rate_hz']:g} Hz at full intensity",
+            "largest rounding of a weight": f"{figures['largest_rounding_v']:.2g} V "
+            f"({figures['largest_relative_rounding']:.2g} of the largest weight)",
+            "network": figures["network"],
+        },
+    )
 
 
 def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) -> None:

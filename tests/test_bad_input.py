@@ -1,5 +1,6 @@
 """Every kind of bad input, through the commands: one sentence, exit code 2, nothing lost."""
 
+import json
 import os
 import subprocess
 import sys
@@ -273,3 +274,47 @@ def test_a_network_of_other_data_is_not_judged_on_todays_by_accident(command, ne
     assert command("evaluate", network_file, "--images", 2, "--dataset", "digits")[0] == 0
     edit_hdf5(network_file, lambda file: file["origin"].attrs.clear())
     refused(command("evaluate", network_file), "data set: got none")
+
+
+def test_a_result_is_not_written_over_the_network(command, network_file):
+    before = network_file.read_bytes()
+    refused(command("evaluate", network_file, "--out", network_file), "--out", network_file)
+    assert network_file.read_bytes() == before
+
+
+def test_training_does_not_begin_over_a_checkpoint_unasked(command, tmp_path):
+    checkpoint = tmp_path / "model.checkpoint.h5"
+    checkpoint.write_bytes(b"hours of work")
+    refused(command("train", "--out", tmp_path / "model.h5"), checkpoint, "--resume")
+    assert checkpoint.read_bytes() == b"hours of work"
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_paths_without_a_name(command, name):
+    refused(command("convert", name), "not a regular file")
+    refused(command("train", "--out", name), "cannot be written")
+
+
+def test_strange_arrays(command, network_file, tmp_path):
+    archive = tmp_path / "archive.npy"
+    with archive.open("wb") as file:
+        np.savez(file, x=np.zeros((28, 28)))
+    refused(command("attack", network_file, "--image", archive, "--label", 1), "archive")
+    for header in (b"(-28, 28)", b"((((((("):
+        text = b"{'descr': '<f8', 'fortran_order': False, 'shape': " + header + b", }\n"
+        archive.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+        refused(command("attack", network_file, "--image", archive, "--label", 1), "not a readable")
+
+
+def test_an_index_that_no_stream_could_have(command, network_file, tmp_path):
+    np.save(tmp_path / "i.npy", np.eye(28))
+    arguments = ("--image", tmp_path / "i.npy", "--label", 1, "--index", -1)
+    refused(command("attack", network_file, *arguments), "image index: got -1")
+
+
+def test_figures_are_printed_even_if_saving_them_fails(command, network_file, tmp_path):
+    out = tmp_path / f"{'x' * 255}"
+    code, printed, err = command("evaluate", network_file, "--images", 2, "--json", "--out", out)
+    assert code == 2
+    assert json.loads(printed)["images"] == 2
+    assert "cannot be written" in err

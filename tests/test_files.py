@@ -57,3 +57,10 @@ def test_writability_is_checked_without_leaving_a_file(tmp_path):
     assert os.listdir(tmp_path / "new") == []
     with pytest.raises(OutputError, match="it is a folder"):
         check_writable(tmp_path)
+
+
+def test_a_symbolic_link_stays_one(tmp_path):
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    write_text(tmp_path / "link", "x")
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "real").read_text() == "x"

@@ -17,6 +17,7 @@ from neuroattack.validation import check_whole
 __all__ = ["Goal", "Search", "Step", "Verification", "check_draws", "verify"]
 
 MAX_DRAWS = 100_000
+_BATCH_DRAWS = 256
 
 
 @dataclass(frozen=True)
@@ -195,5 +196,9 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -
         If `draws` is not positive.
     """
     check_draws(draws)
-    counts = target.query(np.broadcast_to(image, (draws, *image.shape)))
-    return Verification(int(goal.reached(counts).sum()), draws)
+    successes = 0
+    for start in range(0, draws, _BATCH_DRAWS):
+        batch = min(_BATCH_DRAWS, draws - start)
+        counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
+        successes += int(goal.reached(counts).sum())
+    return Verification(successes, draws)

@@ -83,8 +83,8 @@ def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
     UnknownNameError, FileError, NeuroattackError
         As :func:`load_dataset`.
     """
-    chosen = name or origin.get("dataset")
-    if not chosen:
+    chosen = origin.get("dataset") if name is None else name
+    if chosen is None:
         raise ValidationError(
             "data set", "none, and the network does not say its own", f"{' or '.join(DATASETS)}"
         )

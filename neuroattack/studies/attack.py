@@ -14,8 +14,11 @@ from neuroattack.attack.result import Goal, Search, Step, Verification, check_dr
 from neuroattack.deployment import Deployment, search_stream, verification_stream
 from neuroattack.readout import UNDECIDED
 from neuroattack.spikes import SpikeTrains
+from neuroattack.validation import check_whole
 
 __all__ = ["AttackOutcome", "attack_image"]
+
+MAX_INDEX = 10**9
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,6 +130,7 @@ def attack_image(
         If the budget does not hold the first iteration.
     """
     check_draws(draws)
+    check_whole("image index", index, 0, MAX_INDEX)
     fresh = verification_stream(index, goal.target_class)
     judge = deployment.black_box(fresh)
     search = attack.run(

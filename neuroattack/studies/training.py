@@ -10,7 +10,7 @@ from pathlib import Path
 from neuroattack.datasets import Dataset
 from neuroattack.errors import FileError
 from neuroattack.files import check_writable
-from neuroattack.training.recipes import DEFAULT_RECIPE, Progress, train
+from neuroattack.training.recipes import DEFAULT_RECIPE, Progress, find_recipe, train
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.storage import save_model
 
@@ -27,7 +27,7 @@ class TrainedModel:
 
 def checkpoint_of(model: Path) -> Path:
     """Return where the checkpoint of a training into that model file is kept."""
-    return model.with_name(f"{model.stem}.checkpoint.h5")
+    return model.parent / f"{model.stem}.checkpoint.h5"
 
 
 def describe_progress(progress: Progress) -> str:
@@ -61,13 +61,21 @@ def train_to_file(
     Raises
     ------
     FileError
-        If there is nothing to resume, or the checkpoint is of another training.
+        If there is nothing to resume, the checkpoint is of another training, or there is one
+        and it is not resumed.
     OutputError
         If model or checkpoint cannot be written.
     """
+    find_recipe(recipe)
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists():
         raise FileError(checkpoint, "no such checkpoint, expected one to resume from")
+    if checkpoint.exists() and not resume:
+        raise FileError(
+            checkpoint,
+            "is the checkpoint of an interrupted training, expected none: go on from it with "
+            "--resume, or delete it",
+        )
     check_writable(target)
     started = time.perf_counter()
     model = train(
@@ -84,5 +92,5 @@ def train_to_file(
         progress=progress,
     )
     save_model(target, model)
-    checkpoint.unlink()
+    checkpoint.unlink(missing_ok=True)
     return TrainedModel(model, time.perf_counter() - started)

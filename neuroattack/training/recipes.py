@@ -25,7 +25,7 @@ from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
 from neuroattack.training.stages import FineTuningStage, RBMStage, Recipe, Schedule
 from neuroattack.validation import check_whole
 
-__all__ = ["DEFAULT_RECIPE", "RECIPES", "Progress", "train"]
+__all__ = ["DEFAULT_RECIPE", "RECIPES", "Progress", "find_recipe", "train"]
 
 _EDBN_NOISE_FACTOR = 1 / SiegertParameters().t_ref_s
 
@@ -149,7 +149,7 @@ def train(
         If the checkpoint can't be written.
     """
     started = time.monotonic()
-    recipe = _known(recipe)
+    recipe = find_recipe(recipe)
     rows, targets = _checked_data(images, labels, classes, "training")
     shape = np.shape(images)[1:]
     tested = None if test is None else _checked_data(*test, classes, "test")
@@ -264,7 +264,8 @@ def _fraction_done(state: TrainingState, runs: tuple[StageRun, ...], count: int)
     return (done + cost(runs[state.stage], state.epoch)) / total
 
 
-def _known(recipe: str | Recipe) -> Recipe:
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """Return the recipe of that name; UnknownNameError if there is none."""
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in RECIPES:
