@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -382,6 +383,9 @@ def backends(json: Json = False) -> None:
 
 def main() -> None:
     """Run the command line; an error that users can act on is one sentence and exit code 2."""
+    if sys.stdout is None:
+        # A shell's >&- closes it; what would be printed is then for nobody.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     try:
         app()
     except NeuroattackError as error:
