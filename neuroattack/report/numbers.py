@@ -1,0 +1,51 @@
+"""How numbers are written in a report."""
+
+from __future__ import annotations
+
+import math
+
+from neuroattack.attack.result import Verification
+
+__all__ = [
+    "NBSP",
+    "decimals_for",
+    "distance_text",
+    "interval",
+    "percent",
+    "proportion",
+    "successes",
+]
+
+NBSP = "\u00a0"
+"""Between a number and its unit, which belong on one line."""
+
+
+def successes(found: Verification) -> str:
+    """Return how many draws succeeded, of how many, and the proportion."""
+    return f"{found.successes} of {found.draws} ({proportion(found)})"
+
+
+def proportion(found: Verification) -> str:
+    """Return a proportion as a percentage with its 95 % interval."""
+    decimals = decimals_for(found.draws)
+    return f"{percent(found.rate, decimals)}, {interval(found.ci95, decimals)}"
+
+
+def interval(ci95: tuple[float, float], decimals: int) -> str:
+    """Return a 95 % interval in words."""
+    return f"95{NBSP}% interval {100 * ci95[0]:.{decimals}f} to {percent(ci95[1], decimals)}"
+
+
+def decimals_for(trials: int) -> int:
+    """Return the decimals that a percentage of so many trials deserves."""
+    return 0 if trials <= 200 else 1
+
+
+def percent(share: float, decimals: int = 1) -> str:
+    """Return a share, 0 to 1, as a percentage."""
+    return f"{100 * share:.{decimals}f}{NBSP}%"
+
+
+def distance_text(distance: float) -> str:
+    """Return a distance D with two decimals, or that it is infinite."""
+    return f"{distance:.2f}" if math.isfinite(distance) else "infinite"
