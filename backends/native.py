@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import numba
 import numpy as np
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from neuroattack import __version__
 from neuroattack.errors import ValidationError
-from neuroattack.ir.network import INPUT, Network, Population
-from neuroattack.simulation import Availability, Recording
+from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE, POTENTIAL_LIMIT
+from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
+from neuroattack.simulation import UNKNOWN_WORKLOAD, Availability, Recording, Workload
 from neuroattack.spikes import SpikeTrains
 from neuroattack.validation import check_whole
 
@@ -66,9 +68,37 @@ def _count_spikes(
             counts[image, neurons[event]] += 1
 
 
+@numba.njit(cache=True, nogil=True)
+def _spike(
+    v: NDArray[Any],
+    threshold: NDArray[Any],
+    reset: Any,
+    fired: NDArray[np.uint8],
+    neurons: NDArray[np.int32],
+    first: int,
+) -> int:
+    """Reset the neurons above threshold, write them to `neurons` from `first`; return the end.
+
+    `fired` is room to work in, a multiple of eight entries that are 0 beyond the last neuron.
+    """
+    for j in range(v.size):
+        fired[j] = v[j] > threshold[j]
+    # Eight at a time, for most are silent; then without a branch that none could predict.
+    fired_by_eight = fired.view(np.uint64)
+    written = first
+    for eight in range(fired_by_eight.size):
+        if fired_by_eight[eight]:
+            for j in range(8 * eight, 8 * eight + 8):
+                neurons[written] = j
+                written += fired[j]
+    for spike in range(first, written):
+        v[neurons[spike]] = reset
+    return written
+
+
 # No fastmath: a fused multiply-add would round v * decay + input once instead of twice.
 @numba.njit(cache=True, nogil=True)
-def _simulate_population(
+def _simulate_floating(
     arrivals: NDArray[np.int64],
     rows: NDArray[np.int32],
     weights: NDArray[np.int32] | NDArray[np.float64],
@@ -94,7 +124,6 @@ def _simulate_population(
     v = np.empty(size)
     current = np.empty(size, weights.dtype)
     fired = np.zeros(-(-size // 8) * 8, np.uint8)
-    fired_by_eight = fired.view(np.uint64)
     for image in range(images):
         v[:] = 0.0
         written = image * capacity
@@ -106,17 +135,52 @@ def _simulate_population(
             # The refractory neurons are those that spiked in the last R steps.
             for spike in range(offsets[image, max(k - refractory_steps, 0)], written):
                 v[neurons[spike]] = reset_v
-            for j in range(size):
-                fired[j] = v[j] > threshold_v[j]
-            # Eight at a time, for most are silent; then without a branch that none could predict.
-            first = written
-            for eight in range(fired_by_eight.size):
-                if fired_by_eight[eight]:
-                    for j in range(8 * eight, 8 * eight + 8):
-                        neurons[written] = j
-                        written += fired[j]
+            first, written = written, _spike(v, threshold_v, reset_v, fired, neurons, written)
             for spike in range(first, written):
-                v[neurons[spike]] = reset_v
+                counts[image, neurons[spike]] += 1
+            offsets[image, k + 1] = written
+
+
+@numba.njit(cache=True, nogil=True)
+def _simulate_fixed(
+    arrivals: NDArray[np.int64],
+    rows: NDArray[np.int32],
+    weights: NDArray[np.int32] | NDArray[np.float64],
+    shift: int,
+    leak: int,
+    threshold: NDArray[np.int32],
+    bias: NDArray[np.int32],
+    refractory_steps: int,
+    offsets: NDArray[np.int64],
+    neurons: NDArray[np.int32],
+    counts: NDArray[np.int32],
+) -> None:
+    """Do as :func:`_simulate_floating` in integers, with weights in units of ``2**shift``."""
+    images = arrivals.shape[0]
+    steps = arrivals.shape[1] - 1
+    size = weights.shape[1]
+    capacity = (neurons.size - 1) // images
+    v = np.empty(size, np.int64)
+    current = np.empty(size, weights.dtype)
+    fired = np.zeros(-(-size // 8) * 8, np.uint8)
+    half = CURRENT_SPAN // 2
+    for image in range(images):
+        v[:] = 0
+        written = image * capacity
+        offsets[image, 0] = written
+        for k in range(steps):
+            _add_arriving_rows(current, weights, rows[arrivals[image, k] : arrivals[image, k + 1]])
+            for j in range(size):
+                kept = abs(v[j]) * (LEAK_ONE - leak) // LEAK_ONE
+                leaked = kept if v[j] > 0 else -kept
+                # The remainder of a power of two, of negative numbers too.
+                wrapped = half - ((half - (np.int64(current[j]) << shift)) & (CURRENT_SPAN - 1))
+                new = leaked + (wrapped + bias[j])
+                v[j] = min(max(new, -POTENTIAL_LIMIT), POTENTIAL_LIMIT)
+            for spike in range(offsets[image, max(k - refractory_steps, 0)], written):
+                v[neurons[spike]] = 0
+            first, written = written, _spike(v, threshold, 0, fired, neurons, written)
+            for spike in range(first, written):
                 counts[image, neurons[spike]] += 1
             offsets[image, k + 1] = written
 
@@ -150,14 +214,14 @@ def _arrivals(
 
 @dataclass(frozen=True)
 class _Layer:
-    """A population with the weights of all projections into it, stacked, in units of `grid_v`."""
+    """A population with the weights of all projections into it, in units of ``2**exponent``."""
 
-    population: Population
-    decay: float
+    population: Population | FixedPopulation
+    dt_s: float
     sources: list[str]
     delays: list[int]
     weights: NDArray[np.int32] | NDArray[np.float64]
-    grid_v: float
+    exponent: int
 
     def run(
         self, spikes: dict[str, SpikeTrains], images: int, steps: int
@@ -174,24 +238,36 @@ class _Layer:
             np.empty(capacity, np.int32),
         )
         counts = np.zeros((images, population.size), np.int32)
-        _simulate_population(
-            arrivals,
-            rows,
-            self.weights,
-            self.grid_v,
-            self.decay,
-            population.threshold_v,
-            population.bias_v,
-            population.reset_v,
-            population.refractory_steps,
-            trains.offsets,
-            trains.neurons,
-            counts,
-        )
+        found = (trains.offsets, trains.neurons, counts)
+        if isinstance(population, FixedPopulation):
+            _simulate_fixed(
+                arrivals,
+                rows,
+                self.weights,
+                self.exponent,
+                population.leak,
+                population.threshold,
+                population.bias,
+                population.refractory_steps,
+                *found,
+            )
+        else:
+            _simulate_floating(
+                arrivals,
+                rows,
+                self.weights,
+                2.0**self.exponent,
+                population.decay(self.dt_s),
+                population.threshold_v,
+                population.bias_v,
+                population.reset_v,
+                population.refractory_steps,
+                *found,
+            )
         return trains, counts
 
 
-def _most_spikes(population: Population, steps: int) -> int:
+def _most_spikes(population: Population | FixedPopulation, steps: int) -> int:
     return population.size * -(-steps // (population.refractory_steps + 1))
 
 
@@ -240,6 +316,9 @@ class NativeSimulator:
                 parts = list(pool.map(lambda part: self._run_slice(part, record_spikes), slices))
         return Recording.concatenate(parts)
 
+    def close(self) -> None:
+        """Give nothing back: the simulator holds arrays only."""
+
     def _run_slice(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
         spikes = {INPUT: inputs}
         counts = {INPUT: np.zeros((inputs.images, inputs.size), np.int32)}
@@ -254,7 +333,7 @@ class NativeSimulator:
         )
 
 
-def _layer(network: Network, population: Population) -> _Layer:
+def _layer(network: Network, population: Population | FixedPopulation) -> _Layer:
     incoming = network.incoming(population.name)
     exponent = min((projection.exponent for projection in incoming), default=0)
     mantissas = np.concatenate(
@@ -267,11 +346,11 @@ def _layer(network: Network, population: Population) -> _Layer:
     narrow = int(np.abs(mantissas).sum(axis=0).max(initial=0)) < 2**31
     return _Layer(
         population,
-        population.decay(network.dt_s),
+        network.dt_s,
         [projection.source for projection in incoming],
         [projection.delay_steps for projection in incoming],
         mantissas.astype(np.int32 if narrow else np.float64),
-        2.0**exponent,
+        exponent,
     )
 
 
@@ -295,8 +374,9 @@ class NativeBackend:
         """Return that it can run: numba is a dependency of neuroattack."""
         return Availability(True, version=__version__)
 
-    def deploy(self, network: Network) -> NativeSimulator:
+    def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> NativeSimulator:
         """Prepare a network to run; holds every feature of the IR."""
+        del workload
         return NativeSimulator(network, self._threads)
 
 

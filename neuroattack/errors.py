@@ -15,6 +15,7 @@ __all__ = [
     "FileError",
     "NeuroattackError",
     "OutputError",
+    "SimulationError",
     "UnknownNameError",
     "UnsupportedFeatureError",
     "ValidationError",
@@ -85,6 +86,10 @@ class UnknownNameError(NeuroattackError):
 
 class BackendUnavailableError(NeuroattackError):
     """A backend is registered but cannot run here; says why and what to install."""
+
+
+class SimulationError(NeuroattackError):
+    """A simulator failed while it ran; the next run starts from a sound one."""
 
 
 class UnsupportedFeatureError(NeuroattackError):

@@ -19,11 +19,13 @@ from neuroattack.ir.network import INPUT, Network
 from neuroattack.spikes import SpikeTrains
 
 __all__ = [
+    "UNKNOWN_WORKLOAD",
     "Availability",
     "Backend",
     "BackendInfo",
     "Recording",
     "Simulator",
+    "Workload",
     "list_backends",
     "load_backend",
     "synaptic_operations",
@@ -49,6 +51,25 @@ class Availability:
     available: bool
     reason: str = ""
     version: str = ""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a deployment will be asked, as far as it is known: a backend may prepare for it.
+
+    Parameters
+    ----------
+    images : int
+        Images that will be shown, all queries together; 0 where it is unknown.
+    steps : int
+        Time steps of an image; 0 where it is unknown.
+    """
+
+    images: int = 0
+    steps: int = 0
+
+
+UNKNOWN_WORKLOAD = Workload()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +123,18 @@ class Simulator(Protocol):
         -------
         Recording
             Equal, spike for spike, to :func:`neuroattack.ir.dynamics.simulate`.
+
+        Raises
+        ------
+        ValidationError
+            If there is no image, or one of another size than the network's input.
+        SimulationError
+            If the simulator failed; the next run starts from a sound one.
         """
+        ...
+
+    def close(self) -> None:
+        """Give back what the simulator holds: processes, memory. It is not run again."""
         ...
 
 
@@ -115,13 +147,22 @@ class Backend(Protocol):
         """Say whether the backend can run here, without raising."""
         ...
 
-    def deploy(self, network: Network) -> Simulator:
+    def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> Simulator:
         """Prepare a network to run.
+
+        Parameters
+        ----------
+        network : Network
+            In floating or fixed point.
+        workload : Workload, optional
+            What it will be asked, which decides nothing but how fast it runs.
 
         Raises
         ------
         UnsupportedFeatureError
             If the network has a feature that the backend cannot hold exactly.
+        BackendUnavailableError
+            If what the deployment needs is missing here.
         """
         ...
 

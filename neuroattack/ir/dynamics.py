@@ -1,12 +1,14 @@
 """The exact dynamics, as plainly as they can be said: what every backend is held to.
 
-At step k, for a population with potential v (measured from rest), refractory period of R steps
-and decay = exp(-dt / tau_m):
+At step k, for a population with potential v (measured from rest) and a refractory period of R
+steps:
 
 1. ``I[k]`` is the sum over incoming projections of the weights of the source neurons that
    spiked at step ``k - delay``;
-2. a neuron in its refractory period holds v at reset and ignores ``I[k]``; every other has
-   ``v <- v * decay + (I[k] + bias)``;
+2. a neuron in its refractory period holds v at reset and ignores ``I[k]``; every other is
+   updated: in floating point, with decay = exp(-dt / tau_m),
+   ``v <- v * decay + (I[k] + bias)``; in fixed point, on whole numbers,
+   ``v <- clip(leaked(v) + (wrap(I[k]) + bias))``, see :func:`update_fixed`;
 3. ``v > threshold``, strictly, is a spike: ``v <- reset``, and the next R steps are refractory.
 
 State starts at rest (v = 0) and lasts one image.
@@ -14,13 +16,38 @@ State starts at rest (v = 0) and lasts one image.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.network import INPUT, Network
+from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE, POTENTIAL_LIMIT
+from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
 
-__all__ = ["simulate"]
+__all__ = ["simulate", "update_fixed"]
+
+
+def update_fixed(
+    v: NDArray[np.float64], current: NDArray[np.float64], population: FixedPopulation
+) -> NDArray[np.float64]:
+    """Return the potentials a step later, refractory period aside, in fixed point.
+
+    The potential loses ``leak`` parts of 4096, rounded toward zero; the current wraps around at
+    24 bits, into (-2**23, 2**23]; the new potential is clipped to 2**23 - 1 in magnitude.
+
+    Parameters
+    ----------
+    v, current : float64 array, shape (..., size)
+        Potentials, and the weights that arrived: whole numbers, in units of the state's last bit.
+    population : FixedPopulation
+        Whose neurons they are.
+    """
+    # Whole numbers below 2**53, on which every operation here is exact in float64.
+    leaked = np.trunc(v * (LEAK_ONE - population.leak) / LEAK_ONE)
+    half = CURRENT_SPAN // 2
+    wrapped = half - (half - current) % CURRENT_SPAN
+    return np.clip(leaked + (wrapped + population.bias), -POTENTIAL_LIMIT, POTENTIAL_LIMIT)
 
 
 def simulate(network: Network, input_spikes: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
@@ -51,22 +78,40 @@ def simulate(network: Network, input_spikes: NDArray[np.bool_]) -> dict[str, NDA
     spikes = {INPUT: input_spikes.astype(bool)}
     for population in network.populations:
         incoming = network.incoming(population.name)
-        weights_v = [projection.weights_v for projection in incoming]
-        decay = population.decay(network.dt_s)
+        weights = [projection.weights_v for projection in incoming]
+        threshold, reset, updated = _neurons(population, network.dt_s)
         v = np.zeros(population.size)
         refractory = np.zeros(population.size, np.int64)
         fired = np.zeros((steps, population.size), bool)
         for k in range(steps):
             current = np.zeros(population.size)
-            for projection, weights in zip(incoming, weights_v, strict=True):
+            for projection, matrix in zip(incoming, weights, strict=True):
                 if k >= projection.delay_steps:
-                    current += spikes[projection.source][k - projection.delay_steps] @ weights
+                    current += spikes[projection.source][k - projection.delay_steps] @ matrix
             active = refractory == 0
-            v = np.where(active, v * decay + (current + population.bias_v), population.reset_v)
-            fired[k] = active & (v > population.threshold_v)
-            v[fired[k]] = population.reset_v
+            v = np.where(active, updated(v, current), reset)
+            fired[k] = active & (v > threshold)
+            v[fired[k]] = reset
             refractory = np.where(
                 fired[k], population.refractory_steps, np.maximum(refractory - 1, 0)
             )
         spikes[population.name] = fired
     return spikes
+
+
+_Update = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+
+
+def _neurons(
+    population: Population | FixedPopulation, dt_s: float
+) -> tuple[NDArray[np.float64] | NDArray[np.int32], float, _Update]:
+    """Return threshold, reset potential and the update (v, current) -> v of a population."""
+    if isinstance(population, FixedPopulation):
+        fixed = population
+        return fixed.threshold, 0, lambda v, current: update_fixed(v, current, fixed)
+    decay, bias_v = population.decay(dt_s), population.bias_v
+    return (
+        population.threshold_v,
+        population.reset_v,
+        lambda v, current: v * decay + (current + bias_v),
+    )

@@ -7,18 +7,24 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Literal
 
 import numpy as np
 
 from neuroattack.errors import ValidationError
+from neuroattack.ir.fixed_point import FixedPopulation
 from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection
-from neuroattack.validation import check_positive
+from neuroattack.validation import check_positive, check_whole
 
-__all__ = ["INPUT", "Input", "Network", "Population", "Projection"]
+__all__ = ["INPUT", "FixedPopulation", "Input", "Network", "Population", "Projection"]
 
 # Beyond this, a sum of weights would not be exact in float64, and its value would depend on the
 # order of summation.
 _EXACT_SUM = 2**53
+
+_MAX_FIXED_EXPONENT = 32
+
+Precision = Literal["floating", "fixed"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +37,9 @@ class Network(ByValue):
         Length of a time step in seconds.
     input : Input
         Image shape and encoder.
-    populations : sequence of Population
-        In feed-forward order: projections run from earlier to later ones.
+    populations : sequence of Population, or of FixedPopulation
+        In feed-forward order: projections run from earlier to later ones. All in floating
+        point or all in fixed point.
     projections : sequence of Projection
         From the input or a population to a later population.
     readout : str
@@ -48,7 +55,7 @@ class Network(ByValue):
 
     dt_s: float
     input: Input
-    populations: tuple[Population, ...]
+    populations: tuple[Population, ...] | tuple[FixedPopulation, ...]
     projections: tuple[Projection, ...]
     readout: str
     origin: Mapping[str, str] = field(default_factory=dict)
@@ -73,8 +80,22 @@ class Network(ByValue):
                     f"shape {projection.mantissas.shape}",
                     f"{expected}",
                 )
+        self._check_one_arithmetic()
         for population in self.populations:
             self._check_exact_sums(population.name)
+
+    def _check_one_arithmetic(self) -> None:
+        kinds = {type(population) for population in self.populations}
+        if len(kinds) > 1:
+            raise ValidationError(
+                "network populations", "both floating and fixed point", "one arithmetic for all"
+            )
+        if kinds == {FixedPopulation}:
+            for projection in self.projections:
+                me = f"projection {projection.source}->{projection.target}"
+                check_whole(
+                    f"{me} exponent, in fixed point", projection.exponent, 0, _MAX_FIXED_EXPONENT
+                )
 
     def _check_order(self) -> dict[str, int]:
         sizes = {INPUT: self.input.size}
@@ -106,6 +127,8 @@ class Network(ByValue):
         if not incoming:
             return
         lowest = min(projection.exponent for projection in incoming)
+        if self.precision == "fixed":
+            lowest = 0  # the grid is that of the state
         total = sum(
             int(np.abs(p.mantissas.astype(np.int64)).sum(axis=0).max()) << (p.exponent - lowest)
             for p in incoming
@@ -118,11 +141,16 @@ class Network(ByValue):
             )
 
     @property
+    def precision(self) -> Precision:
+        """Arithmetic of the populations: ``"floating"`` or ``"fixed"``."""
+        return "fixed" if isinstance(self.populations[0], FixedPopulation) else "floating"
+
+    @property
     def classes(self) -> int:
         """Neurons of the readout population."""
         return self.population(self.readout).size
 
-    def population(self, name: str) -> Population:
+    def population(self, name: str) -> Population | FixedPopulation:
         """Return the population of that name; KeyError if there is none."""
         for population in self.populations:
             if population.name == name:
@@ -145,8 +173,13 @@ class Network(ByValue):
             repr((self.dt_s, self.input.shape, encoder.kind, encoder.max_rate_hz)).encode()
         )
         for p in self.populations:
-            digest.update(repr((p.name, p.size, p.tau_m_s, p.reset_v, p.refractory_steps)).encode())
-            digest.update(p.threshold_v.tobytes() + p.bias_v.tobytes())
+            if isinstance(p, FixedPopulation):
+                digest.update(repr((p.name, p.size, p.leak, p.refractory_steps)).encode())
+                digest.update(p.threshold.tobytes() + p.bias.tobytes())
+            else:
+                numbers = (p.name, p.size, p.tau_m_s, p.reset_v, p.refractory_steps)
+                digest.update(repr(numbers).encode())
+                digest.update(p.threshold_v.tobytes() + p.bias_v.tobytes())
         for q in self.projections:
             digest.update(repr((q.source, q.target, q.exponent, q.delay_steps)).encode())
             digest.update(q.mantissas.tobytes())

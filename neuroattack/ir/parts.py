@@ -16,7 +16,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.spikes import Encoder
 from neuroattack.validation import check_whole
 
-__all__ = ["INPUT", "MANTISSA_BITS", "ByValue", "Input", "Population", "Projection"]
+__all__ = ["INPUT", "MANTISSA_BITS", "ByValue", "Input", "Population", "Projection", "check_name"]
 
 INPUT = "input"
 """Name of the input population, as the source of projections and in recordings."""
@@ -45,7 +45,8 @@ def _same(a: object, b: object) -> bool:
     return bool(a == b)
 
 
-def _name(thing: str, value: object) -> str:
+def check_name(thing: str, value: object) -> str:
+    """Return an identifier; raise ValidationError for anything else."""
     if not (isinstance(value, str) and value and value.isascii() and value.isidentifier()):
         raise ValidationError(
             f"{thing} name", repr(value), "letters, digits and underscores, no digit first"
@@ -101,7 +102,7 @@ class Population(ByValue):
     refractory_steps: int = 0
 
     def __post_init__(self) -> None:
-        _name("population", self.name)
+        check_name("population", self.name)
         if self.name == INPUT:
             raise ValidationError("population name", repr(INPUT), "a name the input does not have")
         me = f"population {self.name!r}"
@@ -166,8 +167,8 @@ class Projection(ByValue):
     delay_steps: int = 1
 
     def __post_init__(self) -> None:
-        _name("projection source", self.source)
-        _name("projection target", self.target)
+        check_name("projection source", self.source)
+        check_name("projection target", self.target)
         me = f"projection {self.source}->{self.target}"
         given = np.asarray(self.mantissas)
         if given.ndim != 2 or 0 in given.shape:

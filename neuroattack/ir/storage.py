@@ -14,7 +14,7 @@ from neuroattack.hdf5 import (
     read_attribute,
     read_group,
 )
-from neuroattack.ir.network import Input, Network, Population, Projection
+from neuroattack.ir.network import FixedPopulation, Input, Network, Population, Projection
 from neuroattack.spikes import ENCODERS
 
 __all__ = ["KIND", "SCHEMA", "load_network", "save_network"]
@@ -23,6 +23,11 @@ KIND = "network"
 SCHEMA = 1
 
 _MAX_PARTS = 10_000
+
+_NUMBERS = ("name", "size", "tau_m_s", "reset_v", "refractory_steps")
+_ARRAYS = ("threshold_v", "bias_v")
+_FIXED_NUMBERS = ("name", "size", "leak", "refractory_steps")
+_FIXED_ARRAYS = ("threshold", "bias")
 
 
 def save_network(path: str | os.PathLike[str], network: Network) -> None:
@@ -36,6 +41,7 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
     with create_hdf5(path, KIND, SCHEMA) as file:
         file.attrs["dt_s"] = network.dt_s
         file.attrs["readout"] = network.readout
+        file.attrs["precision"] = network.precision
         file.attrs["input_shape"] = network.input.shape
         file.attrs["encoder"] = network.input.encoder.kind
         file.attrs["max_rate_hz"] = network.input.encoder.max_rate_hz
@@ -43,10 +49,11 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
         populations = file.create_group("populations")
         for place, population in enumerate(network.populations):
             group = populations.create_group(str(place))
-            for name in ("name", "size", "tau_m_s", "reset_v", "refractory_steps"):
+            fixed = isinstance(population, FixedPopulation)
+            for name in _FIXED_NUMBERS if fixed else _NUMBERS:
                 group.attrs[name] = getattr(population, name)
-            group["threshold_v"] = population.threshold_v
-            group["bias_v"] = population.bias_v
+            for name in _FIXED_ARRAYS if fixed else _ARRAYS:
+                group[name] = getattr(population, name)
         projections = file.create_group("projections")
         for place, projection in enumerate(network.projections):
             group = projections.create_group(str(place))
@@ -88,18 +95,7 @@ def _read(file: h5py.File) -> Network:
             tuple(int(side) for side in shape),
             ENCODERS[encoder](read_attribute(file, "max_rate_hz", float)),
         ),
-        populations=tuple(
-            Population(
-                name=read_attribute(group, "name", str),
-                size=read_attribute(group, "size", int),
-                tau_m_s=read_attribute(group, "tau_m_s", float),
-                threshold_v=read_array(group, "threshold_v", "f", 1),
-                bias_v=read_array(group, "bias_v", "f", 1),
-                reset_v=read_attribute(group, "reset_v", float),
-                refractory_steps=read_attribute(group, "refractory_steps", int),
-            )
-            for group in _numbered(file, "populations")
-        ),
+        populations=_read_populations(file),
         projections=tuple(
             Projection(
                 source=read_attribute(group, "source", str),
@@ -112,6 +108,40 @@ def _read(file: h5py.File) -> Network:
         ),
         readout=read_attribute(file, "readout", str),
         origin={str(key): str(value) for key, value in read_group(file, "origin").attrs.items()},
+    )
+
+
+def _read_populations(file: h5py.File) -> tuple[Population, ...] | tuple[FixedPopulation, ...]:
+    # Files from before there was fixed point do not say.
+    precision = "floating"
+    if "precision" in file.attrs:
+        precision = read_attribute(file, "precision", str)
+    groups = _numbered(file, "populations")
+    if precision == "fixed":
+        return tuple(
+            FixedPopulation(
+                name=read_attribute(group, "name", str),
+                size=read_attribute(group, "size", int),
+                leak=read_attribute(group, "leak", int),
+                threshold=read_array(group, "threshold", "i", 1),
+                bias=read_array(group, "bias", "i", 1),
+                refractory_steps=read_attribute(group, "refractory_steps", int),
+            )
+            for group in groups
+        )
+    if precision != "floating":
+        raise UnknownNameError("precision", precision, ["fixed", "floating"])
+    return tuple(
+        Population(
+            name=read_attribute(group, "name", str),
+            size=read_attribute(group, "size", int),
+            tau_m_s=read_attribute(group, "tau_m_s", float),
+            threshold_v=read_array(group, "threshold_v", "f", 1),
+            bias_v=read_array(group, "bias_v", "f", 1),
+            reset_v=read_attribute(group, "reset_v", float),
+            refractory_steps=read_attribute(group, "refractory_steps", int),
+        )
+        for group in groups
     )
 
 

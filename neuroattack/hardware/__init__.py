@@ -1,0 +1,1 @@
+"""What a chip can hold: formats and their rounding."""
