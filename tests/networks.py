@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
 from neuroattack.spikes import PoissonEncoder
 
 
@@ -39,6 +39,43 @@ def networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Networ
                 weights = np.round(weights * 8) / 8
             projections.append(
                 Projection.from_weights(names[source], names[i], weights, draw(st.integers(1, 4)))
+            )
+    return Network(
+        dt_s=1e-3,
+        input=Input((sizes[0],), PoissonEncoder(200.0)),
+        populations=tuple(populations),
+        projections=tuple(projections),
+        readout=names[-1],
+    )
+
+
+@st.composite
+def fixed_networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Network:
+    """Draw networks in fixed point, with currents that wrap and potentials that clip."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="network seed"))
+    layers = draw(st.integers(1, max_layers), label="layers")
+    sizes = [draw(st.integers(1, max_size), label="size") for _ in range(layers + 1)]
+    names = [INPUT, *(f"layer{i}" for i in range(1, layers + 1))]
+    populations, projections = [], []
+    for i in range(1, layers + 1):
+        n = sizes[i]
+        threshold = rng.integers(0, 2 ** draw(st.integers(1, 17)), n) * 64
+        populations.append(
+            FixedPopulation(
+                name=names[i],
+                size=n,
+                leak=draw(st.sampled_from([0, 1, 100, 4095, 4096])),
+                threshold=threshold if draw(st.booleans()) else int(threshold[0]),
+                bias=rng.integers(-4096, 4096, n) if draw(st.booleans()) else 0,
+                refractory_steps=draw(st.integers(0, 5)),
+            )
+        )
+        for source in {i - 1} if draw(st.booleans()) else set(range(i)):
+            mantissas = 2 * rng.integers(-100, 128, (sizes[source], n))
+            mantissas[rng.random(mantissas.shape) < 0.2] = 0
+            exponent = draw(st.sampled_from([0, 6, 13, 17]), label="exponent")
+            projections.append(
+                Projection(names[source], names[i], mantissas, exponent, draw(st.integers(1, 4)))
             )
     return Network(
         dt_s=1e-3,

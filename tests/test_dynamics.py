@@ -6,26 +6,46 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import networks, rasters
+from networks import fixed_networks, networks, rasters
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.dynamics import simulate, update_fixed
+from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
 from neuroattack.spikes import PoissonEncoder
+
+
+def floating_step(population, j, v, total, dt_s):
+    decay = math.exp(-dt_s / population.tau_m_s)
+    v = v * decay + (total + float(population.bias_v[j]))
+    return v, v > population.threshold_v[j]
+
+
+def fixed_step(population, j, v, total, dt_s):
+    """Loihi's neuron in Python's integers, as lava's LIF model and its comments describe it."""
+    kept = abs(v) * (4096 - population.leak) >> 12
+    u = int(total)
+    while u > 2**23:
+        u -= 2**24
+    while u <= -(2**23):
+        u += 2**24
+    v = (kept if v > 0 else -kept) + u + int(population.bias[j])
+    v = max(-(2**23) + 1, min(2**23 - 1, v))
+    return v, v > population.threshold[j]
 
 
 def scalar_loop(network, raster):
     """Simulate one neuron at a time, one weight at a time."""
     steps = len(raster)
     fired = {INPUT: {(k, i) for k, i in zip(*np.nonzero(raster), strict=True)}}
+    step = fixed_step if network.precision == "fixed" else floating_step
     for population in network.populations:
-        decay = math.exp(-network.dt_s / population.tau_m_s)
+        reset = getattr(population, "reset_v", 0)
         spikes = set()
         for j in range(population.size):
-            v, blocked_until = 0.0, -1
+            v, blocked_until = 0, -1
             for k in range(steps):
                 if k <= blocked_until:
-                    v = population.reset_v
+                    v = reset
                     continue
                 total = 0.0
                 for projection in network.projections:
@@ -35,10 +55,10 @@ def scalar_loop(network, raster):
                     for i in range(projection.mantissas.shape[0]):
                         if (k - projection.delay_steps, i) in fired[projection.source]:
                             total += int(projection.mantissas[i, j]) * scale
-                v = v * decay + (total + float(population.bias_v[j]))
-                if v > population.threshold_v[j]:
+                v, spiked = step(population, j, v, total, network.dt_s)
+                if spiked:
                     spikes.add((k, j))
-                    v = population.reset_v
+                    v = reset
                     blocked_until = k + population.refractory_steps
         fired[population.name] = spikes
     return fired
@@ -47,7 +67,12 @@ def scalar_loop(network, raster):
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_equals_a_scalar_loop(data):
-    network = data.draw(networks(max_size=8, max_layers=3))
+    network = data.draw(
+        st.one_of(
+            networks(max_size=8, max_layers=3),
+            fixed_networks(max_size=8, max_layers=3),
+        )
+    )
     raster = data.draw(rasters(network.input.size))[0]
     spikes = simulate(network, raster)
     expected = scalar_loop(network, raster)
@@ -98,3 +123,23 @@ def test_last_input_steps_never_arrive():
 def test_wrong_input_shape_is_refused():
     with pytest.raises(ValidationError, match=r"input spikes: got shape \(5, 2\)"):
         simulate(one_neuron(), np.zeros((5, 2), bool))
+
+
+@pytest.mark.parametrize(
+    ("v", "current", "leak", "bias", "expected"),
+    [
+        (100, 0, 1, 0, 99),  # 99.98 toward zero
+        (-100, 0, 1, 0, -99),
+        (1, 0, 1, 0, 0),
+        (8_000_000, 400_000, 0, 0, 2**23 - 1),  # clipped
+        (-8_000_000, -400_000, 0, 0, -(2**23) + 1),
+        (0, 2**23, 0, -5, 2**23 - 5),  # the largest current that does not wrap
+        (0, 2**23 + 1, 0, 0, -(2**23) + 1),  # wraps
+        (0, -(2**23), 0, -5, 2**23 - 5),  # wraps
+        (7, 0, 4096, 3, 3),
+    ],
+)
+def test_fixed_point_edges(v, current, leak, bias, expected):
+    population = FixedPopulation("p", 1, leak, 2**20, bias)
+    found = update_fixed(np.array([float(v)]), np.array([float(current)]), population)
+    assert found.tolist() == [expected]

@@ -5,7 +5,7 @@ import pytest
 from conftest import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import networks, rasters
+from networks import fixed_networks, networks, rasters
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.dynamics import simulate
@@ -19,7 +19,7 @@ native = type(load_backend("native"))
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.sampled_from([1, 2]))
 def test_every_spike_equals_the_plain_dynamics(data, threads):
-    network = data.draw(networks())
+    network = data.draw(st.one_of(networks(), fixed_networks()))
     dense = data.draw(rasters(network.input.size))
     simulator = native(threads).deploy(network)
     recording = simulator.run(SpikeTrains.from_dense(dense), record_spikes=True)

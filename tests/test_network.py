@@ -9,7 +9,7 @@ from conftest import edit_hdf5, small_network
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from networks import networks
+from networks import fixed_networks, networks
 
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
@@ -20,7 +20,7 @@ from neuroattack.spikes import PoissonEncoder
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(networks())
+@given(st.one_of(networks(), fixed_networks()))
 def test_storage_round_trip_is_the_identity(tmp_path, network):
     path = tmp_path / "network.h5"
     save_network(path, network)
