@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from types import TracebackType
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.target import BlackBox
 from neuroattack.errors import ValidationError
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.images import validate_images
-from neuroattack.ir.network import Network
-from neuroattack.simulation import Recording, Simulator, load_backend
+from neuroattack.ir.network import Network, Precision
+from neuroattack.simulation import Recording, Simulator, Workload, load_backend
 from neuroattack.validation import check_whole
 
 __all__ = [
@@ -63,7 +65,7 @@ def _check_run(steps: int, seed: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """A network deployed on a backend.
+    """A network deployed on a backend; a context manager that closes its simulator.
 
     Parameters
     ----------
@@ -88,6 +90,21 @@ class Deployment:
 
     def __post_init__(self) -> None:
         _check_run(self.steps, self.seed)
+
+    def __enter__(self) -> Deployment:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back what the simulator holds: processes, memory. It is not asked again."""
+        self.simulator.close()
 
     def record(
         self,
@@ -162,21 +179,42 @@ class Deployment:
 
 
 def deploy(
-    network: Network, *, backend: str = "native", steps: int = 350, seed: int = 0
+    network: Network,
+    *,
+    backend: str = "native",
+    precision: Precision = "floating",
+    steps: int = 350,
+    seed: int = 0,
+    expected_images: int = 0,
 ) -> Deployment:
     """Deploy a network on the backend of that name.
+
+    Parameters
+    ----------
+    network : Network
+        In floating point, or in fixed point already.
+    backend : str, optional
+        Where it runs.
+    precision : {"floating", "fixed"}, optional
+        ``"fixed"`` rounds a network in floating point to Loihi's formats.
+    steps, seed : int, optional
+        As in :class:`Deployment`.
+    expected_images : int, optional
+        Images that will be shown, all queries together, where that is known: a backend may
+        prepare for them.
 
     Raises
     ------
     UnknownNameError, BackendUnavailableError
         If there is no such backend, or it cannot run here.
     UnsupportedFeatureError
-        If the backend cannot hold the network exactly.
+        If the backend cannot hold the network exactly, or the format cannot hold it.
     ValidationError
         If `steps` or `seed` is out of range.
     """
     _check_run(steps, seed)
     chosen = load_backend(backend)
-    return Deployment(
-        network, chosen.deploy(network), backend, chosen.availability().version, steps, seed
-    )
+    if precision == "fixed" and network.precision == "floating":
+        network = quantise(network).network
+    simulator = chosen.deploy(network, Workload(expected_images, steps))
+    return Deployment(network, simulator, backend, chosen.availability().version, steps, seed)

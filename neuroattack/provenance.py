@@ -31,6 +31,8 @@ class Provenance:
         SHA-256 over all that decides the network's spikes.
     backend, backend_version : str
         Name and version of the simulator.
+    precision : str
+        Arithmetic of the network: ``"floating"`` or ``"fixed"``.
     steps : int
         Time steps T an image is shown for.
     dt_s : float
@@ -48,6 +50,7 @@ class Provenance:
     network_checksum: str
     backend: str
     backend_version: str
+    precision: str
     steps: int
     dt_s: float
     versions: str
@@ -66,6 +69,7 @@ class Provenance:
             network_checksum=deployment.network.checksum(),
             backend=deployment.backend,
             backend_version=deployment.backend_version,
+            precision=deployment.network.precision,
             steps=deployment.steps,
             dt_s=deployment.network.dt_s,
             versions=(

@@ -49,7 +49,8 @@ def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) ->
     )
     shown["synaptic operations an image"] = f"{figures['synaptic_operations_per_image']:,.0f}"
     shown["backend"] = (
-        f"{figures['backend']}, {figures['steps']} steps, {figures['images_per_s']:.0f} images/s"
+        f"{figures['backend']}, {figures['precision']} point, {figures['steps']} steps, "
+        f"{figures['images_per_s']:.0f} images/s"
     )
     console.print_figures("Evaluation", shown)
 

@@ -294,7 +294,7 @@ def test_provenance_is_complete(render, targeted, provenance):
         provenance.dataset,
         provenance.dataset_checksum,
         provenance.network_checksum,
-        f"{provenance.backend} {provenance.backend_version}",
+        f"{provenance.backend} {provenance.backend_version}, floating point",
         f"60 steps of 2{NBSP}ms, 120{NBSP}ms an image",
         provenance.versions,
         provenance.machine,

@@ -124,6 +124,11 @@ class GreedyWindow:
             if choice not in get_args(choices):
                 raise ValidationError(thing, repr(choice), " or ".join(get_args(choices)))
 
+    @property
+    def most_queries_an_iteration(self) -> int:
+        """Queries of an iteration at most: the image, and each pixel of the window moved."""
+        return 1 + 2 * self.window.size**2
+
     def run(
         self,
         target: Target,

@@ -334,7 +334,10 @@ def _provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
         ("Data set", provenance.dataset),
         ("Data set, SHA-256", provenance.dataset_checksum),
         ("Network, SHA-256", provenance.network_checksum),
-        ("Backend", f"{provenance.backend} {provenance.backend_version}"),
+        (
+            "Backend",
+            f"{provenance.backend} {provenance.backend_version}, {provenance.precision} point",
+        ),
         (
             "Time",
             f"{provenance.steps:,} steps of {provenance.dt_s * 1e3:g}{NBSP}ms, "

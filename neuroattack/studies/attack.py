@@ -16,9 +16,12 @@ from neuroattack.readout import UNDECIDED
 from neuroattack.spikes import SpikeTrains
 from neuroattack.validation import check_whole
 
-__all__ = ["AttackOutcome", "attack_image"]
+__all__ = ["AttackOutcome", "attack_image", "expected_queries"]
 
 MAX_INDEX = 10**9
+
+# What Algorithm 1 mostly takes to a D_max of 22.
+_USUAL_ITERATIONS = 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +91,13 @@ class AttackOutcome:
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return the images, for an npz file beside the JSON."""
         return {"original": self.search.original, "adversarial": self.search.adversarial}
+
+
+def expected_queries(attack: GreedyWindow, draws: int, budget: int | None = None) -> int:
+    """Return about how many images an attack and its verdict will show, for the backend."""
+    iterations = min(attack.max_iterations, _USUAL_ITERATIONS)
+    search = iterations * attack.most_queries_an_iteration
+    return (search if budget is None else min(search, budget)) + 2 * draws
 
 
 def attack_image(

@@ -20,7 +20,7 @@ from neuroattack.errors import NeuroattackError
 from neuroattack.ir.storage import save_network
 from neuroattack.provenance import Provenance
 from neuroattack.readout import decide, spike_shares
-from neuroattack.studies.attack import AttackOutcome, attack_image
+from neuroattack.studies.attack import AttackOutcome, attack_image, expected_queries
 from neuroattack.studies.evaluation import Evaluation, evaluate
 from neuroattack.studies.training import checkpoint_of, describe_progress, train_to_file
 from neuroattack.training.recipes import DEFAULT_RECIPE
@@ -125,20 +125,31 @@ def run_demo(
         ).model
     network = convert(model).network
     save_network(out / "network.h5", network)
-    deployment = deploy(network, backend=backend, steps=steps, seed=seed)
     images = len(dataset.test.images)
-    evaluation = evaluate(
-        deployment,
-        dataset.test.images,
-        dataset.test.labels,
-        lambda done, correct: on_progress("Evaluating", done / images, f"{correct}/{done} correct"),
+    attack = GreedyWindow(
+        Window.centred(network.input.shape, WINDOW_SIZE), max_distance=MAX_DISTANCE
     )
-    return Demo(
-        model,
-        evaluation,
-        tuple(_attacks(deployment, dataset, on_progress)),
-        Provenance.of(deployment, dataset.name, dataset.checksum, command),
-    )
+    with deploy(
+        network,
+        backend=backend,
+        steps=steps,
+        seed=seed,
+        expected_images=images + 3 * expected_queries(attack, DRAWS),
+    ) as deployment:
+        evaluation = evaluate(
+            deployment,
+            dataset.test.images,
+            dataset.test.labels,
+            lambda done, correct: on_progress(
+                "Evaluating", done / images, f"{correct}/{done} correct"
+            ),
+        )
+        return Demo(
+            model,
+            evaluation,
+            tuple(_attacks(deployment, attack, dataset, on_progress)),
+            Provenance.of(deployment, dataset.name, dataset.checksum, command),
+        )
 
 
 def _finished_model(path: Path, dataset: Dataset, seed: int) -> SDBN | None:
@@ -155,7 +166,7 @@ def _finished_model(path: Path, dataset: Dataset, seed: int) -> SDBN | None:
 
 
 def _attacks(
-    deployment: Deployment, dataset: Dataset, on_progress: Progress
+    deployment: Deployment, attack: GreedyWindow, dataset: Dataset, on_progress: Progress
 ) -> list[AttackOutcome]:
     labels = dataset.test.labels[:1000]
     counts = deployment.record(dataset.test.images[:1000], indices=np.arange(len(labels))).counts[
@@ -174,9 +185,6 @@ def _attacks(
         (int(fives[0]), None),
         (int(lead.argmin()), None),
     ]
-    attack = GreedyWindow(
-        Window.centred(deployment.network.input.shape, WINDOW_SIZE), max_distance=MAX_DISTANCE
-    )
     return [
         _attack(deployment, attack, dataset, plan, partial(on_progress, f"Attack {number}"))
         for number, plan in enumerate(plans, 1)

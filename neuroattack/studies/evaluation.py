@@ -44,6 +44,8 @@ class Evaluation:
         Mean of spikes times their actual nonzero fan-out.
     backend : str
         Where it ran.
+    precision : str
+        In which arithmetic, ``"floating"`` or ``"fixed"``.
     steps : int
         Time steps T an image was shown for.
     """
@@ -57,6 +59,7 @@ class Evaluation:
     spikes_per_image: dict[str, float]
     synaptic_operations_per_image: float
     backend: str
+    precision: str
     steps: int
 
 
@@ -119,5 +122,6 @@ def evaluate(
         spikes_per_image={name: count / n for name, count in spikes.items()},
         synaptic_operations_per_image=operations / n,
         backend=deployment.backend,
+        precision=deployment.network.precision,
         steps=deployment.steps,
     )

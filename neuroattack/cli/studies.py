@@ -1,9 +1,7 @@
-"""The command line: one command a study, and no logic of its own."""
+"""Commands that study a deployed network."""
 
 from __future__ import annotations
 
-import os
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,35 +9,21 @@ from typing import Annotated, Literal
 import typer
 
 from neuroattack import console, tables
-from neuroattack.errors import NeuroattackError, ValidationError
-
-# Everything else is imported inside the commands, so that --help does not wait for it.
-
-__all__ = ["app", "main"]
-
-app = typer.Typer(
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
-    help="Is this spiking network, on this neuromorphic hardware, secure?",
+from neuroattack.cli.options import (
+    Backend,
+    DatasetName,
+    Json,
+    NetworkDataset,
+    NetworkFile,
+    Precision,
+    Seed,
+    Steps,
 )
+from neuroattack.errors import ValidationError
 
-DatasetName = Annotated[
-    str, typer.Option("--dataset", help="Images: 'digits' (built in) or 'mnist'.")
-]
-Seed = Annotated[int, typer.Option(help="Of all randomness: the same seed, the same result.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-Backend = Annotated[str, typer.Option(help="Simulator to run on; see 'backends'.")]
-Steps = Annotated[int, typer.Option(help="Time steps T that an image is shown for.")]
-NetworkFile = Annotated[Path, typer.Argument(help="A network file, as 'convert' writes it.")]
-NetworkDataset = Annotated[
-    str | None,
-    typer.Option("--dataset", help="Images; by default those the network was trained on."),
-]
+__all__ = ["attack", "demo", "evaluate"]
 
 
-@app.command()
 def demo(
     dataset: DatasetName = "digits",
     seed: Seed = 0,
@@ -84,112 +68,6 @@ def demo(
     console.note(f"Report: {page} (open it in a browser)")
 
 
-@app.command()
-def train(
-    dataset: DatasetName = "digits",
-    recipe: Annotated[
-        str, typer.Option(help="'fine-tuned', or 'paper' (contrastive divergence only).")
-    ] = "fine-tuned",
-    seed: Seed = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="Model file; by default runs/DATASET-RECIPE.h5.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint beside the model file.")
-    ] = False,
-    json: Json = False,
-) -> None:
-    """Train a spiking deep belief network; Ctrl-C leaves a checkpoint to --resume from."""
-    from neuroattack.datasets import load_dataset
-    from neuroattack.studies.training import checkpoint_of, describe_progress, train_to_file
-
-    target = out or Path("runs") / f"{dataset}-{recipe}.h5"
-    images = load_dataset(dataset)
-    with console.resumable(checkpoint_of(target)), console.progress_bars() as show:
-        trained = train_to_file(
-            target,
-            images,
-            recipe=recipe,
-            seed=seed,
-            resume=resume,
-            progress=lambda p: show("Training", p.fraction, describe_progress(p)),
-        )
-    figures = {
-        "rate_accuracy": trained.model.rate_accuracy,
-        "seconds": trained.seconds,
-        "recipe": recipe,
-        "dataset": dataset,
-        "dataset_checksum": images.checksum,
-        "seed": seed,
-        "model": str(target),
-    }
-    if json:
-        console.print_json(figures)
-        return
-    console.print_figures(
-        "Trained",
-        {
-            "accuracy as rates": f"{100 * (trained.model.rate_accuracy or 0):.2f} %",
-            "time": f"{trained.seconds:.0f} s",
-            "model": str(target),
-        },
-    )
-
-
-@app.command()
-def convert(
-    model: Annotated[Path, typer.Argument(help="A model file, as 'train' writes it.")],
-    out: Annotated[
-        Path | None, typer.Option(help="Network file; by default MODEL-network.h5.")
-    ] = None,
-    dt: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
-    input_rate: Annotated[
-        float | None,
-        typer.Option(help="Rate in Hz of a pixel of intensity 1; by default as trained."),
-    ] = None,
-    readout_gain: Annotated[
-        float, typer.Option(help="Divides the readout's threshold: more output spikes.")
-    ] = 1.0,
-    encoder: Annotated[
-        Literal["poisson", "regular"], typer.Option(help="How intensities become spikes.")
-    ] = "poisson",
-    json: Json = False,
-) -> None:
-    """Convert a trained model to a network of spiking neurons."""
-    from neuroattack import conversion
-    from neuroattack.ir.storage import save_network
-    from neuroattack.spikes import ENCODERS
-    from neuroattack.training.storage import load_model
-
-    target = out or model.parent / f"{model.stem}-network.h5"
-    console.check_other_file("--out", target, model)
-    converted = conversion.convert(
-        load_model(model),
-        dt_s=dt,
-        input_rate_hz=input_rate,
-        readout_gain=readout_gain,
-        encoder=ENCODERS[encoder],
-    )
-    save_network(target, converted.network)
-    network = converted.network
-    figures = {
-        "network": str(target),
-        "network_checksum": network.checksum(),
-        "populations": {p.name: p.size for p in network.populations},
-        "dt_s": network.dt_s,
-        "input_rate_hz": network.input.encoder.max_rate_hz,
-        "encoder": network.input.encoder.kind,
-        "readout_gain": readout_gain,
-        "largest_rounding_v": converted.largest_rounding_v,
-        "largest_relative_rounding": converted.largest_relative_rounding,
-    }
-    if json:
-        console.print_json(figures)
-        return
-    tables.print_conversion(figures, network.input.size)
-
-
-@app.command()
 def evaluate(
     network: NetworkFile,
     dataset: NetworkDataset = None,
@@ -198,6 +76,7 @@ def evaluate(
     ] = None,
     steps: Steps = 350,
     backend: Backend = "native",
+    precision: Precision = "floating",
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="JSON file for the figures and where they come from.")
@@ -218,8 +97,17 @@ def evaluate(
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
-    deployment = deploy(loaded, backend=backend, steps=steps, seed=seed)
-    with console.progress_bars() as show:
+    with (
+        deploy(
+            loaded,
+            backend=backend,
+            precision=precision,
+            steps=steps,
+            seed=seed,
+            expected_images=len(test.labels),
+        ) as deployment,
+        console.progress_bars() as show,
+    ):
         found = evaluation.evaluate(
             deployment,
             test.images,
@@ -238,7 +126,6 @@ def evaluate(
         write_json(out, figures)
 
 
-@app.command()
 def attack(
     network: NetworkFile,
     dataset: NetworkDataset = None,
@@ -285,6 +172,7 @@ def attack(
     draws: Annotated[int, typer.Option(help="Fresh draws by which the result is judged.")] = 50,
     steps: Steps = 350,
     backend: Backend = "native",
+    precision: Precision = "floating",
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for report, figures (JSON) and images (npz).")
@@ -305,7 +193,7 @@ def attack(
     from neuroattack.image_files import image_checksum, read_image
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
-    from neuroattack.studies.attack import attack_image
+    from neuroattack.studies.attack import attack_image, expected_queries
 
     if out:
         from neuroattack.report.folder import PAGE, save_attack
@@ -338,8 +226,17 @@ def attack(
         overshoot=overshoot,
         max_iterations=max_iterations,
     )
-    deployment = deploy(loaded, backend=backend, steps=steps, seed=seed)
-    with console.progress_bars() as show:
+    with (
+        deploy(
+            loaded,
+            backend=backend,
+            precision=precision,
+            steps=steps,
+            seed=seed,
+            expected_images=expected_queries(search, draws, budget),
+        ) as deployment,
+        console.progress_bars() as show,
+    ):
         outcome = attack_image(
             deployment,
             search,
@@ -363,34 +260,3 @@ def attack(
         title = f"Attack on {network.name}"
         page = save_attack(out, outcome, provenance, title=title, max_distance=d_max)
         console.note(f"Report: {page} (open it in a browser)")
-
-
-@app.command()
-def backends(json: Json = False) -> None:
-    """List the simulator backends, and why one is missing."""
-    from neuroattack.simulation import list_backends
-
-    found = list_backends()
-    if json:
-        console.print_json({"backends": [asdict(backend) for backend in found]})
-        return
-    console.print_rows(
-        "Backends",
-        ["name", "available", "version", "why not"],
-        [[b.name, "yes" if b.available else "no", b.version, b.reason] for b in found],
-    )
-
-
-def main() -> None:
-    """Run the command line; an error that users can act on is one sentence and exit code 2."""
-    if sys.stdout is None:
-        # A shell's >&- closes it; what would be printed is then for nobody.
-        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
-    try:
-        app()
-    except NeuroattackError as error:
-        console.note(f"neuroattack: {error}")
-        sys.exit(2)
-    except OSError as error:
-        console.note(f"neuroattack: cannot go on: {error}")
-        sys.exit(2)

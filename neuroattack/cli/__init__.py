@@ -1,0 +1,46 @@
+"""The command line: one command a study, and no logic of its own.
+
+Everything but the options is imported inside the commands, so that --help does not wait for it.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+import typer
+
+from neuroattack import console
+from neuroattack.cli.catalogues import backends
+from neuroattack.cli.networks import convert, train
+from neuroattack.cli.studies import attack, demo, evaluate
+from neuroattack.errors import NeuroattackError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Is this spiking network, on this neuromorphic hardware, secure?",
+)
+
+for command in (demo, train, convert, evaluate, attack, backends):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line; an error that users can act on is one sentence and exit code 2."""
+    if sys.stdout is None:
+        # A shell's >&- closes it; what would be printed is then for nobody.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+    try:
+        app()
+    except NeuroattackError as error:
+        console.note(f"neuroattack: {error}")
+        sys.exit(2)
+    except OSError as error:
+        console.note(f"neuroattack: cannot go on: {error}")
+        sys.exit(2)

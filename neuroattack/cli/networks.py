@@ -1,0 +1,116 @@
+"""Commands that make models and networks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from neuroattack import console, tables
+from neuroattack.cli.options import DatasetName, Json, Seed
+
+__all__ = ["convert", "train"]
+
+
+def train(
+    dataset: DatasetName = "digits",
+    recipe: Annotated[
+        str, typer.Option(help="'fine-tuned', or 'paper' (contrastive divergence only).")
+    ] = "fine-tuned",
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Model file; by default runs/DATASET-RECIPE.h5.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the checkpoint beside the model file.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train a spiking deep belief network; Ctrl-C leaves a checkpoint to --resume from."""
+    from neuroattack.datasets import load_dataset
+    from neuroattack.studies.training import checkpoint_of, describe_progress, train_to_file
+
+    target = out or Path("runs") / f"{dataset}-{recipe}.h5"
+    images = load_dataset(dataset)
+    with console.resumable(checkpoint_of(target)), console.progress_bars() as show:
+        trained = train_to_file(
+            target,
+            images,
+            recipe=recipe,
+            seed=seed,
+            resume=resume,
+            progress=lambda p: show("Training", p.fraction, describe_progress(p)),
+        )
+    figures = {
+        "rate_accuracy": trained.model.rate_accuracy,
+        "seconds": trained.seconds,
+        "recipe": recipe,
+        "dataset": dataset,
+        "dataset_checksum": images.checksum,
+        "seed": seed,
+        "model": str(target),
+    }
+    if json:
+        console.print_json(figures)
+        return
+    console.print_figures(
+        "Trained",
+        {
+            "accuracy as rates": f"{100 * (trained.model.rate_accuracy or 0):.2f} %",
+            "time": f"{trained.seconds:.0f} s",
+            "model": str(target),
+        },
+    )
+
+
+def convert(
+    model: Annotated[Path, typer.Argument(help="A model file, as 'train' writes it.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Network file; by default MODEL-network.h5.")
+    ] = None,
+    dt: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
+    input_rate: Annotated[
+        float | None,
+        typer.Option(help="Rate in Hz of a pixel of intensity 1; by default as trained."),
+    ] = None,
+    readout_gain: Annotated[
+        float, typer.Option(help="Divides the readout's threshold: more output spikes.")
+    ] = 1.0,
+    encoder: Annotated[
+        Literal["poisson", "regular"], typer.Option(help="How intensities become spikes.")
+    ] = "poisson",
+    json: Json = False,
+) -> None:
+    """Convert a trained model to a network of spiking neurons."""
+    from neuroattack import conversion
+    from neuroattack.ir.storage import save_network
+    from neuroattack.spikes import ENCODERS
+    from neuroattack.training.storage import load_model
+
+    target = out or model.parent / f"{model.stem}-network.h5"
+    console.check_other_file("--out", target, model)
+    converted = conversion.convert(
+        load_model(model),
+        dt_s=dt,
+        input_rate_hz=input_rate,
+        readout_gain=readout_gain,
+        encoder=ENCODERS[encoder],
+    )
+    save_network(target, converted.network)
+    network = converted.network
+    figures = {
+        "network": str(target),
+        "network_checksum": network.checksum(),
+        "populations": {p.name: p.size for p in network.populations},
+        "dt_s": network.dt_s,
+        "input_rate_hz": network.input.encoder.max_rate_hz,
+        "encoder": network.input.encoder.kind,
+        "readout_gain": readout_gain,
+        "largest_rounding_v": converted.largest_rounding_v,
+        "largest_relative_rounding": converted.largest_relative_rounding,
+    }
+    if json:
+        console.print_json(figures)
+        return
+    tables.print_conversion(figures, network.input.size)

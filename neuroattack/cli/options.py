@@ -1,0 +1,36 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+__all__ = [
+    "Backend",
+    "DatasetName",
+    "Json",
+    "NetworkDataset",
+    "NetworkFile",
+    "Precision",
+    "Seed",
+    "Steps",
+]
+
+DatasetName = Annotated[
+    str, typer.Option("--dataset", help="Images: 'digits' (built in) or 'mnist'.")
+]
+Seed = Annotated[int, typer.Option(help="Of all randomness: the same seed, the same result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+Backend = Annotated[str, typer.Option(help="Simulator to run on; see 'backends'.")]
+Precision = Annotated[
+    Literal["floating", "fixed"],
+    typer.Option(help="Arithmetic; 'fixed' rounds the network to Loihi's formats."),
+]
+Steps = Annotated[int, typer.Option(help="Time steps T that an image is shown for.")]
+NetworkFile = Annotated[Path, typer.Argument(help="A network file, as 'convert' writes it.")]
+NetworkDataset = Annotated[
+    str | None,
+    typer.Option("--dataset", help="Images; by default those the network was trained on."),
+]
