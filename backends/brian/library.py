@@ -1,0 +1,128 @@
+"""Brian2 as a library among others: imported late, and without a trace on the process.
+
+Importing Brian2 replaces ``sys.excepthook`` and the handler of Ctrl-C, redirects warnings to its
+logger and opens a log file; simulating with it depends on global preferences and on a global
+device, which belong to whoever else uses Brian2 here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import signal
+import sys
+import threading
+import warnings
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroattack.errors import BackendUnavailableError
+from neuroattack.simulation import Availability
+
+__all__ = ["INSTALL_HINT", "brian2_availability", "brian2_version", "import_brian2", "own_settings"]
+
+INSTALL_HINT = "pip install 'neuroattack[brian2]'"
+
+_SETTINGS: dict[str, Any] = {
+    "codegen.target": "numpy",
+    # Exact sums need float64; a user may have chosen float32 for networks of their own.
+    "core.default_float_dtype": np.float64,
+    # Ctrl-C is then an exception as everywhere, not an early end that looks like a result.
+    "core.stop_on_keyboard_interrupt": False,
+    "legacy.refractory_timing": False,
+}
+
+
+def brian2_version() -> str:
+    """Return the version of Brian2 without importing it; empty if it is not installed."""
+    try:
+        return version("brian2")
+    except PackageNotFoundError:
+        return ""
+
+
+def brian2_availability() -> Availability:
+    """Say whether Brian2 is installed, without importing it."""
+    if find_spec("brian2") is None:
+        return Availability(False, f"Brian2 is not installed: {INSTALL_HINT}")
+    return Availability(True, version=brian2_version())
+
+
+def import_brian2() -> Any:
+    """Import Brian2 and take back what the import changes in the process.
+
+    Returns
+    -------
+    module
+        ``brian2``. Where it was imported before, by a user, nothing is changed.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If it cannot be imported.
+    """
+    if "brian2" in sys.modules:
+        return sys.modules["brian2"]
+    if threading.current_thread() is not threading.main_thread():
+        raise BackendUnavailableError(
+            "Brian2 can be imported in the main thread only: deploy the network there"
+        )
+    excepthook, interrupt = sys.excepthook, signal.getsignal(signal.SIGINT)
+    show_warning = warnings.showwarning
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import brian2
+    except Exception as error:
+        raise BackendUnavailableError(
+            f"Brian2 cannot be imported ({type(error).__name__}: {error}): {INSTALL_HINT}"
+        ) from error
+    finally:
+        sys.excepthook = excepthook
+        if interrupt is not None:
+            signal.signal(signal.SIGINT, interrupt)
+        logging.captureWarnings(False)
+        warnings.showwarning = show_warning
+    _close_logs()
+    return brian2
+
+
+def _close_logs() -> None:
+    """Remove Brian2's log file, its copy of the script, and its handler for all warnings."""
+    from brian2.utils.logger import BrianLogger
+
+    logging.getLogger("py.warnings").removeHandler(BrianLogger.console_handler)
+    if BrianLogger.file_handler is not None:
+        logging.getLogger("brian2").removeHandler(BrianLogger.file_handler)
+        BrianLogger.file_handler.close()
+        BrianLogger.file_handler = None
+    for attribute in ("tmp_log", "tmp_script"):
+        name = getattr(BrianLogger, attribute)
+        if name is not None:
+            with contextlib.suppress(OSError):
+                Path(name).unlink()
+            setattr(BrianLogger, attribute, None)
+
+
+@contextlib.contextmanager
+def own_settings(brian2: Any) -> Iterator[None]:
+    """Use the runtime device and our preferences inside the block, then a user's own again."""
+    devices: Any = sys.modules["brian2.devices.device"]
+    device = devices.active_device
+    # Not every version has every preference.
+    before = {name: brian2.prefs[name] for name in _SETTINGS if name in brian2.prefs}
+    # Assigned rather than set with set_device(), which forgets options given to the user's own.
+    devices.active_device = devices.runtime_device
+    try:
+        for name in before:
+            brian2.prefs[name] = _SETTINGS[name]
+        yield
+    finally:
+        devices.active_device = device
+        for name, value in before.items():
+            brian2.prefs[name] = value

@@ -1,0 +1,171 @@
+"""A network as Brian2 objects, such as a user of Brian2 would write it down.
+
+The order of a step is that of :mod:`neuroattack.ir.dynamics`, on Brian2's default schedule:
+weights that arrive are added to ``I`` in the slot of the synapses, and the neurons take ``I`` in
+as the next step begins; so a projection's delay is one step shorter in Brian2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from neuroattack.errors import UnsupportedFeatureError
+from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population, Projection
+
+from .timing import Timing
+
+__all__ = ["BrianModel", "build_model", "check_supported", "make_clock"]
+
+EQUATIONS = """
+dv/dt = -v / tau_m : 1 (unless refractory)  # volts from rest
+I : 1                                       # weights that have arrived since the last step
+bias : 1 (constant)
+threshold : 1 (constant)
+"""
+
+_START_OF_IMAGE = """
+not_refractory = True
+lastspike = t - refractory_period
+v = 0
+I = 0
+"""
+
+_SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
+
+
+@dataclass(frozen=True, eq=False)
+class BrianModel:
+    """A network in Brian2.
+
+    Parameters
+    ----------
+    network : brian2.Network
+        All objects, and nothing of anyone else's.
+    spikes : dict of str to brian2.SpikeMonitor
+        Of every population; the input is not among them.
+    """
+
+    network: Any
+    spikes: dict[str, Any]
+
+
+def check_supported(network: Network) -> None:
+    """Raise UnsupportedFeatureError if Brian2 could not hold the network exactly."""
+    if network.precision == "fixed":
+        raise UnsupportedFeatureError(
+            "the Brian2 backend simulates in floating point and cannot hold a network in fixed "
+            "point: use the backend 'native'"
+        )
+
+
+def make_clock(brian2: Any, network: Network) -> Any:
+    """Return the one clock of a model; a user may have changed Brian2's default clock."""
+    return brian2.Clock(dt=network.dt_s * brian2.second, name="clock_of_network")
+
+
+def build_model(
+    brian2: Any, network: Network, timing: Timing, clock: Any, source: Any
+) -> BrianModel:
+    """Build a network in Brian2.
+
+    Parameters
+    ----------
+    brian2 : module
+        As :func:`neuroattack.backends.brian.library.import_brian2` returns it.
+    network : Network
+        In floating point.
+    timing : Timing
+        Of the images.
+    clock : brian2.Clock
+        Of all objects.
+    source : brian2.Group
+        Spikes as the input population does.
+
+    Returns
+    -------
+    BrianModel
+    """
+    groups = {INPUT: source}
+    for population in network.populations:
+        groups[population.name] = _neurons(brian2, population, network.dt_s, timing, clock)
+    synapses = [
+        _synapses(brian2, f"synapses_{number}", projection, groups, clock)
+        for number, projection in enumerate(network.projections)
+        if timing.arrives(projection)
+    ]
+    spikes = {
+        name: brian2.SpikeMonitor(group, name=f"spikes_{name}")
+        for name, group in groups.items()
+        if name != INPUT
+    }
+    together = brian2.Network(*groups.values(), *synapses, *spikes.values(), name="network")
+    together.schedule = _SCHEDULE
+    return BrianModel(together, spikes)
+
+
+def _neurons(
+    brian2: Any, population: Population | FixedPopulation, dt_s: float, timing: Timing, clock: Any
+) -> Any:
+    if isinstance(population, FixedPopulation):  # pragma: no cover
+        raise TypeError("check_supported comes first")
+    refractory_s = (population.refractory_steps + 1) * dt_s
+    group = brian2.NeuronGroup(
+        population.size,
+        EQUATIONS,
+        method=_one_step(population.decay(dt_s)),
+        # Biased neurons would go on spiking after the image, and into the next.
+        threshold="v > threshold and t_in_timesteps % period < steps",
+        reset="v = v_reset",
+        # Brian2 counts the step of the spike as refractory too.
+        refractory=refractory_s * brian2.second,
+        events={"start_of_image": "t_in_timesteps % period == 0"},
+        namespace={
+            "tau_m": population.tau_m_s * brian2.second,
+            "v_reset": population.reset_v,
+            "refractory_period": refractory_s * brian2.second,
+            "period": timing.period,
+            "steps": timing.steps,
+        },
+        clock=clock,
+        name=f"population_{population.name}",
+    )
+    group.bias = population.bias_v
+    group.threshold = population.threshold_v
+    group.set_event_schedule("start_of_image", when="before_start")
+    group.run_on_event("start_of_image", _START_OF_IMAGE, when="start")
+    return group
+
+
+def _one_step(decay: float) -> Callable[..., str]:
+    """Return a state updater for Brian2: the exact solution of the leak, then the input."""
+
+    # Given as a number, since exp() of NumPy and of C++ may differ in the last bit; in two
+    # statements, since each is rounded.
+    def step(equations: Any, variables: Any = None, method_options: Any = None) -> str:
+        del equations, variables, method_options
+        return f"v = v * {decay!r}\nv = v + (I + bias)\nI = 0\n"
+
+    return step
+
+
+def _synapses(
+    brian2: Any, name: str, projection: Projection, groups: dict[str, Any], clock: Any
+) -> Any:
+    synapses = brian2.Synapses(
+        groups[projection.source],
+        groups[projection.target],
+        "w : 1 (constant)",
+        on_pre="I_post += w",
+        delay=(projection.delay_steps - 1) * clock.dt,
+        namespace={},
+        clock=clock,
+        name=name,
+    )
+    pre, post = np.nonzero(projection.mantissas)
+    synapses.connect(i=pre, j=post)
+    synapses.w = projection.weights_v[pre, post]
+    return synapses
