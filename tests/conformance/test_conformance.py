@@ -1,0 +1,85 @@
+"""Every registered backend, a third party's too, against the plain dynamics.
+
+``pytest --pyargs neuroattack.conformance`` runs it wherever neuroattack is installed; add
+``-k NAME`` for one backend alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from neuroattack.conformance.networks import fixed_networks, networks, rasters
+from neuroattack.conformance.scenarios import SCENARIOS, Scenario, check_batch
+from neuroattack.errors import UnsupportedFeatureError
+from neuroattack.ir.network import Network
+from neuroattack.simulation import Backend, Simulator, list_backends, load_backend
+
+# Backends that compile every network anew; their tests are marked slow.
+COMPILING = {"brian2-standalone"}
+
+
+def _backends() -> Iterator[object]:
+    for found in list_backends():
+        marks = [pytest.mark.slow] if found.name in COMPILING else []
+        if not found.available:
+            marks.append(pytest.mark.skip(reason=f"{found.name}: {found.reason}"))
+        yield pytest.param(found.name, marks=marks, id=found.name)
+
+
+@pytest.fixture(scope="module", params=_backends())
+def backend(request: pytest.FixtureRequest) -> Backend:
+    return load_backend(request.param)
+
+
+@pytest.fixture(scope="module")
+def deployed(backend: Backend) -> Iterator[dict[str, Simulator]]:
+    """Simulators by the checksum of their network: each is deployed once for all scenarios."""
+    held: dict[str, Simulator] = {}
+    yield held
+    for simulator in held.values():
+        simulator.close()
+
+
+def _deploy(backend: Backend, network: Network) -> Simulator:
+    try:
+        return backend.deploy(network)
+    except UnsupportedFeatureError as error:
+        pytest.skip(f"{backend.name} refuses the network: {error}")
+
+
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_scenario(backend: Backend, deployed: dict[str, Simulator], scenario: Scenario) -> None:
+    network = scenario.network()
+    key = network.checksum()
+    if key not in deployed:
+        deployed[key] = _deploy(backend, network)
+    scenario.check(deployed[key])
+
+
+# What preparing a network costs decides how many examples are affordable.
+EXAMPLES = {"native": 60, "brian2": 8}
+FEW_EXAMPLES = 3
+
+
+@pytest.mark.parametrize("kind", [networks, fixed_networks], ids=["floating", "fixed"])
+def test_networks_made_by_hypothesis(backend: Backend, kind: type) -> None:
+    @settings(
+        max_examples=EXAMPLES.get(backend.name, FEW_EXAMPLES),
+        deadline=None,
+        database=None,
+        derandomize=True,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        network = data.draw(kind(max_size=20))
+        batch = data.draw(rasters(network.input.size))
+        with closing(_deploy(backend, network)) as simulator:
+            check_batch(simulator, network, batch)
+
+    check()
