@@ -1,0 +1,110 @@
+"""The Lava graph of a network: built once, asked many times. Lives in the worker."""
+
+from __future__ import annotations
+
+import multiprocessing
+import threading
+import warnings
+from multiprocessing.connection import wait
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .plan import GraphPlan
+
+__all__ = ["Graph", "GraphError"]
+
+# Messages that a channel holds. One is in the making while another is read; Lava's default of
+# 64 takes shared memory for nothing.
+_CHANNEL_DEPTH = 4
+
+
+class GraphError(Exception):
+    """A Lava process failed."""
+
+
+class Graph:
+    """A chain of running Lava processes: feed, layers, sink.
+
+    Parameters
+    ----------
+    plan : GraphPlan
+        What to build.
+    """
+
+    def __init__(self, plan: GraphPlan) -> None:
+        # Our models stand beside their processes; Lava looks elsewhere too, in vain, and says so.
+        warnings.filterwarnings("ignore", "Cannot import module", UserWarning)
+        # Importing Lava sets the start method to fork: in this process it may.
+        from lava.magma.core.run_configs import Loihi1SimCfg
+
+        from ..lava_processes.count_sink import CountSink
+        from ..lava_processes.layer import Layer
+        from ..lava_processes.spike_feed import SpikeFeed
+
+        queries, self._queries = multiprocessing.Pipe(duplex=False)
+        self._answers, answers = multiprocessing.Pipe(duplex=False)
+        self._faults, faults = multiprocessing.Pipe(duplex=False)
+        layers = [Layer(plan=layer, faults=faults) for layer in plan.layers]
+        feed = SpikeFeed(sent=plan.layers[0].received, queries=queries, faults=faults)
+        last = plan.layers[-1]
+        sink = CountSink(received=last.sent, total=last.total, answers=answers, faults=faults)
+        feed.spikes_out.connect(layers[0].spikes_in)
+        targets: list[Any] = [*layers[1:], sink]
+        for source, target in zip(layers, targets, strict=True):
+            source.spikes_out.connect(target.spikes_in)
+            source.counts_out.connect(target.counts_in)
+        tag = "floating_pt" if plan.precision == "floating" else "fixed_pt"
+        feed.create_runtime(
+            Loihi1SimCfg(select_tag=tag), compile_config={"pypy_channel_size": _CHANNEL_DEPTH}
+        )
+        self._feed = feed
+        self._block_steps = plan.layers[0].received.block_steps
+        self._children = {child.sentinel: child for child in multiprocessing.active_children()}
+
+    def ask(
+        self, record: int, packed: NDArray[np.uint8], abandon: Any
+    ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
+        """Simulate a query.
+
+        Parameters
+        ----------
+        record : int
+            1 for the spikes too, otherwise 0.
+        packed : uint8 array, shape (steps, images, packed bytes)
+            Input spikes.
+        abandon : object with a file descriptor
+            Becomes readable if the answer is not wanted any more.
+
+        Returns
+        -------
+        counts : int32 array, shape (images, neurons of all populations)
+        spikes : dict of str to uint8 array, shape (steps, images, packed bytes), or None
+
+        Raises
+        ------
+        GraphError
+            If a process reported a failure, or ended.
+        EOFError
+            If the query was abandoned.
+        """
+        from lava.magma.core.run_conditions import RunSteps
+
+        blocks = -(-len(packed) // self._block_steps)
+        self._feed.run(RunSteps(num_steps=blocks, blocking=False))
+        # In a thread: a feed that died would never empty the pipe.
+        sending = threading.Thread(target=self._queries.send, args=((record, packed),), daemon=True)
+        sending.start()
+        ready = wait([self._answers, self._faults, abandon, *self._children])
+        if self._faults in ready:
+            raise GraphError(self._faults.recv_bytes().decode(errors="replace"))
+        for sentinel, child in self._children.items():
+            if sentinel in ready:
+                raise GraphError(f"a Lava process ended with exit code {child.exitcode}")
+        if self._answers not in ready:
+            raise EOFError("the query was abandoned")
+        counts, spikes = self._answers.recv()
+        sending.join()
+        self._feed.wait()
+        return counts, spikes

@@ -1,0 +1,194 @@
+"""A worker as we hold it: started, asked, and ended with all that it started."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import weakref
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import SimulationError
+
+from .channel import Channel, Deadline
+from .leftovers import new_prefix, remove_leftovers
+from .plan import GraphPlan
+
+__all__ = ["Worker"]
+
+_MODULE = "neuroattack.backends.lava.worker"
+_PATIENCE_S = 10.0
+_TAIL_BYTES = 4096
+
+
+class Worker:
+    """A process with a Lava graph in it.
+
+    Parameters
+    ----------
+    plan : GraphPlan
+        What it builds.
+    deadline_s : float
+        Seconds that it may take to be ready.
+
+    Raises
+    ------
+    SimulationError
+        If it is not ready by then, or failed; nothing of it is left.
+    """
+
+    def __init__(self, plan: GraphPlan, deadline_s: float) -> None:
+        self._processes = _Processes()
+        self._end = weakref.finalize(self, self._processes.end)
+        deadline = Deadline(deadline_s)
+        self._exchange("build the network", plan, deadline)
+
+    def ask(
+        self, record: bool, packed: NDArray[np.uint8], deadline_s: float
+    ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
+        """Simulate a query; see :meth:`neuroattack.backends.lava.graph.Graph.ask`.
+
+        Raises
+        ------
+        SimulationError
+            If there is no answer within `deadline_s` seconds, or the worker failed; nothing of
+            it is left then.
+        """
+        answer: tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None] = self._exchange(
+            "answer", (int(record), packed), Deadline(deadline_s)
+        )
+        return answer
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be asked: it has not ended, and is this process's own."""
+        return self._end.alive and self._processes.owner == os.getpid()
+
+    def end(self) -> None:
+        """End the worker and all that it started, at once."""
+        self._end()
+
+    def _exchange(self, what: str, message: object, deadline: Deadline) -> Any:
+        processes = self._processes
+        try:
+            processes.channel.send(message, deadline)
+            kind, content = processes.channel.receive(deadline)
+        except TimeoutError:
+            self.end()
+            raise SimulationError(
+                f"lava: the worker did not {what} within {deadline.seconds:g} s and was ended; "
+                "the next run starts a new one"
+            ) from None
+        except EOFError:
+            self.end()
+            raise SimulationError(
+                f"lava: the worker did not {what}: {processes.last_words()}; "
+                "the next run starts a new one"
+            ) from None
+        except BaseException:
+            # Ctrl-C: what the worker would still answer is nobody's answer.
+            self.end()
+            raise
+        if kind == "fault":
+            self.end()
+            raise SimulationError(
+                f"lava: the worker did not {what}: {content}; the next run starts a new one"
+            )
+        return content
+
+
+class _Processes:
+    """Worker and supervisor, and what connects us to them."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self._prefix = new_prefix()
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._words = ""
+        ours, theirs = socket.socketpair()
+        # Until the supervisor has a process group of its own, Ctrl-C would reach it.
+        unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+        try:
+            self._supervisor = subprocess.Popen(  # noqa: S603
+                [
+                    sys.executable,
+                    "-m",
+                    _MODULE,
+                    self._prefix,
+                    str(theirs.fileno()),
+                    str(self.owner),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                pass_fds=[theirs.fileno()],
+                cwd="/",
+                env=_environment(),
+                bufsize=0,
+            )
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unmasked)
+            theirs.close()
+        if self._supervisor.stdin is None or self._supervisor.stdout is None:
+            raise RuntimeError("no pipes")
+        self._lifeline, self._status = self._supervisor.stdin, self._supervisor.stdout
+        line = b""
+        while not line.endswith(b"\n"):
+            part = self._status.read(1)
+            if not part:
+                break
+            line += part
+        self._group = int(line or 0)
+        self.channel = Channel(ours, self._status.fileno())
+
+    def end(self) -> None:
+        """End all processes and remove what they left."""
+        with contextlib.suppress(OSError):
+            self._lifeline.close()
+        self.channel.close()
+        if os.getpid() != self.owner:
+            return
+        try:
+            self._supervisor.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+            self._supervisor.wait()
+        if self._supervisor.returncode != 0:
+            # It did not get to it: was killed itself, or stopped.
+            if self._group:
+                with contextlib.suppress(OSError):
+                    os.killpg(self._group, signal.SIGKILL)
+            remove_leftovers(self._prefix)
+        self._words = self._read_last_words()
+        self._status.close()
+        self._log.close()
+
+    def last_words(self) -> str:
+        """Return why the worker ended, after :meth:`end`."""
+        return self._words
+
+    def _read_last_words(self) -> str:
+        reason = (self._status.read() or b"").decode(errors="replace") or "it ended"
+        size = os.fstat(self._log.fileno()).st_size
+        tail = os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
+        lines = tail.decode(errors="replace").strip().splitlines()
+        return f"{reason} ({lines[-1]})" if lines else reason
+
+
+def _environment() -> dict[str, str]:
+    environment = dict(os.environ)
+    # The worker's folder is /, so that no file of the user's stands before a library.
+    if "PYTHONPATH" in environment:
+        folders = environment["PYTHONPATH"].split(os.pathsep)
+        environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(f) for f in folders)  # noqa: PTH100
+    # Each Lava process is one thread of work; pools of BLAS in each would only be in the way.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        environment[name] = "1"
+    return environment

@@ -1,0 +1,34 @@
+"""The names of what a worker leaves in shared memory, and how it is removed."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+
+__all__ = ["new_prefix", "private_folder", "remove_leftovers"]
+
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+
+
+def new_prefix() -> str:
+    """Return a prefix for the names of a worker, short enough for ``multiprocessing``."""
+    return f"na{secrets.token_hex(3)}"
+
+
+def private_folder(prefix: str) -> Path:
+    """Return the folder for a worker's sockets, not yet made.
+
+    It stands in shared memory, where its path is short and all leftovers are in one place.
+    """
+    return _SHARED_MEMORY / f"{prefix}-sockets"
+
+
+def remove_leftovers(prefix: str) -> None:
+    """Remove segments, semaphores and sockets of a worker that has ended."""
+    for pattern in (f"{prefix}*", f"sem.{prefix}*"):
+        for path in _SHARED_MEMORY.glob(pattern):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)

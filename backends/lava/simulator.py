@@ -1,0 +1,157 @@
+"""A network on Lava, seen from our side."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import SimulationError, ValidationError
+from neuroattack.ir.network import INPUT, Network
+from neuroattack.simulation import Recording, Workload
+from neuroattack.spikes import SpikeTrains
+
+from .handle import Worker
+from .plan import GraphPlan, packed_bytes
+
+__all__ = ["LavaSimulator"]
+
+_MOST_IMAGES = 128
+
+# Potentials of a block that the largest layer may hold at most, and bits of a query.
+_BLOCK_NUMBERS = 2**23
+_QUERY_BYTES = 2**26
+
+# What a build and a query are given at least, and more by their work: some fifty times what
+# they take on an idle core, for the machine may do other things.
+_LEAST_S = 60.0
+_PER_PROCESS_S = 5.0
+_PER_LAVA_STEP_S = 0.1
+_PER_SYNAPSE_S = 2.5e-9
+_PER_NEURON_S = 2.5e-6
+
+
+class LavaSimulator:
+    """A network on the Lava backend.
+
+    Parameters
+    ----------
+    network : Network
+        What to run.
+    block_steps : int
+        Time steps that one Lava step simulates; the spikes do not depend on it.
+    deadline_s : float or None
+        Seconds that a build or a query may take; None for as long as its work may need.
+    workload : Workload
+        What it will be asked.
+    """
+
+    def __init__(
+        self, network: Network, block_steps: int, deadline_s: float | None, workload: Workload
+    ) -> None:
+        self._network = network
+        self._block_steps = block_steps
+        self._deadline_s = deadline_s
+        self._ends = np.cumsum([p.size for p in network.populations]).tolist()
+        self._bytes = sum(packed_bytes(n) for n in (network.input.size, *self._sizes()))
+        self._closed = False
+        self._worker: Worker | None = None
+        self._capacity = 0
+        self._lock = threading.Lock()
+        if workload.images:
+            # Builds now, so that what is timed later is simulation.
+            self._worker_for(workload.images)
+
+    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+        """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
+        size = self._network.input.size
+        if inputs.size != size or not len(inputs):
+            raise ValidationError(
+                "input spikes",
+                f"{len(inputs)} images of {inputs.size} neurons",
+                f"at least one, of {size}",
+            )
+        if self._closed:
+            raise SimulationError("lava: the simulator is closed; deploy the network again")
+        with self._lock:
+            room = max(1, _QUERY_BYTES // max(self._bytes * inputs.steps, 1))
+            images = min(self._capacity_for(inputs.images), room)
+            return Recording.concatenate(
+                [
+                    self._run_slice(inputs[start : start + images], record_spikes)
+                    for start in range(0, inputs.images, images)
+                ]
+            )
+
+    def close(self) -> None:
+        """End the worker."""
+        self._closed = True
+        if self._worker is not None:
+            self._worker.end()
+
+    def _sizes(self) -> list[int]:
+        return [population.size for population in self._network.populations]
+
+    def _capacity_for(self, images: int) -> int:
+        """Return the capacity of a graph that so many images are run on, a power of two."""
+        largest = max(self._network.input.size, *self._sizes())
+        most = max(1, min(_MOST_IMAGES, _BLOCK_NUMBERS // (largest * self._block_steps)))
+        return int(min(most, 2 ** (images - 1).bit_length()))
+
+    def _worker_for(self, images: int) -> Worker:
+        capacity = self._capacity_for(images)
+        if self._worker is None or not self._worker.usable or self._capacity < capacity:
+            if self._worker is not None:
+                self._worker.end()
+            deadline_s = _LEAST_S + _PER_PROCESS_S * len(self._network.populations)
+            plan = GraphPlan.of(self._network, self._block_steps, capacity)
+            self._worker = Worker(plan, self._deadline_s or deadline_s)
+            self._capacity = capacity
+        return self._worker
+
+    def _run_slice(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
+        images, steps = inputs.images, inputs.steps
+        names = [population.name for population in self._network.populations]
+        counts = {INPUT: inputs.counts()}
+        if steps:
+            total, packed = self._worker_for(images).ask(
+                record_spikes, _pack(inputs), self._deadline_s or self._patience_s(images, steps)
+            )
+        else:
+            total, packed = np.zeros((images, self._ends[-1]), np.int32), None
+        for name, part in zip(names, np.split(total, self._ends[:-1], axis=1), strict=True):
+            counts[name] = np.ascontiguousarray(part)
+        if not record_spikes:
+            return Recording(counts)
+        spikes = {INPUT: SpikeTrains.concatenate([inputs])}
+        for name, size in zip(names, self._sizes(), strict=True):
+            spikes[name] = (
+                _unpack(packed[name], size)
+                if packed
+                else SpikeTrains.from_events([], [], [], (images, steps, size))
+            )
+        return Recording(counts, spikes)
+
+    def _patience_s(self, images: int, steps: int) -> float:
+        synapses = sum(p.mantissas.size for p in self._network.projections)
+        each = _PER_SYNAPSE_S * synapses + _PER_NEURON_S * sum(self._sizes())
+        blocks = -(-steps // self._block_steps)
+        return _LEAST_S + images * steps * each + blocks * _PER_LAVA_STEP_S
+
+
+def _pack(inputs: SpikeTrains) -> NDArray[np.uint8]:
+    """Return spikes as bits, shape (steps, images, packed bytes)."""
+    packed = np.empty((inputs.steps, inputs.images, packed_bytes(inputs.size)), np.uint8)
+    raster = np.empty((inputs.steps, inputs.size), bool)
+    steps = np.arange(inputs.steps)
+    for image, row in enumerate(inputs.offsets):
+        raster[:] = False
+        raster[np.repeat(steps, np.diff(row)), inputs.neurons[row[0] : row[-1]]] = True
+        packed[:, image] = np.packbits(raster, axis=-1, bitorder="little")
+    return packed
+
+
+def _unpack(packed: NDArray[np.uint8], size: int) -> SpikeTrains:
+    bits = np.unpackbits(packed, axis=-1, count=size, bitorder="little").view(bool)
+    return SpikeTrains.from_dense(bits.transpose(1, 0, 2))
