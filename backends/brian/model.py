@@ -90,8 +90,11 @@ def build_model(
     BrianModel
     """
     groups = {INPUT: source}
-    for population in network.populations:
-        groups[population.name] = _neurons(brian2, population, network.dt_s, timing, clock)
+    populations: tuple[Population | FixedPopulation, ...] = network.populations
+    for number, population in enumerate(populations, 1):
+        # Numbered, since Brian2 names parts of a group after it: no name is then a part's.
+        name = f"population_{number}_{population.name}"
+        groups[population.name] = _neurons(brian2, name, population, network.dt_s, timing, clock)
     synapses = [
         _synapses(brian2, f"synapses_{number}", projection, groups, clock)
         for number, projection in enumerate(network.projections)
@@ -108,7 +111,12 @@ def build_model(
 
 
 def _neurons(
-    brian2: Any, population: Population | FixedPopulation, dt_s: float, timing: Timing, clock: Any
+    brian2: Any,
+    name: str,
+    population: Population | FixedPopulation,
+    dt_s: float,
+    timing: Timing,
+    clock: Any,
 ) -> Any:
     if isinstance(population, FixedPopulation):  # pragma: no cover
         raise TypeError("check_supported comes first")
@@ -131,7 +139,7 @@ def _neurons(
             "steps": timing.steps,
         },
         clock=clock,
-        name=f"population_{population.name}",
+        name=name,
     )
     group.bias = population.bias_v
     group.threshold = population.threshold_v

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import Network
+from neuroattack.simulation import Recording
 from neuroattack.spikes import SpikeTrains
 
-__all__ = ["check_inputs", "images_per_run"]
+__all__ = ["check_inputs", "images_per_run", "make_recording"]
 
 _MOST_IMAGES = 100
 
-# Brian2 keeps 12 bytes for a recorded spike; this bounds them if every neuron spikes always.
-_MOST_SPIKES = 2**24
+# Brian2 keeps 12 bytes for a recorded spike: this bounds them if all neurons always spike.
+_MOST_SPIKES = 2**25
+
+# Bounds what an input of so many neurons and steps takes in a built network.
+_MOST_INPUTS = 2**28
 
 
 def check_inputs(network: Network, inputs: SpikeTrains) -> None:
@@ -25,6 +31,24 @@ def check_inputs(network: Network, inputs: SpikeTrains) -> None:
 
 
 def images_per_run(network: Network, steps: int) -> int:
-    """Return how many images one run may hold, so that its spikes fit into memory."""
-    neurons = network.input.size + sum(p.size for p in network.populations)
-    return max(1, min(_MOST_IMAGES, _MOST_SPIKES // max(neurons * steps, 1)))
+    """Return how many images one run may hold, so that inputs and spikes fit into memory."""
+    spikes = sum(p.size * -(-steps // (p.refractory_steps + 1)) for p in network.populations)
+    return max(
+        1,
+        min(
+            _MOST_IMAGES,
+            _MOST_SPIKES // max(spikes, 1),
+            _MOST_INPUTS // max(network.input.size * steps, 1),
+        ),
+    )
+
+
+def make_recording(spikes: Mapping[str, SpikeTrains], record_spikes: bool) -> Recording:
+    """Return the recording of all populations, with the spikes where they were asked for."""
+    counts = {name: trains.counts() for name, trains in spikes.items()}
+    if not record_spikes:
+        return Recording(counts)
+    # Without the unused entries that a slice of a batch has.
+    return Recording(
+        counts, {name: SpikeTrains.concatenate([trains]) for name, trains in spikes.items()}
+    )

@@ -18,7 +18,7 @@ from .model import (
     check_supported,
     make_clock,
 )
-from .recording import check_inputs, images_per_run
+from .recording import check_inputs, images_per_run, make_recording
 from .timing import Timing
 
 __all__ = ["RuntimeSimulator"]
@@ -91,12 +91,7 @@ class RuntimeSimulator:
                 inputs.images,
                 self._network.population(name).size,
             )
-        return Recording(
-            {name: trains.counts() for name, trains in spikes.items()},
-            {name: SpikeTrains.concatenate([trains]) for name, trains in spikes.items()}
-            if record_spikes
-            else None,
-        )
+        return make_recording(spikes, record_spikes)
 
     def _build(self, steps: int) -> _Built:
         brian2 = self._brian2

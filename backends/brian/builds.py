@@ -1,0 +1,145 @@
+"""Networks compiled with Brian2, once for each number of steps, and kept in the user's cache."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+from neuroattack import __version__
+from neuroattack.errors import BackendUnavailableError, NeuroattackError
+from neuroattack.ir.network import Network
+from neuroattack.ir.storage import save_network
+
+from .folders import builds_folder, locked, scratch_folder
+from .library import brian2_availability, brian2_version
+from .manifest import Build, open_build
+from .processes import run_in_group
+from .recording import images_per_run
+
+__all__ = ["build", "find_build", "missing_tools"]
+
+# A large network on a busy machine takes a few minutes.
+_BUILD_DEADLINE_S = 1800.0
+
+
+def missing_tools() -> str:
+    """Say what is missing to build networks, and what to install; empty if nothing is."""
+    state = brian2_availability()
+    if not state.available:
+        return state.reason
+    for tool in (_compiler()[0], "make"):
+        if shutil.which(tool) is None:
+            return f"{tool!r} is not installed here, and Brian2 compiles with it"
+    return ""
+
+
+def find_build(network: Network, steps: int) -> Build | None:
+    """Return the build of a network for images of so many steps, if there is one."""
+    if missing_tools():
+        return None
+    try:
+        return open_build(builds_folder() / _key(network, steps))
+    except NeuroattackError:
+        return None
+
+
+def build(network: Network, steps: int) -> Build:
+    """Build a network for images of so many steps, unless that was done before.
+
+    Parameters
+    ----------
+    network : Network
+        In floating point.
+    steps : int
+        Time steps that an image is shown for.
+
+    Returns
+    -------
+    Build
+
+    Raises
+    ------
+    BackendUnavailableError
+        If it cannot be built here: says why.
+    """
+    missing = missing_tools()
+    if missing:
+        raise BackendUnavailableError(missing)
+    root = builds_folder()
+    folder = root / _key(network, steps)
+    found = open_build(folder)
+    if found is not None:
+        return found
+    try:
+        # One at a time: each uses all cores, and who waits here for the same finds it built.
+        with locked(root / "builds.lock"):
+            found = open_build(folder)
+            return _build(network, steps, folder) if found is None else found
+    except OSError as error:
+        raise BackendUnavailableError(
+            f"the network cannot be built with Brian2 in {root}: {error.strerror or error}"
+        ) from error
+
+
+def _build(network: Network, steps: int, folder: Path) -> Build:
+    with scratch_folder() as scratch:
+        try:
+            save_network(scratch / "network.h5", network)
+        except NeuroattackError as error:
+            raise BackendUnavailableError(f"the network cannot be built: {error}") from error
+        work = [scratch, steps, images_per_run(network, steps), os.getpid()]
+        ended = run_in_group(
+            [sys.executable, "-m", "neuroattack.backends.brian.compiling", *map(str, work)],
+            folder=scratch,
+            log=scratch / "log.txt",
+            deadline_s=_BUILD_DEADLINE_S,
+            # What a killed compiler leaves goes away with the folder.
+            environment={**os.environ, "TMPDIR": str(scratch)},
+        )
+        if ended.code or ended.late:
+            raise BackendUnavailableError(
+                f"the network cannot be built with Brian2: {ended.problem()}"
+            )
+        # Only damaged ones stand there.
+        shutil.rmtree(folder, ignore_errors=True)
+        (scratch / "build").rename(folder)
+    found = open_build(folder)
+    if found is None:
+        raise BackendUnavailableError(f"the network built with Brian2 in {folder} is damaged")
+    return found
+
+
+def _compiler() -> list[str]:
+    return shlex.split(os.environ.get("CXX", "")) or ["g++"]
+
+
+def _key(network: Network, steps: int) -> str:
+    """Return what tells builds apart: all that decides what the executable does."""
+    described = subprocess.run(  # noqa: S603
+        [*_compiler(), "--version"], capture_output=True, text=True, check=False
+    )
+    sources = hashlib.sha256()
+    for source in sorted(Path(__file__).parent.glob("*.py")):
+        sources.update(source.read_bytes())
+    facts = [
+        network.checksum(),
+        steps,
+        images_per_run(network, steps),
+        __version__,
+        sources.hexdigest(),
+        brian2_version(),
+        version("numpy"),
+        _compiler(),
+        described.stdout,
+        platform.system(),
+        platform.machine(),
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()

@@ -1,0 +1,160 @@
+"""The program that turns a network into an executable: run as a process of its own.
+
+Brian2's standalone mode works through a device that is global to a process, which would reach
+into all else that is done with Brian2 there.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from neuroattack.ir.network import INPUT, Network
+from neuroattack.ir.storage import load_network
+
+from .library import import_brian2
+from .manifest import EXECUTABLE, Build, SpikeFiles, write_manifest
+from .model import build_model, make_clock
+from .packing import BITS, LAST_STEP, PACKED_INPUT, packed_shape
+from .timing import Timing
+
+__all__ = ["main"]
+
+# No fused multiply-add and no fast arithmetic: v * decay + input is rounded twice, as it is in
+# the plain dynamics, and small potentials are not flushed to zero.
+_FLAGS = ("-O2", "-ffp-contract=off", "-std=c++11", "-w")
+
+_READS_INPUT = f"int({PACKED_INPUT}(t_in_timesteps * second, word) * place) % 2 == 1"
+
+_STOPS = """
+double stop_after(const int64_t step, const int last_step)
+{
+    if (step >= last_step)
+        Network::_globally_stopped = true;
+    return 0;
+}
+"""
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Build the network in a folder: ``compiling FOLDER STEPS IMAGES PARENT``.
+
+    Reads ``network.h5`` there, and leaves ``build``, with an executable for up to IMAGES images
+    of STEPS steps.
+    """
+    folder, steps, images = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    _end_with_parent(int(sys.argv[4]))
+    network = load_network(folder / "network.h5")
+    timing = Timing.of(network, steps)
+    project, finished = folder / "project", folder / "build"
+    spikes = _write_project(network, timing, images, project)
+    _compile_project(project)
+    finished.mkdir()
+    for part in (EXECUTABLE, "static_arrays"):
+        (project / part).rename(finished / part)
+    write_manifest(Build(finished, timing, images, spikes))
+
+
+def _end_with_parent(parent: int) -> None:
+    """Take this process and the compilers that it starts along when the parent dies."""
+
+    def end_group(number: int, frame: Any) -> None:
+        del number, frame
+        os.killpg(0, signal.SIGKILL)
+
+    signal.signal(signal.SIGTERM, end_group)
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+    if os.getppid() != parent:
+        end_group(0, None)
+
+
+def _write_project(
+    network: Network, timing: Timing, images: int, folder: Path
+) -> dict[str, SpikeFiles]:
+    """Write a project in C++; return which files its executable will leave."""
+    brian2 = import_brian2()
+    # A user's file of preferences has been read.
+    brian2.prefs["core.default_float_dtype"] = np.float64
+    brian2.prefs["codegen.cpp.headers"] = ["<csignal>", "<sys/prctl.h>"]
+    brian2.prefs["devices.cpp_standalone.openmp_threads"] = 0
+    # Brian2 drops flags that it fails to try out; they are given to make instead.
+    brian2.prefs["codegen.cpp.extra_compile_args"] = []
+    brian2.set_device("cpp_standalone", build_on_run=False)
+    clock = make_clock(brian2, network)
+    source = _input(brian2, network, timing, images, clock)
+    model = build_model(brian2, network, timing, clock, source)
+    # An executable whose parent was killed would have no one to stop it.
+    brian2.device.insert_code("before_start", "prctl(PR_SET_PDEATHSIG, SIGKILL);")
+    brian2.device.apply_run_args()
+    model.network.run(images * timing.period * network.dt_s * brian2.second, namespace={})
+    brian2.device.build(directory=str(folder), compile=False, run=False)
+    return {
+        name: SpikeFiles(
+            *(
+                brian2.device.get_array_filename(monitor.variables[variable])
+                for variable in ("i", "t", "count")
+            )
+        )
+        for name, monitor in model.spikes.items()
+    }
+
+
+def _input(brian2: Any, network: Network, timing: Timing, images: int, clock: Any) -> Any:
+    """Return the input population, which reads its spikes from an array of packed bits."""
+    size = network.input.size
+    rows, words = packed_shape(timing, images, size)
+    # A row a second, asked for by the number of the step: time itself is not exact.
+    packed = brian2.TimedArray(np.zeros((rows, words)), dt=1 * brian2.second, name=PACKED_INPUT)
+    stop_after = brian2.implementation("cpp", _STOPS, headers=['"network.h"'])(
+        brian2.check_units(step=1, last_step=1, result=1)(_never_called)
+    )
+    group = brian2.NeuronGroup(
+        size,
+        "word : integer (constant)\nplace : 1 (constant)\n"
+        f"{LAST_STEP} : integer (shared)\nstopped : 1 (shared)",
+        threshold=_READS_INPUT,
+        reset="",
+        namespace={PACKED_INPUT: packed, "stop_after": stop_after},
+        clock=clock,
+        name=f"population_{INPUT}",
+    )
+    group.word = np.arange(size) // BITS
+    group.place = 0.5 ** (np.arange(size) % BITS)
+    group.run_regularly(f"stopped = stop_after(t_in_timesteps, {LAST_STEP})", when="end")
+    return group
+
+
+def _never_called(step: int, last_step: int) -> float:
+    """Stand in for the C++ function where Brian2 looks at its arguments."""
+    raise NotImplementedError
+
+
+def _compile_project(folder: Path) -> None:
+    """Run make; raise SystemExit with the first error of the compiler."""
+    # The dependencies among the sources, which nothing will be built from twice.
+    (folder / "make.deps").touch()
+    made = subprocess.run(  # noqa: S603
+        ["make", f"-j{len(os.sched_getaffinity(0))}", f"OPTIMISATIONS={' '.join(_FLAGS)}"],  # noqa: S607
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+    )
+    if made.returncode:
+        lines = made.stderr.strip().splitlines() or [f"make ended with code {made.returncode}"]
+        raise SystemExit(next((line for line in lines if "error" in line.lower()), lines[-1]))
+
+
+if __name__ == "__main__":
+    main()
