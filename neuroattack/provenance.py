@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numba
@@ -11,6 +12,7 @@ import scipy
 
 from neuroattack import __version__
 from neuroattack.deployment import Deployment
+from neuroattack.ir.network import Network, Precision
 
 __all__ = ["Provenance"]
 
@@ -61,17 +63,42 @@ class Provenance:
         cls, deployment: Deployment, dataset: str, dataset_checksum: str, command: str
     ) -> Provenance:
         """Describe results of a deployment on a data set, in this process."""
-        return cls(
-            command=command,
+        return cls.of_network(
+            deployment.network,
+            backends={deployment.backend: deployment.backend_version},
+            precisions=[deployment.network.precision],
+            steps=deployment.steps,
             seed=deployment.seed,
             dataset=dataset,
             dataset_checksum=dataset_checksum,
-            network_checksum=deployment.network.checksum(),
-            backend=deployment.backend,
-            backend_version=deployment.backend_version,
-            precision=deployment.network.precision,
-            steps=deployment.steps,
-            dt_s=deployment.network.dt_s,
+            command=command,
+        )
+
+    @classmethod
+    def of_network(
+        cls,
+        network: Network,
+        *,
+        backends: Mapping[str, str],
+        precisions: Sequence[Precision],
+        steps: int,
+        seed: int,
+        dataset: str,
+        dataset_checksum: str,
+        command: str,
+    ) -> Provenance:
+        """Describe results of a network on several backends, their versions by their names."""
+        return cls(
+            command=command,
+            seed=seed,
+            dataset=dataset,
+            dataset_checksum=dataset_checksum,
+            network_checksum=network.checksum(),
+            backend=", ".join(backends),
+            backend_version=", ".join(backends.values()),
+            precision=", ".join(precisions),
+            steps=steps,
+            dt_s=network.dt_s,
             versions=(
                 f"neuroattack {__version__}, Python {platform.python_version()}, "
                 f"NumPy {numpy.__version__}, SciPy {scipy.__version__}, numba {numba.__version__}"

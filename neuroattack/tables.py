@@ -6,8 +6,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuroattack import console
+from neuroattack.report.numbers import throughput
 
-__all__ = ["print_attacks", "print_conversion", "print_evaluation", "print_trace"]
+__all__ = [
+    "print_attacks",
+    "print_comparison",
+    "print_conversion",
+    "print_evaluation",
+    "print_trace",
+]
 
 
 def _percent(share: float, interval: Sequence[float] | None = None) -> str:
@@ -53,6 +60,70 @@ def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) ->
         f"{figures['images_per_s']:.0f} images/s"
     )
     console.print_figures("Evaluation", shown)
+
+
+def print_comparison(figures: Mapping[str, Any]) -> None:
+    """Print a comparison of backends, from its JSON."""
+    console.print_rows(
+        f"{figures['images']} images of {figures['steps']} steps, against the plain dynamics",
+        [
+            "backend",
+            "differing spikes",
+            "differing counts",
+            "same class",
+            "accuracy",
+            "images/s",
+            "start-up s",
+            "memory MiB",
+        ],
+        [
+            [
+                name,
+                _located(found["differing_spikes"], found["first_difference"]),
+                str(found["differing_counts"]),
+                _percent(found["class_agreement"]),
+                _percent(found["accuracy"]),
+                throughput(found["images_per_s"]),
+                f"{found['setup_s']:.1f}",
+                f"{found['peak_rss_mib']:.0f}",
+            ]
+            for name, found in figures["backends"].items()
+        ],
+    )
+    for name, reason in figures["refused"].items():
+        console.note(f"Left out: {name}: {reason}")
+    if figures["fixed_point"]:
+        _print_fixed_point(figures["fixed_point"])
+
+
+def _located(differing: int, first: Mapping[str, Any] | None) -> str:
+    if first is None:
+        return str(differing)
+    return (
+        f"{differing}, first: {first['population']}, image {first['image']}, "
+        f"step {first['step']}, neuron {first['neuron']}"
+    )
+
+
+def _print_fixed_point(figures: Mapping[str, Any]) -> None:
+    correlation = figures["count_correlation"]
+    shown = {
+        "accuracy, floating point": _percent(figures["accuracy_floating"]),
+        "accuracy, fixed point": _percent(figures["accuracy_fixed"]),
+        "drop": f"{100 * figures['accuracy_drop']:.2f} points",
+        "same class": _percent(figures["class_agreement"]),
+        "equal output counts": _percent(figures["equal_counts"]),
+        "correlation of output counts": "none" if correlation is None else f"{correlation:.4f}",
+    }
+    for each in figures["populations"]:
+        shown[f"time constant of {each['name']}"] = (
+            f"{_seconds(each['effective_tau_m_s'])} for {_seconds(each['tau_m_s'])}"
+        )
+    console.print_figures("Floating point and Loihi's fixed point", shown)
+
+
+def _seconds(value: float | None) -> str:
+    return "no leak" if value is None else f"{value:.3g} s"
 
 
 def print_trace(trace: Sequence[Mapping[str, Any]], label: int, target_class: int | None) -> None:

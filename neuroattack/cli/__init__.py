@@ -14,7 +14,7 @@ import typer
 from neuroattack import console
 from neuroattack.cli.catalogues import backends
 from neuroattack.cli.networks import convert, train
-from neuroattack.cli.studies import attack, demo, evaluate
+from neuroattack.cli.studies import attack, compare, demo, evaluate
 from neuroattack.errors import NeuroattackError
 
 __all__ = ["app", "main"]
@@ -27,7 +27,7 @@ app = typer.Typer(
     help="Is this spiking network, on this neuromorphic hardware, secure?",
 )
 
-for command in (demo, train, convert, evaluate, attack, backends):
+for command in (demo, train, convert, evaluate, attack, compare, backends):
     app.command()(command)
 
 

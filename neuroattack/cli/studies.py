@@ -21,7 +21,7 @@ from neuroattack.cli.options import (
 )
 from neuroattack.errors import ValidationError
 
-__all__ = ["attack", "demo", "evaluate"]
+__all__ = ["attack", "compare", "demo", "evaluate"]
 
 
 def demo(
@@ -260,3 +260,83 @@ def attack(
         title = f"Attack on {network.name}"
         page = save_attack(out, outcome, provenance, title=title, max_distance=d_max)
         console.note(f"Report: {page} (open it in a browser)")
+
+
+def compare(
+    network: NetworkFile,
+    backends: Annotated[
+        str | None,
+        typer.Option(help="Names with commas between; by default all that can run here."),
+    ] = None,
+    dataset: NetworkDataset = None,
+    images: Annotated[int, typer.Option(help="Test images, the first so many.")] = 100,
+    steps: Steps = 100,
+    precision: Annotated[
+        Literal["floating", "fixed", "both"],
+        typer.Option(help="Arithmetic; 'fixed' rounds the network to Loihi's formats."),
+    ] = "both",
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the figures (JSON) and the pictures (PNG).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Hold backends to the exact dynamics, spike for spike, and measure each.
+
+    Every spike of every population and step is compared with the plain executable form of the
+    dynamics, on the same input spikes. Exit code 1 if any differs.
+    """
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.files import check_writable
+    from neuroattack.ir.storage import load_network
+    from neuroattack.provenance import Provenance
+    from neuroattack.simulation import list_backends
+    from neuroattack.studies import comparison
+
+    if out:
+        from neuroattack.report.comparison import FIGURES, save_comparison
+
+        check_writable(out / FIGURES)
+    loaded = load_network(network)
+    source = load_dataset_of(dataset, loaded.origin)
+    test = source.test.first(images)
+    if backends is None:
+        chosen = []
+        for found in list_backends():
+            if found.available:
+                chosen.append(found.name)
+            else:
+                console.note(f"Left out: {found.name}: {found.reason}")
+    else:
+        chosen = list(dict.fromkeys(name.strip() for name in backends.split(",")))
+    with console.progress_bars() as show:
+        result = comparison.compare(
+            loaded,
+            test.images,
+            test.labels,
+            backends=chosen,
+            precisions=("floating", "fixed") if precision == "both" else (precision,),
+            steps=steps,
+            seed=seed,
+            on_progress=show,
+        )
+    provenance = Provenance.of_network(
+        loaded,
+        backends={found.backend: found.backend_version for found in result.backends.values()},
+        precisions=sorted({found.precision for found in result.backends.values()}),
+        steps=steps,
+        seed=seed,
+        dataset=source.name,
+        dataset_checksum=source.checksum,
+        command=console.command_line(),
+    )
+    figures = result.as_json() | {"provenance": asdict(provenance)}
+    if json:
+        console.print_json(figures)
+    else:
+        tables.print_comparison(figures)
+    if out:
+        for path in save_comparison(out, result, provenance).values():
+            console.note(f"Written: {path}")
+    if not result.agree:
+        raise typer.Exit(1)

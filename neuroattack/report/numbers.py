@@ -14,6 +14,7 @@ __all__ = [
     "percent",
     "proportion",
     "successes",
+    "throughput",
 ]
 
 NBSP = "\u00a0"
@@ -49,3 +50,8 @@ def percent(share: float, decimals: int = 1) -> str:
 def distance_text(distance: float) -> str:
     """Return a distance D with two decimals, or that it is infinite."""
     return f"{distance:.2f}" if math.isfinite(distance) else "infinite"
+
+
+def throughput(images_per_s: float) -> str:
+    """Return images per second with three digits at least."""
+    return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.3g}"

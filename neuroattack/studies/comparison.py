@@ -1,0 +1,361 @@
+"""Backends side by side on the same images, each against the plain dynamics as the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.deployment import EVALUATION_STREAM, check_settings
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.hardware.quantisation import Quantised, quantise
+from neuroattack.images import validate_images
+from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.network import Network, Precision
+from neuroattack.readout import decide
+from neuroattack.spikes import SpikeTrains
+from neuroattack.statistics import wilson_interval
+from neuroattack.studies.trial import Trial, run_trial
+
+__all__ = [
+    "BackendComparison",
+    "Comparison",
+    "Difference",
+    "FixedPointComparison",
+    "compare",
+]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first spike that only one of two simulations has.
+
+    Parameters
+    ----------
+    population : str
+        Where: the first in the order of the network, the input first.
+    image, step, neuron : int
+        The first image, in it the first step, in it the first neuron.
+    """
+
+    population: str
+    image: int
+    step: int
+    neuron: int
+
+
+@dataclass(frozen=True)
+class BackendComparison:
+    """A backend against the plain dynamics.
+
+    Parameters
+    ----------
+    backend, backend_version : str
+        Its registered name, and the simulator's version.
+    precision : str
+        Arithmetic of the network, ``"floating"`` or ``"fixed"``.
+    differing_spikes, differing_counts : int
+        Spikes that only one of the two has, and counts that differ, over all populations.
+    differing_spikes_in, differing_counts_in : dict of str to int
+        The same for each population, the input's under ``"input"``.
+    first_difference : Difference or None
+        None where no spike differs.
+    class_agreement : float
+        Share of the images of which both say the same class.
+    accuracy : float
+        Share of the images classified correctly.
+    accuracy_ci95 : (float, float)
+        Its 95 % Wilson interval.
+    images_per_s : float
+        Median throughput, encoding included.
+    setup_s : float
+        Seconds from a fresh process to the first answer.
+    peak_rss_mib : float
+        Largest resident memory in MiB over all processes, shared pages counted once.
+    """
+
+    backend: str
+    backend_version: str
+    precision: Precision
+    differing_spikes: int
+    differing_counts: int
+    differing_spikes_in: dict[str, int]
+    differing_counts_in: dict[str, int]
+    first_difference: Difference | None
+    class_agreement: float
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    images_per_s: float
+    setup_s: float
+    peak_rss_mib: float
+
+
+@dataclass(frozen=True)
+class FixedPointComparison:
+    """What fixed point changes, by the plain dynamics of both.
+
+    Parameters
+    ----------
+    accuracy_floating, accuracy_fixed, accuracy_drop : float
+        Shares of the images classified correctly, and how much of it rounding costs.
+    count_correlation : float or None
+        Pearson's, between the output counts of both; None where either never changes.
+    equal_counts : float
+        Share of the output counts that are equal.
+    class_agreement : float
+        Share of the images of which both say the same class.
+    populations, projections : list of dict
+        What rounding did to each, as :mod:`neuroattack.hardware.quantisation` reports it.
+    """
+
+    accuracy_floating: float
+    accuracy_fixed: float
+    accuracy_drop: float
+    count_correlation: float | None
+    equal_counts: float
+    class_agreement: float
+    populations: list[dict[str, Any]]
+    projections: list[dict[str, Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Backends compared.
+
+    Parameters
+    ----------
+    images, steps, seed : int
+        What they were shown.
+    backends : dict of str to BackendComparison
+        By name, ``-fixed`` added in fixed point.
+    refused : dict of str to str
+        Those that cannot hold the network in that arithmetic, and why.
+    fixed_point : FixedPointComparison or None
+        Where both arithmetics were compared.
+    rasters : dict of str to SpikeTrains
+        Spikes of the last hidden population, or the readout where there is none, on the first
+        image: of the plain dynamics under ``"dynamics"``, ``"dynamics-fixed"``, and of each
+        backend under its name.
+    raster_population : str
+        Which population that is.
+    """
+
+    images: int
+    steps: int
+    seed: int
+    backends: dict[str, BackendComparison]
+    refused: dict[str, str]
+    fixed_point: FixedPointComparison | None
+    rasters: dict[str, SpikeTrains]
+    raster_population: str
+
+    @property
+    def agree(self) -> bool:
+        """Whether no backend differs from the plain dynamics in a spike or a count."""
+        return not any(b.differing_spikes or b.differing_counts for b in self.backends.values())
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        return {
+            "images": self.images,
+            "steps": self.steps,
+            "seed": self.seed,
+            "agree": self.agree,
+            "backends": {name: asdict(found) for name, found in self.backends.items()},
+            "refused": dict(self.refused),
+            "fixed_point": asdict(self.fixed_point) if self.fixed_point else None,
+        }
+
+
+Progress = Callable[[str, float, str], None]
+
+
+def compare(
+    network: Network,
+    images: NDArray[np.float32],
+    labels: NDArray[np.uint8],
+    *,
+    backends: Sequence[str],
+    precisions: Sequence[Precision] = ("floating", "fixed"),
+    steps: int = 100,
+    seed: int = 0,
+    on_progress: Progress,
+) -> Comparison:
+    """Run backends on the same spikes, one after the other, and hold each to the truth.
+
+    Parameters
+    ----------
+    network : Network
+        In floating point, or in fixed point where `precisions` is ``("fixed",)``.
+    images : float array, shape (images, height, width)
+        Intensities in [0, 1]; the position of an image is the index of its draw.
+    labels : int array, shape (images,)
+        True classes.
+    backends : sequence of str
+        Registered names, at least one.
+    precisions : sequence of str, optional
+        Arithmetics to compare in. A backend without one is left out of it, and said so.
+    steps, seed : int, optional
+        Time steps T of an image, and seed of the input spikes.
+    on_progress : callable
+        Called with what is being done, the fraction of it done, and how it stands.
+
+    Raises
+    ------
+    UnknownNameError, BackendUnavailableError
+        If there is no such backend, or it cannot run here.
+    ValidationError
+        If there is nothing to compare, or a setting is out of range.
+    UnsupportedFeatureError
+        If the network cannot be held in fixed point.
+    SimulationError
+        If a backend failed.
+    """
+    if not backends or not len(images):
+        raise ValidationError("compare", "no backend or no image", "at least one of each")
+    for name in backends:
+        check_settings(name, steps, seed)
+    held: dict[str, Network] = {}
+    rounding: Quantised | None = None
+    if "floating" in precisions:
+        held[""] = network
+    if "fixed" in precisions:
+        if network.precision == "floating":
+            rounding = quantise(network)
+        held["-fixed"] = rounding.network if rounding else network
+    truths = {
+        suffix: _truth(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
+        for suffix, version in held.items()
+    }
+    population = network.populations[max(len(network.populations) - 2, 0)].name
+    found: dict[str, BackendComparison] = {}
+    refused: dict[str, str] = {}
+    rasters = {f"dynamics{suffix}": spikes[population][:1] for suffix, spikes in truths.items()}
+    for backend in backends:
+        for suffix, version in held.items():
+            name = f"{backend}{suffix}"
+            on_progress(name, 0.0, "")
+            try:
+                trial = run_trial(version, images, backend=backend, steps=steps, seed=seed)
+            except UnsupportedFeatureError as error:
+                refused[name] = str(error)
+            else:
+                found[name] = _compared(backend, version, trial, truths[suffix], labels)
+                rasters[name] = _spikes(trial)[population][:1]
+            on_progress(name, 1.0, "")
+    return Comparison(
+        len(images),
+        steps,
+        seed,
+        found,
+        refused,
+        _fixed_point(network.readout, rounding, truths, labels) if len(truths) == 2 else None,
+        rasters,
+        population,
+    )
+
+
+def _truth(
+    network: Network,
+    images: NDArray[np.float32],
+    steps: int,
+    seed: int,
+    on_progress: Callable[[float, str], None],
+) -> dict[str, SpikeTrains]:
+    rows = validate_images(images, network.input.shape)
+    parts: dict[str, list[SpikeTrains]] = {}
+    for index in range(len(rows)):
+        inputs = network.input.encoder.encode(
+            rows[index : index + 1],
+            indices=np.array([index]),
+            steps=steps,
+            dt_s=network.dt_s,
+            seed=seed,
+            stream=EVALUATION_STREAM,
+        )
+        for name, raster in simulate(network, inputs.to_dense()[0]).items():
+            parts.setdefault(name, []).append(SpikeTrains.from_dense(raster[None]))
+        on_progress((index + 1) / len(rows), "")
+    return {name: SpikeTrains.concatenate(trains) for name, trains in parts.items()}
+
+
+def _spikes(trial: Trial) -> Mapping[str, SpikeTrains]:
+    return trial.recording.spikes or {}
+
+
+def _compared(
+    backend: str,
+    network: Network,
+    trial: Trial,
+    truth: Mapping[str, SpikeTrains],
+    labels: NDArray[np.uint8],
+) -> BackendComparison:
+    spikes_in, counts_in = {}, {}
+    first: Difference | None = None
+    for name, expected in truth.items():
+        differing = _differing(_spikes(trial)[name], expected)
+        spikes_in[name] = len(differing)
+        if len(differing) and first is None:
+            first = Difference(name, *map(int, differing[0]))
+        counts = expected.counts()
+        wrong = trial.recording.counts[name] != counts
+        counts_in[name] = int((wrong | (trial.recorded_counts[name] != counts)).sum())
+    decided = decide(trial.recording.counts[network.readout])
+    correct = int((decided == labels).sum())
+    return BackendComparison(
+        backend=backend,
+        backend_version=trial.backend_version,
+        precision=network.precision,
+        differing_spikes=sum(spikes_in.values()),
+        differing_counts=sum(counts_in.values()),
+        differing_spikes_in=spikes_in,
+        differing_counts_in=counts_in,
+        first_difference=first,
+        class_agreement=float((decided == decide(truth[network.readout].counts())).mean()),
+        accuracy=correct / len(labels),
+        accuracy_ci95=wilson_interval(correct, len(labels)),
+        images_per_s=trial.images_per_s,
+        setup_s=trial.setup_s,
+        peak_rss_mib=trial.peak_rss_mib,
+    )
+
+
+def _differing(found: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:
+    """Return (image, step, neuron) of the spikes that only one has, in order."""
+    both = np.concatenate([np.stack(trains.events(), axis=1) for trains in (found, expected)])
+    events, times = np.unique(both.astype(np.int64), axis=0, return_counts=True)
+    only_one: NDArray[np.int64] = events[times == 1]
+    return only_one
+
+
+def _fixed_point(
+    readout: str,
+    rounding: Quantised | None,
+    truths: Mapping[str, Mapping[str, SpikeTrains]],
+    labels: NDArray[np.uint8],
+) -> FixedPointComparison:
+    floating, fixed = (truths[suffix][readout].counts() for suffix in ("", "-fixed"))
+    varies = floating.std() > 0 and fixed.std() > 0
+    decided = decide(floating), decide(fixed)
+    accuracies = [float((classes == labels).mean()) for classes in decided]
+    return FixedPointComparison(
+        accuracy_floating=accuracies[0],
+        accuracy_fixed=accuracies[1],
+        accuracy_drop=accuracies[0] - accuracies[1],
+        count_correlation=(
+            float(np.corrcoef(floating.ravel(), fixed.ravel())[0, 1]) if varies else None
+        ),
+        equal_counts=float((floating == fixed).mean()),
+        class_agreement=float((decided[0] == decided[1]).mean()),
+        populations=[_finite(asdict(each)) for each in rounding.populations] if rounding else [],
+        projections=[_finite(asdict(each)) for each in rounding.projections] if rounding else [],
+    )
+
+
+def _finite(figures: dict[str, Any]) -> dict[str, Any]:
+    """Replace the infinite time constant of a population that does not leak, for JSON."""
+    return {name: None if value == np.inf else value for name, value in figures.items()}
