@@ -8,6 +8,7 @@ device, which belong to whoever else uses Brian2 here.
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import signal
 import sys
@@ -15,7 +16,6 @@ import threading
 import warnings
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def brian2_version() -> str:
 
 def brian2_availability() -> Availability:
     """Say whether Brian2 is installed, without importing it."""
-    if find_spec("brian2") is None:
+    if importlib.util.find_spec("brian2") is None:
         return Availability(False, f"Brian2 is not installed: {INSTALL_HINT}")
     return Availability(True, version=brian2_version())
 
