@@ -11,6 +11,7 @@ from typing import Any
 
 __all__ = ["Channel", "Deadline"]
 
+_LONGEST_WAIT_S = 1e6
 _LENGTH = struct.Struct("!Q")
 
 
@@ -27,9 +28,22 @@ class Deadline:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
-    def left_ms(self) -> float:
-        """Return the milliseconds left, at least 0."""
-        return max(0.0, (self._end - time.monotonic()) * 1e3)
+    def wait(self, poll: select.poll) -> dict[int, int]:
+        """Return what is ready, file descriptors with their events.
+
+        Raises
+        ------
+        TimeoutError
+            If nothing is by then.
+        """
+        while True:
+            left_s = self._end - time.monotonic()
+            # What is ready at the deadline is in time; poll takes no more than 2**31 ms.
+            ready = dict(poll.poll(min(max(left_s, 0.0), _LONGEST_WAIT_S) * 1e3))
+            if ready:
+                return ready
+            if left_s <= 0:
+                raise TimeoutError
 
 
 class Channel:
@@ -113,9 +127,7 @@ class Channel:
         poll.register(self._socket, event)
         if self._partner_ended is not None:
             poll.register(self._partner_ended, select.POLLIN)
-        ready = dict(poll.poll(None if deadline is None else deadline.left_ms()))
-        if not ready:
-            raise TimeoutError
+        ready = dict(poll.poll()) if deadline is None else deadline.wait(poll)
         # What was sent before the end still counts.
         if self._socket.fileno() not in ready:
             raise EOFError("the other side is gone")

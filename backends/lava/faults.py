@@ -29,6 +29,6 @@ def reporting(faults: Connection, process: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        text = f"{process}: {type(error).__name__}: {error}"
+        text = f"{process}: {type(error).__name__}: {error}".strip()
         faults.send_bytes(text.encode(errors="replace")[:_LONGEST])
         raise

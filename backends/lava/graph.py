@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from .endings import describe_end, find_end
 from .plan import GraphPlan
 
 __all__ = ["Graph", "GraphError"]
@@ -61,7 +62,9 @@ class Graph:
         )
         self._feed = feed
         self._block_steps = plan.layers[0].received.block_steps
-        self._children = {child.sentinel: child for child in multiprocessing.active_children()}
+        self._children = {
+            child.sentinel: child.pid for child in multiprocessing.active_children() if child.pid
+        }
 
     def ask(
         self, record: int, packed: NDArray[np.uint8], abandon: Any
@@ -99,9 +102,10 @@ class Graph:
         ready = wait([self._answers, self._faults, abandon, *self._children])
         if self._faults in ready:
             raise GraphError(self._faults.recv_bytes().decode(errors="replace"))
-        for sentinel, child in self._children.items():
+        for sentinel, process in self._children.items():
             if sentinel in ready:
-                raise GraphError(f"a Lava process ended with exit code {child.exitcode}")
+                end = describe_end(find_end(process) or 0)
+                raise GraphError(f"a Lava process {end}")
         if self._answers not in ready:
             raise EOFError("the query was abandoned")
         counts, spikes = self._answers.recv()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -18,13 +19,14 @@ from numpy.typing import NDArray
 from neuroattack.errors import SimulationError
 
 from .channel import Channel, Deadline
+from .endings import describe_end
 from .leftovers import new_prefix, remove_leftovers
 from .plan import GraphPlan
 
 __all__ = ["Worker"]
 
 _MODULE = "neuroattack.backends.lava.worker"
-_PATIENCE_S = 10.0
+_PATIENCE_S = 5.0
 _TAIL_BYTES = 4096
 
 
@@ -45,9 +47,12 @@ class Worker:
     """
 
     def __init__(self, plan: GraphPlan, deadline_s: float) -> None:
-        self._processes = _Processes()
-        self._end = weakref.finalize(self, self._processes.end)
         deadline = Deadline(deadline_s)
+        try:
+            self._processes = _Processes(deadline)
+        except (OSError, TimeoutError) as error:
+            raise SimulationError(f"lava: the worker could not be started: {error}") from error
+        self._end = weakref.finalize(self, self._processes.end)
         self._exchange("build the network", plan, deadline)
 
     def ask(
@@ -107,7 +112,7 @@ class Worker:
 class _Processes:
     """Worker and supervisor, and what connects us to them."""
 
-    def __init__(self) -> None:
+    def __init__(self, deadline: Deadline) -> None:
         self.owner = os.getpid()
         self._prefix = new_prefix()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
@@ -139,14 +144,26 @@ class _Processes:
         if self._supervisor.stdin is None or self._supervisor.stdout is None:
             raise RuntimeError("no pipes")
         self._lifeline, self._status = self._supervisor.stdin, self._supervisor.stdout
+        self._group = 0
+        self.channel = Channel(ours, self._status.fileno())
+        try:
+            self._group = self._read_group(deadline)
+        except BaseException:
+            self.end()
+            raise
+
+    def _read_group(self, deadline: Deadline) -> int:
+        """Return the number of the worker's process group, the supervisor's first words."""
+        poll = select.poll()
+        poll.register(self._status, select.POLLIN)
         line = b""
         while not line.endswith(b"\n"):
+            deadline.wait(poll)
             part = self._status.read(1)
             if not part:
-                break
+                raise OSError("its program ended at once")
             line += part
-        self._group = int(line or 0)
-        self.channel = Channel(ours, self._status.fileno())
+        return int(line)
 
     def end(self) -> None:
         """End all processes and remove what they left."""
@@ -175,7 +192,10 @@ class _Processes:
         return self._words
 
     def _read_last_words(self) -> str:
-        reason = (self._status.read() or b"").decode(errors="replace") or "it ended"
+        if self._supervisor.returncode:
+            reason = f"its supervisor {describe_end(self._supervisor.returncode)}"
+        else:
+            reason = (self._status.read() or b"").decode(errors="replace") or "it ended"
         size = os.fstat(self._log.fileno()).st_size
         tail = os.pread(self._log.fileno(), _TAIL_BYTES, max(0, size - _TAIL_BYTES))
         lines = tail.decode(errors="replace").strip().splitlines()

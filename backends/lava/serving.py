@@ -11,7 +11,7 @@ import tempfile
 from typing import Any, NoReturn
 
 from .channel import Channel
-from .graph import Graph
+from .graph import Graph, GraphError
 from .leftovers import private_folder, remove_leftovers
 
 __all__ = ["serve"]
@@ -35,8 +35,7 @@ def serve(connection: int, prefix: str) -> NoReturn:
     # Lava's processes must not hold it: its end is how each side learns of the other's.
     os.register_at_fork(after_in_child=channel.close)
     try:
-        _use_names(prefix)
-        _answer(channel)
+        _answer(channel, prefix)
     except EOFError:
         pass
     finally:
@@ -55,9 +54,10 @@ def _use_names(prefix: str) -> None:
     tempfile.tempdir = str(folder)
 
 
-def _answer(channel: Channel) -> NoReturn:
+def _answer(channel: Channel, prefix: str) -> NoReturn:
     plan = channel.receive()
     try:
+        _use_names(prefix)
         graph = Graph(plan)
         channel.send(("ready", None))
         while True:
@@ -65,7 +65,13 @@ def _answer(channel: Channel) -> NoReturn:
             channel.send(("answer", graph.ask(record, packed, channel)))
     except EOFError:
         raise
+    except GraphError as error:
+        _give_up(channel, str(error))
     except Exception as error:
-        channel.send(("fault", f"{type(error).__name__}: {error}"))
-        while True:
-            channel.receive()
+        _give_up(channel, f"{type(error).__name__}: {error}")
+
+
+def _give_up(channel: Channel, reason: str) -> NoReturn:
+    channel.send(("fault", reason.strip()))
+    while True:
+        channel.receive()

@@ -19,14 +19,15 @@ __all__ = ["LavaSimulator"]
 
 _MOST_IMAGES = 128
 
-# Potentials of a block that the largest layer may hold at most, and bits of a query.
+# What bounds memory: numbers that a layer computes in a block, and bytes of a query's spikes.
 _BLOCK_NUMBERS = 2**23
-_QUERY_BYTES = 2**26
+_QUERY_BYTES = 2**24
 
 # What a build and a query are given at least, and more by their work: some fifty times what
 # they take on an idle core, for the machine may do other things.
 _LEAST_S = 60.0
 _PER_PROCESS_S = 5.0
+_PER_WEIGHT_S = 1e-7
 _PER_LAVA_STEP_S = 0.1
 _PER_SYNAPSE_S = 2.5e-9
 _PER_NEURON_S = 2.5e-6
@@ -55,6 +56,7 @@ class LavaSimulator:
         self._deadline_s = deadline_s
         self._ends = np.cumsum([p.size for p in network.populations]).tolist()
         self._bytes = sum(packed_bytes(n) for n in (network.input.size, *self._sizes()))
+        self._synapses = sum(p.mantissas.size for p in network.projections)
         self._closed = False
         self._worker: Worker | None = None
         self._capacity = 0
@@ -72,9 +74,9 @@ class LavaSimulator:
                 f"{len(inputs)} images of {inputs.size} neurons",
                 f"at least one, of {size}",
             )
-        if self._closed:
-            raise SimulationError("lava: the simulator is closed; deploy the network again")
         with self._lock:
+            if self._closed:
+                raise SimulationError("lava: the simulator is closed; deploy the network again")
             room = max(1, _QUERY_BYTES // max(self._bytes * inputs.steps, 1))
             images = min(self._capacity_for(inputs.images), room)
             return Recording.concatenate(
@@ -86,9 +88,10 @@ class LavaSimulator:
 
     def close(self) -> None:
         """End the worker."""
-        self._closed = True
-        if self._worker is not None:
-            self._worker.end()
+        with self._lock:
+            self._closed = True
+            if self._worker is not None:
+                self._worker.end()
 
     def _sizes(self) -> list[int]:
         return [population.size for population in self._network.populations]
@@ -104,7 +107,11 @@ class LavaSimulator:
         if self._worker is None or not self._worker.usable or self._capacity < capacity:
             if self._worker is not None:
                 self._worker.end()
-            deadline_s = _LEAST_S + _PER_PROCESS_S * len(self._network.populations)
+            deadline_s = (
+                _LEAST_S
+                + _PER_PROCESS_S * len(self._network.populations)
+                + _PER_WEIGHT_S * self._synapses
+            )
             plan = GraphPlan.of(self._network, self._block_steps, capacity)
             self._worker = Worker(plan, self._deadline_s or deadline_s)
             self._capacity = capacity
@@ -134,8 +141,7 @@ class LavaSimulator:
         return Recording(counts, spikes)
 
     def _patience_s(self, images: int, steps: int) -> float:
-        synapses = sum(p.mantissas.size for p in self._network.projections)
-        each = _PER_SYNAPSE_S * synapses + _PER_NEURON_S * sum(self._sizes())
+        each = _PER_SYNAPSE_S * self._synapses + _PER_NEURON_S * sum(self._sizes())
         blocks = -(-steps // self._block_steps)
         return _LEAST_S + images * steps * each + blocks * _PER_LAVA_STEP_S
 

@@ -14,6 +14,7 @@ import select
 import signal
 import sys
 
+from .endings import describe_end, find_end
 from .leftovers import remove_leftovers
 
 __all__ = ["main"]
@@ -74,22 +75,16 @@ def _wait_for_the_end(worker: int, parent: int) -> str:
     poll.register(_LIFELINE, select.POLLIN)
     poll.register(woken, select.POLLIN)
     while True:
-        # WNOWAIT: until its group is killed, no other may get the worker's number.
-        ended = os.waitid(os.P_PID, worker, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        if ended is not None:
-            return _describe(ended.si_code, ended.si_status)
         ready = dict(poll.poll(_LOOK_MS))
+        # It is not waited for until its group is killed: no other may get its number before.
+        code = find_end(worker, os.WNOHANG)
+        if code is not None:
+            return f"it {describe_end(code)}"
         # The parent's forks may hold the lifeline open after it, hence its number.
         if _LIFELINE in ready or os.getppid() != parent:
             return ""
         if woken in ready and signal.SIGTERM in os.read(woken, 4096):
             return "it was asked to terminate"
-
-
-def _describe(code: int, status: int) -> str:
-    if code == os.CLD_EXITED:
-        return f"it exited with code {status}"
-    return f"it was ended by signal {status} ({signal.Signals(status).name})"
 
 
 if __name__ == "__main__":
