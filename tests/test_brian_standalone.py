@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from brian_networks import assert_exact, chain, every_feature, mixed_rasters
 
+from benchmarks.workload import make_workload
 from neuroattack.errors import BackendUnavailableError, SimulationError, UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Projection
 from neuroattack.simulation import Workload, list_backends, load_backend
@@ -217,7 +218,9 @@ def test_two_processes_build_once(cache, tmp_path):
     # The compiler counts how often it links.
     compiler = tmp_path / "counting"
     compiler.write_text(
-        f'#!/bin/sh\ncase "$*" in *"-o main") echo >> {tmp_path}/linked;; esac\nexec g++ "$@"\n'
+        "#!/bin/sh\n"
+        f'case "$*" in *"-o main"|*"-o main "*) echo >> {tmp_path}/linked;; esac\n'
+        'exec g++ "$@"\n'
     )
     compiler.chmod(0o755)
     program = textwrap.dedent(f"""
@@ -393,3 +396,19 @@ def test_fixed_point_is_refused(cache):
     for name in ("brian2", "brian2-standalone"):
         with pytest.raises(UnsupportedFeatureError, match="fixed"):
             load_backend(name).deploy(network)
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_a_hundred_mnist_images_in_both_forms(needs_mnist, cache):
+    workload = make_workload(None, "mnist", images=100, steps=100)
+    native = load_backend("native").deploy(workload.network)
+    expected = native.run(workload.inputs, record_spikes=True)
+    # In this process at first, for there is no build to be found.
+    for form in ("brian2", "brian2-standalone"):
+        found = load_backend(form).deploy(workload.network).run(workload.inputs, record_spikes=True)
+        for name, trains in expected.spikes.items():
+            differing = found.spikes[name].to_dense() != trains.to_dense()
+            assert not differing.any(), f"{form}, {name}"
+            np.testing.assert_array_equal(found.counts[name], expected.counts[name])
+        assert expected.counts["output"].any()

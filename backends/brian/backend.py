@@ -26,8 +26,8 @@ __all__ = ["BrianBackend", "BrianStandaloneBackend"]
 _LOGGER = logging.getLogger(__name__)
 
 # Steps, of all images together, from which building takes less time than it saves: it takes
-# about 20 s for a 784-500-500-10 network on two idle cores, and a step in this process 0.35 ms.
-_BUILDING_PAYS_FROM = 60_000
+# 17 to 32 s for a 784-500-500-10 network on two cores, and a step in this process 0.35 ms.
+_BUILDING_PAYS_FROM = 75_000
 
 
 class BrianBackend:

@@ -1,0 +1,313 @@
+"""A network as a Brian2 script of its own, for people who carry on in Brian2 itself."""
+
+from __future__ import annotations
+
+import base64
+import json
+import textwrap
+import zlib
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack import __version__
+from neuroattack.ir.network import FixedPopulation, Network, Population, Projection
+from neuroattack.spikes import RegularEncoder
+
+from .model import check_supported
+
+__all__ = ["brian2_script"]
+
+_SCRIPT = '''\
+"""A spiking network of leaky integrate-and-fire neurons, in Brian2.
+
+    python net.py [IMAGE.npy] [--steps T] [--seed S]
+
+shows the network an image (an array of @SHAPE@ numbers from 0 to 1; without one, a ramp
+from dark to bright) and prints how often its neurons spike. It needs Brian2 and NumPy only.
+
+Written by neuroattack @VERSION@ from the network with the checksum
+@CHECKSUM@.
+The same image and seed give, spike for spike, what neuroattack gives for the first image of its
+stream 0.
+"""
+
+import argparse
+import base64
+import math
+import zlib
+
+import numpy as np
+from brian2 import (
+    Clock,
+    Network,
+    NeuronGroup,
+    SpikeGeneratorGroup,
+    SpikeMonitor,
+    Synapses,
+    prefs,
+    second,
+)
+
+# The neurons. Potentials are in volts, measured from rest.
+EQUATIONS = """
+dv/dt = -v / tau_m : 1 (unless refractory)
+I : 1                    # weights that have arrived since the last step
+bias : 1 (constant)      # added to the input of every step
+threshold : 1 (constant)
+"""
+
+DT_S = @DT@
+IMAGE_SHAPE = @SHAPE@
+MAX_RATE_HZ = @RATE@  # of the input for a pixel of 1
+READOUT = @READOUT@  # its spike counts are the answer: one neuron a class
+
+# Numbers that differ from neuron to neuron, and the weights, are at the end of this file.
+POPULATIONS = {
+@POPULATIONS@
+}
+
+# Delays count whole steps, and are at least one.
+PROJECTIONS = [
+@PROJECTIONS@
+]
+
+
+def one_step(decay):
+    """Return a state updater for Brian2 that is exact to the last bit.
+
+    Brian2's own would be exact() here; it leaves exp() to NumPy or to C++, which may differ in
+    the last bit. The input of a step comes in after the leak.
+    """
+    return lambda equations, variables, method_options=None: f"""
+        v = v * {decay!r}
+        v = v + (I + bias)
+        I = 0
+    """
+
+
+def build(source, clock):
+    """Return the neurons by population, and the synapses."""
+    groups = {"input": source}
+    for number, (name, p) in enumerate(POPULATIONS.items(), 1):
+        # Brian2 counts the step of the spike as refractory too.
+        refractory = (p["refractory_steps"] + 1) * DT_S * second
+        group = NeuronGroup(
+            p["size"],
+            EQUATIONS,
+            method=one_step(math.exp(-DT_S / p["tau_m_s"])),
+            threshold="v > threshold",
+            reset="v = v_reset",
+            refractory=refractory,
+            namespace={"tau_m": p["tau_m_s"] * second, "v_reset": p["reset"]},
+            clock=clock,
+            name=f"population_{number}_{name}",
+        )
+        group.threshold = numbers(p["threshold"])
+        group.bias = numbers(p["bias"])
+        group.lastspike = -refractory  # none is refractory at first
+        groups[name] = group
+    synapses = []
+    for number, p in enumerate(PROJECTIONS):
+        pathway = Synapses(
+            groups[p["source"]],
+            groups[p["target"]],
+            "w : 1 (constant)",
+            on_pre="I_post += w",
+            # What arrives in a step is taken in as the next one begins: one step of the delay.
+            delay=(p["delay_steps"] - 1) * DT_S * second,
+            clock=clock,
+            name=f"synapses_{number}",
+        )
+        weights = read_weights(p["weights"], groups[p["source"]].N, groups[p["target"]].N)
+        pre, post = np.nonzero(weights)
+        pathway.connect(i=pre, j=post)
+        pathway.w = weights[pre, post]
+        synapses.append(pathway)
+    return groups, synapses
+
+
+def encode(image, steps, seed):
+    """Return the input's spikes, a raster of shape (steps, pixels)."""
+    probability = image.ravel() * (MAX_RATE_HZ * DT_S)
+    raster = np.zeros((steps, probability.size), bool)
+    lit = np.flatnonzero(probability)
+@ENCODER@
+    return raster
+
+
+def simulate(raster):
+    """Return the spike counts of every population, for input spikes (steps, pixels)."""
+    clock = Clock(dt=DT_S * second, name="clock_of_network")
+    step, pixel = np.nonzero(raster)
+    source = SpikeGeneratorGroup(
+        raster.shape[1], pixel, step * DT_S * second, clock=clock, name="population_input"
+    )
+    groups, synapses = build(source, clock)
+    spikes = {name: SpikeMonitor(groups[name], name=f"spikes_{name}") for name in POPULATIONS}
+    network = Network(*groups.values(), *synapses, *spikes.values())
+    network.run(len(raster) * DT_S * second)
+    return {name: np.array(monitor.count) for name, monitor in spikes.items()}
+
+
+def main():
+    """Show the network an image."""
+    parser = argparse.ArgumentParser(description="Show the network an image.")
+    parser.add_argument("image", nargs="?", help="an array file (.npy) of numbers from 0 to 1")
+    parser.add_argument("--steps", type=int, default=100, help="time steps to show it for")
+    parser.add_argument("--seed", type=int, default=0, help="of the input's spikes")
+    arguments = parser.parse_args()
+    if arguments.steps < 1 or arguments.seed < 0:
+        parser.error("expected at least one step, and a seed that is not negative")
+    pixels = math.prod(IMAGE_SHAPE)
+    if arguments.image is None:
+        image = np.linspace(0, 1, pixels)
+    else:
+        image = np.load(arguments.image, allow_pickle=False).astype(np.float64)
+    if image.size != pixels or not ((image >= 0) & (image <= 1)).all():
+        parser.error(f"expected an image of {IMAGE_SHAPE} numbers from 0 to 1")
+    # Without this line Brian2 compiles the model where it finds a compiler: slower for one image.
+    prefs.codegen.target = "numpy"
+    counts = simulate(encode(image, arguments.steps, arguments.seed))
+    for name, of_neurons in counts.items():
+        print(f"{name}: {of_neurons.sum()} spikes")
+    print(*counts[READOUT])
+
+
+def numbers(value):
+    """Return one number, or one for each neuron."""
+    return np.frombuffer(unpack(DATA[value]), "<f8") if isinstance(value, str) else value
+
+
+def read_weights(name, rows, columns):
+    """Return weights in volts a spike: whole numbers times a power of two, so sums are exact."""
+    exponent, text = DATA[name]
+    # First the lowest bytes of all numbers, then the next: they compress better that way.
+    planes = np.frombuffer(unpack(text), np.uint8).reshape(4, -1)
+    mantissas = np.ascontiguousarray(planes.T).view("<i4").reshape(rows, columns)
+    return np.ldexp(mantissas.astype(np.float64), exponent)
+
+
+def unpack(text):
+    """Return the bytes that a block of text stands for."""
+    return zlib.decompress(base64.b64decode(text))
+
+
+DATA = {
+@DATA@
+}
+
+if __name__ == "__main__":
+    main()
+'''
+
+_POISSON = """\
+    # Named, not default_rng(): NumPy may change what that stands for.
+    draws = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(0, 0))))
+    raster[:, lit] = draws.random((steps, lit.size)) < probability[lit]"""
+
+_REGULAR = """\
+    # Evenly spaced, without chance: one whenever the expected count passes n + 1/2.
+    due = np.floor(np.arange(steps + 1)[:, None] * probability[lit] + 0.5)
+    raster[:, lit] = due[1:] > due[:-1]"""
+
+
+def brian2_script(network: Network) -> str:
+    """Return a Brian2 script of a network, weights and all, that needs nothing of neuroattack.
+
+    Parameters
+    ----------
+    network : Network
+        In floating point.
+
+    Returns
+    -------
+    str
+        Python source. Run, it shows the network an image and prints the spike counts of the
+        readout as its last line.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        If Brian2 cannot hold the network exactly.
+    """
+    check_supported(network)
+    data: dict[str, str] = {}
+    populations = [
+        _population(population, data)
+        for population in network.populations
+        if not isinstance(population, FixedPopulation)
+    ]
+    # Brian2 has no synapses without a connection.
+    projections = [
+        _projection(number, projection, data)
+        for number, projection in enumerate(network.projections)
+        if projection.mantissas.any()
+    ]
+    encoder = network.input.encoder
+    fields = {
+        "VERSION": __version__,
+        "CHECKSUM": network.checksum(),
+        "SHAPE": repr(network.input.shape),
+        "DT": repr(network.dt_s),
+        "RATE": repr(encoder.max_rate_hz),
+        "READOUT": json.dumps(network.readout),
+        "ENCODER": _REGULAR if isinstance(encoder, RegularEncoder) else _POISSON,
+        "POPULATIONS": "\n".join(populations),
+        "PROJECTIONS": "\n".join(projections),
+        "DATA": "\n".join(f"    {name!r}: {block}," for name, block in data.items()),
+    }
+    script = _SCRIPT
+    for name, text in fields.items():
+        script = script.replace(f"@{name}@", text)
+    return script
+
+
+def _population(population: Population, data: dict[str, str]) -> str:
+    """Return the population's entry in the script; adds to `data` what is long."""
+
+    def per_neuron(field: str, values: NDArray[np.float64]) -> str:
+        if (values == values[0]).all():
+            return repr(float(values[0]))
+        name = f"{field} of {population.name}"
+        data[name] = _block(values.astype("<f8"))
+        return repr(name)
+
+    tau_m = "math.inf" if np.isinf(population.tau_m_s) else repr(population.tau_m_s)
+    return _entry(
+        f"{population.name!r}: ",
+        {
+            "size": repr(population.size),
+            "tau_m_s": tau_m,
+            "threshold": per_neuron("threshold", population.threshold_v),
+            "bias": per_neuron("bias", population.bias_v),
+            "reset": repr(population.reset_v),
+            "refractory_steps": repr(population.refractory_steps),
+        },
+    )
+
+
+def _projection(number: int, projection: Projection, data: dict[str, str]) -> str:
+    name = f"weights {number}"
+    planes = projection.mantissas.astype("<i4").view(np.uint8).reshape(-1, 4).T
+    data[name] = f"({projection.exponent}, {_block(np.ascontiguousarray(planes))})"
+    return _entry(
+        "",
+        {
+            "source": repr(projection.source),
+            "target": repr(projection.target),
+            "delay_steps": repr(projection.delay_steps),
+            "weights": repr(name),
+        },
+    )
+
+
+def _entry(key: str, fields: dict[str, str]) -> str:
+    lines = "".join(f"        {name!r}: {text},\n" for name, text in fields.items())
+    return f"    {key}{{\n{lines}    }},".replace("'", '"')
+
+
+def _block(array: NDArray[Any]) -> str:
+    text = base64.b64encode(zlib.compress(array.tobytes(), 9)).decode()
+    return '"""\n' + "\n".join(textwrap.wrap(text, 100)) + '\n"""'
