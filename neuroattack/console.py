@@ -30,6 +30,7 @@ __all__ = [
     "print_figures",
     "print_json",
     "print_rows",
+    "print_text",
     "progress_bars",
     "resumable",
 ]
@@ -56,6 +57,11 @@ def note(text: str) -> None:
 def print_json(value: Mapping[str, Any]) -> None:
     """Print exactly one JSON object on stdout."""
     sys.stdout.write(json.dumps(value, allow_nan=False) + "\n")
+
+
+def print_text(text: str) -> None:
+    """Print text on stdout as it is, for a file or another program."""
+    sys.stdout.write(text)
 
 
 def print_figures(title: str, figures: Mapping[str, str]) -> None:

@@ -13,7 +13,7 @@ import typer
 
 from neuroattack import console
 from neuroattack.cli.catalogues import backends
-from neuroattack.cli.networks import convert, train
+from neuroattack.cli.networks import convert, export_brian2, train
 from neuroattack.cli.studies import attack, compare, demo, evaluate
 from neuroattack.errors import NeuroattackError
 
@@ -27,7 +27,7 @@ app = typer.Typer(
     help="Is this spiking network, on this neuromorphic hardware, secure?",
 )
 
-for command in (demo, train, convert, evaluate, attack, compare, backends):
+for command in (demo, train, convert, evaluate, attack, compare, export_brian2, backends):
     app.command()(command)
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Literal
 import typer
 
 from neuroattack import console, tables
-from neuroattack.cli.options import DatasetName, Json, Seed
+from neuroattack.cli.options import DatasetName, Json, NetworkFile, Seed
 
-__all__ = ["convert", "train"]
+__all__ = ["convert", "export_brian2", "train"]
 
 
 def train(
@@ -114,3 +114,23 @@ def convert(
         console.print_json(figures)
         return
     tables.print_conversion(figures, network.input.size)
+
+
+def export_brian2(
+    network: NetworkFile,
+    out: Annotated[
+        Path | None, typer.Option(help="File for the script; by default it is printed.")
+    ] = None,
+) -> None:
+    """Print the network as a Brian2 script of its own: ``python net.py`` shows it an image."""
+    from neuroattack.exporting import export_text
+    from neuroattack.files import write_text
+    from neuroattack.ir.storage import load_network
+
+    if out:
+        console.check_other_file("--out", out, network)
+    script = export_text(load_network(network), "brian2")
+    if out:
+        write_text(out, script)
+    else:
+        console.print_text(script)
