@@ -49,5 +49,5 @@ def test_the_script_goes_to_a_file_but_never_over_its_network(command, network_f
 
 
 def test_unknown_languages_are_named():
-    with pytest.raises(UnknownNameError, match=r"unknown exporter .brain2. \(did you mean .brian2.\?\)"):
+    with pytest.raises(UnknownNameError, match=r"exporter 'brain2' \(did you mean 'brian2'\?\)"):
         export_text(small_network(), "brain2")
