@@ -50,20 +50,19 @@ def test_fixed_point_at_its_limits(leak):
     values = np.array(sorted({s * e for s in (-1, 1) for e in edges}))
     potentials = values[np.abs(values) <= POTENTIAL_LIMIT]
     v, current = (grid.ravel() for grid in np.meshgrid(potentials, values))
-    neurons = FixedNeurons(population)
+    neurons = FixedNeurons(population, [0])
     neurons.rest(len(v))
     neurons._v[:, 0] = v
-    neurons.step(neurons.currents([current[:, np.newaxis].astype(float)], [0], len(v)))
+    neurons.step([current[:, np.newaxis].astype(float)])
     expected = update_fixed(v.astype(float), current.astype(float), population)
     np.testing.assert_array_equal(neurons._v[:, 0], expected)
 
 
 def test_refractory_neurons_hold_their_reset_potential():
-    neurons = FloatingNeurons(Population("p", 2, 1.0, 0.5, reset_v=-0.25, refractory_steps=2), 1e-3)
+    population = Population("p", 2, 1.0, 0.5, reset_v=-0.25, refractory_steps=2)
+    neurons = FloatingNeurons(population, 1e-3, [-1])
     neurons.rest(1)
-    one = np.ones((1, 2))
-    one[0, 1] = 0
-    fired = [bool(neurons.step(one.copy())[0, 0]) for _ in range(7)]
+    fired = [bool(neurons.step([np.array([[2, 0]])])[0, 0]) for _ in range(7)]
     assert fired == [True, False, False, True, False, False, True]
     assert neurons.counts.tolist() == [[3, 0]]
     assert neurons._v[0, 0] == -0.25

@@ -295,7 +295,8 @@ print(simulator.run(SHORT).counts["output"].sum(), held is simulator._worker._pr
 
 
 def resident_mib():
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Rss:")) / 1024
 
 
 def deploy_ask_close(times):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import abc
 from collections import deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -40,12 +41,12 @@ class Synapses:
     def __init__(self, projection: Projection) -> None:
         self.source = projection.source
         self.delay_steps = projection.delay_steps
-        self.exponent = projection.exponent
         mantissas = projection.mantissas
         self._size = len(mantissas)
         largest_sum = int(np.abs(mantissas.astype(np.int64)).sum(axis=0).max())
         exact = next(kind for limit, kind in _EXACT_BELOW if largest_sum < limit)
         self._weights = mantissas.astype(exact)
+        self._sparse = csr_matrix((0, self._size))
         self._mantissas = mantissas
 
     def arriving(self, packed: NDArray[np.uint8], first_step: int, steps: int) -> NDArray[np.uint8]:
@@ -75,7 +76,7 @@ class Synapses:
             )
         return rows.reshape(-1, self._size)
 
-    def sums(self, arriving: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def sums(self, arriving: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the sum of the mantissas of the spikes in each row; exact.
 
         Parameters
@@ -95,10 +96,14 @@ class Synapses:
                 np.float64
             )
             return dense
+        # Made once and filled again: SciPy's checks take longer than the product of a few rows.
+        if self._sparse.shape[0] != rows:
+            self._sparse = csr_matrix((rows, size), dtype=self._weights.dtype)
         starts = np.searchsorted(spikes, np.arange(rows + 1) * size)
-        ones = np.ones(len(spikes), self._weights.dtype)
-        sparse = csr_matrix((ones, spikes % size, starts), shape=(rows, size))
-        sums: NDArray[np.float64] = sparse @ self._weights
+        self._sparse.data = np.ones(len(spikes), self._weights.dtype)
+        self._sparse.indices = (spikes % size).astype(np.int32)
+        self._sparse.indptr = starts.astype(np.int32)
+        sums: NDArray[Any] = self._sparse @ self._weights
         return sums
 
 
@@ -122,21 +127,22 @@ class Neurons(abc.ABC):
         self.counts = np.zeros((images, self.size), np.int32)
         self._held = np.empty(0, np.intp)
         self._held_since: deque[int] = deque()
-        self._set_to_rest(images)
+        self._set_to_rest((images, self.size))
 
-    def step(self, current: NDArray[Any]) -> NDArray[np.bool_]:
-        """Advance one step; return which neurons spike.
+    def step(self, sums: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+        """Advance one step; return which neurons spike, shape (images, size).
 
         Parameters
         ----------
-        current : array, shape (images, size)
-            As :meth:`currents` returns it; overwritten.
+        sums : sequence of array, shape (images, size)
+            Of the mantissas that arrive through each projection, as :meth:`Synapses.sums`
+            returns them.
         """
-        fired = self._update(current, self._held)
+        # The refractory neurons are those that spiked in the last R steps.
+        fired = self._update(sums, self._held)
         spikes = np.flatnonzero(fired)
         self.counts.reshape(-1)[spikes] += 1
         if self._refractory_steps:
-            # The refractory neurons are those that spiked in the last R steps.
             if len(self._held_since) == self._refractory_steps:
                 self._held = self._held[self._held_since.popleft() :]
             self._held = np.concatenate((self._held, spikes))
@@ -145,27 +151,11 @@ class Neurons(abc.ABC):
         return fired
 
     @abc.abstractmethod
-    def currents(
-        self, sums: list[NDArray[np.float64]], exponents: list[int], rows: int
-    ) -> NDArray[Any]:
-        """Return what is added to the potentials, shape (rows, size), biases included.
-
-        Parameters
-        ----------
-        sums : list of array, shape (rows, size)
-            Of each projection, as :meth:`Synapses.sums` returns them.
-        exponents : list of int
-            Of each projection.
-        rows : int
-            Steps times images.
-        """
+    def _set_to_rest(self, shape: tuple[int, int]) -> None:
+        """Set potentials of that shape to rest."""
 
     @abc.abstractmethod
-    def _set_to_rest(self, images: int) -> None:
-        """Set the potentials of `images` images to rest."""
-
-    @abc.abstractmethod
-    def _update(self, current: NDArray[Any], held: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Update the potentials, then reset those of `held`; return which are over threshold."""
 
     @abc.abstractmethod
@@ -182,34 +172,34 @@ class FloatingNeurons(Neurons):
         What they are.
     dt_s : float
         Length of a step in seconds.
+    exponents : sequence of int
+        Of the projections that end here.
     """
 
-    def __init__(self, population: Population, dt_s: float) -> None:
+    def __init__(self, population: Population, dt_s: float, exponents: Sequence[int]) -> None:
         super().__init__(population.size, population.refractory_steps)
+        self._grids_v = [2.0**exponent for exponent in exponents]
         self._decay = population.decay(dt_s)
         self._threshold_v = population.threshold_v
-        self._bias_v = population.bias_v
+        self._bias_v = population.bias_v if population.bias_v.any() else None
         self._reset_v = population.reset_v
 
-    def currents(
-        self, sums: list[NDArray[np.float64]], exponents: list[int], rows: int
-    ) -> NDArray[np.float64]:
-        """Return currents and biases in volts; see :meth:`Neurons.currents`."""
+    def _set_to_rest(self, shape: tuple[int, int]) -> None:
+        self._v = np.zeros(shape)
+        self._current = np.zeros(shape)
+
+    def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
         # Exact up to the bias: the sums of a network lie on one grid of 53 bits or fewer.
-        total = np.zeros((rows, self.size))
-        for place, (part, exponent) in enumerate(zip(sums, exponents, strict=True)):
+        v, current = self._v, self._current
+        for place, (part, grid_v) in enumerate(zip(sums, self._grids_v, strict=True)):
             if place == 0:
-                np.multiply(part, 2.0**exponent, out=total, dtype=np.float64)
+                np.multiply(part, grid_v, out=current, dtype=np.float64)
             else:
-                total += np.multiply(part, 2.0**exponent, dtype=np.float64)
-        total += self._bias_v
-        return total
-
-    def _set_to_rest(self, images: int) -> None:
-        self._v = np.zeros((images, self.size))
-
-    def _update(self, current: NDArray[Any], held: NDArray[np.intp]) -> NDArray[np.bool_]:
-        v = self._v
+                current += np.multiply(part, grid_v, dtype=np.float64)
+        if not sums:
+            current[:] = 0
+        if self._bias_v is not None:
+            current += self._bias_v
         v *= self._decay
         v += current
         v.reshape(-1)[held] = self._reset_v
@@ -226,34 +216,31 @@ class FixedNeurons(Neurons):
     ----------
     population : FixedPopulation
         What they are.
+    exponents : sequence of int
+        Of the projections that end here.
     """
 
-    def __init__(self, population: FixedPopulation) -> None:
+    def __init__(self, population: FixedPopulation, exponents: Sequence[int]) -> None:
         super().__init__(population.size, population.refractory_steps)
+        self._exponents = tuple(exponents)
         self._kept = LEAK_ONE - population.leak
         self._threshold = population.threshold
         self._bias = population.bias
 
-    def currents(
-        self, sums: list[NDArray[np.float64]], exponents: list[int], rows: int
-    ) -> NDArray[np.int64]:
-        """Return currents, wrapped around at 24 bits, and biases; see :meth:`Neurons.currents`."""
-        total = np.zeros((rows, self.size), np.int64)
-        for part, exponent in zip(sums, exponents, strict=True):
-            total += part.astype(np.int64) << exponent
+    def _set_to_rest(self, shape: tuple[int, int]) -> None:
+        self._v = np.zeros(shape, np.int64)
+        self._current = np.zeros(shape, np.int64)
+
+    def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
+        v, current = self._v, self._current
+        # The current wraps around at 24 bits: half - ((half - current) & (span - 1)).
         half = CURRENT_SPAN // 2
-        # half - ((half - total) & (span - 1)), in place
-        np.subtract(half, total, out=total)
-        total &= CURRENT_SPAN - 1
-        np.subtract(half, total, out=total)
-        total += self._bias
-        return total
-
-    def _set_to_rest(self, images: int) -> None:
-        self._v = np.zeros((images, self.size), np.int64)
-
-    def _update(self, current: NDArray[Any], held: NDArray[np.intp]) -> NDArray[np.bool_]:
-        v = self._v
+        current[:] = half
+        for part, exponent in zip(sums, self._exponents, strict=True):
+            current -= part.astype(np.int64) << exponent
+        current &= CURRENT_SPAN - 1
+        np.subtract(half, current, out=current)
+        current += self._bias
         # Toward zero: a shift alone rounds negative numbers away from it.
         negative = v < 0
         v *= self._kept

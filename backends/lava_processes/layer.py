@@ -18,6 +18,8 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
+from neuroattack.ir.network import FixedPopulation, Population
+
 from ..lava.arithmetic import FixedNeurons, FloatingNeurons, Neurons, Synapses
 from ..lava.faults import reporting
 from ..lava.plan import Block, LayerPlan, packed_bytes
@@ -60,6 +62,7 @@ class _PyLayerModel(PyLoihiProcessModel):
         self._plan: LayerPlan = proc_params["plan"]
         self._faults = proc_params["faults"]
         self._synapses = [Synapses(projection) for projection in self._plan.incoming]
+        self._exponents = [projection.exponent for projection in self._plan.incoming]
         self._neurons = self._make_neurons()
         self._message = self._plan.sent.empty()
         # Spikes of each source since the query began, packed: (total steps, images, bytes).
@@ -91,19 +94,15 @@ class _PyLayerModel(PyLoihiProcessModel):
         self._neurons.rest(block.images)
 
     def _simulate(self, block: Block) -> NDArray[np.bool_]:
-        neurons = self._neurons
-        rows = block.steps * block.images
-        currents = neurons.currents(
-            [
-                s.sums(s.arriving(self._history[s.source], block.first_step, block.steps))
-                for s in self._synapses
-            ],
-            [s.exponent for s in self._synapses],
-            rows,
-        ).reshape(block.steps, block.images, neurons.size)
-        fired = np.empty(currents.shape, bool)
+        size = self._plan.population.size
+        shape = (block.steps, block.images, size)
+        sums = [
+            s.sums(s.arriving(self._history[s.source], block.first_step, block.steps))
+            for s in self._synapses
+        ]
+        fired = np.empty(shape, bool)
         for k in range(block.steps):
-            fired[k] = neurons.step(currents[k])
+            fired[k] = self._neurons.step([part.reshape(shape)[k] for part in sums])
         return fired
 
     def _send(
@@ -131,7 +130,10 @@ class PyLayerModelFloating(_PyLayerModel):
     """In floating point: potentials in volts."""
 
     def _make_neurons(self) -> Neurons:
-        return FloatingNeurons(self._plan.population, self._plan.dt_s)  # type: ignore[arg-type]
+        population = self._plan.population
+        if not isinstance(population, Population):
+            raise TypeError("a population in fixed point")
+        return FloatingNeurons(population, self._plan.dt_s, self._exponents)
 
 
 @implements(proc=Layer, protocol=LoihiProtocol)
@@ -141,4 +143,7 @@ class PyLayerModelFixed(_PyLayerModel):
     """In fixed point: potentials in units of the last bit of the 24-bit state."""
 
     def _make_neurons(self) -> Neurons:
-        return FixedNeurons(self._plan.population)  # type: ignore[arg-type]
+        population = self._plan.population
+        if not isinstance(population, FixedPopulation):
+            raise TypeError("a population in floating point")
+        return FixedNeurons(population, self._exponents)
