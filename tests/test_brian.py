@@ -81,17 +81,23 @@ def test_every_feature_at_once(steps):
     assert_exact(deploy(network), network, mixed_rasters(network, steps))
 
 
-@pytest.mark.parametrize("dt_s", [1e-12, 1e-7 / 3, 0.1, 1e4])
+@pytest.mark.parametrize("dt_s", [1e-15, 1e-7 / 3, 0.1, 1e12])
 def test_steps_of_any_length(dt_s):
     network = chain(dt_s=dt_s, refractory_steps=2, delays=(3, 1))
     assert_exact(deploy(network), network, full_and_empty())
+
+
+@pytest.mark.parametrize("dt_s", [1e-16, 1e13])
+def test_steps_beyond_what_brian2_counts_are_refused(dt_s):
+    with pytest.raises(UnsupportedFeatureError, match="cannot hold time steps of"):
+        deploy(chain(dt_s=dt_s))
 
 
 def test_one_simulator_shows_images_of_several_lengths():
     network = chain(delays=(2, 5), bias_v=0.01, refractory_steps=2)
     simulator = deploy(network)
     rng = np.random.default_rng(0)
-    for images, steps in [(3, 20), (1, 1), (2, 20), (4, 3), (3, 20)]:
+    for images, steps in [(3, 20), (1, 1), (2, 20), (4, 3), (2, 0), (3, 20)]:
         assert_exact(simulator, network, rng.random((images, steps, 3)) < 0.5)
 
 

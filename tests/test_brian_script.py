@@ -39,7 +39,9 @@ def expected_counts(network, image, steps, seed):
     return simulate(network, spikes.to_dense()[0])[network.readout].sum(axis=0).tolist()
 
 
-@pytest.mark.parametrize("kind", [PoissonEncoder, RegularEncoder])
+@pytest.mark.parametrize(
+    "kind", [PoissonEncoder, pytest.param(RegularEncoder, marks=pytest.mark.slow)]
+)
 def test_the_script_counts_as_the_plain_dynamics_do(tmp_path, kind):
     network = every_feature()
     encoder = kind(network.input.encoder.max_rate_hz)
@@ -55,6 +57,7 @@ def test_the_script_counts_as_the_plain_dynamics_do(tmp_path, kind):
     assert sum(found)
 
 
+@pytest.mark.slow
 def test_without_an_image_it_shows_a_ramp(tmp_path):
     network = small_network()
     ended = run_script(brian2_script(network), tmp_path)
@@ -63,6 +66,7 @@ def test_without_an_image_it_shows_a_ramp(tmp_path):
     assert sum(found)
 
 
+@pytest.mark.slow
 def test_an_image_of_another_size_is_refused(tmp_path):
     np.save(tmp_path / "image.npy", np.zeros((3, 3)))
     ended = run_script(brian2_script(small_network()), tmp_path, "image.npy")

@@ -239,6 +239,7 @@ def test_two_processes_build_once(cache, tmp_path):
     assert len(left_behind(cache)) == 1
 
 
+@pytest.mark.slow
 @NEEDS_COMPILER
 def test_a_killed_build_is_an_error_and_leaves_nothing(cache):
     def kill():
@@ -255,6 +256,7 @@ def test_a_killed_build_is_an_error_and_leaves_nothing(cache):
     assert not left_behind(cache)
 
 
+@pytest.mark.slow
 @NEEDS_COMPILER
 def test_interrupting_a_build_ends_its_compilers(cache):
     def interrupt():
@@ -342,6 +344,7 @@ def test_a_cache_that_cannot_be_made_is_an_error_and_no_obstacle_without_buildin
     assert_runs_in_process()
 
 
+@pytest.mark.slow
 @NEEDS_COMPILER
 def test_a_compiler_that_fails_is_quoted(cache, tmp_path, monkeypatch):
     compiler = tmp_path / "broken"
@@ -365,7 +368,7 @@ def files_of_at_most(size):
 
 
 @NEEDS_COMPILER
-@pytest.mark.parametrize("size", [100, 60_000])
+@pytest.mark.parametrize("size", [100, pytest.param(60_000, marks=pytest.mark.slow)])
 def test_a_build_that_cannot_be_written_is_an_error_and_leaves_nothing(cache, size):
     with files_of_at_most(size):
         with pytest.raises(BackendUnavailableError, match="cannot be built"):

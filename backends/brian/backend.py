@@ -75,7 +75,7 @@ class _EitherSimulator:
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         steps = inputs.steps
-        if steps not in self._compiled and find_build(self._network, steps) is not None:
+        if steps and steps not in self._compiled and find_build(self._network, steps) is not None:
             self._compiled[steps] = StandaloneSimulator(self._network)
         chosen: Simulator
         if steps in self._compiled:

@@ -21,7 +21,7 @@ from neuroattack.ir.storage import load_network
 
 from .library import import_brian2
 from .manifest import EXECUTABLE, Build, SpikeFiles, write_manifest
-from .model import build_model, make_clock
+from .model import CLOCK, build_model, make_clock
 from .packing import BITS, LAST_STEP, PACKED_INPUT, packed_shape
 from .timing import Timing
 
@@ -33,13 +33,17 @@ _FLAGS = ("-O2", "-ffp-contract=off", "-std=c++11", "-w")
 
 _READS_INPUT = f"int({PACKED_INPUT}(t_in_timesteps * second, word) * place) % 2 == 1"
 
-_STOPS = """
+# The end of the run is moved to the end of this step; Brian2's own way to stop is newer than 2.8.
+_STOP_AFTER = f"""
 double stop_after(const int64_t step, const int last_step)
-{
+{{
     if (step >= last_step)
-        Network::_globally_stopped = true;
+    {{
+        const double dt = brian::{CLOCK}.dt[0];
+        brian::{CLOCK}.set_interval(step * dt, (step + 1) * dt);
+    }}
     return 0;
-}
+}}
 """
 
 _PR_SET_PDEATHSIG = 1
@@ -114,7 +118,7 @@ def _input(brian2: Any, network: Network, timing: Timing, images: int, clock: An
     rows, words = packed_shape(timing, images, size)
     # A row a second, asked for by the number of the step: time itself is not exact.
     packed = brian2.TimedArray(np.zeros((rows, words)), dt=1 * brian2.second, name=PACKED_INPUT)
-    stop_after = brian2.implementation("cpp", _STOPS, headers=['"network.h"'])(
+    stop_after = brian2.implementation("cpp", _STOP_AFTER)(
         brian2.check_units(step=1, last_step=1, result=1)(_never_called)
     )
     group = brian2.NeuronGroup(

@@ -38,6 +38,9 @@ _SETTINGS: dict[str, Any] = {
 }
 
 
+_ONE_AT_A_TIME = threading.Lock()
+
+
 def brian2_version() -> str:
     """Return the version of Brian2 without importing it; empty if it is not installed."""
     try:
@@ -111,7 +114,16 @@ def _close_logs() -> None:
 
 @contextlib.contextmanager
 def own_settings(brian2: Any) -> Iterator[None]:
-    """Use the runtime device and our preferences inside the block, then a user's own again."""
+    """Use the runtime device and our preferences inside the block, then a user's own again.
+
+    One thread at a time: both are global.
+    """
+    with _ONE_AT_A_TIME, _swapped(brian2):
+        yield
+
+
+@contextlib.contextmanager
+def _swapped(brian2: Any) -> Iterator[None]:
     devices: Any = sys.modules["brian2.devices.device"]
     device = devices.active_device
     # Not every version has every preference.

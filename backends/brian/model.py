@@ -18,9 +18,12 @@ from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population, 
 
 from .timing import Timing
 
-__all__ = ["BrianModel", "build_model", "check_supported", "make_clock"]
+__all__ = ["CLOCK", "BrianModel", "build_model", "check_supported", "make_clock"]
 
-EQUATIONS = """
+CLOCK = "clock_of_network"
+"""Name of the one clock of a model."""
+
+_EQUATIONS = """
 dv/dt = -v / tau_m : 1 (unless refractory)  # volts from rest
 I : 1                                       # weights that have arrived since the last step
 bias : 1 (constant)
@@ -33,6 +36,10 @@ lastspike = t - refractory_period
 v = 0
 I = 0
 """
+
+# Tried out; far outside, the whole numbers that Brian2 writes into C++ overflow.
+_SHORTEST_STEP_S = 1e-15
+_LONGEST_STEP_S = 1e12
 
 _SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 
@@ -60,11 +67,16 @@ def check_supported(network: Network) -> None:
             "the Brian2 backend simulates in floating point and cannot hold a network in fixed "
             "point: use the backend 'native'"
         )
+    if not _SHORTEST_STEP_S <= network.dt_s <= _LONGEST_STEP_S:
+        raise UnsupportedFeatureError(
+            f"Brian2 cannot hold time steps of {network.dt_s:g} s exactly, only from "
+            f"{_SHORTEST_STEP_S:g} to {_LONGEST_STEP_S:g} s"
+        )
 
 
 def make_clock(brian2: Any, network: Network) -> Any:
     """Return the one clock of a model; a user may have changed Brian2's default clock."""
-    return brian2.Clock(dt=network.dt_s * brian2.second, name="clock_of_network")
+    return brian2.Clock(dt=network.dt_s * brian2.second, name=CLOCK)
 
 
 def build_model(
@@ -123,7 +135,7 @@ def _neurons(
     refractory_s = (population.refractory_steps + 1) * dt_s
     group = brian2.NeuronGroup(
         population.size,
-        EQUATIONS,
+        _EQUATIONS,
         method=_one_step(population.decay(dt_s)),
         # Biased neurons would go on spiking after the image, and into the next.
         threshold="v > threshold and t_in_timesteps % period < steps",

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.network import Network
+from neuroattack.ir.network import INPUT, Network
 from neuroattack.simulation import Recording
 from neuroattack.spikes import SpikeTrains
 
-__all__ = ["check_inputs", "images_per_run", "make_recording"]
+__all__ = ["check_inputs", "empty_recording", "images_per_run", "make_recording"]
 
 _MOST_IMAGES = 100
 
@@ -41,6 +41,16 @@ def images_per_run(network: Network, steps: int) -> int:
             _MOST_INPUTS // max(network.input.size * steps, 1),
         ),
     )
+
+
+def empty_recording(network: Network, inputs: SpikeTrains, record_spikes: bool) -> Recording:
+    """Return the recording of images of no steps, which Brian2 is not asked for."""
+    spikes = {INPUT: inputs}
+    for population in network.populations:
+        spikes[population.name] = SpikeTrains.from_events(
+            [], [], [], (inputs.images, 0, population.size)
+        )
+    return make_recording(spikes, record_spikes)
 
 
 def make_recording(spikes: Mapping[str, SpikeTrains], record_spikes: bool) -> Recording:

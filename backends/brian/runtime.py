@@ -18,7 +18,7 @@ from .model import (
     check_supported,
     make_clock,
 )
-from .recording import check_inputs, images_per_run, make_recording
+from .recording import check_inputs, empty_recording, images_per_run, make_recording
 from .timing import Timing
 
 __all__ = ["RuntimeSimulator"]
@@ -58,6 +58,8 @@ class RuntimeSimulator:
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
         check_inputs(self._network, inputs)
+        if inputs.steps == 0:
+            return empty_recording(self._network, inputs, record_spikes)
         size = images_per_run(self._network, inputs.steps)
         with own_settings(self._brian2):
             return Recording.concatenate(

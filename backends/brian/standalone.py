@@ -18,7 +18,7 @@ from .manifest import EXECUTABLE, Build, SpikeFiles
 from .model import check_supported
 from .packing import LAST_STEP, PACKED_INPUT, pack, packed_shape
 from .processes import run_in_group
-from .recording import check_inputs, make_recording
+from .recording import check_inputs, empty_recording, make_recording
 
 __all__ = ["StandaloneSimulator"]
 
@@ -58,6 +58,8 @@ class StandaloneSimulator:
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
         check_inputs(self._network, inputs)
+        if inputs.steps == 0:
+            return empty_recording(self._network, inputs, record_spikes)
         built = self._build(inputs.steps)
         try:
             return Recording.concatenate(
