@@ -27,6 +27,7 @@ __all__ = ["Worker"]
 
 _MODULE = "neuroattack.backends.lava.worker"
 _PATIENCE_S = 5.0
+_REPORT_S = 2.0
 _TAIL_BYTES = 4096
 _KEPT_BYTES = 2**28
 
@@ -93,6 +94,7 @@ class Worker:
                 "the next run starts a new one"
             ) from None
         except EOFError:
+            processes.await_report()
             self.end()
             raise SimulationError(
                 f"lava: the worker did not {what}: {processes.last_words()}; "
@@ -165,6 +167,12 @@ class _Processes:
                 raise OSError("its program ended at once")
             line += part
         return int(line)
+
+    def await_report(self) -> None:
+        """Let the supervisor say why the worker ended, before it is told that nobody cares."""
+        poll = select.poll()
+        poll.register(self._status, select.POLLIN)
+        poll.poll(_REPORT_S * 1e3)
 
     def end(self) -> None:
         """End all processes and remove what they left."""
