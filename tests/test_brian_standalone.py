@@ -113,9 +113,20 @@ def test_every_feature_and_batches_of_any_size(simulator):
 
 @pytest.mark.slow
 @NEEDS_COMPILER
-def test_steps_of_odd_length_and_nothing_survives_an_image(cache):
+def test_it_builds_by_itself_where_that_pays_and_steps_of_odd_length(cache, monkeypatch):
     network = chain(dt_s=1e-7 / 3, delays=(3, 1), refractory_steps=1_000_000, size=65, bias_v=0.02)
-    assert_exact(standalone(network, 50), network, mixed_rasters(network, 50, 12))
+    simulator = load_backend("brian2").deploy(network, Workload(10_000, 50))
+    assert len(left_behind(cache)) == 1
+    assert_exact(simulator, network, mixed_rasters(network, 50, 12))
+    # Another number of steps was not built for.
+    assert_exact(simulator, network, mixed_rasters(network, 20, 12))
+    assert len(left_behind(cache)) == 1
+    # Nor is it missed where it is gone and cannot be built again.
+    shutil.rmtree(cache)
+    with pytest.raises(SimulationError):
+        simulator.run(silence(network, 1, 50))
+    monkeypatch.setenv("PATH", "")
+    assert_exact(simulator, network, mixed_rasters(network, 50, 12))
 
 
 @pytest.mark.slow

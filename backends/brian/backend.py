@@ -42,12 +42,8 @@ class BrianBackend:
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> Simulator:
         """Prepare a network to run; see :meth:`neuroattack.simulation.Backend.deploy`."""
         check_supported(network)
-        if workload.images * workload.steps >= _BUILDING_PAYS_FROM and not missing_tools():
-            try:
-                return StandaloneSimulator(network, workload)
-            except BackendUnavailableError as error:
-                _LOGGER.warning("%s; it runs without being built, which is slower", error)
-        return _EitherSimulator(network)
+        pays = workload.images * workload.steps >= _BUILDING_PAYS_FROM
+        return _EitherSimulator(network, workload if pays else UNKNOWN_WORKLOAD)
 
 
 class BrianStandaloneBackend:
@@ -66,26 +62,37 @@ class BrianStandaloneBackend:
 
 
 class _EitherSimulator:
-    """Runs what was built before, and all else in this process."""
+    """Runs what is built, and all else in this process; no build that fails is in the way."""
 
-    def __init__(self, network: Network) -> None:
+    def __init__(self, network: Network, to_build: Workload) -> None:
         self._network = network
         self._in_process: RuntimeSimulator | None = None
-        self._compiled: dict[int, StandaloneSimulator] = {}
+        self._built: dict[int, StandaloneSimulator | None] = {}
+        if to_build.steps and not missing_tools():
+            try:
+                self._built[to_build.steps] = StandaloneSimulator(network, to_build)
+            except BackendUnavailableError as error:
+                self._do_without(to_build.steps, error)
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         steps = inputs.steps
-        if steps and steps not in self._compiled and find_build(self._network, steps) is not None:
-            self._compiled[steps] = StandaloneSimulator(self._network)
-        chosen: Simulator
-        if steps in self._compiled:
-            chosen = self._compiled[steps]
-        else:
-            if self._in_process is None:
-                self._in_process = RuntimeSimulator(self._network)
-            chosen = self._in_process
-        return chosen.run(inputs, record_spikes=record_spikes)
+        if steps not in self._built:
+            found = find_build(self._network, steps)
+            self._built[steps] = None if found is None else StandaloneSimulator(self._network)
+        built = self._built[steps]
+        if built is not None:
+            try:
+                return built.run(inputs, record_spikes=record_spikes)
+            except BackendUnavailableError as error:
+                self._do_without(steps, error)
+        if self._in_process is None:
+            self._in_process = RuntimeSimulator(self._network)
+        return self._in_process.run(inputs, record_spikes=record_spikes)
 
     def close(self) -> None:
         if self._in_process is not None:
             self._in_process.close()
+
+    def _do_without(self, steps: int, error: BackendUnavailableError) -> None:
+        _LOGGER.warning("%s; Brian2 simulates without, which is slower", error)
+        self._built[steps] = None

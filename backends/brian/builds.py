@@ -16,7 +16,6 @@ from pathlib import Path
 from neuroattack import __version__
 from neuroattack.errors import BackendUnavailableError, NeuroattackError
 from neuroattack.ir.network import Network
-from neuroattack.ir.storage import save_network
 
 from .folders import builds_folder, locked, scratch_folder
 from .library import brian2_availability, brian2_version
@@ -43,7 +42,7 @@ def missing_tools() -> str:
 
 def find_build(network: Network, steps: int) -> Build | None:
     """Return the build of a network for images of so many steps, if there is one."""
-    if missing_tools():
+    if not steps or missing_tools():
         return None
     try:
         return open_build(builds_folder() / _key(network, steps))
@@ -90,6 +89,8 @@ def build(network: Network, steps: int) -> Build:
 
 
 def _build(network: Network, steps: int, folder: Path) -> Build:
+    from neuroattack.ir.storage import save_network
+
     with scratch_folder() as scratch:
         try:
             save_network(scratch / "network.h5", network)

@@ -10,8 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-import pooch
-
 from neuroattack.errors import BackendUnavailableError
 
 __all__ = ["builds_folder", "locked", "scratch_folder"]
@@ -27,6 +25,8 @@ def builds_folder() -> Path:
     BackendUnavailableError
         If it cannot be made.
     """
+    import pooch
+
     folder = Path(pooch.os_cache("neuroattack")) / "brian2"
     try:
         folder.mkdir(parents=True, exist_ok=True)
