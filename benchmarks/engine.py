@@ -13,7 +13,6 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from neuroattack.backends.native import NativeBackend, NativeSimulator
 from numpy.typing import NDArray
 
 from benchmarks.peers import INSTALL, MissingPeer, find_peers
@@ -22,6 +21,7 @@ from benchmarks.registry import Figures, Options, section
 from benchmarks.rounds import ratio_to_fastest, spread, throughputs
 from benchmarks.workload import Workload, make_workload
 from neuroattack import console
+from neuroattack.backends.native import NativeBackend, NativeSimulator
 from neuroattack.ir.dynamics import simulate
 from neuroattack.readout import decide
 
