@@ -1,8 +1,6 @@
-"""Brian2 compiled, against the plain dynamics, and under the faults that befall compilers."""
+"""Brian2 compiled, against the plain dynamics, and when its executable fails."""
 
-import contextlib
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -14,20 +12,28 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from brian_faults import (
+    DEPLOYS,
+    NEEDS_COMPILER,
+    STEPS,
+    await_that,
+    descendants,
+    files_of_at_most,
+    is_called,
+    is_running,
+    left_behind,
+    silence,
+    standalone,
+)
 from brian_networks import assert_exact, chain, every_feature, mixed_rasters
 
 from benchmarks.workload import make_workload
-from neuroattack.errors import BackendUnavailableError, SimulationError, UnsupportedFeatureError
+from neuroattack.errors import SimulationError, UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Projection
-from neuroattack.simulation import Workload, list_backends, load_backend
+from neuroattack.simulation import Workload, load_backend
 from neuroattack.spikes import PoissonEncoder, SpikeTrains
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
-
-NEEDS_COMPILER = pytest.mark.skipif(
-    not (shutil.which("g++") and shutil.which("make")), reason="needs g++ and make"
-)
-STEPS = 40
 
 
 @pytest.fixture
@@ -52,55 +58,6 @@ def built(tmp_path_factory):
 def simulator(built, monkeypatch):
     monkeypatch.setenv("XDG_CACHE_HOME", str(built[1].parent.parent))
     return built[0]
-
-
-def standalone(network, steps=STEPS):
-    return load_backend("brian2-standalone").deploy(network, Workload(steps=steps))
-
-
-def silence(network, images=1, steps=STEPS):
-    return SpikeTrains.from_dense(np.zeros((images, steps, network.input.size), bool))
-
-
-def descendants(pid):
-    """Return the processes that come from one, by process id, ended ones aside."""
-    parents = {}
-    for folder in Path("/proc").iterdir():
-        with contextlib.suppress(OSError, ValueError):
-            fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if fields[0] != "Z":
-                parents[int(folder.name)] = int(fields[1])
-    found = [pid]
-    for ancestor in found:
-        found += [child for child, parent in parents.items() if parent == ancestor]
-    return found[1:]
-
-
-def await_that(condition, seconds=30):
-    end = time.monotonic() + seconds
-    while not (value := condition()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.02)
-    return value
-
-
-def is_running(pid):
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-def is_called(name):
-    def among(pid):
-        with contextlib.suppress(OSError):
-            return Path(f"/proc/{pid}/comm").read_text().strip() == name
-        return False
-
-    return among
-
-
-def left_behind(cache):
-    return [path.name for path in cache.glob("*") if path.suffix != ".lock"]
 
 
 @pytest.mark.slow
@@ -211,107 +168,6 @@ def test_an_executable_that_is_stopped_by_someone_is_ended_at_the_deadline(cache
 
 @pytest.mark.slow
 @NEEDS_COMPILER
-def test_a_damaged_or_deleted_build_is_built_anew(cache):
-    network = chain()
-    simulator = standalone(network)
-    (array,) = cache.glob("*/static_arrays/*synapses_0_w*")
-    array.write_bytes(array.read_bytes()[:-8])
-    assert_exact(standalone(network), network, mixed_rasters(network, STEPS))
-    shutil.rmtree(cache)
-    with pytest.raises(SimulationError):
-        simulator.run(silence(network))
-    assert_exact(simulator, network, mixed_rasters(network, STEPS))
-
-
-@pytest.mark.slow
-@NEEDS_COMPILER
-def test_two_processes_build_once(cache, tmp_path):
-    # The compiler counts how often it links.
-    compiler = tmp_path / "counting"
-    compiler.write_text(
-        "#!/bin/sh\n"
-        f'case "$*" in *"-o main"|*"-o main "*) echo >> {tmp_path}/linked;; esac\n'
-        'exec g++ "$@"\n'
-    )
-    compiler.chmod(0o755)
-    program = textwrap.dedent(f"""
-        import sys
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
-        from brian_networks import *
-        from neuroattack.simulation import load_backend
-        network = chain()
-        simulator = load_backend("brian2-standalone").deploy(network)
-        assert_exact(simulator, network, mixed_rasters(network, {STEPS}))
-    """)
-    environment = os.environ | {"CXX": str(compiler)}
-    both = [subprocess.Popen([sys.executable, "-c", program], env=environment) for _ in range(2)]
-    assert [process.wait(300) for process in both] == [0, 0]
-    assert (tmp_path / "linked").read_text() == "\n"
-    assert len(left_behind(cache)) == 1
-
-
-@pytest.mark.slow
-@NEEDS_COMPILER
-def test_a_killed_build_is_an_error_and_leaves_nothing(cache):
-    def kill():
-        pid = await_that(lambda: next(filter(is_called("cc1plus"), descendants(os.getpid())), 0))
-        del pid
-        os.kill(descendants(os.getpid())[0], signal.SIGKILL)
-
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises(BackendUnavailableError, match="SIGKILL"):
-        standalone(chain())
-    killer.join()
-    assert not descendants(os.getpid())
-    assert not left_behind(cache)
-
-
-@pytest.mark.slow
-@NEEDS_COMPILER
-def test_interrupting_a_build_ends_its_compilers(cache):
-    def interrupt():
-        await_that(lambda: any(map(is_called("cc1plus"), descendants(os.getpid()))))
-        os.kill(os.getpid(), signal.SIGINT)
-
-    helper = threading.Thread(target=interrupt)
-    helper.start()
-    with pytest.raises(KeyboardInterrupt):
-        standalone(chain())
-    helper.join()
-    assert not descendants(os.getpid())
-    assert not left_behind(cache)
-
-
-DEPLOYS = """
-import sys
-sys.path.insert(0, {tests!r})
-from brian_networks import *
-from neuroattack.simulation import Workload, load_backend
-network = chain(size=400)
-simulator = load_backend("brian2-standalone").deploy(network, Workload(steps=20_000))
-simulator.run(SpikeTrains.from_dense(np.ones((4, 20_000, 400), bool)))
-"""
-
-
-@NEEDS_COMPILER
-def test_when_the_parent_is_killed_its_build_ends_and_the_next_one_cleans_up(cache):
-    program = DEPLOYS.format(tests=str(Path(__file__).parent))
-    parent = subprocess.Popen([sys.executable, "-c", program])
-    await_that(lambda: any(map(is_called("cc1plus"), descendants(parent.pid))))
-    family = descendants(parent.pid)
-    parent.kill()
-    parent.wait()
-    await_that(lambda: not any(map(is_running, family)))
-    assert left_behind(cache)
-    from neuroattack.backends.brian.folders import scratch_folder
-
-    with scratch_folder() as scratch:
-        assert left_behind(cache) == [scratch.name]
-
-
-@pytest.mark.slow
-@NEEDS_COMPILER
 def test_when_the_parent_is_killed_its_executable_ends(cache):
     standalone(chain(size=400), 20_000)
     program = DEPLOYS.format(tests=str(Path(__file__).parent))
@@ -323,68 +179,6 @@ def test_when_the_parent_is_killed_its_executable_ends(cache):
     parent.kill()
     parent.wait()
     await_that(lambda: not any(map(is_running, family)), 5)
-
-
-def test_without_a_compiler_it_says_which_is_missing(cache, monkeypatch):
-    monkeypatch.setenv("PATH", "")
-    (line,) = [line for line in list_backends() if line.name == "brian2-standalone"]
-    assert not line.available
-    assert "'g++' is not installed" in line.reason
-    with pytest.raises(BackendUnavailableError, match=r"'g\+\+' is not installed"):
-        load_backend("brian2-standalone")
-    assert_runs_in_process()
-
-
-def test_with_another_compiler_named_it_is_that_one_that_is_missing(cache, monkeypatch):
-    monkeypatch.setenv("CXX", "no-such-compiler -O1")
-    with pytest.raises(BackendUnavailableError, match="'no-such-compiler' is not installed"):
-        load_backend("brian2-standalone")
-
-
-def assert_runs_in_process():
-    network = chain()
-    simulator = load_backend("brian2").deploy(network, Workload(1_000_000, STEPS))
-    assert_exact(simulator, network, mixed_rasters(network, STEPS))
-
-
-@NEEDS_COMPILER
-def test_a_cache_that_cannot_be_made_is_an_error_and_no_obstacle_without_building(cache):
-    cache.parent.write_text("a file where the folder should be")
-    with pytest.raises(BackendUnavailableError, match="cannot be made"):
-        standalone(chain())
-    assert_runs_in_process()
-
-
-@pytest.mark.slow
-@NEEDS_COMPILER
-def test_a_compiler_that_fails_is_quoted(cache, tmp_path, monkeypatch):
-    compiler = tmp_path / "broken"
-    compiler.write_text("#!/bin/sh\necho 'fatal error: no room for a program' >&2\nexit 1\n")
-    compiler.chmod(0o755)
-    monkeypatch.setenv("CXX", str(compiler))
-    with pytest.raises(BackendUnavailableError, match="no room for a program"):
-        standalone(chain())
-    assert not left_behind(cache)
-
-
-@contextlib.contextmanager
-def files_of_at_most(size):
-    """Make all longer writes fail, in this process and its children, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-@NEEDS_COMPILER
-@pytest.mark.parametrize("size", [100, pytest.param(60_000, marks=pytest.mark.slow)])
-def test_a_build_that_cannot_be_written_is_an_error_and_leaves_nothing(cache, size):
-    with files_of_at_most(size):
-        with pytest.raises(BackendUnavailableError, match="cannot be built"):
-            standalone(chain())
-    assert not left_behind(cache)
 
 
 @pytest.mark.slow
