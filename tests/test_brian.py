@@ -13,8 +13,8 @@ import pytest
 from brian_networks import assert_exact, chain, every_feature, mixed_rasters
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import networks, rasters
 
+from neuroattack.conformance.networks import networks, rasters
 from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import (
     INPUT,

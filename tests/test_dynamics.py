@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import fixed_networks, networks, rasters
 
+from neuroattack.conformance.networks import fixed_networks, networks, rasters
 from neuroattack.errors import ValidationError
 from neuroattack.ir.dynamics import simulate, update_fixed
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection

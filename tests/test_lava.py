@@ -11,9 +11,9 @@ import pytest
 from conftest import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import fixed_networks, networks, rasters
 
 from neuroattack.backends.lava.backend import LavaBackend
+from neuroattack.conformance.networks import fixed_networks, networks, rasters
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
 from neuroattack.errors import BackendUnavailableError, SimulationError, ValidationError

@@ -5,8 +5,8 @@ import pytest
 from conftest import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import fixed_networks, networks, rasters
 
+from neuroattack.conformance.networks import fixed_networks, networks, rasters
 from neuroattack.errors import ValidationError
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT

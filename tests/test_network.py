@@ -9,8 +9,8 @@ from conftest import edit_hdf5, small_network
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
-from networks import fixed_networks, networks
 
+from neuroattack.conformance.networks import fixed_networks, networks
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.storage import load_network, save_network

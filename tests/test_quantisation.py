@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from conftest import small_network
 from hypothesis import assume, given, settings
-from networks import networks
 
+from neuroattack.conformance.networks import networks
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.quantisation import LOIHI, quantise
 from neuroattack.ir.dynamics import simulate

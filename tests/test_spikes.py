@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from networks import rasters
 from scipy import stats
 
+from neuroattack.conformance.networks import rasters
 from neuroattack.errors import ValidationError
 from neuroattack.images import validate_images
 from neuroattack.spikes import PoissonEncoder, RegularEncoder, SpikeTrains
