@@ -234,6 +234,14 @@ def measure_leaks(path: str, deployments: int) -> dict[str, object]:
     }
 
 
+def shown(value: object) -> str:
+    """Return a figure as text, a median with its lowest and highest."""
+    if isinstance(value, tuple):
+        median, (low, high) = value
+        return f"{median:.3g} ({low:.3g} to {high:.3g})"
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def main() -> int:
     """Measure; return the exit code."""
     parser = argparse.ArgumentParser(
@@ -260,7 +268,7 @@ def main() -> int:
         console.print_json({"machine": machine, "queries": queries, "leaks": leaks})
         return 0
     for title, figures in (("Machine", machine), ("Queries", queries), ("Leaks", leaks)):
-        console.print_figures(title, {name: str(value) for name, value in figures.items()})
+        console.print_figures(title, {name: shown(value) for name, value in figures.items()})
     return 0
 
 
