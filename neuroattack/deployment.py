@@ -182,7 +182,7 @@ def deploy(
     network: Network,
     *,
     backend: str = "native",
-    precision: Precision = "floating",
+    precision: Precision | None = None,
     steps: int = 350,
     seed: int = 0,
     expected_images: int = 0,
@@ -196,7 +196,8 @@ def deploy(
     backend : str, optional
         Where it runs.
     precision : {"floating", "fixed"}, optional
-        ``"fixed"`` rounds a network in floating point to Loihi's formats.
+        By default that of the network; ``"fixed"`` rounds one in floating point to Loihi's
+        formats.
     steps, seed : int, optional
         As in :class:`Deployment`.
     expected_images : int, optional
@@ -210,11 +211,24 @@ def deploy(
     UnsupportedFeatureError
         If the backend cannot hold the network exactly, or the format cannot hold it.
     ValidationError
-        If `steps` or `seed` is out of range.
+        If `steps` or `seed` is out of range, or the network cannot be had in that precision.
     """
     _check_run(steps, seed)
     chosen = load_backend(backend)
-    if precision == "fixed" and network.precision == "floating":
-        network = quantise(network).network
+    network = _in_precision(network, precision)
     simulator = chosen.deploy(network, Workload(expected_images, steps))
     return Deployment(network, simulator, backend, chosen.availability().version, steps, seed)
+
+
+def _in_precision(network: Network, precision: Precision | None) -> Network:
+    if precision in (None, network.precision):
+        return network
+    if precision == "fixed":
+        return quantise(network).network
+    raise ValidationError(
+        "precision",
+        repr(precision),
+        "'fixed', which the network is in"
+        if network.precision == "fixed"
+        else "'floating' or 'fixed'",
+    )

@@ -4,8 +4,10 @@ import json
 
 import numpy as np
 import pytest
+from conftest import small_network
 from PIL import Image
 
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.ir.storage import load_network
 
 
@@ -31,6 +33,16 @@ def test_evaluate_reports_what_scripts_rely_on(command, network_file):
     assert figures["synaptic_operations_per_image"] > figures["spikes_per_image"]["input"]
     assert 0 <= figures["silent_fraction"] <= figures["undecided_fraction"] <= 1
     assert figures["provenance"]["dataset_checksum"].startswith("b747db89")
+
+
+def test_evaluate_rounds_to_fixed_point_on_request(command, network_file):
+    code, out, _ = command(
+        "evaluate", network_file, "--images", 9, "--steps", 30, "--precision", "fixed", "--json"
+    )
+    assert code == 0
+    figures = one_object(out)
+    assert figures["precision"] == figures["provenance"]["precision"] == "fixed"
+    assert figures["provenance"]["network_checksum"] == quantise(small_network()).network.checksum()
 
 
 def test_the_same_seed_gives_the_same_figures(command, network_file):

@@ -14,6 +14,7 @@ from conftest import small_network
 from PIL import Image
 
 from neuroattack.errors import SimulationError
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.ir.storage import save_network
 from neuroattack.studies.trial import run_trial
 
@@ -172,6 +173,20 @@ def test_bad_settings_are_refused(command, network_file, options, message):
     code, _, err = command("compare", network_file, "--backends", "native", *options)
     assert code == 2
     assert message in err
+
+
+def test_a_network_in_fixed_point_is_compared_in_that_alone(command, tmp_path):
+    path = tmp_path / "fixed.h5"
+    save_network(path, quantise(small_network()).network)
+    options = ("--backends", "native", "--images", 2, "--steps", 20)
+    code, out, _ = command("compare", path, *options, "--json")
+    assert code == 0
+    figures = json.loads(out)
+    assert list(figures["backends"]) == ["native-fixed"]
+    assert figures["fixed_point"] is None
+    code, _, err = command("compare", path, *options, "--precision", "floating")
+    assert code == 2
+    assert "precision: got 'floating', expected 'fixed'" in err
 
 
 def test_memory_is_that_of_the_backend_and_not_of_the_caller(plugins):

@@ -11,8 +11,9 @@ from neuroattack.errors import (
     UnknownNameError,
     ValidationError,
 )
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.ir.dynamics import simulate
-from neuroattack.simulation import list_backends
+from neuroattack.simulation import Availability, Workload, list_backends
 from neuroattack.studies.evaluation import evaluate
 
 
@@ -157,3 +158,59 @@ def test_long_runs_are_simulated_in_batches_that_fit_memory(images):
     assert sum(batches) == 40
     assert max(batches) * 20_000 * 784 <= 2**28
     assert sorted(batches)[-2] > 1
+
+
+class Attentive:
+    """A backend that remembers what it was told."""
+
+    name = "attentive"
+    told = None
+    closed = 0
+
+    def availability(self):
+        return Availability(True, version="1.2")
+
+    def deploy(self, network, workload):
+        Attentive.told = (network, workload)
+        return self
+
+    def close(self):
+        Attentive.closed += 1
+
+
+@pytest.fixture
+def attentive(monkeypatch):
+    class Point:
+        name = "attentive"
+
+        @staticmethod
+        def load():
+            return Attentive
+
+    monkeypatch.setattr("neuroattack.simulation.entry_points", lambda group: [Point])
+    return Attentive
+
+
+def test_backends_are_told_what_they_will_be_asked_and_closed_in_the_end(attentive):
+    with deploy(small_network(), backend="attentive", steps=70, expected_images=12) as deployment:
+        assert deployment.backend_version == "1.2"
+        assert attentive.told[1] == Workload(images=12, steps=70)
+        assert attentive.closed == 0
+    assert attentive.closed == 1
+
+
+def test_fixed_point_rounds_a_floating_network_once(attentive):
+    network = small_network()
+    deployment = deploy(network, backend="attentive", precision="fixed")
+    assert attentive.told[0] == quantise(network).network == deployment.network
+    assert deployment.network.precision == "fixed"
+    again = deploy(deployment.network, backend="attentive", precision="fixed")
+    assert again.network == deployment.network
+
+
+def test_a_network_in_fixed_point_cannot_be_had_in_floating_point(attentive):
+    fixed = quantise(small_network()).network
+    with pytest.raises(ValidationError, match="precision: got 'floating', expected 'fixed'"):
+        deploy(fixed, backend="attentive", precision="floating")
+    with pytest.raises(ValidationError, match="precision: got 'double'"):
+        deploy(fixed, backend="attentive", precision="double")

@@ -25,8 +25,8 @@ Seed = Annotated[int, typer.Option(help="Of all randomness: the same seed, the s
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 Backend = Annotated[str, typer.Option(help="Simulator to run on; see 'backends'.")]
 Precision = Annotated[
-    Literal["floating", "fixed"],
-    typer.Option(help="Arithmetic; 'fixed' rounds the network to Loihi's formats."),
+    Literal["floating", "fixed"] | None,
+    typer.Option(help="'fixed' rounds the network to Loihi's formats; by default as it is."),
 ]
 Steps = Annotated[int, typer.Option(help="Time steps T that an image is shown for.")]
 NetworkFile = Annotated[Path, typer.Argument(help="A network file, as 'convert' writes it.")]

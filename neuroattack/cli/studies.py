@@ -76,7 +76,7 @@ def evaluate(
     ] = None,
     steps: Steps = 350,
     backend: Backend = "native",
-    precision: Precision = "floating",
+    precision: Precision = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="JSON file for the figures and where they come from.")
@@ -172,7 +172,7 @@ def attack(
     draws: Annotated[int, typer.Option(help="Fresh draws by which the result is judged.")] = 50,
     steps: Steps = 350,
     backend: Backend = "native",
-    precision: Precision = "floating",
+    precision: Precision = None,
     seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for report, figures (JSON) and images (npz).")

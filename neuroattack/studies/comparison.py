@@ -190,7 +190,7 @@ def compare(
     Parameters
     ----------
     network : Network
-        In floating point, or in fixed point where `precisions` is ``("fixed",)``.
+        In floating point; or in fixed point, and compared in that alone.
     images : float array, shape (images, height, width)
         Intensities in [0, 1]; the position of an image is the index of its draw.
     labels : int array, shape (images,)
@@ -209,7 +209,8 @@ def compare(
     UnknownNameError, BackendUnavailableError
         If there is no such backend, or it cannot run here.
     ValidationError
-        If there is nothing to compare, or a setting is out of range.
+        If there is nothing to compare, a setting is out of range, or the network cannot be had
+        in floating point.
     UnsupportedFeatureError
         If the network cannot be held in fixed point.
     SimulationError
@@ -219,14 +220,7 @@ def compare(
         raise ValidationError("compare", "no backend or no image", "at least one of each")
     for name in backends:
         check_settings(name, steps, seed)
-    held: dict[str, Network] = {}
-    rounding: Quantised | None = None
-    if "floating" in precisions:
-        held[""] = network
-    if "fixed" in precisions:
-        if network.precision == "floating":
-            rounding = quantise(network)
-        held["-fixed"] = rounding.network if rounding else network
+    held, rounding = _versions(network, precisions)
     truths = {
         suffix: _truth(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
         for suffix, version in held.items()
@@ -257,6 +251,21 @@ def compare(
         rasters,
         population,
     )
+
+
+def _versions(
+    network: Network, precisions: Sequence[Precision]
+) -> tuple[dict[str, Network], Quantised | None]:
+    """Return the network in each arithmetic, by what is added to a backend's name."""
+    if network.precision == "fixed":
+        if "fixed" not in precisions:
+            raise ValidationError("precision", "'floating'", "'fixed', which the network is in")
+        return {"-fixed": network}, None
+    held = {"": network} if "floating" in precisions else {}
+    if "fixed" not in precisions:
+        return held, None
+    rounding = quantise(network)
+    return held | {"-fixed": rounding.network}, rounding
 
 
 def _truth(
