@@ -1,6 +1,7 @@
 """The conformance suite catches backends that are wrong, each by the scenario made for it."""
 
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -111,6 +112,75 @@ class ThresholdNotStrict(Sound):
         return with_populations(network, **{field: lower})
 
 
+def with_rule(rule):
+    """Return a backend whose fixed-point neurons are updated by another rule."""
+
+    class Ruled(Sound):
+        def images(self, dense):
+            with mock.patch("neuroattack.ir.dynamics.update_fixed", rule):
+                return super().images(dense)
+
+    return Ruled
+
+
+TOP, SPAN = 2**23 - 1, 2**24
+
+
+def wrapped(current):
+    return SPAN // 2 - (SPAN // 2 - current) % SPAN
+
+
+def leaked(v, population):
+    return np.trunc(v * (4096 - population.leak) / 4096)
+
+
+def leak_by_floor(v, current, p):
+    kept = np.floor(v * (4096 - p.leak) / 4096)
+    return np.clip(kept + (wrapped(current) + p.bias), -TOP, TOP)
+
+
+def leak_to_nearest(v, current, p):
+    kept = np.rint(v * (4096 - p.leak) / 4096)
+    return np.clip(kept + (wrapped(current) + p.bias), -TOP, TOP)
+
+
+def clip_one_lower(v, current, p):
+    return np.clip(leaked(v, p) + (wrapped(current) + p.bias), -TOP - 1, TOP)
+
+
+def clip_one_higher(v, current, p):
+    return np.clip(leaked(v, p) + (wrapped(current) + p.bias), -TOP, TOP + 1)
+
+
+def clip_too_early(v, current, p):
+    return np.clip(leaked(v, p) + (wrapped(current) + p.bias), -TOP + 1, TOP - 1)
+
+
+def bias_before_wrapping(v, current, p):
+    return np.clip(leaked(v, p) + wrapped(current + p.bias), -TOP, TOP)
+
+
+def wrapping_from_the_other_side(v, current, p):
+    other = (current + SPAN // 2) % SPAN - SPAN // 2
+    return np.clip(leaked(v, p) + (other + p.bias), -TOP, TOP)
+
+
+def no_wrapping(v, current, p):
+    return np.clip(leaked(v, p) + (current + p.bias), -TOP, TOP)
+
+
+RULES = [
+    leak_by_floor,
+    leak_to_nearest,
+    clip_one_lower,
+    clip_one_higher,
+    clip_too_early,
+    bias_before_wrapping,
+    wrapping_from_the_other_side,
+    no_wrapping,
+]
+
+
 class OneBatchOnly(Sound):
     """Loses what is beyond an internal batch of 256."""
 
@@ -119,12 +189,14 @@ class OneBatchOnly(Sound):
         return [*each[:256], *({n: s & False for n, s in each[0].items()} for _ in each[256:])]
 
 
-class LastStepMissing(Sound):
-    def counted(self, counts):
-        for name in counts:
-            if name != INPUT:
-                counts[name] = np.maximum(counts[name] - (counts[name] == counts[name].max()), 0)
-        return counts
+class LastStepNotCounted(Sound):
+    def images(self, dense):
+        each = super().images(dense)
+        for spikes in each:
+            for name, raster in spikes.items():
+                if name != INPUT:
+                    raster[-1] = False
+        return each
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
@@ -143,13 +215,20 @@ def test_a_sound_backend_passes(scenario):
         (ImagesReversed, "batches of 1, 2 and odd sizes"),
         (ThresholdNotStrict, "ties at the threshold"),
         (OneBatchOnly, "larger than an internal batch"),
-        (LastStepMissing, "one neuron"),
+        (LastStepNotCounted, "saturated input"),
     ],
 )
 def test_a_planted_fault_is_caught(fault, scenario):
     (tried,) = (each for each in SCENARIOS if each.name == scenario)
     with pytest.raises(AssertionError, match="differ"):
         tried.check(fault(tried.network()))
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_a_wrong_rule_of_fixed_point_is_caught(rule):
+    (tried,) = (each for each in SCENARIOS if each.name.endswith("the last bit of each rule"))
+    with pytest.raises(AssertionError, match="differ"):
+        tried.check(with_rule(rule)(tried.network()))
 
 
 def test_the_networks_of_the_scenarios_are_not_silent():

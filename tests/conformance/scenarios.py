@@ -274,6 +274,52 @@ def all_fixed_features() -> Network:
 
 
 @functools.cache
+def fixed_edges() -> Network:
+    """Return neurons whose spikes tell the last bit of each rule of fixed point.
+
+    Pixels 0 to 3 spike once each, in this order: the first two take a neuron to an edge, the
+    others bring its potential to where neurons with neighbouring thresholds tell what it was.
+    """
+    top, far = 2**23 - 1, 8_000_000
+    back = (far, top - far + 1000)
+    near = range(995, 1006)
+    # Pixels 0 to 3 in units of the state, pixel 0 in units of 2**23, bias, thresholds.
+    groups: list[tuple[tuple[int, int, int, int], int, int, Sequence[int]]] = [
+        ((far, far, 0, 0), 0, 0, (top, top - 1, top - 2)),  # clipped above
+        ((-far, -far, *back), 0, 0, near),  # clipped below
+        ((0, 0, 0, 0), 1, 0, (top - 1,)),  # the largest current that does not wrap around
+        ((0, 0, 0, 0), 1, 1, (top - 1,)),  # the bias is added after wrapping
+        ((0, 0, 0, 0), 1, -1, (top - 3, top - 2, top - 1)),
+        ((1, 0, *back), 1, 0, near),  # wraps around by one
+        ((0, 0, 0, 0), -1, 0, (top - 1,)),  # the smallest does
+        ((-far, 0, *back), -1, 0, near),
+    ]
+    neurons = [
+        (small, large, bias, threshold)
+        for small, large, bias, thresholds in groups
+        for threshold in thresholds
+    ]
+    small, large, bias, threshold = (np.array(column) for column in zip(*neurons, strict=True))
+    # The leak of a negative and of a positive potential, both rounded toward zero.
+    falling, rising = np.arange(500, 1000), np.arange(1000, 1500)
+    leaks = np.zeros((4, 1000), np.int32)
+    leaks[0] = np.repeat([-797, 797], 500)
+    leaks[3] = 1000
+    return _network(
+        4,
+        [
+            FixedPopulation("edges", len(neurons), 0, threshold, bias),
+            FixedPopulation("leaks", 1000, 100, np.concatenate([falling, rising])),
+        ],
+        [
+            Projection(INPUT, "edges", small.T, 0),
+            Projection(INPUT, "edges", np.stack([large, *np.zeros((3, len(large)), int)]), 23),
+            Projection(INPUT, "leaks", leaks, 0),
+        ],
+    )
+
+
+@functools.cache
 def trained_fixed() -> Network:
     """Return the trained network in Loihi's formats."""
     return quantise(trained()).network
@@ -325,6 +371,13 @@ def _other_steps(pixels: int) -> list[Raster]:
     return [_drawn([0.5, 0.9], pixels, steps, seed=5) for steps in (STEPS, 1, STEPS + 13, 7, STEPS)]
 
 
+def _one_after_the_other(pixels: int) -> list[Raster]:
+    images = np.zeros((2, STEPS, pixels), bool)
+    images[0, np.arange(pixels) * 3, np.arange(pixels)] = True
+    images[1, np.arange(pixels) * 10, np.arange(pixels)] = True
+    return [images]
+
+
 def _ordinary(pixels: int) -> list[Raster]:
     return [_drawn([0.02, 0.05, 0.1, 0.3, 1.0], pixels, seed=6)]
 
@@ -347,5 +400,6 @@ SCENARIOS = (
     Scenario("fixed point, saturated input", all_fixed_features, _saturation),
     Scenario("fixed point, image after image", all_fixed_features, _saturated_then_empty),
     Scenario("fixed point, batches of 1, 2 and odd sizes", all_fixed_features, _sizes),
+    Scenario("fixed point, the last bit of each rule", fixed_edges, _one_after_the_other),
     Scenario("fixed point, a trained network", trained_fixed, _ordinary),
 )
