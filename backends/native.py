@@ -17,10 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack import __version__
-from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE, POTENTIAL_LIMIT
 from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
-from neuroattack.simulation import UNKNOWN_WORKLOAD, Availability, Recording, Workload
+from neuroattack.simulation import (
+    UNKNOWN_WORKLOAD,
+    Availability,
+    Recording,
+    Workload,
+    check_inputs,
+)
 from neuroattack.spikes import SpikeTrains
 from neuroattack.validation import check_whole
 
@@ -284,19 +289,14 @@ class NativeSimulator:
 
     def __init__(self, network: Network, threads: int) -> None:
         self._threads = threads
-        self._input_size = network.input.size
+        self._network = network
         self._layers = [_layer(network, population) for population in network.populations]
         # Compiles now, so that what is timed later is simulation.
         self.run(SpikeTrains.from_events([], [], [], (1, 1, network.input.size)))
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
-        if inputs.size != self._input_size or not len(inputs):
-            raise ValidationError(
-                "input spikes",
-                f"{len(inputs)} images of {inputs.size} neurons",
-                f"at least one, of {self._input_size}",
-            )
+        check_inputs(self._network, inputs)
         largest = max(_most_spikes(layer.population, inputs.steps) for layer in self._layers)
         slice_images = max(
             1,

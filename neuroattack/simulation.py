@@ -14,7 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import BackendUnavailableError, UnknownNameError
+from neuroattack.errors import BackendUnavailableError, UnknownNameError, ValidationError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.spikes import SpikeTrains
 
@@ -26,6 +26,7 @@ __all__ = [
     "Recording",
     "Simulator",
     "Workload",
+    "check_inputs",
     "list_backends",
     "load_backend",
     "synaptic_operations",
@@ -165,6 +166,16 @@ class Backend(Protocol):
             If what the deployment needs is missing here.
         """
         ...
+
+
+def check_inputs(network: Network, inputs: SpikeTrains) -> None:
+    """Raise ValidationError if there is no image, or one of another size than the input's."""
+    if inputs.size != network.input.size or not len(inputs):
+        raise ValidationError(
+            "input spikes",
+            f"{len(inputs)} images of {inputs.size} neurons",
+            f"at least one, of {network.input.size}",
+        )
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,8 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
     )
     for name, reason in figures["refused"].items():
         console.note(f"Left out: {name}: {reason}")
+    for name, reason in figures["failed"].items():
+        console.note(f"Failed: {name}: {reason}")
     if figures["fixed_point"]:
         _print_fixed_point(figures["fixed_point"])
 
@@ -118,6 +120,11 @@ def _print_fixed_point(figures: Mapping[str, Any]) -> None:
     for each in figures["populations"]:
         shown[f"time constant of {each['name']}"] = (
             f"{_seconds(each['effective_tau_m_s'])} for {_seconds(each['tau_m_s'])}"
+        )
+    for each in figures["projections"]:
+        shown[f"weights from {each['source']} to {each['target']}"] = (
+            f"{_percent(each['lost_fraction'])} rounded to 0, the others by up to "
+            f"{each['largest_error_v']:.2g} V"
         )
     console.print_figures("Floating point and Loihi's fixed point", shown)
 

@@ -52,7 +52,7 @@ def test_the_script_counts_as_the_plain_dynamics_do(tmp_path, kind):
     np.save(tmp_path / "image.npy", image)
     ended = run_script(brian2_script(network), tmp_path, "image.npy", "--steps", 120, "--seed", 7)
     assert ended.returncode == 0, ended.stderr
-    found = list(map(int, ended.stdout.splitlines()[-1].split()))
+    found = list(map(int, ended.stdout.splitlines()[-1].partition(":")[2].split()))
     assert found == expected_counts(network, image, 120, 7)
     assert sum(found)
 
@@ -61,7 +61,7 @@ def test_the_script_counts_as_the_plain_dynamics_do(tmp_path, kind):
 def test_without_an_image_it_shows_a_ramp(tmp_path):
     network = small_network()
     ended = run_script(brian2_script(network), tmp_path)
-    found = list(map(int, ended.stdout.splitlines()[-1].split()))
+    found = list(map(int, ended.stdout.splitlines()[-1].partition(":")[2].split()))
     assert found == expected_counts(network, np.linspace(0, 1, 784), 100, 0)
     assert sum(found)
 

@@ -13,9 +13,13 @@ import pytest
 from conftest import small_network
 from PIL import Image
 
+from neuroattack.datasets import load_dataset
 from neuroattack.errors import SimulationError
 from neuroattack.hardware.quantisation import quantise
+from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.storage import save_network
+from neuroattack.spikes import SpikeTrains
+from neuroattack.studies.comparison import _differing
 from neuroattack.studies.trial import run_trial
 
 PLUGIN = '''
@@ -103,8 +107,28 @@ def test_the_native_backend_agrees_in_both_arithmetics(command, network_file, tm
         assert 0.1 < found["setup_s"] < 120
         assert 40 < found["peak_rss_mib"] < 4000
     fixed = figures["fixed_point"]
-    assert fixed["accuracy_drop"] == fixed["accuracy_floating"] - fixed["accuracy_fixed"]
-    assert 0.9 < fixed["count_correlation"] <= 1
+    network, test = small_network(), load_dataset("digits").test
+    inputs = network.input.encoder.encode(
+        test.images[:6].reshape(6, -1), indices=np.arange(6), steps=40, dt_s=1e-3, seed=0
+    )
+    counts = [
+        np.array([simulate(each, raster)["output"].sum(axis=0) for raster in inputs.to_dense()])
+        for each in (network, quantise(network).network)
+    ]
+    correct = [
+        np.mean(
+            [
+                (row.argmax() == label) and (row == row.max()).sum() == 1
+                for row, label in zip(rows, test.labels, strict=False)
+            ]
+        )
+        for rows in counts
+    ]
+    assert [fixed["accuracy_floating"], fixed["accuracy_fixed"]] == correct
+    assert fixed["accuracy_drop"] == correct[0] - correct[1]
+    assert fixed["equal_counts"] == np.mean(counts[0] == counts[1])
+    correlation = np.corrcoef(*(rows.ravel() for rows in counts))[0, 1]
+    assert fixed["count_correlation"] == pytest.approx(correlation)
     assert fixed["populations"][0]["effective_tau_m_s"] == pytest.approx(4.0955, abs=1e-3)
     saved = json.loads((out_folder / "result.json").read_text())
     assert saved == figures
@@ -145,8 +169,9 @@ def test_differences_and_refusals_are_printed(command, network_file, plugins):
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
+        ("brian2 --precision fixed", "cannot hold a network in fixed point"),
         ("failing", "backend 'failing' failed: the board is on fire"),
-        ("crashing", "backend 'crashing' ended with exit code 1: RuntimeError: segment 7"),
+        ("crashing", "backend 'crashing' failed: RuntimeError: segment 7"),
         ("dying", "backend 'dying' ended with exit code -9"),
         ("nativ", "unknown backend 'nativ' (did you mean 'native'?)"),
         ("native,,", "unknown backend ''"),
@@ -154,7 +179,7 @@ def test_differences_and_refusals_are_printed(command, network_file, plugins):
 )
 def test_what_cannot_be_compared_is_one_sentence(command, network_file, plugins, backend, message):
     code, out, err = command(
-        "compare", network_file, "--backends", backend, "--images", 1, "--steps", 5
+        "compare", network_file, "--images", 1, "--steps", 5, "--backends", *backend.split()
     )
     assert (code, out) == (2, "")
     assert message in err
@@ -199,13 +224,47 @@ def test_memory_is_that_of_the_backend_and_not_of_the_caller(plugins):
     assert len(held) == 500 * 2**20
 
 
+def test_one_backend_that_fails_costs_no_other_its_result(command, network_file, plugins):
+    code, out, _ = command(
+        "compare",
+        network_file,
+        *("--backends", "native,failing", "--precision", "floating"),
+        *("--images", 1, "--steps", 5, "--json"),
+    )
+    assert code == 1
+    figures = json.loads(out)
+    assert list(figures["backends"]) == ["native"]
+    assert figures["failed"] == {"failing": "backend 'failing' failed: the board is on fire"}
+    assert figures["agree"] is False
+
+
+def test_a_spike_reported_twice_is_a_difference():
+    once = SpikeTrains.from_events([0], [1], [2], (1, 3, 4))
+    twice = SpikeTrains.from_events([0, 0], [1, 1], [2, 2], (1, 3, 4))
+    other = SpikeTrains.from_events([0, 0, 0], [1, 2, 2], [2, 3, 3], (1, 3, 4))
+    assert _differing(once, once).tolist() == []
+    assert _differing(twice, once).tolist() == [[0, 1, 2]]
+    assert _differing(other, once).tolist() == [[0, 2, 3]]
+
+
 def test_trials_fail_alone(plugins):
     with pytest.raises(SimulationError, match="on fire"):
         run_trial(small_network(), np.zeros((1, 28, 28)), backend="failing", steps=5, seed=0)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_interruptions_leave_no_process_behind(plugins, tmp_path, number):
+def _ignore_interrupts():
+    # As a shell does for what it starts in the background.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [(signal.SIGINT, None), (signal.SIGKILL, None), (signal.SIGTERM, _ignore_interrupts)],
+)
+def test_interruptions_leave_nothing_behind(plugins, tmp_path, monkeypatch, number, before):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
     save_network(tmp_path / "network.h5", small_network())
     options = ["--backends", "hanging", "--images", "1", "--steps", "5"]
     process = subprocess.Popen(
@@ -213,6 +272,7 @@ def test_interruptions_leave_no_process_behind(plugins, tmp_path, number):
         cwd=tmp_path,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        preexec_fn=before,  # noqa: PLW1509
     )
     found = tmp_path / "hanging.pid"
     _wait_until(lambda: found.exists() and found.read_text())
@@ -220,6 +280,7 @@ def test_interruptions_leave_no_process_behind(plugins, tmp_path, number):
     process.send_signal(number)
     process.communicate(timeout=30)
     _wait_until(lambda: not _runs(child))
+    assert list(temporary.glob("neuroattack-*")) == []
 
 
 def _wait_until(holds, timeout_s=30.0):

@@ -77,6 +77,8 @@ def import_brian2() -> Any:
         )
     excepthook, interrupt = sys.excepthook, signal.getsignal(signal.SIGINT)
     show_warning = warnings.showwarning
+    # Private, but there is no other way to ask whether a user captures warnings.
+    captured = getattr(logging, "_warnings_showwarning", None) is not None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -89,7 +91,8 @@ def import_brian2() -> Any:
         sys.excepthook = excepthook
         if interrupt is not None:
             signal.signal(signal.SIGINT, interrupt)
-        logging.captureWarnings(False)
+        if not captured:
+            logging.captureWarnings(False)
         warnings.showwarning = show_warning
     _close_logs()
     return brian2

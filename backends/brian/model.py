@@ -64,8 +64,7 @@ def check_supported(network: Network) -> None:
     """Raise UnsupportedFeatureError if Brian2 could not hold the network exactly."""
     if network.precision == "fixed":
         raise UnsupportedFeatureError(
-            "the Brian2 backend simulates in floating point and cannot hold a network in fixed "
-            "point: use the backend 'native'"
+            "Brian2 cannot hold a network in fixed point: its neurons are in floating point"
         )
     if not _SHORTEST_STEP_S <= network.dt_s <= _LONGEST_STEP_S:
         raise UnsupportedFeatureError(

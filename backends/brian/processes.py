@@ -40,11 +40,19 @@ class Ended:
         if self.late:
             return "it did not end in time and was stopped"
         if self.code < 0:
-            return f"it was ended by {signal.Signals(-self.code).name}"
+            return f"it was ended by {_name_of(-self.code)}"
         lines = self.output.strip().splitlines()
         if lines:
             return lines[-1].strip().rstrip(".")
         return f"it ended with code {self.code}" if self.code else ""
+
+
+def _name_of(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        # Real-time signals have no names.
+        return f"signal {number}"
 
 
 def run_in_group(
@@ -96,12 +104,13 @@ def run_in_group(
     timer.daemon = True
     timer.start()
     try:
-        code = child.wait()
+        # Not waited for yet: until its group is killed, no other may get its number.
+        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
     finally:
         # An interrupt comes through here too.
         timer.cancel()
         _kill_group(child.pid)
-        child.wait()
+        code = child.wait()
         _await_end(child.pid)
     return Ended(code, log.read_text("utf-8", "replace"), late.is_set())
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.simulation import Recording
 from neuroattack.spikes import SpikeTrains
 
-__all__ = ["check_inputs", "empty_recording", "images_per_run", "make_recording"]
+__all__ = ["empty_recording", "images_per_run", "make_recording"]
 
 _MOST_IMAGES = 100
 
@@ -18,16 +17,6 @@ _MOST_SPIKES = 2**25
 
 # Bounds what an input of so many neurons and steps takes in a built network.
 _MOST_INPUTS = 2**28
-
-
-def check_inputs(network: Network, inputs: SpikeTrains) -> None:
-    """Raise ValidationError if there is no image, or one of another size than the input's."""
-    if inputs.size != network.input.size or not len(inputs):
-        raise ValidationError(
-            "input spikes",
-            f"{len(inputs)} images of {inputs.size} neurons",
-            f"at least one, of {network.input.size}",
-        )
 
 
 def images_per_run(network: Network, steps: int) -> int:

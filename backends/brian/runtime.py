@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.simulation import Recording
+from neuroattack.simulation import Recording, check_inputs
 from neuroattack.spikes import SpikeTrains
 
 from .library import import_brian2, own_settings
@@ -18,7 +18,7 @@ from .model import (
     check_supported,
     make_clock,
 )
-from .recording import check_inputs, empty_recording, images_per_run, make_recording
+from .recording import empty_recording, images_per_run, make_recording
 from .timing import Timing
 
 __all__ = ["RuntimeSimulator"]

@@ -164,7 +164,10 @@ def main():
     if arguments.image is None:
         image = np.linspace(0, 1, pixels)
     else:
-        image = np.load(arguments.image, allow_pickle=False).astype(np.float64)
+        try:
+            image = np.load(arguments.image, allow_pickle=False).astype(np.float64)
+        except (OSError, ValueError) as error:
+            parser.error(f"{arguments.image}: expected an array file (.npy): {error}")
     if image.size != pixels or not ((image >= 0) & (image <= 1)).all():
         parser.error(f"expected an image of {IMAGE_SHAPE} numbers from 0 to 1")
     # Without this line Brian2 compiles the model where it finds a compiler: slower for one image.
@@ -172,7 +175,7 @@ def main():
     counts = simulate(encode(image, arguments.steps, arguments.seed))
     for name, of_neurons in counts.items():
         print(f"{name}: {of_neurons.sum()} spikes")
-    print(*counts[READOUT])
+    print("spikes by class:", *counts[READOUT])
 
 
 def numbers(value):

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import SimulationError
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.simulation import UNKNOWN_WORKLOAD, Recording, Workload
+from neuroattack.simulation import UNKNOWN_WORKLOAD, Recording, Workload, check_inputs
 from neuroattack.spikes import SpikeTrains
 
 from .builds import build
@@ -18,7 +18,7 @@ from .manifest import EXECUTABLE, Build, SpikeFiles
 from .model import check_supported
 from .packing import LAST_STEP, PACKED_INPUT, pack, packed_shape
 from .processes import run_in_group
-from .recording import check_inputs, empty_recording, make_recording
+from .recording import empty_recording, make_recording
 
 __all__ = ["StandaloneSimulator"]
 

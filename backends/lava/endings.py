@@ -18,7 +18,12 @@ def describe_end(code: int) -> str:
     """
     if code >= 0:
         return f"exited with code {code}"
-    return f"was ended by signal {-code} ({signal.Signals(-code).name})"
+    try:
+        name = f" ({signal.Signals(-code).name})"
+    except ValueError:
+        # Real-time signals have no names.
+        name = ""
+    return f"was ended by signal {-code}{name}"
 
 
 def find_end(process: int, options: int = 0) -> int | None:

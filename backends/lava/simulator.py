@@ -7,9 +7,9 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import SimulationError, ValidationError
+from neuroattack.errors import SimulationError
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.simulation import Recording, Workload
+from neuroattack.simulation import Recording, Workload, check_inputs
 from neuroattack.spikes import SpikeTrains
 
 from .handle import Worker
@@ -67,13 +67,7 @@ class LavaSimulator:
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
-        size = self._network.input.size
-        if inputs.size != size or not len(inputs):
-            raise ValidationError(
-                "input spikes",
-                f"{len(inputs)} images of {inputs.size} neurons",
-                f"at least one, of {size}",
-            )
+        check_inputs(self._network, inputs)
         with self._lock:
             if self._closed:
                 raise SimulationError("lava: the simulator is closed; deploy the network again")

@@ -284,7 +284,7 @@ def compare(
     """Hold backends to the exact dynamics, spike for spike, and measure each.
 
     Every spike of every population and step is compared with the plain executable form of the
-    dynamics, on the same input spikes. Exit code 1 if any differs.
+    dynamics, on the same input spikes. Exit code 1 if a spike or a count differs.
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.files import check_writable
@@ -300,13 +300,11 @@ def compare(
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
+    missing = []
     if backends is None:
-        chosen = []
-        for found in list_backends():
-            if found.available:
-                chosen.append(found.name)
-            else:
-                console.note(f"Left out: {found.name}: {found.reason}")
+        found = list_backends()
+        chosen = [backend.name for backend in found if backend.available]
+        missing = [backend for backend in found if not backend.available]
     else:
         chosen = list(dict.fromkeys(name.strip() for name in backends.split(",")))
     with console.progress_bars() as show:
@@ -322,8 +320,8 @@ def compare(
         )
     provenance = Provenance.of_network(
         loaded,
-        backends={found.backend: found.backend_version for found in result.backends.values()},
-        precisions=sorted({found.precision for found in result.backends.values()}),
+        backends={each.backend: each.backend_version for each in result.backends.values()},
+        precisions=sorted({each.precision for each in result.backends.values()}),
         steps=steps,
         seed=seed,
         dataset=source.name,
@@ -338,5 +336,8 @@ def compare(
     if out:
         for path in save_comparison(out, result, provenance).values():
             console.note(f"Written: {path}")
+    for backend in missing:
+        console.note(f"Left out: {backend.name}: {backend.reason}")
     if not result.agree:
+        console.note("Not all backends do as the plain dynamics do.")
         raise typer.Exit(1)

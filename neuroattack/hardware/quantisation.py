@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.ir.fixed_point import LEAK_ONE, FixedPopulation
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.ir.fixed_point import LEAK_ONE, POTENTIAL_LIMIT, FixedPopulation
 from neuroattack.ir.network import Network, Population, Projection
 
 __all__ = [
@@ -36,7 +36,7 @@ class FixedPointFormat:
     largest_weight : int
         Largest magnitude of a weight mantissa.
     weight_step : int
-        Weight mantissas are multiples of it: 2 where a bit goes to the sign of mixed weights.
+        Weight mantissas are multiples of it, of projections of a single sign too.
     shift : int
         Weights and thresholds stand this many bits above the state's last bit.
     largest_threshold : int
@@ -60,6 +60,14 @@ class FixedPointFormat:
     largest_bias_exponent: int
     most_refractory_steps: int
     most_delay_steps: int
+
+    def __post_init__(self) -> None:
+        if self.largest_threshold << self.shift > POTENTIAL_LIMIT:
+            raise ValidationError(
+                f"format {self.name!r} thresholds",
+                f"up to {self.largest_threshold} * 2**{self.shift}",
+                f"at most {POTENTIAL_LIMIT}, the state's largest",
+            )
 
 
 LOIHI = FixedPointFormat(
@@ -162,7 +170,8 @@ def quantise(network: Network, limits: FixedPointFormat = LOIHI) -> Quantised:
     ------
     UnsupportedFeatureError
         If the network is in fixed point already, or has what the format cannot hold at all: a
-        reset potential other than rest, a longer delay or refractory period.
+        reset potential other than rest, a longer delay or refractory period; weights, biases
+        and thresholds of a population so far apart that some would all become 0.
     """
     populations, projections = [], dict[int, Projection]()
     roundings, weight_roundings = [], dict[int, ProjectionRounding]()
@@ -187,6 +196,7 @@ def quantise(network: Network, limits: FixedPointFormat = LOIHI) -> Quantised:
             network,
             populations=tuple(populations),
             projections=tuple(projections[place] for place in order),
+            origin={**network.origin, "fixed_point_format": limits.name},
         ),
         tuple(roundings),
         tuple(weight_roundings[place] for place in order),
@@ -224,7 +234,17 @@ def _scale(population: Population, incoming: list[Projection], limits: FixedPoin
     ranges.append((float(population.threshold_v.max()), limits.largest_threshold))
     largest_bias = limits.largest_bias << limits.largest_bias_exponent
     ranges.append((float(np.abs(population.bias_v).max()), largest_bias >> limits.shift))
-    return min(limit / largest for largest, limit in ranges if largest > 0)
+    scale = min(limit / largest for largest, limit in ranges if largest > 0)
+    if not math.isfinite(scale):
+        raise _too_far_apart(f"population {population.name!r}", limits)
+    return scale
+
+
+def _too_far_apart(what: str, limits: FixedPointFormat) -> UnsupportedFeatureError:
+    return UnsupportedFeatureError(
+        f"{what} would be 0 in {limits.name}'s formats: weights, thresholds and biases of a "
+        "population share one scale, and here they are too far apart"
+    )
 
 
 def _round_weights(
@@ -236,6 +256,8 @@ def _round_weights(
     error_v = mantissas / scale - weights_v
     connected = projection.mantissas != 0
     lost = float((mantissas[connected] == 0).mean()) if connected.any() else 0.0
+    if lost == 1:
+        raise _too_far_apart(f"all of {projection.source}->{projection.target}", limits)
     return (
         replace(projection, mantissas=mantissas, exponent=limits.shift),
         ProjectionRounding(
@@ -253,6 +275,8 @@ def _round_population(
 ) -> tuple[FixedPopulation, PopulationRounding]:
     state_scale = scale * 2**limits.shift
     threshold = np.rint(population.threshold_v * scale).astype(np.int32) << limits.shift
+    if (threshold == 0).any():
+        raise _too_far_apart(f"a threshold of population {population.name!r}", limits)
     bias = _round_bias(population.bias_v * state_scale, limits)
     leak = min(round(LEAK_ONE * (1 - population.decay(dt_s))), limits.largest_leak)
     held = FixedPopulation(

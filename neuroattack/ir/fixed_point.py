@@ -7,6 +7,8 @@ Potentials, currents, thresholds and biases are whole numbers in units of the la
 Sources: Davies et al., IEEE Micro 38(1), 2018, and the fixed-point LIF model of lava-nc 0.10.0
 (``lava/proc/lif/models.py``), whose order of operations this is. Lava's authors name it
 "Loihi-style": whether it is bit-accurate against the chip is in dispute (lava issue 322).
+Where a current passes its 24 bits by so much that it would wrap twice, it does so here, and once
+only in Lava's stock model; that takes over 1,500 spikes of the largest weight at once.
 """
 
 from __future__ import annotations

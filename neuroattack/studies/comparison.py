@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.deployment import EVALUATION_STREAM, check_settings
-from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.quantisation import Quantised, quantise
 from neuroattack.images import validate_images
 from neuroattack.ir.dynamics import simulate
@@ -58,6 +58,8 @@ class BackendComparison:
         Its registered name, and the simulator's version.
     precision : str
         Arithmetic of the network, ``"floating"`` or ``"fixed"``.
+    network_checksum : str
+        SHA-256 over all that decides the spikes of the network in that arithmetic.
     differing_spikes, differing_counts : int
         Spikes that only one of the two has, and counts that differ, over all populations.
     differing_spikes_in, differing_counts_in : dict of str to int
@@ -75,12 +77,13 @@ class BackendComparison:
     setup_s : float
         Seconds from a fresh process to the first answer.
     peak_rss_mib : float
-        Largest resident memory in MiB over all processes, shared pages counted once.
+        Largest resident memory in MiB over all processes, what they share counted once.
     """
 
     backend: str
     backend_version: str
     precision: Precision
+    network_checksum: str
     differing_spikes: int
     differing_counts: int
     differing_spikes_in: dict[str, int]
@@ -134,6 +137,8 @@ class Comparison:
         By name, ``-fixed`` added in fixed point.
     refused : dict of str to str
         Those that cannot hold the network in that arithmetic, and why.
+    failed : dict of str to str
+        Those that failed, and how.
     fixed_point : FixedPointComparison or None
         Where both arithmetics were compared.
     rasters : dict of str to SpikeTrains
@@ -149,14 +154,17 @@ class Comparison:
     seed: int
     backends: dict[str, BackendComparison]
     refused: dict[str, str]
+    failed: dict[str, str]
     fixed_point: FixedPointComparison | None
     rasters: dict[str, SpikeTrains]
     raster_population: str
 
     @property
     def agree(self) -> bool:
-        """Whether no backend differs from the plain dynamics in a spike or a count."""
-        return not any(b.differing_spikes or b.differing_counts for b in self.backends.values())
+        """Whether no backend failed, or differs from the plain dynamics in a spike or a count."""
+        return not self.failed and not any(
+            found.differing_spikes or found.differing_counts for found in self.backends.values()
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -167,6 +175,7 @@ class Comparison:
             "agree": self.agree,
             "backends": {name: asdict(found) for name, found in self.backends.items()},
             "refused": dict(self.refused),
+            "failed": dict(self.failed),
             "fixed_point": asdict(self.fixed_point) if self.fixed_point else None,
         }
 
@@ -212,9 +221,9 @@ def compare(
         If there is nothing to compare, a setting is out of range, or the network cannot be had
         in floating point.
     UnsupportedFeatureError
-        If the network cannot be held in fixed point.
+        If the network cannot be held in fixed point, or by none of the backends.
     SimulationError
-        If a backend failed.
+        If all backends failed that could hold it.
     """
     if not backends or not len(images):
         raise ValidationError("compare", "no backend or no image", "at least one of each")
@@ -225,9 +234,11 @@ def compare(
         suffix: _truth(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
         for suffix, version in held.items()
     }
-    population = network.populations[max(len(network.populations) - 2, 0)].name
+    hidden = [p.name for p in network.populations if p.name != network.readout]
+    population = hidden[-1] if hidden else network.readout
     found: dict[str, BackendComparison] = {}
     refused: dict[str, str] = {}
+    failed: dict[str, str] = {}
     rasters = {f"dynamics{suffix}": spikes[population][:1] for suffix, spikes in truths.items()}
     for backend in backends:
         for suffix, version in held.items():
@@ -237,16 +248,23 @@ def compare(
                 trial = run_trial(version, images, backend=backend, steps=steps, seed=seed)
             except UnsupportedFeatureError as error:
                 refused[name] = str(error)
+            except SimulationError as error:
+                failed[name] = str(error)
             else:
                 found[name] = _compared(backend, version, trial, truths[suffix], labels)
                 rasters[name] = _spikes(trial)[population][:1]
             on_progress(name, 1.0, "")
+    if failed and not found:
+        raise SimulationError("; ".join(failed.values()))
+    if not found:
+        raise UnsupportedFeatureError("; ".join(refused.values()))
     return Comparison(
         len(images),
         steps,
         seed,
         found,
         refused,
+        failed,
         _fixed_point(network.readout, rounding, truths, labels) if len(truths) == 2 else None,
         rasters,
         population,
@@ -319,6 +337,7 @@ def _compared(
         backend=backend,
         backend_version=trial.backend_version,
         precision=network.precision,
+        network_checksum=network.checksum(),
         differing_spikes=sum(spikes_in.values()),
         differing_counts=sum(counts_in.values()),
         differing_spikes_in=spikes_in,
@@ -334,11 +353,13 @@ def _compared(
 
 
 def _differing(found: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:
-    """Return (image, step, neuron) of the spikes that only one has, in order."""
-    both = np.concatenate([np.stack(trains.events(), axis=1) for trains in (found, expected)])
-    events, times = np.unique(both.astype(np.int64), axis=0, return_counts=True)
-    only_one: NDArray[np.int64] = events[times == 1]
-    return only_one
+    """Return (image, step, neuron) of the spikes that one has and the other has not as often."""
+    each = [np.stack(trains.events(), axis=1).astype(np.int64) for trains in (found, expected)]
+    events, place = np.unique(np.concatenate(each), axis=0, return_inverse=True)
+    sign = np.repeat([1, -1], [len(one) for one in each])
+    surplus = np.bincount(place.ravel(), sign, minlength=len(events))
+    differing: NDArray[np.int64] = events[surplus != 0]
+    return differing
 
 
 def _fixed_point(

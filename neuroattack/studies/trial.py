@@ -6,8 +6,10 @@ folder, and leaves there what it found. START is the monotonic clock when it was
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import shutil
 import signal
 import statistics
 import subprocess
@@ -56,8 +58,8 @@ class Trial:
     images_per_s : float
         Median throughput of the following queries, encoding included.
     peak_rss_mib : float
-        Largest resident memory, in MiB, over all processes of the backend, with pages that
-        they share counted once.
+        Largest resident memory, in MiB, over all processes of the backend: what each has for
+        itself, and once what they share.
     """
 
     recording: Recording
@@ -106,6 +108,8 @@ def run_trial(
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
+                # What was compiled before would hide what compiling takes.
+                env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
             )
         try:
             peak_mib = _peak_mib(child)
@@ -142,20 +146,23 @@ def _peak_mib(child: subprocess.Popen[bytes]) -> float:
     """Wait for a process to end; return the most memory that it and its descendants held."""
     peak_kib = 0
     while child.poll() is None:
-        peak_kib = max(peak_kib, sum(_resident_kib(pid) for pid in _descendants(child.pid)))
+        private, shared = zip(*map(_resident_kib, _descendants(child.pid)), strict=True)
+        # Forks share what their parent had: the largest share stands for all.
+        peak_kib = max(peak_kib, sum(private) + max(shared))
         time.sleep(_SAMPLE_S)
     return peak_kib / 1024
 
 
-def _resident_kib(pid: int) -> int:
-    try:
+def _resident_kib(pid: int) -> tuple[int, int]:
+    """Return the memory of a process that is its own, and that which it shares with others."""
+    kib = {"Private": 0, "Shared": 0}
+    # It may have ended in the meantime.
+    with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1])
-    except OSError:
-        # It ended in the meantime.
-        pass
-    return 0
+            kind = line.partition("_")[0]
+            if kind in kib and "Hugetlb" not in line:
+                kib[kind] += int(line.split()[1])
+    return kib["Private"], kib["Shared"]
 
 
 def _descendants(pid: int) -> list[int]:
@@ -220,10 +227,16 @@ def _tried(folder: Path, started_s: float) -> dict[str, Any]:
 
 
 def _main(folder: Path, started_s: float) -> None:
+    # A shell that starts its parent in the background has this signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def end_with_parent() -> None:
         # Not through sys.stdin, whose lock Python wants when it ends.
         os.read(0, 1)
+        shutil.rmtree(folder, ignore_errors=True)
         os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(_GRACE_S)
+        os._exit(1)
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
@@ -232,6 +245,8 @@ def _main(folder: Path, started_s: float) -> None:
         found = {"unsupported": str(error)}
     except NeuroattackError as error:
         found = {"error": str(error)}
+    except Exception as error:
+        found = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
     (folder / "result.json").write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -34,7 +34,7 @@ from neuroattack.training.rbm import RBMParameters
 from neuroattack.training.recipes import RECIPES, train
 from neuroattack.training.stages import FineTuningStage, RBMStage, Schedule
 
-__all__ = ["SCENARIOS", "Scenario", "check_batch"]
+__all__ = ["SCENARIOS", "Scenario", "check_batch", "one_neuron"]
 
 STEPS = 40
 

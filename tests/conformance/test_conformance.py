@@ -9,15 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuroattack.conformance.networks import fixed_networks, networks, rasters
-from neuroattack.conformance.scenarios import SCENARIOS, Scenario, check_batch
-from neuroattack.errors import UnsupportedFeatureError
+from neuroattack.conformance.scenarios import SCENARIOS, Scenario, check_batch, one_neuron
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import Network
 from neuroattack.simulation import Backend, Simulator, list_backends, load_backend
+from neuroattack.spikes import SpikeTrains
 
 # Backends that compile every network anew; their tests are marked slow.
 COMPILING = {"brian2-standalone"}
@@ -50,6 +52,29 @@ def _deploy(backend: Backend, network: Network) -> Simulator:
         return backend.deploy(network)
     except UnsupportedFeatureError as error:
         pytest.skip(f"{backend.name} refuses the network: {error}")
+
+
+def test_not_every_network_is_refused(backend: Backend) -> None:
+    for scenario in SCENARIOS:
+        try:
+            backend.deploy(scenario.network()).close()
+        except UnsupportedFeatureError:
+            continue
+        return
+    pytest.fail(f"{backend.name} refuses every network of the scenarios")
+
+
+@pytest.mark.parametrize(("images", "size"), [(0, 1), (1, 2)], ids=["no image", "another size"])
+def test_inputs_that_do_not_fit_are_refused(
+    backend: Backend, deployed: dict[str, Simulator], images: int, size: int
+) -> None:
+    network = one_neuron()
+    key = network.checksum()
+    if key not in deployed:
+        deployed[key] = _deploy(backend, network)
+    inputs = SpikeTrains(size, np.zeros((images, 6), np.int64), np.empty(0, np.int32))
+    with pytest.raises(ValidationError, match="input spikes"):
+        deployed[key].run(inputs)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
