@@ -167,7 +167,7 @@ def test_every_spike_equals_the_plain_dynamics(data):
 
 @needs_lava
 @pytest.mark.slow
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_every_spike_of_many_networks_equals_the_plain_dynamics(data):
     check_example(data, block_steps=data.draw(st.sampled_from([1, 3, 10, 64])))
