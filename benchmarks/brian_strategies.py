@@ -23,7 +23,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.rounds import throughputs
 from neuroattack import console
 from neuroattack.backends.brian.builds import build
-from neuroattack.backends.brian.library import brian2_version, import_brian2, own_settings
+from neuroattack.backends.brian.importing import brian2_version, import_brian2, own_settings
 from neuroattack.backends.brian.model import build_model, make_clock
 from neuroattack.backends.brian.runtime import RuntimeSimulator
 from neuroattack.backends.brian.standalone import StandaloneSimulator

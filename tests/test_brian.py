@@ -166,7 +166,7 @@ def test_importing_leaves_no_trace_and_listing_does_not_import(tmp_path):
         from neuroattack.simulation import list_backends
         list_backends()
         assert "brian2" not in sys.modules
-        from neuroattack.backends.brian.library import import_brian2
+        from neuroattack.backends.brian.importing import import_brian2
         before = sys.excepthook, signal.getsignal(signal.SIGINT), warnings.showwarning
         import_brian2()
         assert before == (sys.excepthook, signal.getsignal(signal.SIGINT), warnings.showwarning)

@@ -16,7 +16,7 @@ from neuroattack.simulation import (
 from neuroattack.spikes import SpikeTrains
 
 from .builds import find_build, missing_tools
-from .library import brian2_availability
+from .importing import brian2_availability
 from .model import check_supported
 from .runtime import RuntimeSimulator
 from .standalone import StandaloneSimulator

@@ -18,7 +18,7 @@ from neuroattack.errors import BackendUnavailableError, NeuroattackError
 from neuroattack.ir.network import Network
 
 from .folders import builds_folder, locked, scratch_folder
-from .library import brian2_availability, brian2_version
+from .importing import brian2_availability, brian2_version
 from .manifest import Build, open_build
 from .processes import run_in_group
 from .recording import images_per_run

@@ -19,7 +19,7 @@ import numpy as np
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.storage import load_network
 
-from .library import import_brian2
+from .importing import import_brian2
 from .manifest import EXECUTABLE, Build, SpikeFiles, write_manifest
 from .model import CLOCK, build_model, make_clock
 from .packing import BITS, LAST_STEP, PACKED_INPUT, packed_shape

@@ -86,7 +86,7 @@ def build_model(
     Parameters
     ----------
     brian2 : module
-        As :func:`neuroattack.backends.brian.library.import_brian2` returns it.
+        As :func:`neuroattack.backends.brian.importing.import_brian2` returns it.
     network : Network
         In floating point.
     timing : Timing

@@ -11,7 +11,7 @@ from neuroattack.ir.network import INPUT, Network
 from neuroattack.simulation import Recording, check_inputs
 from neuroattack.spikes import SpikeTrains
 
-from .library import import_brian2, own_settings
+from .importing import import_brian2, own_settings
 from .model import (
     BrianModel,
     build_model,

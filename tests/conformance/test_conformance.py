@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuroattack.conformance.networks import fixed_networks, networks, rasters
-from neuroattack.conformance.scenarios import SCENARIOS, Scenario, check_batch, one_neuron
+from neuroattack.conformance.scenario_networks import one_neuron
+from neuroattack.conformance.scenarios import SCENARIOS, Scenario, check_batch
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import Network
 from neuroattack.simulation import Backend, Simulator, list_backends, load_backend
