@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from neuroattack.attack.result import Verification
+if TYPE_CHECKING:
+    # Not at run time: what prints a table should not wait for all that an attack imports.
+    from neuroattack.attack.result import Verification
 
 __all__ = [
     "NBSP",
