@@ -23,7 +23,8 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    # rich's help takes half as long again to appear, and puts a box around each error.
+    rich_markup_mode=None,
     help="Is this spiking network, on this neuromorphic hardware, secure?",
 )
 
