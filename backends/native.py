@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numba
 import numpy as np
@@ -74,30 +73,19 @@ def _count_spikes(
 
 
 @numba.njit(cache=True, nogil=True)
-def _spike(
-    v: NDArray[Any],
-    threshold: NDArray[Any],
-    reset: Any,
+def _gather(
     fired: NDArray[np.uint8],
+    fired_by_eight: NDArray[np.uint64],
     neurons: NDArray[np.int32],
-    first: int,
+    written: int,
 ) -> int:
-    """Reset the neurons above threshold, write them to `neurons` from `first`; return the end.
-
-    `fired` is room to work in, a multiple of eight entries that are 0 beyond the last neuron.
-    """
-    for j in range(v.size):
-        fired[j] = v[j] > threshold[j]
+    """Write the neurons that fired to `neurons` from `written` on; return the end."""
     # Eight at a time, for most are silent; then without a branch that none could predict.
-    fired_by_eight = fired.view(np.uint64)
-    written = first
     for eight in range(fired_by_eight.size):
         if fired_by_eight[eight]:
             for j in range(8 * eight, 8 * eight + 8):
                 neurons[written] = j
                 written += fired[j]
-    for spike in range(first, written):
-        v[neurons[spike]] = reset
     return written
 
 
@@ -129,6 +117,7 @@ def _simulate_floating(
     v = np.empty(size)
     current = np.empty(size, weights.dtype)
     fired = np.zeros(-(-size // 8) * 8, np.uint8)
+    fired_by_eight = fired.view(np.uint64)
     for image in range(images):
         v[:] = 0.0
         written = image * capacity
@@ -140,8 +129,12 @@ def _simulate_floating(
             # The refractory neurons are those that spiked in the last R steps.
             for spike in range(offsets[image, max(k - refractory_steps, 0)], written):
                 v[neurons[spike]] = reset_v
-            first, written = written, _spike(v, threshold_v, reset_v, fired, neurons, written)
+            for j in range(size):
+                fired[j] = v[j] > threshold_v[j]
+            first = written
+            written = _gather(fired, fired_by_eight, neurons, written)
             for spike in range(first, written):
+                v[neurons[spike]] = reset_v
                 counts[image, neurons[spike]] += 1
             offsets[image, k + 1] = written
 
@@ -168,6 +161,7 @@ def _simulate_fixed(
     v = np.empty(size, np.int64)
     current = np.empty(size, weights.dtype)
     fired = np.zeros(-(-size // 8) * 8, np.uint8)
+    fired_by_eight = fired.view(np.uint64)
     half = CURRENT_SPAN // 2
     for image in range(images):
         v[:] = 0
@@ -184,8 +178,12 @@ def _simulate_fixed(
                 v[j] = min(max(new, -POTENTIAL_LIMIT), POTENTIAL_LIMIT)
             for spike in range(offsets[image, max(k - refractory_steps, 0)], written):
                 v[neurons[spike]] = 0
-            first, written = written, _spike(v, threshold, 0, fired, neurons, written)
+            for j in range(size):
+                fired[j] = v[j] > threshold[j]
+            first = written
+            written = _gather(fired, fired_by_eight, neurons, written)
             for spike in range(first, written):
+                v[neurons[spike]] = 0
                 counts[image, neurons[spike]] += 1
             offsets[image, k + 1] = written
 

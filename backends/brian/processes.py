@@ -85,7 +85,7 @@ def run_in_group(
     """
     late = threading.Event()
     with log.open("wb") as output:
-        child = subprocess.Popen(  # noqa: S603
+        child = subprocess.Popen(  # noqa: S603  # programs that we name or built
             command,
             cwd=folder,
             env=environment,

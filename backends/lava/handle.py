@@ -118,13 +118,13 @@ class _Processes:
     def __init__(self, deadline: Deadline) -> None:
         self.owner = os.getpid()
         self._prefix = new_prefix()
-        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115
+        self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the worker
         self._words = ""
         ours, theirs = socket.socketpair()
         # Until the supervisor has a process group of its own, Ctrl-C would reach it.
         unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
-            self._supervisor = subprocess.Popen(  # noqa: S603
+            self._supervisor = subprocess.Popen(  # noqa: S603  # this Python, a module of ours
                 [
                     sys.executable,
                     "-m",

@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["new_prefix", "private_folder", "remove_leftovers"]
 
-_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+_SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Linux keeps it
 
 
 def new_prefix() -> str:
