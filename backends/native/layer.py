@@ -1,0 +1,171 @@
+"""A population as the native backend holds it: its incoming weights in one matrix, ready to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.ir.network import FixedPopulation, Network, Population
+from neuroattack.spikes import SpikeTrains
+
+from .kernels import (
+    Weights,
+    count_spikes,
+    simulate_fixed,
+    simulate_floating,
+)
+
+__all__ = ["Layer"]
+
+_CACHE_LINE = 64
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A population with the weights of all projections into it, in units of ``2**exponent``.
+
+    Attributes
+    ----------
+    population : Population or FixedPopulation
+        The neurons.
+    dt_s : float
+        Length of a step in seconds.
+    sources : list of str
+        Where its projections come from.
+    delays : list of int
+        Their delays in steps.
+    weights : array, shape (rows, at least size)
+        The rows of all projections, one below the other; columns beyond the size are 0. Whole
+        numbers, whose sums are exact in their type.
+    exponent : int
+        Of the weights' unit.
+    """
+
+    population: Population | FixedPopulation
+    dt_s: float
+    sources: list[str]
+    delays: list[int]
+    weights: Weights
+    exponent: int
+
+    @classmethod
+    def of(cls, network: Network, population: Population | FixedPopulation) -> Layer:
+        """Return the layer of a population of a network."""
+        incoming = network.incoming(population.name)
+        exponent = min((projection.exponent for projection in incoming), default=0)
+        mantissas = np.concatenate(
+            [
+                np.empty((0, population.size), np.int64),
+                *(p.mantissas.astype(np.int64) << (p.exponent - exponent) for p in incoming),
+            ]
+        )
+        largest_sum = int(np.abs(mantissas).sum(axis=0).max(initial=0))
+        return cls(
+            population,
+            network.dt_s,
+            [projection.source for projection in incoming],
+            [projection.delay_steps for projection in incoming],
+            _aligned(mantissas, _narrowest(population, largest_sum)),
+            exponent,
+        )
+
+    def most_spikes(self, steps: int) -> int:
+        """Return the spikes that the population has in an image at most."""
+        return self.population.size * -(-steps // (self.population.refractory_steps + 1))
+
+    def run(
+        self, spikes: dict[str, SpikeTrains], images: int, steps: int
+    ) -> tuple[SpikeTrains, NDArray[np.int32]]:
+        """Return spikes and counts, shape (images, size), given the spikes of its sources."""
+        arrivals, rows = _arrivals(
+            [spikes[name] for name in self.sources], self.delays, images, steps
+        )
+        population = self.population
+        trains = SpikeTrains(
+            population.size,
+            np.empty((images, steps + 1), np.int64),
+            # One more, where the gathering without branches may write what it then leaves out.
+            np.empty(images * self.most_spikes(steps) + 1, np.int32),
+        )
+        if isinstance(population, FixedPopulation):
+            simulate_fixed(
+                arrivals,
+                rows,
+                cast("NDArray[np.int16] | NDArray[np.int32]", self.weights),
+                np.int32(-(256 << self.exponent)) if self.exponent < 24 else np.int32(0),
+                np.int32(population.leak),
+                True if population.leak > 255 else None,
+                population.threshold,
+                population.bias if population.bias.any() else None,
+                population.refractory_steps,
+                trains.offsets,
+                trains.neurons,
+            )
+        else:
+            simulate_floating(
+                arrivals,
+                rows,
+                self.weights,
+                2.0**self.exponent,
+                population.decay(self.dt_s),
+                population.threshold_v,
+                population.bias_v if population.bias_v.any() else None,
+                population.reset_v,
+                population.refractory_steps,
+                trains.offsets,
+                trains.neurons,
+            )
+        counts = np.zeros((images, population.size), np.int32)
+        count_spikes(trains.offsets, trains.neurons, counts)
+        return trains, counts
+
+
+def _narrowest(population: Population | FixedPopulation, largest_sum: int) -> type[np.generic]:
+    """Return the narrowest type that holds every sum of weights: fewer bytes to move."""
+    if isinstance(population, FixedPopulation):
+        # Sums wrap at 24 bits: 32 of them are right in their lower 24 even after an overflow.
+        return np.int16 if largest_sum < 2**15 else np.int32
+    return np.int32 if largest_sum < 2**31 else np.float64
+
+
+def _aligned(mantissas: NDArray[np.int64], dtype: type[np.generic]) -> Weights:
+    """Return rows that begin on half a cache line, the width of a vector, and fill whole ones."""
+    rows, columns = mantissas.shape
+    itemsize = np.dtype(dtype).itemsize
+    padded = -(-columns * itemsize // (_CACHE_LINE // 2)) * (_CACHE_LINE // 2) // itemsize
+    memory = np.zeros(rows * padded * itemsize + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    weights: Weights = memory[start : start + rows * padded * itemsize].view(dtype)
+    weights = weights.reshape(rows, padded)
+    weights[:, :columns] = mantissas
+    return weights
+
+
+def _arrivals(
+    sources: list[SpikeTrains], delays: list[int], images: int, steps: int
+) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+    """Return what arrives when: (images, steps + 1) offsets into an array of weight rows.
+
+    The weights of several projections are stacked: the rows of each follow those before it.
+    """
+    if not sources:
+        return np.zeros((images, steps + 1), np.int64), np.empty(0, np.int32)
+    if len(sources) == 1:
+        offsets, delay = sources[0].offsets, min(delays[0], steps)
+        shifted = np.empty_like(offsets)
+        shifted[:, :delay] = offsets[:, :1]
+        shifted[:, delay:] = offsets[:, : steps + 1 - delay]
+        return shifted, sources[0].neurons
+    parts = []
+    first_row = 0
+    for source, delay in zip(sources, delays, strict=True):
+        image, step, neuron = source.events()
+        arriving = step + delay < steps
+        parts.append((image[arriving], step[arriving] + delay, neuron[arriving] + first_row))
+        first_row += source.size
+    image, step, row = (np.concatenate(column) for column in zip(*parts, strict=True))
+    merged = SpikeTrains.from_events(image, step, row, (images, steps, first_row))
+    return merged.offsets, merged.neurons
