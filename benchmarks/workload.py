@@ -9,8 +9,9 @@ from numpy.typing import NDArray
 
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
-from neuroattack.spikes import PoissonEncoder, SpikeTrains
+from neuroattack.spikes import SpikeTrains
 from neuroattack.training.storage import load_model
 
 __all__ = ["Workload", "make_workload"]

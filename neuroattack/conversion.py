@@ -12,10 +12,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neuroattack.encoding import Encoder, PoissonEncoder
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.parts import MAX_REFRACTORY_STEPS
-from neuroattack.spikes import Encoder, PoissonEncoder
 from neuroattack.training.sdbn import SDBN
 from neuroattack.validation import check_positive
 

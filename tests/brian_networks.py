@@ -2,9 +2,10 @@
 
 import numpy as np
 
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
-from neuroattack.spikes import PoissonEncoder, SpikeTrains
+from neuroattack.spikes import SpikeTrains
 
 
 def assert_exact(simulator, network, dense):

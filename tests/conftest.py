@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from neuroattack.cli import main
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.hdf5 import seal_hdf5
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.storage import save_network
-from neuroattack.spikes import PoissonEncoder
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.siegert import SiegertParameters
 from neuroattack.training.storage import save_model

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroattack.conformance.networks import networks, rasters
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import (
     INPUT,
@@ -24,7 +25,7 @@ from neuroattack.ir.network import (
     Projection,
 )
 from neuroattack.simulation import load_backend
-from neuroattack.spikes import PoissonEncoder, SpikeTrains
+from neuroattack.spikes import SpikeTrains
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
 

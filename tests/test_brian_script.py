@@ -10,10 +10,10 @@ from brian_networks import every_feature
 from conftest import small_network
 
 from neuroattack.backends.brian.script import brian2_script
+from neuroattack.encoding import PoissonEncoder, RegularEncoder
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Projection
-from neuroattack.spikes import PoissonEncoder, RegularEncoder
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
 

@@ -28,10 +28,11 @@ from brian_faults import (
 from brian_networks import assert_exact, chain, every_feature, mixed_rasters
 
 from benchmarks.workload import make_workload
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import SimulationError, UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Projection
 from neuroattack.simulation import Workload, load_backend
-from neuroattack.spikes import PoissonEncoder, SpikeTrains
+from neuroattack.spikes import SpikeTrains
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
 

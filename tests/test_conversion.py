@@ -95,8 +95,11 @@ def test_spiking_rates_are_the_models_rates():
     model = model_of(rng.normal(4e-5, 2e-4, (200, 40)))
     image = rng.random((1, 1, 200))
     network = convert(model).network
-    counts = deploy(network, steps=20_000, seed=1).record(image, indices=[0]).counts["output"][0]
-    spiking = counts / 20_000 / 1e-3 * model.siegert.t_ref_s
+    # A draw of this length leaves a few per cent of noise, about as much as is tolerated below.
+    draws = deploy(network, steps=20_000, seed=1).record(
+        np.repeat(image, 100, axis=0), indices=np.arange(100)
+    )
+    spiking = draws.counts["output"].mean(axis=0) / 20_000 / 1e-3 * model.siegert.t_ref_s
     rates = model.rates(image)[0].astype(float)
     active = rates > 0.02
     assert active.sum() >= 10

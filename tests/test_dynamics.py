@@ -8,10 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroattack.conformance.networks import fixed_networks, networks, rasters
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import ValidationError
 from neuroattack.ir.dynamics import simulate, update_fixed
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
-from neuroattack.spikes import PoissonEncoder
 
 
 def floating_step(population, j, v, total, dt_s):

@@ -16,6 +16,7 @@ from neuroattack.backends.lava.backend import LavaBackend
 from neuroattack.conformance.networks import fixed_networks, networks, rasters
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import BackendUnavailableError, SimulationError, ValidationError
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import (
@@ -28,7 +29,7 @@ from neuroattack.ir.network import (
 )
 from neuroattack.ir.storage import save_network
 from neuroattack.simulation import Workload, load_backend
-from neuroattack.spikes import PoissonEncoder, SpikeTrains
+from neuroattack.spikes import SpikeTrains
 from neuroattack.training.recipes import train
 
 needs_lava = pytest.mark.skipif(

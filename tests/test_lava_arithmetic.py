@@ -5,6 +5,7 @@ import pytest
 
 from neuroattack.backends.lava.arithmetic import FixedNeurons, FloatingNeurons, Synapses
 from neuroattack.backends.lava.plan import Block, GraphPlan, Layout
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.ir.dynamics import update_fixed
 from neuroattack.ir.fixed_point import POTENTIAL_LIMIT
 from neuroattack.ir.network import (
@@ -15,7 +16,6 @@ from neuroattack.ir.network import (
     Population,
     Projection,
 )
-from neuroattack.spikes import PoissonEncoder
 
 
 @pytest.mark.parametrize("density", [0.0, 0.05, 0.5, 1.0])

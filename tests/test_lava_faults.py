@@ -184,9 +184,10 @@ PROGRAM = """
 import os, signal, sys
 import numpy as np
 from neuroattack.backends.lava.backend import LavaBackend
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.simulation import Workload
-from neuroattack.spikes import PoissonEncoder, SpikeTrains
+from neuroattack.spikes import SpikeTrains
 
 network = Network(
     1e-3,

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from neuroattack.conformance.networks import fixed_networks, networks
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.storage import load_network, save_network
-from neuroattack.spikes import PoissonEncoder
 
 
 @settings(

@@ -9,6 +9,7 @@ from conftest import small_network
 from hypothesis import assume, given, settings
 
 from neuroattack.conformance.networks import networks
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.quantisation import LOIHI, quantise
 from neuroattack.ir.dynamics import simulate
@@ -20,7 +21,6 @@ from neuroattack.ir.network import (
     Population,
     Projection,
 )
-from neuroattack.spikes import PoissonEncoder
 
 
 def one_layer(weights_v, **changes):

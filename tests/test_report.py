@@ -14,11 +14,11 @@ from neuroattack.attack.greedy import GreedyWindow
 from neuroattack.attack.perception import Window
 from neuroattack.attack.result import Goal, Verification
 from neuroattack.deployment import deploy
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.provenance import Provenance
 from neuroattack.report import plots
 from neuroattack.report.html import render_report
-from neuroattack.spikes import PoissonEncoder
 from neuroattack.studies.attack import attack_image
 from neuroattack.studies.evaluation import evaluate
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack import __version__
+from neuroattack.encoding import RegularEncoder
 from neuroattack.ir.network import FixedPopulation, Network, Population, Projection
-from neuroattack.spikes import RegularEncoder
 
 from .model import check_supported
 
@@ -128,13 +128,7 @@ def build(source, clock):
     return groups, synapses
 
 
-def encode(image, steps, seed):
-    """Return the input's spikes, a raster of shape (steps, pixels)."""
-    probability = image.ravel() * (MAX_RATE_HZ * DT_S)
-    raster = np.zeros((steps, probability.size), bool)
-    lit = np.flatnonzero(probability)
 @ENCODER@
-    return raster
 
 
 def simulate(raster):
@@ -205,15 +199,47 @@ if __name__ == "__main__":
     main()
 '''
 
-_POISSON = """\
-    # Named, not default_rng(): NumPy may change what that stands for.
-    draws = np.random.Generator(np.random.PCG64(np.random.SeedSequence(seed, spawn_key=(0, 0))))
-    raster[:, lit] = draws.random((steps, lit.size)) < probability[lit]"""
+_POISSON = '''\
+def threefry(key, counter0, counter1):
+    """Return both words of Threefry-2x32 with 20 rounds (Salmon et al., SC 2011).
 
-_REGULAR = """\
+    Takes and returns arrays of unsigned 32-bit words.
+    """
+    keys = (key[:1], key[1:], key[:1] ^ key[1:] ^ np.uint32(0x1BD11BDA))
+    x0, x1 = counter0 + keys[0], counter1 + keys[1]
+    for number in range(5):
+        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[number % 2]:
+            x0 = x0 + x1
+            x1 = (x1 << np.uint32(rotation) | x1 >> np.uint32(32 - rotation)) ^ x0
+        x0 = x0 + keys[(number + 1) % 3]
+        x1 = x1 + keys[(number + 2) % 3] + np.uint32(number + 1)
+    return x0, x1
+
+
+def encode(image, steps, seed):
+    """Return the input's spikes, a raster of shape (steps, pixels)."""
+    probability = image.ravel() * (MAX_RATE_HZ * DT_S)
+    stream_key = np.random.SeedSequence(seed, spawn_key=(0,)).generate_state(2)
+    image_key = np.concatenate(threefry(stream_key, np.uint32([0]), np.uint32([0])))
+    pixel = np.arange(probability.size, dtype=np.uint32)
+    # A block has four numbers of 16 bits, for four steps. Of these come first the upper bits.
+    block = np.arange((steps + 3) // 4, dtype=np.uint32)[:, None]
+    draws = 0
+    for first in (0, 2**31):
+        x0, x1 = threefry(image_key, pixel, block + np.uint32(first))
+        halves = np.stack([x0 & 0xFFFF, x0 >> 16, x1 & 0xFFFF, x1 >> 16], axis=1)
+        draws = draws * 2.0**16 + halves.reshape(-1, pixel.size)[:steps]
+    return draws < probability * 2.0**32
+'''
+
+_REGULAR = '''\
+def encode(image, steps, seed):
+    """Return the input's spikes, a raster of shape (steps, pixels)."""
     # Evenly spaced, without chance: one whenever the expected count passes n + 1/2.
-    due = np.floor(np.arange(steps + 1)[:, None] * probability[lit] + 0.5)
-    raster[:, lit] = due[1:] > due[:-1]"""
+    probability = image.ravel() * (MAX_RATE_HZ * DT_S)
+    due = np.floor(np.arange(steps + 1)[:, None] * probability + 0.5)
+    return due[1:] > due[:-1]
+'''
 
 
 def brian2_script(network: Network) -> str:

@@ -84,8 +84,8 @@ def convert(
 ) -> None:
     """Convert a trained model to a network of spiking neurons."""
     from neuroattack import conversion
+    from neuroattack.encoding import ENCODERS
     from neuroattack.ir.storage import save_network
-    from neuroattack.spikes import ENCODERS
     from neuroattack.training.storage import load_model
 
     target = out or model.parent / f"{model.stem}-network.h5"

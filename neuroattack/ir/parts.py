@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroattack.encoding import Encoder
 from neuroattack.errors import ValidationError
-from neuroattack.spikes import Encoder
 from neuroattack.validation import check_whole
 
 __all__ = ["INPUT", "MANTISSA_BITS", "ByValue", "Input", "Population", "Projection", "check_name"]

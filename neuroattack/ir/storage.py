@@ -6,6 +6,7 @@ import os
 
 import h5py
 
+from neuroattack.encoding import ENCODERS
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
 from neuroattack.hdf5 import (
     create_hdf5,
@@ -15,7 +16,6 @@ from neuroattack.hdf5 import (
     read_group,
 )
 from neuroattack.ir.network import FixedPopulation, Input, Network, Population, Projection
-from neuroattack.spikes import ENCODERS
 
 __all__ = ["KIND", "SCHEMA", "load_network", "save_network"]
 

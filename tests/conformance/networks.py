@@ -3,8 +3,8 @@
 import numpy as np
 from hypothesis import strategies as st
 
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
-from neuroattack.spikes import PoissonEncoder
 
 
 @st.composite

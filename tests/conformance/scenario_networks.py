@@ -10,6 +10,7 @@ import numpy as np
 
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
+from neuroattack.encoding import PoissonEncoder
 from neuroattack.hardware.quantisation import quantise
 from neuroattack.ir.network import (
     INPUT,
@@ -19,7 +20,6 @@ from neuroattack.ir.network import (
     Population,
     Projection,
 )
-from neuroattack.spikes import PoissonEncoder
 from neuroattack.training.fine_tuning import FineTuningParameters
 from neuroattack.training.rbm import RBMParameters
 from neuroattack.training.recipes import RECIPES, train
