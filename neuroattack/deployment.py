@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -20,6 +21,7 @@ from neuroattack.validation import check_whole
 __all__ = [
     "EVALUATION_STREAM",
     "Deployment",
+    "Draws",
     "check_settings",
     "deploy",
     "search_stream",
@@ -28,6 +30,9 @@ __all__ = [
 
 EVALUATION_STREAM = 0
 """Stream of draws for evaluations; attacks have streams of their own, two an image."""
+
+Draws = Literal["independent", "common"]
+"""Whether the images of a batch of queries have a draw of input spikes each, or one in common."""
 
 MAX_STEPS = 20_000
 MAX_SEED = 2**63 - 1
@@ -152,27 +157,40 @@ class Deployment:
             parts.append(self.simulator.run(inputs, record_spikes=record_spikes))
         return Recording.concatenate(parts)
 
-    def black_box(self, stream: int, budget: int | None = None) -> BlackBox:
+    def black_box(
+        self, stream: int, budget: int | None = None, draws: Draws = "independent"
+    ) -> BlackBox:
         """Return the deployment as an attacker meets it: spike counts and nothing else.
 
         Parameters
         ----------
         stream : int
-            Stream of draws; every query takes the next draw of it.
+            Stream of draws, taken one after the other.
         budget : int, optional
             Queries that are answered at most.
+        draws : {"independent", "common"}, optional
+            Whether each image of a batch takes the next draw, as in the paper, or the whole batch
+            the same one and the next batch the next: common random numbers. Images of a common
+            draw have the same input spikes where they have the same pixels, so that counts differ
+            by what differs in the images. An attacker can have that where the encoder is on its
+            side: it then sends the spikes, and decides when to draw anew.
 
         Raises
         ------
         ValidationError
-            If the budget is not a positive whole number.
+            If the budget is not a positive whole number, or `draws` is none of the two.
         """
+        if draws not in get_args(Draws):
+            raise ValidationError("draws", repr(draws), " or ".join(get_args(Draws)))
         drawn = 0
 
         def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
             nonlocal drawn
-            indices = np.arange(drawn, drawn + len(rows))
-            drawn += len(rows)
+            if draws == "common":
+                indices = np.full(len(rows), drawn)
+            else:
+                indices = np.arange(drawn, drawn + len(rows))
+            drawn = int(indices[-1]) + 1
             return self.record(rows, indices=indices, stream=stream).counts[self.network.readout]
 
         return BlackBox(answer, self.network.input.shape, self.network.classes, budget)

@@ -51,6 +51,22 @@ def test_index_and_target_class_pick_the_draws(attacked):
     assert shares(1, goal)[0] != shares(1, Goal(goal.label, other_class))[0]
 
 
+def test_common_draws_are_of_the_search_and_never_of_the_verdict(attacked):
+    deployment, image, attack, goal = attacked
+    outcome = attack_image(
+        deployment, attack, image, goal, index=3, draws=200, search_draws="common"
+    )
+    box = deployment.black_box(search_stream(3, None), draws="common")
+    assert attack.run(box, image, goal).trace == outcome.search.trace
+    independent = attack_image(deployment, attack, image, goal, index=3, draws=200)
+    assert outcome.search.trace != independent.search.trace
+    assert outcome.settings["search_draws"] == "common"
+    assert independent.settings["search_draws"] == "independent"
+    fresh = deployment.black_box(verification_stream(3, None))
+    assert verify(fresh, outcome.search.adversarial, goal, 200) == outcome.success
+    assert outcome.clean_success == independent.clean_success
+
+
 def test_no_query_is_spent_where_no_verdict_could_follow(attacked):
     deployment, image, _, goal = attacked
 

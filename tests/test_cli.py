@@ -109,12 +109,13 @@ def test_every_option_of_an_attack_reaches_it_and_its_figures(command, network_f
     settings = {
         "moved_pixels": 4, "delta": 0.25, "max_distance": 9.5, "score": "rate", "sd_of": "current",
         "clipping": "skip", "overshoot": "keep", "max_iterations": 3, "budget": 500, "draws": 7,
-        "steps": 30, "window": {"top": 9, "left": 11, "size": 5},
+        "search_draws": "common", "steps": 30, "window": {"top": 9, "left": 11, "size": 5},
     }  # fmt: skip
     arguments = (
         *("--m", 4, "--delta", 0.25, "--d-max", 9.5, "--score", "rate", "--sd-of", "current"),
         *("--clipping", "skip", "--overshoot", "keep", "--max-iterations", 3, "--budget", 500),
-        *("--draws", 7, "--steps", 30, "--window", 5, "--top", 9, "--left", 11, "--json"),
+        *("--draws", 7, "--search-draws", "common"),
+        *("--steps", 30, "--window", 5, "--top", 9, "--left", 11, "--json"),
     )
     figures = one_object(command("attack", network_file, *arguments)[1])
     assert figures["settings"] == settings | {"algorithm": "GreedyWindow"}

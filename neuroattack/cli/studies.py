@@ -169,6 +169,10 @@ def attack(
     budget: Annotated[
         int | None, typer.Option(help="Queries the search may spend; by default no limit.")
     ] = None,
+    search_draws: Annotated[
+        Literal["independent", "common"],
+        typer.Option(help="A draw of input spikes for each query, or one for each batch of them."),
+    ] = "independent",
     draws: Annotated[int, typer.Option(help="Fresh draws by which the result is judged.")] = 50,
     steps: Steps = 350,
     backend: Backend = "native",
@@ -245,6 +249,7 @@ def attack(
             index=index,
             draws=draws,
             budget=budget,
+            search_draws=search_draws,
             on_step=lambda step: show(
                 "Attacking", step.distance / d_max, f"iteration {step.iteration}"
             ),

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.greedy import GreedyWindow
 from neuroattack.attack.result import Goal, Search, Step, Verification, check_draws, verify
-from neuroattack.deployment import Deployment, search_stream, verification_stream
+from neuroattack.deployment import Deployment, Draws, search_stream, verification_stream
 from neuroattack.readout import UNDECIDED
 from neuroattack.spikes import SpikeTrains
 from neuroattack.validation import check_whole
@@ -109,6 +109,7 @@ def attack_image(
     index: int,
     draws: int = 50,
     budget: int | None = None,
+    search_draws: Draws = "independent",
     on_step: Callable[[Step], None] | None = None,
 ) -> AttackOutcome:
     """Attack an image and judge the result on draws that the search has not seen.
@@ -129,13 +130,16 @@ def attack_image(
         Fresh draws of the adversarial image, and as many of the original.
     budget : int, optional
         Queries that the search may spend.
+    search_draws : {"independent", "common"}, optional
+        Of a batch of the search's queries, as in :meth:`Deployment.black_box`; the draws of the
+        verdict are independent always.
     on_step : callable, optional
         Called with every iteration of the search.
 
     Raises
     ------
     ValidationError
-        If the image, window, goal, budget or number of draws does not fit.
+        If the image, window, goal, budget, number of draws or kind of draws does not fit.
     BudgetExceededError
         If the budget does not hold the first iteration.
     """
@@ -144,7 +148,7 @@ def attack_image(
     fresh = verification_stream(index, goal.target_class)
     judge = deployment.black_box(fresh)
     search = attack.run(
-        deployment.black_box(search_stream(index, goal.target_class), budget),
+        deployment.black_box(search_stream(index, goal.target_class), budget, search_draws),
         image,
         goal,
         on_step=on_step,
@@ -161,7 +165,13 @@ def attack_image(
         raise RuntimeError(f"backend {deployment.backend!r} kept no spikes though asked to")
     return AttackOutcome(
         index,
-        {"algorithm": "GreedyWindow", **asdict(attack), "budget": budget, "draws": draws},
+        {
+            "algorithm": "GreedyWindow",
+            **asdict(attack),
+            "budget": budget,
+            "search_draws": search_draws,
+            "draws": draws,
+        },
         search,
         success,
         clean,
