@@ -8,9 +8,12 @@ over threads in slices of bounded memory.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroattack import __version__
 from neuroattack.ir.network import INPUT, Network
@@ -26,12 +29,17 @@ from neuroattack.validation import check_whole
 
 from .kernels import count_spikes
 from .layer import Layer
+from .neighbours import Base, Counts, can_be_followed, find_neighbours
+from .trace import Differences
 
 __all__ = ["NativeBackend", "NativeSimulator"]
 
 # Spikes of one population that a slice of images may hold at most, in bytes.
 _SLICE_BYTES = 64 * 2**20
 _SLICE_IMAGES = 128
+
+_Batch = TypeVar("_Batch", SpikeTrains, Differences)
+_Result = TypeVar("_Result")
 
 
 class NativeSimulator:
@@ -49,46 +57,74 @@ class NativeSimulator:
         self._threads = threads
         self._network = network
         self._layers = [Layer.of(network, population) for population in network.populations]
+        self._pool = ThreadPoolExecutor(threads, "native")
         # Compiles now, so that what is timed later is simulation.
         self.run(SpikeTrains.from_events([], [], [], (1, 1, network.input.size)))
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
         check_inputs(self._network, inputs)
-        largest = max(layer.most_spikes(inputs.steps) for layer in self._layers)
-        slice_images = max(
-            1,
-            min(
-                _SLICE_IMAGES,
-                _SLICE_BYTES // max(4 * largest, 1),
-                -(-inputs.images // self._threads),
-            ),
+        if not record_spikes:
+            return Recording(self._count(inputs))
+        parts = self._each_slice(self._simulate, inputs, np.arange(inputs.images))
+        return Recording(
+            _joined([_counts(spikes) for spikes in parts]),
+            {name: SpikeTrains.concatenate([part[name] for part in parts]) for name in parts[0]},
         )
-        slices = [
-            inputs[start : start + slice_images] for start in range(0, inputs.images, slice_images)
-        ]
-        if self._threads == 1 or len(slices) == 1:
-            parts = [self._run_slice(part, record_spikes) for part in slices]
-        else:
-            with ThreadPoolExecutor(self._threads) as pool:
-                parts = list(pool.map(lambda part: self._run_slice(part, record_spikes), slices))
-        return Recording.concatenate(parts)
 
     def close(self) -> None:
-        """Give nothing back: the simulator holds arrays only."""
+        """End the threads."""
+        self._pool.shutdown()
 
-    def _run_slice(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
-        spikes = {INPUT: inputs}
-        counts = {INPUT: np.zeros((inputs.images, inputs.size), np.int32)}
-        count_spikes(inputs.offsets, inputs.neurons, counts[INPUT])
-        for layer in self._layers:
-            name = layer.population.name
-            spikes[name], counts[name] = layer.run(spikes, inputs.images, inputs.steps)
-        if not record_spikes:
-            return Recording(counts)
-        return Recording(
-            counts, {name: SpikeTrains.concatenate([trains]) for name, trains in spikes.items()}
+    def _count(self, inputs: SpikeTrains) -> Counts:
+        if not can_be_followed(self._layers, inputs.steps):
+            differences, near = None, np.zeros(inputs.images, bool)
+        else:
+            differences, near = find_neighbours(inputs)
+        others, neighbours = np.flatnonzero(~near), np.flatnonzero(near)
+        parts = self._each_slice(lambda part: _counts(self._simulate(part)), inputs, others)
+        if differences is not None and len(neighbours):
+            base = Base(self._layers, inputs[:1])
+            parts += self._each_slice(base.run, differences, neighbours)
+        counts = _joined(parts)
+        if len(neighbours) and len(others):
+            place = np.argsort(np.concatenate([others, neighbours]))
+            counts = {name: one[place] for name, one in counts.items()}
+        return counts
+
+    def _each_slice(
+        self, work: Callable[[_Batch], _Result], batch: _Batch, images: NDArray[np.intp]
+    ) -> list[_Result]:
+        """Return what `work` makes of slices of those images of a batch, in their order."""
+        steps = batch.offsets.shape[1] - 1
+        largest = max(layer.most_spikes(steps) for layer in self._layers)
+        size = min(
+            _SLICE_IMAGES,
+            _SLICE_BYTES // max(4 * largest, 1),
+            -(-len(images) // self._threads),
         )
+        slices = [batch[images[i : i + max(size, 1)]] for i in range(0, len(images), max(size, 1))]
+        if self._threads == 1 or len(slices) == 1:
+            return [work(part) for part in slices]
+        return list(self._pool.map(work, slices))
+
+    def _simulate(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
+        spikes = {INPUT: inputs}
+        for layer in self._layers:
+            spikes[layer.population.name] = layer.run(spikes, inputs.images, inputs.steps)
+        return spikes
+
+
+def _counts(spikes: dict[str, SpikeTrains]) -> Counts:
+    counts = {}
+    for name, trains in spikes.items():
+        counts[name] = np.zeros((trains.images, trains.size), np.int32)
+        count_spikes(trains.offsets, trains.neurons, counts[name])
+    return counts
+
+
+def _joined(parts: list[Counts]) -> Counts:
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class NativeBackend:

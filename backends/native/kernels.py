@@ -13,9 +13,20 @@ from numpy.typing import NDArray
 
 from neuroattack.ir.fixed_point import LEAK_ONE, POTENTIAL_LIMIT
 
-__all__ = ["Weights", "count_spikes", "simulate_fixed", "simulate_floating"]
+__all__ = [
+    "Start",
+    "Weights",
+    "add_arriving_rows",
+    "count_spikes",
+    "simulate_fixed",
+    "simulate_floating",
+]
 
 Weights = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.float64]
+
+# First step of each image; potentials at the start of each step, and offsets and neurons of the
+# spikes, of the image that they are neighbours of.
+Start = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]
 
 # Unsigned: numba tests a signed index for being negative, before every access.
 _0, _8 = np.uint64(0), np.uint64(8)
@@ -32,7 +43,7 @@ def count_spikes(
 
 
 @numba.njit(inline="always")
-def _add_arriving_rows(current: Weights, weights: Weights, rows: NDArray[np.int32]) -> None:
+def add_arriving_rows(current: Weights, weights: Weights, rows: NDArray[np.int32]) -> None:
     """Set `current` to the sum of those rows of `weights`."""
     size = current.size
     # Four rows at a time: the sums then travel to memory a quarter as often.
@@ -54,24 +65,71 @@ def _add_arriving_rows(current: Weights, weights: Weights, rows: NDArray[np.int3
             current[j] += a[j]
 
 
+@numba.njit(inline="always")
+def _add_differing_rows(
+    current: Weights, same: Weights, weights: Weights, rows: NDArray[np.int32], signs: Weights
+) -> None:
+    """Set `current` to `same` with those rows of `weights` added; subtracted where it is ``~r``."""
+    size = current.size
+    if rows.size == 0:
+        for j in range(size):
+            current[j] = same[j]
+    # Two rows at a time, for the reason above; the last one may have to do for both.
+    for first in range(0, rows.size, 2):
+        second = min(first + 1, rows.size - 1)
+        # Shifted right a row leaves 0, and -1 where it is ~r: the last of the signs.
+        a_side, b_side = rows[first] >> 31, rows[second] >> 31
+        a, b = rows[first] ^ a_side, rows[second] ^ b_side
+        a_sign, b_sign = signs[a_side], signs[b_side if second > first else 1]
+        if first == 0:
+            for j in range(size):
+                current[j] = same[j] + (a_sign * weights[a, j] + b_sign * weights[b, j])
+        else:
+            for j in range(size):
+                current[j] += a_sign * weights[a, j] + b_sign * weights[b, j]
+
+
 # In both loops below, the neurons that fired are gathered eight at a time, for most are silent, and
 # without a branch that none could predict: what is written after the last entry kept is
 # overwritten, so that `neurons` needs room for one more. As a function of its own this took a tenth
 # longer: numba then counts references to its arrays at every step.
 
 
+@numba.njit(cache=True, nogil=True)
+def _copy_start(
+    start: Start,
+    image: int,
+    v: NDArray[np.float64],
+    offsets: NDArray[np.int64],
+    neurons: NDArray[np.int32],
+    written: int,
+) -> int:
+    """Bring an image to its first step; return the end of its spikes."""
+    first_steps, states, same_offsets, same_neurons = start
+    first_step = first_steps[image]
+    v[:] = states[first_step]
+    for k in range(first_step + 1):
+        offsets[image, k] = written + same_offsets[0, k] - same_offsets[0, 0]
+    for spike in range(same_offsets[0, 0], same_offsets[0, first_step]):
+        neurons[written] = same_neurons[spike]
+        written += 1
+    return written
+
+
 # No fastmath: a fused multiply-add would round v * decay + input once instead of twice.
 @numba.njit(cache=True, nogil=True)
-def simulate_floating(
+def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     arrivals: NDArray[np.int64],
     rows: NDArray[np.int32],
     weights: Weights,
     grid_v: float,
     decay: float,
     threshold_v: NDArray[np.float64],
-    bias_v: NDArray[np.float64] | None,
     reset_v: float,
     refractory_steps: int,
+    bias_v: NDArray[np.float64] | None,
+    start: Start | None,
+    currents: Weights | None,
     offsets: NDArray[np.int64],
     neurons: NDArray[np.int32],
 ) -> None:
@@ -79,11 +137,22 @@ def simulate_floating(
 
     One image's spikes follow those of the one before without a gap: memory that is not touched
     need not be cleared by the system, which would take as long as the simulation.
+
+    Parameters
+    ----------
+    start : Start or None
+        Where to take up a simulation of the image that all are neighbours of; by default each
+        begins at rest.
+    currents : array, shape (steps, columns), or None
+        What arrives at that image; `rows` then are differences from it: row r arrives besides,
+        or, as ``~r``, does not arrive.
     """
     steps = arrivals.shape[1] - 1
     size = threshold_v.size
-    v = np.empty(size)
+    v = np.zeros(size)
     current = np.empty(weights.shape[1], weights.dtype)
+    signs = np.zeros(3, weights.dtype)
+    signs[0], signs[-1] = 1, -1
     fired = np.zeros(-(-size // 8) * 8, np.uint8)
     fired_by_eight = fired.view(np.uint64)
     eights = np.empty(fired_by_eight.size + 1, np.uint64)
@@ -91,12 +160,21 @@ def simulate_floating(
     held = -np.inf if refractory_steps else reset_v
     written = 0
     for image in range(arrivals.shape[0]):
-        v[:] = 0.0
-        offsets[image, 0] = written
-        for k in range(steps):
-            _add_arriving_rows(current, weights, rows[arrivals[image, k] : arrivals[image, k + 1]])
+        # What is None is pruned by the compiler: a bias alone takes a twelfth of the time.
+        if start is None:
+            first_step = 0
+            v[:] = 0.0
+            offsets[image, 0] = written
+        else:
+            first_step = start[0][image]
+            written = _copy_start(start, image, v, offsets, neurons, written)
+        for k in range(first_step, steps):
+            arriving = rows[arrivals[image, k] : arrivals[image, k + 1]]
+            if currents is None:
+                add_arriving_rows(current, weights, arriving)
+            else:
+                _add_differing_rows(current, currents[k], weights, arriving, signs)
             for j in range(size):
-                # Pruned by the compiler where there is no bias, a twelfth of the time.
                 if bias_v is None:
                     potential = v[j] * decay + current[j] * grid_v
                 else:
@@ -169,7 +247,7 @@ def simulate_fixed(
         v[:] = 0
         offsets[image, 0] = written
         for k in range(steps):
-            _add_arriving_rows(current, weights, rows[arrivals[image, k] : arrivals[image, k + 1]])
+            add_arriving_rows(current, weights, rows[arrivals[image, k] : arrivals[image, k + 1]])
             for j in range(size):
                 old = v[j]
                 # Toward zero.

@@ -12,15 +12,18 @@ from neuroattack.ir.network import FixedPopulation, Network, Population
 from neuroattack.spikes import SpikeTrains
 
 from .kernels import (
+    Start,
     Weights,
-    count_spikes,
     simulate_fixed,
     simulate_floating,
 )
 
-__all__ = ["Layer"]
+__all__ = ["Layer", "arrivals", "delayed"]
 
 _CACHE_LINE = 64
+
+# Times a potential of 24 bits it fits into 32.
+_LARGEST_NARROW_LEAK = 255
 
 
 @dataclass(frozen=True)
@@ -76,51 +79,77 @@ class Layer:
         """Return the spikes that the population has in an image at most."""
         return self.population.size * -(-steps // (self.population.refractory_steps + 1))
 
-    def run(
-        self, spikes: dict[str, SpikeTrains], images: int, steps: int
-    ) -> tuple[SpikeTrains, NDArray[np.int32]]:
-        """Return spikes and counts, shape (images, size), given the spikes of its sources."""
-        arrivals, rows = _arrivals(
+    @property
+    def constants(self) -> tuple[Weights, float, float, NDArray[np.float64], float, int]:
+        """What the loops in floating point take of it: weights, their unit in volts, and neurons.
+
+        The neurons' decay, thresholds, reset potential and refractory steps.
+        """
+        population = cast("Population", self.population)
+        return (
+            self.weights,
+            2.0**self.exponent,
+            population.decay(self.dt_s),
+            population.threshold_v,
+            population.reset_v,
+            population.refractory_steps,
+        )
+
+    def run(self, spikes: dict[str, SpikeTrains], images: int, steps: int) -> SpikeTrains:
+        """Return the spikes of a batch, given those of its sources."""
+        offsets, rows = arrivals(
             [spikes[name] for name in self.sources], self.delays, images, steps
         )
         population = self.population
-        trains = SpikeTrains(
-            population.size,
+        if not isinstance(population, FixedPopulation):
+            return self.run_floating(offsets, rows)
+        trains = self._room(images, steps)
+        simulate_fixed(
+            offsets,
+            rows,
+            cast("NDArray[np.int16] | NDArray[np.int32]", self.weights),
+            np.int32(-(256 << self.exponent)) if self.exponent < 24 else np.int32(0),
+            np.int32(population.leak),
+            True if population.leak > _LARGEST_NARROW_LEAK else None,
+            population.threshold,
+            population.bias if population.bias.any() else None,
+            population.refractory_steps,
+            trains.offsets,
+            trains.neurons,
+        )
+        return trains
+
+    def run_floating(
+        self,
+        arrivals: NDArray[np.int64],
+        rows: NDArray[np.int32],
+        start: Start | None = None,
+        currents: Weights | None = None,
+    ) -> SpikeTrains:
+        """Return the spikes; see :func:`~.kernels.simulate_floating` for what it takes."""
+        population = cast("Population", self.population)
+        images, steps = arrivals.shape[0], arrivals.shape[1] - 1
+        trains = self._room(images, steps)
+        bias_v = population.bias_v if population.bias_v.any() else None
+        simulate_floating(
+            arrivals,
+            rows,
+            *self.constants,
+            bias_v,
+            start,
+            currents,
+            trains.offsets,
+            trains.neurons,
+        )
+        return trains
+
+    def _room(self, images: int, steps: int) -> SpikeTrains:
+        return SpikeTrains(
+            self.population.size,
             np.empty((images, steps + 1), np.int64),
             # One more, where the gathering without branches may write what it then leaves out.
             np.empty(images * self.most_spikes(steps) + 1, np.int32),
         )
-        if isinstance(population, FixedPopulation):
-            simulate_fixed(
-                arrivals,
-                rows,
-                cast("NDArray[np.int16] | NDArray[np.int32]", self.weights),
-                np.int32(-(256 << self.exponent)) if self.exponent < 24 else np.int32(0),
-                np.int32(population.leak),
-                True if population.leak > 255 else None,
-                population.threshold,
-                population.bias if population.bias.any() else None,
-                population.refractory_steps,
-                trains.offsets,
-                trains.neurons,
-            )
-        else:
-            simulate_floating(
-                arrivals,
-                rows,
-                self.weights,
-                2.0**self.exponent,
-                population.decay(self.dt_s),
-                population.threshold_v,
-                population.bias_v if population.bias_v.any() else None,
-                population.reset_v,
-                population.refractory_steps,
-                trains.offsets,
-                trains.neurons,
-            )
-        counts = np.zeros((images, population.size), np.int32)
-        count_spikes(trains.offsets, trains.neurons, counts)
-        return trains, counts
 
 
 def _narrowest(population: Population | FixedPopulation, largest_sum: int) -> type[np.generic]:
@@ -144,7 +173,7 @@ def _aligned(mantissas: NDArray[np.int64], dtype: type[np.generic]) -> Weights:
     return weights
 
 
-def _arrivals(
+def arrivals(
     sources: list[SpikeTrains], delays: list[int], images: int, steps: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
     """Return what arrives when: (images, steps + 1) offsets into an array of weight rows.
@@ -154,11 +183,7 @@ def _arrivals(
     if not sources:
         return np.zeros((images, steps + 1), np.int64), np.empty(0, np.int32)
     if len(sources) == 1:
-        offsets, delay = sources[0].offsets, min(delays[0], steps)
-        shifted = np.empty_like(offsets)
-        shifted[:, :delay] = offsets[:, :1]
-        shifted[:, delay:] = offsets[:, : steps + 1 - delay]
-        return shifted, sources[0].neurons
+        return delayed(sources[0].offsets, delays[0]), sources[0].neurons
     parts = []
     first_row = 0
     for source, delay in zip(sources, delays, strict=True):
@@ -169,3 +194,13 @@ def _arrivals(
     image, step, row = (np.concatenate(column) for column in zip(*parts, strict=True))
     merged = SpikeTrains.from_events(image, step, row, (images, steps, first_row))
     return merged.offsets, merged.neurons
+
+
+def delayed(offsets: NDArray[np.int64], delay: int) -> NDArray[np.int64]:
+    """Return where the events arrive that start out at `offsets`, shape (images, steps + 1)."""
+    steps = offsets.shape[1] - 1
+    delay = min(delay, steps)
+    shifted = np.empty_like(offsets)
+    shifted[:, :delay] = offsets[:, :1]
+    shifted[:, delay:] = offsets[:, : steps + 1 - delay]
+    return shifted
