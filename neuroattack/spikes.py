@@ -46,7 +46,7 @@ class SpikeTrains:
     def __len__(self) -> int:
         return self.images
 
-    def __getitem__(self, images: slice) -> SpikeTrains:
+    def __getitem__(self, images: slice | NDArray[np.intp]) -> SpikeTrains:
         return SpikeTrains(self.size, self.offsets[images], self.neurons)
 
     def events(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int32]]:
