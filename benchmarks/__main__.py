@@ -3,56 +3,123 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
+import importlib
+import importlib.util
 import os
 import sys
+import time
+from pathlib import Path
+from typing import NoReturn
 
-from benchmarks import engine  # noqa: F401  (registers its section)
 from benchmarks.machine import describe_machine
-from benchmarks.registry import SECTIONS, Options
+from benchmarks.registry import SECTIONS, Figures, Options
+from benchmarks.writing import machine_table, write_results
 from neuroattack import console
 from neuroattack.datasets import DATA_VARIABLE, DATASETS
-from neuroattack.errors import NeuroattackError
+from neuroattack.errors import NeuroattackError, UnknownNameError
+from neuroattack.files import check_writable
+
+# In the order they run: what training leaves, the others measure on.
+MODULES = ("training", "engine", "attack", "scaling", "startup")
 
 
-def main() -> int:
-    """Run the sections asked for; return the exit code."""
-    parser = argparse.ArgumentParser(
-        prog="python -m benchmarks", description="Measure neuroattack against its peers."
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        console.note(f"error: {message}")
+        raise SystemExit(2)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = _Parser(
+        prog="python -m benchmarks",
+        description="Measure neuroattack: against a limit, against its peers, and how it scales.",
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
     parser.add_argument(
         "--quick", action="store_true", help="check in seconds that all works; no figures to quote"
     )
     parser.add_argument(
-        "--only", action="append", choices=list(SECTIONS), help="run this section only; repeatable"
+        "--only",
+        action="append",
+        metavar="SECTIONS",
+        help=f"run these only, separated by commas: {', '.join(MODULES)}",
     )
     parser.add_argument(
         "--model",
         metavar="FILE",
-        help="a trained model, as 'neuroattack train' writes it; by default random weights "
-        "of the same size, whose rates are similar",
+        help="a trained model, as 'neuroattack train' writes it; by default the one that section "
+        "training has just trained, or without it random weights with similar rates",
     )
     parser.add_argument(
         "--dataset",
         choices=DATASETS,
-        default="mnist" if os.environ.get(DATA_VARIABLE) else "digits",
-        help=f"test images; by default mnist where {DATA_VARIABLE} is set, else digits",
+        help=f"images; by default mnist where {DATA_VARIABLE} is set, else digits, as in --quick",
     )
-    arguments = parser.parse_args()
-    options = Options(arguments.model, arguments.dataset, arguments.quick, console.note)
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        type=Path,
+        help="folder of results; by default runs/benchmarks, runs/benchmarks-quick in --quick",
+    )
+    return parser.parse_args()
+
+
+def _options(arguments: argparse.Namespace) -> Options:
+    on_mnist = os.environ.get(DATA_VARIABLE) and not arguments.quick
+    return Options(
+        model=arguments.model,
+        dataset=arguments.dataset or ("mnist" if on_mnist else "digits"),
+        quick=arguments.quick,
+        out=arguments.out or Path("runs", "benchmarks-quick" if arguments.quick else "benchmarks"),
+        say=console.note,
+    )
+
+
+def _chosen(only: list[str] | None) -> list[str]:
+    names = [name.strip() for each in only or MODULES for name in each.split(",")]
+    for name in names:
+        if name not in SECTIONS:
+            raise UnknownNameError("section", name, SECTIONS)
+    return [name for name in SECTIONS if name in names]
+
+
+def _measure(names: list[str], options: Options) -> dict[str, Figures]:
+    figures = {}
+    for name in names:
+        options.say(f"section {name}")
+        started = time.perf_counter()
+        figures[name] = SECTIONS[name].measure(options)
+        figures[name]["section_s"] = round(time.perf_counter() - started, 1)
+        if options.model is None and not options.quick:
+            options = dataclasses.replace(options, model=figures[name].get("model"))
+    return figures
+
+
+def main() -> int:
+    """Run the sections asked for; return the exit code."""
+    for module in MODULES:
+        if importlib.util.find_spec(f"benchmarks.{module}"):
+            importlib.import_module(f"benchmarks.{module}")
+    arguments = _arguments()
+    options = _options(arguments)
     machine = describe_machine()
-    names = [name for name in SECTIONS if name in (arguments.only or SECTIONS)]
     try:
-        figures = {name: SECTIONS[name].measure(options) for name in names}
+        names = _chosen(arguments.only)
+        check_writable(options.out / "benchmarks.json")
+        figures = _measure(names, options)
+        files = write_results(options.out, machine, figures)
     except NeuroattackError as error:
         console.note(f"error: {error}")
         return 2
     if arguments.json:
         console.print_json({"machine": machine, **figures})
         return 0
-    console.print_figures("Machine", {name: str(value) for name, value in machine.items()})
-    for name in names:
-        SECTIONS[name].show(figures[name])
+    tables = [machine_table(machine)]
+    tables += [table for name in names for table in SECTIONS[name].tables(figures[name])]
+    for table in tables:
+        console.print_rows(table.title, table.header, table.rows)
+    console.note(f"written: {', '.join(map(str, files))}")
     return 0
 
 

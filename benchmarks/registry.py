@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["SECTIONS", "Figures", "Options", "Section", "section"]
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["SECTIONS", "Figures", "Options", "Section", "Table", "section"]
 
 Figures = dict[str, Any]
-"""What a section measured, ready for JSON."""
+"""What a section measured, ready for JSON.
+
+A ratio or a time is a median, and ``<key>_spread`` beside it the lowest and the highest. Under
+``"model"`` a section may name the file of a model that it trained, for the sections after it.
+"""
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,8 @@ class Options:
         Images to show.
     quick : bool
         Whether to check that the section works rather than to measure.
+    out : Path
+        Folder of results, for files that a section leaves beside its figures.
     say : callable
         Takes a sentence for the person who waits.
     """
@@ -31,15 +41,26 @@ class Options:
     model: str | None
     dataset: str
     quick: bool
+    out: Path
     say: Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Table:
+    """Rows of text under a title and a header, printed and written as Markdown."""
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
 class Section:
-    """A section: `measure` returns its figures, `show` prints them for a person."""
+    """A section: `measure` returns figures, `tables` says them, `plots` draws them by name."""
 
     measure: Callable[[Options], Figures]
-    show: Callable[[Figures], None]
+    tables: Callable[[Figures], list[Table]]
+    plots: Callable[[Figures], dict[str, Figure]]
 
 
 SECTIONS: dict[str, Section] = {}
@@ -47,12 +68,14 @@ SECTIONS: dict[str, Section] = {}
 
 
 def section(
-    name: str, show: Callable[[Figures], None]
+    name: str,
+    tables: Callable[[Figures], list[Table]],
+    plots: Callable[[Figures], dict[str, Figure]] = lambda _: {},
 ) -> Callable[[Callable[[Options], Figures]], Callable[[Options], Figures]]:
     """Register the decorated function as the measurement of a section."""
 
     def register(measure: Callable[[Options], Figures]) -> Callable[[Options], Figures]:
-        SECTIONS[name] = Section(measure, show)
+        SECTIONS[name] = Section(measure, tables, plots)
         return measure
 
     return register

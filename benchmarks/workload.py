@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.registry import Options
+from neuroattack.backends.native import NativeBackend
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
 from neuroattack.encoding import PoissonEncoder
+from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.simulation import Recording
 from neuroattack.spikes import SpikeTrains
 from neuroattack.training.storage import load_model
 
-__all__ = ["Workload", "make_workload"]
+__all__ = ["Workload", "check_recording", "encode", "layered_network", "make_workload"]
 
 _SIZES = (784, 500, 500, 10)
 
-# Standard deviation of each layer's weights in volts per spike. Chosen so that the layers fire
-# about as often as those of the model trained on MNIST: per image and 100 steps some 700, 450
-# and 20 spikes.
-_DEVIATIONS_V = (2.2e-4, 2.7e-4, 5.7e-4)
+# About that of the hidden layers of the model trained on MNIST, 15 and 10 Hz.
+_RATE_HZ = 12.0
+_CALIBRATED_ON_STEPS = 100
+_CALIBRATED_NEURONS = 200
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,18 +60,21 @@ class Workload:
 
     def encode(self) -> SpikeTrains:
         """Draw the input spikes, as a deployment does."""
-        return _encode(self.network, self.images, self.steps)
+        return encode(self.network, self.images, self.steps)
+
+    def with_steps(self, steps: int) -> Workload:
+        """Return the same network and images, shown for another number of steps."""
+        inputs = encode(self.network, self.images, steps)
+        return Workload(self.network, self.origin, self.dataset, self.images, inputs)
 
 
-def make_workload(model: str | None, dataset: str, *, images: int, steps: int) -> Workload:
+def make_workload(options: Options, *, images: int, steps: int) -> Workload:
     """Take the first test images of a data set, and a trained network or a random one.
 
     Parameters
     ----------
-    model : str or None
-        File of a trained model; None for random weights.
-    dataset : str
-        Name of the data set.
+    options : Options
+        Which model and which data set.
     images, steps : int
         Images, and time steps that each is shown for.
 
@@ -75,38 +83,97 @@ def make_workload(model: str | None, dataset: str, *, images: int, steps: int) -
     NeuroattackError
         If the model cannot be read, or the data set is not there.
     """
-    if model is None:
-        network, origin = _random_network(), "random weights with the rates of a trained network"
+    shown = load_dataset(options.dataset).test.first(images).images
+    rows = shown.reshape(images, -1).astype(np.float64)
+    if options.model is None:
+        network = layered_network(_SIZES, rows)
+        origin = f"random weights, layers that fire at {_RATE_HZ:g} Hz"
     else:
-        trained = load_model(model)
+        trained = load_model(options.model)
         network = convert(trained).network
         origin = f"trained ({trained.recipe} on {trained.dataset}, seed {trained.seed})"
-    shown = load_dataset(dataset).test.first(images).images
-    rows = shown.reshape(images, -1).astype(np.float64)
-    return Workload(network, origin, dataset, rows, _encode(network, rows, steps))
+    return Workload(network, origin, options.dataset, rows, encode(network, rows, steps))
 
 
-def _encode(network: Network, images: NDArray[np.float64], steps: int) -> SpikeTrains:
+def encode(network: Network, images: NDArray[np.float64], steps: int) -> SpikeTrains:
+    """Draw the input spikes of images, shape (images, pixels), each with an index of its own."""
     return network.input.encoder.encode(
         images, indices=np.arange(len(images)), steps=steps, dt_s=network.dt_s, seed=0
     )
 
 
-def _random_network() -> Network:
+def check_recording(
+    network: Network, inputs: SpikeTrains, recording: Recording, *, images: int
+) -> None:
+    """Raise RuntimeError unless counts, and spikes if any, are those of the executable dynamics.
+
+    Parameters
+    ----------
+    network : Network
+        What was simulated.
+    inputs : SpikeTrains
+        What it was given.
+    recording : Recording
+        What came of it.
+    images : int
+        How many of the images to look at, the first ones.
+    """
+    for image, raster in enumerate(inputs[:images].to_dense()):
+        for name, spikes in simulate(network, raster).items():
+            same = np.array_equal(recording.counts[name][image], spikes.sum(axis=0))
+            if recording.spikes is not None:
+                found = recording.spikes[name][image : image + 1].to_dense()[0]
+                same = same and np.array_equal(found, spikes)
+            if not same:
+                raise RuntimeError(f"spikes of {name!r} differ from those of the dynamics")
+
+
+def layered_network(sizes: Sequence[int], images: NDArray[np.float64]) -> Network:
+    """Return a chain of layers of random weights, each scaled until it fires at 12 Hz.
+
+    Parameters
+    ----------
+    sizes : sequence of int
+        Neurons of the input, of each layer, and of the readout.
+    images : float64 array, shape (images, pixels)
+        What it is to fire for; the first ones are shown.
+    """
     rng = np.random.default_rng(0)
-    names = (INPUT, "hidden1", "hidden2", "output")
+    names = (INPUT, *(f"hidden{layer}" for layer in range(1, len(sizes) - 1)), "output")
+    populations: tuple[Population, ...] = ()
+    projections: tuple[Projection, ...] = ()
+    for source, name, before, size in zip(names, names[1:], sizes, sizes[1:], strict=False):
+        deviation_v = 5e-4
+        for _ in range(5):
+            # A neuron's rate does not depend on how many others its layer has.
+            few = min(size, _CALIBRATED_NEURONS)
+            weights = rng.normal(0, deviation_v, (before, few))
+            trial = _network(
+                (*populations, _population(name, few)),
+                (*projections, Projection.from_weights(source, name, weights)),
+            )
+            deviation_v *= (_RATE_HZ / max(_rate_hz(trial, images[:10]), 1.0)) ** 0.5
+        populations = (*populations, _population(name, size))
+        weights = rng.normal(0, deviation_v, (before, size))
+        projections = (*projections, Projection.from_weights(source, name, weights))
+    return _network(populations, projections)
+
+
+def _population(name: str, size: int) -> Population:
+    return Population(name, size, tau_m_s=5.0, threshold_v=np.asarray(5e-3), refractory_steps=1)
+
+
+def _network(populations: Sequence[Population], projections: Sequence[Projection]) -> Network:
     return Network(
         dt_s=1e-3,
         input=Input((28, 28), PoissonEncoder(100.0)),
-        populations=tuple(
-            Population(name, size, tau_m_s=5.0, threshold_v=5e-3, refractory_steps=1)
-            for name, size in zip(names[1:], _SIZES[1:], strict=True)
-        ),
-        projections=tuple(
-            Projection.from_weights(
-                names[i], names[i + 1], rng.normal(0, deviation, (_SIZES[i], _SIZES[i + 1]))
-            )
-            for i, deviation in enumerate(_DEVIATIONS_V)
-        ),
-        readout="output",
+        populations=tuple(populations),
+        projections=tuple(projections),
+        readout=populations[-1].name,
     )
+
+
+def _rate_hz(network: Network, images: NDArray[np.float64]) -> float:
+    inputs = encode(network, images, _CALIBRATED_ON_STEPS)
+    counts = NativeBackend(threads=1).deploy(network).run(inputs).counts[network.readout]
+    return float(counts.mean()) / (_CALIBRATED_ON_STEPS * network.dt_s)

@@ -1,75 +1,242 @@
-"""The benchmark suite in quick mode, with whatever peers there are; no figure is judged here."""
+"""The benchmark suite: its quick mode, its command line and its arithmetic; no time is judged."""
 
 import json
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from benchmarks.engine_tables import engine_tables
+from benchmarks.limit import PLAIN, Limit
+from benchmarks.registry import Table
+from benchmarks.rounds import ratio_to_fastest, seconds, stated
+from benchmarks.scaling import fitted_cost, slopes
+from benchmarks.workload import layered_network
+from benchmarks.writing import markdown, with_spread
+from neuroattack.backends.native import NativeBackend
+from neuroattack.datasets import load_dataset
 
 ROOT = Path(__file__).resolve().parents[1]
 
+PROMISED = {
+    "machine": {"cpu", "cores", "python", "numpy", "numba"},
+    "engine": {
+        "limit_ratio_one_core",
+        "vs_fastest_peer_batch100",
+        "vs_fastest_peer_batch1",
+        "vs_embedding_bag",
+        "vs_brian2_standalone",
+        "two_core_speedup",
+        "int8_speedup",
+        "images_per_s",
+    },
+    "attack": {"crn_speedup", "encoder_share", "paper_attack_s"},
+    "training": {
+        "fine_tuned_s",
+        "fine_tuned_spiking_accuracy",
+        "paper_s",
+        "paper_rate_accuracy",
+    },
+    "scaling": {"slopes"},
+    "startup": {"help_s", "first_query_s"},
+}
+WITH_SPREAD = {"engine", "attack", "startup"}
 
-def run_suite(*arguments):
+
+def run_suite(*arguments, timeout_s=120):
     return subprocess.run(
-        [sys.executable, "-m", "benchmarks", *arguments],
+        [sys.executable, "-m", "benchmarks", *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=timeout_s,
         check=False,
     )
 
 
 @pytest.fixture(scope="module")
-def quick_run():
-    """Run quick mode once for the tests that read what it printed."""
-    done = run_suite("--quick", "--json", "--only", "engine", "--dataset", "digits")
+def quick_engine(tmp_path_factory):
+    """Run quick mode once for the tests that read what it printed and wrote."""
+    out = tmp_path_factory.mktemp("benchmarks")
+    done = run_suite("--quick", "--json", "--only", "engine", "--out", out)
     assert done.returncode == 0, done.stderr
-    return done
+    return done, out
 
 
-def test_quick_mode_prints_one_object_with_the_promised_keys(quick_run):
-    assert quick_run.stdout.count("\n") == 1
-    figures = json.loads(quick_run.stdout)
-    assert {"cpu", "cores", "python", "numpy", "numba"} <= set(figures["machine"])
-    engine = figures["engine"]
-    for key in ("images_per_s", "vs_fastest_peer_batch100", "vs_fastest_peer_batch1"):
-        assert key in engine
-        assert f"{key}_spread" in engine
-    low, high = engine["images_per_s_spread"]
-    assert 0 < low <= engine["images_per_s"] <= high
-    assert engine["network"].startswith("random weights")
+def check_promised(figures, section):
+    found = figures[section]
+    assert PROMISED[section] <= set(found)
+    if section in WITH_SPREAD:
+        for key in PROMISED[section]:
+            ends = found[f"{key}_spread"]
+            assert (ends is None) == (found[key] is None)
+            assert ends is None or 0 < ends[0] <= found[key] <= ends[1]
 
 
-def test_peers_are_measured_or_said_to_be_missing(quick_run):
-    peers = json.loads(quick_run.stdout)["engine"]["peers"]
-    assert set(peers) == {
+@pytest.mark.slow
+def test_quick_mode_of_all_sections_keeps_every_promise(tmp_path):
+    done = run_suite("--quick", "--json", "--out", tmp_path, timeout_s=300)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("\n") == 1
+    figures = json.loads(done.stdout)
+    for section in PROMISED:
+        check_promised(figures, section)
+    for key in ("images", "steps", "spikes", "width", "depth"):
+        low, high = figures["scaling"]["slopes"][f"{key}_spread"]
+        assert low <= figures["scaling"]["slopes"][key] <= high
+    assert {path.name for path in tmp_path.iterdir()} >= {
+        "benchmarks.json",
+        "benchmarks.md",
+        "scaling.png",
+    }
+
+
+def test_one_section_prints_one_object_with_its_keys(quick_engine):
+    done, out = quick_engine
+    assert done.stdout.count("\n") == 1
+    figures = json.loads(done.stdout)
+    assert set(figures) == {"machine", "engine"}
+    for section in figures:
+        check_promised(figures, section)
+    assert figures["engine"]["network"].startswith("random weights")
+    assert json.loads((out / "benchmarks.json").read_text()) == figures
+
+
+def test_peers_are_measured_or_said_to_be_missing(quick_engine):
+    engines = json.loads(quick_engine[0].stdout)["engine"]["engines"]
+    assert set(engines) == {
         "snnTorch Leaky",
         "Norse LIFCell",
         "Norse LIFBoxCell",
         "SpikingJelly LIFNode",
+        "torch embedding_bag",
+        "Brian2 standalone",
     }
-    for peer in peers.values():
-        if not peer["installed"]:
-            assert "--group bench" in peer["install"]
-            continue
-        for configuration in peer["configurations"].values():
+    for engine in engines.values():
+        if not engine["installed"]:
+            assert engine["reason"]
+        for configuration in engine["configurations"].values():
             assert configuration["same_class"] > 0.5
             assert configuration["batch100"]["images_per_s"] > 0
 
 
-def test_quick_mode_prints_a_table_for_people():
-    done = run_suite("--quick", "--dataset", "digits")
-    assert done.returncode == 0, done.stderr
-    assert "Images per second" in done.stdout
-    assert "neuroattack native" in done.stdout
+def test_what_is_written_is_what_is_shown(quick_engine):
+    done, out = quick_engine
+    written = (out / "benchmarks.md").read_text()
+    for table in engine_tables(json.loads(done.stdout)["engine"]):
+        assert markdown(table) in written
 
 
 def test_a_model_that_is_not_there_is_one_sentence(tmp_path):
     missing = tmp_path / "missing.h5"
-    done = run_suite("--quick", "--model", str(missing))
+    done = run_suite("--quick", "--only", "engine", "--model", missing, "--out", tmp_path / "out")
     assert done.returncode == 2
     assert done.stdout == ""
     assert str(missing) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--only", "engine,speed"], "speed"),
+        (["--fast"], "--fast"),
+        (["--dataset", "fashion"], "fashion"),
+    ],
+)
+def test_a_flag_that_is_wrong_is_one_sentence(arguments, named):
+    done = run_suite("--quick", *arguments)
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert named in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("not a folder")
+    done = run_suite("--quick", "--only", "engine", "--out", tmp_path / "file")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "cannot be written" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def recorded():
+    images = load_dataset("digits").test.first(3).images.reshape(3, -1).astype(float)
+    network = layered_network((784, 30, 20, 10), images)
+    inputs = network.input.encoder.encode(
+        images, indices=np.arange(3), steps=60, dt_s=network.dt_s, seed=0
+    )
+    return network, NativeBackend(threads=1).deploy(network).run(inputs, record_spikes=True)
+
+
+def test_the_limit_adds_a_row_for_each_spike_that_arrives(recorded):
+    network, recording = recorded
+    limit = Limit(network, recording)
+    expected = {}
+    for projection in network.projections:
+        arriving = recording.spikes[projection.source].to_dense()[:, : -projection.delay_steps]
+        name = f"{projection.source} to {projection.target}"
+        expected[name] = int(arriving.sum()) * network.population(projection.target).size
+    assert limit.additions == expected
+
+
+def test_the_limit_is_the_fastest_form_of_each_projection_and_round(recorded):
+    limit = Limit(*recorded)
+    timed = {subject: np.array([2.0, 3.0]) for subject in limit.subjects()}
+    timed["eight rows at a time", "input to hidden1"] = np.array([1.0, 5.0])
+    assert limit.seconds(timed).tolist() == [1 + 2 + 2, 3 + 3 + 3]
+    assert limit.seconds(timed, PLAIN).tolist() == [6, 9]
+    assert limit.fastest(timed)["hidden1 to hidden2"] == PLAIN
+
+
+def test_every_subject_has_its_turn_in_every_round():
+    turns = []
+    found = seconds({name: lambda name=name: turns.append(name) for name in "abc"}, 4, warm_up=1)
+    assert turns[:3] == ["a", "b", "c"]
+    rounds = [turns[start : start + 3] for start in range(3, 15, 3)]
+    assert [one[0] for one in rounds] == ["a", "b", "c", "a"]
+    assert all(sorted(one) == ["a", "b", "c"] for one in rounds)
+    assert all(taken_s.shape == (4,) for taken_s in found.values())
+
+
+def test_ratios_are_taken_within_a_round():
+    ours, others = (
+        np.array([10.0, 20.0, 60.0]),
+        [np.array([1.0, 5.0, 1.0]), np.array([2.0, 4.0, 3.0])],
+    )
+    assert ratio_to_fastest(ours, others).tolist() == [5, 4, 20]
+    assert ratio_to_fastest(ours, []) is None
+    assert stated("x", np.array([5.0, 4.0, 20.0])) == {"x": 5.0, "x_spread": [4.0, 20.0]}
+    assert stated("x", None) == {"x": None, "x_spread": None}
+
+
+def test_a_slope_is_the_exponent_of_a_power_law():
+    timed = {x: np.array([3e-3 * x**1.5, 2.0 * x**0.5]) for x in (10.0, 30.0, 100.0)}
+    np.testing.assert_allclose(slopes(timed), [1.5, 0.5])
+
+
+def test_the_cost_model_is_found_again():
+    additions = {100.0: 1e4, 500.0: 5e4, 2000.0: 3e5}
+    timed = {x: np.full(3, 4e-10 * 1000 + 6e-11 * count) for x, count in additions.items()}
+    found = fitted_cost(1000, additions, timed)
+    assert found["ns_per_update"] == pytest.approx(0.4)
+    assert found["ns_per_addition"] == pytest.approx(0.06)
+    assert found["largest_deviation"] == pytest.approx(0, abs=1e-9)
+
+
+def test_random_layers_fire_at_similar_rates(recorded):
+    network, recording = recorded
+    for population in network.populations:
+        rate_hz = recording.counts[population.name].mean() / 0.06
+        assert 3 < rate_hz < 40
+
+
+def test_tables_are_markdown():
+    table = Table("Title", ("a", "b"), [["1|2", "3"]])
+    assert markdown(table) == "**Title**\n\n| a | b |\n| --- | --- |\n| 1\\|2 | 3 |"
+    figures = {"x": 1234.5, "x_spread": [0.0567, 12.345], "y": None, "y_spread": None}
+    assert with_spread(figures, "x", " s") == "1,234 s (0.057 to 12.3)"
+    assert with_spread(figures, "y") == "not measured"

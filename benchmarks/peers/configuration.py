@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 
-__all__ = ["COMPILED_STEPS", "Configuration"]
+__all__ = ["COMPILED_STEPS", "BagConfiguration", "Configuration"]
 
 COMPILED_STEPS = 24
 """Steps compiled into one kernel, which keeps the potential in registers.
@@ -32,5 +32,26 @@ class Configuration(enum.Enum):
             Configuration.COMPILED: (
                 f"as sparse input, with the peer's neurons through torch.compile, "
                 f"{COMPILED_STEPS} steps a kernel"
+            ),
+        }[self]
+
+
+class BagConfiguration(enum.Enum):
+    """How the embedding-bag formulation updates its neurons; the value is its name in figures."""
+
+    PLAIN = "eager, as one writes it"
+    TUNED = "eager, tuned"
+    COMPILED = "compiled, tuned"
+
+    @property
+    def description(self) -> str:
+        """Say what it is, for a reader."""
+        return {
+            BagConfiguration.PLAIN: (
+                "float32, one thread; torch.where on masks of spikes, torch.nonzero to list them"
+            ),
+            BagConfiguration.TUNED: "the same, in place, masks in float32, spikes listed by NumPy",
+            BagConfiguration.COMPILED: (
+                f"as tuned, the update through torch.compile, {COMPILED_STEPS} steps a kernel"
             ),
         }[self]

@@ -1,0 +1,237 @@
+"""Who takes part in the rounds of section ``engine`` beside the native backend.
+
+Each gets the same input spikes in the form that it takes, prepared outside the timed part, and is
+checked before it is timed: Brian2 by its counts, which are the native backend's; those that
+compute in float32 or have no refractory period by the share of images with the same class.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.peers import INSTALL, MissingPeer, find_peers
+from benchmarks.peers.configuration import BagConfiguration, Configuration
+from benchmarks.registry import Figures, Options
+from benchmarks.workload import Workload
+from neuroattack import simulation
+from neuroattack.errors import BackendUnavailableError
+from neuroattack.readout import decide
+from neuroattack.simulation import Recording, load_backend
+
+if TYPE_CHECKING:
+    from benchmarks.peers.simulation import PeerInputs, PeerSimulation
+
+__all__ = ["BAG", "BRIAN", "PEER", "Engine", "Entrant", "find_engines"]
+
+PEER, BAG, BRIAN = "peer", "embedding bag", "Brian2 standalone"
+"""Families that are compared with separately."""
+
+_BRIAN_BACKEND = "brian2-standalone"
+
+
+@dataclass(frozen=True, eq=False)
+class Entrant:
+    """An engine in one configuration.
+
+    Parameters
+    ----------
+    configuration : str
+        Its name.
+    batch : callable
+        Runs all images at once.
+    same_class : float
+        Share of images with the native backend's class.
+    one_by_one, with_encoding : callable, optional
+        Runs the first images one by one; draws the input spikes, then runs all at once.
+    """
+
+    configuration: str
+    batch: Callable[[], object]
+    same_class: float
+    one_by_one: Callable[[], object] | None = None
+    with_encoding: Callable[[], object] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """An engine in all configurations in which it is measured.
+
+    Parameters
+    ----------
+    name, family : str
+        What it is called, and what it is one of.
+    about : dict
+        Version, and how its dynamics compare; or why it is missing.
+    entrants : list of Entrant
+        Its configurations; none where it is missing.
+    unavailable : dict of str to str
+        Configurations that cannot be had here, and why.
+    """
+
+    name: str
+    family: str
+    about: Figures
+    entrants: list[Entrant] = field(default_factory=list)
+    unavailable: dict[str, str] = field(default_factory=dict)
+
+
+def find_engines(
+    workload: Workload, recording: Recording, singles: int, options: Options
+) -> Iterator[Engine]:
+    """Prepare and check all that is installed.
+
+    Parameters
+    ----------
+    workload : Workload
+        What they are to run.
+    recording : Recording
+        Of the native backend on it.
+    singles : int
+        Images to show one by one.
+    options : Options
+        Of the run.
+    """
+    expected = decide(recording.counts[workload.network.readout])
+    for name, peer in find_peers().items():
+        if isinstance(peer, MissingPeer):
+            yield Engine(name, PEER, _missing(peer.reason))
+        else:
+            yield _peer(name, peer, workload, expected, singles, options)
+    yield _embedding_bag(workload, expected, options)
+    yield _brian(workload, recording, options)
+
+
+def _missing(reason: str) -> Figures:
+    return {"installed": False, "reason": reason, "install": INSTALL}
+
+
+def _peer(
+    name: str,
+    peer: Any,
+    workload: Workload,
+    expected: NDArray[np.int64],
+    singles: int,
+    options: Options,
+) -> Engine:
+    import torch
+
+    from benchmarks.peers.simulation import PeerSimulation
+
+    torch.set_num_threads(1)
+    engine = Engine(
+        name,
+        PEER,
+        {
+            "installed": True,
+            "version": version(peer.package),
+            "torch": torch.__version__,
+            "equivalence": peer.equivalence,
+        },
+    )
+    for configuration in Configuration:
+        if options.quick and configuration is Configuration.COMPILED:
+            continue
+        options.say(f"preparing {name}, {configuration.value}")
+        simulated = PeerSimulation(peer, workload.network, configuration)
+        inputs = simulated.prepare(workload.inputs)
+        images = [simulated.prepare(workload.inputs[i : i + 1]) for i in range(singles)]
+        try:
+            predicted = decide(simulated.run(inputs))
+            simulated.run(images[0])
+        except RuntimeError as error:
+            engine.unavailable[configuration.value] = _one_line(error)
+            continue
+        engine.entrants.append(
+            Entrant(
+                configuration.value,
+                _bind(simulated.run, inputs),
+                float(np.mean(predicted == expected)),
+                _bind(_run_each, simulated, images),
+                _bind(_encode_and_run, simulated, workload),
+            )
+        )
+    return engine
+
+
+def _embedding_bag(workload: Workload, expected: NDArray[np.int64], options: Options) -> Engine:
+    name = "torch embedding_bag"
+    try:
+        import torch
+    except ImportError as error:
+        return Engine(name, BAG, _missing(str(error)))
+    from benchmarks.peers.embedding_bag import EQUIVALENCE, BagSimulation
+
+    torch.set_num_threads(1)
+    engine = Engine(
+        name, BAG, {"installed": True, "version": torch.__version__, "equivalence": EQUIVALENCE}
+    )
+    for configuration in BagConfiguration:
+        if options.quick and configuration is BagConfiguration.COMPILED:
+            continue
+        options.say(f"preparing {name}, {configuration.value}")
+        try:
+            simulated = BagSimulation(workload.network, configuration)
+            inputs = simulated.prepare(workload.inputs)
+            predicted = decide(simulated.run(inputs))
+        except RuntimeError as error:
+            engine.unavailable[configuration.value] = _one_line(error)
+            continue
+        engine.entrants.append(
+            Entrant(
+                configuration.value,
+                _bind(simulated.run, inputs),
+                float(np.mean(predicted == expected)),
+            )
+        )
+    return engine
+
+
+def _brian(workload: Workload, recording: Recording, options: Options) -> Engine:
+    if options.quick:
+        return Engine(BRIAN, BRIAN, {"installed": False, "reason": "not built in quick mode"})
+    try:
+        backend = load_backend(_BRIAN_BACKEND)
+        options.say(f"preparing {BRIAN}: half a minute, where it was not built before")
+        simulator = backend.deploy(
+            workload.network, simulation.Workload(workload.inputs.images, workload.steps)
+        )
+    except BackendUnavailableError as error:
+        return Engine(BRIAN, BRIAN, {"installed": False, "reason": str(error)})
+    for name, counts in simulator.run(workload.inputs).counts.items():
+        if not np.array_equal(counts, recording.counts[name]):
+            raise RuntimeError(f"{BRIAN} has other counts of {name!r}")
+    about = {
+        "installed": True,
+        "version": backend.availability().version,
+        "equivalence": "the network's own dynamics in float64: all counts are the native ones",
+    }
+    entrant = Entrant(
+        "built before, its process started for every batch",
+        _bind(simulator.run, workload.inputs),
+        1.0,
+    )
+    return Engine(BRIAN, BRIAN, about, [entrant])
+
+
+def _one_line(error: Exception) -> str:
+    # torch.compile, where there is no C++ compiler or none that it can use, says much.
+    return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
+
+
+def _run_each(simulated: PeerSimulation, images: list[PeerInputs]) -> None:
+    for image in images:
+        simulated.run(image)
+
+
+def _encode_and_run(simulated: PeerSimulation, workload: Workload) -> None:
+    simulated.run(simulated.encode(workload.images, workload.steps))
+
+
+def _bind(function: Callable[..., object], *arguments: object) -> Callable[[], object]:
+    return lambda: function(*arguments)

@@ -1,0 +1,165 @@
+"""A peer of our own writing: what is quickest to say in PyTorch without a spiking library.
+
+The weight rows of the spikes are summed by `torch.nn.functional.embedding_bag`, all steps of a
+layer at once, as sparse as the native backend does it; the neurons are then updated step by step.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.peers.configuration import COMPILED_STEPS, BagConfiguration
+from neuroattack.ir.network import Network
+from neuroattack.spikes import SpikeTrains
+
+__all__ = ["EQUIVALENCE", "BagInputs", "BagSimulation"]
+
+EQUIVALENCE = (
+    "the network's own dynamics with its refractory period of one step, in float32; layer by "
+    "layer, spikes as lists of neurons, currents of all steps by one embedding_bag"
+)
+
+
+@dataclass(frozen=True, eq=False)
+class BagInputs:
+    """Input spikes as bags: neurons, and where those of each step and image begin.
+
+    Parameters
+    ----------
+    neurons : int64 tensor, shape (spikes,)
+        In the order of steps, then of images.
+    starts : int64 tensor, shape (steps * images,)
+        Where each bag begins.
+    steps, batch : int
+        Steps and images.
+    """
+
+    neurons: torch.Tensor
+    starts: torch.Tensor
+    steps: int
+    batch: int
+
+
+class BagSimulation:
+    """A network in float32 on one embedding bag a layer.
+
+    As in the network, a spike arrives one step after it was fired; so the last steps of the
+    input, which never reach the output's count, are left out.
+
+    Parameters
+    ----------
+    network : Network
+        A chain of layers with delays of one step, without biases; refractory periods of one step.
+    configuration : BagConfiguration
+        How the neurons are updated.
+    """
+
+    def __init__(self, network: Network, configuration: BagConfiguration) -> None:
+        if any(population.refractory_steps != 1 for population in network.populations):
+            raise RuntimeError("refractory periods of other than one step")
+        self._configuration = configuration
+        # Each width is compiled for once.
+        self._compiled = torch.compile(_silent_in_some_steps, dynamic=False, fullgraph=True)
+        self._layers = [
+            (
+                torch.from_numpy(projection.weights_v.astype(np.float32)),
+                population.decay(network.dt_s),
+                float(population.threshold_v[0]),
+            )
+            for population, projection in zip(network.populations, network.projections, strict=True)
+        ]
+
+    def prepare(self, inputs: SpikeTrains) -> BagInputs:
+        """Bring input spikes into the form that :meth:`run` takes."""
+        steps = inputs.steps - len(self._layers)
+        return _listed_by_torch(torch.from_numpy(inputs.to_dense()).transpose(0, 1)[:steps])
+
+    def run(self, inputs: BagInputs) -> NDArray[np.int64]:
+        """Return the spike counts of the output, shape (batch, classes)."""
+        plain = self._configuration is BagConfiguration.PLAIN
+        with torch.inference_mode():
+            bags = inputs
+            for layer, (weights, decay, threshold_v) in enumerate(self._layers):
+                currents = torch.nn.functional.embedding_bag(
+                    bags.neurons, weights, bags.starts, mode="sum"
+                ).view(bags.steps, bags.batch, -1)
+                if plain:
+                    fired = _fired(currents, decay, threshold_v)
+                else:
+                    fired = self._silent(currents, decay, threshold_v) == 0
+                if layer + 1 < len(self._layers):
+                    bags = (_listed_by_torch if plain else _listed_by_numpy)(fired)
+            return fired.sum(0).numpy()
+
+    def _silent(self, currents: torch.Tensor, decay: float, threshold_v: float) -> torch.Tensor:
+        v, silent = torch.zeros_like(currents[0]), torch.ones_like(currents[0])
+        if self._configuration is BagConfiguration.TUNED:
+            return _silent_in_place(currents, v, silent, decay, threshold_v)
+        parts = []
+        whole = len(currents) - len(currents) % COMPILED_STEPS
+        for start in range(0, whole, COMPILED_STEPS):
+            part = currents[start : start + COMPILED_STEPS]
+            found, v = self._compiled(part, v, silent, decay, threshold_v)
+            silent = found[-1]
+            parts.append(found)
+        if whole < len(currents):
+            # Few steps, which are not worth a kernel of their own.
+            parts.append(_silent_in_place(currents[whole:], v, silent, decay, threshold_v))
+        return torch.cat(parts)
+
+
+# In all forms the potential after a spike is set in the next step, the refractory one.
+
+
+def _fired(currents: torch.Tensor, decay: float, threshold_v: float) -> torch.Tensor:
+    v = torch.zeros_like(currents[0])
+    fired = torch.zeros_like(v, dtype=torch.bool)
+    trains = []
+    for current in currents:
+        v = torch.where(fired, 0.0, v * decay + current)
+        fired = v > threshold_v
+        trains.append(fired)
+    return torch.stack(trains)
+
+
+def _silent_in_place(
+    currents: torch.Tensor, v: torch.Tensor, silent: torch.Tensor, decay: float, threshold_v: float
+) -> torch.Tensor:
+    """Return 0 for spikes and 1 for none, of the shape of the currents; `v` is used up."""
+    trains = torch.empty_like(currents)
+    for current, train in zip(currents, trains, strict=True):
+        torch.add(current, v, alpha=decay, out=v)
+        v.mul_(silent)
+        silent = torch.le(v, threshold_v, out=train)
+    return trains
+
+
+def _silent_in_some_steps(
+    currents: torch.Tensor, v: torch.Tensor, silent: torch.Tensor, decay: float, threshold_v: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    trains = []
+    for current in currents:
+        v = (v * decay + current) * silent
+        silent = (v <= threshold_v).to(torch.float32)
+        trains.append(silent)
+    return torch.stack(trains), v
+
+
+def _listed_by_torch(fired: torch.Tensor) -> BagInputs:
+    steps, batch, size = fired.shape
+    flat = fired.reshape(steps * batch, size)
+    per_bag = flat.sum(1)
+    return BagInputs(
+        flat.nonzero()[:, 1].contiguous(), torch.cumsum(per_bag, 0) - per_bag, steps, batch
+    )
+
+
+def _listed_by_numpy(fired: torch.Tensor) -> BagInputs:
+    steps, batch, size = fired.shape
+    spikes = torch.from_numpy(np.flatnonzero(fired.numpy()))
+    starts = torch.searchsorted(spikes, torch.arange(steps * batch) * size)
+    return BagInputs(spikes % size, starts, steps, batch)
