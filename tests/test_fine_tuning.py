@@ -1,6 +1,7 @@
 """Fine-tuning: gradients, surrogate, loss and optimiser, each against a plain form."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -10,13 +11,20 @@ from neuroattack.training.fine_tuning import (
     Surrogate,
     adam_step,
     cross_entropy,
+    fine_tuning_step,
     initial_adam,
     weight_gradients,
 )
-from neuroattack.training.siegert import SiegertParameters, siegert_rates
+from neuroattack.training.siegert import SiegertParameters, Transfer, siegert_rates
 
 
-def test_backpropagation_agrees_with_finite_differences_of_the_surrogate_network():
+@pytest.fixture
+def worker():
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
+
+
+def test_backpropagation_agrees_with_finite_differences_of_the_surrogate_network(worker):
     rng = np.random.default_rng(1)
     surrogate = Surrogate.of(SiegertParameters(), 0.1)
     weights = [rng.normal(0, 3, shape) for shape in ((6, 5), (5, 4), (4, 3))]
@@ -32,7 +40,7 @@ def test_backpropagation_agrees_with_finite_differences_of_the_surrogate_network
         return cross_entropy(rates, labels, 30.0), layer_inputs, slopes
 
     (_, output_gradient), layer_inputs, slopes = forward(weights)
-    gradients = weight_gradients(weights, layer_inputs, slopes, output_gradient)
+    gradients = weight_gradients(weights, layer_inputs, slopes, output_gradient, worker)
     for layer, i, j in [(0, 0, 0), (0, 5, 4), (1, 2, 3), (1, 4, 0), (2, 0, 2), (2, 3, 1)]:
         step = 1e-5
         losses = []
@@ -79,3 +87,37 @@ def test_adam_is_that_of_a_scalar_loop():
             w -= 0.01 * corrected[0] / (math.sqrt(corrected[1]) + p.epsilon)
         assert state.weights[0][i, j] == pytest.approx(w, abs=1e-6)
     assert state.steps == 5
+
+
+def test_a_step_is_its_parts_one_after_the_other_in_double_precision(worker):
+    rng = np.random.default_rng(3)
+    p = FineTuningParameters()
+    transfer = Transfer(SiegertParameters())
+    shapes = ((7, 6), (6, 5), (5, 3))
+    weights = tuple(rng.normal(0.5, 3, shape).astype(np.float32) for shape in shapes)
+    inputs = (rng.random((9, 7)) * 0.2).astype(np.float32)
+    labels = rng.integers(0, 3, 9)
+    before = initial_adam(weights)
+    after = fine_tuning_step(
+        before, inputs, labels, 0.01, p, transfer, 0.2, np.random.default_rng(4), worker
+    )
+
+    noise = np.random.default_rng(4).standard_normal(inputs.shape, dtype=np.float32)
+    x = inputs.astype(float)
+    rates = np.maximum(x + noise * p.input_noise * np.sqrt(0.2 * x), 0)
+    received, means = [], []
+    for layer in (w.astype(float) for w in weights):
+        received.append(rates)
+        means.append(rates @ layer)
+        spread = np.sqrt(transfer.variance_gain * (rates @ layer**2))
+        rates = siegert_rates(transfer.drive_gain * means[-1], spread, transfer.siegert)
+    _, delta = cross_entropy(rates, labels, p.logit_gain)
+    surrogate = Surrogate.of(transfer.siegert, p.softness)
+    for layer in (2, 1, 0):
+        delta = delta * surrogate.slopes(means[layer])
+        gradient = received[layer].T @ delta
+        # Adam's first moment after one step.
+        np.testing.assert_allclose(after.first[layer], (1 - p.beta1) * gradient, atol=1e-5)
+        delta = delta @ weights[layer].astype(float).T
+    assert after.steps == 1
+    assert all(np.array_equal(w, kept) for w, kept in zip(weights, before.weights, strict=True))

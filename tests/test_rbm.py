@@ -1,6 +1,7 @@
 """Contrastive divergence and rank-based sparsity against scalar loops."""
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -19,6 +20,12 @@ from neuroattack.training.rbm import (
 from neuroattack.training.siegert import SiegertParameters, Transfer, siegert_rates
 
 TRANSFER = Transfer(SiegertParameters(), 500.0)
+
+
+@pytest.fixture
+def worker():
+    with ThreadPoolExecutor(1) as executor:
+        yield executor
 
 
 def scalar_layer(rows, weights):
@@ -54,19 +61,27 @@ def scalar_sparsify(rows, sparsity):
     return [[columns[j][i] for j in range(units)] for i in range(batch)]
 
 
-def scalar_step(weights, velocity, fast, chain, visible, rate, p):
-    """One step of persistent contrastive divergence at temperature 0, in plain Python."""
+def scalar_step(weights, velocity, fast, chain, visible, rate, p, rng):
+    """One step of persistent contrastive divergence, in plain Python and in plain order."""
     visibles, hiddens, batch = len(weights), len(weights[0]), len(visible)
+
+    def warm(rows):
+        noise = rng.standard_normal((len(rows), len(rows[0])), dtype=np.float32).tolist()
+        return [
+            [max(x + p.temperature * z, 0.0) for x, z in zip(*pair, strict=True)]
+            for pair in zip(rows, noise, strict=True)
+        ]
+
     grid = [(i, j) for i in range(visibles) for j in range(hiddens)]
     model = [
         [weights[i][j] + p.fast_influence * fast[i][j] for j in range(hiddens)]
         for i in range(visibles)
     ]
     model_t = [list(column) for column in zip(*model, strict=True)]
-    data_hidden = scalar_layer(visible, weights)
+    data_hidden = scalar_layer(warm(visible), weights)
     for _ in range(p.gibbs_steps):
-        fantasy = scalar_layer(chain, model_t)
-        chain = scalar_layer(fantasy, model)
+        fantasy = scalar_layer(warm(chain), model_t)
+        chain = scalar_layer(warm(fantasy), model)
     targets = scalar_sparsify(data_hidden, p.sparsity)
     share = p.sparsity_influence
     learnt = [
@@ -86,9 +101,10 @@ def scalar_step(weights, velocity, fast, chain, visible, rate, p):
 
 
 @pytest.mark.parametrize("gibbs_steps", [1, 2])
-def test_a_step_is_that_of_a_scalar_loop(gibbs_steps):
+@pytest.mark.parametrize("temperature", [0.0, 0.05])
+def test_a_step_is_that_of_a_scalar_loop(gibbs_steps, temperature, worker):
     rng = np.random.default_rng(4)
-    p = RBMParameters(gibbs_steps=gibbs_steps, temperature=0.0, weight_decay=0.01)
+    p = RBMParameters(gibbs_steps=gibbs_steps, temperature=temperature, weight_decay=0.01)
 
     def drawn(*shape, scale=1.0):
         return (scale * rng.standard_normal(shape)).astype(np.float32)
@@ -97,7 +113,9 @@ def test_a_step_is_that_of_a_scalar_loop(gibbs_steps):
     state = RBMState(
         drawn(7, 6, scale=2.0), drawn(7, 6, scale=0.1), drawn(7, 6), np.abs(drawn(5, 6, scale=0.2))
     )
-    new = contrastive_divergence_step(state, visible, 0.3, p, TRANSFER, rng)
+    new = contrastive_divergence_step(
+        state, visible, 0.3, p, TRANSFER, np.random.default_rng(5), worker
+    )
     expected = scalar_step(
         state.weights.tolist(),
         state.velocity.tolist(),
@@ -106,20 +124,25 @@ def test_a_step_is_that_of_a_scalar_loop(gibbs_steps):
         visible.tolist(),
         0.3,
         p,
+        np.random.default_rng(5),
     )
     got = (new.weights, new.velocity, new.fast_weights, new.chain)
     for array, truth in zip(got, expected, strict=True):
         np.testing.assert_allclose(array, truth, atol=3e-5)
 
 
-def test_a_step_leaves_its_input_alone_and_repeats_with_the_same_generator():
+def test_a_step_leaves_its_input_alone_and_repeats_with_the_same_generator(worker):
     p = RBMParameters()
     rng = np.random.default_rng(5)
     visible = rng.random((8, 12), dtype=np.float32) * np.float32(0.2)
     state = initial_state(12, 9, 8, p, rng)
     before = [array.copy() for array in vars(state).values()]
-    first = contrastive_divergence_step(state, visible, 0.1, p, TRANSFER, np.random.default_rng(6))
-    again = contrastive_divergence_step(state, visible, 0.1, p, TRANSFER, np.random.default_rng(6))
+    first = contrastive_divergence_step(
+        state, visible, 0.1, p, TRANSFER, np.random.default_rng(6), worker
+    )
+    again = contrastive_divergence_step(
+        state, visible, 0.1, p, TRANSFER, np.random.default_rng(6), worker
+    )
     for array, copy in zip(vars(state).values(), before, strict=True):
         assert np.array_equal(array, copy)
     for array, other in zip(vars(first).values(), vars(again).values(), strict=True):
@@ -127,18 +150,19 @@ def test_a_step_leaves_its_input_alone_and_repeats_with_the_same_generator():
         assert array.dtype == np.float32
 
 
-def test_the_temperature_makes_steps_differ():
+def test_the_temperature_makes_steps_differ(worker):
     rng = np.random.default_rng(7)
     p = RBMParameters()
     visible = rng.random((8, 12), dtype=np.float32) * np.float32(0.2)
     state = initial_state(12, 9, 8, p, rng)
     one, two = (
-        contrastive_divergence_step(state, visible, 0.1, p, TRANSFER, rng).weights for _ in range(2)
+        contrastive_divergence_step(state, visible, 0.1, p, TRANSFER, rng, worker).weights
+        for _ in range(2)
     )
     assert not np.array_equal(one, two)
 
 
-def test_learning_lowers_the_reconstruction_error():
+def test_learning_lowers_the_reconstruction_error(worker):
     rng = np.random.default_rng(8)
     p = RBMParameters()
     patterns = (rng.random((4, 40)) < 0.3).astype(np.float32) * np.float32(0.2)
@@ -152,7 +176,7 @@ def test_learning_lowers_the_reconstruction_error():
 
     before = error(state.weights)
     for _ in range(300):
-        state = contrastive_divergence_step(state, data, 0.1, p, TRANSFER, rng)
+        state = contrastive_divergence_step(state, data, 0.1, p, TRANSFER, rng, worker)
     assert error(state.weights) < before / 2
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
 
@@ -156,6 +157,7 @@ def weight_gradients(
     layer_inputs: Sequence[Floats],
     slopes: Sequence[Floats],
     output_gradient: Floats,
+    worker: Executor,
 ) -> list[Floats]:
     """Backpropagate.
 
@@ -167,20 +169,22 @@ def weight_gradients(
         What each layer received, and the slope of its units there.
     output_gradient : float array (n, classes)
         Gradient of the loss with respect to the output rates.
+    worker : Executor
+        What multiplies a layer's inputs while this thread goes on to the layer below.
 
     Returns
     -------
     list of float arrays (inputs, units)
         Gradient with respect to each layer's weights.
     """
-    gradients = []
+    products = []
     delta = output_gradient
     for layer in range(len(weights) - 1, -1, -1):
         delta = delta * slopes[layer]
-        gradients.append(layer_inputs[layer].T @ delta)
+        products.append(worker.submit(np.matmul, layer_inputs[layer].T, delta))
         if layer:
             delta = delta @ weights[layer].T
-    return gradients[::-1]
+    return [product.result() for product in reversed(products)]
 
 
 @dataclass(frozen=True)
@@ -265,6 +269,7 @@ def fine_tuning_step(
     transfer: Transfer,
     full_scale: float,
     rng: np.random.Generator,
+    worker: Executor,
 ) -> AdamState:
     """Take one step of supervised learning.
 
@@ -286,21 +291,30 @@ def fine_tuning_step(
         Normalised rate of an input at full scale.
     rng : numpy.random.Generator
         Source of the input noise; advanced.
+    worker : Executor
+        What does a part of the work while this thread does another.
 
     Returns
     -------
     AdamState
     """
     surrogate = Surrogate.of(transfer.siegert, parameters.softness)
-    noise = rng.standard_normal(inputs.shape, dtype=np.float32)
-    noise *= np.sqrt(inputs * np.float32(full_scale * parameters.input_noise**2))
-    rates = np.maximum(inputs + noise, np.float32(0))
+    variance = np.float32(full_scale * parameters.input_noise**2)
+    deviation = worker.submit(lambda: np.sqrt(inputs * variance))
+    squares = [worker.submit(np.square, weights) for weights in state.weights]
+    rates = rng.standard_normal(inputs.shape, dtype=np.float32)
+    rates *= deviation.result()
+    rates += inputs
+    np.maximum(rates, np.float32(0), out=rates)
     layer_inputs, slopes = [], []
-    for weights in state.weights:
+    for weights, squared in zip(state.weights, squares, strict=True):
         layer_inputs.append(rates)
+        power = worker.submit(np.matmul, rates, squared.result())
         mean = rates @ weights
-        slopes.append(surrogate.slopes(mean))
-        rates = transfer.rates(mean, rates @ np.square(weights))
+        slopes.append(worker.submit(surrogate.slopes, mean))
+        rates = transfer.rates(mean, power.result())
     _, gradient = cross_entropy(rates, labels, parameters.logit_gain)
-    gradients = weight_gradients(state.weights, layer_inputs, slopes, gradient)
+    gradients = weight_gradients(
+        state.weights, layer_inputs, [slope.result() for slope in slopes], gradient, worker
+    )
     return adam_step(state, gradients, learning_rate, parameters)

@@ -8,6 +8,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -198,11 +199,11 @@ def train(
             )
 
     inputs = rows * scale
-    # One thread: products this small gain little from a second one and wait long for it on a busy
-    # machine, and the sums then don't depend on the number of cores.
-    with threadpool_limits(limits=1, user_api="blas"):
+    # One thread a product: on a busy machine products this small wait long for a second one, and
+    # the sums then don't depend on the number of cores. A second core has products of its own.
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(1) as worker:
         for stage in range(state.stage, len(runs)):
-            state = _run_stage(runs[stage], state, inputs, targets, rng, report)
+            state = _run_stage(runs[stage], state, inputs, targets, rng, worker, report)
             weights = _weights_of(runs[stage], state)
             state = TrainingState(stage + 1, 0, weights, None, rng.bit_generator.state)
 
@@ -227,6 +228,7 @@ def _run_stage(
     inputs: FloatArray,
     labels: NDArray[np.integer],
     rng: np.random.Generator,
+    worker: Executor,
     report: Callable[[TrainingState], None],
 ) -> TrainingState:
     count = len(inputs)
@@ -242,7 +244,7 @@ def _run_stage(
         for step in range(steps):
             chosen = order[step * batch : (step + 1) * batch]
             rate = schedule.learning_rate_at((epoch * steps + step) / (epochs * steps))
-            inner = run.step(inner, data[chosen], labels[chosen], rate, rng)
+            inner = run.step(inner, data[chosen], labels[chosen], rate, rng, worker)
         done = epoch + 1
         state = TrainingState(state.stage, done, state.weights, inner, rng.bit_generator.state)
         if done % epochs_per_report == 0 or done == epochs:

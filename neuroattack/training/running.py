@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -49,9 +50,10 @@ class StageRun(Protocol):
         labels: Labels,
         learning_rate: float,
         rng: np.random.Generator,
+        worker: Executor,
         /,
     ) -> Any:
-        """Take one gradient step; the state given is left as it is."""
+        """Take one gradient step, with another thread; the state given is left as it is."""
 
     def weights(self, below: Weights, state: Any, /) -> Weights:
         """Return the network's layers so far."""
@@ -121,10 +123,11 @@ class ContrastiveRun:
         _labels: Labels,
         learning_rate: float,
         rng: np.random.Generator,
+        worker: Executor,
     ) -> RBMState:
         """Take one gradient step."""
         return contrastive_divergence_step(
-            state, batch, learning_rate, self.stage.parameters, self.transfer, rng
+            state, batch, learning_rate, self.stage.parameters, self.transfer, rng, worker
         )
 
     def weights(self, below: Weights, state: RBMState) -> Weights:
@@ -184,6 +187,7 @@ class FineTuningRun:
         labels: Labels,
         learning_rate: float,
         rng: np.random.Generator,
+        worker: Executor,
     ) -> AdamState:
         """Take one gradient step."""
         return fine_tuning_step(
@@ -195,6 +199,7 @@ class FineTuningRun:
             self.transfer,
             self.full_scale,
             rng,
+            worker,
         )
 
     def weights(self, _below: Weights, state: AdamState) -> Weights:
