@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from benchmarks.machine import describe_machine
 from benchmarks.registry import SECTIONS, Figures, Options
+from benchmarks.summary import summary_table
 from benchmarks.writing import machine_table, write_results
 from neuroattack import console
 from neuroattack.datasets import DATA_VARIABLE, DATASETS
@@ -108,14 +109,15 @@ def main() -> int:
         names = _chosen(arguments.only)
         check_writable(options.out / "benchmarks.json")
         figures = _measure(names, options)
-        files = write_results(options.out, machine, figures)
+        summary = summary_table(figures)
+        files = write_results(options.out, machine, figures, summary)
     except NeuroattackError as error:
         console.note(f"error: {error}")
         return 2
     if arguments.json:
         console.print_json({"machine": machine, **figures})
         return 0
-    tables = [machine_table(machine)]
+    tables = [machine_table(machine), summary]
     tables += [table for name in names for table in SECTIONS[name].tables(figures[name])]
     for table in tables:
         console.print_rows(table.title, table.header, table.rows)

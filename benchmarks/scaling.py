@@ -14,6 +14,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.cost import (
+    additions_per_image,
+    cost_table,
+    fitted_cost,
+    measure_breakdown,
+    updates_per_image,
+)
 from benchmarks.memory import measure_memory
 from benchmarks.registry import Figures, Options, Table, section
 from benchmarks.rounds import seconds, spread, stated
@@ -26,7 +33,7 @@ from neuroattack.spikes import SpikeTrains
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["fitted_cost", "measure_scaling", "slopes"]
+__all__ = ["measure_scaling", "slopes"]
 
 _STEPS = 100
 _BY_SPIKES_IMAGES = 100
@@ -83,16 +90,11 @@ def _by_spikes(workload: Workload) -> tuple[_Points, dict[float, float]]:
             dt_s=network.dt_s,
             seed=0,
         )
-        counts = NativeBackend(threads=1).deploy(network).run(inputs).counts
-        spikes = sum(float(each.sum()) for each in counts.values()) / _BY_SPIKES_IMAGES
+        recording = NativeBackend(threads=1).deploy(network).run(inputs)
+        counted = sum(float(counts.sum()) for counts in recording.counts.values())
+        spikes = counted / _BY_SPIKES_IMAGES
         points[spikes] = _runs(network, inputs)
-        additions[spikes] = (
-            sum(
-                float(counts[projection.source].sum()) * projection.mantissas.shape[1]
-                for projection in network.projections
-            )
-            / _BY_SPIKES_IMAGES
-        )
+        additions[spikes] = additions_per_image(network, recording)
     return points, additions
 
 
@@ -129,40 +131,7 @@ def slopes(timed: Mapping[float, NDArray[np.float64]]) -> NDArray[np.float64]:
     return np.polyfit(np.log(list(timed)), np.log(np.stack(list(timed.values()))), 1)[0]
 
 
-def fitted_cost(
-    updates: int,
-    additions: Mapping[float, float],
-    seconds_per_image: Mapping[float, NDArray[np.float64]],
-) -> Figures:
-    """Fit time = updates * a + additions * b to a curve, each round by itself.
-
-    Parameters
-    ----------
-    updates : int
-        Updates of a neuron that an image takes, the same on all of the curve.
-    additions : mapping of float to float
-        Weight additions of an image, by the curve's x.
-    seconds_per_image : mapping of float to float array, shape (rounds,)
-        What an image took.
-    """
-    each = np.array([[updates, additions[x]] for x in seconds_per_image])
-    measured = np.stack(list(seconds_per_image.values()))
-    # Relative deviations, so that a dim image weighs as much as a bright one.
-    fits = [
-        np.linalg.lstsq(each / taken_s[:, None], np.ones(len(each)), rcond=None)[0]
-        for taken_s in measured.T
-    ]
-    update_ns, addition_ns = np.array(fits).T * 1e9
-    modelled = each @ np.median(fits, axis=0)
-    return {
-        "largest_deviation": float(np.abs(modelled / np.median(measured, axis=1) - 1).max()),
-        **stated("ns_per_update", update_ns),
-        **stated("ns_per_addition", addition_ns),
-    }
-
-
 def _tables(figures: Figures) -> list[Table]:
-    deviation = figures["largest_deviation"]
     few, many = figures["memory_images"]
     low, high = figures["memory_peak_mib"]
     return [
@@ -187,15 +156,7 @@ def _tables(figures: Figures) -> list[Table]:
                 for curve in (figures["curves"][name],)
             ],
         ),
-        Table(
-            f"Cost of simulation: updates x a + additions x b, at most {100 * deviation:.0f} % "
-            "off the curve of spikes",
-            ("", "nanoseconds"),
-            [
-                ["update of a neuron in a step", with_spread(figures, "ns_per_update")],
-                ["addition of a weight", with_spread(figures, "ns_per_addition")],
-            ],
-        ),
+        cost_table(figures["cost_model"], figures["cost"]),
         Table(
             f"Most memory of a process, T = {figures['memory_steps']}, all cores",
             ("", "MiB"),
@@ -269,13 +230,13 @@ def measure_scaling(options: Options) -> Figures:
             figures["slopes"] |= stated(name, slopes(timed))
         if name == "spikes":
             per_image = {x: taken_s / _BY_SPIKES_IMAGES for x, taken_s in timed.items()}
-            updates = _STEPS * sum(each.size for each in workload.network.populations)
-            figures |= {"updates_per_image_t100": updates}
-            figures |= fitted_cost(updates, counted, per_image)
+            updates = updates_per_image(workload.network, _STEPS)
+            figures["cost_model"] = fitted_cost(updates, counted, per_image)
         figures["curves"][name] = _curve(timed)
+    shown = dataclasses.replace(workload, images=workload.images[:100]).with_steps(350)
+    figures["cost"] = measure_breakdown(shown, figures["cost_model"], rounds)
     options.say("measuring memory")
     few, many = (64, 128) if options.quick else (512, 2560)
-    shown = dataclasses.replace(workload, images=workload.images[:100]).with_steps(350)
     widest = (784, 500, 500, 10) if options.quick else (784, 4000, 4000, 10)
     figures["wide_network"] = "-".join(map(str, widest))
     wide = layered_network(widest, workload.images)

@@ -13,8 +13,21 @@ __all__ = ["machine_table", "markdown", "with_spread", "write_results"]
 _DOTS_PER_INCH = 110
 
 
-def write_results(folder: Path, machine: Figures, figures: Mapping[str, Figures]) -> list[Path]:
+def write_results(
+    folder: Path, machine: Figures, figures: Mapping[str, Figures], summary: Table
+) -> list[Path]:
     """Write ``benchmarks.md``, ``benchmarks.json`` and the plots; return the files.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to write.
+    machine : dict
+        What the figures were measured on.
+    figures : mapping of str to dict
+        Of every section that ran.
+    summary : Table
+        Shown before the sections' own tables.
 
     Raises
     ------
@@ -27,7 +40,7 @@ def write_results(folder: Path, machine: Figures, figures: Mapping[str, Figures]
             plots[plot] = folder / f"{plot}.png"
             with atomic_path(plots[plot]) as path:
                 figure.savefig(path, format="png", dpi=_DOTS_PER_INCH)
-    parts = ["# Benchmarks", markdown(machine_table(machine))]
+    parts = ["# Benchmarks", markdown(machine_table(machine)), markdown(summary)]
     for name, found in figures.items():
         parts += [f"## {name.capitalize()}", *map(markdown, SECTIONS[name].tables(found))]
     parts += [f"![{plot}]({path.name})" for plot, path in plots.items()]

@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.cost import fitted_cost
 from benchmarks.engine_tables import engine_tables
 from benchmarks.limit import PLAIN, Limit
 from benchmarks.registry import Table
 from benchmarks.rounds import ratio_to_fastest, seconds, stated
-from benchmarks.scaling import fitted_cost, slopes
+from benchmarks.scaling import slopes
 from benchmarks.workload import layered_network
 from benchmarks.writing import markdown, with_spread
 from neuroattack.backends.native import NativeBackend
