@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from neuroattack.backends.native import NativeBackend
 from neuroattack.backends.native.layer import Layer
-from neuroattack.backends.native.neighbours import can_be_followed, find_neighbours
+from neuroattack.backends.native.neighbours import can_have_neighbours, find_neighbours
 from neuroattack.conformance.networks import fixed_networks, networks
 from neuroattack.encoding import PoissonEncoder
 from neuroattack.ir.dynamics import simulate
@@ -117,5 +117,6 @@ def test_only_chains_in_floating_point_of_bounded_memory_are_followed(network):
     layers = [Layer.of(network, population) for population in network.populations]
     one_source = all(len(network.incoming(p.name)) == 1 for p in network.populations)
     expected = one_source and network.precision == "floating"
-    assert can_be_followed(layers, 100) == expected
-    assert not can_be_followed(layers, 10**9)
+    assert can_have_neighbours(layers, 20, 100) == expected
+    assert not can_have_neighbours(layers, 20, 10**9)
+    assert not can_have_neighbours(layers, 7, 100)

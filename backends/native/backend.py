@@ -29,7 +29,7 @@ from neuroattack.validation import check_whole
 
 from .kernels import count_spikes
 from .layer import Layer
-from .neighbours import Base, Counts, can_be_followed, find_neighbours
+from .neighbours import Base, Counts, can_have_neighbours, find_neighbours
 from .trace import Differences
 
 __all__ = ["NativeBackend", "NativeSimulator"]
@@ -77,7 +77,7 @@ class NativeSimulator:
         self._pool.shutdown()
 
     def _count(self, inputs: SpikeTrains) -> Counts:
-        if not can_be_followed(self._layers, inputs.steps):
+        if not can_have_neighbours(self._layers, inputs.images, inputs.steps):
             differences, near = None, np.zeros(inputs.images, bool)
         else:
             differences, near = find_neighbours(inputs)
@@ -124,6 +124,8 @@ def _counts(spikes: dict[str, SpikeTrains]) -> Counts:
 
 
 def _joined(parts: list[Counts]) -> Counts:
+    if len(parts) == 1:
+        return parts[0]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 

@@ -11,14 +11,13 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from .kernels import Weights, add_arriving_rows
+from .kernels import Weights
 
 __all__ = [
     "count_differences",
     "find_differences",
     "follow_differences",
     "measure_margins",
-    "trace_floating",
 ]
 
 _0, _1, _8 = np.uint64(0), np.uint64(1), np.uint64(8)
@@ -87,46 +86,6 @@ def count_differences(
 
 
 @numba.njit(cache=True, nogil=True)
-def trace_floating(
-    arrivals: NDArray[np.int64],
-    rows: NDArray[np.int32],
-    weights: Weights,
-    grid_v: float,
-    decay: float,
-    threshold_v: NDArray[np.float64],
-    reset_v: float,
-    refractory_steps: int,
-    bias_v: NDArray[np.float64],
-    spikes: tuple[NDArray[np.int64], NDArray[np.int32]],
-    currents: Weights,
-    states: NDArray[np.float64],
-) -> None:
-    """Fill the last two with what the base did, whose spikes are known.
-
-    Parameters
-    ----------
-    currents : array, shape (steps, columns)
-        What arrives at each step, in units of `grid_v`.
-    states : float64 array, shape (steps + 1, size)
-        Potentials at the start of each step; minus infinity where refractory.
-    """
-    offsets, neurons = spikes
-    steps, size = currents.shape[0], threshold_v.size
-    held = -np.inf if refractory_steps else reset_v
-    states[0] = 0.0
-    for k in range(steps):
-        add_arriving_rows(currents[k], weights, rows[arrivals[0, k] : arrivals[0, k + 1]])
-        for j in range(size):
-            states[k + 1, j] = states[k, j] * decay + (currents[k, j] * grid_v + bias_v[j])
-        for spike in range(offsets[0, k], offsets[0, k + 1]):
-            states[k + 1, neurons[spike]] = held
-        if 0 < refractory_steps <= k:
-            released = k - refractory_steps
-            for spike in range(offsets[0, released], offsets[0, released + 1]):
-                states[k + 1, neurons[spike]] = reset_v
-
-
-@numba.njit(cache=True, nogil=True)
 def measure_margins(
     grid_v: float,
     decay: float,
@@ -135,32 +94,23 @@ def measure_margins(
     currents: Weights,
     states: NDArray[np.float64],
     margins_v: NDArray[np.float64],
-    peak_v: NDArray[np.float64],
 ) -> None:
-    """Fill the last two with how near the base's neurons come to their thresholds.
+    """Fill `margins_v` with how near the base's neurons come to their thresholds.
 
     Parameters
     ----------
     currents, states
-        As :func:`trace_floating` fills them.
-    margins_v : float64 array, shape (steps, size)
+        As :func:`~.kernels.simulate_floating` traces them.
+    margins_v : float64 array, shape (steps + 1, size)
         Smallest distance from the threshold at that step or any later.
-    peak_v : float64 array, shape (size,)
-        Largest magnitude of potential and input.
     """
-    steps, size = margins_v.shape
-    peak_v[:] = 0.0
+    steps, size = currents.shape[0], threshold_v.size
+    margins_v[steps] = np.inf
     for k in range(steps - 1, -1, -1):
         for j in range(size):
-            arrived = currents[k, j] * grid_v + bias_v[j]
-            potential = states[k, j] * decay + arrived
+            potential = states[k, j] * decay + (currents[k, j] * grid_v + bias_v[j])
             # Infinite where refractory, as the potential is.
-            margins_v[k, j] = abs(potential - threshold_v[j])
-            potential = 0.0 if potential == -np.inf else potential
-            peak_v[j] = max(peak_v[j], abs(arrived), abs(potential))
-        if k < steps - 1:
-            for j in range(size):
-                margins_v[k, j] = min(margins_v[k, j], margins_v[k + 1, j])
+            margins_v[k, j] = min(abs(potential - threshold_v[j]), margins_v[k + 1, j])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -170,7 +120,7 @@ def _find_touched(
     weights: Weights,
     grid_v: float,
     margins_v: NDArray[np.float64],
-    peak_v: NDArray[np.float64],
+    rounding_v: float,
     moved_v: NDArray[np.float64],
     touched: NDArray[np.uint64],
 ) -> tuple[int, int]:
@@ -178,11 +128,9 @@ def _find_touched(
 
     The potential of a neuron moves by at most the sum of the weights that differed so far, until
     here and in the base it spikes together and is at reset; so one that does not come as near to
-    its threshold spikes as in the base. What rounding adds to that sum is a few units in the last
-    place a step at most.
+    its threshold spikes as in the base. Rounding adds `rounding_v` to that sum at most.
     """
-    steps, size = margins_v.shape
-    rounding = 1e-15 * steps
+    steps, size = arrivals.size - 1, margins_v.shape[1]
     first_step = steps
     moved_v[:] = 0.0
     reached = np.zeros(size, np.uint8)
@@ -194,8 +142,7 @@ def _find_touched(
                 for j in range(size):
                     moved_v[j] += abs(weights[row, j]) * grid_v
             for j in range(size):
-                reach = moved_v[j] + rounding * (peak_v[j] + moved_v[j])
-                reached[j] |= np.uint8(margins_v[k, j] <= reach)
+                reached[j] |= np.uint8(margins_v[k, j] <= moved_v[j] + rounding_v)
     found = 0
     for j in range(size):
         touched[found] = j
@@ -241,7 +188,7 @@ def follow_differences(  # noqa: PLR0912 (as simulate_floating)
     currents: Weights,
     states: NDArray[np.float64],
     margins_v: NDArray[np.float64],
-    peak_v: NDArray[np.float64],
+    rounding_v: float,
     offsets: NDArray[np.int64],
     differing: NDArray[np.int32],
 ) -> None:
@@ -251,11 +198,13 @@ def follow_differences(  # noqa: PLR0912 (as simulate_floating)
 
     Parameters
     ----------
-    spikes, currents, states, margins_v, peak_v
-        The base, as :func:`trace_floating` and :func:`measure_margins` describe it.
+    spikes, currents, states, margins_v
+        The base: its spikes, what :func:`~.kernels.simulate_floating` traced, and its margins.
+    rounding_v : float
+        What a potential may be off by rounding.
     """
     same_offsets, same_neurons = spikes
-    steps, size = margins_v.shape
+    steps, size = currents.shape[0], threshold_v.size
     moved_v = np.empty(size)
     touched = np.zeros(size + 8, np.uint64)
     v, current = np.empty(size), np.empty(size, weights.dtype)
@@ -263,13 +212,14 @@ def follow_differences(  # noqa: PLR0912 (as simulate_floating)
     # Bit 0: it spikes here, bit 1: in the base. The last entry is for all that are not touched.
     marks = np.zeros((size // 8 + 2) * 8, np.uint8)
     marks_by_eight = marks.view(np.uint64)
+    eights = np.empty(marks_by_eight.size + 1, np.uint64)
     untouched = marks.size - 1
     # Of the touched neurons; one entry more, that of none.
     slots = np.full(size + 1, untouched)
     written = 0
     for image in range(arrivals.shape[0]):
         first_step, found = _find_touched(
-            arrivals[image], rows, weights, grid_v, margins_v, peak_v, moved_v, touched
+            arrivals[image], rows, weights, grid_v, margins_v, rounding_v, moved_v, touched
         )
         offsets[image, : first_step + 1] = written
         if first_step == steps:
@@ -298,14 +248,18 @@ def follow_differences(  # noqa: PLR0912 (as simulate_floating)
                 resting[a] = float(refractory_steps) if fires else max(resting[a] - 1.0, 0.0)
             for spike in range(same_offsets[0, k], same_offsets[0, k + 1]):
                 marks[slots[same_neurons[spike]]] |= np.uint8(2)
+            # As in kernels.py.
+            differ = _0
             for eight in range(np.uint64(-(-found // 8))):
                 word = marks_by_eight[eight]
-                if (word ^ (word >> _1)) & _LOWEST_BITS != _0:
-                    # Without branches, as in kernels.py.
-                    for a in range(_8):
-                        mark = np.int64(marks[_8 * eight + a])
-                        differing[written] = np.int64(touched[_8 * eight + a]) ^ -(mark >> 1)
-                        written += (mark ^ (mark >> 1)) & 1
+                eights[differ] = eight
+                differ += np.uint64((word ^ (word >> _1)) & _LOWEST_BITS != _0)
+            for i in range(differ):
+                first = _8 * eights[i]
+                for a in range(_8):
+                    mark = np.int64(marks[first + a])
+                    differing[written] = np.int64(touched[first + a]) ^ -(mark >> 1)
+                    written += (mark ^ (mark >> 1)) & 1
             offsets[image, k + 1] = written
         for a in range(found):
             slots[touched[a]] = untouched

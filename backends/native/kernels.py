@@ -107,7 +107,8 @@ def _copy_start(
     """Bring an image to its first step; return the end of its spikes."""
     first_steps, states, same_offsets, same_neurons = start
     first_step = first_steps[image]
-    v[:] = states[first_step]
+    if first_step < states.shape[0]:
+        v[:] = states[first_step]
     for k in range(first_step + 1):
         offsets[image, k] = written + same_offsets[0, k] - same_offsets[0, 0]
     for spike in range(same_offsets[0, 0], same_offsets[0, first_step]):
@@ -130,6 +131,7 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     bias_v: NDArray[np.float64] | None,
     start: Start | None,
     currents: Weights | None,
+    trace: tuple[Weights, NDArray[np.float64]] | None,
     offsets: NDArray[np.int64],
     neurons: NDArray[np.int32],
 ) -> None:
@@ -146,6 +148,8 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     currents : array, shape (steps, columns), or None
         What arrives at that image; `rows` then are differences from it: row r arrives besides,
         or, as ``~r``, does not arrive.
+    trace : (array, shape (steps, columns), and float64 array, shape (steps, size)), or None
+        Where to keep what arrives at each step, and the potentials at its start; of one image.
     """
     steps = arrivals.shape[1] - 1
     size = threshold_v.size
@@ -174,6 +178,11 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
                 add_arriving_rows(current, weights, arriving)
             else:
                 _add_differing_rows(current, currents[k], weights, arriving, signs)
+            if trace is not None:
+                for j in range(current.size):
+                    trace[0][k, j] = current[j]
+                for j in range(size):
+                    trace[1][k, j] = v[j]
             for j in range(size):
                 if bias_v is None:
                     potential = v[j] * decay + current[j] * grid_v

@@ -45,6 +45,8 @@ class Layer:
         numbers, whose sums are exact in their type.
     exponent : int
         Of the weights' unit.
+    largest_sum : int
+        Of the magnitudes of the weights into one neuron.
     """
 
     population: Population | FixedPopulation
@@ -53,6 +55,7 @@ class Layer:
     delays: list[int]
     weights: Weights
     exponent: int
+    largest_sum: int
 
     @classmethod
     def of(cls, network: Network, population: Population | FixedPopulation) -> Layer:
@@ -73,6 +76,7 @@ class Layer:
             [projection.delay_steps for projection in incoming],
             _aligned(mantissas, _narrowest(population, largest_sum)),
             exponent,
+            largest_sum,
         )
 
     def most_spikes(self, steps: int) -> int:
@@ -125,6 +129,7 @@ class Layer:
         rows: NDArray[np.int32],
         start: Start | None = None,
         currents: Weights | None = None,
+        trace: tuple[Weights, NDArray[np.float64]] | None = None,
     ) -> SpikeTrains:
         """Return the spikes; see :func:`~.kernels.simulate_floating` for what it takes."""
         population = cast("Population", self.population)
@@ -138,6 +143,7 @@ class Layer:
             bias_v,
             start,
             currents,
+            trace,
             trains.offsets,
             trains.neurons,
         )

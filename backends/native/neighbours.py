@@ -22,7 +22,7 @@ from .kernels import count_spikes
 from .layer import Layer
 from .trace import Differences, Trace
 
-__all__ = ["Base", "Counts", "can_be_followed", "find_neighbours"]
+__all__ = ["Base", "Counts", "can_have_neighbours", "find_neighbours"]
 
 Counts = dict[str, NDArray[np.int32]]
 """Spikes of every neuron by population, shape (images, size)."""
@@ -83,12 +83,14 @@ class Base:
         return counts
 
 
-def can_be_followed(layers: Sequence[Layer], steps: int) -> bool:
-    """Return whether a network is one whose neighbours can be simulated by their differences.
+def can_have_neighbours(layers: Sequence[Layer], images: int, steps: int) -> bool:
+    """Return whether it may pay to look for neighbours in a batch.
 
-    Each of its layers has one source and is in floating point, and what a base did in so many
-    steps is not too much to keep.
+    It holds more than a few images; each layer has one source and is in floating point; and what
+    a base did in so many steps is not too much to keep.
     """
+    if images < _FEWEST_NEIGHBOURS:
+        return False
     columns = sum(layer.weights.shape[1] for layer in layers)
     # Currents, states and margins, of eight bytes at most.
     if 24 * columns * steps > _MOST_TRACE_BYTES:

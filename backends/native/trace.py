@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neuroattack.ir.network import Population
 from neuroattack.spikes import SpikeTrains
 
-from .differences import follow_differences, measure_margins, trace_floating
+from .differences import follow_differences, measure_margins
 from .layer import Layer, delayed
 
 __all__ = ["Differences", "Trace"]
@@ -66,19 +66,14 @@ class Trace:
         given = spikes[layer.sources[0]]
         columns, size = layer.weights.shape[1], layer.population.size
         self.layer = layer
-        self.spikes = layer.run(spikes, 1, given.steps)
         self._bias_v = cast("Population", layer.population).bias_v
         self._currents = np.empty((given.steps, columns), layer.weights.dtype)
-        self._states = np.empty((given.steps + 1, size))
-        self._margins: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
-        trace_floating(
+        self._states = np.empty((given.steps, size))
+        self._margins_v: NDArray[np.float64] | None = None
+        self.spikes = layer.run_floating(
             delayed(given.offsets, layer.delays[0]),
             given.neurons,
-            *layer.constants,
-            self._bias_v,
-            (self.spikes.offsets, self.spikes.neurons),
-            self._currents,
-            self._states,
+            trace=(self._currents, self._states),
         )
 
     def follow(self, given: Differences) -> Differences:
@@ -113,19 +108,18 @@ class Trace:
             return self.layer.run_floating(arrivals, given.rows, start, self._currents)
         return self.layer.run_floating(arrivals, given.neurons, start)
 
-    def _measured_margins(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        if self._margins is None:
-            steps, size = len(self._currents), self.layer.population.size
-            margins = np.empty((steps, size)), np.empty(size)
-            _, grid_v, decay, threshold_v, _, _ = self.layer.constants
+    def _measured_margins(self) -> tuple[NDArray[np.float64], float]:
+        """Return margins, and what rounding may add to a potential, in volts."""
+        _, grid_v, decay, threshold_v, reset_v, _ = self.layer.constants
+        steps, size = len(self._currents), self.layer.population.size
+        if self._margins_v is None:
+            margins_v = np.empty((steps + 1, size))
             measure_margins(
-                grid_v,
-                decay,
-                threshold_v,
-                self._bias_v,
-                self._currents,
-                self._states,
-                *margins,
+                grid_v, decay, threshold_v, self._bias_v, self._currents, self._states, margins_v
             )
-            self._margins = margins
-        return self._margins
+            self._margins_v = margins_v
+        # No potential leaves this range; each step rounds three times in either simulation, by
+        # an eighth of 1e-15 of it at most, and what is rounded decays.
+        largest_input_v = self.layer.largest_sum * grid_v + float(np.abs(self._bias_v).max())
+        range_v = abs(reset_v) + steps * largest_input_v
+        return self._margins_v, 1e-15 * steps * range_v
