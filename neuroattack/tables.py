@@ -151,16 +151,17 @@ def print_attacks(outcomes: Sequence[Mapping[str, Any]]) -> None:
     """Print one line an attack, from their JSON."""
     console.print_rows(
         "Success on fresh draws",
-        ["image", "class", "target", "success", "unattacked", "D", "queries: search, verdict"],
+        ["image", "class", "target", "draws", "success", "unattacked", "D", "queries"],
         [
             [
                 str(o["index"]),
                 str(o["label"]),
                 "any" if o["target_class"] is None else str(o["target_class"]),
+                o["settings"]["search_draws"],
                 _percent(o["success_rate"], o["success_ci95"]),
                 _percent(o["clean_success_rate"]),
                 f"{o['distance']:.2f}",
-                f"{o['search_queries']}, {o['verification_queries']}",
+                f"{o['search_queries']} + {o['verification_queries']}",
             ]
             for o in outcomes
         ],

@@ -28,6 +28,8 @@ from neuroattack.studies.evaluation import Evaluation
 
 __all__ = ["render_report"]
 
+_SEARCH_DRAWS = {"independent": "one an image", "common": "one an iteration"}
+
 _STOPPED_BY = {
     "distance": "the limit of D",
     "iterations": "the limit of iterations",
@@ -248,6 +250,12 @@ def _attack_facts(outcomes: Sequence[AttackOutcome], max_distance: float) -> lis
             "Iterations that reached the goal",
             "In one draw each, while searching; the original image is one of them.",
             [_lucky(search) for search in searches],
+        ),
+        _Fact(
+            "Draws of the search",
+            "Whether the images of an iteration had a draw each, as in the paper, or one together, "
+            "as an attacker may arrange who owns the encoder.",
+            [_SEARCH_DRAWS[outcome.settings["search_draws"]] for outcome in outcomes],
         ),
         _Fact(
             "Search stopped by",
