@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import importlib
-import importlib.util
 import os
 import sys
 import time
 from pathlib import Path
 from typing import NoReturn
 
+from benchmarks import attack, engine, scaling, startup, training  # noqa: F401  (register)
 from benchmarks.machine import describe_machine
 from benchmarks.registry import SECTIONS, Figures, Options
 from benchmarks.summary import summary_table
@@ -21,8 +20,8 @@ from neuroattack.datasets import DATA_VARIABLE, DATASETS
 from neuroattack.errors import NeuroattackError, UnknownNameError
 from neuroattack.files import check_writable
 
-# In the order they run: what training leaves, the others measure on.
-MODULES = ("training", "engine", "attack", "scaling", "startup")
+# As they run: on what training leaves, the others measure.
+_ORDER = ("training", "engine", "attack", "scaling", "startup")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -44,7 +43,7 @@ def _arguments() -> argparse.Namespace:
         "--only",
         action="append",
         metavar="SECTIONS",
-        help=f"run these only, separated by commas: {', '.join(MODULES)}",
+        help=f"run these only, separated by commas: {', '.join(_ORDER)}",
     )
     parser.add_argument(
         "--model",
@@ -78,11 +77,11 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 
 def _chosen(only: list[str] | None) -> list[str]:
-    names = [name.strip() for each in only or MODULES for name in each.split(",")]
+    names = [name.strip() for each in only or _ORDER for name in each.split(",")]
     for name in names:
-        if name not in SECTIONS:
-            raise UnknownNameError("section", name, SECTIONS)
-    return [name for name in SECTIONS if name in names]
+        if name not in _ORDER:
+            raise UnknownNameError("section", name, _ORDER)
+    return [name for name in _ORDER if name in names]
 
 
 def _measure(names: list[str], options: Options) -> dict[str, Figures]:
@@ -99,9 +98,6 @@ def _measure(names: list[str], options: Options) -> dict[str, Figures]:
 
 def main() -> int:
     """Run the sections asked for; return the exit code."""
-    for module in MODULES:
-        if importlib.util.find_spec(f"benchmarks.{module}"):
-            importlib.import_module(f"benchmarks.{module}")
     arguments = _arguments()
     options = _options(arguments)
     machine = describe_machine()

@@ -64,7 +64,7 @@ class Section:
 
 
 SECTIONS: dict[str, Section] = {}
-"""Sections by name, in the order they run."""
+"""Sections by name."""
 
 
 def section(
