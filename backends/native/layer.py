@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
@@ -77,6 +77,20 @@ class Layer:
             _aligned(mantissas, _narrowest(population, largest_sum)),
             exponent,
             largest_sum,
+        )
+
+    def part(self, neurons: NDArray[np.int32]) -> Layer:
+        """Return the layer of some of its neurons, in floating point."""
+        population = cast("Population", self.population)
+        return replace(
+            self,
+            population=replace(
+                population,
+                size=len(neurons),
+                threshold_v=population.threshold_v[neurons],
+                bias_v=population.bias_v[neurons],
+            ),
+            weights=_aligned(self.weights[:, neurons], self.weights.dtype.type),
         )
 
     def most_spikes(self, steps: int) -> int:
@@ -166,7 +180,7 @@ def _narrowest(population: Population | FixedPopulation, largest_sum: int) -> ty
     return np.int32 if largest_sum < 2**31 else np.float64
 
 
-def _aligned(mantissas: NDArray[np.int64], dtype: type[np.generic]) -> Weights:
+def _aligned(mantissas: NDArray[np.int64] | Weights, dtype: type[np.generic]) -> Weights:
     """Return rows that begin on half a cache line, the width of a vector, and fill whole ones."""
     rows, columns = mantissas.shape
     itemsize = np.dtype(dtype).itemsize

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from neuroattack.ir.network import INPUT, FixedPopulation
 from neuroattack.spikes import SpikeTrains
 
-from .differences import count_differences, find_differences
+from .differences import count_differences
 from .kernels import count_spikes
 from .layer import Layer
-from .trace import Differences, Trace
+from .trace import Differences, Trace, find_differences
 
 __all__ = ["Base", "Counts", "can_have_neighbours", "find_neighbours"]
 
@@ -107,11 +107,7 @@ def find_neighbours(inputs: SpikeTrains) -> tuple[Differences, NDArray[np.bool_]
     None is where only a few are, for whom it does not pay to keep what the first one did. The
     differences of an image that is not near are not kept.
     """
-    offsets = np.empty_like(inputs.offsets)
-    rows = np.empty(inputs.images * _MOST_INPUT_DIFFERENCES, np.int32)
-    near = np.empty(inputs.images, bool)
-    trains = (inputs.offsets, inputs.neurons)
-    find_differences(trains, trains, _MOST_INPUT_DIFFERENCES, offsets, rows, near)
+    differences, near = find_differences(inputs, inputs[:1], _MOST_INPUT_DIFFERENCES)
     if np.count_nonzero(near) < _FEWEST_NEIGHBOURS:
         near[:] = False
-    return Differences(offsets, rows), near
+    return differences, near

@@ -11,13 +11,12 @@ from numpy.typing import NDArray
 from neuroattack.ir.network import Population
 from neuroattack.spikes import SpikeTrains
 
-from .differences import follow_differences, measure_margins
+from .differences import compare_trains, find_touched, measure_margins
 from .layer import Layer, delayed
 
-__all__ = ["Differences", "Trace"]
+__all__ = ["Differences", "Trace", "find_differences"]
 
-# An image's differences above which nearly every neuron is touched, and simulating the whole layer
-# is faster.
+# An image's differences above which nearly every neuron is touched.
 _FEW_DIFFERENCES = 32
 
 
@@ -39,6 +38,10 @@ class Differences:
     def __getitem__(self, images: NDArray[np.intp]) -> Differences:
         return Differences(self.offsets[images], self.rows)
 
+    def delayed(self, delay: int) -> Differences:
+        """Return them as they arrive so many steps later."""
+        return Differences(delayed(self.offsets, delay), self.rows)
+
     def first_steps(self) -> NDArray[np.int64]:
         """Return the step of each image's first difference, or the number of steps."""
         same = self.offsets[:, 1:] == self.offsets[:, :1]
@@ -46,7 +49,7 @@ class Differences:
         return first_steps
 
     def few(self) -> bool:
-        """Return whether following them neuron by neuron pays."""
+        """Return whether they are so few that most neurons go on as in the base."""
         each = self.offsets[:, -1] - self.offsets[:, 0]
         return bool(each.mean() <= _FEW_DIFFERENCES)
 
@@ -69,7 +72,7 @@ class Trace:
         self._bias_v = cast("Population", layer.population).bias_v
         self._currents = np.empty((given.steps, columns), layer.weights.dtype)
         self._states = np.empty((given.steps, size))
-        self._margins_v: NDArray[np.float64] | None = None
+        self._inputs = spikes
         self.spikes = layer.run_floating(
             delayed(given.offsets, layer.delays[0]),
             given.neurons,
@@ -77,26 +80,19 @@ class Trace:
         )
 
     def follow(self, given: Differences) -> Differences:
-        """Return the differences that differences of its source make, neuron by neuron."""
-        images, steps = given.offsets.shape[0], given.offsets.shape[1] - 1
-        found = Differences(
-            np.empty((images, steps + 1), np.int64),
-            # What either of them has and the other has not; one more, as in Layer.
-            np.empty(2 * images * self.layer.most_spikes(steps) + 1, np.int32),
-        )
-        follow_differences(
-            delayed(given.offsets, self.layer.delays[0]),
-            given.rows,
-            *self.layer.constants,
-            self._bias_v,
-            (self.spikes.offsets, self.spikes.neurons),
-            self._currents,
-            self._states,
-            *self._measured_margins(),
-            found.offsets,
-            found.rows,
-        )
-        return found
+        """Return the differences that few differences of its source make.
+
+        Only neurons that they may touch are simulated.
+        """
+        arriving = given.delayed(self.layer.delays[0])
+        touched = np.flatnonzero(self._touched(arriving)).astype(np.int32)
+        if not len(touched):
+            return Differences(np.zeros_like(given.offsets), np.empty(0, np.int32))
+        part = Trace(self.layer.part(touched), self._inputs)
+        trains = part.take_up(given, arriving.first_steps())
+        found, _ = find_differences(trains, part.spikes, 2 * part.layer.most_spikes(trains.steps))
+        rows = found.rows[: found.offsets[-1, -1]]
+        return Differences(found.offsets, np.where(rows >= 0, touched[rows], ~touched[~rows]))
 
     def take_up(
         self, given: Differences | SpikeTrains, first_steps: NDArray[np.int64]
@@ -108,18 +104,35 @@ class Trace:
             return self.layer.run_floating(arrivals, given.rows, start, self._currents)
         return self.layer.run_floating(arrivals, given.neurons, start)
 
-    def _measured_margins(self) -> tuple[NDArray[np.float64], float]:
-        """Return margins, and what rounding may add to a potential, in volts."""
-        _, grid_v, decay, threshold_v, reset_v, _ = self.layer.constants
+    def _touched(self, arriving: Differences) -> NDArray[np.bool_]:
+        weights, grid_v, decay, threshold_v, reset_v, _ = self.layer.constants
         steps, size = len(self._currents), self.layer.population.size
-        if self._margins_v is None:
-            margins_v = np.empty((steps + 1, size))
-            measure_margins(
-                grid_v, decay, threshold_v, self._bias_v, self._currents, self._states, margins_v
-            )
-            self._margins_v = margins_v
+        margins_v = np.empty((steps + 1, size))
+        measure_margins(
+            grid_v, decay, threshold_v, self._bias_v, self._currents, self._states, margins_v
+        )
         # No potential leaves this range; each step rounds three times in either simulation, by
         # an eighth of 1e-15 of it at most, and what is rounded decays.
         largest_input_v = self.layer.largest_sum * grid_v + float(np.abs(self._bias_v).max())
-        range_v = abs(reset_v) + steps * largest_input_v
-        return self._margins_v, 1e-15 * steps * range_v
+        rounding_v = 1e-15 * steps * (abs(reset_v) + steps * largest_input_v)
+        touched = np.zeros(size, bool)
+        find_touched(
+            arriving.offsets, arriving.rows, weights, grid_v, margins_v, rounding_v, touched
+        )
+        return touched
+
+
+def find_differences(
+    inputs: SpikeTrains, base: SpikeTrains, most: int
+) -> tuple[Differences, NDArray[np.bool_]]:
+    """Return how images differ from a base, and in which images by at most so many events.
+
+    Of the other images no differences are kept.
+    """
+    offsets = np.empty_like(inputs.offsets)
+    rows = np.empty(inputs.images * most, np.int32)
+    near = np.empty(inputs.images, bool)
+    compare_trains(
+        (inputs.offsets, inputs.neurons), (base.offsets, base.neurons), most, offsets, rows, near
+    )
+    return Differences(offsets, rows), near
