@@ -46,11 +46,17 @@ def count_spikes(
 def add_arriving_rows(current: Weights, weights: Weights, rows: NDArray[np.int32]) -> None:
     """Set `current` to the sum of those rows of `weights`."""
     size = current.size
-    # Four rows at a time: the sums then travel to memory a quarter as often.
+    # Eight rows at once, then four: the sums travel to memory so much less often.
+    start = 8 if rows.size >= 8 else 0
     fours = rows.size // 4 * 4
-    if fours == 0:
+    if start:
+        a, b, c, d = weights[rows[0]], weights[rows[1]], weights[rows[2]], weights[rows[3]]
+        e, f, g, h = weights[rows[4]], weights[rows[5]], weights[rows[6]], weights[rows[7]]
+        for j in range(size):
+            current[j] = ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
+    elif fours == 0:
         current[:] = 0
-    for first in range(0, fours, 4):
+    for first in range(start, fours, 4):
         a, b = weights[rows[first]], weights[rows[first + 1]]
         c, d = weights[rows[first + 2]], weights[rows[first + 3]]
         if first == 0:
