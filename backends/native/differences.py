@@ -84,30 +84,30 @@ def count_differences(
 
 @numba.njit(cache=True, nogil=True)
 def measure_margins(
-    grid_v: float,
+    grid: float,
     decay: float,
-    threshold_v: NDArray[np.float64],
-    bias_v: NDArray[np.float64],
+    threshold: NDArray[np.float64],
+    bias: NDArray[np.float64],
     currents: Weights,
     states: NDArray[np.float64],
-    margins_v: NDArray[np.float64],
+    margins: NDArray[np.float64],
 ) -> None:
-    """Fill `margins_v` with how near the base's neurons come to their thresholds.
+    """Fill `margins` with how near the base's neurons come to their thresholds.
 
     Parameters
     ----------
     currents, states
         As :func:`~.kernels.simulate_floating` traces them.
-    margins_v : float64 array, shape (steps + 1, size)
+    margins : float64 array, shape (steps + 1, size)
         Smallest distance from the threshold at that step or any later.
     """
-    steps, size = currents.shape[0], threshold_v.size
-    margins_v[steps] = np.inf
+    steps, size = currents.shape[0], threshold.size
+    margins[steps] = np.inf
     for k in range(steps - 1, -1, -1):
         for j in range(size):
-            potential = states[k, j] * decay + (currents[k, j] * grid_v + bias_v[j])
+            potential = states[k, j] * decay + (currents[k, j] * grid + bias[j])
             # Infinite where refractory, as the potential is.
-            margins_v[k, j] = min(abs(potential - threshold_v[j]), margins_v[k + 1, j])
+            margins[k, j] = min(abs(potential - threshold[j]), margins[k + 1, j])
 
 
 @numba.njit(cache=True, nogil=True)
@@ -115,26 +115,26 @@ def find_touched(
     arrivals: NDArray[np.int64],
     rows: NDArray[np.int32],
     weights: Weights,
-    grid_v: float,
-    margins_v: NDArray[np.float64],
-    rounding_v: float,
+    grid: float,
+    margins: NDArray[np.float64],
+    rounding: float,
     touched: NDArray[np.bool_],
 ) -> None:
     """Set `touched` for the neurons whose spikes the differences of some image may change.
 
     The potential of a neuron moves by at most the sum of the weights that differed so far, until
     here and in the base it spikes together and is at reset; so one that does not come as near to
-    its threshold spikes as in the base. Rounding adds `rounding_v` to that sum at most.
+    its threshold spikes as in the base. Rounding adds `rounding` to that sum at most.
     """
-    moved_v = np.empty(touched.size)
+    moved = np.empty(touched.size)
     for image in range(arrivals.shape[0]):
-        moved_v[:] = 0.0
+        moved[:] = 0.0
         for k in range(arrivals.shape[1] - 1):
             if arrivals[image, k + 1] == arrivals[image, k]:
                 continue
             for event in range(arrivals[image, k], arrivals[image, k + 1]):
                 row = rows[event] if rows[event] >= 0 else ~rows[event]
                 for j in range(touched.size):
-                    moved_v[j] += abs(weights[row, j]) * grid_v
+                    moved[j] += abs(weights[row, j]) * grid
             for j in range(touched.size):
-                touched[j] |= margins_v[k, j] <= moved_v[j] + rounding_v
+                touched[j] |= margins[k, j] <= moved[j] + rounding

@@ -129,25 +129,30 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     arrivals: NDArray[np.int64],
     rows: NDArray[np.int32],
     weights: Weights,
-    grid_v: float,
+    grid: float | None,
     decay: float,
-    threshold_v: NDArray[np.float64],
-    reset_v: float,
+    threshold: NDArray[np.float64],
+    reset: float,
     refractory_steps: int,
-    bias_v: NDArray[np.float64] | None,
+    same_threshold: float | None,
+    bias: NDArray[np.float64] | None,
     start: Start | None,
     currents: Weights | None,
     trace: tuple[Weights, NDArray[np.float64]] | None,
     offsets: NDArray[np.int64],
     neurons: NDArray[np.int32],
 ) -> None:
-    """Fill `offsets` and `neurons` with the spikes of one population, weights in `grid_v` volts.
+    """Fill `offsets` and `neurons` with the spikes of one population.
 
     One image's spikes follow those of the one before without a gap: memory that is not touched
     need not be cleared by the system, which would take as long as the simulation.
 
     Parameters
     ----------
+    grid : float or None
+        Of the weights, in units of the potentials; by default 1.
+    same_threshold, bias : float and float64 array, shape (size,), or None
+        The threshold that all neurons have, if they do; what is added to the input, if anything.
     start : Start or None
         Where to take up a simulation of the image that all are neighbours of; by default each
         begins at rest.
@@ -158,7 +163,7 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
         Where to keep what arrives at each step, and the potentials at its start; of one image.
     """
     steps = arrivals.shape[1] - 1
-    size = threshold_v.size
+    size = threshold.size
     v = np.zeros(size)
     current = np.empty(weights.shape[1], weights.dtype)
     signs = np.zeros(3, weights.dtype)
@@ -167,7 +172,7 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     fired_by_eight = fired.view(np.uint64)
     eights = np.empty(fired_by_eight.size + 1, np.uint64)
     # Whatever arrives, minus infinity stays and is below every threshold.
-    held = -np.inf if refractory_steps else reset_v
+    held = -np.inf if refractory_steps else reset
     written = 0
     for image in range(arrivals.shape[0]):
         # What is None is pruned by the compiler: a bias alone takes a twelfth of the time.
@@ -190,11 +195,11 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
                 for j in range(size):
                     trace[1][k, j] = v[j]
             for j in range(size):
-                if bias_v is None:
-                    potential = v[j] * decay + current[j] * grid_v
-                else:
-                    potential = v[j] * decay + (current[j] * grid_v + bias_v[j])
-                fires = potential > threshold_v[j]
+                arrived = current[j] if grid is None else current[j] * grid
+                if bias is not None:
+                    arrived += bias[j]
+                potential = v[j] * decay + arrived
+                fires = potential > (threshold[j] if same_threshold is None else same_threshold)
                 fired[j] = fires
                 v[j] = held if fires else potential
             found = _0
@@ -212,15 +217,16 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
             if 0 < refractory_steps <= k:
                 released = k - refractory_steps
                 for spike in range(offsets[image, released], offsets[image, released + 1]):
-                    v[neurons[spike]] = reset_v
+                    v[neurons[spike]] = reset
 
 
 @numba.njit(cache=True, nogil=True)
-def simulate_fixed(
+def simulate_fixed(  # noqa: PLR0912 (as above)
     arrivals: NDArray[np.int64],
     rows: NDArray[np.int32],
     weights: NDArray[np.int16] | NDArray[np.int32],
     unit: np.int32,
+    wraps: bool | None,
     leak: np.int32,
     leaks_much: bool | None,
     threshold: NDArray[np.int32],
@@ -238,7 +244,9 @@ def simulate_fixed(
     Parameters
     ----------
     unit : int32
-        A weight's unit, times -256 for that.
+        A weight's unit; where currents wrap, times -256 for that.
+    wraps : True or None
+        Whether any current may leave 24 bits.
     leak : int32
         Parts of 4096 lost in a step.
     leaks_much : True or None
@@ -273,7 +281,10 @@ def simulate_fixed(
                     rest = np.int32(np.int32(old & parts_mask) * leak)
                     lost = np.int32(np.int32(rest + rounding) >> parts_bits)
                     lost = np.int32(np.int32(np.int32(old >> parts_bits) * leak) + lost)
-                wrapped = np.int32(-np.int32(np.int32(current[j] * unit) >> spare_bits))
+                if wraps is None:
+                    wrapped = np.int32(current[j] * unit)
+                else:
+                    wrapped = np.int32(-np.int32(np.int32(current[j] * unit) >> spare_bits))
                 moved = np.int32(np.int32(old - lost) + wrapped)
                 if bias is not None:
                     moved = np.int32(moved + bias[j])

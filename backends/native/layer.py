@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.ir.fixed_point import CURRENT_SPAN
 from neuroattack.ir.network import FixedPopulation, Network, Population
 from neuroattack.spikes import SpikeTrains
 
@@ -21,6 +23,9 @@ from .kernels import (
 __all__ = ["Layer", "arrivals", "delayed"]
 
 _CACHE_LINE = 64
+
+# Weights are of 2**-300 at least; what they add to a potential of this size or less is normal.
+_SURE_EXPONENT = 500
 
 # Times a potential of 24 bits it fits into 32.
 _LARGEST_NARROW_LEAK = 255
@@ -97,21 +102,46 @@ class Layer:
         """Return the spikes that the population has in an image at most."""
         return self.population.size * -(-steps // (self.population.refractory_steps + 1))
 
-    @property
-    def constants(self) -> tuple[Weights, float, float, NDArray[np.float64], float, int]:
-        """What the loops in floating point take of it: weights, their unit in volts, and neurons.
+    @cached_property
+    def unit_v(self) -> float:
+        """Unit of the potentials that the loops compute with, in volts.
 
-        The neurons' decay, thresholds, reset potential and refractory steps.
+        That of the weights, so that none need be multiplied by it. Scaling by a power of two
+        changes no rounding, and no comparison, as long as nothing overflows or underflows; where
+        that is not certain it is 1 V.
+        """
+        population = cast("Population", self.population)
+        given = np.abs([*population.threshold_v, *population.bias_v, population.reset_v])
+        given = given[given > 0]
+        sure = np.all((given > 2.0**-_SURE_EXPONENT) & (given < 2.0**_SURE_EXPONENT))
+        return 2.0**self.exponent if sure else 1.0
+
+    @cached_property
+    def constants(self) -> tuple[Weights, float, float, NDArray[np.float64], float, int]:
+        """What the loops in floating point take of it: weights, their unit, and neurons.
+
+        The neurons' decay, thresholds, reset potential and refractory steps; all potentials in
+        units of :attr:`unit_v`, as :attr:`bias` is.
         """
         population = cast("Population", self.population)
         return (
             self.weights,
-            2.0**self.exponent,
+            2.0**self.exponent / self.unit_v,
             population.decay(self.dt_s),
-            population.threshold_v,
-            population.reset_v,
+            population.threshold_v / self.unit_v,
+            population.reset_v / self.unit_v,
             population.refractory_steps,
         )
+
+    @cached_property
+    def bias(self) -> NDArray[np.float64]:
+        """What is added to the input of every step, in units of :attr:`unit_v`."""
+        return cast("Population", self.population).bias_v / self.unit_v
+
+    @cached_property
+    def _has_same_threshold(self) -> bool:
+        threshold = cast("Population", self.population).threshold_v
+        return bool((threshold == threshold[0]).all())
 
     def run(self, spikes: dict[str, SpikeTrains], images: int, steps: int) -> SpikeTrains:
         """Return the spikes of a batch, given those of its sources."""
@@ -122,11 +152,16 @@ class Layer:
         if not isinstance(population, FixedPopulation):
             return self.run_floating(offsets, rows)
         trains = self._room(images, steps)
+        wraps = True if self.largest_sum << self.exponent >= CURRENT_SPAN // 2 else None
         simulate_fixed(
             offsets,
             rows,
             cast("NDArray[np.int16] | NDArray[np.int32]", self.weights),
-            np.int32(-(256 << self.exponent)) if self.exponent < 24 else np.int32(0),
+            # Nothing is left of a weight beyond 24 bits.
+            np.int32((-256 if wraps else 1) << self.exponent)
+            if self.exponent < 24
+            else np.int32(0),
+            wraps,
             np.int32(population.leak),
             True if population.leak > _LARGEST_NARROW_LEAK else None,
             population.threshold,
@@ -146,15 +181,21 @@ class Layer:
         trace: tuple[Weights, NDArray[np.float64]] | None = None,
     ) -> SpikeTrains:
         """Return the spikes; see :func:`~.kernels.simulate_floating` for what it takes."""
-        population = cast("Population", self.population)
         images, steps = arrivals.shape[0], arrivals.shape[1] - 1
         trains = self._room(images, steps)
-        bias_v = population.bias_v if population.bias_v.any() else None
+        weights, grid, decay, threshold, reset, refractory_steps = self.constants
+        bias = self.bias
         simulate_floating(
             arrivals,
             rows,
-            *self.constants,
-            bias_v,
+            weights,
+            None if grid == 1.0 else grid,
+            decay,
+            threshold,
+            reset,
+            refractory_steps,
+            float(threshold[0]) if self._has_same_threshold else None,
+            bias if bias.any() else None,
             start,
             currents,
             trace,

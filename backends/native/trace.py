@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.ir.network import Population
 from neuroattack.spikes import SpikeTrains
 
 from .differences import compare_trains, find_touched, measure_margins
@@ -69,7 +67,7 @@ class Trace:
         given = spikes[layer.sources[0]]
         columns, size = layer.weights.shape[1], layer.population.size
         self.layer = layer
-        self._bias_v = cast("Population", layer.population).bias_v
+        self._bias = layer.bias
         self._currents = np.empty((given.steps, columns), layer.weights.dtype)
         self._states = np.empty((given.steps, size))
         self._inputs = spikes
@@ -105,20 +103,16 @@ class Trace:
         return self.layer.run_floating(arrivals, given.neurons, start)
 
     def _touched(self, arriving: Differences) -> NDArray[np.bool_]:
-        weights, grid_v, decay, threshold_v, reset_v, _ = self.layer.constants
+        weights, grid, decay, threshold, reset, _ = self.layer.constants
         steps, size = len(self._currents), self.layer.population.size
-        margins_v = np.empty((steps + 1, size))
-        measure_margins(
-            grid_v, decay, threshold_v, self._bias_v, self._currents, self._states, margins_v
-        )
+        margins = np.empty((steps + 1, size))
+        measure_margins(grid, decay, threshold, self._bias, self._currents, self._states, margins)
         # No potential leaves this range; each step rounds three times in either simulation, by
         # an eighth of 1e-15 of it at most, and what is rounded decays.
-        largest_input_v = self.layer.largest_sum * grid_v + float(np.abs(self._bias_v).max())
-        rounding_v = 1e-15 * steps * (abs(reset_v) + steps * largest_input_v)
+        largest_input = self.layer.largest_sum * grid + float(np.abs(self._bias).max())
+        rounding = 1e-15 * steps * (abs(reset) + steps * largest_input)
         touched = np.zeros(size, bool)
-        find_touched(
-            arriving.offsets, arriving.rows, weights, grid_v, margins_v, rounding_v, touched
-        )
+        find_touched(arriving.offsets, arriving.rows, weights, grid, margins, rounding, touched)
         return touched
 
 
