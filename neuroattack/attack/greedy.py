@@ -43,9 +43,10 @@ class GreedyWindow:
 
     Every iteration measures the image's gap, and the gap with each pixel of the window moved
     alone by +delta and by -delta, all in one batch of at most ``2 N^2 + 1`` queries, one draw
-    each, or all under the same draw if the target shows batches so. A pixel's direction is the one with the larger gap; its priority is that gap's gain
-    times the pixel's SD. The M pixels of highest priority are then moved by delta, whether or
-    not their gain is positive, until the distance D would pass its maximum.
+    each, or all under one draw if the target shows batches so. A pixel's direction is the one
+    with the larger gap; its priority is that gap's gain times the pixel's SD. The M pixels of
+    highest priority are then moved by delta, whether or not their gain is positive, until the
+    distance D would pass its maximum.
 
     The paper leaves choices open; each is a parameter here or stated below.
 
