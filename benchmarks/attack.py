@@ -20,6 +20,7 @@ from benchmarks.writing import with_spread
 from neuroattack.attack.greedy import GreedyWindow
 from neuroattack.attack.perception import Window
 from neuroattack.attack.result import Goal, verify
+from neuroattack.attack.target import BlackBox
 from neuroattack.backends.native import NativeBackend
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment import Deployment, deploy
@@ -169,7 +170,7 @@ def _measure_queries(workload: Workload, image: NDArray[np.float64], options: Op
     }
 
 
-def _bind_query(box: object, images: NDArray[np.float64]) -> Callable[[], object]:
+def _bind_query(box: BlackBox, images: NDArray[np.float64]) -> Callable[[], object]:
     return lambda: box.query(images)
 
 

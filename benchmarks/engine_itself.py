@@ -15,8 +15,9 @@ from benchmarks.limit import PLAIN, Limit
 from benchmarks.registry import Figures, Options
 from benchmarks.rounds import seconds, stated
 from benchmarks.workload import Workload, check_recording
-from neuroattack.backends.native import NativeBackend
+from neuroattack.backends.native import NativeBackend, NativeSimulator
 from neuroattack.hardware.quantisation import quantise
+from neuroattack.spikes import SpikeTrains
 
 __all__ = ["measure_itself"]
 
@@ -68,7 +69,7 @@ def _subjects(workload: Workload) -> tuple[dict[Hashable, Callable[[], object]],
     return subjects, Limit(network, recordings["native"]), about
 
 
-def _runs(simulator: object, inputs: object) -> Callable[[], object]:
+def _runs(simulator: NativeSimulator, inputs: SpikeTrains) -> Callable[[], object]:
     return lambda: simulator.run(inputs)
 
 

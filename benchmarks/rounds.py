@@ -26,7 +26,7 @@ def seconds(
     subjects : mapping of subject to callable
         What is timed.
     rounds : int
-        Rounds; each begins with another subject, so that none always follows the same one.
+        Rounds; each begins with another subject, so that none is always the first.
     warm_up : int, optional
         Calls of each before the first round. Two, since what a first call leaves behind can
         make the second one compile again.

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from neuroattack.backends.native import NativeBackend
 from neuroattack.backends.native.layer import Layer
 from neuroattack.backends.native.neighbours import can_have_neighbours, find_neighbours
+from neuroattack.backends.native.trace import Trace
 from neuroattack.conformance.networks import fixed_networks, networks
 from neuroattack.encoding import PoissonEncoder
 from neuroattack.ir.dynamics import simulate
@@ -34,7 +35,7 @@ def expected_counts(network, dense):
 @given(st.data(), st.sampled_from([1, 2]))
 def test_neighbours_have_the_counts_of_the_plain_dynamics(data, threads):
     network = data.draw(networks(max_size=40))
-    assume(len(network.projections) == len(network.populations))
+    assume(all(len(network.incoming(p.name)) == 1 for p in network.populations))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     steps = data.draw(st.integers(1, 40))
     density = data.draw(st.sampled_from([0.0, 0.05, 0.3, 1.0]))
@@ -60,7 +61,10 @@ def chain(sizes, rng, gain):
         ),
         projections=tuple(
             Projection.from_weights(
-                names[i], names[i + 1], rng.normal(gain, 4 * gain, (sizes[i], sizes[i + 1]))
+                names[i],
+                names[i + 1],
+                # Some are driven, some held far below their thresholds.
+                rng.normal(rng.normal(gain, 3 * gain, sizes[i + 1]), 4 * gain, sizes[i : i + 2]),
             )
             for i in range(len(sizes) - 1)
         ),
@@ -81,10 +85,40 @@ def test_a_batch_one_pixel_apart_has_the_counts_of_each_image_alone(threads):
     together = simulator.run(SpikeTrains.from_dense(dense)).counts
     assert together["layer3"].sum() > 1000
     assert len(np.unique(together["layer3"], axis=0)) > 10
+    # Not by simulating each image whole: they are near, and touch a part of the first layer.
+    differences, near = find_neighbours(SpikeTrains.from_dense(dense))
+    assert near.all()
+    trace = Trace(
+        Layer.of(network, network.populations[0]), {"input": SpikeTrains.from_dense(dense[:1])}
+    )
+    assert 0 < np.count_nonzero(trace._touched(differences.delayed(1))) < 120
     for image in range(60):
         alone = simulator.run(SpikeTrains.from_dense(dense[image : image + 1])).counts
         for name, counts in alone.items():
             np.testing.assert_array_equal(together[name][image], counts[0], err_msg=name)
+
+
+@pytest.mark.parametrize("tau_m_s", [1e-9, 1e-3, float("inf")])
+def test_neurons_that_forget_at_once_or_never_have_neighbours_too(tau_m_s):
+    rng = np.random.default_rng(8)
+    populations = [
+        Population(name, 30, tau_m_s=tau_m_s, threshold_v=1.0, refractory_steps=2)
+        for name in ("layer1", "layer2")
+    ]
+    network = Network(
+        dt_s=1e-3,
+        input=Input((40,), PoissonEncoder(100.0)),
+        populations=tuple(populations),
+        projections=(
+            Projection.from_weights("input", "layer1", rng.normal(0.2, 0.5, (40, 30))),
+            Projection.from_weights("layer1", "layer2", rng.normal(0.2, 0.5, (30, 30))),
+        ),
+        readout="layer2",
+    )
+    dense = neighbours_of(rng.random((50, 40)) < 0.1, rng, 20, 3)
+    counts = NativeBackend(1).deploy(network).run(SpikeTrains.from_dense(dense)).counts
+    for name, expected in expected_counts(network, dense).items():
+        np.testing.assert_array_equal(counts[name], expected, err_msg=name)
 
 
 def test_differences_are_events_that_one_has_and_the_other_has_not():

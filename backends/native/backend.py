@@ -57,7 +57,6 @@ class NativeSimulator:
         self._threads = threads
         self._network = network
         self._layers = [Layer.of(network, population) for population in network.populations]
-        self._pool = ThreadPoolExecutor(threads, "native")
         # Compiles now, so that what is timed later is simulation.
         self.run(SpikeTrains.from_events([], [], [], (1, 1, network.input.size)))
 
@@ -73,8 +72,7 @@ class NativeSimulator:
         )
 
     def close(self) -> None:
-        """End the threads."""
-        self._pool.shutdown()
+        """Give nothing back: the simulator holds arrays only."""
 
     def _count(self, inputs: SpikeTrains) -> Counts:
         if not can_have_neighbours(self._layers, inputs.images, inputs.steps):
@@ -106,7 +104,9 @@ class NativeSimulator:
         slices = [batch[images[i : i + max(size, 1)]] for i in range(0, len(images), max(size, 1))]
         if self._threads == 1 or len(slices) == 1:
             return [work(part) for part in slices]
-        return list(self._pool.map(work, slices))
+        # A pool a query: one that lasts would be dead in a forked process, and hang there.
+        with ThreadPoolExecutor(self._threads, "native") as pool:
+            return list(pool.map(work, slices))
 
     def _simulate(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
         spikes = {INPUT: inputs}

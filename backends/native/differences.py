@@ -106,8 +106,9 @@ def measure_margins(
     for k in range(steps - 1, -1, -1):
         for j in range(size):
             potential = states[k, j] * decay + (currents[k, j] * grid + bias[j])
-            # Infinite where refractory, as the potential is.
-            margins[k, j] = min(abs(potential - threshold[j]), margins[k + 1, j])
+            # Infinite where refractory, as the potential is; but with a decay of 0 not a number.
+            margin = abs(potential - threshold[j]) if states[k, j] != -np.inf else np.inf
+            margins[k, j] = min(margin, margins[k + 1, j])
 
 
 @numba.njit(cache=True, nogil=True)

@@ -171,7 +171,8 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     fired = np.zeros(-(-size // 8) * 8, np.uint8)
     fired_by_eight = fired.view(np.uint64)
     eights = np.empty(fired_by_eight.size + 1, np.uint64)
-    # Whatever arrives, minus infinity stays and is below every threshold.
+    # Whatever arrives, minus infinity stays and is below every threshold; so does not a number,
+    # which a decay of 0 makes of it.
     held = -np.inf if refractory_steps else reset
     written = 0
     for image in range(arrivals.shape[0]):

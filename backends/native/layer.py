@@ -118,10 +118,9 @@ class Layer:
 
     @cached_property
     def constants(self) -> tuple[Weights, float, float, NDArray[np.float64], float, int]:
-        """What the loops in floating point take of it: weights, their unit, and neurons.
+        """Weights and their unit, decay, thresholds, reset potential, refractory steps.
 
-        The neurons' decay, thresholds, reset potential and refractory steps; all potentials in
-        units of :attr:`unit_v`, as :attr:`bias` is.
+        What the loops in floating point take; potentials in units of :attr:`unit_v`.
         """
         population = cast("Population", self.population)
         return (

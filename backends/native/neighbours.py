@@ -92,8 +92,9 @@ def can_have_neighbours(layers: Sequence[Layer], images: int, steps: int) -> boo
     if images < _FEWEST_NEIGHBOURS:
         return False
     columns = sum(layer.weights.shape[1] for layer in layers)
-    # Currents, states and margins, of eight bytes at most.
-    if 24 * columns * steps > _MOST_TRACE_BYTES:
+    # Currents and states of all layers; and in each thread, of the one at hand, its margins and
+    # the currents and states of its part. Eight bytes each at most.
+    if 40 * columns * steps > _MOST_TRACE_BYTES:
         return False
     return all(
         len(layer.sources) == 1 and not isinstance(layer.population, FixedPopulation)

@@ -182,7 +182,8 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -
     Parameters
     ----------
     target : Target
-        With draws of its own, which the search has not seen.
+        With draws of its own, which the search has not seen, and one for each query: under a draw
+        that a batch has in common all of it would succeed or fail together.
     image : float64 array, shape (height, width)
         Intensities in [0, 1].
     goal : Goal

@@ -90,7 +90,8 @@ def run_demo(
 
     Three attacks with Algorithm 1, the images chosen by what the network says of them unattacked:
     the first correctly classified "five", targeted at "three" as in the paper, the same
-    untargeted, and the correctly classified image with the smallest lead, untargeted.
+    untargeted, and the correctly classified image with the smallest lead, untargeted and searched
+    under common draws.
 
     Parameters
     ----------
