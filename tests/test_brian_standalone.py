@@ -27,6 +27,7 @@ from brian_faults import (
 )
 from brian_networks import assert_exact, chain, every_feature, mixed_rasters
 
+from benchmarks.registry import Options
 from benchmarks.workload import make_workload
 from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import SimulationError, UnsupportedFeatureError
@@ -210,7 +211,8 @@ def test_fixed_point_is_refused(cache):
 @pytest.mark.slow
 @NEEDS_COMPILER
 def test_a_hundred_mnist_images_in_both_forms(needs_mnist, cache):
-    workload = make_workload(None, "mnist", images=100, steps=100)
+    options = Options(None, "mnist", quick=False, out=cache, say=print)
+    workload = make_workload(options, images=100, steps=100)
     native = load_backend("native").deploy(workload.network)
     expected = native.run(workload.inputs, record_spikes=True)
     # In this process at first, for there is no build to be found.
