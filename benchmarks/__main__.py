@@ -19,6 +19,7 @@ from neuroattack import console
 from neuroattack.datasets import DATA_VARIABLE, DATASETS
 from neuroattack.errors import NeuroattackError, UnknownNameError
 from neuroattack.files import check_writable
+from neuroattack.training.storage import load_model
 
 # As they run: on what training leaves, the others measure.
 _ORDER = ("training", "engine", "attack", "scaling", "startup")
@@ -104,12 +105,18 @@ def main() -> int:
     try:
         names = _chosen(arguments.only)
         check_writable(options.out / "benchmarks.json")
+        if options.model is not None:
+            # Now, and not after minutes of training.
+            load_model(options.model)
         figures = _measure(names, options)
         summary = summary_table(figures)
         files = write_results(options.out, machine, figures, summary)
     except NeuroattackError as error:
         console.note(f"error: {error}")
         return 2
+    except KeyboardInterrupt:
+        console.note("interrupted: no results are written")
+        return 130
     if arguments.json:
         console.print_json({"machine": machine, **figures})
         return 0

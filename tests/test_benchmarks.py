@@ -1,6 +1,7 @@
 """The benchmark suite: its quick mode, its command line and its arithmetic; no time is judged."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -241,3 +242,28 @@ def test_tables_are_markdown():
     figures = {"x": 1234.5, "x_spread": [0.0567, 12.345], "y": None, "y_spread": None}
     assert with_spread(figures, "x", " s") == "1,234 s (0.057 to 12.3)"
     assert with_spread(figures, "y") == "not measured"
+
+
+def test_a_model_that_is_not_there_is_found_before_anything_is_measured(tmp_path):
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--model", "nosuch.h5", "--out", tmp_path],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ended.returncode == 2
+    assert ended.stderr.startswith("error: nosuch.h5: ")
+    assert len(ended.stderr.splitlines()) == 1
+
+
+def test_ctrl_c_ends_it_in_one_sentence(tmp_path):
+    command = [sys.executable, "-u", "-m", "benchmarks", "--quick", "--out", tmp_path]
+    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as running:
+        assert running.stderr.readline().startswith("section ")
+        running.send_signal(signal.SIGINT)
+        _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Traceback" not in said
+    assert not list(tmp_path.glob("benchmarks.*"))
