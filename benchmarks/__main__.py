@@ -114,7 +114,9 @@ def main() -> int:
     except NeuroattackError as error:
         console.note(f"error: {error}")
         return 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
+        if not console.is_interruption(error):
+            raise
         console.note("interrupted: no results are written")
         return 130
     if arguments.json:

@@ -26,6 +26,7 @@ from neuroattack.errors import ValidationError
 __all__ = [
     "check_other_file",
     "command_line",
+    "is_interruption",
     "note",
     "print_figures",
     "print_json",
@@ -121,13 +122,24 @@ def progress_bars() -> Iterator[Callable[[str, float, str], None]]:
         yield show
 
 
+def is_interruption(error: BaseException | None) -> bool:
+    """Say whether an exception comes of Ctrl-C.
+
+    Where that arrives while numba, in C, prepares a compiled function's arguments, Python turns
+    it into a SystemError that it is the cause of.
+    """
+    while isinstance(error, SystemError):
+        error = error.__cause__
+    return isinstance(error, KeyboardInterrupt)
+
+
 @contextlib.contextmanager
 def resumable(*kept: Path) -> Iterator[None]:
     """Tell a person who presses Ctrl-C how to go on, where something to go on from was kept."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, SystemError) as error:
         found = next((path for path in kept if path.exists()), None)
-        if found is not None:
+        if found is not None and is_interruption(error):
             note(f"Interrupted: the same command with --resume goes on from {found}")
         raise

@@ -9,6 +9,7 @@ import time
 import numpy as np
 import pytest
 
+from neuroattack import cli, console
 from neuroattack.training.storage import load_model
 
 
@@ -66,3 +67,38 @@ def test_ctrl_c_and_kill_leave_a_checkpoint_that_resumes_to_the_same_model(tmp_p
     for one, other in zip(resumed.weights, uninterrupted.weights, strict=True):
         np.testing.assert_array_equal(one, other)
     assert resumed.rate_accuracy == uninterrupted.rate_accuracy > 0.95
+
+
+def wrapped_by_c():
+    """Do as C code does that Ctrl-C interrupts: numba's, in one of six interruptions."""
+    try:
+        try:
+            raise KeyboardInterrupt
+        except KeyboardInterrupt as interrupt:
+            raise SystemError("a function returned a result with an exception set") from interrupt
+    except SystemError as error:
+        raise SystemError("its dispatcher returned a result with an exception set") from error
+
+
+def test_ctrl_c_that_c_code_wraps_is_ctrl_c(tmp_path, capsys, monkeypatch):
+    checkpoint = tmp_path / "checkpoint.h5"
+    checkpoint.touch()
+    with pytest.raises(SystemError), console.resumable(checkpoint):
+        wrapped_by_c()
+    assert "--resume goes on from" in capsys.readouterr().err
+    monkeypatch.setattr(cli, "app", wrapped_by_c)
+    with pytest.raises(SystemExit) as ended:
+        cli.main()
+    assert ended.value.code == 130
+
+
+def test_another_system_error_is_not_ctrl_c(tmp_path, capsys, monkeypatch):
+    def broken():
+        raise SystemError("a fault of the interpreter")
+
+    with pytest.raises(SystemError), console.resumable(tmp_path):
+        broken()
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(cli, "app", broken)
+    with pytest.raises(SystemError, match="a fault of the interpreter"):
+        cli.main()

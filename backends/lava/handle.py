@@ -216,6 +216,7 @@ def _environment() -> dict[str, str]:
     # The worker's folder is /, so that no file of the user's stands before a library.
     if "PYTHONPATH" in environment:
         folders = environment["PYTHONPATH"].split(os.pathsep)
+        # Not Path.resolve(): a link to a folder stays one.
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(f) for f in folders)  # noqa: PTH100
     # Each Lava process is one thread of work; pools of BLAS in each would only be in the way.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):

@@ -29,8 +29,8 @@ def compare_trains(
     offsets: NDArray[np.int64],
     rows: NDArray[np.int32],
     near: NDArray[np.bool_],
-) -> int:
-    """Fill `offsets`, `rows` and `near` with each image's differences; return how many there are.
+) -> None:
+    """Fill `offsets`, `rows` and `near` with each image's differences.
 
     Images with over `most` differences are not near, and none of theirs are kept; `rows` needs
     room for `most` an image.
@@ -45,7 +45,6 @@ def compare_trains(
         for k in range(offsets.shape[1] - 1):
             i, i_end = their_offsets[image, k], their_offsets[image, k + 1]
             j, j_end = base_offsets[0, k], base_offsets[0, k + 1]
-            # Most steps are the same, and most that are not have few events after the difference.
             while i < i_end or j < j_end:
                 if i < i_end and j < j_end and theirs[i] == ours[j]:
                     i += 1
@@ -66,7 +65,6 @@ def compare_trains(
                 written = begin
                 offsets[image] = begin
                 break
-    return written
 
 
 @numba.njit(cache=True, nogil=True)

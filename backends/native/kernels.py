@@ -95,12 +95,6 @@ def _add_differing_rows(
                 current[j] += a_sign * weights[a, j] + b_sign * weights[b, j]
 
 
-# In both loops below, the neurons that fired are gathered eight at a time, for most are silent, and
-# without a branch that none could predict: what is written after the last entry kept is
-# overwritten, so that `neurons` needs room for one more. As a function of its own this took a tenth
-# longer: numba then counts references to its arrays at every step.
-
-
 @numba.njit(cache=True, nogil=True)
 def _copy_start(
     start: Start,
@@ -121,6 +115,12 @@ def _copy_start(
         neurons[written] = same_neurons[spike]
         written += 1
     return written
+
+
+# In both loops below, the neurons that fired are gathered eight at a time, for most are silent, and
+# without a branch that none could predict: what is written after the last entry kept is
+# overwritten, so that `neurons` needs room for one more. As a function of its own this took a tenth
+# longer: numba then counts references to its arrays at every step.
 
 
 # No fastmath: a fused multiply-add would round v * decay + input once instead of twice.

@@ -111,7 +111,9 @@ class Layer:
         that is not certain it is 1 V.
         """
         population = cast("Population", self.population)
-        given = np.abs([*population.threshold_v, *population.bias_v, population.reset_v])
+        given = np.abs(
+            np.concatenate([population.threshold_v, population.bias_v, [population.reset_v]])
+        )
         given = given[given > 0]
         sure = np.all((given > 2.0**-_SURE_EXPONENT) & (given < 2.0**_SURE_EXPONENT))
         return 2.0**self.exponent if sure else 1.0

@@ -46,6 +46,10 @@ def main() -> None:
     except OSError as error:
         console.note(f"neuroattack: cannot go on: {error}")
         sys.exit(2)
+    except SystemError as error:
+        if not console.is_interruption(error):
+            raise
+        sys.exit(130)
     finally:
         # The interpreter would look for cycles among half a million objects on its way out, most
         # of them numba's: a quarter of a second.
