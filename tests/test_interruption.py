@@ -71,13 +71,9 @@ def test_ctrl_c_and_kill_leave_a_checkpoint_that_resumes_to_the_same_model(tmp_p
 
 def wrapped_by_c():
     """Do as C code does that Ctrl-C interrupts: numba's, in one of six interruptions."""
-    try:
-        try:
-            raise KeyboardInterrupt
-        except KeyboardInterrupt as interrupt:
-            raise SystemError("a function returned a result with an exception set") from interrupt
-    except SystemError as error:
-        raise SystemError("its dispatcher returned a result with an exception set") from error
+    inner = SystemError("a function returned a result with an exception set")
+    inner.__cause__ = KeyboardInterrupt()
+    raise SystemError("its dispatcher returned a result with an exception set") from inner
 
 
 def test_ctrl_c_that_c_code_wraps_is_ctrl_c(tmp_path, capsys, monkeypatch):
