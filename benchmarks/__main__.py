@@ -78,7 +78,8 @@ def _options(arguments: argparse.Namespace) -> Options:
 
 
 def _chosen(only: list[str] | None) -> list[str]:
-    names = [name.strip() for each in only or _ORDER for name in each.split(",")]
+    given = [name.strip() for each in only or _ORDER for name in each.split(",")]
+    names = [name for name in given if name] or [""]
     for name in names:
         if name not in _ORDER:
             raise UnknownNameError("section", name, _ORDER)
@@ -119,13 +120,21 @@ def main() -> int:
             raise
         console.note("interrupted: no results are written")
         return 130
-    if arguments.json:
-        console.print_json({"machine": machine, **figures})
-        return 0
-    tables = [machine_table(machine), summary]
-    tables += [table for name in names for table in SECTIONS[name].tables(figures[name])]
-    for table in tables:
-        console.print_rows(table.title, table.header, table.rows)
+    try:
+        if arguments.json:
+            console.print_json({"machine": machine, **figures})
+            sys.stdout.flush()
+            return 0
+        tables = [machine_table(machine), summary]
+        tables += [table for name in names for table in SECTIONS[name].tables(figures[name])]
+        for table in tables:
+            console.print_rows(table.title, table.header, table.rows)
+        sys.stdout.flush()
+    except OSError as error:
+        console.note(f"error: cannot print, but the results are in {options.out}: {error}")
+        # What is still in the buffer cannot be printed at the end either.
+        sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
+        return 2
     console.note(f"written: {', '.join(map(str, files))}")
     return 0
 

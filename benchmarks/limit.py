@@ -128,7 +128,7 @@ class Limit:
         for projection in network.projections:
             trains = recording.spikes[projection.source]
             # What is fired in the last steps arrives after the end.
-            ends = trains.offsets[:, trains.steps - projection.delay_steps]
+            ends = trains.offsets[:, max(trains.steps - projection.delay_steps, 0)]
             rows = [
                 trains.neurons[start:end]
                 for start, end in zip(trains.offsets[:, 0], ends, strict=True)
