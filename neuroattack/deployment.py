@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.target import BlackBox
 from neuroattack.errors import ValidationError
-from neuroattack.hardware.quantisation import quantise
+from neuroattack.hardware.quantisation import LOIHI, quantise
 from neuroattack.images import validate_images
 from neuroattack.ir.network import Network, Precision
 from neuroattack.simulation import Recording, Simulator, Workload, load_backend
@@ -242,7 +242,7 @@ def _in_precision(network: Network, precision: Precision | None) -> Network:
     if precision in (None, network.precision):
         return network
     if precision == "fixed":
-        return quantise(network).network
+        return quantise(network, LOIHI).network
     raise ValidationError(
         "precision",
         repr(precision),

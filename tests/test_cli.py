@@ -7,7 +7,7 @@ import pytest
 from conftest import small_network
 from PIL import Image
 
-from neuroattack.hardware.quantisation import quantise
+from neuroattack.hardware.quantisation import LOIHI, quantise
 from neuroattack.ir.storage import load_network
 
 
@@ -42,7 +42,10 @@ def test_evaluate_rounds_to_fixed_point_on_request(command, network_file):
     assert code == 0
     figures = one_object(out)
     assert figures["precision"] == figures["provenance"]["precision"] == "fixed"
-    assert figures["provenance"]["network_checksum"] == quantise(small_network()).network.checksum()
+    assert (
+        figures["provenance"]["network_checksum"]
+        == quantise(small_network(), LOIHI).network.checksum()
+    )
 
 
 def test_the_same_seed_gives_the_same_figures(command, network_file):

@@ -11,6 +11,7 @@ from hypothesis import assume, given, settings
 from neuroattack.conformance.networks import networks
 from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.hardware.number_format import StateFormat
 from neuroattack.hardware.quantisation import LOIHI, quantise
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import (
@@ -36,7 +37,7 @@ def one_layer(weights_v, **changes):
 
 
 def test_numbers_worked_out_by_hand():
-    found = quantise(one_layer([[0.5, -0.25, 0.001]], threshold_v=1.0, bias_v=0.125))
+    found = quantise(one_layer([[0.5, -0.25, 0.001]], threshold_v=1.0, bias_v=0.125), LOIHI)
     (population,), (projection,) = found.network.populations, found.network.projections
     # 254 / 0.5 V = 508 a volt: 254, -127 (a tie between -126 and -128, to even halves), 0.508.
     assert projection.mantissas.tolist() == [[254, -128, 0]]
@@ -56,17 +57,17 @@ def test_numbers_worked_out_by_hand():
 
 
 def test_a_bias_beyond_its_mantissa_takes_an_exponent():
-    found = quantise(one_layer([[0.5]], bias_v=0.5))
-    # 0.5 V * 508 * 64 = 16,256 = 4,064 * 2**2
-    assert found.network.populations[0].bias.tolist() == [16_256]
-    found = quantise(one_layer([[0.5]], bias_v=0.5 + 1 / 508 / 64))
-    assert found.network.populations[0].bias.tolist() == [16_256]
+    found = quantise(one_layer([[0.5]], bias_v=0.5), LOIHI)
+    # 255 / 0.5 V = 510 a volt, for one sign; 0.5 V * 510 * 64 = 16,320 = 4,080 * 2**2
+    assert found.network.populations[0].bias.tolist() == [16_320]
+    found = quantise(one_layer([[0.5]], bias_v=0.5 + 1 / 510 / 64), LOIHI)
+    assert found.network.populations[0].bias.tolist() == [16_320]
 
 
 def quantised_or_none(network):
     """Return None where weights and thresholds are too far apart for one scale."""
     try:
-        return quantise(network)
+        return quantise(network, LOIHI)
     except UnsupportedFeatureError:
         return None
 
@@ -89,13 +90,15 @@ def test_every_number_is_in_its_range_and_no_farther_off_than_half_a_step(networ
         assert np.abs(after.bias * bit_v - before.bias_v).max() <= 2**exponent * bit_v * 0.501
         assert after.refractory_steps == before.refractory_steps
     for before, after in zip(network.projections, found.network.projections, strict=True):
-        assert (after.mantissas % 2 == 0).all()
-        assert np.abs(after.mantissas).max() <= 254
+        mixed = (before.mantissas > 0).any() and (before.mantissas < 0).any()
+        assert not mixed or (after.mantissas % 2 == 0).all()
+        assert np.abs(after.mantissas).max() <= (254 if mixed else 255)
         assert (after.source, after.target) == (before.source, before.target)
         assert after.delay_steps == before.delay_steps
         bit_v = by_name[after.target].state_bit_v
-        error = after.mantissas * 64 * bit_v - before.weights_v
-        assert np.abs(error).max() <= 64.001 * bit_v
+        error = after.mantissas * 2.0**after.exponent * bit_v - before.weights_v
+        step = 2.0**after.exponent * (2 if mixed else 1)
+        assert np.abs(error).max() <= 0.501 * step * bit_v
 
 
 @settings(max_examples=40, deadline=None)
@@ -122,37 +125,43 @@ def test_the_scale_is_the_largest_that_fits(network):
         (one_layer([[0.0]], threshold_v=1e-306), "population 'p' would be 0"),
         (one_layer([[0.5]], bias_v=1e6), "would be 0 in Loihi's formats"),
         (one_layer([[0.5]], reset_v=-0.25), r"'p' resets to -0.25 V: Loihi's neurons reset to"),
-        (one_layer([[0.5]], refractory_steps=63), "63 refractory steps: Loihi holds at most 62"),
+        (
+            one_layer([[0.5]], refractory_steps=63),
+            "a refractory period of 63 steps: Loihi holds 0 to 62",
+        ),
         (
             dataclasses.replace(
                 one_layer([[0.5]]),
                 projections=(Projection.from_weights(INPUT, "p", [[0.5]], delay_steps=63),),
             ),
-            "input->p has a delay of 63 steps: Loihi holds at most 62",
+            "input->p has a delay of 63 steps: Loihi holds 1 to 62",
         ),
-        (quantise(one_layer([[0.5]])).network, "in fixed point already"),
+        (quantise(one_layer([[0.5]]), LOIHI).network, "in fixed point already"),
     ],
 )
 def test_what_the_format_cannot_hold_is_refused(network, message):
     with pytest.raises(UnsupportedFeatureError, match=message):
-        quantise(network)
+        quantise(network, LOIHI)
 
 
 def test_a_format_that_its_state_cannot_hold_is_refused():
-    with pytest.raises(ValidationError, match=r"format 'Loihi' thresholds: got up to 131071"):
-        dataclasses.replace(LOIHI, shift=7)
+    state = StateFormat(0, 63, shift=6)
+    with pytest.raises(
+        ValidationError, match=r"'Loihi' state: got up to 63 with thresholds 6 bits"
+    ):
+        quantise(one_layer([[0.5]]), dataclasses.replace(LOIHI, state=state))
 
 
 def test_the_longest_that_fit_are_kept():
-    network = one_layer([[0.5]], refractory_steps=LOIHI.most_refractory_steps)
-    assert quantise(network).network.populations[0].refractory_steps == 62
+    network = one_layer([[0.5]], refractory_steps=62)
+    assert quantise(network, LOIHI).network.populations[0].refractory_steps == 62
 
 
 def test_rounded_networks_spike_much_as_they_did():
     network = small_network()
     raster = np.random.default_rng(0).random((300, 784)) < 0.05
     before = simulate(network, raster)["output"].sum(axis=0)
-    after = simulate(quantise(network).network, raster)["output"].sum(axis=0)
+    after = simulate(quantise(network, LOIHI).network, raster)["output"].sum(axis=0)
     assert before.sum() > 100
     assert np.corrcoef(before, after)[0, 1] > 0.95
 

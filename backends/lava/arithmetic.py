@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE, POTENTIAL_LIMIT
+from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 from neuroattack.ir.network import FixedPopulation, Population, Projection
 
 __all__ = ["FixedNeurons", "FloatingNeurons", "Neurons", "Synapses"]
@@ -226,6 +226,7 @@ class FixedNeurons(Neurons):
         self._kept = LEAK_ONE - population.leak
         self._threshold = population.threshold
         self._bias = population.bias
+        self._limits = population.lowest, population.highest
 
     def _set_to_rest(self, shape: tuple[int, int]) -> None:
         self._v = np.zeros(shape, np.int64)
@@ -247,7 +248,7 @@ class FixedNeurons(Neurons):
         v += np.multiply(negative, LEAK_ONE - 1)
         v >>= _LEAK_BITS
         v += current
-        np.clip(v, -POTENTIAL_LIMIT, POTENTIAL_LIMIT, out=v)
+        np.clip(v, *self._limits, out=v)
         v.reshape(-1)[held] = 0
         return v > self._threshold
 

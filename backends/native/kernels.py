@@ -11,7 +11,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.ir.fixed_point import LEAK_ONE, POTENTIAL_LIMIT
+from neuroattack.ir.fixed_point import LEAK_ONE
 
 __all__ = [
     "Start",
@@ -233,6 +233,8 @@ def simulate_fixed(  # noqa: PLR0912 (as above)
     threshold: NDArray[np.int32],
     bias: NDArray[np.int32] | None,
     refractory_steps: int,
+    lowest: np.int32,
+    highest: np.int32,
     offsets: NDArray[np.int64],
     neurons: NDArray[np.int32],
 ) -> None:
@@ -252,6 +254,8 @@ def simulate_fixed(  # noqa: PLR0912 (as above)
         Parts of 4096 lost in a step.
     leaks_much : True or None
         Whether `leak` times a potential needs more than 32 bits: above 255.
+    lowest, highest : int32
+        Where potentials are clipped.
     """
     steps = arrivals.shape[1] - 1
     size = threshold.size
@@ -262,7 +266,6 @@ def simulate_fixed(  # noqa: PLR0912 (as above)
     eights = np.empty(fired_by_eight.size + 1, np.uint64)
     zero, spare_bits, parts_bits = np.int32(0), np.int32(8), np.int32(12)
     parts_mask = np.int32(LEAK_ONE - 1)
-    highest, lowest = np.int32(POTENTIAL_LIMIT), np.int32(-POTENTIAL_LIMIT)
     # Below every potential, and so below every threshold.
     held = np.int32(-(2**31))
     after_spike = held if refractory_steps else zero

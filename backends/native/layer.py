@@ -168,6 +168,8 @@ class Layer:
             population.threshold,
             population.bias if population.bias.any() else None,
             population.refractory_steps,
+            np.int32(population.lowest),
+            np.int32(population.highest),
             trains.offsets,
             trains.neurons,
         )

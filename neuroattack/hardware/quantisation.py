@@ -1,92 +1,101 @@
-"""Rounding of a network to the whole numbers that a chip holds.
+"""Rounding of a network to the numbers that a chip holds, and what was lost on the way.
 
-Pure functions: formats in, a network in fixed point out, and what was lost on the way.
+Where the chip's potentials are whole numbers the network is in fixed point afterwards; where they
+are analogue, or their format is not known, it stays in floating point with weights that are small
+whole numbers: its potentials are then in units of a weight's step instead of volts, which
+changes none of its dynamics.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.errors import UnknownNameError, UnsupportedFeatureError
+from neuroattack.hardware.number_format import BiasFormat, NumberFormat, SignMode, StateFormat
+from neuroattack.hardware.rounding import (
+    bias_range,
+    exponent_for,
+    round_bias,
+    round_leak,
+    round_to_steps,
+)
+from neuroattack.hardware.scaling import check_format, exponents_of, scale_of, too_far_apart
+from neuroattack.hardware.shortfalls import without_shortfalls
+from neuroattack.hardware.signs import Part, parts_of
 from neuroattack.ir.fixed_point import LEAK_ONE, POTENTIAL_LIMIT, FixedPopulation
 from neuroattack.ir.network import Network, Population, Projection
+from neuroattack.validation import check_whole
 
 __all__ = [
     "LOIHI",
-    "FixedPointFormat",
     "PopulationRounding",
     "ProjectionRounding",
     "Quantised",
+    "Rounding",
     "quantise",
 ]
 
+LOIHI = NumberFormat(
+    name="Loihi",
+    weight_bits=8,
+    mixed_weight_step=2,
+    sign_modes=frozenset(("mixed", "excitatory", "inhibitory")),
+    weight_exponents=(-7, 7),
+    state=StateFormat(-POTENTIAL_LIMIT, POTENTIAL_LIMIT, shift=6, leak_bits=12),
+    threshold_bits=17,
+    bias=BiasFormat(mantissa_bits=13, exponent_bits=3),
+    refractory_steps=(0, 62),
+    delay_steps=(1, 62),
+)
+"""Loihi 1 as lava-nc 0.10.0 and nengo-loihi describe it; where they differ, the narrower range."""
+
 
 @dataclass(frozen=True)
-class FixedPointFormat:
-    """The ranges of a chip's whole numbers.
+class Rounding:
+    """How a network is rounded.
 
     Parameters
     ----------
-    name : str
-        Of the chip, for messages.
-    largest_weight : int
-        Largest magnitude of a weight mantissa.
-    weight_step : int
-        Weight mantissas are multiples of it, of projections of a single sign too.
-    shift : int
-        Weights and thresholds stand this many bits above the state's last bit.
-    largest_threshold : int
-        Of threshold mantissas, before the shift.
-    largest_leak : int
-        In parts of 4096 a step.
-    largest_bias, largest_bias_exponent : int
-        A bias is ``mantissa * 2**exponent`` in units of the state's last bit, its exponent the
-        same for a population.
-    most_refractory_steps, most_delay_steps : int
-        Longest refractory period, and longest delay from spike to arrival.
+    scale : {"shared", "per_projection"}
+        Whether all projections into a population have one exponent, or each has the smallest at
+        which its largest weight fits. Volts stand for the same number of units in either case.
+    rounding : {"nearest", "stochastic"}
+        Of weights: to the nearest, ties to even; or up or down at random, so that a weight is
+        right on average. Everything else goes to the nearest.
+    seed : int
+        Of the random numbers; each projection has its own, whatever others there are.
+    signs : {"as_given", "split"}
+        Whether a projection with weights of both signs stays one, or becomes an excitatory and
+        an inhibitory one on a chip that has both, where weights then have a bit more each.
+    allow_lossy : bool
+        Whether what the chip lacks may be dropped; it is refused otherwise.
+
+    Raises
+    ------
+    UnknownNameError, ValidationError
+        If a setting is none of these.
     """
 
-    name: str
-    largest_weight: int
-    weight_step: int
-    shift: int
-    largest_threshold: int
-    largest_leak: int
-    largest_bias: int
-    largest_bias_exponent: int
-    most_refractory_steps: int
-    most_delay_steps: int
+    scale: Literal["shared", "per_projection"] = "shared"
+    rounding: Literal["nearest", "stochastic"] = "nearest"
+    seed: int = 0
+    signs: Literal["as_given", "split"] = "as_given"
+    allow_lossy: bool = False
 
     def __post_init__(self) -> None:
-        if self.largest_threshold << self.shift > POTENTIAL_LIMIT:
-            raise ValidationError(
-                f"format {self.name!r} thresholds",
-                f"up to {self.largest_threshold} * 2**{self.shift}",
-                f"at most {POTENTIAL_LIMIT}, the state's largest",
-            )
-
-
-LOIHI = FixedPointFormat(
-    name="Loihi",
-    largest_weight=254,
-    weight_step=2,
-    shift=6,
-    largest_threshold=2**17 - 1,
-    largest_leak=LEAK_ONE - 1,
-    largest_bias=2**12 - 1,
-    largest_bias_exponent=7,
-    most_refractory_steps=62,
-    most_delay_steps=62,
-)
-"""Loihi 1 as lava-nc 0.10.0 and nengo-loihi describe it; where they differ, the narrower range.
-
-Mixed-sign weights of 8 bits lose their last bit; thresholds have 17 bits, biases a mantissa of
-13 bits and an exponent of 3, the leak 12 bits, refractory periods and delays 6 bits.
-"""
+        for what, name, known in (
+            ("scale", self.scale, ("shared", "per_projection")),
+            ("rounding", self.rounding, ("nearest", "stochastic")),
+            ("signs", self.signs, ("as_given", "split")),
+        ):
+            if name not in known:
+                raise UnknownNameError(what, name, known)
+        check_whole("rounding seed", self.seed, 0)
 
 
 @dataclass(frozen=True)
@@ -97,17 +106,30 @@ class ProjectionRounding:
     ----------
     source, target : str
         Its populations.
+    signs : {"mixed", "excitatory", "inhibitory", "per_source"}
+        Signs that its weights may have.
+    exponent : int
+        A weight is ``mantissa * 2**exponent``, in units of the state's last bit where the state
+        is whole numbers.
+    bits_used : int
+        That its largest mantissa needs, the sign of mixed weights included.
     largest_error_v, rms_error_v : float
         Largest and root-mean-square difference between a weight and what stands for it, in volts.
     lost_fraction : float
         Share of the connections whose weight became 0.
+    saturated_fraction : float
+        Share of the connections whose weight was clipped to the largest mantissa.
     """
 
     source: str
     target: str
+    signs: SignMode
+    exponent: int
+    bits_used: int
     largest_error_v: float
     rms_error_v: float
     lost_fraction: float
+    saturated_fraction: float
 
 
 @dataclass(frozen=True)
@@ -119,7 +141,7 @@ class PopulationRounding:
     name : str
         Of the population.
     state_bit_v : float
-        Volts of the last bit of its state.
+        Volts of the last bit of its state; in floating point, of the unit of its potentials.
     tau_m_s, effective_tau_m_s : float
         Membrane time constant asked for, and the one that the rounded leak amounts to.
     largest_threshold_error_v : float
@@ -138,171 +160,235 @@ class PopulationRounding:
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """A network in fixed point, and what it lost.
+    """A network in a chip's numbers, and what it lost.
 
     Parameters
     ----------
     network : Network
-        In fixed point; its order of populations and projections is that of the original.
+        Its order of populations and projections is that of the original; one that was split
+        stands as two in its place.
     populations : tuple of PopulationRounding
+        In the order of the network.
     projections : tuple of ProjectionRounding
+        In the order of the network.
+    dropped : tuple of str
+        What the chip lacks and was therefore left out, a sentence each.
+    unchecked : tuple of str
+        Fields of the format that are not known, or do not apply where potentials are in floating
+        point: what the network has of them is as it was.
     """
 
     network: Network
     populations: tuple[PopulationRounding, ...]
     projections: tuple[ProjectionRounding, ...]
+    dropped: tuple[str, ...] = ()
+    unchecked: tuple[str, ...] = ()
 
 
-def quantise(network: Network, limits: FixedPointFormat = LOIHI) -> Quantised:
-    """Round a network to whole numbers, to the nearest, ties to even.
+_NEAREST = Rounding()
 
-    All projections into a population share its scale: the largest at which no weight, threshold
-    or bias of it passes the format's range.
+
+def quantise(
+    network: Network, number_format: NumberFormat, options: Rounding = _NEAREST
+) -> Quantised:
+    """Round a network to a chip's numbers.
+
+    Units per volt are a population's own: the most at which no weight, threshold or bias of it
+    passes the format's range. Projections have exponent 0, or the nearest to it that the chip
+    has; a lower one as far as thresholds and biases would otherwise not fit, so that the weights
+    keep their bits. No weight is ever clipped by that: a saturated fraction above 0 would say
+    so.
 
     Parameters
     ----------
     network : Network
         In floating point.
-    limits : FixedPointFormat, optional
+    number_format : NumberFormat
         What the chip holds.
+    options : Rounding, optional
+        By default one exponent for all projections into a population, and to the nearest.
 
     Raises
     ------
     UnsupportedFeatureError
-        If the network is in fixed point already, or has what the format cannot hold at all: a
-        reset potential other than rest, a longer delay or refractory period; weights, biases
-        and thresholds of a population so far apart that some would all become 0.
+        If the network is in fixed point already; has what the chip lacks, unless that may be
+        dropped; or has weights, biases and thresholds of a population so far apart that all
+        weights of a projection or a threshold would become 0.
+    ValidationError
+        If the format contradicts itself, or has states beyond 24 bits.
     """
-    populations, projections = [], dict[int, Projection]()
-    roundings, weight_roundings = [], dict[int, ProjectionRounding]()
-    for population in network.populations:
-        if isinstance(population, FixedPopulation):
-            raise UnsupportedFeatureError("the network is in fixed point already")
-        _check(population, network.incoming(population.name), limits)
-        incoming = {
-            place: projection
-            for place, projection in enumerate(network.projections)
-            if projection.target == population.name
-        }
-        scale = _scale(population, list(incoming.values()), limits)
-        held, rounding = _round_population(population, network.dt_s, scale, limits)
-        populations.append(held)
-        roundings.append(rounding)
-        for place, projection in incoming.items():
-            projections[place], weight_roundings[place] = _round_weights(projection, scale, limits)
-    order = range(len(network.projections))
+    if network.precision == "fixed":
+        raise UnsupportedFeatureError("the network is in fixed point already")
+    check_format(number_format)
+    fitted, dropped = without_shortfalls(network, number_format, allow_lossy=options.allow_lossy)
+    parts: list[tuple[Part, NDArray[np.float64] | None]] = []
+    met: dict[tuple[str, str], int] = {}
+    for projection in fitted.projections:
+        held, lost = parts_of(
+            projection,
+            number_format,
+            split=options.signs == "split",
+            allow_lossy=options.allow_lossy,
+        )
+        dropped += () if lost is None else (lost,)
+        ends = (projection.source, projection.target)
+        met[ends] = met.get(ends, 0) + 1
+        draws = _draws(projection, met[ends], options)
+        parts.extend((part, draws) for part in held)
+
+    scales, exponents = {}, {}
+    populations, population_roundings = [], []
+    for population, asked in zip(fitted.populations, network.populations, strict=True):
+        if not isinstance(population, Population) or not isinstance(asked, Population):
+            raise TypeError("a population in fixed point")
+        incoming = [part for part, _ in parts if part.asked.target == population.name]
+        scale, exponent = scale_of(population, incoming, number_format)
+        scales[population.name], exponents[population.name] = scale, exponent
+        held_population = _round_population(population, network.dt_s, scale, number_format)
+        populations.append(held_population)
+        population_roundings.append(
+            _population_rounding(asked, held_population, network.dt_s, scale, number_format)
+        )
+
+    projections, projection_roundings = [], []
+    for part, draws in parts:
+        target = part.asked.target
+        scale, exponent = scales[target], exponents[target]
+        if options.scale == "per_projection":
+            lowest = exponents_of(number_format)[0]
+            if part.largest_v:
+                exponent = exponent_for(part.largest_v * scale, part.steps, lowest, exponent)
+        rounded, rounding = _round_weights(part, scale, exponent, number_format, draws)
+        projections.append(rounded)
+        projection_roundings.append(rounding)
     return Quantised(
         replace(
-            network,
-            populations=tuple(populations),
-            projections=tuple(projections[place] for place in order),
-            origin={**network.origin, "fixed_point_format": limits.name},
+            fitted,
+            populations=tuple(populations),  # type: ignore[arg-type]  # one kind
+            projections=tuple(projections),
+            origin={**network.origin, "number_format": number_format.name},
         ),
-        tuple(roundings),
-        tuple(weight_roundings[place] for place in order),
+        tuple(population_roundings),
+        tuple(projection_roundings),
+        dropped,
+        _unchecked(network, number_format),
     )
 
 
-def _check(
-    population: Population, incoming: tuple[Projection, ...], limits: FixedPointFormat
-) -> None:
-    me = f"population {population.name!r}"
-    if population.reset_v:
-        raise UnsupportedFeatureError(
-            f"{me} resets to {population.reset_v:g} V: {limits.name}'s neurons reset to rest, 0 V"
-        )
-    if population.refractory_steps > limits.most_refractory_steps:
-        raise UnsupportedFeatureError(
-            f"{me} has {population.refractory_steps} refractory steps: {limits.name} holds at most "
-            f"{limits.most_refractory_steps}"
-        )
-    for projection in incoming:
-        if projection.delay_steps > limits.most_delay_steps:
-            raise UnsupportedFeatureError(
-                f"projection {projection.source}->{projection.target} has a delay of "
-                f"{projection.delay_steps} steps: {limits.name} holds at most "
-                f"{limits.most_delay_steps}"
-            )
-
-
-def _scale(population: Population, incoming: list[Projection], limits: FixedPointFormat) -> float:
-    """Return units of the weight mantissas per volt."""
-    ranges = [
-        (float(np.abs(projection.weights_v).max()), limits.largest_weight)
-        for projection in incoming
-    ]
-    ranges.append((float(population.threshold_v.max()), limits.largest_threshold))
-    largest_bias = limits.largest_bias << limits.largest_bias_exponent
-    ranges.append((float(np.abs(population.bias_v).max()), largest_bias >> limits.shift))
-    scale = min(limit / largest for largest, limit in ranges if largest > 0)
-    if not math.isfinite(scale):
-        raise _too_far_apart(f"population {population.name!r}", limits)
-    return scale
-
-
-def _too_far_apart(what: str, limits: FixedPointFormat) -> UnsupportedFeatureError:
-    return UnsupportedFeatureError(
-        f"{what} would be 0 in {limits.name}'s formats: weights, thresholds and biases of a "
-        "population share one scale, and here they are too far apart"
-    )
+def _draws(projection: Projection, place: int, options: Rounding) -> NDArray[np.float64] | None:
+    """Return numbers in [0, 1) for the weights of the n-th projection between its populations."""
+    if options.rounding == "nearest":
+        return None
+    name = f"{projection.source}->{projection.target}#{place}"
+    rng = np.random.default_rng([options.seed, *name.encode()])
+    return rng.random(projection.mantissas.shape)
 
 
 def _round_weights(
-    projection: Projection, scale: float, limits: FixedPointFormat
+    part: Part,
+    scale: float,
+    exponent: int,
+    number_format: NumberFormat,
+    draws: NDArray[np.float64] | None,
 ) -> tuple[Projection, ProjectionRounding]:
-    weights_v = projection.weights_v
-    step = limits.weight_step
-    mantissas = step * np.rint(weights_v * (scale / step)).astype(np.int32)
-    error_v = mantissas / scale - weights_v
-    connected = projection.mantissas != 0
-    lost = float((mantissas[connected] == 0).mean()) if connected.any() else 0.0
-    if lost == 1:
-        raise _too_far_apart(f"all of {projection.source}->{projection.target}", limits)
-    return (
-        replace(projection, mantissas=mantissas, exponent=limits.shift),
-        ProjectionRounding(
-            projection.source,
-            projection.target,
-            float(np.abs(error_v).max()),
-            float(np.sqrt(np.mean(error_v**2))),
-            lost,
-        ),
+    asked, asked_v = part.asked, part.asked.weights_v
+    state = number_format.state
+    if number_format.weight_bits is None and state is None:
+        mantissas = np.where(part.kept, asked.mantissas, 0)
+        exponent, saturated = asked.exponent, np.zeros(mantissas.shape, bool)
+    else:
+        mantissas, saturated = round_to_steps(
+            part.weights_v * (scale / 2.0**exponent), part.steps, draws
+        )
+    connected = asked.mantissas != 0
+    connections = max(int(connected.sum()), 1)
+    lost = int((mantissas[connected] == 0).sum())
+    if connected.any() and lost == connections:
+        raise too_far_apart(f"all of {asked.source}->{asked.target}", number_format)
+    error_v = np.ldexp(mantissas.astype(np.float64), exponent) / scale - asked_v
+    largest = int(np.abs(mantissas).max()) // part.steps.size
+    shift = 0 if state is None else state.shift
+    rounded = replace(asked, mantissas=mantissas, exponent=exponent + shift)
+    return rounded, ProjectionRounding(
+        asked.source,
+        asked.target,
+        part.signs,
+        rounded.exponent,
+        largest.bit_length() + (part.signs == "mixed"),
+        float(np.abs(error_v).max()),
+        float(np.sqrt(np.mean(error_v**2))),
+        lost / connections,
+        float(saturated.sum()) / connections,
     )
 
 
 def _round_population(
-    population: Population, dt_s: float, scale: float, limits: FixedPointFormat
-) -> tuple[FixedPopulation, PopulationRounding]:
-    state_scale = scale * 2**limits.shift
-    threshold = np.rint(population.threshold_v * scale).astype(np.int32) << limits.shift
+    population: Population, dt_s: float, scale: float, number_format: NumberFormat
+) -> Population | FixedPopulation:
+    state = number_format.state
+    if state is None:
+        return replace(
+            population,
+            threshold_v=population.threshold_v * scale,
+            bias_v=population.bias_v * scale,
+            reset_v=population.reset_v * scale,
+        )
+    threshold = np.rint(population.threshold_v * scale).astype(np.int32) << state.shift
     if (threshold == 0).any():
-        raise _too_far_apart(f"a threshold of population {population.name!r}", limits)
-    bias = _round_bias(population.bias_v * state_scale, limits)
-    leak = min(round(LEAK_ONE * (1 - population.decay(dt_s))), limits.largest_leak)
-    held = FixedPopulation(
+        raise too_far_apart(f"a threshold of population {population.name!r}", number_format)
+    mantissa, _ = bias_range(number_format.bias)
+    return FixedPopulation(
         name=population.name,
         size=population.size,
-        leak=leak,
+        leak=round_leak(population.decay(dt_s), state.leak_bits),
         threshold=threshold,
-        bias=bias,
+        bias=round_bias(population.bias_v * scale * 2**state.shift, mantissa),
         refractory_steps=population.refractory_steps,
-    )
-    return held, PopulationRounding(
-        name=population.name,
-        state_bit_v=1 / state_scale,
-        tau_m_s=population.tau_m_s,
-        effective_tau_m_s=-dt_s / math.log1p(-leak / LEAK_ONE) if leak else math.inf,
-        largest_threshold_error_v=float(
-            np.abs(held.threshold / state_scale - population.threshold_v).max()
-        ),
-        largest_bias_error_v=float(np.abs(held.bias / state_scale - population.bias_v).max()),
+        lowest=state.lowest,
+        highest=state.highest,
     )
 
 
-def _round_bias(bias: NDArray[np.float64], limits: FixedPointFormat) -> NDArray[np.int32]:
-    largest = float(np.abs(bias).max())
-    exponent = 0
-    while np.rint(largest / 2**exponent) > limits.largest_bias:
-        exponent += 1
-    rounded: NDArray[np.int32] = np.rint(bias / 2**exponent).astype(np.int32) << exponent
-    return rounded
+def _population_rounding(
+    asked: Population,
+    held: Population | FixedPopulation,
+    dt_s: float,
+    scale: float,
+    number_format: NumberFormat,
+) -> PopulationRounding:
+    if isinstance(held, FixedPopulation):
+        per_v = scale * 2 ** (number_format.state.shift if number_format.state else 0)
+        threshold, bias = held.threshold.astype(float), held.bias.astype(float)
+        tau_m_s = -dt_s / math.log1p(-held.leak / LEAK_ONE) if held.leak else math.inf
+    else:
+        per_v, threshold, bias, tau_m_s = scale, held.threshold_v, held.bias_v, held.tau_m_s
+    return PopulationRounding(
+        name=asked.name,
+        state_bit_v=1 / per_v,
+        tau_m_s=asked.tau_m_s,
+        effective_tau_m_s=tau_m_s,
+        largest_threshold_error_v=float(np.abs(threshold / per_v - asked.threshold_v).max()),
+        largest_bias_error_v=float(np.abs(bias / per_v - asked.bias_v).max()),
+    )
+
+
+def _unchecked(network: Network, number_format: NumberFormat) -> tuple[str, ...]:
+    floating = number_format.state is None
+    populations = [each for each in network.populations if isinstance(each, Population)]
+    needed = {
+        "weight_bits": number_format.weight_bits is None,
+        "state": floating,
+        "leak_bits": number_format.state is not None
+        and number_format.state.leak_bits is None
+        and "leak" not in number_format.lacks
+        and any(math.isfinite(each.tau_m_s) for each in populations),
+        "threshold_bits": floating or number_format.threshold_bits is None,
+        "bias": (floating or number_format.bias is None)
+        and "bias" not in number_format.lacks
+        and any(each.bias_v.any() for each in populations),
+        "refractory_steps": number_format.refractory_steps is None
+        and "refractory_period" not in number_format.lacks
+        and any(each.refractory_steps for each in populations),
+        "delay_steps": number_format.delay_steps is None and "delay" not in number_format.lacks,
+    }
+    return tuple(field for field, unchecked in needed.items() if unchecked)

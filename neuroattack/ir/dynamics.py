@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE, POTENTIAL_LIMIT
+from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
 
 __all__ = ["simulate", "update_fixed"]
@@ -34,7 +34,7 @@ def update_fixed(
     """Return the potentials a step later, refractory period aside, in fixed point.
 
     The potential loses ``leak`` parts of 4096, rounded toward zero; the current wraps around at
-    24 bits, into (-2**23, 2**23]; the new potential is clipped to 2**23 - 1 in magnitude.
+    24 bits, into (-2**23, 2**23]; the new potential is clipped to the population's limits.
 
     Parameters
     ----------
@@ -47,7 +47,7 @@ def update_fixed(
     leaked = np.trunc(v * (LEAK_ONE - population.leak) / LEAK_ONE)
     half = CURRENT_SPAN // 2
     wrapped = half - (half - current) % CURRENT_SPAN
-    return np.clip(leaked + (wrapped + population.bias), -POTENTIAL_LIMIT, POTENTIAL_LIMIT)
+    return np.clip(leaked + (wrapped + population.bias), population.lowest, population.highest)
 
 
 def simulate(network: Network, input_spikes: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:

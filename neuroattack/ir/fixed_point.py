@@ -1,8 +1,12 @@
 """Populations in fixed-point arithmetic, as Loihi's neuron cores compute.
 
 Potentials, currents, thresholds and biases are whole numbers in units of the last bit of the
-24-bit state; :mod:`neuroattack.ir.dynamics` says how they move. Weights arrive as
-``mantissa * 2**exponent`` of their projection, in the same units.
+state, which has 24 bits or fewer; :mod:`neuroattack.ir.dynamics` says how they move. Weights
+arrive as ``mantissa * 2**exponent`` of their projection, in the same units.
+
+Of a state narrower than Loihi's, the limits are a population's own, and all else is as on Loihi:
+what arrives within a step is summed before the potential is clipped, once. A chip that clips
+after every spike that arrives differs where a potential meets its limits in the middle of a step.
 
 Sources: Davies et al., IEEE Micro 38(1), 2018, and the fixed-point LIF model of lava-nc 0.10.0
 (``lava/proc/lif/models.py``), whose order of operations this is. Lava's authors name it
@@ -31,7 +35,7 @@ from neuroattack.validation import check_whole
 __all__ = ["CURRENT_SPAN", "LEAK_ONE", "POTENTIAL_LIMIT", "FixedPopulation"]
 
 POTENTIAL_LIMIT = 2**23 - 1
-"""Largest magnitude of a potential; beyond it, it is clipped."""
+"""Largest magnitude that a potential may have: what 24 bits hold on either side of 0."""
 
 CURRENT_SPAN = 2**24
 """A current beyond (-2**23, 2**23] wraps around by this much."""
@@ -59,6 +63,9 @@ class FixedPopulation(ByValue):
         2**23 - 1 in magnitude.
     refractory_steps : int, optional
         Whole steps after a spike in which the neuron holds its reset potential.
+    lowest, highest : int, optional
+        Where a potential is clipped, 0 between them; by default 2**23 - 1 to either side. A
+        neuron whose threshold is not below `highest` never spikes.
 
     Raises
     ------
@@ -72,6 +79,8 @@ class FixedPopulation(ByValue):
     threshold: NDArray[np.int32]
     bias: NDArray[np.int32] = field(default_factory=lambda: np.zeros((), np.int32))
     refractory_steps: int = 0
+    lowest: int = -POTENTIAL_LIMIT
+    highest: int = POTENTIAL_LIMIT
 
     def __post_init__(self) -> None:
         check_name("population", self.name)
@@ -90,6 +99,8 @@ class FixedPopulation(ByValue):
                     f"{me} refractory_steps", self.refractory_steps, 0, MAX_REFRACTORY_STEPS
                 ),
             ),
+            ("lowest", check_whole(f"{me} lowest", self.lowest, -POTENTIAL_LIMIT, 0)),
+            ("highest", check_whole(f"{me} highest", self.highest, 0, POTENTIAL_LIMIT)),
         )
         for attribute, value in values:
             object.__setattr__(self, attribute, value)

@@ -174,7 +174,8 @@ class Network(ByValue):
         )
         for p in self.populations:
             if isinstance(p, FixedPopulation):
-                digest.update(repr((p.name, p.size, p.leak, p.refractory_steps)).encode())
+                whole = (p.name, p.size, p.leak, p.refractory_steps, p.lowest, p.highest)
+                digest.update(repr(whole).encode())
                 digest.update(p.threshold.tobytes() + p.bias.tobytes())
             else:
                 numbers = (p.name, p.size, p.tau_m_s, p.reset_v, p.refractory_steps)

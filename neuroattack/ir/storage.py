@@ -26,7 +26,7 @@ _MAX_PARTS = 10_000
 
 _NUMBERS = ("name", "size", "tau_m_s", "reset_v", "refractory_steps")
 _ARRAYS = ("threshold_v", "bias_v")
-_FIXED_NUMBERS = ("name", "size", "leak", "refractory_steps")
+_FIXED_NUMBERS = ("name", "size", "leak", "refractory_steps", "lowest", "highest")
 _FIXED_ARRAYS = ("threshold", "bias")
 
 
@@ -126,6 +126,7 @@ def _read_populations(file: h5py.File) -> tuple[Population, ...] | tuple[FixedPo
                 threshold=read_array(group, "threshold", "i", 1),
                 bias=read_array(group, "bias", "i", 1),
                 refractory_steps=read_attribute(group, "refractory_steps", int),
+                **_limits(group),
             )
             for group in groups
         )
@@ -143,6 +144,15 @@ def _read_populations(file: h5py.File) -> tuple[Population, ...] | tuple[FixedPo
         )
         for group in groups
     )
+
+
+def _limits(group: h5py.Group) -> dict[str, int]:
+    # Files from before there were narrower states do not say.
+    return {
+        name: read_attribute(group, name, int)
+        for name in ("lowest", "highest")
+        if name in group.attrs
+    }
 
 
 def _numbered(file: h5py.File, name: str) -> list[h5py.Group]:

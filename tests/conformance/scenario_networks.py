@@ -11,7 +11,7 @@ import numpy as np
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
 from neuroattack.encoding import PoissonEncoder
-from neuroattack.hardware.quantisation import quantise
+from neuroattack.hardware.quantisation import LOIHI, quantise
 from neuroattack.ir.network import (
     INPUT,
     FixedPopulation,
@@ -230,4 +230,4 @@ def fixed_edges() -> Network:
 @functools.cache
 def trained_fixed() -> Network:
     """Return the trained network in Loihi's formats."""
-    return quantise(trained()).network
+    return quantise(trained(), LOIHI).network
