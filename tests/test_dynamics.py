@@ -29,7 +29,7 @@ def fixed_step(population, j, v, total, dt_s):
     while u <= -(2**23):
         u += 2**24
     v = (kept if v > 0 else -kept) + u + int(population.bias[j])
-    v = max(-(2**23) + 1, min(2**23 - 1, v))
+    v = max(population.lowest, min(population.highest, v))
     return v, v > population.threshold[j]
 
 

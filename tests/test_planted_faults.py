@@ -181,6 +181,45 @@ RULES = [
 ]
 
 
+def clip_at_24_bits(v, current, p):
+    return np.clip(leaked(v, p) + (wrapped(current) + p.bias), -TOP, TOP)
+
+
+def clip_above_alone(v, current, p):
+    return np.minimum(leaked(v, p) + (wrapped(current) + p.bias), p.highest)
+
+
+def clip_below_alone(v, current, p):
+    return np.maximum(leaked(v, p) + (wrapped(current) + p.bias), p.lowest)
+
+
+def clip_alike_on_both_sides(v, current, p):
+    return np.clip(leaked(v, p) + (wrapped(current) + p.bias), -p.highest, p.highest)
+
+
+def clip_narrower(v, current, p):
+    return np.clip(leaked(v, p) + (wrapped(current) + p.bias), p.lowest, p.highest - 1)
+
+
+def clip_wider(v, current, p):
+    return np.clip(leaked(v, p) + (wrapped(current) + p.bias), p.lowest, p.highest + 1)
+
+
+def clip_lower(v, current, p):
+    return np.clip(leaked(v, p) + (wrapped(current) + p.bias), p.lowest - 1, p.highest)
+
+
+NARROW_RULES = [
+    clip_at_24_bits,
+    clip_above_alone,
+    clip_below_alone,
+    clip_alike_on_both_sides,
+    clip_narrower,
+    clip_wider,
+    clip_lower,
+]
+
+
 class OneBatchOnly(Sound):
     """Loses what is beyond an internal batch of 256."""
 
@@ -224,9 +263,15 @@ def test_a_planted_fault_is_caught(fault, scenario):
         tried.check(fault(tried.network()))
 
 
-@pytest.mark.parametrize("rule", RULES)
-def test_a_wrong_rule_of_fixed_point_is_caught(rule):
-    (tried,) = (each for each in SCENARIOS if each.name.endswith("the last bit of each rule"))
+@pytest.mark.parametrize(
+    ("rule", "scenario"),
+    [
+        *((rule, "fixed point, the last bit of each rule") for rule in RULES),
+        *((rule, "fixed point, narrow states") for rule in NARROW_RULES),
+    ],
+)
+def test_a_wrong_rule_of_fixed_point_is_caught(rule, scenario):
+    (tried,) = (each for each in SCENARIOS if each.name == scenario)
     with pytest.raises(AssertionError, match="differ"):
         tried.check(with_rule(rule)(tried.network()))
 

@@ -4,7 +4,16 @@ import numpy as np
 from hypothesis import strategies as st
 
 from neuroattack.encoding import PoissonEncoder
+from neuroattack.ir.fixed_point import POTENTIAL_LIMIT
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
+
+# Of potentials: those of 24 bits, of 16, of 8 without a sign, and lopsided ones.
+_LIMITS = (
+    (-POTENTIAL_LIMIT, POTENTIAL_LIMIT),
+    (-(2**15), 2**15 - 1),
+    (0, 255),
+    (-3, 100),
+)
 
 
 @st.composite
@@ -51,7 +60,7 @@ def networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Networ
 
 @st.composite
 def fixed_networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Network:
-    """Draw networks in fixed point, with currents that wrap and potentials that clip."""
+    """Draw networks in fixed point: currents that wrap, potentials that clip, some of few bits."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="network seed"))
     layers = draw(st.integers(1, max_layers), label="layers")
     sizes = [draw(st.integers(1, max_size), label="size") for _ in range(layers + 1)]
@@ -59,7 +68,11 @@ def fixed_networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> 
     populations, projections = [], []
     for i in range(1, layers + 1):
         n = sizes[i]
-        threshold = rng.integers(0, 2 ** draw(st.integers(1, 17)), n) * 64
+        lowest, highest = draw(st.sampled_from(_LIMITS), label="limits")
+        if highest == POTENTIAL_LIMIT:
+            threshold = rng.integers(0, 2 ** draw(st.integers(1, 17)), n) * 64
+        else:
+            threshold = rng.integers(0, highest + 2, n)
         populations.append(
             FixedPopulation(
                 name=names[i],
@@ -68,6 +81,8 @@ def fixed_networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> 
                 threshold=threshold if draw(st.booleans()) else int(threshold[0]),
                 bias=rng.integers(-4096, 4096, n) if draw(st.booleans()) else 0,
                 refractory_steps=draw(st.integers(0, 5)),
+                lowest=lowest,
+                highest=highest,
             )
         )
         for source in {i - 1} if draw(st.booleans()) else set(range(i)):

@@ -7,6 +7,7 @@ import functools
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
@@ -31,6 +32,7 @@ __all__ = [
     "all_fixed_features",
     "fixed_edges",
     "long_delays",
+    "narrow_states",
     "one_neuron",
     "ties",
     "trained",
@@ -223,6 +225,53 @@ def fixed_edges() -> Network:
             Projection(INPUT, "edges", small.T, 0),
             Projection(INPUT, "edges", np.stack([large, *np.zeros((3, len(large)), int)]), 23),
             Projection(INPUT, "leaks", leaks, 0),
+        ],
+    )
+
+
+@functools.cache
+def narrow_states() -> Network:
+    """Return neurons whose potentials have 8 bits and fewer, with and without a sign, and 16.
+
+    Pixels 0 to 3 spike once each, as above, and tell the limits to the last bit.
+    """
+    # Pixels 0 to 3, thresholds.
+    unsigned = [
+        ((300, 0, 0, 0), (253, 254, 255, 290)),  # clipped at 255
+        ((-300, 50, 0, 0), (48, 49, 50)),  # clipped at 0
+        ((200, -201, 7, 0), (6, 7)),  # fires, or is clipped as it leaves 200
+    ]
+    signed = [
+        ((300, 0, 0, 0), (125, 126, 127)),
+        ((-300, 150, 0, 0), (48, 49, 50, 51)),  # clipped at -100
+        ((-60, -60, 101, 0), (0, 1)),
+        ((5, 5, -4, 1), (9, 10)),
+    ]
+
+    def columns(
+        groups: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        weights = [weights for weights, thresholds in groups for _ in thresholds]
+        thresholds = [threshold for _, thresholds in groups for threshold in thresholds]
+        return np.array(weights).T, np.array(thresholds)
+
+    rng = np.random.default_rng(13)
+    to_unsigned, above = columns(unsigned)
+    to_signed, beyond = columns(signed)
+    return _network(
+        4,
+        [
+            FixedPopulation("unsigned", len(above), 0, above, lowest=0, highest=255),
+            FixedPopulation("signed", len(beyond), 0, beyond, lowest=-100, highest=127),
+            FixedPopulation(
+                "output", 12, 300, rng.integers(9000, 32767, 12), -40, 2, -(2**15), 2**15 - 1
+            ),
+        ],
+        [
+            Projection(INPUT, "unsigned", to_unsigned, 0),
+            Projection(INPUT, "signed", to_signed, 0),
+            Projection("unsigned", "output", rng.integers(-80, 128, (len(above), 12)), 8),
+            Projection("signed", "output", rng.integers(-80, 128, (len(beyond), 12)), 7, 3),
         ],
     )
 

@@ -19,6 +19,7 @@ from neuroattack.conformance.scenario_networks import (
     all_fixed_features,
     fixed_edges,
     long_delays,
+    narrow_states,
     one_neuron,
     ties,
     trained,
@@ -199,5 +200,7 @@ SCENARIOS = (
     Scenario("fixed point, image after image", all_fixed_features, _saturated_then_empty),
     Scenario("fixed point, batches of 1, 2 and odd sizes", all_fixed_features, _sizes),
     Scenario("fixed point, the last bit of each rule", fixed_edges, _one_after_the_other),
+    Scenario("fixed point, narrow states", narrow_states, _one_after_the_other),
+    Scenario("fixed point, narrow states in batches", narrow_states, _sizes),
     Scenario("fixed point, a trained network", trained_fixed, _ordinary),
 )
