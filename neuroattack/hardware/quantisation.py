@@ -24,8 +24,14 @@ from neuroattack.hardware.rounding import (
     round_leak,
     round_to_steps,
 )
-from neuroattack.hardware.scaling import check_format, exponents_of, scale_of, too_far_apart
-from neuroattack.hardware.shortfalls import without_shortfalls
+from neuroattack.hardware.scaling import (
+    check_format,
+    exponents_of,
+    scale_of,
+    squared_error,
+    too_far_apart,
+)
+from neuroattack.hardware.shortfalls import unknown_fields, without_shortfalls
 from neuroattack.hardware.signs import Part, parts_of
 from neuroattack.ir.fixed_point import LEAK_ONE, POTENTIAL_LIMIT, FixedPopulation
 from neuroattack.ir.network import Network, Population, Projection
@@ -67,6 +73,10 @@ class Rounding:
     rounding : {"nearest", "stochastic"}
         Of weights: to the nearest, ties to even; or up or down at random, so that a weight is
         right on average. Everything else goes to the nearest.
+    clipping : {"none", "least_error"}
+        Whether the largest weight of a population is always held, or scale and exponents are
+        those with the least squared error of its weights, some of them clipped. Of few bits, a
+        few large weights would otherwise leave none to the others.
     seed : int
         Of the random numbers; each projection has its own, whatever others there are.
     signs : {"as_given", "split"}
@@ -83,6 +93,7 @@ class Rounding:
 
     scale: Literal["shared", "per_projection"] = "shared"
     rounding: Literal["nearest", "stochastic"] = "nearest"
+    clipping: Literal["none", "least_error"] = "none"
     seed: int = 0
     signs: Literal["as_given", "split"] = "as_given"
     allow_lossy: bool = False
@@ -91,6 +102,7 @@ class Rounding:
         for what, name, known in (
             ("scale", self.scale, ("shared", "per_projection")),
             ("rounding", self.rounding, ("nearest", "stochastic")),
+            ("clipping", self.clipping, ("none", "least_error")),
             ("signs", self.signs, ("as_given", "split")),
         ):
             if name not in known:
@@ -196,8 +208,7 @@ def quantise(
     Units per volt are a population's own: the most at which no weight, threshold or bias of it
     passes the format's range. Projections have exponent 0, or the nearest to it that the chip
     has; a lower one as far as thresholds and biases would otherwise not fit, so that the weights
-    keep their bits. No weight is ever clipped by that: a saturated fraction above 0 would say
-    so.
+    keep their bits. Weights are clipped only where `options` say so.
 
     Parameters
     ----------
@@ -242,7 +253,9 @@ def quantise(
         if not isinstance(population, Population) or not isinstance(asked, Population):
             raise TypeError("a population in fixed point")
         incoming = [part for part, _ in parts if part.asked.target == population.name]
-        scale, exponent = scale_of(population, incoming, number_format)
+        scale, exponent = scale_of(
+            population, incoming, number_format, clip=options.clipping == "least_error"
+        )
         scales[population.name], exponents[population.name] = scale, exponent
         held_population = _round_population(population, network.dt_s, scale, number_format)
         populations.append(held_population)
@@ -255,9 +268,7 @@ def quantise(
         target = part.asked.target
         scale, exponent = scales[target], exponents[target]
         if options.scale == "per_projection":
-            lowest = exponents_of(number_format)[0]
-            if part.largest_v:
-                exponent = exponent_for(part.largest_v * scale, part.steps, lowest, exponent)
+            exponent = _own_exponent(part, scale, exponent, number_format, options)
         rounded, rounding = _round_weights(part, scale, exponent, number_format, draws)
         projections.append(rounded)
         projection_roundings.append(rounding)
@@ -271,7 +282,7 @@ def quantise(
         tuple(population_roundings),
         tuple(projection_roundings),
         dropped,
-        _unchecked(network, number_format),
+        unknown_fields(network, number_format),
     )
 
 
@@ -282,6 +293,18 @@ def _draws(projection: Projection, place: int, options: Rounding) -> NDArray[np.
     name = f"{projection.source}->{projection.target}#{place}"
     rng = np.random.default_rng([options.seed, *name.encode()])
     return rng.random(projection.mantissas.shape)
+
+
+def _own_exponent(
+    part: Part, scale: float, exponent: int, number_format: NumberFormat, options: Rounding
+) -> int:
+    """Return the exponent that suits a projection by itself, at most the population's."""
+    lowest, _ = exponents_of(number_format)
+    if not part.largest_v:
+        return exponent
+    if options.clipping == "none":
+        return exponent_for(part.largest_v * scale, part.steps, lowest, exponent)
+    return min(range(exponent, lowest - 1, -1), key=lambda each: squared_error(part, scale, each))
 
 
 def _round_weights(
@@ -370,25 +393,3 @@ def _population_rounding(
         largest_threshold_error_v=float(np.abs(threshold / per_v - asked.threshold_v).max()),
         largest_bias_error_v=float(np.abs(bias / per_v - asked.bias_v).max()),
     )
-
-
-def _unchecked(network: Network, number_format: NumberFormat) -> tuple[str, ...]:
-    floating = number_format.state is None
-    populations = [each for each in network.populations if isinstance(each, Population)]
-    needed = {
-        "weight_bits": number_format.weight_bits is None,
-        "state": floating,
-        "leak_bits": number_format.state is not None
-        and number_format.state.leak_bits is None
-        and "leak" not in number_format.lacks
-        and any(math.isfinite(each.tau_m_s) for each in populations),
-        "threshold_bits": floating or number_format.threshold_bits is None,
-        "bias": (floating or number_format.bias is None)
-        and "bias" not in number_format.lacks
-        and any(each.bias_v.any() for each in populations),
-        "refractory_steps": number_format.refractory_steps is None
-        and "refractory_period" not in number_format.lacks
-        and any(each.refractory_steps for each in populations),
-        "delay_steps": number_format.delay_steps is None and "delay" not in number_format.lacks,
-    }
-    return tuple(field for field, unchecked in needed.items() if unchecked)

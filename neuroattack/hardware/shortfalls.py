@@ -1,4 +1,4 @@
-"""What a network has and a chip lacks: refused, or dropped and said."""
+"""What a network has and a chip lacks, or is not known to have: refused, or dropped and said."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.hardware.number_format import Feature, NumberFormat
 from neuroattack.ir.network import INPUT, Network, Population, Projection
 
-__all__ = ["without_shortfalls"]
+__all__ = ["unknown_fields", "without_shortfalls"]
 
 
 def without_shortfalls(
@@ -55,6 +55,32 @@ def without_shortfalls(
         projections=tuple(fitter.projection(each) for each in fitter.neighbouring(network)),
     )
     return fitted, tuple(fitter.dropped)
+
+
+def unknown_fields(network: Network, number_format: NumberFormat) -> tuple[str, ...]:
+    """Return the fields that a network, in floating point, is not checked or rounded by.
+
+    They are not known of the chip, or do not apply as its potentials are in floating point.
+    """
+    floating = number_format.state is None
+    populations = [each for each in network.populations if isinstance(each, Population)]
+    needed = {
+        "weight_bits": number_format.weight_bits is None,
+        "state": floating,
+        "leak_bits": number_format.state is not None
+        and number_format.state.leak_bits is None
+        and "leak" not in number_format.lacks
+        and any(math.isfinite(each.tau_m_s) for each in populations),
+        "threshold_bits": floating or number_format.threshold_bits is None,
+        "bias": (floating or number_format.bias is None)
+        and "bias" not in number_format.lacks
+        and any(each.bias_v.any() for each in populations),
+        "refractory_steps": number_format.refractory_steps is None
+        and "refractory_period" not in number_format.lacks
+        and any(each.refractory_steps for each in populations),
+        "delay_steps": number_format.delay_steps is None and "delay" not in number_format.lacks,
+    }
+    return tuple(field for field, unchecked in needed.items() if unchecked)
 
 
 class _Fitter:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,7 +38,7 @@ class Part:
     signs: SignMode
     steps: Steps
 
-    @property
+    @cached_property
     def weights_v(self) -> NDArray[np.float64]:
         """Weights that are kept, in volts per spike, shape (source size, target size)."""
         return np.where(self.kept, self.asked.weights_v, 0.0)
