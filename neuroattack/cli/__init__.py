@@ -15,6 +15,7 @@ import typer
 from neuroattack import console
 from neuroattack.cli.catalogues import backends
 from neuroattack.cli.networks import convert, export_brian2, train
+from neuroattack.cli.profiles import profiles
 from neuroattack.cli.studies import attack, compare, demo, evaluate
 from neuroattack.errors import NeuroattackError
 
@@ -31,6 +32,7 @@ app = typer.Typer(
 
 for command in (demo, train, convert, evaluate, attack, compare, export_brian2, backends):
     app.command()(command)
+app.add_typer(profiles, name="profiles")
 
 
 def main() -> None:

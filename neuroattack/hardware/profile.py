@@ -18,7 +18,7 @@ from neuroattack.hardware.energy_model import (
     Timing,
 )
 from neuroattack.hardware.number_format import BiasFormat, Feature, NumberFormat, StateFormat
-from neuroattack.hardware.profile_entries import Count, Quantity, Span, Statement
+from neuroattack.hardware.profile_entries import Count, Quantity, Statement
 from neuroattack.hardware.profile_schema import ProfileDocument
 
 __all__ = ["Profile", "ProfileEntry"]
@@ -39,7 +39,7 @@ class ProfileEntry:
     unit : str
         Empty for a plain count.
     details : mapping of str to value
-        What else the entry says of the number: the overflow of a state, the terms a price covers.
+        What else the file says of the number: the overflow of a state, the terms a price covers.
     reference, access : str
         The source, and what of it was read: its "primary" text, a "transcript", "code", or
         nothing ("memory").
@@ -112,7 +112,7 @@ class Profile:
                 shift=shift,
                 leak_bits=given.decay_bits.v if given.decay_bits else None,
             )
-        exponents = _span(given.weight_exp) or (0, 0)
+        exponents = given.weight_exp.range if given.weight_exp else (0, 0)
         if state:
             # A weight of a lower exponent has its last bits below the state's last, where
             # networks in fixed point hold none.
@@ -129,8 +129,8 @@ class Profile:
             state=state,
             threshold_bits=_value(given.vth_mant_bits),
             bias=BiasFormat(given.bias.mant_bits, given.bias.exp_bits) if given.bias else None,
-            refractory_steps=_span(given.refractory_steps),
-            delay_steps=_span(given.delay_steps),
+            refractory_steps=given.refractory_steps.steps() if given.refractory_steps else None,
+            delay_steps=given.delay_steps.steps() if given.delay_steps else None,
             lacks=MappingProxyType(
                 {
                     cast("Feature", feature): f"{self._reference(lack)}, {lack.at}"
@@ -195,18 +195,14 @@ class Profile:
         return max(bases, key=BASES.index, default=None)
 
     def _entry(self, table: str, key: str, entry: Statement, unit: str) -> ProfileEntry:
-        given = entry.model_dump(mode="json")
+        given = entry.model_dump(mode="json", exclude_unset=True)
         return ProfileEntry(
             table=table,
             key=key,
             value=given.get("v", given.get("range")),
             unit=unit,
             details=MappingProxyType(
-                {
-                    name: value
-                    for name, value in given.items()
-                    if name not in _OF_STATEMENT and value != []
-                }
+                {name: value for name, value in given.items() if name not in _OF_STATEMENT}
             ),
             reference=self._reference(entry),
             access=self.document.source[entry.src].access,
@@ -258,7 +254,3 @@ class Profile:
 
 def _value(count: Count | None) -> int | None:
     return count.v if count else None
-
-
-def _span(span: Span | None) -> tuple[int, int] | None:
-    return (span.range[0] + span.offset, span.range[1] + span.offset) if span else None

@@ -6,7 +6,7 @@ import difflib
 import math
 import reprlib
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, Literal, NoReturn, TypeAlias
+from typing import Annotated, Any, Literal, NoReturn, TypeAlias, get_args
 
 from pydantic import (
     BaseModel,
@@ -21,12 +21,14 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from neuroattack.hardware.energy_model import Basis, Bound
+from neuroattack.hardware.energy_model import BASES, Basis, Bound, Scope, UpdatePolicy
 from neuroattack.hardware.number_format import SignMode
 
 __all__ = [
     "BiasBits",
     "Count",
+    "DecayBits",
+    "Identifier",
     "Price",
     "Quantity",
     "Reported",
@@ -35,6 +37,7 @@ __all__ = [
     "Span",
     "StateBits",
     "Statement",
+    "StepSpan",
     "Strict",
     "Table",
     "Text",
@@ -47,13 +50,22 @@ __all__ = [
 
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
 
+Identifier: TypeAlias = Annotated[
+    str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]*$", max_length=64)
+]
+
 _MISSING = {
-    "src": "the key of a [source]",
-    "at": "the place in that source; one that names its own src names its own place",
-    "basis": "what the number rests on",
+    "src": "the key of a [source], its own or of the table's default",
+    "at": "the place in its source; an entry with a src of its own names its own place",
+    "basis": f"what it rests on: {', '.join(BASES)}",
     "cond": 'the conditions it holds under, "not stated" where the source says nothing',
     "v": "its value",
-    "unit": "its unit",
+    "range": "the two ends of its range",
+    "unit": 'its unit, such as "mW"',
+    "source": "a table of what numbers were read in",
+    "schema": "schema = 1",
+    "update_policy": f"one of {', '.join(get_args(UpdatePolicy))}",
+    "energy_scope": f"one of {', '.join(get_args(Scope))}",
 }
 
 
@@ -95,8 +107,7 @@ class Strict(BaseModel):
                 refuse(f"unknown key {shown(name)}, {expected_among(name, keys)}")
         for name, field in keys.items():
             if field.is_required() and name not in data:
-                meaning = f", {_MISSING[name]}" if name in _MISSING else ""
-                refuse(f"has no {name}, expected it{meaning}")
+                refuse(f"has no {name}, expected {_MISSING.get(name, 'it to be given')}")
         return data
 
 
@@ -196,13 +207,9 @@ class BiasBits(Statement):
 
 
 class Span(Statement):
-    """The lowest and the highest of whole numbers, as the source counts them.
-
-    ``offset`` is added to make whole steps as this toolkit counts them.
-    """
+    """The lowest and the highest of whole numbers."""
 
     range: Annotated[tuple[StrictInt, StrictInt], Field(strict=False)]
-    offset: int = Field(default=0, ge=-1, le=1)
 
     def numbers(self) -> tuple[float, ...]:
         """Return both ends."""
@@ -214,6 +221,19 @@ class Span(Statement):
         if ends[0] > ends[1]:
             refuse(f"got {shown(list(ends))}, expected the lower end first")
         return ends
+
+
+class StepSpan(Span):
+    """Fewest and most time steps, as the source counts them.
+
+    ``offset`` is added to make whole steps as this toolkit counts them.
+    """
+
+    offset: int = Field(default=0, ge=-1, le=1)
+
+    def steps(self) -> tuple[int, int]:
+        """Return both ends as this toolkit counts them."""
+        return self.range[0] + self.offset, self.range[1] + self.offset
 
 
 class SignModes(Statement):

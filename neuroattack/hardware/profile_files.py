@@ -111,7 +111,7 @@ _EXPECTED = {
     "string_type": "text in quotes",
     "string_too_short": "text that is not empty",
     "string_too_long": "text of at most {max_length} characters",
-    "string_pattern_mismatch": "letters, digits and underscores, a letter first, at most 64",
+    "string_pattern_mismatch": "a name of letters, digits and underscores, a letter first",
     "bool_type": "true or false",
     "literal_error": "{expected}",
     "tuple_type": "a list",
@@ -123,18 +123,21 @@ _EXPECTED = {
     "less_than_equal": "at most {le}",
 }
 
+_SOURCE = "a table such as { ref = ..., access = ... }"
 _ENTRY = "a table such as { v = 128, src = ..., at = ..., basis = ..., cond = ... }"
 
 
 def _sentence(error: pydantic.ValidationError) -> str:
     """Return the first of pydantic's complaints in this toolkit's words."""
     first = error.errors(include_url=False)[0]
-    place = ".".join(map(_part, first["loc"]))
+    place = ".".join(_part(part) for part in first["loc"] if part != "[key]")
     prefix = f"{place}: " if place else ""
     if first["type"] == "profile":
         return prefix + first["msg"]
     if first["type"] == "model_type":
-        expected = _ENTRY if len(first["loc"]) > 1 else "a table"
+        expected = "a table"
+        if len(first["loc"]) > 1:
+            expected = _SOURCE if first["loc"][0] == "source" else _ENTRY
     else:
         expected = _EXPECTED.get(first["type"], _one_line(first["msg"]))
         expected = expected.format(**first.get("ctx", {}))

@@ -1,0 +1,158 @@
+"""Commands about the profiles of chips."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from neuroattack import console
+from neuroattack.cli.options import Json
+
+if TYPE_CHECKING:
+    from neuroattack.hardware.profile import Profile, ProfileEntry
+
+__all__ = ["profiles"]
+
+profiles = typer.Typer(
+    help="The profiles of chips: what they hold, what events cost, and where that was read.",
+    invoke_without_command=True,
+    rich_markup_mode=None,
+)
+
+ProfileName = Annotated[
+    str, typer.Argument(metavar="PROFILE", help="Name of a profile, or a .toml file of one's own.")
+]
+
+
+@profiles.callback()
+def _list_by_default(context: typer.Context, json: Json = False) -> None:
+    if context.invoked_subcommand is None:
+        list_(json)
+
+
+@profiles.command("list")
+def list_(json: Json = False) -> None:
+    """List the profiles that ship."""
+    from neuroattack.hardware.profile_files import list_profiles, load_profile
+
+    found = [_summary(load_profile(name)) for name in list_profiles()]
+    if json:
+        console.print_json({"profiles": found})
+        return
+    console.print_rows(
+        "Hardware profiles",
+        ["id", "name", "arithmetic", "cores", "energy", "weakest basis"],
+        [
+            [
+                each["id"],
+                each["name"],
+                each["arithmetic"],
+                str(each["cores"] or "unknown"),
+                each["energy_scope"] if each["weakest_basis"] else "no prices",
+                each["weakest_basis"] or "",
+            ]
+            for each in found
+        ],
+    )
+
+
+@profiles.command()
+def show(profile: ProfileName, json: Json = False) -> None:
+    """Print every number of a profile, and where it was read."""
+    from neuroattack.hardware.profile_files import load_profile
+
+    chip = load_profile(profile)
+    if json:
+        console.print_json(
+            {
+                **_summary(chip),
+                "neuron_models": list(chip.document.neuron_models),
+                "update_policy": chip.document.update_policy,
+                "entries": [entry.as_json() for entry in chip.entries()],
+                "unknown": list(chip.document.unknown),
+                "not_applicable": list(chip.document.not_applicable),
+            }
+        )
+        return
+    console.print_rows(
+        f"{chip.name} ({chip.id}), neurons updated {_UPDATED[chip.document.update_policy]}",
+        ["what", "value", "source", "basis", "conditions", "note"],
+        [
+            [
+                f"{entry.table}.{entry.key}",
+                _value(entry),
+                f"{entry.reference} ({entry.access}), {entry.place}",
+                entry.basis,
+                entry.conditions,
+                entry.note,
+            ]
+            for entry in chip.entries()
+        ],
+    )
+    console.print_text(f"Unknown: {', '.join(chip.document.unknown) or 'nothing listed'}\n")
+    console.print_text(
+        f"Not applicable: {', '.join(chip.document.not_applicable) or 'nothing listed'}\n"
+    )
+
+
+@profiles.command()
+def check(profile: ProfileName, json: Json = False) -> None:
+    """Say whether a profile holds together; what is wrong with it is one sentence."""
+    from neuroattack.hardware.profile_files import load_profile
+
+    chip = load_profile(profile)
+    entries = list(chip.entries())
+    figures = {
+        **_summary(chip),
+        "valid": True,
+        "numbers": sum(entry.table != "lacks" for entry in entries),
+        "sources": len({entry.reference for entry in entries}),
+        "unknown": len(chip.document.unknown),
+    }
+    if json:
+        console.print_json(figures)
+        return
+    console.print_text(
+        f"{profile}: profile {chip.id!r} is valid: {figures['numbers']} numbers from "
+        f"{figures['sources']} sources, {figures['unknown']} listed as unknown\n"
+    )
+
+
+_UPDATED = {
+    "every_step": "in every step",
+    "on_event": "when spikes arrive",
+    "continuous": "in continuous time",
+}
+
+
+def _summary(chip: Profile) -> dict[str, Any]:
+    return {
+        "id": chip.id,
+        "name": chip.name,
+        "checksum": chip.checksum,
+        "arithmetic": chip.document.arithmetic,
+        "cores": chip.core_limits().cores_per_chip,
+        "energy_scope": chip.document.energy_scope,
+        "weakest_basis": chip.weakest_basis(),
+    }
+
+
+def _value(entry: ProfileEntry) -> str:
+    words = []
+    if entry.table == "lacks":
+        words.append("lacking")
+    elif isinstance(entry.value, list):
+        joint = " to " if entry.table == "format" and isinstance(entry.value[0], int) else ", "
+        words.append(joint.join(map(str, entry.value)))
+    elif entry.value is not None:
+        words.append(f"{entry.value:.12g}")
+    words.append(entry.unit)
+    words += [f"{name} {_plain(value)}," for name, value in entry.details.items()]
+    if entry.bound:
+        words.append({"min": "at least", "max": "at most"}[entry.bound])
+    return " ".join(word for word in words if word).rstrip(",")
+
+
+def _plain(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
