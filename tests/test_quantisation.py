@@ -1,4 +1,4 @@
-"""Rounding to Loihi's formats, against an independent derivation of each number."""
+"""Rounding to the numbers of chips, against an independent derivation of each number."""
 
 import dataclasses
 import math
@@ -6,38 +6,35 @@ import math
 import numpy as np
 import pytest
 from conftest import small_network
-from hypothesis import assume, given, settings
 
-from neuroattack.conformance.networks import networks
 from neuroattack.encoding import PoissonEncoder
-from neuroattack.errors import UnsupportedFeatureError, ValidationError
-from neuroattack.hardware.number_format import StateFormat
-from neuroattack.hardware.quantisation import LOIHI, quantise
+from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
+from neuroattack.hardware.number_format import NumberFormat, StateFormat
+from neuroattack.hardware.quantisation import LOIHI, Rounding, quantise
 from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import (
-    INPUT,
-    FixedPopulation,
-    Input,
-    Network,
-    Population,
-    Projection,
-)
+from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+
+ANALOGUE = NumberFormat("Analogue", weight_bits=4)
 
 
-def one_layer(weights_v, **changes):
-    weights_v = np.atleast_2d(weights_v)
+def into_one(*weights_v, delays=None, **changes):
+    """Return a network of projections from the input into one population."""
     fields = {"tau_m_s": 5.0, "threshold_v": 1.0} | changes
+    matrices = [np.atleast_2d(each) for each in weights_v]
     return Network(
         dt_s=1e-3,
-        input=Input((len(weights_v),), PoissonEncoder(100.0)),
-        populations=(Population("p", weights_v.shape[1], **fields),),
-        projections=(Projection.from_weights(INPUT, "p", weights_v),),
+        input=Input((len(matrices[0]),), PoissonEncoder(100.0)),
+        populations=(Population("p", matrices[0].shape[1], **fields),),
+        projections=tuple(
+            Projection.from_weights(INPUT, "p", each, delay)
+            for each, delay in zip(matrices, delays or [1] * len(matrices), strict=True)
+        ),
         readout="p",
     )
 
 
 def test_numbers_worked_out_by_hand():
-    found = quantise(one_layer([[0.5, -0.25, 0.001]], threshold_v=1.0, bias_v=0.125), LOIHI)
+    found = quantise(into_one([[0.5, -0.25, 0.001]], threshold_v=1.0, bias_v=0.125), LOIHI)
     (population,), (projection,) = found.network.populations, found.network.projections
     # 254 / 0.5 V = 508 a volt: 254, -127 (a tie between -126 and -128, to even halves), 0.508.
     assert projection.mantissas.tolist() == [[254, -128, 0]]
@@ -47,6 +44,7 @@ def test_numbers_worked_out_by_hand():
     assert population.bias.tolist() == [4064] * 3
     # 4096 * (1 - exp(-1 / 5000)) = 0.82, so 1, whose time constant is 4.1 s.
     assert population.leak == 1
+    assert (population.lowest, population.highest) == (-(2**23) + 1, 2**23 - 1)
     (rounding,) = found.populations
     assert rounding.effective_tau_m_s == pytest.approx(4.0955, abs=1e-3)
     assert rounding.tau_m_s == 5.0
@@ -54,107 +52,170 @@ def test_numbers_worked_out_by_hand():
     (lost,) = found.projections
     assert lost.lost_fraction == pytest.approx(1 / 3)
     assert lost.largest_error_v == pytest.approx(1 / 508)
+    assert lost.rms_error_v == pytest.approx(math.sqrt(((1 / 508) ** 2 + 0.001**2) / 3), rel=1e-4)
+    assert (lost.signs, lost.exponent, lost.bits_used) == ("mixed", 6, 8)
+    assert lost.saturated_fraction == 0
+    assert (found.dropped, found.unchecked) == ((), ())
+    assert found.network.origin["number_format"] == LOIHI.name
 
 
 def test_a_bias_beyond_its_mantissa_takes_an_exponent():
-    found = quantise(one_layer([[0.5]], bias_v=0.5), LOIHI)
     # 255 / 0.5 V = 510 a volt, for one sign; 0.5 V * 510 * 64 = 16,320 = 4,080 * 2**2
-    assert found.network.populations[0].bias.tolist() == [16_320]
-    found = quantise(one_layer([[0.5]], bias_v=0.5 + 1 / 510 / 64), LOIHI)
-    assert found.network.populations[0].bias.tolist() == [16_320]
+    for bias_v in (0.5, 0.5 + 1 / 510 / 64):
+        found = quantise(into_one([[0.5]], bias_v=bias_v), LOIHI)
+        assert found.network.populations[0].bias.tolist() == [16_320]
 
 
-def quantised_or_none(network):
-    """Return None where weights and thresholds are too far apart for one scale."""
-    try:
-        return quantise(network, LOIHI)
-    except UnsupportedFeatureError:
-        return None
+def test_one_sign_has_a_bit_more():
+    found = quantise(into_one([[0.5, 0.1]], [[-0.5, -0.1]], [[0.5, -0.1]]), LOIHI)
+    # 254 / 0.5 V = 508 a volt is what the last of them needs: 0.1 * 508 = 50.8.
+    mantissas = [projection.mantissas.tolist() for projection in found.network.projections]
+    assert mantissas == [[[254, 51]], [[-254, -51]], [[254, -50]]]
+    assert [each.signs for each in found.projections] == ["excitatory", "inhibitory", "mixed"]
+    assert [each.bits_used for each in found.projections] == [8, 8, 8]
 
 
-@settings(max_examples=80, deadline=None)
-@given(networks())
-def test_every_number_is_in_its_range_and_no_farther_off_than_half_a_step(network):
-    assume(all(population.reset_v == 0 for population in network.populations))
-    found = quantised_or_none(network)
-    assume(found is not None)
-    by_name = {rounding.name: rounding for rounding in found.populations}
-    for before, after in zip(network.populations, found.network.populations, strict=True):
-        assert (after.threshold % 64 == 0).all()
-        assert after.threshold.max() >> 6 < 2**17
-        bit_v = by_name[before.name].state_bit_v
-        assert np.abs(after.threshold * bit_v - before.threshold_v).max() <= 32.001 * bit_v
-        exponent = max(0, math.ceil(math.log2(max(np.abs(after.bias).max(), 1) / 4095)))
-        assert exponent <= 7
-        assert (after.bias % 2**exponent == 0).all()
-        assert np.abs(after.bias * bit_v - before.bias_v).max() <= 2**exponent * bit_v * 0.501
-        assert after.refractory_steps == before.refractory_steps
-    for before, after in zip(network.projections, found.network.projections, strict=True):
-        mixed = (before.mantissas > 0).any() and (before.mantissas < 0).any()
-        assert not mixed or (after.mantissas % 2 == 0).all()
-        assert np.abs(after.mantissas).max() <= (254 if mixed else 255)
-        assert (after.source, after.target) == (before.source, before.target)
-        assert after.delay_steps == before.delay_steps
-        bit_v = by_name[after.target].state_bit_v
-        error = after.mantissas * 2.0**after.exponent * bit_v - before.weights_v
-        step = 2.0**after.exponent * (2 if mixed else 1)
-        assert np.abs(error).max() <= 0.501 * step * bit_v
+def test_signs_are_split_where_the_chip_has_both():
+    network = into_one([[0.5, -0.25, 0.1]], [[0.0, 0.3, 0.3]])
+    split = Rounding(signs="split")
+    found = quantise(network, LOIHI, split)
+    # 255 / 0.5 V = 510 a volt: 255; -127.5, to even; 51; and 153.
+    mantissas = [projection.mantissas.tolist() for projection in found.network.projections]
+    assert mantissas == [[[255, 0, 51]], [[0, -128, 0]], [[0, 153, 153]]]
+    assert [each.signs for each in found.projections] == ["excitatory", "inhibitory", "excitatory"]
+    assert [each.lost_fraction for each in found.projections] == [0, 0, 0]
+    both = dataclasses.replace(LOIHI, sign_modes=frozenset({"excitatory", "inhibitory"}))
+    for options in (Rounding(), split):
+        assert quantise(network, both, options).network == found.network
+    mixed = dataclasses.replace(LOIHI, sign_modes=frozenset({"mixed"}))
+    assert quantise(network, mixed, split).network == quantise(network, mixed).network
+    assert len(quantise(network, mixed, split).network.projections) == 2
 
 
-@settings(max_examples=40, deadline=None)
-@given(networks())
-def test_the_scale_is_the_largest_that_fits(network):
-    assume(all(population.reset_v == 0 for population in network.populations))
-    found = quantised_or_none(network)
-    assume(found is not None)
-    for population in found.network.populations:
-        reached = [int(population.threshold.max() >> 6) / (2**17 - 1)]
-        reached.append(int(np.abs(population.bias).max()) / (4095 << 7))
-        reached += [
-            int(np.abs(projection.mantissas).max()) / 254
-            for projection in found.network.incoming(population.name)
-        ]
-        assert max(reached) > 0.99
+def test_small_projections_keep_their_bits_with_exponents_of_their_own():
+    network = into_one([[0.5, -0.25]], [[0.01, -0.004]])
+    shared = quantise(network, LOIHI)
+    # 508 a volt: 5.08 and -2.03, to multiples of 2.
+    assert shared.network.projections[1].mantissas.tolist() == [[6, -2]]
+    assert [each.exponent for each in shared.network.projections] == [6, 6]
+    own = quantise(network, LOIHI, Rounding(scale="per_projection"))
+    # 5.08 is below 254 / 2**5: 162.56 and -65.02, to multiples of 2.
+    assert own.network.projections[1].mantissas.tolist() == [[162, -66]]
+    assert [each.exponent for each in own.network.projections] == [6, 1]
+    assert own.network.projections[0] == shared.network.projections[0]
+    assert own.network.populations == shared.network.populations
 
 
-@pytest.mark.parametrize(
-    ("network", "message"),
-    [
-        (one_layer([[1e-8]], threshold_v=1.0), "all of input->p would be 0 in Loihi's formats"),
-        (one_layer([[0.5]], threshold_v=1e-5), "a threshold of population 'p' would be 0"),
-        (one_layer([[0.0]], threshold_v=1e-306), "population 'p' would be 0"),
-        (one_layer([[0.5]], bias_v=1e6), "would be 0 in Loihi's formats"),
-        (one_layer([[0.5]], reset_v=-0.25), r"'p' resets to -0.25 V: Loihi's neurons reset to"),
-        (
-            one_layer([[0.5]], refractory_steps=63),
-            "a refractory period of 63 steps: Loihi holds 0 to 62",
-        ),
-        (
-            dataclasses.replace(
-                one_layer([[0.5]]),
-                projections=(Projection.from_weights(INPUT, "p", [[0.5]], delay_steps=63),),
-            ),
-            "input->p has a delay of 63 steps: Loihi holds 1 to 62",
-        ),
-        (quantise(one_layer([[0.5]]), LOIHI).network, "in fixed point already"),
-    ],
-)
-def test_what_the_format_cannot_hold_is_refused(network, message):
-    with pytest.raises(UnsupportedFeatureError, match=message):
-        quantise(network, LOIHI)
+def test_weights_keep_their_bits_where_thresholds_need_room():
+    network = into_one([[0.5, -0.1]], threshold_v=1000.0)
+    found = quantise(network, LOIHI)
+    # 508 a volt would make the threshold 508,000, beyond 2**17; a quarter of it fits.
+    assert found.network.populations[0].threshold.tolist() == [127_000 * 64] * 2
+    assert found.network.projections[0].mantissas.tolist() == [[254, -50]]
+    assert found.network.projections[0].exponent == 4
 
 
-def test_a_format_that_its_state_cannot_hold_is_refused():
-    state = StateFormat(0, 63, shift=6)
+def test_one_sign_a_source_neuron():
+    chip = dataclasses.replace(
+        LOIHI, name="ODIN-like", weight_bits=3, sign_modes=frozenset({"per_source"})
+    )
+    found = quantise(into_one([[0.7, 0.2], [-0.3, -0.1], [0.0, 0.0]]), chip)
+    # 7 / 0.7 V = 10 a volt.
+    assert found.network.projections[0].mantissas.tolist() == [[7, 2], [-3, -1], [0, 0]]
+    assert (found.projections[0].signs, found.projections[0].bits_used) == ("per_source", 3)
+    network = into_one([[0.7, -0.2], [0.3, -0.4], [0.0, 0.1]])
     with pytest.raises(
-        ValidationError, match=r"'Loihi' state: got up to 63 with thresholds 6 bits"
+        UnsupportedFeatureError,
+        match="input->p has 2 source neurons with weights of both signs: ODIN-like holds one",
     ):
-        quantise(one_layer([[0.5]]), dataclasses.replace(LOIHI, state=state))
+        quantise(network, chip)
+    lossy = quantise(network, chip, Rounding(allow_lossy=True))
+    assert lossy.network.projections[0].mantissas.tolist() == [[7, 0], [0, -4], [0, 1]]
+    assert lossy.projections[0].lost_fraction == pytest.approx(2 / 5)
+    assert lossy.projections[0].largest_error_v == pytest.approx(0.3)
+    assert lossy.dropped == (
+        "2 of 5 connections of input->p: dropped, for their sign is not that of their "
+        "source neuron",
+    )
 
 
-def test_the_longest_that_fit_are_kept():
-    network = one_layer([[0.5]], refractory_steps=62)
-    assert quantise(network, LOIHI).network.populations[0].refractory_steps == 62
+def test_few_large_weights_are_clipped_where_that_errs_less():
+    weights = np.full((1, 400), 0.1)
+    weights[0, ::2] = -0.1
+    weights[0, :2] = 1.0, -1.0
+    chip = dataclasses.replace(ANALOGUE, weight_bits=2)
+    (held,) = quantise(into_one(0.6 * np.abs(weights)), chip).projections
+    assert held.saturated_fraction == 0
+    with pytest.raises(UnsupportedFeatureError, match="all of input->p would be 0"):
+        quantise(into_one(weights[:, 2:], np.full((1, 398), 1.0)), chip)
+    clipped = quantise(into_one(weights), chip, Rounding(clipping="least_error"))
+    (rounding,) = clipped.projections
+    assert rounding.saturated_fraction == pytest.approx(2 / 400)
+    assert rounding.lost_fraction == 0
+    assert set(clipped.network.projections[0].mantissas.ravel().tolist()) == {-1, 1}
+    assert rounding.rms_error_v < quantise(into_one(weights), chip).projections[0].rms_error_v
+
+
+def test_analogue_potentials_are_in_units_of_a_weight_s_step():
+    network = into_one([[0.5, -0.25, 0.09]], threshold_v=[0.3, 0.7, 1.0], bias_v=0.02, reset_v=-0.1)
+    found = quantise(network, ANALOGUE)
+    (population,), (projection,) = found.network.populations, found.network.projections
+    # 7 / 0.5 V = 14 a volt: 7, -3.5 to even, 1.26.
+    assert projection.mantissas.tolist() == [[7, -4, 1]]
+    assert projection.exponent == 0
+    assert population.threshold_v == pytest.approx([4.2, 9.8, 14.0])
+    assert population.bias_v == pytest.approx([0.28] * 3)
+    assert population.reset_v == pytest.approx(-1.4)
+    assert population.tau_m_s == 5.0
+    assert found.populations[0].state_bit_v == pytest.approx(1 / 14)
+    assert found.populations[0].effective_tau_m_s == 5.0
+    assert found.unchecked == ("state", "threshold_bits", "bias", "delay_steps")
+
+
+def test_weights_of_unknown_format_are_left_as_they_are():
+    network = into_one([[0.5, -0.25]], bias_v=0.1)
+    found = quantise(network, NumberFormat("Unknown"))
+    assert found.network.projections == network.projections
+    assert found.network.populations == network.populations
+    assert "weight_bits" in found.unchecked
+    assert found.projections[0].largest_error_v == 0
+
+
+def test_stochastic_rounding_is_right_on_average():
+    weights = np.linspace(-0.5, 0.5, 41)[None]
+    draws = 600
+    found = np.array(
+        [
+            quantise(into_one(weights), ANALOGUE, Rounding(rounding="stochastic", seed=seed))
+            .network.projections[0]
+            .mantissas[0]
+            for seed in range(draws)
+        ]
+    )
+    exact = weights[0] * 14
+    chance = exact - np.floor(exact)
+    deviation = np.sqrt(chance * (1 - chance) / draws)
+    assert (np.abs(found.mean(axis=0) - exact) <= 4.5 * deviation + 1e-9).all()
+    assert set(np.unique(found - np.floor(exact + 1e-9)).tolist()) == {0.0, 1.0}
+    # As often as it should be, all in all: the draws of neighbours do not go together.
+    spread = (found.sum(axis=1) - exact.sum()).std()
+    assert spread == pytest.approx(math.sqrt((chance * (1 - chance)).sum()), rel=0.15)
+
+
+def test_each_projection_has_its_own_random_numbers():
+    options = Rounding(rounding="stochastic", seed=3)
+    network = into_one(*(np.random.default_rng(i).uniform(-1, 1, (9, 9)) for i in (0, 1, 1)))
+    found = quantise(network, ANALOGUE, options)
+    assert quantise(network, ANALOGUE, options).network == found.network
+    first, second, third = (each.mantissas for each in found.network.projections)
+    assert (second != third).any()
+    other = quantise(network, ANALOGUE, dataclasses.replace(options, seed=4))
+    assert (other.network.projections[0].mantissas != first).any()
+    # The same, whatever else there is.
+    small = small_network()
+    last = quantise(small, LOIHI, options).network.projections[1]
+    more = dataclasses.replace(small, projections=(small.projections[0], *small.projections))
+    assert quantise(more, LOIHI, options).network.projections[2] == last
 
 
 def test_rounded_networks_spike_much_as_they_did():
@@ -167,56 +228,52 @@ def test_rounded_networks_spike_much_as_they_did():
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("network", "message"),
     [
-        ({"name": "input"}, "population name: got 'input'"),
-        ({"size": 0}, "'p' size: got 0"),
-        ({"leak": 4097}, "'p' leak: got 4097, expected a whole number from 0 to 4096"),
-        ({"threshold": -1}, "'p' threshold: got -1 to -1, expected from 0"),
-        ({"threshold": 2**23}, "'p' threshold: got"),
-        ({"threshold": 0.5}, "'p' threshold: got type float64, expected whole numbers"),
-        ({"bias": [1, 2, 3]}, r"'p' bias: got shape \(3,\)"),
-        ({"refractory_steps": -1}, "'p' refractory_steps: got -1"),
+        (into_one([[1e-8]], threshold_v=1.0), "all of input->p would be 0 in Loihi's formats"),
+        (into_one([[0.5]], threshold_v=1e-5), "a threshold of population 'p' would be 0"),
+        (into_one([[0.0]], threshold_v=1e-306), "population 'p' would be 0"),
+        (into_one([[0.5]], bias_v=1e6), "would be 0 in Loihi's formats"),
+        (quantise(into_one([[0.5]]), LOIHI).network, "in fixed point already"),
     ],
 )
-def test_impossible_fixed_point_populations_are_refused(changes, message):
-    fields = {"name": "p", "size": 2, "leak": 1, "threshold": 64} | changes
-    with pytest.raises(ValidationError, match=message):
-        FixedPopulation(**fields)
-
-
-def fixed_layer(exponent=6, size=2):
-    return {
-        "dt_s": 1e-3,
-        "input": Input((1,), PoissonEncoder(100.0)),
-        "populations": (FixedPopulation("p", size, 1, 64),),
-        "projections": (Projection(INPUT, "p", np.full((1, size), 2), exponent),),
-        "readout": "p",
-    }
+@pytest.mark.parametrize("allow_lossy", [False, True])
+def test_what_rounding_would_destroy_is_refused(network, message, allow_lossy):
+    with pytest.raises(UnsupportedFeatureError, match=message):
+        quantise(network, LOIHI, Rounding(allow_lossy=allow_lossy))
 
 
 @pytest.mark.parametrize(
-    ("parts", "message"),
+    ("changes", "message"),
     [
-        (fixed_layer(exponent=-1), "input->p exponent, in fixed point: got -1"),
+        ({"state": StateFormat(0, 63, shift=6)}, "state: got up to 63 with thresholds 6 bits"),
+        ({"state": StateFormat(-(2**31), 2**31 - 1)}, "state: got -2147483648 to 2147483647"),
+        ({"state": StateFormat(1, 255)}, "state: got 1 to 255, expected limits around 0"),
+        ({"state": StateFormat(0, 255, leak_bits=13)}, "leak_bits: got 13"),
         (
-            fixed_layer()
-            | {"populations": (FixedPopulation("p", 2, 1, 64), Population("q", 2, 1.0, 1.0))},
-            "both floating and fixed point",
+            {"state": StateFormat(0, 255), "weight_exponents": (-3, -1)},
+            "weight exponents: got up to -1, expected at least 0",
         ),
+        ({"weight_bits": 0}, "weight_bits: got 0"),
+        ({"weight_bits": 32}, "weight_bits: got 32"),
+        ({"threshold_bits": 0}, "threshold_bits: got 0"),
     ],
 )
-def test_impossible_fixed_point_networks_are_refused(parts, message):
+def test_formats_that_contradict_themselves_are_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
-        Network(**parts)
+        quantise(into_one([[0.5]]), dataclasses.replace(LOIHI, **changes))
 
 
-def test_checksum_sees_every_number_of_a_fixed_point_population():
-    network = Network(**fixed_layer())
-    (population,) = network.populations
-    for changes in ({"leak": 2}, {"threshold": 65}, {"bias": 1}, {"refractory_steps": 1}):
-        other = dataclasses.replace(
-            network, populations=(dataclasses.replace(population, **changes),)
-        )
-        assert other != network
-        assert other.checksum() != network.checksum()
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"scale": "share"}, UnknownNameError, "unknown scale 'share'"),
+        ({"rounding": "up"}, UnknownNameError, "unknown rounding 'up'"),
+        ({"signs": "both"}, UnknownNameError, "unknown signs 'both'"),
+        ({"clipping": "all"}, UnknownNameError, "unknown clipping 'all'"),
+        ({"seed": -1}, ValidationError, "seed: got -1"),
+    ],
+)
+def test_impossible_options_are_refused(options, error, message):
+    with pytest.raises(error, match=message):
+        Rounding(**options)

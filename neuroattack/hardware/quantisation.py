@@ -80,8 +80,9 @@ class Rounding:
     seed : int
         Of the random numbers; each projection has its own, whatever others there are.
     signs : {"as_given", "split"}
-        Whether a projection with weights of both signs stays one, or becomes an excitatory and
-        an inhibitory one on a chip that has both, where weights then have a bit more each.
+        Whether a projection with weights of both signs stays one where the chip can hold it so,
+        or becomes an excitatory and an inhibitory one wherever the chip has both: weights then
+        have a bit more each.
     allow_lossy : bool
         Whether what the chip lacks may be dropped; it is refused otherwise.
 

@@ -64,7 +64,8 @@ def parts_of(
     number_format : NumberFormat
         Of the chip.
     split : bool
-        Whether weights of both signs become two parts, where the chip has both modes.
+        Whether weights of both signs become two parts, where the chip has both modes; on one
+        that has no others, they do so in any case.
     allow_lossy : bool
         Whether, on a chip with one sign a source neuron, the weights of a neuron's lesser sign
         may be dropped: that of the smaller sum.
@@ -92,7 +93,9 @@ def parts_of(
         return Part(given, kept, signs, steps)
 
     every = np.ones_like(positive)
-    if split and positive.any() and negative.any() and {"excitatory", "inhibitory"} <= modes:
+    has_both = {"excitatory", "inhibitory"} <= modes
+    must = not modes & {"mixed", "per_source"}
+    if (split or must) and has_both and positive.any() and negative.any():
         return [
             part(np.where(positive, mantissas, 0), every, "excitatory"),
             part(np.where(negative, mantissas, 0), every, "inhibitory"),
@@ -108,8 +111,8 @@ def parts_of(
             return [part(mantissas, every, mode)], None
     if "per_source" not in modes:
         raise UnsupportedFeatureError(
-            f"{me} has weights of both signs: {number_format.name} holds only {_named(modes)}"
-            + ("; split it by sign" if {"excitatory", "inhibitory"} <= modes else "")
+            f"{me} has weights beside those of the only sign that {number_format.name} holds, "
+            f"{' or '.join(sorted(modes))}"
         )
     if not allow_lossy:
         both = int((positive.any(axis=1) & negative.any(axis=1)).sum())
@@ -125,7 +128,3 @@ def parts_of(
         f"{projection.source}->{projection.target}: dropped, for their sign is not that of their "
         "source neuron"
     )
-
-
-def _named(modes: frozenset[SignMode]) -> str:
-    return " and ".join(f"{mode} projections" for mode in sorted(modes))
