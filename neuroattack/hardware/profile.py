@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, cast
 
@@ -70,7 +70,8 @@ class ProfileEntry:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        return {**asdict(self), "details": dict(self.details)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {**values, "details": dict(self.details)}
 
 
 @dataclass(frozen=True)

@@ -70,9 +70,6 @@ def read_profile(path: str | os.PathLike[str]) -> Profile:
             content = file.read(_LIMIT_BYTES + 1)
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        # A null byte in a name.
-        raise FileError(shown(path), f"cannot be read: {error}") from error
     if len(content) > _LIMIT_BYTES:
         raise FileError(path, f"is larger than 1 MiB, expected {_WHAT}")
     return _parse(content, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from neuroattack.hardware.energy_model import Scope, UpdatePolicy
 from neuroattack.hardware.profile_agreement import check_agreement
@@ -42,7 +42,7 @@ _DEFAULTS = ("src", "at", "basis", "cond")
 class ProfileDocument(Strict):
     """A profile file that holds together."""
 
-    schema_version: Literal[1] = Field(alias="schema")
+    schema_version: int = Field(alias="schema")
     id: Identifier
     name: Annotated[Text, StringConstraints(max_length=80)]
     arithmetic: Literal["integer", "analogue"]
@@ -61,6 +61,13 @@ class ProfileDocument(Strict):
     time_ns: Times = Times()
     pace: Pace = Pace()
     reported: dict[Identifier, Reported] = Field(default_factory=dict)
+
+    @field_validator("schema_version")
+    @classmethod
+    def _check_version(cls, version: int) -> int:
+        if version != 1:
+            refuse(f"got {shown(version)}, expected 1, the only one there is")
+        return version
 
     @model_validator(mode="before")
     @classmethod
