@@ -16,7 +16,8 @@ from benchmarks.registry import Figures, Options
 from benchmarks.rounds import seconds, stated
 from benchmarks.workload import Workload, check_recording
 from neuroattack.backends.native import NativeBackend, NativeSimulator
-from neuroattack.hardware.quantisation import LOIHI, quantise
+from neuroattack.hardware.fixed_format import fixed_format
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.spikes import SpikeTrains
 
 __all__ = ["measure_itself"]
@@ -45,7 +46,7 @@ def measure_itself(workload: Workload, options: Options) -> Figures:
 def _subjects(workload: Workload) -> tuple[dict[Hashable, Callable[[], object]], Limit, Figures]:
     """Return what runs, checked; its limit; and its spikes, for a reader."""
     network, inputs = workload.network, workload.inputs
-    rounded = quantise(network, LOIHI).network
+    rounded = quantise(network, fixed_format()).network
     simulators = {
         "native": NativeBackend(threads=1).deploy(network),
         "native, 8 bits": NativeBackend(threads=1).deploy(rounded),

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.target import BlackBox
 from neuroattack.errors import ValidationError
-from neuroattack.hardware.quantisation import LOIHI, quantise
+from neuroattack.hardware.fixed_format import fixed_format
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.images import validate_images
 from neuroattack.ir.network import Network, Precision
 from neuroattack.simulation import Recording, Simulator, Workload, load_backend
@@ -242,7 +243,7 @@ def _in_precision(network: Network, precision: Precision | None) -> Network:
     if precision in (None, network.precision):
         return network
     if precision == "fixed":
-        return quantise(network, LOIHI).network
+        return quantise(network, fixed_format()).network
     raise ValidationError(
         "precision",
         repr(precision),

@@ -7,7 +7,8 @@ import pytest
 from conftest import small_network
 from PIL import Image
 
-from neuroattack.hardware.quantisation import LOIHI, quantise
+from neuroattack.hardware.fixed_format import fixed_format
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.ir.storage import load_network
 
 
@@ -44,7 +45,7 @@ def test_evaluate_rounds_to_fixed_point_on_request(command, network_file):
     assert figures["precision"] == figures["provenance"]["precision"] == "fixed"
     assert (
         figures["provenance"]["network_checksum"]
-        == quantise(small_network(), LOIHI).network.checksum()
+        == quantise(small_network(), fixed_format()).network.checksum()
     )
 
 

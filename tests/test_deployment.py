@@ -11,7 +11,8 @@ from neuroattack.errors import (
     UnknownNameError,
     ValidationError,
 )
-from neuroattack.hardware.quantisation import LOIHI, quantise
+from neuroattack.hardware.fixed_format import fixed_format
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.ir.dynamics import simulate
 from neuroattack.simulation import Availability, Workload, list_backends
 from neuroattack.studies.evaluation import evaluate
@@ -269,14 +270,14 @@ def test_backends_are_told_what_they_will_be_asked_and_closed_in_the_end(attenti
 def test_fixed_point_rounds_a_floating_network_once(attentive):
     network = small_network()
     deployment = deploy(network, backend="attentive", precision="fixed")
-    assert attentive.told[0] == quantise(network, LOIHI).network == deployment.network
+    assert attentive.told[0] == quantise(network, fixed_format()).network == deployment.network
     assert deployment.network.precision == "fixed"
     again = deploy(deployment.network, backend="attentive", precision="fixed")
     assert again.network == deployment.network
 
 
 def test_a_network_in_fixed_point_cannot_be_had_in_floating_point(attentive):
-    fixed = quantise(small_network(), LOIHI).network
+    fixed = quantise(small_network(), fixed_format()).network
     with pytest.raises(ValidationError, match="precision: got 'floating', expected 'fixed'"):
         deploy(fixed, backend="attentive", precision="floating")
     with pytest.raises(ValidationError, match="precision: got 'double'"):

@@ -9,10 +9,25 @@ from conftest import small_network
 
 from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.hardware.number_format import NumberFormat, StateFormat
-from neuroattack.hardware.quantisation import LOIHI, Rounding, quantise
+from neuroattack.hardware.fixed_format import fixed_format
+from neuroattack.hardware.number_format import BiasFormat, NumberFormat, StateFormat
+from neuroattack.hardware.quantisation import Rounding, quantise
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+
+# Loihi 1 as lava-nc 0.10.0 and nengo-loihi describe it; where they differ, the narrower range.
+LOIHI = NumberFormat(
+    name="Loihi",
+    weight_bits=8,
+    mixed_weight_step=2,
+    sign_modes=frozenset({"mixed", "excitatory", "inhibitory"}),
+    weight_exponents=(-6, 7),
+    state=StateFormat(-(2**23) + 1, 2**23 - 1, shift=6, leak_bits=12),
+    threshold_bits=17,
+    bias=BiasFormat(mantissa_bits=13, exponent_bits=3),
+    refractory_steps=(0, 62),
+    delay_steps=(1, 62),
+)
 
 ANALOGUE = NumberFormat("Analogue", weight_bits=4)
 
@@ -57,6 +72,10 @@ def test_numbers_worked_out_by_hand():
     assert lost.saturated_fraction == 0
     assert (found.dropped, found.unchecked) == ((), ())
     assert found.network.origin["number_format"] == LOIHI.name
+
+
+def test_fixed_precision_is_loihi_s():
+    assert dataclasses.replace(fixed_format(), name="Loihi") == LOIHI
 
 
 def test_a_bias_beyond_its_mantissa_takes_an_exponent():

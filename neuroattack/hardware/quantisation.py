@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError
-from neuroattack.hardware.number_format import BiasFormat, NumberFormat, SignMode, StateFormat
+from neuroattack.hardware.number_format import NumberFormat, SignMode
 from neuroattack.hardware.rounding import (
     bias_range,
     exponent_for,
@@ -33,32 +33,17 @@ from neuroattack.hardware.scaling import (
 )
 from neuroattack.hardware.shortfalls import unknown_fields, without_shortfalls
 from neuroattack.hardware.signs import Part, parts_of
-from neuroattack.ir.fixed_point import LEAK_ONE, POTENTIAL_LIMIT, FixedPopulation
+from neuroattack.ir.fixed_point import LEAK_ONE, FixedPopulation
 from neuroattack.ir.network import Network, Population, Projection
 from neuroattack.validation import check_whole
 
 __all__ = [
-    "LOIHI",
     "PopulationRounding",
     "ProjectionRounding",
     "Quantised",
     "Rounding",
     "quantise",
 ]
-
-LOIHI = NumberFormat(
-    name="Loihi",
-    weight_bits=8,
-    mixed_weight_step=2,
-    sign_modes=frozenset(("mixed", "excitatory", "inhibitory")),
-    weight_exponents=(-7, 7),
-    state=StateFormat(-POTENTIAL_LIMIT, POTENTIAL_LIMIT, shift=6, leak_bits=12),
-    threshold_bits=17,
-    bias=BiasFormat(mantissa_bits=13, exponent_bits=3),
-    refractory_steps=(0, 62),
-    delay_steps=(1, 62),
-)
-"""Loihi 1 as lava-nc 0.10.0 and nengo-loihi describe it; where they differ, the narrower range."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from neuroattack.deployment import EVALUATION_STREAM, check_settings
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
-from neuroattack.hardware.quantisation import LOIHI, Quantised, quantise
+from neuroattack.hardware.fixed_format import fixed_format
+from neuroattack.hardware.quantisation import Quantised, quantise
 from neuroattack.images import validate_images
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Network, Precision
@@ -282,7 +283,7 @@ def _versions(
     held = {"": network} if "floating" in precisions else {}
     if "fixed" not in precisions:
         return held, None
-    rounding = quantise(network, LOIHI)
+    rounding = quantise(network, fixed_format())
     return held | {"-fixed": rounding.network}, rounding
 
 

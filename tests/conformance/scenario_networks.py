@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
 from neuroattack.encoding import PoissonEncoder
-from neuroattack.hardware.quantisation import LOIHI, quantise
+from neuroattack.hardware.fixed_format import fixed_format
+from neuroattack.hardware.quantisation import quantise
 from neuroattack.ir.network import (
     INPUT,
     FixedPopulation,
@@ -279,4 +280,4 @@ def narrow_states() -> Network:
 @functools.cache
 def trained_fixed() -> Network:
     """Return the trained network in Loihi's formats."""
-    return quantise(trained(), LOIHI).network
+    return quantise(trained(), fixed_format()).network
