@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from neuroattack.ir.fixed_point import POTENTIAL_LIMIT
 from neuroattack.ir.network import INPUT, FixedPopulation, Network
 from neuroattack.ir.storage import load_network
 
@@ -62,7 +63,7 @@ class StockGraph:
                     dense = Dense(
                         weights=weights,
                         weight_exp=projection.exponent - SHIFT,
-                        sign_mode=SignMode.MIXED,
+                        sign_mode=SignMode[_signs(weights)],
                     )
                 else:
                     dense = Dense(weights=projection.weights_v.T)
@@ -91,6 +92,17 @@ class StockGraph:
         self._any.stop()
 
 
+def _signs(mantissas):
+    """Return the sign mode in which Loihi holds weights as they are; mixed ones are even."""
+    if (mantissas >= 0).all():
+        return "EXCITATORY"
+    if (mantissas <= 0).all():
+        return "INHIBITORY"
+    if (mantissas % 2).any():
+        raise ValueError("stock Dense rounds mixed weights to even ones")
+    return "MIXED"
+
+
 def _neurons(population, dt_s, depth, reset_interval):
     from lava.proc.lif.process import LIF, LIFRefractory, LIFReset
 
@@ -98,6 +110,8 @@ def _neurons(population, dt_s, depth, reset_interval):
     if isinstance(population, FixedPopulation):
         if population.refractory_steps:
             raise ValueError("no stock process in fixed point has a refractory period")
+        if (population.lowest, population.highest) != (-POTENTIAL_LIMIT, POTENTIAL_LIMIT):
+            raise ValueError("stock LIF has a state of 24 bits")
         threshold = int(population.threshold[0])
         if (population.threshold != threshold).any() or threshold % 2**SHIFT:
             raise ValueError("stock LIF has one threshold, a multiple of 64")

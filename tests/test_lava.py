@@ -1,5 +1,6 @@
 """The Lava backend against the plain dynamics and against Lava's stock processes."""
 
+import dataclasses
 import subprocess
 import sys
 from contextlib import closing
@@ -18,6 +19,8 @@ from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
 from neuroattack.encoding import PoissonEncoder
 from neuroattack.errors import BackendUnavailableError, SimulationError, ValidationError
+from neuroattack.hardware.fixed_format import fixed_format
+from neuroattack.hardware.quantisation import Rounding, quantise
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import (
     INPUT,
@@ -203,6 +206,19 @@ def stock_networks():
             ),
             pixels=12,
         )
+    # As Loihi holds it where each projection has one sign, with odd weights and a bit more each.
+    found["split"] = quantise(
+        dataclasses.replace(
+            found["plain"],
+            populations=tuple(
+                dataclasses.replace(population, bias_v=0.01)
+                for population in found["plain"].populations
+            ),
+        ),
+        fixed_format(),
+        Rounding(signs="split"),
+    ).network
+    assert any((each.mantissas % 2).any() for each in found["split"].projections)
     # Stock LIF wraps a current around once, so the larger weights stay below three times 2**23.
     for name, largest, exponents in (("fixed", 127, (6, 6, 7)), ("wrapping", 4, (19, 18, 18))):
         found[name] = network_of(
