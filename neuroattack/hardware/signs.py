@@ -84,7 +84,7 @@ def parts_of(
         steps = Steps.of(number_format.weight_bits, signs, number_format.mixed_weight_step)
         if not steps.most:
             raise UnsupportedFeatureError(
-                f"{me} has weights of both signs: {number_format.name}'s weights of "
+                f"{me} cannot be held: with a sign, {number_format.name}'s weights of "
                 f"{number_format.weight_bits} bit hold none beside 0"
             )
         given = Projection(
