@@ -210,6 +210,11 @@ def test_the_example_of_the_documentation_is_a_profile(tmp_path):
     assert fan_in.reference == "github.com/doe/mychip@0123abc"
 
 
+def test_a_chip_without_a_name_goes_by_its_id(tmp_path):
+    profile = read_profile(written(tmp_path, EXAMPLE.replace("name =", "# name =")))
+    assert profile.name == profile.number_format().name == "mychip"
+
+
 def test_a_path_is_told_from_a_name(tmp_path, monkeypatch):
     path = written(tmp_path, EXAMPLE)
     monkeypatch.chdir(tmp_path)
@@ -341,8 +346,12 @@ BROKEN = {
     "infinite": (synop("inf"), "got inf, expected 1e-06 to 1e+09 pJ"),
     "absurd": (synop("2e9"), "got 2000000000.0, expected 1e-06 to 1e+09 pJ"),
     "beyond floating point": (synop("1" + "0" * 400), "energy_pJ.synaptic_operation"),
-    "beyond reading": (synop("1" * 5000), "is not TOML"),
-    "beyond writing": (synop("0x" + "f" * 5000), "digits"),
+    "of a thousand digits": (synop("0x" + "f" * 1000), "energy_pJ.synaptic_operation"),
+    "cores of a thousand digits": (
+        (CORES, f"cores_per_chip = {{ v = {'9' * 1000} }}"),
+        "limits.cores_per_chip: got 999999999999999999...9999999999999999999, expected 1 to",
+    ),
+    "no such date": (synop("2020-02-30"), "is not TOML ("),
     "text for a number": (synop('"5.1"'), "v: got '5.1', expected a number"),
     "true for a number": (synop("true"), "v: got True, expected a number"),
     "date for a number": (synop("2020-01-01"), "v: got datetime.date(2020, 1, 1), expected a"),
@@ -491,7 +500,11 @@ BROKEN = {
     "not TOML": (("schema = 1", "schema: 1"), "is not TOML (", "(at line 2, column"),
     "a key twice": ((SYNOP, f"{SYNOP}\n{SYNOP}"), "is not TOML ("),
     "JSON": ((EXAMPLE, '{"schema": 1}'), "is not TOML ("),
-    "deeply nested": (("schema = 1", f"schema = {'[' * 5000}{']' * 5000}"), "mychip.toml: is ne"),
+    "endless line": (
+        ("schema = 1", f"schema = 1 # {'x' * 2000}"),
+        "has a line of 2013 bytes, expected lines of at most 2000",
+    ),
+    "deeply nested": (("schema = 1", "schema = " + "[\n" * 5000), "is nested too deeply, expected"),
     "deep below a key": (("schema = 1", f"schema = {'[' * 60}{']' * 60}"), "schema: got [[[["),
     "empty": ((EXAMPLE, ""), "is empty, expected a hardware profile (TOML)"),
     "only a remark": ((EXAMPLE, "# nothing"), "has no schema"),
@@ -640,7 +653,7 @@ def test_profiles_show_as_json_is_the_whole_file(name, command, tmp_path):
     assert (code, out.count("\n")) == (0, 1)
     found = json.loads(out)
     held = tomllib.loads(shipped(name).decode())
-    head = ("id", "name", "arithmetic", "neuron_models", "update_policy", "energy_scope", "unknown")
+    head = ("id", "name", "neuron_models", "update_policy", "energy_scope", "unknown")
     for part in head:
         assert found[part] == held[part]
     assert found["not_applicable"] == held.get("not_applicable", [])

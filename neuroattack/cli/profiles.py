@@ -131,7 +131,7 @@ def _summary(chip: Profile) -> dict[str, Any]:
         "id": chip.id,
         "name": chip.name,
         "checksum": chip.checksum,
-        "arithmetic": chip.document.arithmetic,
+        "arithmetic": chip.arithmetic,
         "cores": chip.core_limits().cores_per_chip,
         "energy_scope": chip.document.energy_scope,
         "weakest_basis": chip.weakest_basis(),

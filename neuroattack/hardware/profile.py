@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from types import MappingProxyType
-from typing import Any, cast
+from typing import Any, Literal, cast
 
 from neuroattack.hardware.core_limits import CoreLimits, Mesh
 from neuroattack.hardware.energy_model import (
@@ -96,8 +96,13 @@ class Profile:
 
     @property
     def name(self) -> str:
-        """The chip's name for people."""
-        return self.document.name
+        """The chip's name for people; its id where the file gives no other."""
+        return self.document.name or self.id
+
+    @property
+    def arithmetic(self) -> Literal["integer", "analogue"]:
+        """What the chip's neurons compute in."""
+        return "analogue" if self.document.update_policy == "continuous" else "integer"
 
     def number_format(self) -> NumberFormat:
         """Return the numbers that the chip holds."""

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["list_profiles", "load_profile", "read_profile"]
 
 _LIMIT_BYTES = 2**20
+# Python's reader of TOML takes time with the square of a key's parts.
+_LIMIT_LINE_BYTES = 2000
 _WHAT = "a hardware profile (TOML)"
 
 
@@ -85,6 +87,11 @@ def _shipped() -> dict[str, Traversable]:
 
 
 def _parse(content: bytes, path: str | os.PathLike[str]) -> Profile:
+    longest = max(map(len, content.split(b"\n")))
+    if longest > _LIMIT_LINE_BYTES:
+        raise FileError(
+            path, f"has a line of {longest} bytes, expected lines of at most {_LIMIT_LINE_BYTES}"
+        )
     try:
         tables = tomllib.loads(content.decode("utf-8"))
     except UnicodeDecodeError as error:
@@ -92,7 +99,7 @@ def _parse(content: bytes, path: str | os.PathLike[str]) -> Profile:
     except RecursionError as error:
         raise FileError(path, f"is nested too deeply, expected {_WHAT}") from error
     except ValueError as error:
-        # Besides what is not TOML: numbers and dates that Python cannot hold.
+        # Besides what is not TOML: dates that there are not.
         raise FileError(path, f"is not TOML ({_one_line(error)}), expected {_WHAT}") from error
     try:
         document = ProfileDocument.model_validate(tables)
@@ -135,9 +142,10 @@ def _sentence(error: pydantic.ValidationError) -> str:
         expected = "a table"
         if len(first["loc"]) > 1:
             expected = _SOURCE if first["loc"][0] == "source" else _ENTRY
+    elif first["type"] in _EXPECTED:
+        expected = _EXPECTED[first["type"]].format(**first.get("ctx", {}))
     else:
-        expected = _EXPECTED.get(first["type"], _one_line(first["msg"]))
-        expected = expected.format(**first.get("ctx", {}))
+        expected = f"something else ({_one_line(first['msg'])})"
     return f"{prefix}got {shown(first['input'])}, expected {expected}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
@@ -44,8 +44,7 @@ class ProfileDocument(Strict):
 
     schema_version: int = Field(alias="schema")
     id: Identifier
-    name: Annotated[Text, StringConstraints(max_length=80)]
-    arithmetic: Literal["integer", "analogue"]
+    name: Annotated[Text, StringConstraints(max_length=80)] | None = None
     neuron_models: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     update_policy: UpdatePolicy
     energy_scope: Scope
