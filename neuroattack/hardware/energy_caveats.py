@@ -74,7 +74,7 @@ def _of_terms(model: EnergyModel, terms: Mapping[EnergyTerm, TermEstimate]) -> I
             "Which neuron updates count as active is bounded: at the least those in which the "
             "neuron spikes, at the most all."
         )
-    elif len(updates & terms.keys()) == 1:
+    elif len(updates & terms.keys()) == 1 and updates & priced:
         only = _list(updates & priced)
         yield f"The price of {only} is taken for every neuron update: the other is not known."
     if priced & {"hop_ew", "hop_ns"}:
