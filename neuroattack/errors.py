@@ -12,6 +12,7 @@ from collections.abc import Iterable
 __all__ = [
     "BackendUnavailableError",
     "BudgetExceededError",
+    "DoesNotFitError",
     "FileError",
     "NeuroattackError",
     "OutputError",
@@ -111,3 +112,40 @@ class BudgetExceededError(NeuroattackError):
         )
         self.asked = asked
         self.left = left
+
+
+class DoesNotFitError(NeuroattackError):
+    """A network needs more of a chip than there is.
+
+    Parameters
+    ----------
+    who : str
+        What needs it: ``"population 'hidden1'"``.
+    need : str
+        What there is too little of, in words: ``"connections into a neuron"``.
+    chip : str
+        Its name.
+    resource : str
+        What there is too little of, as a field of the chip's limits.
+    population : str or None
+        The population that takes it, or most of it; None where it is all of them.
+    used, available : int
+        How much is needed, and how much the chip has.
+    """
+
+    def __init__(
+        self,
+        who: str,
+        need: str,
+        chip: str,
+        *,
+        resource: str,
+        population: str | None,
+        used: int,
+        available: int,
+    ) -> None:
+        super().__init__(f"{who} needs {used:,} {need}, {chip} has {available:,}")
+        self.resource = resource
+        self.population = population
+        self.used = used
+        self.available = available
