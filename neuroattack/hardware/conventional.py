@@ -59,7 +59,8 @@ class OperationEnergy:
     operations_pj : float
         Of additions and multiplications.
     weight_fetches_pj : float
-        Of reading a weight for every operation that takes one, without reuse: an upper case.
+        Of reading a weight for every operation that takes one, each its share of a 64-bit access:
+        without reuse, an upper case.
     state_accesses_pj : float
         Of reading and writing 32 bits a neuron and step; 0 where there is no state.
     """
