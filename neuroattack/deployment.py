@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attack.target import BlackBox
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.fixed_format import fixed_format
-from neuroattack.hardware.quantisation import quantise
+from neuroattack.hardware.quantisation import Rounding, quantise
 from neuroattack.images import validate_images
 from neuroattack.ir.network import Network, Precision
 from neuroattack.simulation import Recording, Simulator, Workload, load_backend
@@ -28,6 +28,11 @@ __all__ = [
     "search_stream",
     "verification_stream",
 ]
+
+if TYPE_CHECKING:
+    # At run time only where a profile is asked for: reading one takes pydantic.
+    from neuroattack.hardware.fitting import Fitted
+    from neuroattack.hardware.profile import Profile
 
 EVALUATION_STREAM = 0
 """Stream of draws for evaluations; attacks have streams of their own, two an image."""
@@ -85,6 +90,8 @@ class Deployment:
         Time steps T that an image is shown for, at least 1.
     seed : int
         Of the input spikes, not negative.
+    fitted : Fitted or None
+        How the network is held by a chip, where it was deployed with a profile.
     """
 
     network: Network
@@ -93,6 +100,7 @@ class Deployment:
     backend_version: str
     steps: int
     seed: int
+    fitted: Fitted | None = None
 
     def __post_init__(self) -> None:
         _check_run(self.steps, self.seed)
@@ -107,6 +115,11 @@ class Deployment:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+    @property
+    def needs_spikes(self) -> bool:
+        """Whether what happens on the chip is known from the spikes only, not from their counts."""
+        return self.fitted is not None and self.fitted.needs_spikes
 
     def close(self) -> None:
         """Give back what the simulator holds: processes, memory. It is not asked again."""
@@ -159,7 +172,11 @@ class Deployment:
         return Recording.concatenate(parts)
 
     def black_box(
-        self, stream: int, budget: int | None = None, draws: Draws = "independent"
+        self,
+        stream: int,
+        budget: int | None = None,
+        draws: Draws = "independent",
+        observe: Callable[[Recording], None] | None = None,
     ) -> BlackBox:
         """Return the deployment as an attacker meets it: spike counts and nothing else.
 
@@ -175,6 +192,9 @@ class Deployment:
             draw have the same input spikes where they have the same pixels, so that counts differ
             by what differs in the images. An attacker can have that where the encoder is on its
             side: it then sends the spikes, and decides when to draw anew.
+        observe : callable, optional
+            Called with what every batch of queries recorded, for the laboratory: the attacker has
+            no way to it.
 
         Raises
         ------
@@ -192,7 +212,15 @@ class Deployment:
             else:
                 indices = np.arange(drawn, drawn + len(rows))
             drawn = int(indices[-1]) + 1
-            return self.record(rows, indices=indices, stream=stream).counts[self.network.readout]
+            recording = self.record(
+                rows,
+                indices=indices,
+                stream=stream,
+                record_spikes=observe is not None and self.needs_spikes,
+            )
+            if observe:
+                observe(recording)
+            return recording.counts[self.network.readout]
 
         return BlackBox(answer, self.network.input.shape, self.network.classes, budget)
 
@@ -202,6 +230,8 @@ def deploy(
     *,
     backend: str = "native",
     precision: Precision | None = None,
+    profile: Profile | None = None,
+    rounding: Rounding | None = None,
     steps: int = 350,
     seed: int = 0,
     expected_images: int = 0,
@@ -216,7 +246,11 @@ def deploy(
         Where it runs.
     precision : {"floating", "fixed"}, optional
         By default that of the network; ``"fixed"`` rounds one in floating point to Loihi's
-        formats.
+        formats, without asking whether it fits on the chip.
+    profile : Profile, optional
+        Of a chip: the network is rounded to its numbers and placed on its cores.
+    rounding : Rounding, optional
+        How to round to a profile's numbers.
     steps, seed : int, optional
         As in :class:`Deployment`.
     expected_images : int, optional
@@ -228,15 +262,30 @@ def deploy(
     UnknownNameError, BackendUnavailableError
         If there is no such backend, or it cannot run here.
     UnsupportedFeatureError
-        If the backend cannot hold the network exactly, or the format cannot hold it.
+        If the backend cannot hold the network exactly, or the format or chip cannot hold it.
+    DoesNotFitError
+        If the network does not fit on the profile's chip.
     ValidationError
-        If `steps` or `seed` is out of range, or the network cannot be had in that precision.
+        If `steps` or `seed` is out of range, the network cannot be had in that precision, or
+        settings contradict each other.
     """
     _check_run(steps, seed)
     chosen = load_backend(backend)
+    fitted = None
+    if profile is not None:
+        from neuroattack.hardware.fitting import fit
+
+        if precision is not None:
+            raise ValidationError("precision", repr(precision), "none: the profile decides it")
+        fitted = fit(network, profile, rounding)
+        network = fitted.network
+    elif rounding is not None:
+        raise ValidationError("rounding", "no profile with it", "a profile to round for")
     network = _in_precision(network, precision)
     simulator = chosen.deploy(network, Workload(expected_images, steps))
-    return Deployment(network, simulator, backend, chosen.availability().version, steps, seed)
+    return Deployment(
+        network, simulator, backend, chosen.availability().version, steps, seed, fitted
+    )
 
 
 def _in_precision(network: Network, precision: Precision | None) -> Network:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numba
 import numpy
@@ -43,6 +43,8 @@ class Provenance:
         Of neuroattack, Python and the libraries that compute.
     machine : str
         Processor architecture and operating system.
+    profile, profile_checksum : str
+        Chip whose numbers the network was held in, and the SHA-256 of its file; empty without one.
     """
 
     command: str
@@ -57,13 +59,16 @@ class Provenance:
     dt_s: float
     versions: str
     machine: str
+    profile: str = ""
+    profile_checksum: str = ""
 
     @classmethod
     def of(
         cls, deployment: Deployment, dataset: str, dataset_checksum: str, command: str
     ) -> Provenance:
         """Describe results of a deployment on a data set, in this process."""
-        return cls.of_network(
+        chip = None if deployment.fitted is None else deployment.fitted.profile
+        described = cls.of_network(
             deployment.network,
             backends={deployment.backend: deployment.backend_version},
             precisions=[deployment.network.precision],
@@ -73,6 +78,9 @@ class Provenance:
             dataset_checksum=dataset_checksum,
             command=command,
         )
+        if chip is None:
+            return described
+        return replace(described, profile=chip.id, profile_checksum=chip.checksum)
 
     @classmethod
     def of_network(

@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuroattack import console
-from neuroattack.report.numbers import throughput
+from neuroattack.report.numbers import energy_text, throughput
 
 __all__ = [
     "print_attacks",
     "print_comparison",
     "print_conversion",
+    "print_cost",
     "print_evaluation",
     "print_trace",
 ]
@@ -166,3 +167,32 @@ def print_attacks(outcomes: Sequence[Mapping[str, Any]]) -> None:
             for o in outcomes
         ],
     )
+
+
+def print_cost(cost: Mapping[str, Any]) -> None:
+    """Print what an attack makes the network do, from its JSON."""
+    rows = []
+    for key, name in (
+        ("spikes", "spikes"),
+        ("synaptic_operations", "synaptic operations"),
+        ("energy_pj_lower", "energy, lower bound"),
+        ("energy_pj_upper", "energy, upper bound"),
+    ):
+        if key not in cost:
+            continue
+        found = cost[key]
+        written = energy_text if key.startswith("energy") else "{:,.0f}".format
+        change = "" if found["ratio"] is None else f"{100 * (found['ratio'] - 1):+.2f} %"
+        rows.append([name, written(found["original"]), written(found["adversarial"]), change])
+    console.print_rows(
+        f"What an image makes the network do, mean of {cost['draws']} draws",
+        ["", "original", "adversarial", "change"],
+        rows,
+    )
+    per_query = f"{cost['synaptic_operations_per_query']:,.0f} synaptic operations"
+    if cost["energy_pj_per_query"]:
+        bounds = (cost["energy_pj_per_query"][end] for end in ("lower", "upper"))
+        per_query += f", {' to '.join(map(energy_text, bounds))}"
+    console.note(f"A query of the search: {per_query}")
+    if cost["energy_pj_per_query"] and cost["unpriced"]:
+        console.note(f"Energy without {', '.join(cost['unpriced'])}, which have no price")

@@ -13,10 +13,12 @@ from pathlib import Path
 import typer
 
 from neuroattack import console
+from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.catalogues import backends
+from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train
 from neuroattack.cli.profiles import profiles
-from neuroattack.cli.studies import attack, compare, demo, evaluate
+from neuroattack.cli.studies import compare, evaluate
 from neuroattack.errors import NeuroattackError
 
 __all__ = ["app", "main"]
@@ -30,7 +32,10 @@ app = typer.Typer(
     help="Is this spiking network, on this neuromorphic hardware, secure?",
 )
 
-for command in (demo, train, convert, evaluate, attack, compare, export_brian2, backends):
+for command in (
+    *(demo, train, convert, evaluate, attack, compare),
+    *(energy, precision, export_brian2, backends),
+):
     app.command()(command)
 app.add_typer(profiles, name="profiles")
 

@@ -8,14 +8,18 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
+    "AllowLossy",
     "Backend",
     "DatasetName",
     "Json",
     "NetworkDataset",
     "NetworkFile",
     "Precision",
+    "ProfileName",
     "Seed",
     "Steps",
+    "WeightRounding",
+    "WeightScale",
 ]
 
 DatasetName = Annotated[
@@ -33,4 +37,20 @@ NetworkFile = Annotated[Path, typer.Argument(help="A network file, as 'convert' 
 NetworkDataset = Annotated[
     str | None,
     typer.Option("--dataset", help="Images; by default those the network was trained on."),
+]
+ProfileName = Annotated[
+    str | None,
+    typer.Option("--profile", help="Hold the network as this chip would: a name or a file."),
+]
+AllowLossy = Annotated[
+    bool,
+    typer.Option("--allow-lossy", help="Drop what the chip lacks, and name it in the result."),
+]
+WeightScale = Annotated[
+    Literal["shared", "per_projection"],
+    typer.Option(help="Weights of a population on one scale, or each projection on its own."),
+]
+WeightRounding = Annotated[
+    Literal["nearest", "stochastic"],
+    typer.Option(help="Weights to the nearest step, or by chance without bias (--seed)."),
 ]

@@ -198,7 +198,8 @@ def estimate(activity: Activity, model: EnergyModel, dt_s: float) -> EnergyEstim
       core in use.
 
     With an all-in price the sum is synaptic operations times that price: everything else on the
-    chip is counted, and in it. A term that another price covers is counted, and not priced again.
+    chip is counted, and in it. A term that another price covers is counted, and not priced again,
+    not even where it has a price of its own; one whose cover is not priced is not covered.
     A term of the chip without a price, or without a count, is unpriced, and there is no total:
     synaptic operations, updates and static power are terms of every chip, the others where its
     model prices them or says that they are unknown.

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from neuroattack.hardware.energy_model import BASES, Basis, EnergyModel, EnergyTerm, Price
+from neuroattack.hardware.energy_terms import POWERS, TermEstimate
 
 if TYPE_CHECKING:
     from neuroattack.hardware.energy import EnergyEstimate
-    from neuroattack.hardware.energy_terms import TermEstimate
 
 __all__ = ["caveats"]
 
@@ -25,12 +25,11 @@ _RESTS_ON: dict[Basis, str] = {
 
 def caveats(estimate: EnergyEstimate) -> tuple[str, ...]:
     """Return the sentences that go with an estimate."""
-    times = estimate.time_prices
     return (
-        *_of_numbers(estimate.prices | times),
+        *_of_numbers(estimate.prices | estimate.time_prices),
         *_of_conditions(estimate),
         *_of_terms(estimate.model, estimate.terms),
-        *_of_time(estimate.model, times),
+        *_of_time(estimate),
     )
 
 
@@ -82,13 +81,22 @@ def _of_terms(model: EnergyModel, terms: Mapping[EnergyTerm, TermEstimate]) -> I
             "The hops of input spikes from where they enter the chip are not counted: where that "
             "is, is not known."
         )
+    if "static_chip" in priced:
+        yield "Static power is that of one whole chip, however few of its cores are in use."
+    yield "Drawing input spikes from images happens off the chip and is in no figure."
     if "host_io" not in terms:
         yield "Getting spikes onto the chip and answers off it is in no figure."
 
 
-def _of_time(model: EnergyModel, time_prices: Mapping[str, Price]) -> Iterator[str]:
-    if model.timing is None or model.timing.kind != "events" or not time_prices:
+def _of_time(estimate: EnergyEstimate) -> Iterator[str]:
+    timing, time_prices = estimate.model.timing, estimate.time_prices
+    if timing is None or timing.kind != "events" or not time_prices:
         return
+    if POWERS & estimate.prices.keys():
+        yield (
+            "Steps are taken to follow one another as fast as their events allow: at a slower pace, "
+            "static power adds up for longer."
+        )
     yield (
         "Hardware time is bounded from the work of the cores, which work side by side until a "
         "barrier ends the step; the time that spikes take between cores is not in it."

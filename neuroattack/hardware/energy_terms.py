@@ -202,7 +202,10 @@ def _listed(counts: Mapping[EnergyTerm, Bounds | None], model: EnergyModel) -> I
 
 
 def _term(term: EnergyTerm, count: Bounds | None, model: EnergyModel) -> TermEstimate:
+    """Price a term, unless a price that is known covers it."""
     covered_by = model.covered.get(term, "")
+    if covered_by not in model.event_pj and covered_by not in model.power_mw:
+        covered_by = ""
     if model.scope == "all_in" and term not in ("synaptic_operation", "host_io"):
         covered_by = "synaptic_operation"
     power = term in POWERS

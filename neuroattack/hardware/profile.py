@@ -154,6 +154,9 @@ class Profile:
             for name, limit in self.document.limits.entries().items()
             if name in known and isinstance(limit, Count)
         }
+        if self.document.format.weight_bits:
+            # Its index takes more, where the chip keeps one; how much is seldom said.
+            limits.setdefault("bits_per_synapse", self.document.format.weight_bits.v)
         mesh = self.document.mesh
         if mesh.width and mesh.height and mesh.cores_per_node:
             limits["mesh"] = Mesh(mesh.width.v, mesh.height.v, mesh.cores_per_node.v)

@@ -48,10 +48,11 @@ def rasters_figure(comparison: Comparison, dt_s: float) -> Figure:
     truths = [name for name in comparison.rasters if name.startswith("dynamics")]
     figure = Figure(figsize=(10, 0.8 + 4.4 * len(truths)), layout="constrained")
     for axes, truth in zip(np.atleast_1d(figure.subplots(len(truths), 1)), truths, strict=True):
-        fixed = truth.endswith("-fixed")
         shown = _busiest(comparison.rasters[truth].to_dense()[0])
         _draw_raster(axes, comparison, truth, shown, dt_s)
-        axes.set_title(f"{'fixed' if fixed else 'floating'} point", fontsize=10, color=_INK)
+        numbers = truth.removeprefix("dynamics")
+        title = {"": "floating point", "-fixed": "fixed point"}.get(numbers, numbers[1:])
+        axes.set_title(title, fontsize=10, color=_INK)
     figure.suptitle(
         f"Spikes of population {comparison.raster_population} on the first image; the key says "
         "what differs over all images and populations",
@@ -79,8 +80,9 @@ def _draw_raster(
     dt_s: float,
 ) -> None:
     steps, neurons = shown
+    numbers = truth.removeprefix("dynamics")
     names = [
-        name for name in comparison.backends if name.endswith("-fixed") == truth.endswith("-fixed")
+        name for name, found in comparison.backends.items() if name == f"{found.backend}{numbers}"
     ]
 
     def spikes(name: str) -> tuple[NDArray[np.intp], NDArray[np.intp]]:

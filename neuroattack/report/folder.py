@@ -20,9 +20,30 @@ PAGE = "report.html"
 
 
 def save_attack(
-    out: Path, outcome: AttackOutcome, provenance: Provenance, *, title: str, max_distance: float
+    out: Path,
+    outcome: AttackOutcome,
+    provenance: Provenance,
+    *,
+    title: str,
+    max_distance: float,
+    hardware: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write ``result.json``, ``images.npz`` and the page of one attack; return the page's path.
+
+    Parameters
+    ----------
+    out : Path
+        Folder.
+    outcome : AttackOutcome
+        What became of the attack.
+    provenance : Provenance
+        Where it comes from.
+    title : str
+        Of the page.
+    max_distance : float
+        D_max of the attack.
+    hardware : mapping, optional
+        How a chip holds the network, for the JSON.
 
     Raises
     ------
@@ -36,7 +57,7 @@ def save_attack(
         dt_s=provenance.dt_s,
         max_distance=max_distance,
     )
-    return _save(out, outcome.as_json(), [outcome], provenance, page)
+    return _save(out, outcome.as_json() | dict(hardware or {}), [outcome], provenance, page)
 
 
 def save_demo(out: Path, demo: Demo) -> Path:

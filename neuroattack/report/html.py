@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
@@ -14,36 +13,12 @@ from neuroattack.attack.result import Goal, Search, Step
 from neuroattack.provenance import Provenance
 from neuroattack.readout import UNDECIDED
 from neuroattack.report import plots
-from neuroattack.report.numbers import (
-    NBSP,
-    decimals_for,
-    distance_text,
-    interval,
-    percent,
-    proportion,
-    successes,
-)
+from neuroattack.report.facts import attack_facts, changed_pixels, lucky, network_facts
+from neuroattack.report.numbers import NBSP, distance_text, percent, proportion
 from neuroattack.studies.attack import AttackOutcome
 from neuroattack.studies.evaluation import Evaluation
 
 __all__ = ["render_report"]
-
-_SEARCH_DRAWS = {"independent": "one an image", "common": "one an iteration"}
-
-_STOPPED_BY = {
-    "distance": "the limit of D",
-    "iterations": "the limit of iterations",
-    "budget": "the query budget",
-    "no candidates": "no pixel left to move",
-}
-
-
-class _Fact(NamedTuple):
-    """A row of a table: what, in one line what that means, and a value for every column."""
-
-    name: str
-    meaning: str
-    values: Sequence[str]
 
 
 class _Row(NamedTuple):
@@ -126,8 +101,8 @@ def render_report(
             _attack(outcome, f"attack-{number}", dt_s, max_distance)
             for number, outcome in enumerate(outcomes, start=1)
         ],
-        attack_facts=_attack_facts(outcomes, max_distance),
-        network_facts=_network_facts(evaluation, rate_accuracy),
+        attack_facts=attack_facts(outcomes, max_distance),
+        network_facts=network_facts(evaluation, rate_accuracy),
         provenance=[*_settings_rows(outcomes), *_provenance_rows(provenance)],
         max_distance=f"{max_distance:g}",
     )
@@ -152,12 +127,12 @@ def _attack(outcome: AttackOutcome, anchor: str, dt_s: float, max_distance: floa
         sentence=sentence,
         true=f"{goal.label} (true)",
         rival="best wrong class" if goal.target_class is None else f"{goal.target_class} (target)",
-        lucky=_lucky(search),
+        lucky=lucky(search),
         images=svg(
             plots.images_figure(search),
             "images",
             f"The original image, the adversarial image and their difference; "
-            f"{_changed(search)} pixels of the window differ.",
+            f"{changed_pixels(search)} pixels of the window differ.",
         ),
         shares=svg(
             plots.shares_figure(search),
@@ -203,128 +178,6 @@ def _verdict(outcome: AttackOutcome) -> tuple[str, str]:
     return often, f"{who} {did} {compared}"
 
 
-def _lucky(search: Search) -> str:
-    """Say how often single draws reached the goal during the search."""
-    goal, wrong = search.goal, {UNDECIDED, search.goal.label}
-    reached = sum(
-        step.predicted not in wrong
-        if goal.target_class is None
-        else step.predicted == goal.target_class
-        for step in search.trace
-    )
-    return f"{reached} of {len(search.trace)}"
-
-
-def _attack_facts(outcomes: Sequence[AttackOutcome], max_distance: float) -> list[_Fact]:
-    """Return the table of all attacks, a column each."""
-    searches = [outcome.search for outcome in outcomes]
-    return [
-        _Fact(
-            "Adversarial image fooled the network",
-            "On fresh draws of input spikes: the search kept the luckiest of many draws, which "
-            "says little about the next one.",
-            [successes(outcome.success) for outcome in outcomes],
-        ),
-        _Fact(
-            "Unmodified image did the same",
-            "Its share of errors of that kind without any attack.",
-            [successes(outcome.clean_success) for outcome in outcomes],
-        ),
-        _Fact(
-            "Distance D",
-            "How far each pixel moved over the contrast around it, summed: small is hard to see. "
-            f"No unit; the limit is {max_distance:g}.",
-            [distance_text(search.best.distance) for search in searches],
-        ),
-        _Fact(
-            "Pixels changed",
-            "Of those in the window.",
-            [f"{_changed(search)} of {search.window.size**2}" for search in searches],
-        ),
-        _Fact(
-            "Best iteration",
-            "Where the class aimed at was furthest ahead, or least behind, in a single draw.",
-            [f"{search.best_iteration} of {len(search.trace) - 1}" for search in searches],
-        ),
-        _Fact(
-            "Iterations that reached the goal",
-            "In one draw each, while searching; the original image is one of them.",
-            [_lucky(search) for search in searches],
-        ),
-        _Fact(
-            "Draws of the search",
-            "Whether the images of an iteration had a draw each, as in the paper, or one together, "
-            "as an attacker may arrange who owns the encoder.",
-            [_SEARCH_DRAWS[outcome.settings["search_draws"]] for outcome in outcomes],
-        ),
-        _Fact(
-            "Search stopped by",
-            "Limits are D, iterations and queries.",
-            [_STOPPED_BY.get(search.stopped_by, search.stopped_by) for search in searches],
-        ),
-        _Fact(
-            "Queries, search",
-            "Images shown to the network to find the adversarial one.",
-            [f"{search.queries:,}" for search in searches],
-        ),
-        _Fact(
-            "Queries, verification",
-            "Fresh draws for the verdict, both images together.",
-            [f"{outcome.verification_queries:,}" for outcome in outcomes],
-        ),
-    ]
-
-
-def _network_facts(evaluation: Evaluation | None, rate_accuracy: float | None) -> list[_Fact]:
-    facts = []
-    if rate_accuracy is not None:
-        facts.append(
-            _Fact(
-                "Accuracy, as rates",
-                "Of the trained model before its conversion to spikes.",
-                (percent(rate_accuracy),),
-            )
-        )
-    if evaluation is not None:
-        decimals = decimals_for(evaluation.images)
-        facts += [
-            _Fact(
-                "Accuracy, spiking",
-                f"Of {evaluation.images:,} images; a tie or silence counts as wrong.",
-                (
-                    f"{percent(evaluation.accuracy, decimals)} "
-                    f"({interval(evaluation.accuracy_ci95, decimals)})",
-                ),
-            ),
-            _Fact(
-                "Silent images",
-                "Without one output spike.",
-                (percent(evaluation.silent_fraction, decimals),),
-            ),
-            _Fact(
-                "Undecided images",
-                "Silent, or tied between classes.",
-                (percent(evaluation.undecided_fraction, decimals),),
-            ),
-            _Fact(
-                "Spikes",
-                "Of each population, per image.",
-                (
-                    ", ".join(
-                        f"{name}{NBSP}{spikes:,.1f}"
-                        for name, spikes in evaluation.spikes_per_image.items()
-                    ),
-                ),
-            ),
-            _Fact(
-                "Synaptic operations",
-                "Spikes times the synapses each one reaches, per image.",
-                (f"{evaluation.synaptic_operations_per_image:,.0f}",),
-            ),
-        ]
-    return facts
-
-
 def _settings_rows(outcomes: Sequence[AttackOutcome]) -> list[tuple[str, str]]:
     settings = [
         ", ".join(f"{name} {value}" for name, value in outcome.settings.items())
@@ -336,6 +189,10 @@ def _settings_rows(outcomes: Sequence[AttackOutcome]) -> list[tuple[str, str]]:
 
 
 def _provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
+    chip = [
+        ("Chip", provenance.profile),
+        ("Chip's profile, SHA-256", provenance.profile_checksum),
+    ]
     return [
         ("Command", provenance.command),
         ("Seed", str(provenance.seed)),
@@ -346,6 +203,7 @@ def _provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
             "Backend",
             f"{provenance.backend} {provenance.backend_version}, {provenance.precision} point",
         ),
+        *(chip if provenance.profile else ()),
         (
             "Time",
             f"{provenance.steps:,} steps of {provenance.dt_s * 1e3:g}{NBSP}ms, "
@@ -393,7 +251,3 @@ def _aim(goal: Goal) -> str:
 
 def _a(number: int) -> str:
     return f"{'an' if number in (8, 11, 18) else 'a'} {number}"
-
-
-def _changed(search: Search) -> int:
-    return int(np.count_nonzero(search.adversarial != search.original))

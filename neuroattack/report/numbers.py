@@ -13,6 +13,7 @@ __all__ = [
     "NBSP",
     "decimals_for",
     "distance_text",
+    "energy_text",
     "interval",
     "percent",
     "proportion",
@@ -58,3 +59,11 @@ def distance_text(distance: float) -> str:
 def throughput(images_per_s: float) -> str:
     """Return images per second with three digits at least."""
     return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.3g}"
+
+
+def energy_text(energy_pj: float) -> str:
+    """Return an energy with three digits, in the unit that needs few."""
+    for unit, size_pj in (("mJ", 1e9), ("\u00b5J", 1e6), ("nJ", 1e3)):
+        if energy_pj >= size_pj:
+            return f"{energy_pj / size_pj:.3g}{NBSP}{unit}"
+    return f"{energy_pj:.3g}{NBSP}pJ"

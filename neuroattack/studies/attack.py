@@ -14,6 +14,7 @@ from neuroattack.attack.result import Goal, Search, Step, Verification, check_dr
 from neuroattack.deployment import Deployment, Draws, search_stream, verification_stream
 from neuroattack.readout import UNDECIDED
 from neuroattack.spikes import SpikeTrains
+from neuroattack.studies.attack_cost import AttackCost, QueryMeter, measure_change
 from neuroattack.validation import check_whole
 
 __all__ = ["AttackOutcome", "attack_image", "expected_queries"]
@@ -43,6 +44,8 @@ class AttackOutcome:
     readout_spikes : SpikeTrains
         Output spikes of one fresh draw of the original and one of the adversarial image, for
         the report: seen by the laboratory, not by the attacker.
+    cost : AttackCost
+        What queries and adversarial image make the network do: as little seen by the attacker.
     """
 
     index: int
@@ -51,6 +54,7 @@ class AttackOutcome:
     success: Verification
     clean_success: Verification
     readout_spikes: SpikeTrains
+    cost: AttackCost
 
     @property
     def verification_queries(self) -> int:
@@ -86,6 +90,7 @@ class AttackOutcome:
             "clean_success_ci95": list(self.clean_success.ci95),
             "search_queries": search.queries,
             "verification_queries": self.verification_queries,
+            "cost": self.cost.as_json(),
         }
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
@@ -147,8 +152,11 @@ def attack_image(
     check_whole("image index", index, 0, MAX_INDEX)
     fresh = verification_stream(index, goal.target_class)
     judge = deployment.black_box(fresh)
+    meter = QueryMeter(deployment)
     search = attack.run(
-        deployment.black_box(search_stream(index, goal.target_class), budget, search_draws),
+        deployment.black_box(
+            search_stream(index, goal.target_class), budget, search_draws, observe=meter
+        ),
         image,
         goal,
         on_step=on_step,
@@ -163,6 +171,14 @@ def attack_image(
     )
     if recording.spikes is None:
         raise RuntimeError(f"backend {deployment.backend!r} kept no spikes though asked to")
+    changes = measure_change(
+        deployment,
+        search.original,
+        search.adversarial,
+        first_draw=2 * draws + 2,
+        draws=draws,
+        stream=fresh,
+    )
     return AttackOutcome(
         index,
         {
@@ -176,4 +192,5 @@ def attack_image(
         success,
         clean,
         recording.spikes[deployment.network.readout],
+        meter.cost(draws, changes),
     )

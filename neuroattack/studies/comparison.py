@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from neuroattack.readout import decide
 from neuroattack.spikes import SpikeTrains
 from neuroattack.statistics import wilson_interval
 from neuroattack.studies.trial import Trial, run_trial
+
+if TYPE_CHECKING:
+    # At run time only where a profile is asked for: reading one takes pydantic.
+    from neuroattack.hardware.fitting import Fitted
 
 __all__ = [
     "BackendComparison",
@@ -191,6 +195,7 @@ def compare(
     *,
     backends: Sequence[str],
     precisions: Sequence[Precision] = ("floating", "fixed"),
+    fitted: Fitted | None = None,
     steps: int = 100,
     seed: int = 0,
     on_progress: Progress,
@@ -209,6 +214,8 @@ def compare(
         Registered names, at least one.
     precisions : sequence of str, optional
         Arithmetics to compare in. A backend without one is left out of it, and said so.
+    fitted : Fitted, optional
+        The network on a chip, which then takes the place of Loihi's fixed point.
     steps, seed : int, optional
         Time steps T of an image, and seed of the input spikes.
     on_progress : callable
@@ -230,7 +237,7 @@ def compare(
         raise ValidationError("compare", "no backend or no image", "at least one of each")
     for name in backends:
         check_settings(name, steps, seed)
-    held, rounding = _versions(network, precisions)
+    held, rounding = _versions(network, precisions, fitted)
     truths = {
         suffix: _truth(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
         for suffix, version in held.items()
@@ -266,14 +273,16 @@ def compare(
         found,
         refused,
         failed,
-        _fixed_point(network.readout, rounding, truths, labels) if len(truths) == 2 else None,
+        _fixed_point(network.readout, rounding, list(truths.values()), labels)
+        if len(truths) == 2
+        else None,
         rasters,
         population,
     )
 
 
 def _versions(
-    network: Network, precisions: Sequence[Precision]
+    network: Network, precisions: Sequence[Precision], fitted: Fitted | None
 ) -> tuple[dict[str, Network], Quantised | None]:
     """Return the network in each arithmetic, by what is added to a backend's name."""
     if network.precision == "fixed":
@@ -283,6 +292,8 @@ def _versions(
     held = {"": network} if "floating" in precisions else {}
     if "fixed" not in precisions:
         return held, None
+    if fitted is not None:
+        return held | {f"-{fitted.profile.id}": fitted.network}, fitted.quantised
     rounding = quantise(network, fixed_format())
     return held | {"-fixed": rounding.network}, rounding
 
@@ -366,10 +377,10 @@ def _differing(found: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:
 def _fixed_point(
     readout: str,
     rounding: Quantised | None,
-    truths: Mapping[str, Mapping[str, SpikeTrains]],
+    truths: Sequence[Mapping[str, SpikeTrains]],
     labels: NDArray[np.uint8],
 ) -> FixedPointComparison:
-    floating, fixed = (truths[suffix][readout].counts() for suffix in ("", "-fixed"))
+    floating, fixed = (spikes[readout].counts() for spikes in truths)
     varies = floating.std() > 0 and fixed.std() > 0
     decided = decide(floating), decide(fixed)
     accuracies = [float((classes == labels).mean()) for classes in decided]

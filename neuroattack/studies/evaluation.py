@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neuroattack.deployment import Deployment
 from neuroattack.errors import ValidationError
 from neuroattack.readout import UNDECIDED, decide
-from neuroattack.simulation import synaptic_operations
+from neuroattack.simulation import Recording, synaptic_operations
 from neuroattack.statistics import wilson_interval
 
 __all__ = ["Evaluation", "evaluate"]
@@ -68,6 +68,8 @@ def evaluate(
     images: NDArray[np.float32],
     labels: NDArray[np.uint8],
     on_progress: Callable[[int, int], None] | None = None,
+    observe: Callable[[Recording], None] | None = None,
+    record_spikes: bool = False,
 ) -> Evaluation:
     """Show images to a deployment and count.
 
@@ -81,6 +83,10 @@ def evaluate(
         True classes.
     on_progress : callable, optional
         Called with (images done, images correct) after every batch.
+    observe : callable, optional
+        Called with what every batch recorded: of all images together it may be too much to keep.
+    record_spikes : bool, optional
+        Whether those recordings hold the spikes themselves.
 
     Raises
     ------
@@ -100,7 +106,9 @@ def evaluate(
     for start in range(0, max(len(images), 1), _BATCH_IMAGES):
         batch = slice(start, start + _BATCH_IMAGES)
         indices = np.arange(start, start + len(images[batch]))
-        recording = deployment.record(images[batch], indices=indices)
+        recording = deployment.record(images[batch], indices=indices, record_spikes=record_spikes)
+        if observe:
+            observe(recording)
         decided = decide(recording.counts[readout])
         correct += int((decided == labels[batch]).sum())
         silent += int((recording.counts[readout].sum(axis=1) == 0).sum())

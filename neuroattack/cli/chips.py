@@ -1,0 +1,75 @@
+"""The chip that a command's options name, and how to round to its numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from neuroattack.errors import ValidationError
+
+if TYPE_CHECKING:
+    from neuroattack.hardware.profile import Profile
+    from neuroattack.hardware.quantisation import Rounding
+
+__all__ = ["Chip", "chosen_chip", "chosen_profiles", "chosen_rounding"]
+
+
+class Chip(NamedTuple):
+    """A profile and how to round to it; None and None where no chip is named."""
+
+    profile: Profile | None
+    rounding: Rounding | None
+
+
+def chosen_chip(
+    name: str | None,
+    *,
+    allow_lossy: bool,
+    weight_scale: Literal["shared", "per_projection"],
+    weight_rounding: Literal["nearest", "stochastic"],
+    seed: int,
+) -> Chip:
+    """Return what ``--profile`` and the options beside it ask for."""
+    if name is None:
+        for option, value, default in (
+            ("--allow-lossy", allow_lossy, False),
+            ("--weight-scale", weight_scale, "shared"),
+            ("--weight-rounding", weight_rounding, "nearest"),
+        ):
+            if value != default:
+                raise ValidationError(option, "no --profile with it", "a chip to round for")
+        return Chip(None, None)
+    from neuroattack.hardware.profile_files import load_profile
+
+    return Chip(
+        load_profile(name),
+        chosen_rounding(
+            allow_lossy=allow_lossy,
+            weight_scale=weight_scale,
+            weight_rounding=weight_rounding,
+            seed=seed,
+        ),
+    )
+
+
+def chosen_rounding(
+    *,
+    allow_lossy: bool,
+    weight_scale: Literal["shared", "per_projection"],
+    weight_rounding: Literal["nearest", "stochastic"],
+    seed: int,
+) -> Rounding:
+    """Return how the options ask to round."""
+    from neuroattack.hardware.quantisation import Rounding
+
+    return Rounding(
+        scale=weight_scale, rounding=weight_rounding, seed=seed, allow_lossy=allow_lossy
+    )
+
+
+def chosen_profiles(names: str) -> list[Profile]:
+    """Return the profiles of names or files with commas between, or of ``all``."""
+    from neuroattack.hardware.profile_files import list_profiles, load_profile
+
+    if names == "all":
+        return [load_profile(name) for name in list_profiles()]
+    return [load_profile(name.strip()) for name in names.split(",")]

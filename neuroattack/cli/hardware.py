@@ -1,0 +1,184 @@
+"""Commands that hold a network as chips would."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuroattack import console, hardware_tables
+from neuroattack.cli.chips import chosen_profiles, chosen_rounding
+from neuroattack.cli.options import (
+    AllowLossy,
+    Backend,
+    Json,
+    NetworkDataset,
+    NetworkFile,
+    Seed,
+    WeightRounding,
+    WeightScale,
+)
+from neuroattack.errors import ValidationError
+
+__all__ = ["energy", "precision"]
+
+
+def energy(
+    network: NetworkFile,
+    profiles: Annotated[
+        str,
+        typer.Option(help="Chips with commas between, or 'all'; names or files, see 'profiles'."),
+    ] = "all",
+    dataset: NetworkDataset = None,
+    images: Annotated[int, typer.Option(help="Test images, the first so many.")] = 1000,
+    steps: Annotated[int, typer.Option(help="Time steps T that an image is shown for.")] = 350,
+    backend: Backend = "native",
+    allow_lossy: AllowLossy = False,
+    weight_scale: WeightScale = "shared",
+    weight_rounding: WeightRounding = "nearest",
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the figures (JSON) and the pictures (PNG).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Hold a network as each chip would: does it fit, how well does it classify, what is the cost.
+
+    A cost is of what has a price in the chip's profile; what has none is named, and the total is
+    then left out.
+    """
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.files import check_writable
+    from neuroattack.ir.storage import load_network
+    from neuroattack.provenance import Provenance
+    from neuroattack.studies.energy import study_energy
+
+    if out:
+        from neuroattack.report.energy import FIGURES, save_energy
+
+        check_writable(out / FIGURES)
+    chips = chosen_profiles(profiles)
+    loaded = load_network(network)
+    source = load_dataset_of(dataset, loaded.origin)
+    test = source.test.first(images)
+    with console.progress_bars() as show:
+        study = study_energy(
+            loaded,
+            test.images,
+            test.labels,
+            chips,
+            rounding=chosen_rounding(
+                allow_lossy=allow_lossy,
+                weight_scale=weight_scale,
+                weight_rounding=weight_rounding,
+                seed=seed,
+            ),
+            steps=steps,
+            backend=backend,
+            seed=seed,
+            on_progress=show,
+        )
+    provenance = Provenance.of_network(
+        loaded,
+        backends={study.reference.backend: study.backend_version},
+        precisions=study.precisions,
+        steps=steps,
+        seed=seed,
+        dataset=source.name,
+        dataset_checksum=source.checksum,
+        command=console.command_line(),
+    )
+    figures = study.as_json() | {"provenance": asdict(provenance)}
+    if json:
+        console.print_json(figures)
+    else:
+        hardware_tables.print_energy(figures)
+    if out:
+        for path in save_energy(out, study, provenance).values():
+            console.note(f"Written: {path}")
+
+
+def precision(
+    network: NetworkFile,
+    profile: Annotated[
+        str, typer.Option(help="Chip whose other formats hold; a name or a file, see 'profiles'.")
+    ] = "loihi1",
+    bits: Annotated[str, typer.Option(help="Bits a weight, a range such as 2-8.")] = "2-8",
+    steps: Annotated[
+        str, typer.Option(help="Time steps to decide after; bits are varied at the last.")
+    ] = "10,20,35,50,70,100,140,200,280,350",
+    dataset: NetworkDataset = None,
+    images: Annotated[
+        int | None, typer.Option(help="Test images, the first so many; by default all.")
+    ] = None,
+    backend: Backend = "native",
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder for the figures (JSON) and the curves (PNG).")
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure accuracy against the bits of a weight, and against the time an image is shown."""
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.files import check_writable
+    from neuroattack.hardware.profile_files import load_profile
+    from neuroattack.ir.storage import load_network
+    from neuroattack.provenance import Provenance
+    from neuroattack.studies.precision import measure_precision
+
+    if out:
+        from neuroattack.report.precision import FIGURES, save_precision
+
+        check_writable(out / FIGURES)
+    widths, moments = _whole("--bits", bits), _whole("--steps", steps)
+    number_format = load_profile(profile).number_format()
+    loaded = load_network(network)
+    source = load_dataset_of(dataset, loaded.origin)
+    test = source.test.first(images)
+    with console.progress_bars() as show:
+        curves = measure_precision(
+            loaded,
+            test.images,
+            test.labels,
+            number_format,
+            bits=widths,
+            time_steps=moments,
+            backend=backend,
+            seed=seed,
+            on_progress=show,
+        )
+    provenance = Provenance.of_network(
+        loaded,
+        backends={backend: curves.backend_version},
+        precisions=["floating", "fixed"],
+        steps=curves.steps,
+        seed=seed,
+        dataset=source.name,
+        dataset_checksum=source.checksum,
+        command=console.command_line(),
+    )
+    figures = curves.as_json() | {"provenance": asdict(provenance)}
+    if json:
+        console.print_json(figures)
+    else:
+        hardware_tables.print_precision(figures)
+    if out:
+        for path in save_precision(out, curves, provenance).values():
+            console.note(f"Written: {path}")
+
+
+def _whole(option: str, text: str) -> list[int]:
+    """Return the whole numbers of ``2-8``, ``10,20,50`` or a mixture."""
+    found: list[int] = []
+    for part in text.split(","):
+        given = re.fullmatch(r"\s*([0-9]{1,5})(?:-([0-9]{1,5}))?\s*", part)
+        if given is None:
+            raise ValidationError(option, repr(text), "numbers such as 2-8 or 10,20,50")
+        first, last = given.groups()
+        found.extend(range(int(first), int(last or first) + 1))
+    if not found:
+        raise ValidationError(option, repr(text), "a range from lower to higher, such as 2-8")
+    return found

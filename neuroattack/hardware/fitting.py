@@ -1,0 +1,114 @@
+"""A network as a chip would hold it: rounded to its numbers, placed on its cores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.hardware.activity import Activity, count_activity
+from neuroattack.hardware.energy import EnergyEstimate, estimate
+from neuroattack.hardware.placement import Placement, place
+from neuroattack.hardware.profile import Profile
+from neuroattack.hardware.quantisation import Quantised, Rounding, quantise
+from neuroattack.hardware.traffic import Traffic, traffic
+from neuroattack.ir.network import Network
+from neuroattack.spikes import SpikeTrains
+
+__all__ = ["Fitted", "fit"]
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A network on a chip.
+
+    Parameters
+    ----------
+    profile : Profile
+        The chip's.
+    rounding : Rounding
+        How numbers were rounded.
+    quantised : Quantised
+        The network in the chip's numbers, and what it lost.
+    placement : Placement
+        Its neurons on the chip's cores.
+    traffic : Traffic
+        Where their spikes go.
+    """
+
+    profile: Profile
+    rounding: Rounding
+    quantised: Quantised
+    placement: Placement
+    traffic: Traffic
+
+    @property
+    def network(self) -> Network:
+        """The network that runs."""
+        return self.quantised.network
+
+    @property
+    def needs_spikes(self) -> bool:
+        """Whether an estimate takes the spikes themselves, and not their counts alone."""
+        return self.profile.energy_model().update_policy == "on_event"
+
+    def activity(
+        self,
+        counts: Mapping[str, NDArray[np.int32]],
+        steps: int,
+        spikes: Mapping[str, SpikeTrains] | None = None,
+    ) -> Activity:
+        """Count what recorded spikes set off on the chip; see :func:`count_activity`."""
+        return count_activity(
+            self.network, self.traffic, self.placement, counts, steps, spikes=spikes
+        )
+
+    def estimate(self, activity: Activity) -> EnergyEstimate:
+        """Price it; see :func:`neuroattack.hardware.energy.estimate`."""
+        return estimate(activity, self.profile.energy_model(), self.network.dt_s)
+
+    @property
+    def _cores_used(self) -> int | None:
+        """Cores in use; None where no limit of a core is known, and so not how many it takes."""
+        known = any(name.endswith("_per_core") for name in self.placement.utilisation)
+        return self.placement.cores_used if known else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return how the network is held as JSON values: what was lost, what was not checked."""
+        return {
+            "profile": self.profile.id,
+            "profile_checksum": self.profile.checksum,
+            "rounding": asdict(self.rounding),
+            "dropped": list(self.quantised.dropped),
+            "unchecked": [*self.quantised.unchecked, *self.placement.unchecked],
+            "cores_used": self._cores_used,
+            "utilisation": {name: list(use) for name, use in self.placement.utilisation.items()},
+        }
+
+
+def fit(network: Network, profile: Profile, rounding: Rounding | None = None) -> Fitted:
+    """Round a network to a chip's numbers and place it on its cores.
+
+    Parameters
+    ----------
+    network : Network
+        In floating point.
+    profile : Profile
+        The chip's.
+    rounding : Rounding, optional
+        How to round; by default to the nearest, with one scale a population.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        If the network has what the chip lacks, or rounding would destroy it.
+    DoesNotFitError
+        If it does not fit on the chip.
+    """
+    rounding = rounding or Rounding()
+    quantised = quantise(network, profile.number_format(), rounding)
+    placement = place(quantised.network, profile.core_limits())
+    return Fitted(profile, rounding, quantised, placement, traffic(quantised.network, placement))
