@@ -58,13 +58,16 @@ def small_network():
     )
 
 
-def small_activity(hidden=(2, 1, 0), output=(1, 0), pixels=(3, 2), spikes=None, mesh=None):
+TWO_CORES = {"hidden": np.zeros(3, np.int32), "output": np.ones(2, np.int32)}
+
+
+def small_activity(
+    hidden=(2, 1, 0), output=(1, 0), pixels=(3, 2), spikes=None, mesh=None, cores=TWO_CORES
+):
     """Return what happened: hidden neurons are on core 0, outputs on core 1, side by side."""
     network = small_network()
-    cores = {"hidden": np.zeros(3, np.int32), "output": np.ones(2, np.int32)}
-    placement = Placement(
-        CoreLimits("Made-up", mesh=mesh), cores, {"neurons": np.array([3, 2])}, 1, ()
-    )
+    neurons = np.bincount(np.concatenate([*cores.values()]))
+    placement = Placement(CoreLimits("Made-up", mesh=mesh), cores, {"neurons": neurons}, 1, ())
     counts = {INPUT: pixels, "hidden": hidden, "output": output}
     counts = {name: np.atleast_2d(np.array(count, np.int32)) for name, count in counts.items()}
     return count_activity(network, traffic(network, placement), placement, counts, STEPS, spikes)
@@ -325,6 +328,52 @@ def test_without_any_price_there_is_no_sum():
     assert set(found.terms) == {"synaptic_operation", "spike_packet", "static_chip"}
 
 
+def test_a_covered_term_is_not_priced_again():
+    """14 synaptic operations at 1 pJ; the updates are in them, their own price or not."""
+    both = ("static_chip", "update_active", "update_inactive")
+    model = bare(
+        event_pj=prices(synaptic_operation=1.0, update_active=81.0),
+        covered=dict.fromkeys(both, "synaptic_operation"),
+    )
+    found = estimate(small_activity(), model, DT_S)
+    assert found.total_pj == (14.0, 14.0)
+    assert "update_active" not in found.prices
+    inside = estimate(small_activity(), replace(model, scope="all_in", covered={}), DT_S)
+    assert inside.total_pj == (14.0, 14.0)
+
+
+def test_a_cover_without_a_price_covers_nothing():
+    model = bare(covered={"static_chip": "host_io"})
+    found = estimate(small_activity(), model, DT_S)
+    assert "static_chip" in found.unpriced
+
+
+def test_updates_in_continuous_time_cannot_be_counted():
+    model = bare(update_policy="continuous")
+    assert estimate(small_activity(), model, DT_S).total_pj == (14.0, 14.0)
+    priced = replace(model, event_pj=prices(synaptic_operation=1.0, update_active=81.0))
+    found = estimate(small_activity(), priced, DT_S)
+    assert found.unpriced == ("update_active",)
+    assert found.priced_subtotal_pj == (14.0, 14.0)
+
+
+def test_a_spike_arrives_at_every_core_that_it_has_a_target_on():
+    """Outputs on cores of their own: hidden 1 has a target on both, hidden 0 and 2 on one.
+
+    Arrivals: 5 of the input, 2 * 1 + 1 * 2 of the hidden neurons: 9; packets: 5 + 3 = 8.
+    """
+    cores = {"hidden": np.zeros(3, np.int32), "output": np.array([1, 2], np.int32)}
+    model = bare(
+        event_pj=prices(synapse_fetch=10.0, spike_in_tile=1.0, spike_packet=100.0),
+        covered=dict.fromkeys(
+            ("synaptic_operation", "update_active", "update_inactive", "static_chip"),
+            "synapse_fetch",
+        ),
+    )
+    found = estimate(small_activity(cores=cores), model, DT_S)
+    assert found.total_pj == (9 * 10 + 9 * 1 + 8 * 100, 9 * 10 + 9 * 1 + 8 * 100)
+
+
 def test_hops_without_a_mesh_have_no_count():
     model = bare(event_pj=prices(synaptic_operation=1.0, update_active=1.0, hop_ew=3.0))
     found = estimate(small_activity(), model, DT_S)
@@ -337,6 +386,19 @@ def test_a_least_price_is_said_to_be_one():
     found = estimate(small_activity(), model, DT_S)
     assert any("given as a minimum" in c and "no upper bounds" in c for c in found.caveats)
     assert any("the vendor's word" in caveat for caveat in found.caveats)
+
+
+def test_what_a_reader_must_know_is_said_of_this_chip_and_no_other():
+    loihi = " ".join(estimate(small_activity(mesh=Mesh(2, 1)), LOIHI_LIKE, DT_S).caveats)
+    spinnaker = " ".join(estimate(small_activity(), SPINNAKER_LIKE, DT_S).caveats)
+    for said in ("simulated by the source", "count as active is bounded", "hops of input spikes",
+                 "as fast as their events allow", "different conditions"):  # fmt: skip
+        assert said in loihi
+    for said in ("count as active", "hops of input", "as fast as", "simulated by"):
+        assert said not in spinnaker
+    for said in ("of one whole chip", "off the chip", "answers off it is in no figure"):
+        assert said in loihi
+        assert said in spinnaker
 
 
 def test_a_time_that_is_in_no_energy_mixes_no_conditions():
@@ -406,7 +468,7 @@ def time_ns(network, placement, spikes, times, policy, *, all_active):
 
 
 @given(recorded(), st.sampled_from(["every_step", "on_event", "continuous"]), st.data())
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=150, deadline=None)
 def test_hardware_time_is_within_its_bounds(drawn, policy, data):
     network, placement, spikes = drawn
     active, inactive, operation = (data.draw(st.sampled_from([0.1, 1.0, 7.5])) for _ in range(3))

@@ -94,7 +94,7 @@ def _of_time(estimate: EnergyEstimate) -> Iterator[str]:
         return
     if POWERS & estimate.prices.keys():
         yield (
-            "Steps are taken to follow one another as fast as their events allow: at a slower pace, "
+            "Steps are taken to follow each other as fast as their events allow: at a slower pace, "
             "static power adds up for longer."
         )
     yield (
