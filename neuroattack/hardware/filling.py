@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neuroattack.hardware.core_limits import CoreLimits
 from neuroattack.hardware.wiring import Wiring, most_connections
 
-__all__ = ["Unplaceable", "fill", "in_turn", "one_by_one"]
+__all__ = ["UnplaceableError", "fill", "in_turn", "one_by_one"]
 
 _AT_A_TIME = 256
 """Neurons that are looked at together, so that a core's last ones cost no more than its first."""
@@ -19,8 +19,8 @@ Range = tuple[str, int, int]
 """A population, and a range of its neurons: first, and one after the last."""
 
 
-class Unplaceable(Exception):  # noqa: N818 - no error of the user's: it is told as one
-    """A neuron that an empty core does not hold.
+class UnplaceableError(Exception):
+    """A neuron that an empty core does not hold; told to users as :class:`DoesNotFitError`.
 
     Parameters
     ----------
@@ -84,19 +84,20 @@ def fill(
 
     Raises
     ------
-    Unplaceable
+    UnplaceableError
         If a neuron does not fit on an empty core.
     """
     cores = {name: np.zeros(wiring.sizes[name], np.int32) for name in wiring.populations}
     known = dict(destinations or {})
     core, number = _Core(wiring, limits), 0
-    for name, first, end in ranges:
+    for name, first, stop in ranges:
+        end = stop
         if name not in known:
             known[name] = wiring.routes(name, cores)[1].sum(axis=0)
         while first < end:
             taken = core.take(name, max(first, end - _AT_A_TIME), end, known[name])
             cores[name][end - taken : end] = number
-            end -= taken  # noqa: PLW2901 - what is left of the range
+            end -= taken
             if not taken:
                 core, number = _Core(wiring, limits), number + 1
     return {name: number - place for name, place in cores.items()}
@@ -122,7 +123,7 @@ class _Core:
 
         Raises
         ------
-        Unplaceable
+        UnplaceableError
             If the core is empty and has no room for one.
         """
         needs = {
@@ -187,4 +188,4 @@ class _Core:
         of_memory = self._limits.synapses_per_core is None or used <= self._limits.synapses_per_core
         if limit == "synapses_per_core" and of_memory:
             limit, used = "synapse_bits_per_core", used * (self._limits.bits_per_synapse or 1)
-        raise Unplaceable(name, limit, used)
+        raise UnplaceableError(name, limit, used)

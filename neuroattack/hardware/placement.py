@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import DoesNotFitError
 from neuroattack.hardware.core_limits import CoreLimits
-from neuroattack.hardware.filling import Unplaceable, fill, in_turn, one_by_one
+from neuroattack.hardware.filling import UnplaceableError, fill, in_turn, one_by_one
 from neuroattack.hardware.mesh_order import capacity, nearest_band
 from neuroattack.hardware.wiring import Wiring
 from neuroattack.ir.network import INPUT, Network
@@ -46,7 +45,7 @@ _NEEDS = MappingProxyType(
 _ENOUGH = 1.1
 """Cores against the least possible with which a placement is not bettered."""
 
-_SLICES = 4
+_SLICES = 2
 """Of each population that a core holds about, where populations take turns."""
 
 _ROUNDS = 3
@@ -167,17 +166,20 @@ class Placement:
 def place(network: Network, limits: CoreLimits) -> Placement:
     """Place a network on one chip: greedy, and the same every time.
 
-    Neurons are taken in feed-forward order, and a core is filled before the next is opened;
-    populations may share one. (It is done from the last neuron to the first, for only then is it
-    known how many cores a neuron talks to, and it comes to the same.) Where that takes over a
-    tenth more cores than `lower_bound_cores`, or more than there are, a slice of each population in
-    turn is tried, which wastes less where one has many neurons and another many connections; it
-    is kept if it takes fewer. Consecutive cores are neighbours on a mesh, in bands as high as
-    makes the hops of all routes fewest.
+    Neurons follow one another in feed-forward order, and a core is filled before the next is
+    opened; populations may share one. It is done from the last neuron to the first, for only once
+    its targets lie somewhere is it known how many cores a neuron talks to.
 
-    Where neurons and connections into them are all that is limited, or binding, and a neuron takes
-    at most the part `a` of either, no core but one is left emptier than ``1 - a`` of what it is
-    full of: with one such resource, at most ``lower_bound_cores / (1 - a) + 1`` cores are used.
+    Where that takes over a tenth more cores than `lower_bound_cores`, or more than there are,
+    slices of all populations in turn are tried, which waste less where one population has many
+    neurons and another many connections; they are kept if they take fewer cores, for spikes then
+    go to more of them. Consecutive cores are neighbours on a mesh, in bands of as many rows as
+    make the hops of all routes fewest.
+
+    A core is closed only when the next neuron does not fit. Where one limit of cores closes them
+    all, of neurons or of connections, and no neuron takes more than the part `a` of it, at most
+    ``1 + lower_bound_cores / (1 - a)`` cores are used: with ``a = 1/22``, within a tenth of the
+    bound from 20 cores on. Limits of axons depend on what shares a core, and nothing is promised.
 
     Parameters
     ----------
@@ -202,12 +204,12 @@ def place(network: Network, limits: CoreLimits) -> Placement:
         _refuse(Check("cores_per_chip", bound, available), limits.name, largest, " at least")
     try:
         cores = fill(wiring, limits, one_by_one(wiring))
-    except Unplaceable as reason:
+    except UnplaceableError as reason:
         limit: int = getattr(limits, reason.limit)
         check = Check(reason.limit, reason.used, limit, population=reason.population)
         _refuse(check, limits.name)
     placed = _Placed(network, wiring, limits, cores)
-    if placed.broken or placed.count > math.ceil(_ENOUGH * bound):
+    if placed.broken or placed.count > _ENOUGH * bound:
         placed = _mixed(network, wiring, limits, placed, bound)
     _refuse_broken(placed.checks, limits.name, largest)
     return Placement(limits, placed.cores, placed.used, bound, placed.checks, placed.band())
@@ -315,7 +317,7 @@ def _mixed(
     for _ in range(_ROUNDS if limits.out_axons_per_core is not None else 1):
         try:
             cores = fill(wiring, limits, in_turn(wiring, _SLICES * bound), placed.destinations)
-        except Unplaceable:
+        except UnplaceableError:
             break
         placed = _Placed(network, wiring, limits, cores)
         if not placed.broken and (best.broken or placed.count < best.count):

@@ -5,97 +5,130 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PatchCollection
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from neuroattack.hardware.core_limits import Mesh
 from neuroattack.hardware.mesh_order import mesh_positions
 from neuroattack.hardware.placement import Placement
 
 __all__ = ["placement_figure"]
 
-_INK, _MUTED, _LINE = "#1f2328", "#59636e", "#d1d7de"
-_SHADES, _DARK = "Blues", 0.6
-_MOST_CORES, _NAMED_CORES = 4096, 256
+# Okabe and Ito's palette, which colour-blind readers can tell apart; without its blue, which
+# would be lost beside the shades of use.
+_COLOURS = ("#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#000000", "#f0e442")
+_INK, _MUTED, _LINE, _UNKNOWN = "#1f2328", "#59636e", "#d1d7de", "#c4cad1"
+_SHADES = "Blues"
+_MOST_CORES = 4096
+"""Drawn where fewer are used; a chip of a million would be grey."""
+
+_CORE, _STRIP, _GAP = 0.9, 0.22, 0.35
+_MOST_SCALE_IN, _WIDEST_IN = 0.34, 9.0
 
 
 def placement_figure(placement: Placement) -> Figure:
-    """Draw the chip's cores, coloured by the share that is used of the resource used most.
+    """Draw the chip's cores: how full each is, and the populations on it.
 
-    The populations on a core are named by their places in the network, as far as there is room.
-    Where no limit is known, a core in use is coloured fully.
+    A core's shade is the part used of the resource that it has least left of, grey where no limit
+    of cores is known; its lower edge has the colours of the populations on it. Cores of a node
+    stand together, and where the chip has no mesh, all of them in a square, row by row.
     """
     limits = placement.limits
-    total = min(limits.cores_per_chip or placement.cores_used, _MOST_CORES)
-    total = max(total, placement.cores_used)
-    mesh = limits.mesh
-    if mesh is None:
-        mesh = Mesh(math.ceil(math.sqrt(total)), math.ceil(total / math.ceil(math.sqrt(total))))
-    inside = math.ceil(math.sqrt(mesh.cores_per_node))
-    numbers = np.arange(total)
-    column, row = mesh_positions(numbers, mesh, placement.band)
-    within = numbers % mesh.cores_per_node
-    x = column * (inside + 0.35) + within % inside
-    y = row * (math.ceil(mesh.cores_per_node / inside) + 0.35) + within // inside
-    share = _shares(placement)
-    wide, high = float(x.max()) + 1, float(y.max()) + 1
-    scale = min(0.34, 9.0 / wide)
+    total = max(min(limits.cores_per_chip or 0, _MOST_CORES), placement.cores_used)
+    x, y = _corners(placement, total)
+    share, fullest = _use(placement)
+    shades = ScalarMappable(Normalize(0, 100), _SHADES)
+    cores = [Rectangle((x[core], y[core]), _CORE, _CORE) for core in range(total)]
+    fills: list[str | NDArray[np.float64]] = ["white"] * total
+    for core in range(placement.cores_used):
+        fills[core] = _UNKNOWN if share is None else np.array(shades.to_rgba(100 * share[core]))
+    names = list(placement.cores)
+    strips, strip_colours = [], []
+    for core, populations in enumerate(_populations(placement)):
+        for i, name in enumerate(populations):
+            width = _CORE / len(populations)
+            strips.append(Rectangle((x[core] + i * width, y[core]), width, _STRIP))
+            strip_colours.append(_COLOURS[names.index(name) % len(_COLOURS)])
+    wide, high = x.max() + 1, y.max() + 1
+    scale = min(_MOST_SCALE_IN, _WIDEST_IN / wide)
     figure = Figure(
-        figsize=(max(5.2, scale * wide + 1.8), max(2.2, scale * high + 1.3)), layout="constrained"
+        figsize=(max(5.6, scale * wide + 1.6), max(2.4, scale * high + 1.5)), layout="constrained"
     )
     axes = figure.subplots()
-    shades = ScalarMappable(Normalize(0, 100), _SHADES)
-    for core in range(total):
-        axes.add_patch(
-            Rectangle(
-                (x[core], y[core]),
-                0.92,
-                0.92,
-                facecolor=shades.to_rgba(100 * share[core]) if core < len(share) else "white",
-                edgecolor=_LINE,
-                linewidth=0.6,
-            )
-        )
-    if placement.cores_used <= _NAMED_CORES:
-        for core in range(placement.cores_used):
-            axes.text(
-                x[core] + 0.46,
-                y[core] + 0.46,
-                ",".join(
-                    str(place)
-                    for place, cores in enumerate(placement.cores.values(), 1)
-                    if (cores == core).any()
-                ),
-                ha="center",
-                va="center",
-                fontsize=6.5,
-                color="white" if share[core] > _DARK else _INK,
-            )
-    axes.set_xlim(-0.2, wide + 0.2)
-    axes.set_ylim(high + 0.2, -0.2)
+    axes.add_collection(PatchCollection(cores, facecolor=fills, edgecolor=_LINE, linewidth=0.6))
+    axes.add_collection(PatchCollection(strips, facecolor=strip_colours))
+    axes.set_xlim(-0.1, wide)
+    axes.set_ylim(-0.1, high)
     axes.set_aspect("equal")
     axes.axis("off")
     chip = f" of {limits.cores_per_chip:,}" if limits.cores_per_chip else ""
-    figure.suptitle(f"{limits.name}: {placement.cores_used:,}{chip} cores used", fontsize=10)
-    populations = ", ".join(f"{place} {name}" for place, name in enumerate(placement.cores, 1))
-    figure.supxlabel(f"Populations on a core: {populations}", fontsize=8, color=_MUTED)
-    bar = figure.colorbar(shades, ax=axes, shrink=0.8)
-    bar.set_label("use of the fullest resource (%)", fontsize=8, color=_MUTED)
-    bar.ax.tick_params(labelsize=7.5)
+    plural = "" if placement.cores_used == 1 and not chip else "s"
+    if placement.cores_used < total < (limits.cores_per_chip or 0):
+        fullest += f"; the first {total:,} cores are drawn"
+    axes.set_title(
+        f"{limits.name}: {placement.cores_used:,}{chip} core{plural} used\n{fullest}",
+        fontsize=9.5,
+        color=_INK,
+    )
+    handles: list[Artist] = [
+        Patch(color=_COLOURS[place % len(_COLOURS)], label=name) for place, name in enumerate(names)
+    ]
+    if total > placement.cores_used:
+        handles.append(Patch(facecolor="white", edgecolor=_LINE, label="not used"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8.5)
+    if share is not None:
+        bar = figure.colorbar(shades, ax=axes, shrink=0.8, aspect=15, pad=0.02)
+        bar.set_label("use of the fullest resource (%)", fontsize=8, color=_MUTED)
+        bar.ax.tick_params(labelsize=7.5, labelcolor=_MUTED, color=_LINE)
+        bar.outline.set_visible(False)
     return figure
 
 
-def _shares(placement: Placement) -> NDArray[np.float64]:
-    """Return how full each core in use is, 0 to 1, by the resource it has least left of."""
-    shares = []
-    for check in placement.checks:
-        resource = check.limit.removesuffix("_per_core")
-        if check.available and resource in placement.used and check.limit != resource:
-            shares.append(placement.used[resource] / check.available)
-    if not shares:
-        return np.ones(placement.cores_used)
-    fullest: NDArray[np.float64] = np.max(shares, axis=0)
-    return fullest
+def _corners(placement: Placement, total: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the lower left corners of the first cores of a chip, in units of a core."""
+    numbers = np.arange(total)
+    mesh = placement.limits.mesh
+    if mesh is None:
+        side = math.ceil(math.sqrt(total))
+        # Row by row from the top, as one reads.
+        rows = numbers // side
+        return (numbers % side).astype(np.float64), (rows[-1] - rows).astype(np.float64)
+    columns, rows = mesh_positions(numbers, mesh, placement.band)
+    within = numbers % mesh.cores_per_node
+    side = math.ceil(math.sqrt(mesh.cores_per_node))
+    gap = _GAP if side > 1 else 0.0
+    high = math.ceil(mesh.cores_per_node / side)
+    x = columns * (side + gap) + within % side
+    y = rows * (high + gap) + within // side
+    return x.astype(np.float64), y.astype(np.float64)
+
+
+def _populations(placement: Placement) -> list[list[str]]:
+    """Return the populations on each core in use."""
+    on_core: list[list[str]] = [[] for _ in range(placement.cores_used)]
+    for name, cores in placement.cores.items():
+        for core in np.unique(cores).tolist():
+            on_core[core].append(name)
+    return on_core
+
+
+def _use(placement: Placement) -> tuple[NDArray[np.float64] | None, str]:
+    """Return how full each core in use is, 0 to 1, and the fullest in words."""
+    known = {
+        limit.removesuffix("_per_core"): available
+        for limit, (_, available) in placement.utilisation.items()
+        if limit.endswith("_per_core")
+    }
+    if not known:
+        return None, "no limit of its cores is known"
+    parts = np.stack([placement.used[name] / available for name, available in known.items()])
+    resource, core = np.unravel_index(parts.argmax(), parts.shape)
+    name = list(known)[int(resource)]
+    return parts.max(axis=0), (
+        f"fullest: {name.replace('_', ' ')} of core {core}, "
+        f"{placement.used[name][core]:,} of {known[name]:,}"
+    )
