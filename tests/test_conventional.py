@@ -69,13 +69,16 @@ def test_the_caveats_always_come_along():
         assert fact in said, fact
     # 1234.5 operations over 784 * 30 + 30 * 10 = 23820 connections.
     assert "0.0518 spikes, 0.01% of the steps" in said
+    assert "a range that T = 350 is not in" in said
     figures = found.as_json()
     assert figures["caveats"] == list(found.caveats)
     assert json.loads(json.dumps(figures, allow_nan=False)) == figures
 
 
-def test_a_network_that_the_cache_holds_is_not_said_to_be_too_large():
-    assert "DRAM" not in " ".join(compare_conventional(two_layers(), 50, 7).caveats)
+def test_caveats_that_do_not_hold_are_not_said():
+    said = " ".join(compare_conventional(two_layers(), 50, 7).caveats)
+    assert "DRAM" not in said
+    assert "is not in" not in said
 
 
 def test_every_operation_has_a_source():

@@ -209,7 +209,8 @@ def _caveats(macs: int, synaptic_operations: float, steps: int) -> tuple[str, ..
         f"The image is shown for T = {steps} steps, in which a connection carries {spikes:.3g} "
         f"spikes, {spikes / steps:.2%} of the steps. Against networks of equal precision, Yan et "
         "al. (arXiv:2409.08290) find spiking ones ahead below a spike rate of 6.4 % for T = 5 to "
-        "10 (versions 2 and 3; 5.7 % for T = 5 in version 4).",
+        "10 (versions 2 and 3; 5.7 % for T = 5 in version 4)"
+        + ("." if 5 <= steps <= 10 else f", a range that T = {steps} is not in."),
         "The conventional network has the same layers and is not trained: that its accuracy is the "
         "same, or that a smaller one's is not, is not shown.",
         "The leak is a multiplication for every neuron and step: one that is a shift of bits, or "
