@@ -21,6 +21,7 @@ from neuroattack.validation import check_whole
 
 __all__ = [
     "EVALUATION_STREAM",
+    "MAX_STEPS",
     "Deployment",
     "Draws",
     "check_settings",
@@ -41,6 +42,8 @@ Draws = Literal["independent", "common"]
 """Whether the images of a batch of queries have a draw of input spikes each, or one in common."""
 
 MAX_STEPS = 20_000
+"""Steps that an image may be shown for."""
+
 MAX_SEED = 2**63 - 1
 _MAX_CLASSES = 1_000_000
 

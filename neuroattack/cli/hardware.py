@@ -18,12 +18,15 @@ from neuroattack.cli.options import (
     NetworkDataset,
     NetworkFile,
     Seed,
+    Steps,
     WeightRounding,
     WeightScale,
 )
 from neuroattack.errors import ValidationError
 
 __all__ = ["energy", "precision"]
+
+_USUAL_IMAGES = 1000
 
 
 def energy(
@@ -33,8 +36,11 @@ def energy(
         typer.Option(help="Chips with commas between, or 'all'; names or files, see 'profiles'."),
     ] = "all",
     dataset: NetworkDataset = None,
-    images: Annotated[int, typer.Option(help="Test images, the first so many.")] = 1000,
-    steps: Annotated[int, typer.Option(help="Time steps T that an image is shown for.")] = 350,
+    images: Annotated[
+        int | None,
+        typer.Option(help="Test images, the first so many; by default 1,000, or all of fewer."),
+    ] = None,
+    steps: Steps = 350,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
     weight_scale: WeightScale = "shared",
@@ -63,7 +69,8 @@ def energy(
     chips = chosen_profiles(profiles)
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
-    test = source.test.first(images)
+    shown = min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
+    test = source.test.first(shown)
     with console.progress_bars() as show:
         study = study_energy(
             loaded,

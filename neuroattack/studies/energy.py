@@ -179,7 +179,13 @@ def study_energy(
     ------
     ValidationError
         If there is no image or profile, one twice, or a setting is out of range.
+    UnsupportedFeatureError
+        If the network is in fixed point already.
     """
+    if network.precision == "fixed":
+        raise UnsupportedFeatureError(
+            "the network is in fixed point already: chips are compared on one in floating point"
+        )
     if not len(images) or not profiles:
         raise ValidationError("energy", "no image or no profile", "at least one of each")
     names = [profile.id for profile in profiles]

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.deployment import Deployment, deploy
+from neuroattack.deployment import MAX_STEPS, Deployment, deploy
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.number_format import NumberFormat, SignMode
 from neuroattack.hardware.quantisation import Rounding, quantise
@@ -154,7 +154,7 @@ def measure_precision(
     if not len(images) or not bits or not time_steps:
         raise ValidationError("precision", "no image, bits or steps", "at least one of each")
     bits = sorted({check_whole("bits", value, 2, MOST_BITS) for value in bits})
-    time_steps = sorted(set(time_steps))
+    time_steps = sorted({check_whole("steps", value, 1, MAX_STEPS) for value in time_steps})
     last = time_steps[-1]
 
     curves = []
