@@ -72,12 +72,6 @@ class Fitted:
         """Price it; see :func:`neuroattack.hardware.energy.estimate`."""
         return estimate(activity, self.profile.energy_model(), self.network.dt_s)
 
-    @property
-    def _cores_used(self) -> int | None:
-        """Cores in use; None where no limit of a core is known, and so not how many it takes."""
-        known = any(name.endswith("_per_core") for name in self.placement.utilisation)
-        return self.placement.cores_used if known else None
-
     def as_json(self) -> dict[str, Any]:
         """Return how the network is held as JSON values: what was lost, what was not checked."""
         return {
@@ -86,7 +80,8 @@ class Fitted:
             "rounding": asdict(self.rounding),
             "dropped": list(self.quantised.dropped),
             "unchecked": [*self.quantised.unchecked, *self.placement.unchecked],
-            "cores_used": self._cores_used,
+            # Without a limit of a core, how many the network takes is not known.
+            "cores_used": self.placement.cores_used if self.placement.is_by_core else None,
             "utilisation": {name: list(use) for name, use in self.placement.utilisation.items()},
         }
 
