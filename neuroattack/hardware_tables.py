@@ -8,7 +8,7 @@ from typing import Any
 from neuroattack import console
 from neuroattack.report.numbers import energy_text
 
-__all__ = ["print_energy", "print_hardware", "print_precision"]
+__all__ = ["print_energy", "print_hardware", "print_losses", "print_precision"]
 
 
 def print_hardware(figures: Mapping[str, Any]) -> None:
@@ -25,12 +25,35 @@ def print_hardware(figures: Mapping[str, Any]) -> None:
     if figures["basis"]:
         shown["weakest basis"] = figures["basis"]
     console.print_figures(f"On {figures['profile']}", shown)
+    print_losses(figures)
+    for caveat in figures["caveats"]:
+        console.note(caveat)
+
+
+def print_losses(figures: Mapping[str, Any]) -> None:
+    """Print what rounding to a chip's numbers did, what was dropped, and what was not checked."""
+    shown = {}
+    for each in figures["populations"]:
+        shown[f"time constant of {each['name']}"] = (
+            f"{_seconds(each['effective_tau_m_s'])} for {_seconds(each['tau_m_s'])}"
+        )
+    for each in figures["projections"]:
+        shown[f"weights from {each['source']} to {each['target']}"] = (
+            f"{each['signs'].replace('_', ' ')}, off by {each['rms_error_v']:.2g} V (root mean "
+            f"square), {each['largest_error_v']:.2g} V at most; "
+            f"{100 * each['lost_fraction']:.2f} % became 0, "
+            f"{100 * each['saturated_fraction']:.2f} % clipped"
+        )
+    console.print_figures(f"Rounded to the numbers of {figures['profile']}", shown)
     if figures["dropped"]:
         console.note(f"Dropped: {'; '.join(figures['dropped'])}")
     if figures["unchecked"]:
         console.note(f"Unchecked, for the profile does not know: {', '.join(figures['unchecked'])}")
-    for caveat in figures["caveats"]:
-        console.note(caveat)
+
+
+def _seconds(value: float | None) -> str:
+    """Return a time constant; None is that of a population without a leak."""
+    return "no leak" if value is None else f"{value:.3g} s"
 
 
 def _term(term: Mapping[str, Any]) -> str:
@@ -136,8 +159,10 @@ def _print_notes(name: str, chip: Mapping[str, Any]) -> None:
         console.note(f"{name}: unpriced: {', '.join(chip['unpriced'])}")
     if chip["dropped"]:
         console.note(f"{name}: dropped: {'; '.join(chip['dropped'])}")
-    if chip["mixed_conditions"]:
-        console.note(f"{name}: numbers of different conditions are added up")
+    if chip["unchecked"]:
+        console.note(f"{name}: unchecked: {', '.join(chip['unchecked'])}")
+    for caveat in chip["caveats"]:
+        console.note(f"{name}: {caveat}")
 
 
 def print_precision(figures: Mapping[str, Any]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numba
 import numpy
@@ -13,6 +14,9 @@ import scipy
 from neuroattack import __version__
 from neuroattack.deployment import Deployment
 from neuroattack.ir.network import Network, Precision
+
+if TYPE_CHECKING:
+    from neuroattack.hardware.profile import Profile
 
 __all__ = ["Provenance"]
 
@@ -78,9 +82,11 @@ class Provenance:
             dataset_checksum=dataset_checksum,
             command=command,
         )
-        if chip is None:
-            return described
-        return replace(described, profile=chip.id, profile_checksum=chip.checksum)
+        return described if chip is None else described.on(chip)
+
+    def on(self, chip: Profile) -> Provenance:
+        """Return the same of a network held as a chip would."""
+        return replace(self, profile=chip.id, profile_checksum=chip.checksum)
 
     @classmethod
     def of_network(

@@ -111,8 +111,8 @@ def _located(differing: int, first: Mapping[str, Any] | None) -> str:
 def _print_fixed_point(figures: Mapping[str, Any]) -> None:
     correlation = figures["count_correlation"]
     shown = {
-        "accuracy, floating point": _percent(figures["accuracy_floating"]),
-        "accuracy, fixed point": _percent(figures["accuracy_fixed"]),
+        "accuracy, as it is": _percent(figures["accuracy_floating"]),
+        "accuracy, rounded": _percent(figures["accuracy_fixed"]),
         "drop": f"{100 * figures['accuracy_drop']:.2f} points",
         "same class": _percent(figures["class_agreement"]),
         "equal output counts": _percent(figures["equal_counts"]),
@@ -127,7 +127,7 @@ def _print_fixed_point(figures: Mapping[str, Any]) -> None:
             f"{_percent(each['lost_fraction'])} rounded to 0, the others by up to "
             f"{each['largest_error_v']:.2g} V"
         )
-    console.print_figures("Floating point and Loihi's fixed point", shown)
+    console.print_figures(f"As it is and in {figures['numbers']}", shown)
 
 
 def _seconds(value: float | None) -> str:

@@ -15,7 +15,7 @@ from neuroattack.hardware.activity import Activity, count_activity
 from neuroattack.hardware.core_limits import CoreLimits, Mesh
 from neuroattack.hardware.energy import estimate
 from neuroattack.hardware.energy_model import EnergyModel, Price, Timing
-from neuroattack.hardware.placement import Placement
+from neuroattack.hardware.placement import Check, Placement
 from neuroattack.hardware.timing import hardware_time_s
 from neuroattack.hardware.traffic import traffic
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
@@ -62,12 +62,19 @@ TWO_CORES = {"hidden": np.zeros(3, np.int32), "output": np.ones(2, np.int32)}
 
 
 def small_activity(
-    hidden=(2, 1, 0), output=(1, 0), pixels=(3, 2), spikes=None, mesh=None, cores=TWO_CORES
+    hidden=(2, 1, 0),
+    output=(1, 0),
+    pixels=(3, 2),
+    spikes=None,
+    mesh=None,
+    cores=TWO_CORES,
+    by_core=True,
 ):
     """Return what happened: hidden neurons are on core 0, outputs on core 1, side by side."""
     network = small_network()
     neurons = np.bincount(np.concatenate([*cores.values()]))
-    placement = Placement(CoreLimits("Made-up", mesh=mesh), cores, {"neurons": neurons}, 1, ())
+    known = (Check("neurons_per_core", int(neurons.max()), 1024, core=0),) if by_core else ()
+    placement = Placement(CoreLimits("Made-up", mesh=mesh), cores, {"neurons": neurons}, 1, known)
     counts = {INPUT: pixels, "hidden": hidden, "output": output}
     counts = {name: np.atleast_2d(np.array(count, np.int32)) for name, count in counts.items()}
     return count_activity(network, traffic(network, placement), placement, counts, STEPS, spikes)
@@ -184,11 +191,32 @@ def test_all_in_by_hand():
     assert {found.terms[name].covered_by for name in counted} == {"synaptic_operation"}
     assert any("holds all that the chip spends" in caveat for caveat in found.caveats)
 
+    # What enters and leaves is not on the chip, whose all this is: it is said, and no term.
     outside = estimate(activity, replace(model, unknown=("host_io",)), DT_S)
-    assert outside.unpriced == ("host_io",)
-    assert outside.total_pj is None
-    assert outside.priced_subtotal_pj == (260.0, 260.0)
-    assert outside.terms["host_io"].count[0].tolist() == [5.0, 1.0]
+    assert outside.unpriced == ()
+    assert outside.total_pj == (260.0, 260.0)
+    assert "host_io" not in outside.terms
+    assert any("Getting spikes onto the chip" in caveat for caveat in outside.caveats)
+
+
+def test_what_depends_on_cores_has_no_figure_where_no_limit_of_cores_is_known():
+    prices_of_cores = {"synaptic_operation": 1.0, "spike_in_tile": 2.0, "synapse_fetch": 3.0}
+    model = bare(
+        event_pj=prices(**prices_of_cores, update_active=4.0),
+        power_mw=prices(static_chip=5.0, active_core=6.0),
+        timing=Timing("tick", price(1e-3)),
+    )
+    known = estimate(small_activity(), model, DT_S)
+    assert known.unpriced == ()
+    unknown = estimate(small_activity(by_core=False), model, DT_S)
+    assert set(unknown.unpriced) == {"spike_in_tile", "synapse_fetch", "active_core"}
+    assert unknown.total_pj is None
+    assert unknown.terms["active_core"].count is None
+    assert unknown.as_json()["activity_per_image"]["routes"] is None
+    event_ns = {"synaptic_operation": price(3.5), "update_active": price(8.4)}
+    events = replace(model, timing=Timing("events", event_ns=event_ns))
+    assert estimate(small_activity(), events, DT_S).latency_ms is not None
+    assert estimate(small_activity(by_core=False), events, DT_S).latency_ms is None
 
 
 SPINNAKER_LIKE = EnergyModel(

@@ -78,8 +78,10 @@ def test_loihi1_holds_the_numbers_that_were_read():
     assert number_format.delay_steps == (1, 62)
     assert not number_format.lacks
 
+    # Of a connection, the weight alone: what its index takes is not said.
     assert profile.core_limits() == CoreLimits(
         name="Intel Loihi 1",
+        bits_per_synapse=8,
         cores_per_chip=128,
         neurons_per_core=1024,
         synapse_bits_per_core=128 * 1024 * 8,
@@ -219,10 +221,13 @@ def test_a_path_is_told_from_a_name(tmp_path, monkeypatch):
     path = written(tmp_path, EXAMPLE)
     monkeypatch.chdir(tmp_path)
     path.with_suffix("").write_text(EXAMPLE)
-    for name in (path, str(path), "mychip.toml", "./mychip", f"{tmp_path}/mychip"):
+    for name in (path, str(path), "mychip.toml", "./mychip", f"{tmp_path}/mychip", "mychip"):
         assert load_profile(name).id == "mychip"
-    with pytest.raises(UnknownNameError, match="unknown hardware profile 'mychip'"):
-        load_profile("mychip")
+    with pytest.raises(UnknownNameError, match="unknown hardware profile 'otherchip'"):
+        load_profile("otherchip")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileError, match="folder"):
+        load_profile("folder")
     with pytest.raises(UnknownNameError, match="did you mean 'loihi1'"):
         load_profile("loihi_1")
 

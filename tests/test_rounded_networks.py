@@ -94,7 +94,8 @@ def test_every_number_is_in_its_range_and_as_near_as_it_can_be(network, number_f
         error = np.abs(after.mantissas * unit_v - weights)
         dropped = np.zeros(weights.shape, bool)
         if rounding.signs == "per_source":
-            excites = np.array([math.fsum(row) >= 0 for row in weights])
+            rows = np.concatenate([p.weights_v for p in network.outgoing(after.source)], axis=1)
+            excites = np.array([math.fsum(row) >= 0 for row in rows])
             dropped = np.where(excites[:, None], weights < 0, weights > 0)
             assert not after.mantissas[dropped].any()
         clipped = ~dropped & (np.abs(weights) > (most + 0.5 * step) * unit_v * (1 + 1e-9))

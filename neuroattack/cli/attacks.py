@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuroattack import console, tables
+from neuroattack import console, hardware_tables, tables
 from neuroattack.cli.chips import chosen_chip
 from neuroattack.cli.options import (
     AllowLossy,
@@ -223,6 +223,8 @@ def attack(
         tables.print_trace(figures["trace"], figures["label"], figures["target_class"])
         tables.print_attacks([figures])
         tables.print_cost(figures["cost"])
+        if hardware:
+            hardware_tables.print_losses(figures["hardware"])
     if out:
         title = f"Attack on {network.name}"
         page = save_attack(

@@ -67,9 +67,9 @@ def chosen_rounding(
 
 
 def chosen_profiles(names: str) -> list[Profile]:
-    """Return the profiles of names or files with commas between, or of ``all``."""
+    """Return the profiles of names or files with commas between; ``all`` is all that ship."""
     from neuroattack.hardware.profile_files import list_profiles, load_profile
 
-    if names == "all":
-        return [load_profile(name) for name in list_profiles()]
-    return [load_profile(name.strip()) for name in names.split(",")]
+    given = [name.strip() for name in names.split(",")]
+    chosen = [each for name in given for each in (list_profiles() if name == "all" else [name])]
+    return [load_profile(name) for name in chosen]

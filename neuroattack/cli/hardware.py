@@ -33,7 +33,11 @@ def energy(
     network: NetworkFile,
     profiles: Annotated[
         str,
-        typer.Option(help="Chips with commas between, or 'all'; names or files, see 'profiles'."),
+        typer.Option(
+            "--profiles",
+            "--profile",
+            help="Chips with commas between, or 'all'; names or files, see 'profiles'.",
+        ),
     ] = "all",
     dataset: NetworkDataset = None,
     images: Annotated[
@@ -141,7 +145,7 @@ def precision(
 
         check_writable(out / FIGURES)
     widths, moments = _whole("--bits", bits), _whole("--steps", steps)
-    number_format = load_profile(profile).number_format()
+    chip = load_profile(profile)
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
@@ -150,7 +154,7 @@ def precision(
             loaded,
             test.images,
             test.labels,
-            number_format,
+            chip.number_format(),
             bits=widths,
             time_steps=moments,
             backend=backend,
@@ -160,13 +164,14 @@ def precision(
     provenance = Provenance.of_network(
         loaded,
         backends={backend: curves.backend_version},
-        precisions=["floating", "fixed"],
+        precisions=curves.precisions,
         steps=curves.steps,
         seed=seed,
         dataset=source.name,
         dataset_checksum=source.checksum,
         command=console.command_line(),
     )
+    provenance = provenance.on(chip)
     figures = curves.as_json() | {"provenance": asdict(provenance)}
     if json:
         console.print_json(figures)
@@ -185,7 +190,8 @@ def _whole(option: str, text: str) -> list[int]:
         if given is None:
             raise ValidationError(option, repr(text), "numbers such as 2-8 or 10,20,50")
         first, last = given.groups()
-        found.extend(range(int(first), int(last or first) + 1))
-    if not found:
-        raise ValidationError(option, repr(text), "a range from lower to higher, such as 2-8")
+        numbers = range(int(first), int(last or first) + 1)
+        if not numbers:
+            raise ValidationError(option, repr(text), "ranges from lower to higher, such as 2-8")
+        found.extend(numbers)
     return found

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from neuroattack import console, hardware_tables, tables
-from neuroattack.cli.chips import chosen_chip
+from neuroattack.cli.chips import Chip, chosen_chip
 from neuroattack.cli.options import (
     AllowLossy,
     Backend,
@@ -24,6 +24,10 @@ from neuroattack.cli.options import (
     WeightScale,
 )
 from neuroattack.errors import ValidationError
+
+if TYPE_CHECKING:
+    from neuroattack.hardware.fitting import Fitted
+    from neuroattack.ir.network import Network
 
 __all__ = ["compare", "evaluate"]
 
@@ -153,14 +157,8 @@ def compare(
         weight_rounding=weight_rounding,
         seed=seed,
     )
-    if chip.profile is not None and precision == "floating":
-        raise ValidationError("--precision", "'floating'", "'fixed' or 'both' beside --profile")
     loaded = load_network(network)
-    fitted = None
-    if chip.profile is not None:
-        from neuroattack.hardware.fitting import fit
-
-        fitted = fit(loaded, chip.profile, chip.rounding)
+    fitted = _fitted(loaded, chip, precision)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
     missing = []
@@ -192,17 +190,33 @@ def compare(
         dataset_checksum=source.checksum,
         command=console.command_line(),
     )
-    hardware = {"hardware": fitted.as_json()} if fitted else {}
+    hardware = {}
+    if fitted is not None:
+        provenance = provenance.on(fitted.profile)
+        hardware = {"hardware": fitted.as_json()}
     figures = result.as_json() | hardware | {"provenance": asdict(provenance)}
     if json:
         console.print_json(figures)
     else:
         tables.print_comparison(figures)
+        if fitted is not None:
+            hardware_tables.print_losses(figures["hardware"])
     if out:
-        for path in save_comparison(out, result, provenance).values():
+        for path in save_comparison(out, result, provenance, hardware).values():
             console.note(f"Written: {path}")
     for backend in missing:
         console.note(f"Left out: {backend.name}: {backend.reason}")
     if not result.agree:
         console.note("Not all backends do as the plain dynamics do.")
         raise typer.Exit(1)
+
+
+def _fitted(network: Network, chip: Chip, precision: str) -> Fitted | None:
+    """Return a network on the chip that was named; None where none was."""
+    if chip.profile is None:
+        return None
+    if precision == "floating":
+        raise ValidationError("--precision", "'floating'", "'fixed' or 'both' beside --profile")
+    from neuroattack.hardware.fitting import fit
+
+    return fit(network, chip.profile, chip.rounding)

@@ -25,11 +25,13 @@ Counts = NDArray[np.int64]
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).sum(axis=1)
 """Set bits of every byte."""
 
-_OF_THE_CHIP = ("steps", "neurons_of_core")
+_OF_THE_CHIP = ("steps", "neurons_of_core", "is_by_core")
 _PER_IMAGE = (
     "synaptic_operations", "spikes", "routes", "packets", "input_spikes", "readout_spikes",
     "hops_ew", "hops_ns", "updates_on_event",
 )  # fmt: skip
+
+_BY_CORE = ("routes", "hops_ew", "hops_ns")
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +44,9 @@ class Activity:
         Time steps T that an image is shown for.
     neurons_of_core : int64 array, shape (cores,)
         Neurons on every core in use.
+    is_by_core : bool
+        Whether a limit of cores is known. Where none is, all neurons stand on one core here, which
+        says nothing of the chip: what depends on cores is then not to be priced.
     synaptic_operations : int64 array, shape (images,)
         Spikes times the connections that leave their neuron, those of weight 0 left out.
     spikes : int64 array, shape (images,)
@@ -71,6 +76,7 @@ class Activity:
 
     steps: int
     neurons_of_core: Counts
+    is_by_core: bool
     synaptic_operations: Counts
     spikes: Counts
     routes: Counts
@@ -128,7 +134,7 @@ class Activity:
         """Return means over images as JSON values; None for what was not counted."""
         means: dict[str, Any] = {"updates_every_step": self.updates}
         for name in _PER_IMAGE:
-            values = getattr(self, name)
+            values = None if name in _BY_CORE and not self.is_by_core else getattr(self, name)
             means[name] = None if values is None else float(values.mean())
         return means
 
@@ -189,6 +195,7 @@ def count_activity(
     return Activity(
         steps=steps,
         neurons_of_core=np.sum([of.sum(axis=0) for of in on_core.values()], axis=0),
+        is_by_core=placement.is_by_core,
         synaptic_operations=total(traffic.connections),
         spikes=total({p.name: np.ones(p.size) for p in network.populations}),
         routes=total(traffic.destination_cores),

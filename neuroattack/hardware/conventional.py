@@ -213,8 +213,10 @@ def _caveats(macs: int, synaptic_operations: float, steps: int) -> tuple[str, ..
         + ("." if 5 <= steps <= 10 else f", a range that T = {steps} is not in."),
         "The conventional network has the same layers and is not trained: that its accuracy is the "
         "same, or that a smaller one's is not, is not shown.",
-        "The leak is a multiplication for every neuron and step: one that is a shift of bits, or "
-        "done on event, takes less.",
+        "An update is a multiplication by the leak and an addition, for every neuron and step: a "
+        "leak that is a shift of bits, or done on event, takes less.",
+        "Potentials are read and written in every step; activations of the conventional network "
+        "are in no figure, which is to its advantage.",
         "The first layer takes spikes and adds; drawing them from the intensities, activation "
         "functions, biases and control are in no figure.",
         "The energy of an 8-bit multiplication is from a program that cites the paper, and was "

@@ -131,13 +131,14 @@ def mean_of(bounds: Bounds | None) -> tuple[float, float] | None:
 def _counts(activity: Activity, time_s: Bounds | None) -> dict[EnergyTerm, Bounds | None]:
     """Return how often each term but the updates happened in each image."""
     steps = np.full(activity.images, activity.steps)
+    by_core = activity.is_by_core
     counted: dict[EnergyTerm, NDArray[np.int64] | None] = {
         "synaptic_operation": activity.synaptic_operations,
-        "spike_in_tile": activity.routes,
-        "hop_ew": activity.hops_ew,
-        "hop_ns": activity.hops_ns,
+        "spike_in_tile": activity.routes if by_core else None,
+        "hop_ew": activity.hops_ew if by_core else None,
+        "hop_ns": activity.hops_ns if by_core else None,
         "spike_packet": activity.packets,
-        "synapse_fetch": activity.routes,
+        "synapse_fetch": activity.routes if by_core else None,
         "barrier": steps,
         "host_io": activity.input_spikes,
     }
@@ -146,7 +147,10 @@ def _counts(activity: Activity, time_s: Bounds | None) -> dict[EnergyTerm, Bound
     }
     cores = activity.cores
     found["static_chip"] = time_s
-    found["active_core"] = None if time_s is None else (cores * time_s[0], cores * time_s[1])
+    if time_s is not None and by_core:
+        found["active_core"] = (cores * time_s[0], cores * time_s[1])
+    else:
+        found["active_core"] = None
     return found
 
 
@@ -193,6 +197,8 @@ def _listed(counts: Mapping[EnergyTerm, Bounds | None], model: EnergyModel) -> I
     has |= {*model.unknown, *model.covered}
     if model.scope == "all_in":
         has |= {term for term in _IN_ALL_IN if counts.get(term) is not None}
+        # An all-in price is of the chip: what enters and leaves it is in no figure, and is said.
+        has -= {"host_io"}
     for term in _TERMS:
         if term in _UPDATES and model.update_policy != "continuous":
             if term in counts:
@@ -206,7 +212,7 @@ def _term(term: EnergyTerm, count: Bounds | None, model: EnergyModel) -> TermEst
     covered_by = model.covered.get(term, "")
     if covered_by not in model.event_pj and covered_by not in model.power_mw:
         covered_by = ""
-    if model.scope == "all_in" and term not in ("synaptic_operation", "host_io"):
+    if model.scope == "all_in" and term != "synaptic_operation":
         covered_by = "synaptic_operation"
     power = term in POWERS
     price = None if covered_by else (model.power_mw if power else model.event_pj).get(term)

@@ -294,7 +294,9 @@ class _Placed:
         return nearest_band(self._limits.mesh, *np.concatenate(self._pairs, axis=1))
 
     def _core_checks(self) -> tuple[Check, ...]:
-        checks = [Check("cores_per_chip", self.count, _cores_of(self._limits))]
+        by_core = any(getattr(self._limits, f"{each}_per_core") is not None for each in self.used)
+        taken = self.count if by_core else None
+        checks = [Check("cores_per_chip", taken, _cores_of(self._limits))]
         for resource in _RESOURCES:
             limit = getattr(self._limits, f"{resource}_per_core")
             fullest = int(self.used[resource].argmax()) if resource in self.used else None

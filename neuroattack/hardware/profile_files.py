@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import pydantic
 
-from neuroattack.errors import FileError, UnknownNameError
+from neuroattack.errors import FileError, UnknownNameError, ValidationError
 from neuroattack.files import require_file
 from neuroattack.hardware.profile import Profile
 from neuroattack.hardware.profile_entries import shown
 from neuroattack.hardware.profile_schema import ProfileDocument
+from neuroattack.hardware.scaling import check_format
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,8 +44,8 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     Parameters
     ----------
     name_or_path : str or path
-        A name of :func:`list_profiles`, or a file: whatever has a path separator in it or ends
-        in ``.toml``.
+        A name of :func:`list_profiles`, or a file: whatever has a path separator in it, ends in
+        ``.toml``, or is there under that name.
 
     Raises
     ------
@@ -60,6 +61,8 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     ):
         return read_profile(name_or_path)
     shipped = _shipped()
+    if name not in shipped and name and os.path.lexists(name):
+        return read_profile(name)
     if name not in shipped:
         raise UnknownNameError("hardware profile", name, [*shipped, "a path to a .toml file"])
     return _parse(shipped[name].read_bytes(), name)
@@ -105,7 +108,12 @@ def _parse(content: bytes, path: str | os.PathLike[str]) -> Profile:
         document = ProfileDocument.model_validate(tables)
     except pydantic.ValidationError as error:
         raise FileError(path, _sentence(error)) from error
-    return Profile(document, hashlib.sha256(content).hexdigest())
+    profile = Profile(document, hashlib.sha256(content).hexdigest())
+    try:
+        check_format(profile.number_format())
+    except ValidationError as error:
+        raise FileError(path, str(error)) from error
+    return profile
 
 
 _EXPECTED = {

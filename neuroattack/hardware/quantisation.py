@@ -224,6 +224,7 @@ def quantise(
         held, lost = parts_of(
             projection,
             number_format,
+            fitted.outgoing(projection.source),
             split=options.signs == "split",
             allow_lossy=options.allow_lossy,
         )

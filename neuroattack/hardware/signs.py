@@ -50,7 +50,12 @@ class Part:
 
 
 def parts_of(
-    projection: Projection, number_format: NumberFormat, *, split: bool, allow_lossy: bool
+    projection: Projection,
+    number_format: NumberFormat,
+    outgoing: Sequence[Projection],
+    *,
+    split: bool,
+    allow_lossy: bool,
 ) -> tuple[Sequence[Part], str | None]:
     """Return what a projection is held as, and a sentence if some of it is dropped.
 
@@ -63,12 +68,15 @@ def parts_of(
         In floating point.
     number_format : NumberFormat
         Of the chip.
+    outgoing : sequence of Projection
+        All that leave the same source, this one among them: on a chip with one sign a source
+        neuron, a neuron's weights in all of them share it.
     split : bool
         Whether weights of both signs become two parts, where the chip has both modes; on one
         that has no others, they do so in any case.
     allow_lossy : bool
         Whether, on a chip with one sign a source neuron, the weights of a neuron's lesser sign
-        may be dropped: that of the smaller sum.
+        may be dropped: that of the smaller sum, over all its projections.
 
     Raises
     ------
@@ -100,10 +108,13 @@ def parts_of(
             part(np.where(positive, mantissas, 0), every, "excitatory"),
             part(np.where(negative, mantissas, 0), every, "inhibitory"),
         ], None
+    both = np.any([(p.mantissas > 0).any(axis=1) for p in outgoing], axis=0) & np.any(
+        [(p.mantissas < 0).any(axis=1) for p in outgoing], axis=0
+    )
     fitting: list[tuple[SignMode, bool]] = [
         ("excitatory", not negative.any()),
         ("inhibitory", not positive.any()),
-        ("per_source", not (positive.any(axis=1) & negative.any(axis=1)).any()),
+        ("per_source", not both.any()),
         ("mixed", True),
     ]
     for mode, fits in fitting:
@@ -115,12 +126,11 @@ def parts_of(
             f"{' or '.join(sorted(modes))}"
         )
     if not allow_lossy:
-        both = int((positive.any(axis=1) & negative.any(axis=1)).sum())
         raise UnsupportedFeatureError(
-            f"{me} has {both} source neurons with weights of both signs: "
+            f"{me} has {int(both.sum())} source neurons with weights of both signs: "
             f"{number_format.name} holds one sign for each"
         )
-    excites = mantissas.sum(axis=1, dtype=np.int64) >= 0
+    excites = np.sum([p.weights_v.sum(axis=1) for p in outgoing], axis=0) >= 0
     kept = np.where(excites[:, np.newaxis], ~negative, ~positive)
     lost = int((~kept).sum())
     return [part(mantissas, kept, "per_source")], (

@@ -70,12 +70,15 @@ def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Boun
     Returns
     -------
     (lower, upper) : float64 arrays, shape (images,); or None
-        None where hardware time is not known.
+        None where hardware time is not known: also where it is that of cores, and how many there
+        are in use is not.
     """
     timing = model.timing
     if timing is None or not _known(timing, model.update_policy):
         return None
     if timing.kind == "events":
+        if not activity.is_by_core:
+            return None
         return _time_of_events_s(activity, timing.event_ns, model.update_policy)
     factor = 1.0 if timing.step is None else timing.step.value
     seconds = {

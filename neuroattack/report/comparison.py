@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -158,9 +159,23 @@ def throughput_figure(comparison: Comparison) -> Figure:
 
 
 def save_comparison(
-    out: Path, comparison: Comparison, provenance: Provenance
+    out: Path,
+    comparison: Comparison,
+    provenance: Provenance,
+    hardware: Mapping[str, Any] | None = None,
 ) -> Mapping[str, Path]:
     """Write ``result.json``, ``rasters.png`` and ``throughput.png``; return their paths.
+
+    Parameters
+    ----------
+    out : Path
+        Folder.
+    comparison : Comparison
+        What was found.
+    provenance : Provenance
+        Where it comes from.
+    hardware : mapping, optional
+        How a chip holds the network, for the JSON.
 
     Raises
     ------
@@ -168,7 +183,10 @@ def save_comparison(
         If a file cannot be written.
     """
     paths = {"figures": out / FIGURES}
-    write_json(paths["figures"], comparison.as_json() | {"provenance": asdict(provenance)})
+    write_json(
+        paths["figures"],
+        comparison.as_json() | dict(hardware or {}) | {"provenance": asdict(provenance)},
+    )
     pictures = {
         "rasters": rasters_figure(comparison, provenance.dt_s),
         "throughput": throughput_figure(comparison),

@@ -66,11 +66,10 @@ def energy_figure(study: EnergyStudy) -> Figure:
     axes.axhline(100 * study.reference.accuracy, color=_INK, linewidth=1, linestyle=":")
     axes.annotate(
         "floating point, on no chip",
-        (1.0, 100 * study.reference.accuracy),
+        (0.01, 100 * study.reference.accuracy),
         xycoords=("axes fraction", "data"),
         xytext=(0, 3),
         textcoords="offset points",
-        ha="right",
         fontsize=8,
         color=_MUTED,
     )
@@ -114,7 +113,7 @@ def save_energy(out: Path, study: EnergyStudy, provenance: Provenance) -> Mappin
     write_json(paths["figures"], study.as_json() | {"provenance": asdict(provenance)})
     pictures = {"energy": energy_figure(study)}
     for name, chip in study.chips.items():
-        if chip.fitted is not None:
+        if chip.fitted is not None and chip.fitted.placement.is_by_core:
             pictures[f"placement-{name}"] = placement_figure(chip.fitted.placement)
     for name, figure in pictures.items():
         paths[name] = out / f"{name}.png"

@@ -147,6 +147,11 @@ def _cost_facts(outcomes: Sequence[AttackOutcome]) -> list[Fact]:
                     for cost in costs
                 ],
             ),
+            Fact(
+                "What the energies rest on",
+                " ".join(dict.fromkeys(text for cost in costs for text in cost.caveats)),
+                [f"{cost.basis}, at the weakest" if cost.basis else "" for cost in costs],
+            ),
         ]
     return facts
 

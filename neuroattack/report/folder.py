@@ -56,6 +56,7 @@ def save_attack(
         provenance=provenance,
         dt_s=provenance.dt_s,
         max_distance=max_distance,
+        dropped=(hardware or {}).get("hardware", {}).get("dropped", ()),
     )
     return _save(out, outcome.as_json() | dict(hardware or {}), [outcome], provenance, page)
 

@@ -62,6 +62,7 @@ def render_report(
     max_distance: float,
     evaluation: Evaluation | None = None,
     rate_accuracy: float | None = None,
+    dropped: Sequence[str] = (),
 ) -> str:
     """Return a report as one HTML page that loads nothing from anywhere and runs no script.
 
@@ -81,6 +82,8 @@ def render_report(
         Figures of the network that was attacked.
     rate_accuracy : float, optional
         Share of images that the trained model classifies correctly as rates, before conversion.
+    dropped : sequence of str, optional
+        What the chip lacks and the network was run without.
 
     Returns
     -------
@@ -103,7 +106,11 @@ def render_report(
         ],
         attack_facts=attack_facts(outcomes, max_distance),
         network_facts=network_facts(evaluation, rate_accuracy),
-        provenance=[*_settings_rows(outcomes), *_provenance_rows(provenance)],
+        provenance=[
+            *_settings_rows(outcomes),
+            *_provenance_rows(provenance),
+            *(("Dropped for the chip", sentence) for sentence in dropped),
+        ],
         max_distance=f"{max_distance:g}",
     )
 

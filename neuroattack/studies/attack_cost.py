@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from neuroattack.deployment import Deployment
+from neuroattack.hardware.energy import EnergyEstimate
 from neuroattack.ir.network import INPUT
 from neuroattack.simulation import Recording, synaptic_operations
 
@@ -84,7 +85,11 @@ class AttackCost:
     queries : int
         Of the search.
     unpriced : tuple of str
-        Terms of the energy without a price; None of them is in the figures.
+        Terms of the energy without a price; none of them is in the figures.
+    basis : str or None
+        The weakest that a price rests on.
+    caveats : tuple of str
+        What a reader has to know of the energies.
     """
 
     draws: int
@@ -93,7 +98,9 @@ class AttackCost:
     query_spikes: float
     query_synaptic_operations: float
     query_energy_pj: tuple[float, float] | None
-    unpriced: tuple[str, ...]
+    unpriced: tuple[str, ...] = ()
+    basis: str | None = None
+    caveats: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -106,28 +113,29 @@ class AttackCost:
             "synaptic_operations_per_query": self.query_synaptic_operations,
             "energy_pj_per_query": energy and {"lower": energy[0], "upper": energy[1]},
             "unpriced": list(self.unpriced),
+            "basis": self.basis,
+            "caveats": list(self.caveats),
         }
 
 
 def _quantities(
     deployment: Deployment, recording: Recording
-) -> tuple[dict[str, NDArray[np.float64]], tuple[str, ...]]:
-    """Return what is compared, each of shape (images,), and the terms without a price."""
+) -> tuple[dict[str, NDArray[np.float64]], EnergyEstimate | None]:
+    """Return what is compared, each of shape (images,), and on a chip the estimate of it."""
     counts = recording.counts
     found = {
         "spikes": np.sum([c.sum(axis=1) for name, c in counts.items() if name != INPUT], axis=0),
         "input_spikes": counts[INPUT].sum(axis=1),
         "synaptic_operations": synaptic_operations(deployment.network, recording),
     }
-    unpriced: tuple[str, ...] = ()
+    estimate = None
     if deployment.fitted is not None:
         estimate = deployment.fitted.estimate(
             deployment.fitted.activity(counts, deployment.steps, recording.spikes)
         )
-        unpriced = estimate.unpriced
         if estimate.priced_per_image_pj is not None:
             found["energy_pj_lower"], found["energy_pj_upper"] = estimate.priced_per_image_pj
-    return {name: values.astype(np.float64) for name, values in found.items()}, unpriced
+    return {name: values.astype(np.float64) for name, values in found.items()}, estimate
 
 
 class QueryMeter:
@@ -143,12 +151,12 @@ class QueryMeter:
         self._deployment = deployment
         self._queries = 0
         self._sums: dict[str, float] = {}
-        self._unpriced: tuple[str, ...] = ()
+        self._estimate: EnergyEstimate | None = None
 
     def __call__(self, recording: Recording) -> None:
         """Count a batch of queries."""
         self._queries += len(recording.counts[INPUT])
-        found, self._unpriced = _quantities(self._deployment, recording)
+        found, self._estimate = _quantities(self._deployment, recording)
         for name, values in found.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(values.sum())
 
@@ -164,8 +172,18 @@ class QueryMeter:
             query_energy_pj=(means["energy_pj_lower"], means["energy_pj_upper"])
             if "energy_pj_lower" in means
             else None,
-            unpriced=self._unpriced,
+            **self._origin(),
         )
+
+    def _origin(self) -> dict[str, Any]:
+        estimate = self._estimate
+        if estimate is None or estimate.priced_per_image_pj is None:
+            return {}
+        return {
+            "unpriced": estimate.unpriced,
+            "basis": estimate.basis,
+            "caveats": estimate.caveats,
+        }
 
 
 def measure_change(

@@ -20,6 +20,7 @@ from neuroattack.ir.network import Network, Precision
 from neuroattack.readout import decide
 from neuroattack.spikes import SpikeTrains
 from neuroattack.statistics import wilson_interval
+from neuroattack.studies.fixed_point import FixedPointComparison, compare_fixed_point
 from neuroattack.studies.trial import Trial, run_trial
 
 if TYPE_CHECKING:
@@ -30,7 +31,6 @@ __all__ = [
     "BackendComparison",
     "Comparison",
     "Difference",
-    "FixedPointComparison",
     "compare",
 ]
 
@@ -100,34 +100,6 @@ class BackendComparison:
     images_per_s: float
     setup_s: float
     peak_rss_mib: float
-
-
-@dataclass(frozen=True)
-class FixedPointComparison:
-    """What fixed point changes, by the plain dynamics of both.
-
-    Parameters
-    ----------
-    accuracy_floating, accuracy_fixed, accuracy_drop : float
-        Shares of the images classified correctly, and how much of it rounding costs.
-    count_correlation : float or None
-        Pearson's, between the output counts of both; None where either never changes.
-    equal_counts : float
-        Share of the output counts that are equal.
-    class_agreement : float
-        Share of the images of which both say the same class.
-    populations, projections : list of dict
-        What rounding did to each, as :mod:`neuroattack.hardware.quantisation` reports it.
-    """
-
-    accuracy_floating: float
-    accuracy_fixed: float
-    accuracy_drop: float
-    count_correlation: float | None
-    equal_counts: float
-    class_agreement: float
-    populations: list[dict[str, Any]]
-    projections: list[dict[str, Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -273,7 +245,13 @@ def compare(
         found,
         refused,
         failed,
-        _fixed_point(network.readout, rounding, list(truths.values()), labels)
+        compare_fixed_point(
+            network.readout,
+            "Loihi's fixed point" if fitted is None else fitted.profile.name,
+            rounding,
+            list(truths.values()),
+            labels,
+        )
         if len(truths) == 2
         else None,
         rasters,
@@ -372,32 +350,3 @@ def _differing(found: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:
     surplus = np.bincount(place.ravel(), sign, minlength=len(events))
     differing: NDArray[np.int64] = events[surplus != 0]
     return differing
-
-
-def _fixed_point(
-    readout: str,
-    rounding: Quantised | None,
-    truths: Sequence[Mapping[str, SpikeTrains]],
-    labels: NDArray[np.uint8],
-) -> FixedPointComparison:
-    floating, fixed = (spikes[readout].counts() for spikes in truths)
-    varies = floating.std() > 0 and fixed.std() > 0
-    decided = decide(floating), decide(fixed)
-    accuracies = [float((classes == labels).mean()) for classes in decided]
-    return FixedPointComparison(
-        accuracy_floating=accuracies[0],
-        accuracy_fixed=accuracies[1],
-        accuracy_drop=accuracies[0] - accuracies[1],
-        count_correlation=(
-            float(np.corrcoef(floating.ravel(), fixed.ravel())[0, 1]) if varies else None
-        ),
-        equal_counts=float((floating == fixed).mean()),
-        class_agreement=float((decided[0] == decided[1]).mean()),
-        populations=[_finite(asdict(each)) for each in rounding.populations] if rounding else [],
-        projections=[_finite(asdict(each)) for each in rounding.projections] if rounding else [],
-    )
-
-
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """Replace the infinite time constant of a population that does not leak, for JSON."""
-    return {name: None if value == np.inf else value for name, value in figures.items()}

@@ -77,7 +77,13 @@ class ChipResult:
             or self.estimate is None
             or self.metrics is None
         ):
-            return {"fits": False, "refused": self.refused, "unpriced": []} | dict.fromkeys(_ABSENT)
+            return {
+                "fits": False,
+                "refused": self.refused,
+                "profile": self.profile.id,
+                "profile_checksum": self.profile.checksum,
+                "unpriced": [],
+            } | dict.fromkeys(_ABSENT)
         number_format = self.fitted.profile.number_format()
         return {
             "fits": True,

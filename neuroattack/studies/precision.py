@@ -14,7 +14,7 @@ from neuroattack.deployment import MAX_STEPS, Deployment, deploy
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.number_format import NumberFormat, SignMode
 from neuroattack.hardware.quantisation import Rounding, quantise
-from neuroattack.ir.network import Network
+from neuroattack.ir.network import Network, Precision
 from neuroattack.readout import decide
 from neuroattack.statistics import wilson_interval
 from neuroattack.studies.evaluation import evaluate
@@ -87,6 +87,8 @@ class PrecisionCurves:
         Whose state, thresholds and leak the bits are varied in.
     backend, backend_version : str
         Where it ran.
+    precisions : list of str
+        Arithmetics that were simulated.
     images, steps, seed : int
         Images shown, for how many steps where bits are varied, and the seed of their spikes.
     bits : tuple of BitsPoint
@@ -98,6 +100,7 @@ class PrecisionCurves:
     format: str
     backend: str
     backend_version: str
+    precisions: list[Precision]
     images: int
     steps: int
     seed: int
@@ -209,6 +212,7 @@ def measure_precision(
         number_format.name,
         backend,
         version,
+        sorted({network.precision, quantised.precision}),
         len(images),
         last,
         seed,
