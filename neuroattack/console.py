@@ -20,6 +20,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 from rich.table import Table
+from rich.text import Text
 
 from neuroattack.errors import ValidationError
 
@@ -67,7 +68,7 @@ def print_text(text: str) -> None:
 
 def print_figures(title: str, figures: Mapping[str, str]) -> None:
     """Print named figures on stdout, one a line."""
-    table = Table(title=title, title_justify="left", show_header=False)
+    table = Table(title=Text(title), title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
     for name, figure in figures.items():
@@ -77,7 +78,7 @@ def print_figures(title: str, figures: Mapping[str, str]) -> None:
 
 def print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     """Print a table on stdout."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(title), title_justify="left")
     for name in header:
         table.add_column(name, overflow="fold")
     for row in rows:

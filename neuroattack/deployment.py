@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
@@ -233,7 +234,7 @@ def deploy(
     *,
     backend: str = "native",
     precision: Precision | None = None,
-    profile: Profile | None = None,
+    profile: Profile | str | os.PathLike[str] | None = None,
     rounding: Rounding | None = None,
     steps: int = 350,
     seed: int = 0,
@@ -250,8 +251,9 @@ def deploy(
     precision : {"floating", "fixed"}, optional
         By default that of the network; ``"fixed"`` rounds one in floating point to Loihi's
         formats, without asking whether it fits on the chip.
-    profile : Profile, optional
-        Of a chip: the network is rounded to its numbers and placed on its cores.
+    profile : Profile, str or path, optional
+        Of a chip, or its name or file: the network is rounded to the chip's numbers and placed on
+        its cores.
     rounding : Rounding, optional
         How to round to a profile's numbers.
     steps, seed : int, optional
@@ -263,7 +265,9 @@ def deploy(
     Raises
     ------
     UnknownNameError, BackendUnavailableError
-        If there is no such backend, or it cannot run here.
+        If there is no such backend or profile, or the backend cannot run here.
+    FileError
+        If a profile's file is none.
     UnsupportedFeatureError
         If the backend cannot hold the network exactly, or the format or chip cannot hold it.
     DoesNotFitError
@@ -277,10 +281,15 @@ def deploy(
     fitted = None
     if profile is not None:
         from neuroattack.hardware.fitting import fit
+        from neuroattack.hardware.profile import Profile
+        from neuroattack.hardware.profile_files import load_profile
 
         if precision is not None:
             raise ValidationError("precision", repr(precision), "none: the profile decides it")
-        fitted = fit(network, profile, rounding)
+        if not isinstance(profile, (Profile, str, os.PathLike)):
+            raise ValidationError("profile", repr(profile), "a Profile, or the name or file of one")
+        chip = profile if isinstance(profile, Profile) else load_profile(profile)
+        fitted = fit(network, chip, rounding)
         network = fitted.network
     elif rounding is not None:
         raise ValidationError("rounding", "no profile with it", "a profile to round for")

@@ -183,10 +183,13 @@ def print_cost(cost: Mapping[str, Any]) -> None:
         found = cost[key]
         written = energy_text if key.startswith("energy") else "{:,.0f}".format
         change = "" if found["ratio"] is None else f"{100 * (found['ratio'] - 1):+.2f} %"
+        if change and found["difference_ci95"]:
+            low, high = (100 * end / found["original"] for end in found["difference_ci95"])
+            change += f" ({low:+.2f} to {high:+.2f} %)"
         rows.append([name, written(found["original"]), written(found["adversarial"]), change])
     console.print_rows(
         f"What an image makes the network do, mean of {cost['draws']} draws",
-        ["", "original", "adversarial", "change"],
+        ["", "original", "adversarial", "change, 95 % interval"],
         rows,
     )
     per_query = f"{cost['synaptic_operations_per_query']:,.0f} synaptic operations"

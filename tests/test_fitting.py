@@ -7,7 +7,13 @@ import pytest
 from conftest import small_network
 
 from neuroattack.deployment import deploy
-from neuroattack.errors import DoesNotFitError, UnsupportedFeatureError, ValidationError
+from neuroattack.errors import (
+    DoesNotFitError,
+    FileError,
+    UnknownNameError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
 from neuroattack.hardware.fitting import fit
 from neuroattack.hardware.profile_files import load_profile
 from neuroattack.hardware.quantisation import Rounding, quantise
@@ -39,6 +45,18 @@ def test_a_deployment_with_a_profile_runs_the_network_that_the_chip_holds():
         )
         priced = deployment.fitted.estimate(activity).terms["synaptic_operation"]
         np.testing.assert_array_equal(priced.energy_pj[0], 23.6 * activity.synaptic_operations)
+
+
+def test_a_profile_goes_by_name_or_file_too(tmp_path):
+    network = small_network()
+    expected = deploy(network, profile=load_profile("loihi1")).network.checksum()
+    assert deploy(network, profile="loihi1").network.checksum() == expected
+    with pytest.raises(UnknownNameError, match="unknown hardware profile 'nope'"):
+        deploy(network, profile="nope")
+    with pytest.raises(FileError, match=r"no\.toml"):
+        deploy(network, profile=tmp_path / "no.toml")
+    with pytest.raises(ValidationError, match="profile: got 3, expected a Profile, or the name"):
+        deploy(network, profile=3)
 
 
 def test_precision_and_rounding_do_not_go_with_just_anything():

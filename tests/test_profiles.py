@@ -232,6 +232,19 @@ def test_a_path_is_told_from_a_name(tmp_path, monkeypatch):
         load_profile("loihi_1")
 
 
+def test_a_mark_that_editors_put_first_is_no_part_of_the_text(tmp_path):
+    path = tmp_path / "bom.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + EXAMPLE.encode())
+    assert read_profile(path).id == "mychip"
+
+
+@pytest.mark.parametrize("name", ["$x_{", "[/b]", "a\\u001b[31mb", "a\\u202eb", "<script>"])
+def test_a_name_for_people_is_of_letters_and_plain_signs(tmp_path, name):
+    text = re.sub(r'name = "My chip"', lambda _: f'name = "{name}"', EXAMPLE)
+    with pytest.raises(FileError, match=r"name: got .*expected a name of letters"):
+        read_profile(written(tmp_path, text))
+
+
 def test_the_checksum_is_of_the_bytes(tmp_path):
     path = written(tmp_path, EXAMPLE)
     before = read_profile(path).checksum

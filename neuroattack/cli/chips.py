@@ -71,5 +71,7 @@ def chosen_profiles(names: str) -> list[Profile]:
     from neuroattack.hardware.profile_files import list_profiles, load_profile
 
     given = [name.strip() for name in names.split(",")]
+    if not all(given):
+        raise ValidationError("--profiles", repr(names), "names or files, commas between, or 'all'")
     chosen = [each for name in given for each in (list_profiles() if name == "all" else [name])]
     return [load_profile(name) for name in chosen]

@@ -27,6 +27,7 @@ from neuroattack.errors import ValidationError
 __all__ = ["energy", "precision"]
 
 _USUAL_IMAGES = 1000
+_MOST_NUMBERS = 1000
 
 
 def energy(
@@ -186,12 +187,14 @@ def _whole(option: str, text: str) -> list[int]:
     """Return the whole numbers of ``2-8``, ``10,20,50`` or a mixture."""
     found: list[int] = []
     for part in text.split(","):
-        given = re.fullmatch(r"\s*([0-9]{1,5})(?:-([0-9]{1,5}))?\s*", part)
+        given = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)
         if given is None:
             raise ValidationError(option, repr(text), "numbers such as 2-8 or 10,20,50")
         first, last = given.groups()
         numbers = range(int(first), int(last or first) + 1)
         if not numbers:
             raise ValidationError(option, repr(text), "ranges from lower to higher, such as 2-8")
+        if len(numbers) > _MOST_NUMBERS:
+            raise ValidationError(option, repr(text), f"ranges of at most {_MOST_NUMBERS} numbers")
         found.extend(numbers)
     return found

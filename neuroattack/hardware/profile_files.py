@@ -96,7 +96,8 @@ def _parse(content: bytes, path: str | os.PathLike[str]) -> Profile:
             path, f"has a line of {longest} bytes, expected lines of at most {_LIMIT_LINE_BYTES}"
         )
     try:
-        tables = tomllib.loads(content.decode("utf-8"))
+        # A mark that some editors put first is no part of the text.
+        tables = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise FileError(path, f"is not UTF-8 (byte {error.start}), expected {_WHAT}") from error
     except RecursionError as error:
@@ -123,7 +124,8 @@ _EXPECTED = {
     "string_type": "text in quotes",
     "string_too_short": "text that is not empty",
     "string_too_long": "text of at most {max_length} characters",
-    "string_pattern_mismatch": "a name of letters, digits and underscores, a letter first",
+    "string_pattern_mismatch": "a name of letters, digits and underscores, a letter first; "
+    "for people also blanks and . , : ; ( ) + / & ' -",
     "bool_type": "true or false",
     "literal_error": "{expected}",
     "tuple_type": "a list",

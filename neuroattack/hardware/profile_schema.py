@@ -44,7 +44,9 @@ class ProfileDocument(Strict):
 
     schema_version: int = Field(alias="schema")
     id: Identifier
-    name: Annotated[Text, StringConstraints(max_length=80)] | None = None
+    name: (
+        Annotated[Text, StringConstraints(pattern=r"^[\w .,:;()+/&'-]*$", max_length=80)] | None
+    ) = None
     neuron_models: Annotated[tuple[Text, ...], Field(strict=False)] = ()
     update_policy: UpdatePolicy
     energy_scope: Scope

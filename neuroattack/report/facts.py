@@ -165,9 +165,15 @@ def _change(change: Change) -> str:
 
 def _energy(change: Change) -> str:
     percentage = 100 * change.difference / change.original if change.original else 0.0
+    interval = ""
+    if change.difference_ci95 is not None and change.original:
+        low, high = (100 * end / change.original for end in change.difference_ci95)
+        interval = (
+            f", 95{NBSP}% interval {_signed(low, '{:+.2f}')} to {_signed(high, '{:+.2f}')}{NBSP}%"
+        )
     return (
         f"{energy_text(change.original)} to {energy_text(change.adversarial)} "
-        f"({_signed(percentage, '{:+.2f}')}{NBSP}%)"
+        f"({_signed(percentage, '{:+.2f}')}{NBSP}%{interval})"
     )
 
 

@@ -71,6 +71,8 @@ def curves_figure(curves: PrecisionCurves) -> Figure:
             (name, colour, marker),
         )
     right.set_xscale("log")
+    moments = [point.steps for point in curves.floating]
+    right.set_xticks(moments, [str(steps) for steps in moments], fontsize=8)
     right.set_xlabel("time steps", color=_INK)
     right.set_title("accuracy as time passes", fontsize=10, color=_INK)
     for axes in (left, right):
