@@ -78,19 +78,13 @@ class Fitted:
             "profile": self.profile.id,
             "profile_checksum": self.profile.checksum,
             "rounding": asdict(self.rounding),
-            "populations": [_finite(asdict(each)) for each in self.quantised.populations],
-            "projections": [asdict(each) for each in self.quantised.projections],
+            **self.quantised.roundings_as_json(),
             "dropped": list(self.quantised.dropped),
             "unchecked": [*self.quantised.unchecked, *self.placement.unchecked],
             # Without a limit of a core, how many the network takes is not known.
             "cores_used": self.placement.cores_used if self.placement.is_by_core else None,
             "utilisation": {name: list(use) for name, use in self.placement.utilisation.items()},
         }
-
-
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """Replace the infinite time constant of a population that does not leak, for JSON."""
-    return {name: None if value == np.inf else value for name, value in figures.items()}
 
 
 def fit(network: Network, profile: Profile, rounding: Rounding | None = None) -> Fitted:

@@ -151,17 +151,6 @@ class Placement:
             if check.used is not None and check.available is not None
         }
 
-    @property
-    def total_utilisation(self) -> dict[str, tuple[int, int | None]]:
-        """What is used of each resource in total, and what all cores have; None if not known."""
-        cores = _cores_of(self.limits)
-        total: dict[str, tuple[int, int | None]] = {}
-        for resource, used in self.used.items():
-            limit = getattr(self.limits, f"{resource}_per_core")
-            known = limit is not None and cores is not None
-            total[resource] = (int(used.sum()), limit * cores if known else None)
-        return total
-
 
 def place(network: Network, limits: CoreLimits) -> Placement:
     """Place a network on one chip: greedy, and the same every time.

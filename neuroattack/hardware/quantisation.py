@@ -9,8 +9,8 @@ changes none of its dynamics.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -181,6 +181,16 @@ class Quantised:
     projections: tuple[ProjectionRounding, ...]
     dropped: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
+
+    def roundings_as_json(self) -> dict[str, list[dict[str, Any]]]:
+        """Return what rounding did as JSON values; the time constant of no leak is None."""
+        return {
+            "populations": [
+                {name: None if value == math.inf else value for name, value in asdict(each).items()}
+                for each in self.populations
+            ],
+            "projections": [asdict(each) for each in self.projections],
+        }
 
 
 _NEAREST = Rounding()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -83,11 +83,5 @@ def compare_fixed_point(
         ),
         equal_counts=float((floating == fixed).mean()),
         class_agreement=float((decided[0] == decided[1]).mean()),
-        populations=[_finite(asdict(each)) for each in rounding.populations] if rounding else [],
-        projections=[_finite(asdict(each)) for each in rounding.projections] if rounding else [],
+        **(rounding.roundings_as_json() if rounding else {"populations": [], "projections": []}),
     )
-
-
-def _finite(figures: dict[str, Any]) -> dict[str, Any]:
-    """Replace the infinite time constant of a population that does not leak, for JSON."""
-    return {name: None if value == np.inf else value for name, value in figures.items()}
