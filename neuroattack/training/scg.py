@@ -1,0 +1,230 @@
+"""Scaled conjugate gradients: minimisation without a line search.
+
+M. F. Møller, "A scaled conjugate gradient algorithm for fast supervised learning", Neural
+Networks 6:525-533, 1993. The numbers in the comments are the steps of the paper's algorithm; its
+letters are E for the objective, w for the point, p for the direction, r = -E'(w), and
+
+- delta = p^T H p, from a finite difference of the gradient along p (step 2), plus lambda |p|^2;
+- lambda, which scales the curvature so that the step stays where the quadratic model holds;
+- Delta, how well the model predicted the decrease (step 6): 1 where E is quadratic.
+
+The paper leaves three cases open, settled here: a trial point where E is not finite counts as a
+failure and quadruples lambda; a new direction that is orthogonal to r gives way to r, as at a
+restart (step 5 would divide by a step size of zero after it); and "r = 0" in step 9 is
+``|r|^2 = 0`` in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import ValidationError
+
+__all__ = ["Objective", "SCGParameters", "SCGState", "initial_state", "scg_step"]
+
+Vector = NDArray[np.floating[Any]]
+
+Objective = Callable[[Vector], tuple[float, Vector]]
+"""What is minimised: a point (n,) to the value there and the gradient (n,)."""
+
+_LAMBDA_AFTER_OVERFLOW = 4.0
+
+
+@dataclass(frozen=True)
+class SCGParameters:
+    """Constants of the algorithm.
+
+    Parameters
+    ----------
+    sigma : float
+        Length of the step over which the gradient is differenced, in (0, 1e-4] (step 1).
+    initial_lambda : float
+        First lambda, in (0, 1e-6] (step 1).
+
+    Raises
+    ------
+    ValidationError
+        If a value is outside the range that the paper gives.
+    """
+
+    sigma: float = 1e-4
+    initial_lambda: float = 1e-6
+
+    def __post_init__(self) -> None:
+        if not 0 < self.sigma <= 1e-4:
+            raise ValidationError("SCG sigma", self.sigma, "a number in (0, 1e-4]")
+        if not 0 < self.initial_lambda <= 1e-6:
+            raise ValidationError("SCG initial_lambda", self.initial_lambda, "in (0, 1e-6]")
+
+
+@dataclass(frozen=True, eq=False)
+class SCGState:
+    """Where a minimisation stands: all that the next step needs.
+
+    Attributes
+    ----------
+    weights : float array (n,)
+        The point w, the best so far.
+    value : float
+        E(w).
+    residual : float array (n,)
+        r, minus the gradient at w.
+    direction : float array (n,)
+        p.
+    curvature : float
+        delta of the step before, which a failed step scales further; of no use after a success.
+    scale, scale_bar : float
+        lambda, and the lambda that `curvature` already holds.
+    success : bool
+        Whether the step before lowered E.
+    iterations : int
+        Steps done, failed ones included: k - 1.
+    """
+
+    weights: Vector
+    value: float
+    residual: Vector
+    direction: Vector
+    curvature: float
+    scale: float
+    scale_bar: float
+    success: bool
+    iterations: int
+
+    @property
+    def converged(self) -> bool:
+        """Whether the gradient is zero: further steps change nothing."""
+        return _dot(self.residual, self.residual) == 0
+
+
+def initial_state(
+    weights: Vector, objective: Objective, parameters: SCGParameters | None = None
+) -> SCGState:
+    """Return the state before the first step (step 1); evaluates the objective once.
+
+    Parameters
+    ----------
+    weights : float32 or float64 array (n,)
+        Where to begin. The vectors of all states have its type.
+    objective : callable
+        What is minimised.
+    parameters : SCGParameters, optional
+        Constants.
+
+    Raises
+    ------
+    ValidationError
+        If the weights are no such vector, or the objective isn't finite there.
+    """
+    if weights.ndim != 1 or weights.size == 0 or weights.dtype not in (np.float32, np.float64):
+        raise ValidationError(
+            "SCG weights",
+            f"{weights.dtype} of shape {weights.shape}",
+            "a float32 or float64 vector",
+        )
+    value, gradient = objective(weights)
+    if not (math.isfinite(value) and np.isfinite(gradient).all()):
+        raise ValidationError("objective at the initial weights", value, "finite, with a gradient")
+    residual = _minus(gradient, weights.dtype)
+    first = (parameters or SCGParameters()).initial_lambda
+    return SCGState(weights.copy(), value, residual, residual, 0.0, first, 0.0, True, 0)
+
+
+def scg_step(
+    state: SCGState, objective: Objective, parameters: SCGParameters | None = None
+) -> SCGState:
+    """Take one step: once through steps 2 to 9.
+
+    Evaluates the objective twice after a success, at w + sigma_k p and at the trial point, and
+    once after a failure; never again at w.
+
+    Parameters
+    ----------
+    state : SCGState
+        Where the last step ended; left as it is. A converged one is returned.
+    objective : callable
+        What is minimised, the same for every step.
+    parameters : SCGParameters, optional
+        Constants.
+
+    Returns
+    -------
+    SCGState
+    """
+    if state.converged:
+        return state
+    w, r, p = state.weights, state.residual, state.direction
+    scale, scale_bar = state.scale, state.scale_bar
+    p_squared = _dot(p, p)
+    # 2. Second-order information, new where the point is.
+    if state.success:
+        sigma_k = (parameters or SCGParameters()).sigma / math.sqrt(p_squared)
+        delta = _dot(p, objective(_along(w, p, sigma_k))[1] + r) / sigma_k
+    else:
+        delta = state.curvature
+    # 3. Scale the curvature.
+    delta += (scale - scale_bar) * p_squared
+    # 4. Make it positive.
+    if delta <= 0:
+        scale_bar = 2 * (scale - delta / p_squared)
+        delta = -delta + scale * p_squared
+        scale = scale_bar
+    # 5. Step size.
+    mu = _dot(p, r)
+    alpha = mu / delta
+    # 6. Comparison parameter.
+    trial = _along(w, p, alpha)
+    value, gradient = objective(trial)
+    k = state.iterations + 1
+    if not (math.isfinite(value) and np.isfinite(gradient).all()):
+        return replace(
+            state,
+            curvature=delta,
+            scale=scale * _LAMBDA_AFTER_OVERFLOW,
+            scale_bar=scale,
+            success=False,
+            iterations=k,
+        )
+    comparison = 2 * delta * (state.value - value) / mu**2
+    # 7. Accept the trial point where it is no higher, and turn.
+    success = comparison >= 0
+    if success:
+        before = r
+        w, r, scale_bar = trial, _minus(gradient, w.dtype), 0.0
+        if k % w.size == 0:
+            p = r
+        else:
+            beta = (_dot(r, r) - _dot(r, before)) / mu
+            p = _along(r, p, beta)
+            if _dot(p, r) == 0:
+                p = r
+    else:
+        value, scale_bar = state.value, scale
+    # 7 and 8. Trust the model more, or less.
+    if comparison >= 0.75:
+        scale /= 4
+    elif comparison < 0.25:
+        scale += delta * (1 - comparison) / p_squared
+    # 9. Whether r is zero is asked by the next step.
+    return SCGState(w, value, r, p, delta, scale, scale_bar, success, k)
+
+
+def _dot(one: Vector, other: Vector) -> float:
+    # In float64, and not by BLAS, whose sums depend on the number of threads.
+    return float(np.multiply(one, other, dtype=np.float64).sum())
+
+
+def _along(origin: Vector, direction: Vector, length: float) -> Vector:
+    point: Vector = (origin + np.multiply(direction, length, dtype=np.float64)).astype(origin.dtype)
+    return point
+
+
+def _minus(gradient: Vector, dtype: np.dtype[Any]) -> Vector:
+    residual: Vector = (-gradient).astype(dtype)
+    return residual
