@@ -1,18 +1,24 @@
 """Transformations against formulas and other libraries; survival on a target of known answers."""
 
 import io
+import json
 
 import numpy as np
 import pytest
 import scipy.fft
 import scipy.ndimage
 import scipy.stats
+from conftest import small_network
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 from scipy.interpolate import RegularGridInterpolator
 
+from neuroattack.attack.result import Goal
+from neuroattack.deployment import deploy
 from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.statistics import wilson_interval
+from neuroattack.studies.transformations import Case, survival
 from neuroattack.transformations import FAMILIES, TRANSFORMATIONS, Transformation
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}
@@ -233,3 +239,225 @@ def test_impossible_transformations_are_refused(family, parameter, error, messag
 def test_what_is_no_images_is_refused(images, message):
     with pytest.raises(ValidationError, match=message):
         BY_NAME["blur-1"].apply(images, rng())
+
+
+class Coins:
+    """A target that says class 1 as often as an image's mean is bright, class 0 otherwise.
+
+    Black is never 1, white always; a mean above 0.95 is silent.
+    """
+
+    image_shape = (4, 6)
+    n_classes = 3
+    remaining = None
+
+    def __init__(self, stream):
+        self.queries = 0
+        self.rng = np.random.default_rng(stream)
+
+    def query(self, images):
+        images = np.asarray(images)
+        self.queries += len(images)
+        means = images.reshape(len(images), -1).mean(axis=1)
+        one = self.rng.random(len(images)) < means
+        counts = np.zeros((len(images), 3), np.int32)
+        counts[np.arange(len(images)), one.astype(int)] = 9
+        counts[means > 0.95] = 0
+        return counts
+
+
+def case(index, level, gap=None, goal=None, original=0.0):
+    return Case(
+        index,
+        np.full((4, 6), original),
+        np.full((4, 6), level),
+        goal or Goal(0, 1),
+        level if gap is None else gap,
+    )
+
+
+NONE = Transformation("none", "none")
+SQUARE = Transformation("square", "gamma", 2.0)
+
+
+def test_survival_is_the_chance_of_the_transformed_image():
+    levels = [0.1, 0.5, 0.9]
+    study = survival(
+        Coins, [case(i, level) for i, level in enumerate(levels)], [NONE, SQUARE], draws=2000
+    )
+    for one, power in zip(study.survivals, (1, 2), strict=True):
+        for image, level in zip(one.images, levels, strict=True):
+            # 4.5 standard deviations: once in 10**5 such figures.
+            near = 4.5 * (level**power * (1 - level**power) / 2000) ** 0.5
+            assert image.adversarial.reached("targeted").rate == pytest.approx(
+                level**power, abs=near
+            )
+            assert image.untransformed.reached("targeted").rate == pytest.approx(level, abs=near)
+            assert (image.original.targeted, image.original.correct) == (0, 2000)
+    # 0.5 squared fools no longer, 0.9 squared still does.
+    square = study.survivals[1].summary("targeted")
+    assert (square.images_fooled.successes, square.images_fooled.draws) == (1, 3)
+    chances = [0.01, 0.25, 0.81]
+    assert square.adversarial.draws == 6000
+    assert square.adversarial.rate == pytest.approx(sum(chances) / 3, abs=0.025)
+    assert square.original.successes == 0
+
+
+def test_what_the_transformation_does_alone_is_seen_in_the_original():
+    # A dim original, 0.01 to the power of 0.1: 0.63.
+    lighter = Transformation("lighter", "gamma", 0.1)
+    study = survival(Coins, [case(0, 1e-4, original=0.01)], [lighter], draws=4000)
+    summary = study.survivals[0].summary("targeted")
+    assert summary.original.rate == pytest.approx(0.01**0.1, abs=0.04)
+    assert summary.adversarial.rate == pytest.approx(1e-4**0.1, abs=0.04)
+    assert summary.survived is None
+
+
+def test_targeted_untargeted_correct_and_silent_are_told_apart():
+    goals = [Goal(0, 1), Goal(0, 2), Goal(0), Goal(1)]
+    cases = [case(i, 0.9, goal=goal) for i, goal in enumerate(goals)]
+    cases.append(case(4, 1.0, goal=Goal(1, 0)))
+    first, second, third, fourth, silent = (
+        image.adversarial for image in survival(Coins, cases, [NONE]).survivals[0].images
+    )
+    assert first.targeted == first.untargeted == 50 - first.correct > 25
+    assert (second.targeted, second.untargeted > 25) == (0, True)
+    assert (third.targeted, third.untargeted > 25) == (None, True)
+    assert (fourth.correct > 25, fourth.untargeted) == (True, 50 - fourth.correct)
+    assert (silent.targeted, silent.untargeted, silent.correct) == (0, 0, 0)
+    with pytest.raises(ValidationError, match="goal: got no target class"):
+        third.reached("targeted")
+
+
+def test_untargeted_goals_are_in_no_targeted_summary():
+    cases = [case(0, 0.9), case(1, 0.9, goal=Goal(0))]
+    one = survival(Coins, cases, [NONE]).survivals[0]
+    assert one.summary("targeted").images_fooled.draws == 1
+    assert one.summary("untargeted").images_fooled.draws == 2
+    alone = survival(Coins, cases[1:], [NONE])
+    assert alone.survivals[0].summary("targeted") is None
+    assert alone.as_json()["transformations"][0]["targeted"] is None
+
+
+def test_of_those_fooled_before_so_many_survive():
+    # Chances of 0.9 and 0.94 become 0.2 and 0.39.
+    darker = Transformation("darker", "gamma", np.log(0.2) / np.log(0.9))
+    cases = [case(0, 0.9), case(1, 0.94), case(2, 0.1)]
+    survived = survival(Coins, cases, [darker], draws=200).survivals[0].summary("targeted").survived
+    assert (survived.successes, survived.draws) == (0, 2)
+    survived = survival(Coins, cases, [NONE], draws=200).survivals[0].summary("targeted").survived
+    assert (survived.successes, survived.draws) == (2, 2)
+
+
+def test_random_transformations_are_drawn_anew_for_every_query():
+    seen = []
+
+    class Watcher(Coins):
+        def query(self, images):
+            seen.append(np.array(images))
+            return super().query(images)
+
+    noise = Transformation("noise", "noise", 0.1)
+    survival(Watcher, [case(0, 0.5, original=0.5)], [noise], draws=300)
+    control, adversarial, original = (np.concatenate(seen[i : i + 2]) for i in range(0, 6, 2))
+    assert len(np.unique(control, axis=0)) == 1
+    assert len(np.unique(np.concatenate([adversarial, original]), axis=0)) == 600
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_gap_groups_and_rank_correlation(sign):
+    levels = np.linspace(0.05, 0.9, 12)
+    order = np.random.default_rng(0).permutation(12)
+    cases = [case(int(i), levels[i], gap=sign * float(levels[i])) for i in order]
+    one = survival(Coins, cases, [NONE], draws=60, gap_groups=4).survivals[0]
+    summary = one.summary("targeted")
+    rates = [image.adversarial.targeted / 60 for image in one.images]
+    ranks = [scipy.stats.rankdata(x) for x in ([image.gap for image in one.images], rates)]
+    rho = np.corrcoef(*ranks)[0, 1]
+    assert summary.gap_correlation.rho == pytest.approx(rho)
+    # Of no relation, t = rho sqrt((n - 2) / (1 - rho^2)) has Student's distribution.
+    t = abs(rho) * (10 / (1 - rho**2)) ** 0.5
+    assert summary.gap_correlation.p_value == pytest.approx(2 * scipy.stats.t.sf(t, 10), rel=1e-6)
+    assert 0.9 < sign * rho < 1
+    for group, members in zip(summary.gap_groups, np.split(np.arange(12)[::sign], 4), strict=True):
+        assert (group.low, group.high) == (sign * levels[members[0]], sign * levels[members[-1]])
+        assert (group.images, group.adversarial.draws) == (3, 180)
+        assert group.adversarial.rate == pytest.approx(levels[members].mean(), abs=0.15)
+
+
+def test_there_is_no_correlation_of_what_does_not_vary():
+    same_gap = [case(i, level, gap=0.5) for i, level in enumerate((0.1, 0.5, 0.9))]
+    same_rate = [case(i, 0.0, gap=float(i)) for i in range(3)]
+    two = [case(i, level) for i, level in enumerate((0.1, 0.9))]
+    for cases in (same_gap, same_rate, two):
+        summary = survival(Coins, cases, [NONE]).survivals[0].summary("targeted")
+        assert summary.gap_correlation is None
+
+
+def test_results_depend_on_neither_company_nor_order_but_on_the_seed():
+    cases = [case(i, level) for i, level in enumerate((0.3, 0.5, 0.7))]
+    noise = BY_NAME["noise-0.1"]
+    whole = survival(Coins, cases, [NONE, SQUARE, noise])
+    assert whole == survival(Coins, cases, [NONE, SQUARE, noise])
+    alone = survival(Coins, cases[1:2], [noise])
+    assert alone.survivals[0].images == whole.survivals[2].images[1:2]
+    streams = []
+    survival(lambda stream: streams.append(stream) or Coins(stream), cases, [NONE, SQUARE])
+    assert len(set(streams)) == len(streams) == 3 + 2 * 2 * 3
+
+
+def test_a_spiking_deployment_survives_its_own_way():
+    with deploy(small_network(), steps=20) as deployment:
+        images = smooth(2)
+        cases = [Case(i, images[i], images[1 - i], Goal(0, 1 + i), 0.1) for i in range(2)]
+        study = survival(deployment.black_box, cases, TRANSFORMATIONS[:2], draws=10)
+        again = survival(deployment.black_box, cases, TRANSFORMATIONS[:2], draws=10)
+    assert study == again
+    for one in study.survivals:
+        for image in one.images:
+            assert image.adversarial.targeted <= image.adversarial.untargeted
+            assert image.adversarial.untargeted + image.adversarial.correct <= 10
+
+
+def test_json_says_all_with_intervals():
+    cases = [case(i, level) for i, level in enumerate((0.2, 0.5, 0.8))]
+    steps = []
+    study = survival(
+        Coins, cases, [NONE, SQUARE], on_progress=lambda share, words: steps.append(share)
+    )
+    written = json.loads(json.dumps(study.as_json(), allow_nan=False))
+    square = written["transformations"][1]
+    assert (square["name"], square["family"], square["parameter"]) == ("square", "gamma", 2.0)
+    image = square["images"][2]
+    assert (image["index"], image["label"], image["target_class"], image["gap"]) == (2, 0, 1, 0.8)
+    found = image["adversarial"]["targeted"]
+    assert found["rate"] == found["successes"] / found["draws"]
+    assert found["ci95"] == list(wilson_interval(found["successes"], found["draws"]))
+    pooled = square["targeted"]["adversarial"]
+    every = [one["adversarial"]["targeted"]["successes"] for one in square["images"]]
+    assert pooled["successes"] == sum(every)
+    assert pooled["ci95"] == list(wilson_interval(sum(every), 150))
+    assert set(square["targeted"]["gap_correlation"]) == {"rho", "p_value"}
+    assert steps == pytest.approx([k / 9 for k in range(1, 10)])
+
+
+@pytest.mark.parametrize(
+    ("cases", "settings", "message"),
+    [
+        ([], {}, "cases: got none"),
+        ([case(3, 0.5), case(3, 0.6)], {}, "image 3 twice with one goal"),
+        ([case(3, 0.5, gap=float("nan"))], {}, "gap of image 3: got nan"),
+        ([case(3, 0.5, goal=Goal(0, 3))], {}, "target class: got 3"),
+        ([case(3, 0.5)], {"draws": 0}, "verification draws: got 0"),
+        ([case(3, 0.5)], {"seed": -1}, "seed: got -1"),
+        ([case(3, 0.5)], {"gap_groups": 0}, "groups of gap: got 0"),
+        (
+            [Case(3, np.zeros((4, 6)), np.zeros((6, 4)), Goal(0, 1), 0.0)],
+            {},
+            r"adversarial image of image 3: got shape \(6, 4\)",
+        ),
+    ],
+)
+def test_impossible_studies_are_refused(cases, settings, message):
+    with pytest.raises(ValidationError, match=message):
+        survival(Coins, cases, [NONE], **settings)
