@@ -28,6 +28,7 @@ __all__ = [
     "check_other_file",
     "command_line",
     "is_interruption",
+    "kept_in",
     "note",
     "print_figures",
     "print_json",
@@ -143,4 +144,15 @@ def resumable(*kept: Path) -> Iterator[None]:
         found = next((path for path in kept if path.exists()), None)
         if found is not None and is_interruption(error):
             note(f"Interrupted: the same command with --resume goes on from {found}")
+        raise
+
+
+@contextlib.contextmanager
+def kept_in(folder: Path) -> Iterator[None]:
+    """Tell a person who presses Ctrl-C that the same command goes on from what is in a folder."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemError) as error:
+        if is_interruption(error):
+            note(f"Interrupted: the same command goes on from what is in {folder}")
         raise

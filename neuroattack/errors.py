@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "BackendUnavailableError",
@@ -25,6 +26,20 @@ __all__ = [
 
 class NeuroattackError(Exception):
     """Base of every error that neuroattack raises on purpose."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # By default Python would call the constructor with the sentence alone, and an error that
+        # a worker process raised could not be read here.
+        return _restored, (type(self), self.args, self.__dict__)
+
+
+def _restored(
+    kind: type[NeuroattackError], args: tuple[Any, ...], state: dict[str, Any]
+) -> NeuroattackError:
+    error = kind.__new__(kind)
+    error.args = args
+    error.__dict__.update(state)
+    return error
 
 
 class ValidationError(NeuroattackError):

@@ -18,7 +18,7 @@ from neuroattack.ir.network import Network, Precision
 if TYPE_CHECKING:
     from neuroattack.hardware.profile import Profile
 
-__all__ = ["Provenance"]
+__all__ = ["Provenance", "machine_text", "versions_text"]
 
 
 @dataclass(frozen=True)
@@ -113,9 +113,19 @@ class Provenance:
             precision=", ".join(precisions),
             steps=steps,
             dt_s=network.dt_s,
-            versions=(
-                f"neuroattack {__version__}, Python {platform.python_version()}, "
-                f"NumPy {numpy.__version__}, SciPy {scipy.__version__}, numba {numba.__version__}"
-            ),
-            machine=f"{platform.machine()}, {platform.system()}",
+            versions=versions_text(),
+            machine=machine_text(),
         )
+
+
+def versions_text() -> str:
+    """Return the versions of neuroattack, Python and the libraries that compute."""
+    return (
+        f"neuroattack {__version__}, Python {platform.python_version()}, "
+        f"NumPy {numpy.__version__}, SciPy {scipy.__version__}, numba {numba.__version__}"
+    )
+
+
+def machine_text() -> str:
+    """Return processor architecture and operating system."""
+    return f"{platform.machine()}, {platform.system()}"

@@ -1,19 +1,24 @@
-"""Intervals for proportions."""
+"""Intervals for proportions and means."""
 
 from __future__ import annotations
 
 import math
+import statistics
+from collections.abc import Sequence
 
-__all__ = ["wilson_interval"]
+__all__ = ["mean_interval", "newcombe_interval", "wilson_interval"]
 
 
-def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     """Return the 95 % Wilson score interval of a proportion (Wilson 1927).
 
     Parameters
     ----------
-    successes, trials : int
-        Of independent trials, `trials` at least 1.
+    successes : float
+        Of independent trials; where each is itself a share, in [0, 1], of draws, their sum: the
+        interval is then too wide rather than too narrow.
+    trials : int
+        At least 1.
     """
     z = 1.959963984540054
     centre = (successes + z * z / 2) / (trials + z * z)
@@ -23,3 +28,38 @@ def wilson_interval(successes: int, trials: int) -> tuple[float, float]:
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half
     return low, high
+
+
+def newcombe_interval(
+    successes: tuple[float, float], trials: tuple[int, int]
+) -> tuple[float, float]:
+    """Return the 95 % interval of a difference of two proportions, the first less the second.
+
+    From the Wilson intervals of the two (Newcombe 1998, method 10), so it holds for 0 and for all.
+
+    Parameters
+    ----------
+    successes, trials : pairs
+        As for :func:`wilson_interval`.
+    """
+    first, second = successes[0] / trials[0], successes[1] / trials[1]
+    low1, high1 = wilson_interval(successes[0], trials[0])
+    low2, high2 = wilson_interval(successes[1], trials[1])
+    difference = first - second
+    return (
+        difference - math.hypot(first - low1, high2 - second),
+        difference + math.hypot(high1 - first, second - low2),
+    )
+
+
+def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of a mean by Student's t; None of fewer than two values."""
+    if len(values) < 2:
+        return None
+    # Here, for SciPy is slow to import and most results have no such interval.
+    from scipy.special import stdtrit
+
+    mean = statistics.fmean(values)
+    spread = statistics.stdev(values) / math.sqrt(len(values))
+    half = float(stdtrit(len(values) - 1, 0.975)) * spread
+    return mean - half, mean + half

@@ -17,6 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
 from neuroattack.images import validate_images
+from neuroattack.noise import Noise
 from neuroattack.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from neuroattack.training.fine_tuning import AdamState, FineTuningParameters
 from neuroattack.training.rbm import RBMParameters, RBMState
@@ -47,7 +48,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="paper",
             layers=RBMStage(Schedule(3, 1500, 50, 0.2), RBMParameters(gibbs_steps=2)),
-            top=RBMStage(Schedule(10, 4000, 50, 1.0), RBMParameters(gibbs_steps=2, momentum=0.95)),
+            top=RBMStage(Schedule(8, 4000, 50, 0.5), RBMParameters()),
             rbm_noise_factor=_EDBN_NOISE_FACTOR,
         ),
     )
@@ -56,6 +57,7 @@ RECIPES: dict[str, Recipe] = {
 # A pass over a small data set is too short to be worth a report and a checkpoint of its own.
 _STEPS_PER_REPORT = 100
 _TEST_IMAGES_PER_REPORT = 1000
+_NOISE_STREAM = 1
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def train(
     dataset: str = "unnamed",
     dataset_checksum: str = "",
     test: tuple[ArrayLike, ArrayLike] | None = None,
+    noise: Noise | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
@@ -125,6 +128,8 @@ def train(
     test : (images, labels), optional
         Held-out images: the model's `rate_accuracy` is measured on all of them at the end, and
         the progress reports' on the first 1,000. They don't influence the training.
+    noise : Noise, optional
+        Added once to the training images, before the training sees them.
     checkpoint : path, optional
         File to keep up to date after every epoch; on a small data set, after as many as make
         100 gradient steps.
@@ -168,6 +173,10 @@ def train(
     scale = np.float32(recipe.input_scale)
     rng = np.random.default_rng(seed)
     state = TrainingState(0, 0, (), None, rng.bit_generator.state)
+    if noise is not None:
+        # A generator of its own: the training draws the same numbers with noise and without.
+        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,)))
+        rows = noise.add(rows.reshape(-1, *shape), generator).reshape(rows.shape)
     identity: dict[str, str] = {}
     if checkpoint is not None:
         identity = _identity(recipe, seed, sizes, rows, targets)
@@ -213,7 +222,7 @@ def train(
         siegert=recipe.siegert,
         noise_factor=recipe.noise_factor,
         image_shape=(int(shape[0]), int(shape[1])),
-        recipe=recipe.name,
+        recipe=recipe.name if noise is None else f"{recipe.name}, {noise.description}",
         dataset=dataset,
         dataset_checksum=dataset_checksum,
         seed=seed,

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
 
 from neuroattack.errors import ValidationError
 from neuroattack.images import validate_images
@@ -149,10 +151,26 @@ class SDBN:
         ValidationError
             If the images do not fit.
         """
-        rows = validate_images(images, self.image_shape).astype(np.float32)
-        x = rows * np.float32(self.input_scale)
+        return self.outputs(validate_images(images, self.image_shape).astype(np.float32))
+
+    def outputs(self, intensities: NDArray[np.floating[Any]]) -> FloatArray:
+        """Evaluate the network as rates, whatever noise made of the images.
+
+        Parameters
+        ----------
+        intensities : float array (n, pixels)
+            Relative to full scale; not checked, and not only in [0, 1].
+
+        Returns
+        -------
+        float32 array (n, classes)
+            Output rates in units of 1 / t_ref.
+        """
+        x = intensities.astype(np.float32) * np.float32(self.input_scale)
         per_second = np.float32(1 / self.siegert.t_ref_s)
-        return forward_rates(x, tuple(w * per_second for w in self.weights), self.transfer)
+        # One thread, so that the sums do not depend on the number of cores.
+        with threadpool_limits(limits=1, user_api="blas"):
+            return forward_rates(x, tuple(w * per_second for w in self.weights), self.transfer)
 
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the class of the highest output rate of each image; int64 array (n,).

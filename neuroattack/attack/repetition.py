@@ -1,0 +1,66 @@
+"""Repeated queries: the same image asked several times, its counts added up."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.attack.target import Target
+from neuroattack.images import validate_images
+from neuroattack.validation import check_whole
+
+__all__ = ["Repeated"]
+
+_MOST_REPEATS = 10_000
+
+
+class Repeated:
+    """A target that shows each image `repeats` times and answers with the sum of its counts.
+
+    The sum has `repeats` times the spikes, and a class's share of it the noise of that many. Every
+    showing is a query of the target behind it, and is counted there and here.
+
+    Parameters
+    ----------
+    target : Target
+        What is asked.
+    repeats : int
+        How often, at least once.
+
+    Raises
+    ------
+    ValidationError
+        If the repeats are not a whole number of at least 1.
+    """
+
+    def __init__(self, target: Target, repeats: int) -> None:
+        self._target = target
+        self._repeats = check_whole("repeats", repeats, 1, _MOST_REPEATS)
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return self._target.image_shape
+
+    @property
+    def n_classes(self) -> int:
+        """Classes it tells apart."""
+        return self._target.n_classes
+
+    @property
+    def queries(self) -> int:
+        """Showings answered so far."""
+        return self._target.queries
+
+    @property
+    def remaining(self) -> int | None:
+        """Images that can still be asked about, with all their showings; None without a budget."""
+        left = self._target.remaining
+        return None if left is None else left // self._repeats
+
+    def query(self, images: ArrayLike) -> NDArray[np.int32]:
+        """Return summed counts; see :meth:`neuroattack.attack.target.Target.query`."""
+        rows = validate_images(images, self.image_shape)
+        counts = self._target.query(np.repeat(rows, self._repeats, axis=0))
+        summed = counts.reshape(len(rows), self._repeats, -1).sum(axis=1, dtype=np.int64)
+        return np.minimum(summed, np.iinfo(np.int32).max).astype(np.int32)

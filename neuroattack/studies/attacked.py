@@ -1,0 +1,125 @@
+"""Networks as studies attack them, described in JSON values so that a cell can open one."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from neuroattack.attack.repetition import Repeated
+from neuroattack.attack.target import Target
+from neuroattack.conversion import convert
+from neuroattack.deployment import deploy
+from neuroattack.errors import ValidationError
+from neuroattack.graded import GradedDeployment
+from neuroattack.studies.model_cells import NetworkKind, model_of_cell
+
+__all__ = ["READOUT_GAIN", "Answer", "Attacked", "OpenTarget", "open_attacked"]
+
+Answer = Literal["spikes", "exact", "sampled"]
+
+OpenTarget = Callable[[int], Target]
+"""Takes a stream of draws, returns the black box."""
+
+READOUT_GAIN = {"paper": 5.0}
+"""By recipe, 1 for others: without it a tenth of the images get no output spike at all, for the
+noise that contrastive divergence was trained with is not the spiking network's."""
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """A network, and how it answers.
+
+    Parameters
+    ----------
+    model : str
+        File of the model, in the study's folder.
+    kind : {"sdbn", "dnn"}
+        Which network.
+    answer : {"spikes", "exact", "sampled"}
+        Spike counts of the converted SDBN; rates or probabilities without noise; or counts drawn
+        from those.
+    steps : int, optional
+        Time steps T, of spikes.
+    repeats : int, optional
+        Showings of an image that a query of the search adds up.
+    spikes : float, optional
+        Mean output spikes, where they are sampled.
+    backend : str, optional
+        Where spikes are simulated.
+
+    Raises
+    ------
+    ValidationError
+        If the network cannot answer so.
+    """
+
+    model: str
+    kind: NetworkKind
+    answer: Answer
+    steps: int = 350
+    repeats: int = 1
+    spikes: float | None = None
+    backend: str = "native"
+
+    def __post_init__(self) -> None:
+        if self.answer not in get_args(Answer):
+            raise ValidationError("answer", repr(self.answer), " or ".join(get_args(Answer)))
+        if self.answer == "spikes" and self.kind != "sdbn":
+            raise ValidationError("answer of a DNN", "spikes", "exact or sampled")
+        if (self.answer == "sampled") != (self.spikes is not None):
+            raise ValidationError("spikes of a sampled answer", self.spikes, "where it is sampled")
+
+    @property
+    def noiseless(self) -> bool:
+        """Whether the same image gets the same answer always."""
+        return self.answer == "exact"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return asdict(self)
+
+
+@contextlib.contextmanager
+def open_attacked(
+    description: Mapping[str, Any], seed: int, folder: Path
+) -> Iterator[tuple[OpenTarget, OpenTarget]]:
+    """Open a network to attack.
+
+    Parameters
+    ----------
+    description : mapping
+        An :class:`Attacked`, as JSON.
+    seed : int
+        Of the draws.
+    folder : Path
+        The study's.
+
+    Yields
+    ------
+    searched, judged : callables
+        Each takes a stream of draws and returns a black box: for searches, with their repeats, and
+        for verdicts, which see one draw a query.
+    """
+    attacked = Attacked(**description)
+    model = model_of_cell(folder / attacked.model, attacked.kind)
+
+    def repeated(judged: OpenTarget) -> OpenTarget:
+        if attacked.repeats == 1:
+            return judged
+        return lambda stream: Repeated(judged(stream), attacked.repeats)
+
+    if attacked.answer == "spikes":
+        gain = READOUT_GAIN.get(model.recipe, 1.0)
+        network = convert(model, readout_gain=gain).network
+        with deploy(
+            network, backend=attacked.backend, steps=attacked.steps, seed=seed
+        ) as deployment:
+            yield repeated(deployment.black_box), deployment.black_box
+    else:
+        graded = GradedDeployment(
+            model.outputs, model.image_shape, model.classes, seed, attacked.spikes
+        )
+        yield repeated(graded.black_box), graded.black_box
