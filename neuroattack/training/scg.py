@@ -191,7 +191,7 @@ def scg_step(
             success=False,
             iterations=k,
         )
-    comparison = 2 * delta * (state.value - value) / mu**2
+    comparison = 2 * delta * (state.value - value) / mu / mu
     # 7. Accept the trial point where it is no higher, and turn.
     success = comparison >= 0
     if success:
