@@ -13,6 +13,7 @@ from sklearn.neural_network import MLPClassifier
 
 from neuroattack.datasets import load_dataset
 from neuroattack.errors import FileError, OutputError, ValidationError
+from neuroattack.noise import Noise
 from neuroattack.training.mlp import MLP, train_mlp
 from neuroattack.training.mlp_network import CrossEntropy, flatten, unflatten
 from neuroattack.training.mlp_storage import load_mlp, save_mlp
@@ -244,6 +245,21 @@ def test_the_same_seed_gives_the_same_model_and_another_seed_another(few):
     first, again, other = (train_mlp(*few, seed=seed, **SMALL) for seed in (1, 1, 2))
     assert same(first, again)
     assert not same(first, other)
+
+
+def test_noise_is_added_to_the_training_images(few):
+    images, labels = few
+    noise = Noise("normal", 0.02, "range")
+    trained = train_mlp(images, labels, seed=5, noise=noise, **SMALL)
+    generator = np.random.default_rng(np.random.SeedSequence(5, spawn_key=(1,)))
+    noisy = noise.add(images, generator)
+    assert same(trained, train_mlp(noisy, labels, seed=5, **SMALL))
+    assert trained.recipe == f"scaled conjugate gradients, 12 iterations, {noise.description}"
+
+
+def test_noise_may_take_the_training_images_out_of_their_scale(few):
+    model = train_mlp(*few, noise=Noise("normal", 0.2, "none"), **SMALL)
+    assert np.isfinite(model.probabilities(few[0])).all()
 
 
 def test_watching_and_testing_change_nothing(few, tmp_path):

@@ -20,6 +20,7 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from neuroattack.errors import FileError, ValidationError
+from neuroattack.noise import Noise
 from neuroattack.training.inputs import checked_data, checked_sizes
 from neuroattack.training.mlp_network import MLP, CrossEntropy, Floats, flatten, unflatten
 from neuroattack.training.mlp_storage import load_mlp_checkpoint, save_mlp_checkpoint
@@ -34,6 +35,7 @@ MLP_ITERATIONS = 50
 
 _METHOD = "scaled conjugate gradients"
 _WORKERS = 2
+_NOISE_STREAM = 1
 
 # An iteration on a small data set is too short to be worth a report and a checkpoint of its own.
 _IMAGES_PER_REPORT = 300_000
@@ -51,6 +53,7 @@ def train_mlp(
     dataset: str = "unnamed",
     dataset_checksum: str = "",
     test: tuple[ArrayLike, ArrayLike] | None = None,
+    noise: Noise | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
@@ -79,6 +82,9 @@ def train_mlp(
     test : (images, labels), optional
         Held-out images: the model's `accuracy` is measured on all of them at the end, and the
         progress reports' on the first 1,000. They don't influence the training.
+    noise : Noise, optional
+        Added once to the training images, before the training sees them; with the same seed the
+        same noise as :func:`neuroattack.training.recipes.train` adds.
     checkpoint : path, optional
         File to keep up to date after as many iterations as see 300,000 images: five on MNIST.
     resume : bool, optional
@@ -116,13 +122,17 @@ def train_mlp(
     if resume and checkpoint is None:
         raise ValidationError("resume", "no checkpoint", "the checkpoint to resume from")
 
+    if noise is not None:
+        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,)))
+        rows = noise.add(rows.reshape(-1, height, width), generator).reshape(rows.shape)
     identity: dict[str, str] = {}
     if checkpoint is not None:
         identity = _identity(seed, sizes, rows, targets)
-    mean = rows.mean(axis=0, dtype=np.float64)
-    centred = rows - mean.astype(np.float32)
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    rows -= mean
 
     def model_of(state: SCGState, accuracy: float | None = None) -> MLP:
+        recipe = f"{_METHOD}, {state.iterations} iterations"
         layers = unflatten(state.weights, sizes)
         weights, biases = (list(parts) for parts in zip(*layers, strict=True))
         biases[0] = biases[0] - mean @ weights[0]
@@ -134,7 +144,7 @@ def train_mlp(
             dataset_checksum,
             seed,
             accuracy,
-            f"{_METHOD}, {state.iterations} iterations",
+            recipe if noise is None else f"{recipe}, {noise.description}",
         )
 
     def measure(state: SCGState, limit: int | None) -> float | None:
@@ -163,7 +173,7 @@ def train_mlp(
 
     per_report = max(1, _IMAGES_PER_REPORT // len(rows))
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(_WORKERS) as workers:
-        objective = CrossEntropy(centred, targets, sizes, workers)
+        objective = CrossEntropy(rows, targets, sizes, workers)
         if resume and checkpoint is not None:
             state = load_mlp_checkpoint(checkpoint, identity, _parameters(sizes))
             if not 0 <= state.iterations <= iterations:
@@ -171,7 +181,7 @@ def train_mlp(
                     checkpoint, f"has {state.iterations} iterations, expected 0 to {iterations}"
                 )
         else:
-            state = initial_state(_initial_weights(centred, sizes, seed), objective)
+            state = initial_state(_initial_weights(rows, sizes, seed), objective)
         while not done(state):
             state = scg_step(state, objective)
             if state.iterations % per_report == 0 or done(state):
@@ -182,7 +192,7 @@ def train_mlp(
 def _initial_weights(rows: Floats, sizes: tuple[int, ...], seed: int) -> FloatArray:
     """Draw weights that give every unit a sum of variance about 1; biases are zero."""
     rng = np.random.default_rng(seed)
-    power = float(np.square(rows, dtype=np.float64).mean())
+    power = float(np.square(rows).mean(dtype=np.float64))
     layers = []
     for inputs, units in itertools.pairwise(sizes):
         # Where all images are the same, nothing can be learned and any weights will do.
