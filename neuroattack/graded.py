@@ -80,7 +80,9 @@ class GradedDeployment:
         """
         answers = np.asarray(self.outputs(intensities), np.float64)
         total = answers.sum(axis=1, keepdims=True)
-        return np.divide(answers, total, out=np.zeros_like(answers), where=total > 0)
+        shares = np.zeros_like(answers)
+        np.divide(answers, total, out=shares, where=total > 0)
+        return shares
 
     def black_box(self, stream: int, budget: int | None = None) -> BlackBox:
         """Return it as an attacker meets it.

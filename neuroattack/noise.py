@@ -135,9 +135,7 @@ class Noise:
         rule = {"range": "clipped to the range", "zero": "clipped at 0", "none": "not clipped"}
         return f"{self.kind} noise {self.delta:g}{where}, {rule[self.clipping]}"
 
-    def add(
-        self, images: NDArray[np.float32], rng: np.random.Generator
-    ) -> NDArray[np.float32]:
+    def add(self, images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """Return noisy images.
 
         Parameters

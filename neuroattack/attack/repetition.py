@@ -63,4 +63,4 @@ class Repeated:
         rows = validate_images(images, self.image_shape)
         counts = self._target.query(np.repeat(rows, self._repeats, axis=0))
         summed = counts.reshape(len(rows), self._repeats, -1).sum(axis=1, dtype=np.int64)
-        return np.minimum(summed, np.iinfo(np.int32).max).astype(np.int32)
+        return np.asarray(np.minimum(summed, np.iinfo(np.int32).max), np.int32)

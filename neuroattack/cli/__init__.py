@@ -17,6 +17,7 @@ from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.catalogues import backends
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train
+from neuroattack.cli.paper import noise, paper
 from neuroattack.cli.profiles import profiles
 from neuroattack.cli.studies import compare, evaluate
 from neuroattack.errors import NeuroattackError
@@ -34,7 +35,7 @@ app = typer.Typer(
 
 for command in (
     *(demo, train, convert, evaluate, attack, compare),
-    *(energy, precision, export_brian2, backends),
+    *(energy, precision, noise, paper, export_brian2, backends),
 ):
     app.command()(command)
 app.add_typer(profiles, name="profiles")

@@ -200,4 +200,3 @@ def _do(
 
 def _as_read(value: Any) -> Any:
     return json.loads(json.dumps(value))
-

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -65,7 +66,7 @@ class Evaluation:
 
 def evaluate(
     deployment: Deployment,
-    images: NDArray[np.float32],
+    images: NDArray[np.floating[Any]],
     labels: NDArray[np.uint8],
     on_progress: Callable[[int, int], None] | None = None,
     observe: Callable[[Recording], None] | None = None,

@@ -133,7 +133,7 @@ def train_dnn(
             dataset=data.name,
             dataset_checksum=data.checksum,
             test=(data.test.images, data.test.labels),
-            **({} if noise is None else {"noise": Noise.from_json(noise)}),
+            noise=None if noise is None else Noise.from_json(noise),
             checkpoint=checkpoint,
             resume=checkpoint.exists(),
         )
@@ -142,9 +142,7 @@ def train_dnn(
     return {"model": file, "accuracy": model.accuracy}
 
 
-def _train_once(
-    path: Path, run: Callable[[Path], Any], save: Callable[[Path, Any], None]
-) -> Any:
+def _train_once(path: Path, run: Callable[[Path], Any], save: Callable[[Path, Any], None]) -> Any:
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = path.with_suffix(".checkpoint.h5")
     model = run(checkpoint)

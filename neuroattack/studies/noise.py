@@ -183,9 +183,9 @@ def study_noise(
     """
     find_recipe(recipe)
     shape = (dataset.test.images.shape[1], dataset.test.images.shape[2])
-    for noise in noises:
-        if noise.area is not None:
-            noise.area.mask(shape)
+    for area in {noise.area for noise in noises}:
+        if area is not None:
+            area.mask(shape)
     dataset.test.first(images)
     given = {kind: keep_model(path, kind, folder) for kind, path in (models or {}).items()}
 
@@ -199,9 +199,9 @@ def study_noise(
     for kind, seed in itertools.product(networks, seeds):
         if kind not in given:
             trainings[kind, seed, None] = training_cell(kind, dataset, seed=seed, recipe=recipe)
-        for noise in noises if noisy_training else ():
-            trainings[kind, seed, noise] = training_cell(
-                kind, dataset, seed=seed, recipe=recipe, noise=noise
+        for added in noises if noisy_training else ():
+            trainings[kind, seed, added] = training_cell(
+                kind, dataset, seed=seed, recipe=recipe, noise=added
             )
     trained = run_cells(
         folder, list(trainings.values()), workers=workers, on_progress=show("Training")
@@ -210,8 +210,10 @@ def study_noise(
     files |= {(kind, seed, None): file for kind, file in given.items() for seed in seeds}
 
     plan: list[tuple[NetworkKind, int, Noisy | None, Noise | None, Cell]] = []
+    conditions: list[tuple[Noisy | None, Noise | None]] = [(None, None)]
+    conditions += itertools.product(modes, noises)
     for kind, seed in itertools.product(networks, seeds):
-        for mode, noise in [(None, None), *itertools.product(modes, noises)]:
+        for mode, noise in conditions:
             cell = noise_cell(
                 files[kind, seed, noise if mode in noisy_training else None],
                 kind,

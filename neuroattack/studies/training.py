@@ -6,22 +6,33 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from neuroattack.datasets import Dataset
 from neuroattack.errors import FileError
 from neuroattack.files import check_writable
+from neuroattack.training.mlp import MLP, train_mlp
+from neuroattack.training.mlp_storage import save_mlp
 from neuroattack.training.recipes import DEFAULT_RECIPE, Progress, find_recipe, train
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.storage import save_model
 
-__all__ = ["TrainedModel", "checkpoint_of", "describe_progress", "train_to_file"]
+__all__ = [
+    "TrainedModel",
+    "checkpoint_of",
+    "describe_progress",
+    "train_dnn_to_file",
+    "train_to_file",
+]
+
+Model = TypeVar("Model", SDBN, MLP)
 
 
 @dataclass(frozen=True, eq=False)
-class TrainedModel:
+class TrainedModel(Generic[Model]):
     """A model, and the seconds it took to train since it was started or resumed."""
 
-    model: SDBN
+    model: Model
     seconds: float
 
 
@@ -32,7 +43,7 @@ def checkpoint_of(model: Path) -> Path:
 
 def describe_progress(progress: Progress) -> str:
     """Say in a few words where a training stands."""
-    accuracy = "" if progress.accuracy is None else f", {100 * progress.accuracy:.1f} % as rates"
+    accuracy = "" if progress.accuracy is None else f", {100 * progress.accuracy:.1f} %"
     return f"{progress.stage} {progress.epoch}/{progress.epochs}{accuracy}"
 
 
@@ -44,8 +55,8 @@ def train_to_file(
     seed: int = 0,
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
-) -> TrainedModel:
-    """Train on a data set and save the model; what stood at `target` stays until then.
+) -> TrainedModel[SDBN]:
+    """Train an SDBN on a data set and save it; what stood at `target` stays until then.
 
     Parameters
     ----------
@@ -67,6 +78,58 @@ def train_to_file(
         If model or checkpoint cannot be written.
     """
     find_recipe(recipe)
+
+    def run(checkpoint: Path) -> SDBN:
+        return train(
+            dataset.train.images,
+            dataset.train.labels,
+            recipe=recipe,
+            seed=seed,
+            classes=dataset.classes,
+            dataset=dataset.name,
+            dataset_checksum=dataset.checksum,
+            test=(dataset.test.images, dataset.test.labels),
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=progress,
+        )
+
+    return _train(target, resume, run, save_model)
+
+
+def train_dnn_to_file(
+    target: Path,
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> TrainedModel[MLP]:
+    """Train the DNN of the same size; see :func:`train_to_file`."""
+
+    def run(checkpoint: Path) -> MLP:
+        return train_mlp(
+            dataset.train.images,
+            dataset.train.labels,
+            seed=seed,
+            classes=dataset.classes,
+            dataset=dataset.name,
+            dataset_checksum=dataset.checksum,
+            test=(dataset.test.images, dataset.test.labels),
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=progress,
+        )
+
+    return _train(target, resume, run, save_mlp)
+
+
+def _train(
+    target: Path,
+    resume: bool,
+    run: Callable[[Path], Model],
+    save: Callable[[Path, Model], None],
+) -> TrainedModel[Model]:
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists():
         raise FileError(checkpoint, "no such checkpoint, expected one to resume from")
@@ -78,19 +141,7 @@ def train_to_file(
         )
     check_writable(target)
     started = time.perf_counter()
-    model = train(
-        dataset.train.images,
-        dataset.train.labels,
-        recipe=recipe,
-        seed=seed,
-        classes=dataset.classes,
-        dataset=dataset.name,
-        dataset_checksum=dataset.checksum,
-        test=(dataset.test.images, dataset.test.labels),
-        checkpoint=checkpoint,
-        resume=resume,
-        progress=progress,
-    )
-    save_model(target, model)
+    model = run(checkpoint)
+    save(target, model)
     checkpoint.unlink(missing_ok=True)
     return TrainedModel(model, time.perf_counter() - started)

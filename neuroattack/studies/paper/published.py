@@ -59,7 +59,8 @@ CORNER = Area(0, 0, 5, 4)
 """Figure 3's 4 x 5 pixels at the top left."""
 
 MIDDLE = Area(9, 13, 5, 4)
-"""Figure 3's 4 x 5 pixels in the middle: (x, y) = ([14 17], [10 14]), counted from 1, x the column."""
+"""Figure 3's 4 x 5 pixels in the middle: (x, y) = ([14 17], [10 14]), counted from 1, x the
+column."""
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,7 @@ from typing import Any
 import numpy as np
 
 from neuroattack.attack.result import Goal
-from neuroattack.datasets import Dataset
-from neuroattack.studies.attacked import Attacked, open_attacked
+from neuroattack.studies.attacked import open_attacked
 from neuroattack.studies.cells import Cell
 from neuroattack.studies.model_cells import dataset_of_cell
 from neuroattack.studies.paper.population_tables import PAIR, attack_groups, population_plans
@@ -79,9 +78,7 @@ def transformations(run: PaperRun) -> dict[str, Any]:
     of the window in which the search reached the highest gap on fresh draws.
     """
     plans = [
-        plan
-        for plan in population_plans(run)
-        if plan.pairs == PAIR and plan.network in _NETWORKS
+        plan for plan in population_plans(run) if plan.pairs == PAIR and plan.network in _NETWORKS
     ]
     groups, files = attack_groups(run, "Attacking populations", plans)
     cells = []
@@ -96,9 +93,7 @@ def transformations(run: PaperRun) -> dict[str, Any]:
                 found = [attack["index"], attack["target_class"], attack["mean_gap"], file, row]
                 if found[0] not in best or found[2] > best[found[0]][2]:
                     best[found[0]] = found
-        cells.append(
-            _cell(network, run.attacked(network), list(best.values()), run.dataset, run.settings.seed)
-        )
+        cells.append(_cell(run, network, list(best.values())))
     results = run.run("Transforming images", cells)
     return {
         "networks": dict(zip(_NETWORKS, results, strict=True)),
@@ -116,13 +111,8 @@ def _places(folder: Path, files: Sequence[str]) -> list[tuple[str, int]]:
     return found
 
 
-def _cell(
-    network: str,
-    attacked: Attacked,
-    images: list[list[Any]],
-    dataset: Dataset,
-    seed: int,
-) -> Cell:
+def _cell(run: PaperRun, network: str, images: list[list[Any]]) -> Cell:
+    attacked = run.attacked(network)
     each = _SPIKING_COST if attacked.answer == "spikes" else _EXACT_COST
     return Cell(
         f"transformed-{network}",
@@ -130,9 +120,9 @@ def _cell(
         {
             "attacked": attacked.as_json(),
             "images": images,
-            "dataset": dataset.name,
-            "checksum": dataset.checksum,
-            "seed": seed,
+            "dataset": run.dataset.name,
+            "checksum": run.dataset.checksum,
+            "seed": run.settings.seed,
             "draws": DRAWS,
         },
         40 * len(images) * DRAWS * each,

@@ -109,9 +109,7 @@ def _table_two(run: PaperRun) -> tuple[Mapping[str, Any], Arrays]:
 
 def _table_three(run: PaperRun) -> tuple[Mapping[str, Any], Arrays]:
     table = attack_table(run, SDBN)
-    others = {
-        name: attack_table(run, name).as_json() for name in (f"{SDBN}-exact", FINE_TUNED)
-    }
+    others = {name: attack_table(run, name).as_json() for name in (f"{SDBN}-exact", FINE_TUNED)}
     return {**table.as_json(), "also": others}, _courses(table)
 
 

@@ -1,0 +1,232 @@
+"""Commands that repeat the paper's experiments, and noise studies of one's own."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
+
+import typer
+
+from neuroattack import console, paper_tables
+from neuroattack.cli.options import Backend, DatasetName, Json, Seed, Steps
+from neuroattack.errors import ValidationError
+
+if TYPE_CHECKING:
+    from neuroattack.datasets import Dataset
+    from neuroattack.noise import Area
+    from neuroattack.studies.paper.settings import PaperSettings
+
+__all__ = ["noise", "paper"]
+
+Name = TypeVar("Name", bound=str)
+
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes side by side; by default one a core. Results do not depend on it."
+    ),
+]
+
+
+def paper(
+    items: Annotated[
+        list[str],
+        typer.Argument(help="What to recompute: 'all', or of table1, figure2, figure3, ..."),
+    ],
+    dataset: DatasetName = "mnist",
+    out: Annotated[
+        Path, typer.Option(help="Folder for all results, in which an interrupted run goes on.")
+    ] = Path("runs/paper"),
+    seed: Seed = 0,
+    images: Annotated[
+        int | None, typer.Option(help="Test images under noise, the first so many; default all.")
+    ] = None,
+    population: Annotated[int, typer.Option(help="Images attacked a group.")] = 200,
+    sweep: Annotated[int, typer.Option(help="Images for each T and number of repeats.")] = 40,
+    draws: Annotated[int, typer.Option(help="Fresh draws that judge an adversarial image.")] = 50,
+    training_seeds: Annotated[
+        int, typer.Option(help="Trainings with and without small noise that are compared.")
+    ] = 3,
+    steps: Steps = 350,
+    backend: Backend = "native",
+    workers: Workers = None,
+    json: Json = False,
+) -> None:
+    """Recompute the paper's tables and figures, and lay each beside the paper's numbers.
+
+    Items: table1, figure2, figure3, figure4, table2, table3, figure6 to figure9; and beyond the
+    paper population, sampling, transformations, imperceptibility. Stopped at any moment, the same
+    command goes on where it was.
+    """
+    from neuroattack.datasets import load_dataset
+    from neuroattack.files import check_writable
+    from neuroattack.report.paper.save import PAGE, save_paper
+    from neuroattack.studies.paper.settings import PaperRun, PaperSettings
+    from neuroattack.studies.paper.whole import expand_items, reproduce
+
+    started = time.monotonic()
+    names = expand_items(items)
+    settings = PaperSettings(
+        seed=seed,
+        training_seeds=training_seeds,
+        images=images,
+        population=population,
+        sweep=sweep,
+        draws=draws,
+        steps=steps,
+        backend=backend,
+    )
+    check_writable(out / PAGE)
+    data = load_dataset(dataset)
+    data.test.first(images)
+    with console.kept_in(out), console.progress_bars() as show:
+        found = reproduce(PaperRun(data, out / "cells", settings, workers, on_progress=show), names)
+    page = save_paper(out, found, _meta(data, settings, time.monotonic() - started))
+    if json:
+        console.print_json(found.items[names[0]] if len(names) == 1 else found.items)
+        return
+    for item, figures in found.items.items():
+        paper_tables.print_item(item, figures)
+    console.note(f"Report: {page} (open it in a browser)")
+
+
+def _meta(data: Dataset, settings: PaperSettings, seconds: float) -> dict[str, Any]:
+    from neuroattack.provenance import machine_text, versions_text
+
+    return {
+        "dataset": data.name,
+        "dataset_checksum": data.checksum,
+        "settings": asdict(settings),
+        "seed": settings.seed,
+        "seconds": seconds,
+        "versions": versions_text(),
+        "machine": machine_text(),
+        "command": console.command_line(),
+    }
+
+
+def noise(
+    dataset: DatasetName = "digits",
+    kinds: Annotated[
+        str, typer.Option("--noise", help="'normal', 'uniform', or both with a comma between.")
+    ] = "normal,uniform",
+    deltas: Annotated[
+        str, typer.Option(help="Magnitudes, in intensities scaled to [0, 0.2].")
+    ] = "0.02,0.05,0.08,0.1,0.15,0.2,0.3,0.4",
+    on: Annotated[
+        str, typer.Option(help="Noisy images: 'train', 'test', 'train+test', with commas between.")
+    ] = "test",
+    clipping: Annotated[
+        Literal["range", "zero", "none"],
+        typer.Option(help="'range' clips to [0, 0.2], 'zero' what is below 0, 'none' nothing."),
+    ] = "range",
+    window: Annotated[
+        str | None,
+        typer.Option(help="Noise only there: TOP,LEFT,HEIGHT,WIDTH in pixels; default everywhere."),
+    ] = None,
+    networks: Annotated[
+        str, typer.Option(help="'sdbn', 'dnn', or both with a comma between.")
+    ] = "sdbn",
+    recipe: Annotated[str, typer.Option(help="To train the SDBN; see 'train'.")] = "paper",
+    model: Annotated[
+        Path | None, typer.Option(help="SDBN trained without noise; by default it is trained.")
+    ] = None,
+    dnn: Annotated[
+        Path | None, typer.Option(help="DNN trained without noise; by default it is trained.")
+    ] = None,
+    images: Annotated[
+        int | None, typer.Option(help="Test images, the first so many; by default all.")
+    ] = None,
+    spiking: Annotated[
+        bool, typer.Option(help="Run the SDBN in spikes too, or as rates only.")
+    ] = True,
+    readout_gain: Annotated[
+        float | None,
+        typer.Option(help="Divides the readout's threshold in spikes; default by recipe."),
+    ] = None,
+    steps: Steps = 350,
+    backend: Backend = "native",
+    seed: Seed = 0,
+    workers: Workers = None,
+    out: Annotated[
+        Path, typer.Option(help="Folder for results and models, in which a run goes on.")
+    ] = Path("runs/noise"),
+    json: Json = False,
+) -> None:
+    """Measure how noise on training images, test images or both changes the accuracy.
+
+    Stopped at any moment, the same command goes on where it was.
+    """
+    from neuroattack.datasets import load_dataset
+    from neuroattack.deployment import check_settings
+    from neuroattack.files import write_json
+    from neuroattack.noise import Noise, NoiseKind
+    from neuroattack.studies.attacked import READOUT_GAIN
+    from neuroattack.studies.model_cells import NetworkKind
+    from neuroattack.studies.noise import NOISY, Spiking, study_noise
+
+    check_settings(backend, steps, seed)
+    area = None if window is None else _area(window)
+    noises = [
+        Noise(kind, delta, clipping, area)
+        for kind in _chosen("--noise", kinds, get_args(NoiseKind))
+        for delta in _numbers("--deltas", deltas)
+    ]
+    gain = READOUT_GAIN.get(recipe, 1.0) if readout_gain is None else readout_gain
+    given: dict[NetworkKind, Path | None] = {"sdbn": model, "dnn": dnn}
+    data = load_dataset(dataset)
+    with console.kept_in(out), console.progress_bars() as show:
+        cells = study_noise(
+            data,
+            noises,
+            out / "cells",
+            modes=_chosen("--on", on, NOISY),
+            networks=_chosen("--networks", networks, get_args(NetworkKind)),
+            models={kind: path for kind, path in given.items() if path is not None},
+            recipe=recipe,
+            spiking=Spiking(steps, backend, gain) if spiking else None,
+            images=images,
+            seeds=(seed,),
+            workers=workers,
+            on_progress=show,
+        )
+    figures: dict[str, Any] = {
+        "cells": [cell.as_json() for cell in cells],
+        "dataset": data.name,
+        "dataset_checksum": data.checksum,
+        "recipe": recipe,
+        "window": None if area is None else vars(area),
+        "command": console.command_line(),
+    }
+    write_json(out / "noise.json", figures)
+    if json:
+        console.print_json(figures)
+        return
+    paper_tables.print_noise(figures["cells"])
+
+
+def _chosen(option: str, text: str, known: tuple[Name, ...]) -> tuple[Name, ...]:
+    """Return names with commas between, each one of those that are known."""
+    names = [part.strip() for part in text.split(",")]
+    if not set(names) <= set(known):
+        raise ValidationError(option, repr(text), f"of {', '.join(known)}, commas between")
+    return tuple(name for name in known if name in names)
+
+
+def _numbers(option: str, text: str) -> list[float]:
+    try:
+        return list(dict.fromkeys(float(part) for part in text.split(",")))
+    except ValueError:
+        raise ValidationError(option, repr(text), "numbers with commas between") from None
+
+
+def _area(text: str) -> Area:
+    from neuroattack.noise import Area
+
+    try:
+        top, left, height, width = (int(part) for part in text.split(","))
+    except ValueError:
+        raise ValidationError("--window", repr(text), "TOP,LEFT,HEIGHT,WIDTH in pixels") from None
+    return Area(top, left, height, width)
