@@ -17,6 +17,7 @@ from neuroattack.noise import Noise
 from neuroattack.training.mlp import MLP, train_mlp
 from neuroattack.training.mlp_network import CrossEntropy, flatten, unflatten
 from neuroattack.training.mlp_storage import load_mlp, save_mlp
+from neuroattack.training.scg import initial_state, scg_step
 
 SIZES = (12, 7, 5, 3)
 SMALL = {"hidden": (20, 15), "iterations": 12, "dataset": "small", "dataset_checksum": "none"}
@@ -205,6 +206,21 @@ def test_in_float32_error_and_gradient_are_those_of_float64(workers):
     expected, slopes = exact(point.astype(np.float64))
     assert value == pytest.approx(expected, rel=1e-6)
     np.testing.assert_allclose(gradient, slopes, rtol=0, atol=1e-6 * np.abs(slopes).max())
+
+
+def test_the_curvature_that_training_steps_by_survives_float32(workers):
+    """Beside central differences in float64: early, and late, where gradients are small."""
+    error, point = an_error(workers, 5000, np.float32)
+    exact = dataclasses.replace(error, rows=error.rows.astype(np.float64))
+    state = initial_state(point, error)
+    for iterations in (0, 20, 60):
+        while state.iterations < iterations or not state.success:
+            state = scg_step(state, error)
+        w, p = state.weights.astype(np.float64), state.direction.astype(np.float64)
+        step = 1e-4 / np.linalg.norm(p)
+        difference = exact(w + step * p)[1] - exact(w - step * p)[1]
+        expected = p @ difference / (2 * step) + state.scale * p @ p
+        assert scg_step(state, error).curvature == pytest.approx(expected, rel=0.01)
 
 
 def test_the_number_of_workers_changes_no_bit():

@@ -44,7 +44,7 @@ def paper(
         int | None, typer.Option(help="Test images under noise, the first so many; default all.")
     ] = None,
     population: Annotated[int, typer.Option(help="Images attacked a group.")] = 200,
-    sweep: Annotated[int, typer.Option(help="Images for each T and number of repeats.")] = 40,
+    sweep: Annotated[int, typer.Option(help="Images for each T and number of repeats.")] = 30,
     draws: Annotated[int, typer.Option(help="Fresh draws that judge an adversarial image.")] = 50,
     training_seeds: Annotated[
         int, typer.Option(help="Trainings with and without small noise that are compared.")

@@ -46,7 +46,7 @@ _EVERY_CASE = {**ATTACK_CASES, **WIDER}
 _PLANS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
     ((SDBN, DNN, f"{SDBN}-exact", f"{DNN}-sampled"), tuple(ATTACK_CASES), (PAIR, RANDOM)),
     ((SDBN, DNN, f"{SDBN}-exact", f"{DNN}-sampled"), tuple(WIDER), (PAIR,)),
-    ((FINE_TUNED, f"{FINE_TUNED}-exact"), (SWEEP_CASE,), (PAIR, RANDOM)),
+    ((FINE_TUNED, f"{FINE_TUNED}-exact"), (SWEEP_CASE,), (PAIR,)),
 )
 
 _QUESTIONS = (
