@@ -16,8 +16,13 @@ from neuroattack.errors import FileError, OutputError, ValidationError
 from neuroattack.noise import Noise
 from neuroattack.training.mlp import MLP, train_mlp
 from neuroattack.training.mlp_network import CrossEntropy, flatten, unflatten
-from neuroattack.training.mlp_storage import load_mlp, save_mlp
-from neuroattack.training.scg import initial_state, scg_step
+from neuroattack.training.mlp_storage import (
+    load_mlp,
+    load_mlp_checkpoint,
+    save_mlp,
+    save_mlp_checkpoint,
+)
+from neuroattack.training.scg import SCGState, initial_state, scg_step
 
 SIZES = (12, 7, 5, 3)
 SMALL = {"hidden": (20, 15), "iterations": 12, "dataset": "small", "dataset_checksum": "none"}
@@ -331,6 +336,16 @@ def test_an_interrupted_training_resumes_to_the_same_model(
     assert same(resumed, uninterrupted)
     again = train_mlp(*few, seed=3, checkpoint=path, resume=True, **SMALL)
     assert same(again, uninterrupted)
+
+
+@pytest.mark.parametrize("success", [True, False])
+def test_a_checkpoint_holds_every_field_of_the_state(tmp_path, success):
+    w, r, p = np.random.default_rng(6).normal(0, 1, (3, 9)).astype(np.float32)
+    state = SCGState(w, 0.25, r, p, 1.5, 1e-7, 3e-8, success, 11)
+    save_mlp_checkpoint(tmp_path / "run.h5", state, {"seed": "1"})
+    back = load_mlp_checkpoint(tmp_path / "run.h5", {"seed": "1"}, 9)
+    for field in dataclasses.fields(SCGState):
+        np.testing.assert_array_equal(getattr(back, field.name), getattr(state, field.name))
 
 
 def test_a_finished_training_can_be_prolonged(few, tmp_path):

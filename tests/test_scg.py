@@ -189,6 +189,8 @@ def plain_loops(start, objective, steps, sigma, first_lambda):
     [
         (rosenbrock, [-1.2, 1.0]),
         (rosenbrock, [3.1, -3.8, 0.6, -0.9, -0.7]),
+        (rosenbrock, [0.8, 0.3, -0.1, -3.5, 0.6]),
+        (rosenbrock, [0.5, 2.3, -2.7, 2.5, -0.1]),
         (double_well, [0.3, -0.01, 1.5]),
     ],
 )
@@ -307,7 +309,27 @@ def test_a_point_where_the_objective_is_not_finite_is_not_taken():
     after = scg_step(state, objective)
     assert not after.success
     np.testing.assert_array_equal(after.weights, state.weights)
+    assert after.scale == 4e-6
+    again = scg_step(after, objective)
+    added = 3e-6 * float(state.direction @ state.direction)
+    assert again.curvature == pytest.approx(after.curvature + added, rel=1e-12)
     assert stepped(after, objective, 60).weights[0] == pytest.approx(1, abs=1e-6)
+
+
+def test_a_direction_at_a_right_angle_to_the_residual_gives_way_to_it():
+    """Its step size would be zero, and the comparison parameter 0 / 0.
+
+    At the trial point beta is (1/2 + 1/2) / 1, the residual (-1/2, 1/2), the direction (1/2, 1/2).
+    """
+
+    def objective(point):
+        if abs(point[0]) < 0.5:
+            return 0.0, np.array([point[0] - 1, 0.0])
+        return -0.5, np.array([0.5, -0.5])
+
+    state = scg_step(initial_state(np.zeros(2), objective, TINY), objective, TINY)
+    np.testing.assert_array_equal(state.residual, [-0.5, 0.5])
+    np.testing.assert_array_equal(state.direction, state.residual)
 
 
 # Refusals

@@ -196,7 +196,7 @@ def train_mlp(
 
 
 def _initial_weights(rows: Floats, sizes: tuple[int, ...], seed: int) -> FloatArray:
-    """Draw weights that give every unit a sum of variance about 1; biases are zero."""
+    """Draw weights that give the first units sums of variance 1, and later ones at most that."""
     rng = np.random.default_rng(seed)
     power = float(np.square(rows).mean(dtype=np.float64))
     layers = []

@@ -123,13 +123,12 @@ class MLP:
         count = len(intensities)
         out = np.empty((count, self.classes), np.float32)
         # A piece always has as many rows, and BLAS one thread: its order of summation depends on
-        # both. The rows that fill up the last piece are zero.
+        # both. What stands in the rows that fill up the last piece does not matter.
         piece = np.zeros((_PIECE, intensities.shape[1]), np.float32)
         with threadpool_limits(limits=1, user_api="blas"):
             for start in range(0, count, _PIECE):
                 filled = min(_PIECE, count - start)
                 piece[:filled] = intensities[start : start + filled]
-                piece[filled:] = 0
                 logits = _activations(piece, layers)[-1][:filled]
                 out[start : start + filled] = _softmax(logits)
         return out
