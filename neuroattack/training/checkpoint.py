@@ -19,7 +19,7 @@ from neuroattack.training.rbm import RBMState
 from neuroattack.training.siegert import FloatArray
 from neuroattack.training.storage import read_float32, read_layers, write_layers
 
-__all__ = ["TrainingState", "load_checkpoint", "save_checkpoint"]
+__all__ = ["TrainingState", "check_identity", "load_checkpoint", "save_checkpoint"]
 
 _KIND = "training-checkpoint"
 _SCHEMA = 1
@@ -109,15 +109,7 @@ def load_checkpoint(path: str | os.PathLike[str], identity: dict[str, str]) -> T
         names the field.
     """
     with open_hdf5(path, _KIND, _SCHEMA) as file:
-        found = read_group(file, "identity")
-        for name, expected in identity.items():
-            value = read_attribute(found, name, str)
-            if value != expected:
-                raise FileError(
-                    path,
-                    f"is a checkpoint of another training: {name} is {_shortened(value)}, "
-                    f"expected {_shortened(expected)}",
-                )
+        check_identity(file, identity)
         return TrainingState(
             stage=read_attribute(file, "stage", int),
             epoch=read_attribute(file, "epoch", int),
@@ -125,6 +117,19 @@ def load_checkpoint(path: str | os.PathLike[str], identity: dict[str, str]) -> T
             inner=_read_inner(file),
             random=_read_random(file),
         )
+
+
+def check_identity(file: h5py.File, identity: Mapping[str, str]) -> None:
+    """Raise FileError unless an open checkpoint is of that training; it names the field."""
+    found = read_group(file, "identity")
+    for name, expected in identity.items():
+        value = read_attribute(found, name, str)
+        if value != expected:
+            raise FileError(
+                file.filename,
+                f"is a checkpoint of another training: {name} is {_shortened(value)}, "
+                f"expected {_shortened(expected)}",
+            )
 
 
 def _shortened(value: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.hdf5 import create_hdf5, open_hdf5, read_array, read_attribute, read_group
+from neuroattack.training.checkpoint import check_identity
 from neuroattack.training.mlp_network import MLP
 from neuroattack.training.scg import SCGState
 from neuroattack.training.siegert import FloatArray
@@ -150,15 +151,7 @@ def load_mlp_checkpoint(
         names the field.
     """
     with open_hdf5(path, _CHECKPOINT_KIND, _SCHEMA) as file:
-        found = read_group(file, "identity")
-        for name, expected in identity.items():
-            value = read_attribute(found, name, str)
-            if value != expected:
-                raise FileError(
-                    path,
-                    f"is a checkpoint of another training: {name} is {_shortened(value)}, "
-                    f"expected {_shortened(expected)}",
-                )
+        check_identity(file, identity)
         return SCGState(
             weights=_read_vector(file, "weights", parameters),
             value=_read_number(file, "value"),
@@ -170,10 +163,6 @@ def load_mlp_checkpoint(
             success=bool(read_attribute(file, "success", int)),
             iterations=read_attribute(file, "iterations", int),
         )
-
-
-def _shortened(value: str) -> str:
-    return value if len(value) <= 60 else f"{value[:57]}..."
 
 
 def _read_vector(group: h5py.Group, name: str, length: int | None = None) -> FloatArray:

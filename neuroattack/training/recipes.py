@@ -16,10 +16,10 @@ from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
-from neuroattack.images import validate_images
 from neuroattack.noise import Noise
 from neuroattack.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from neuroattack.training.fine_tuning import AdamState, FineTuningParameters
+from neuroattack.training.inputs import checked_data, checked_sizes
 from neuroattack.training.rbm import RBMParameters, RBMState
 from neuroattack.training.running import StageRun, plan
 from neuroattack.training.sdbn import SDBN, forward_rates
@@ -156,14 +156,14 @@ def train(
     """
     started = time.monotonic()
     recipe = find_recipe(recipe)
-    rows, targets = _checked_data(images, labels, classes, "training")
+    rows, targets = checked_data(images, labels, classes, "training")
     shape = np.shape(images)[1:]
-    tested = None if test is None else _checked_data(*test, classes, "test")
+    tested = None if test is None else checked_data(*test, classes, "test")
     if tested is not None and tested[0].shape[1] != rows.shape[1]:
         raise ValidationError(
             "test images", f"{tested[0].shape[1]} pixels", f"{rows.shape[1]} as in training"
         )
-    sizes = _checked_sizes(rows.shape[1], hidden, classes)
+    sizes = checked_sizes(rows.shape[1], hidden, classes)
     check_whole("seed", seed, 0, 2**63 - 1)
     if resume and checkpoint is None:
         raise ValidationError("resume", "no checkpoint", "the checkpoint to resume from")
@@ -282,37 +282,6 @@ def find_recipe(recipe: str | Recipe) -> Recipe:
     if recipe not in RECIPES:
         raise UnknownNameError("recipe", recipe, RECIPES)
     return RECIPES[recipe]
-
-
-def _checked_data(
-    images: ArrayLike, labels: ArrayLike, classes: int, what: str
-) -> tuple[FloatArray, NDArray[np.intp]]:
-    shape = np.shape(images)
-    if len(shape) != 3:
-        raise ValidationError(f"{what} images", f"shape {shape}", "shape (n, height, width)")
-    rows = validate_images(images, shape[1:]).astype(np.float32)
-    array = np.asarray(labels)
-    if array.shape != (len(rows),) or not np.issubdtype(array.dtype, np.integer):
-        raise ValidationError(
-            f"{what} labels",
-            f"{array.dtype} of shape {array.shape}",
-            f"{len(rows)} integers, one an image",
-        )
-    if array.min() < 0 or array.max() >= classes:
-        raise ValidationError(
-            f"{what} labels", f"{array.min()} to {array.max()}", f"0 to {classes - 1}"
-        )
-    return rows, array.astype(np.intp)
-
-
-def _checked_sizes(pixels: int, hidden: tuple[int, ...], classes: int) -> tuple[int, ...]:
-    if not hidden:
-        raise ValidationError("hidden layers", "none", "at least one")
-    for units in hidden:
-        check_whole("hidden layer size", units, 1)
-    if classes < 2:
-        raise ValidationError("classes", classes, "at least 2")
-    return (pixels, *hidden, classes)
 
 
 def _identity(
