@@ -1,10 +1,12 @@
-"""The Wilson interval against its defining quadratic."""
+"""Intervals against the equations that define them, published values, and SciPy."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
-from neuroattack.statistics import wilson_interval
+from neuroattack.statistics import mean_interval, newcombe_interval, wilson_interval
 
 
 @given(st.integers(1, 2000), st.data())
@@ -28,3 +30,58 @@ def test_interval_holds_the_share_and_is_mirrored(trials, data):
 def test_known_value():
     # 10 of 20: 0.2993 to 0.7007 (Newcombe 1998, method 3).
     assert wilson_interval(10, 20) == pytest.approx((0.2993, 0.7007), abs=5e-5)
+
+
+def score_limits(successes, trials):
+    """Return the roots of the score equation, (share - p)^2 = z^2 p (1 - p) / n."""
+    share, z = successes / trials, stats.norm.ppf(0.975)
+    roots = np.roots([1 + z * z / trials, -2 * share - z * z / trials, share * share])
+    return sorted(roots.real)
+
+
+# Newcombe 1998, Statistics in Medicine 17, 873-890, Table II, method 10: a/m less b/n.
+NEWCOMBE_1998 = [
+    ((56, 48), (70, 80), (0.0524, 0.3339)),
+    ((9, 3), (10, 10), (0.1705, 0.8090)),
+    ((6, 2), (7, 7), (0.0582, 0.8062)),
+    ((5, 0), (56, 29), (-0.0381, 0.1926)),
+    ((0, 0), (10, 20), (-0.1611, 0.2775)),
+    ((0, 0), (10, 10), (-0.2775, 0.2775)),
+    ((10, 0), (10, 20), (0.6791, 1.0000)),
+    ((10, 0), (10, 10), (0.6075, 1.0000)),
+]
+
+
+@pytest.mark.parametrize(("successes", "trials", "published"), NEWCOMBE_1998)
+def test_a_difference_has_the_published_interval(successes, trials, published):
+    assert newcombe_interval(successes, trials) == pytest.approx(published, abs=5.1e-5)
+
+
+@given(st.integers(1, 300), st.integers(1, 300), st.data())
+def test_a_difference_is_squared_and_added_from_the_score_limits(first, second, data):
+    successes = data.draw(st.integers(0, first)), data.draw(st.integers(0, second))
+    difference = successes[0] / first - successes[1] / second
+    low1, high1 = score_limits(successes[0], first)
+    low2, high2 = score_limits(successes[1], second)
+    below = (successes[0] / first - low1) ** 2 + (high2 - successes[1] / second) ** 2
+    above = (high1 - successes[0] / first) ** 2 + (successes[1] / second - low2) ** 2
+    low, high = newcombe_interval(successes, (first, second))
+    assert low == pytest.approx(difference - below**0.5, abs=1e-7)
+    assert high == pytest.approx(difference + above**0.5, abs=1e-7)
+    assert -1 - 1e-12 <= low <= difference <= high <= 1 + 1e-12
+    assert newcombe_interval(successes[::-1], (second, first)) == pytest.approx((-high, -low))
+
+
+@given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
+def test_a_mean_has_students_interval(values):
+    error = stats.sem(values)
+    if error > 0:
+        expected = stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=error)
+    else:
+        expected = (values[0], values[0])
+    assert mean_interval(values) == pytest.approx(expected, rel=1e-9, abs=1e-9)
+
+
+def test_one_value_has_no_interval():
+    assert mean_interval([0.3]) is None
+    assert mean_interval([]) is None
