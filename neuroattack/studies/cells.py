@@ -8,6 +8,7 @@ a study that was interrupted, or killed, goes on with the cells that are left.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib
 import json
@@ -16,7 +17,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -162,7 +163,8 @@ def _run(
                 cell = waiting.pop()
                 place = cell.work.__module__, cell.work.__qualname__
                 arguments = dict(cell.arguments)
-                task = pool.submit(_do, place, arguments, folder, cell.path(folder))
+                with _ctrl_c_held_back():
+                    task = pool.submit(_do, place, arguments, folder, cell.path(folder))
                 running[task] = cell.key
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 keep(running.pop(done), done.result())
@@ -174,6 +176,19 @@ def _run(
     finally:
         stop.set()
         pool.shutdown(cancel_futures=True)
+
+
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back, also from a process that is started meanwhile.
+
+    It would else interrupt a worker that has not yet got to leaving it to the parent.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _begin_worker(parent: int, stop: Any) -> None:
