@@ -134,7 +134,7 @@ def _on_case(figures: Figures, case: str) -> str:
         f"target class in {course.as_target}, and any wrong class in {course.wrong}."
     )
     if found["draws"] == 1:
-        return f"{text} The answer has no noise, so this is what holds."
+        return f"{text} Its answer has no noise: every draw is this one."
     return (
         f"{text} Of {found['draws']} fresh draws of the best image (iteration "
         f"{found['best_iteration']}), {found['targeted']} are taken for the target class and "

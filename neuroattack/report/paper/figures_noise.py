@@ -107,7 +107,7 @@ def rules_figure(figures: Figures) -> Figure:
     handles += [
         key("as rates", color=INK),
         key("spiking", color=INK, linestyle=_SPIKING),
-        key("other trainings, as rates", color=OTHERS, linewidth=3.5, alpha=0.6),
+        key("trainings of several seeds, as rates", color=OTHERS, linewidth=3.5, alpha=0.6),
         key("DNN", color=INK, marker="x", markersize=5, linestyle=":", linewidth=1.2),
         key("the paper", **hollow(INK, "D")),
     ]

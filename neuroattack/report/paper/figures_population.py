@@ -157,6 +157,7 @@ def sampling_figure(figures: Figures) -> Figure:
         for x, (shown, name, axis) in enumerate(columns):
             axes = panels[y][x]
             style(axes)
+            axes.margins(y=0.08)
             _sweep(axes, sorted(shown, key=lambda group: group[name]), name, value, ends)
             for group in limits:
                 look = network_look(group["network"])

@@ -20,8 +20,11 @@ from neuroattack.report.paper.style import (
     name_axes,
     network_look,
     network_name,
+    network_place,
     style,
 )
+from neuroattack.report.paper.words import transformation_name
+from neuroattack.studies.paper.published import ATTACK_CASES
 
 __all__ = ["METRICS", "distances_figure", "gap_and_survival", "survival_figure"]
 
@@ -36,8 +39,8 @@ METRICS = {
     "l2": "L2 (intensity)",
     "linf": "L∞ (intensity)",
     "ssim": "SSIM (1: equal)",
-    "local_sd_distance": "local-SD distance (no unit)",
-    "floored_local_sd_distance": "local-SD distance, SD ≥ 0.05",
+    "local_sd_distance": "local-SD distance",
+    "floored_local_sd_distance": "the same, SD ≥ 0.05",
 }
 """Distances by what an axis calls them; intensity is in [0, 1]."""
 
@@ -45,7 +48,9 @@ METRICS = {
 def survival_figure(figures: Figures) -> Figure:
     """Draw how many images outlive each transformation, and that against the gap reached."""
     networks = figures["networks"]
-    names = [found["name"] for found in next(iter(networks.values()))["transformations"]]
+    names = [
+        transformation_name(found) for found in next(iter(networks.values()))["transformations"]
+    ]
     figure = Figure(figsize=(8.2, 1.6 + 0.3 * len(names)), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(3, 2))
     style(left, grid="x")
@@ -64,10 +69,12 @@ def survival_figure(figures: Figures) -> Figure:
     left.set_ylim(len(names) - 0.4, -0.6)
     left.set_xlim(-2, 102)
     right.set_ylim(-2, 102)
-    name_axes(left, "images (%)", title="still misclassified, of those that were")
+    name_axes(
+        left, "images, or draws of originals (%)", title="still misclassified, of those that were"
+    )
     name_axes(
         right,
-        "gap on fresh draws (share of the answer)",
+        "gap on fresh draws (\u22121 to 1)",
         "mean over transformations (%)",
         "misclassified draws of each image",
     )
@@ -122,7 +129,10 @@ def gap_and_survival(study: Figures) -> tuple[list[float], list[float]]:
 
 def distances_figure(figures: Figures) -> Figure:
     """Draw quantiles of every distance, a row a network and case."""
-    groups = [group for group in figures["groups"] if group["pairs"] == _PAIR]
+    groups = sorted(
+        (group for group in figures["groups"] if group["pairs"] == _PAIR),
+        key=lambda group: (network_place(group["network"]), group["case"] not in ATTACK_CASES),
+    )
     rows = [f"{network_name(group['network'])}, {group['case']}" for group in groups]
     figure = Figure(figsize=(8.4, 2.2 + 0.34 * len(rows)), layout="constrained")
     panels = figure.subplots(2, 4, sharey=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Sequence
 
@@ -9,7 +10,7 @@ from neuroattack.report.paper.section import LEAD, TITLE, Section, SummaryRow, T
 
 __all__ = ["render_markdown"]
 
-_ALONE = 14
+_FOLDED = 26
 """Rows from which a table is folded."""
 
 
@@ -42,10 +43,11 @@ def render_markdown(
             *(_text(sentence) for sentence in section.sentences),
         ]
         for table in section.tables:
-            if len(table.rows) < _ALONE:
+            if len(table.rows) < _FOLDED:
                 parts += [_text(table.caption), _table(table)]
             else:
-                caption = _text(table.caption)
+                # Raw HTML up to the blank line, in which no Markdown is read.
+                caption = html.escape(table.caption, quote=False)
                 parts += [f"<details><summary>{caption}</summary>", _table(table), "</details>"]
     parts += [
         "## Where these results come from",
@@ -72,4 +74,4 @@ def _line(cells: Sequence[str]) -> str:
 
 def _text(text: str) -> str:
     """Return text in which nothing is taken for markup."""
-    return re.sub(r"([\\*`\[\]<])", r"\\\1", text)
+    return re.sub(r"([\\*`<])", r"\\\1", text)

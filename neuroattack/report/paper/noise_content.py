@@ -43,6 +43,7 @@ def table_one_section(figures: Figures) -> Section:
         f"{percent(dnn['accuracy'], 2)}; the paper has {percent(DNN_ACCURACY / 100, 2)}.",
         *(_on_test_noise(found) for found in figures["test_noise"]),
         *(_on_small_noise(found) for found in figures["small_noise"]),
+        _on_noisy_training(figures["cells"]),
         _on_collapse(figures["collapse"]),
         _on_dnn(figures["cells"]),
     ]
@@ -111,8 +112,8 @@ def _best_reading(found: Figures) -> str:
     farthest, name, within, of = readings[0]
     return (
         f"Of the {len(readings)} readings tried, the one nearest throughout is {name}: at most "
-        f"{100 * farthest:.1f} points away, within 6 at {times(within, of)}; the farthest is "
-        f"{readings[-1][1]}, by up to {100 * readings[-1][0]:.1f} points."
+        f"{100 * farthest:.1f} points away, within 6 at {times(within, of)}; the one farthest away "
+        f"is {readings[-1][1]}, by up to {100 * readings[-1][0]:.1f} points."
     )
 
 
@@ -157,6 +158,32 @@ def _on_small_noise(found: Figures) -> str:
     )
 
 
+def _on_noisy_training(cells: Sequence[Figures]) -> str:
+    """Say which cells with noisy training are far from the paper, and whether spikes tell why."""
+    trained = [cell for cell in cells if cell["mode"] != "test"]
+    far = [cell for cell in trained if abs(cell["accuracy"] - cell["paper_accuracy"]) > WITHIN]
+    text = (
+        f"Of the {len(trained)} cells with noise on training images, {len(trained) - len(far)} are "
+        "within 6 points of the paper as rates"
+    )
+    if not far:
+        return f"{text}."
+    said = [
+        f"{points(cell['accuracy'] - cell['paper_accuracy'])} ({cell['noise']}, "
+        f"{noisy_images(cell['mode'])}, {cell['delta']:g})"
+        for cell in far
+    ]
+    nearer = sum(
+        cell["spiking_accuracy"] is not None
+        and abs(cell["spiking_accuracy"] - cell["paper_accuracy"]) <= WITHIN
+        for cell in far
+    )
+    return (
+        f"{text}; beyond: {listed(said)}. In spikes {times(nearer, len(far))} "
+        "of these are within 6 points."
+    )
+
+
 def _on_collapse(found: Figures) -> str:
     def where(delta: float | None) -> str:
         return "at no delta" if delta is None else f"at {delta:g}"
@@ -171,7 +198,7 @@ def _on_collapse(found: Figures) -> str:
     if not retried:
         return text
     first = retried[0]
-    each = [f"{_RULES[one['clipping']]} {percent(one['accuracy'])}" for one in retried]
+    each = [f"{percent(one['accuracy'])} {_RULES[one['clipping']]}" for one in retried]
     spread = max(one["accuracy"] for one in retried) - min(one["accuracy"] for one in retried)
     fallen = {one["accuracy"] < found["below"] for one in retried}
     depends = (

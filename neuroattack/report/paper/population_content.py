@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -178,6 +179,7 @@ def sampling_section(figures: Figures) -> Section:
         f"iterations, untargeted success is {_success(least)} and {_success(most)}, and the median "
         f"of the highest P(target) {percent(least['best_p_target']['q50'])} and "
         f"{percent(most['best_p_target']['q50'])}.",
+        _alike(swept),
         *(
             f"{network_name(group['network'])}, which no sampling disturbs: "
             f"{percent(group['non_monotonic_share'])} of iterations, success "
@@ -216,6 +218,26 @@ def sampling_section(figures: Figures) -> Section:
                 ],
             )
         ],
+    )
+
+
+def _alike(swept: Sequence[Figures]) -> str:
+    """Say which numbers of steps give the very same figures."""
+    alike: dict[str, list[int]] = {}
+    for group in swept:
+        if group["repeats"] == 1:
+            figures = {name: value for name, value in group.items() if name != "steps"}
+            alike.setdefault(json.dumps(figures, sort_keys=True), []).append(group["steps"])
+    said = [
+        f"T = {listed(f'{steps:,}' for steps in sorted(of_one))}"
+        for of_one in alike.values()
+        if len(of_one) > 1
+    ]
+    if not said:
+        return ""
+    return (
+        f"All figures are equal at {'; and at '.join(said)}: what the network answers in the later "
+        "steps changes nothing."
     )
 
 

@@ -30,6 +30,7 @@ __all__ = [
     "name_axes",
     "network_look",
     "network_name",
+    "network_place",
     "style",
 ]
 
@@ -77,6 +78,11 @@ def network_name(name: str) -> str:
 def network_look(name: str) -> Look:
     """Return how a network looks in every picture."""
     return _NETWORKS[name][1]
+
+
+def network_place(name: str) -> int:
+    """Return where a network stands in an order of all."""
+    return list(_NETWORKS).index(name)
 
 
 def style(axes: Axes, grid: Literal["both", "x", "y"] | None = "y") -> None:

@@ -78,8 +78,16 @@ def _table_one(figures: Figures) -> Iterator[SummaryRow]:
             f"on {noisy} images",
             _at(column["paper_delta"]),
             _at(column["delta"]),
-            "shown" if column["delta"] is not None else "refuted",
+            _collapse_verdict(column["delta"], column["paper_delta"]),
         )
+
+
+def _collapse_verdict(delta: float | None, paper: float) -> str:
+    if delta is None:
+        return "refuted"
+    if delta == paper:
+        return "shown"
+    return f"shown, at {'more' if delta > paper else 'less'} noise"
 
 
 def _at(delta: float | None) -> str:
@@ -148,7 +156,7 @@ def _clean_shares(figures: Figures) -> Iterator[SummaryRow]:
         f"Clean shares of the sample, {SOURCE} and {TARGET}",
         listed(percent(share) for share in theirs),
         listed(percent(share) for share in ours),
-        f"{points(widest)} apart at most",
+        f"at most {100 * abs(widest):.1f} points apart",
     )
 
 
@@ -164,11 +172,12 @@ def _population(figures: Figures) -> Iterator[SummaryRow]:
             yield SummaryRow(
                 about,
                 "yes, on one image" if (first, second) == ("sdbn", "dnn") else "left open",
-                "untargeted success, "
+                "untargeted success, five to three: "
                 + "; ".join(
-                    f"case {one['case']}, {one['pairs'].replace('-', ' to ')}: "
+                    f"case {one['case']} "
                     f"{points_ci95(one['untargeted_difference'], one['untargeted_ci95'])}"
                     for one in comparisons
+                    if one["pairs"] == "five-three"
                 ),
                 _secure(sides),
             )

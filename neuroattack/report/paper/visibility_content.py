@@ -8,7 +8,14 @@ from typing import Any
 from neuroattack.report.numbers import percent
 from neuroattack.report.paper.section import Section, Table
 from neuroattack.report.paper.style import network_name
-from neuroattack.report.paper.words import listed, number, percent_ci95, signed, times
+from neuroattack.report.paper.words import (
+    listed,
+    number,
+    percent_ci95,
+    signed,
+    times,
+    transformation_name,
+)
 
 __all__ = ["distances_section", "survival_section"]
 
@@ -52,7 +59,7 @@ def _on_network(name: str, study: Figures) -> str:
     title = f"{network_name(name)}, {images} images"
     if not done:
         return f"{title}: none was misclassified in most draws, so there is nothing to outlive."
-    rate = {one["name"]: one["untargeted"]["survived"]["rate"] for one in done}
+    rate = {transformation_name(one): one["untargeted"]["survived"]["rate"] for one in done}
     worst, best = min(rate, key=rate.__getitem__), max(rate, key=rate.__getitem__)
     text = (
         f"{title}, of which {done[0]['untargeted']['survived']['draws']} were misclassified in "
@@ -87,7 +94,7 @@ def _survival_table(networks: Mapping[str, Figures]) -> Table:
                 rows.append(
                     [
                         network_name(name),
-                        one["name"],
+                        transformation_name(one),
                         "" if survived is None else f"{survived['successes']}/{survived['draws']}",
                         ""
                         if survived is None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from neuroattack.report.numbers import NBSP, percent
 
@@ -15,6 +16,7 @@ __all__ = [
     "points_ci95",
     "signed",
     "times",
+    "transformation_name",
 ]
 
 
@@ -27,9 +29,10 @@ def listed(words: Iterable[str]) -> str:
 
 
 def signed(value: float, decimals: int = 1) -> str:
-    """Return a number with its sign, the minus as long as the plus."""
-    # Adding 0.0 turns what rounds to -0 into 0.
-    return f"{round(value, decimals) + 0.0:+.{decimals}f}".replace("-", "\u2212")
+    """Return a number with its sign, the minus as long as the plus; 0 without one."""
+    if round(value, decimals) == 0:
+        return f"{0:.{decimals}f}"
+    return f"{value:+.{decimals}f}".replace("-", "\u2212")
 
 
 def points(difference: float, decimals: int = 1) -> str:
@@ -59,6 +62,22 @@ def deltas_text(deltas: Sequence[float]) -> str:
 def number(value: float) -> str:
     """Return a number with three digits or, where whole, as it is."""
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:.3g}"
+
+
+def transformation_name(found: Mapping[str, Any]) -> str:
+    """Return a transformation in words, with the unit of its parameter."""
+    value = found["parameter"]
+    if value is None:
+        return "none, new draws"
+    name = {
+        "jpeg": f"JPEG, quality {value:g}",
+        "resize": f"resized to {value:g} and back",
+        "rotation": f"rotated by {value:+g}\u00b0",
+        "blur": f"blur, SD {value:g} pixels",
+        "gamma": f"gamma {value:g}",
+        "noise": f"noise, SD {value:g}",
+    }[found["family"]]
+    return name.replace("-", "\u2212")
 
 
 def times(count: int, of: int) -> str:
