@@ -42,6 +42,10 @@ def test_table_one_says_what_is_within_six_points():
         in (said("table1", far))
     )
     assert "at no delta from 0.08 to 0.4" in said("table1", far)
+    # Every rule gives 0.9 of the paper's accuracy, so 17.05 % becomes 15.3 %, in spikes 14.3 %.
+    assert "at 0.4 clipped to [0, 0.2] as rates, clipped to [0, 0.2] in spikes" in said(
+        "table1", far
+    )
     found = verdicts("table1", far)
     assert found["Test noise, normal: within 6 points of the paper at 0.08 to 0.4"] == "not reached"
     # 0.08 above 94.64 and 93.36 % is cut at 100: near there, far elsewhere.
@@ -124,8 +128,8 @@ def test_an_attack_is_judged_by_its_course():
 @pytest.mark.parametrize(
     ("of_sdbn", "of_dnn", "verdict", "sentence"),
     [
-        (1, 9, "yes", "the attack succeeds less on the SDBN, spiking in every group"),
-        (9, 1, "no, less", "the attack succeeds more on the SDBN, spiking in every group"),
+        (1, 9, "yes", "the attack succeeds less on the spiking SDBN in every group"),
+        (9, 1, "no, less", "the attack succeeds more on the spiking SDBN in every group"),
         (5, 5, "undecided", "no interval excludes 0"),
     ],
 )

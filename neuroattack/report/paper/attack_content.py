@@ -10,7 +10,7 @@ from neuroattack.readout import UNDECIDED
 from neuroattack.report.numbers import percent
 from neuroattack.report.paper.section import Section, Table
 from neuroattack.report.paper.style import network_name
-from neuroattack.report.paper.words import listed, points, times
+from neuroattack.report.paper.words import listed, points, sentence, times
 from neuroattack.studies.paper.settings import MAX_DISTANCE, SOURCE, TARGET
 
 __all__ = [
@@ -119,10 +119,11 @@ def _on_case(figures: Figures, case: str) -> str:
     course, found = course_of(figures, case), figures["cases"][case]
     paper = [row for row in figures["paper_rows"] if row["case"] == case][-1]
     text = (
-        f"{network_name(figures['network'])}, case {case}: {course.iterations} iterations, stopped "
-        f"{_STOPPED_BY.get(found['stopped_by'], found['stopped_by'])}. P(target) reaches "
-        f"{percent(course.highest['p_target'])} at iteration {course.highest['iteration']} and "
-        f"ends at {percent(course.final['p_target'])} with D = {course.final['distance']:.2f}"
+        f"{sentence(network_name(figures['network']))}, case {case}: {course.iterations} "
+        f"iterations, stopped {_STOPPED_BY.get(found['stopped_by'], found['stopped_by'])}. "
+        f"P(target) reaches {percent(course.highest['p_target'])} at iteration "
+        f"{course.highest['iteration']} and ends at {percent(course.final['p_target'])} with D = "
+        f"{course.final['distance']:.2f}"
     )
     if figures["network"] in ("dnn", "sdbn"):
         text += (

@@ -62,9 +62,14 @@ def survival_figure(figures: Figures) -> Figure:
             _survived(left, found["untargeted"], row + shift, look)
         gaps, rates = gap_and_survival(study)
         right.plot(
-            gaps, rates, linestyle="none", marker=look.marker, markersize=4, color=look.colour,
+            gaps,
+            rates,
+            linestyle="none",
+            marker=look.marker,
+            markersize=4,
+            color=look.colour,
             alpha=0.75,
-        )  # fmt: skip
+        )
     left.set_yticks(range(len(names)), names, fontsize=SMALL_PT)
     left.set_ylim(len(names) - 0.4, -0.6)
     left.set_xlim(-2, 102)
@@ -80,9 +85,14 @@ def survival_figure(figures: Figures) -> Figure:
     )
     handles = [key(network_name(name), network_look(name), linestyle="none") for name in networks]
     handles.append(
-        key("the original, transformed: draws misclassified", color=INK, linestyle="none",
-            marker="|", markersize=8)
-    )  # fmt: skip
+        key(
+            "the original, transformed: draws misclassified",
+            color=INK,
+            linestyle="none",
+            marker="|",
+            markersize=8,
+        )
+    )
     key_below(figure, handles, 2)
     return figure
 
@@ -91,9 +101,13 @@ def _survived(axes: Axes, found: Figures | None, y: float, look: Any) -> None:
     if found is None:
         return
     axes.plot(
-        100 * found["original"]["rate"], y, marker="|", markersize=7, color=look.colour,
+        100 * found["original"]["rate"],
+        y,
+        marker="|",
+        markersize=7,
+        color=look.colour,
         markeredgewidth=1.6,
-    )  # fmt: skip
+    )
     survived = found["survived"]
     if survived is None:
         return
@@ -172,9 +186,14 @@ def _quantiles(axes: Axes, group: Figures, metric: str, row: int) -> None:
     axes.plot([found["q05"], found["q95"]], [row, row], color=look.colour, linewidth=1)
     axes.plot([found["q25"], found["q75"]], [row, row], color=look.colour, linewidth=3)
     axes.plot(
-        found["q50"], row, marker=look.marker, markersize=4.5, color=look.colour,
-        markeredgecolor=LINE, markeredgewidth=0.5,
-    )  # fmt: skip
+        found["q50"],
+        row,
+        marker=look.marker,
+        markersize=4.5,
+        color=look.colour,
+        markeredgecolor=LINE,
+        markeredgewidth=0.5,
+    )
     fooled = (group["successful_only"] or {}).get(metric)
     if fooled is not None:
         axes.plot(fooled["q50"], row + 0.3, marker="x", markersize=4.5, color=look.colour)

@@ -82,7 +82,7 @@ def _on_test_noise(found: Figures) -> str:
         f"it is farthest at {found['farthest_delta']:g}, by {points(found['farthest'])}. "
         f"{_best_reading(found)}"
     )
-    return f"{text} {_on_seeds(found)}" if far else text
+    return f"{text} {_on_rules(found)} {_on_seeds(found)}" if far else text
 
 
 def _readings(found: Figures) -> list[tuple[float, str, int, int]]:
@@ -115,6 +115,27 @@ def _best_reading(found: Figures) -> str:
         f"{100 * farthest:.1f} points away, within 6 at {times(within, of)}; the one farthest away "
         f"is {readings[-1][1]}, by up to {100 * readings[-1][0]:.1f} points."
     )
+
+
+def _on_rules(found: Figures) -> str:
+    """Say which rules and readings are near the paper where the first is not."""
+    said, without = [], []
+    for delta in found["beyond_6_points"]:
+        place = found["deltas"].index(delta)
+        near = [
+            f"{_RULES[rule['clipping']]} {name}"
+            for rule in found["rules"]
+            for reading, name in _READINGS.items()
+            if rule[reading][place] is not None
+            and abs(rule[reading][place] - found["paper"][place]) <= WITHIN
+        ]
+        if near:
+            said.append(f"at {delta:g} {listed(near)}")
+        else:
+            without.append(delta)
+    if without:
+        said.append(f"none at {deltas_text(without)}")
+    return f"Readings within 6 points there: {'; '.join(said)}."
 
 
 def _on_seeds(found: Figures) -> str:
@@ -168,10 +189,14 @@ def _on_noisy_training(cells: Sequence[Figures]) -> str:
     )
     if not far:
         return f"{text}."
+    columns: dict[str, list[Figures]] = {}
+    for cell in far:
+        columns.setdefault(f"{cell['noise']} on {noisy_images(cell['mode'])}", []).append(cell)
     said = [
-        f"{points(cell['accuracy'] - cell['paper_accuracy'])} ({cell['noise']}, "
-        f"{noisy_images(cell['mode'])}, {cell['delta']:g})"
-        for cell in far
+        f"{column} at {deltas_text([cell['delta'] for cell in of_column])} (by "
+        f"{points(max((c['accuracy'] - c['paper_accuracy'] for c in of_column), key=abs))}"
+        f"{' at most' if len(of_column) > 1 else ''})"
+        for column, of_column in columns.items()
     ]
     nearer = sum(
         cell["spiking_accuracy"] is not None

@@ -9,7 +9,7 @@ from typing import Any
 from neuroattack.report.numbers import percent
 from neuroattack.report.paper.section import Section, Table
 from neuroattack.report.paper.style import network_name
-from neuroattack.report.paper.words import listed, percent_ci95, points_ci95
+from neuroattack.report.paper.words import listed, percent_ci95, points_ci95, sentence
 
 __all__ = ["compared", "population_section", "sampling_section", "side_of_zero"]
 
@@ -41,7 +41,7 @@ def population_section(figures: Figures) -> Section:
         f"{figures['correct_by_all']:,} test images are classified correctly by all networks; of "
         f"them the groups are taken. An attack ends at D_max or after {figures['max_iterations']} "
         f"iterations; the image it found is then judged by {figures['draws']} fresh draws. "
-        f"\u201cDNN, sampled\u201d answers with counts drawn from the DNN's probabilities, "
+        f"\u201csampled DNN\u201d answers with counts drawn from the DNN's probabilities, "
         f"{figures['sampled_spikes']:.1f} a query, as many as the SDBN has output spikes in the "
         "mean.",
     ]
@@ -66,11 +66,12 @@ def population_section(figures: Figures) -> Section:
 def _on_pair(figures: Figures, first: str, second: str, question: str) -> str:
     """Say by how much success on one network exceeds that on another, case by case."""
     comparisons = compared(figures, first, second)
-    said = [
-        f"{points_ci95(one['untargeted_difference'], one['untargeted_ci95'])} "
-        f"(case {one['case']}, {_PAIRS[one['pairs']]})"
-        for one in comparisons
-    ]
+    ordered = sorted(comparisons, key=lambda one: one["untargeted_difference"])
+    said = dict.fromkeys(
+        f"{points_ci95(one['untargeted_difference'], one['untargeted_ci95'])} in case "
+        f"{one['case']} ({_PAIRS[one['pairs']]})"
+        for one in (ordered[0], ordered[-1])
+    )
     sides = [side_of_zero(one["untargeted_ci95"]) for one in comparisons]
     names = network_name(first), network_name(second)
     if all(side < 0 for side in sides):
@@ -85,8 +86,8 @@ def _on_pair(figures: Figures, first: str, second: str, question: str) -> str:
             f"{sides.count(0)} of {len(sides)} groups"
         )
     return (
-        f"{names[0]} against {names[1]} ({question}): untargeted success differs by "
-        f"{listed(said)}: {verdict}."
+        f"{sentence(names[0])} against {names[1]} ({question}): untargeted success differs by "
+        f"{' to '.join(said)}; {verdict}."
     )
 
 
@@ -181,7 +182,7 @@ def sampling_section(figures: Figures) -> Section:
         f"{percent(most['best_p_target']['q50'])}.",
         _alike(swept),
         *(
-            f"{network_name(group['network'])}, which no sampling disturbs: "
+            f"{sentence(network_name(group['network']))}, which no sampling disturbs: "
             f"{percent(group['non_monotonic_share'])} of iterations, success "
             f"{_success(group)}, median {percent(group['best_p_target']['q50'])}."
             for group in limits

@@ -58,11 +58,11 @@ class Look(NamedTuple):
 
 
 _NETWORKS: dict[str, tuple[str, Look]] = {
-    "sdbn": ("SDBN, spiking", Look(BLUE, "o", "-")),
+    "sdbn": ("spiking SDBN", Look(BLUE, "o", "-")),
     "sdbn-exact": ("SDBN as rates", Look(SKY, "s", (0, (4, 1.5)))),
     "dnn": ("DNN", Look(VERMILLION, "^", (0, (5, 1.5, 1, 1.5)))),
-    "dnn-sampled": ("DNN, sampled", Look(ORANGE, "D", (0, (1, 1.2)))),
-    "sdbn-fine-tuned": ("fine-tuned SDBN, spiking", Look(GREEN, "v", (0, (8, 2)))),
+    "dnn-sampled": ("sampled DNN", Look(ORANGE, "D", (0, (1, 1.2)))),
+    "sdbn-fine-tuned": ("spiking fine-tuned SDBN", Look(GREEN, "v", (0, (8, 2)))),
     "sdbn-fine-tuned-exact": (
         "fine-tuned SDBN as rates",
         Look(PURPLE, "P", (0, (5, 1, 1, 1, 1, 1))),

@@ -12,6 +12,7 @@ from neuroattack.report.paper.words import (
     listed,
     number,
     percent_ci95,
+    sentence,
     signed,
     times,
     transformation_name,
@@ -44,7 +45,8 @@ def survival_section(figures: Figures) -> Section:
         "that still are after it, with the 95\u00a0% interval; upright strokes: draws "
         "misclassified of the originals, transformed alike. Right, each image's share of "
         "misclassified draws in the mean over all transformations, against the gap that its attack "
-        "reached on fresh draws.",
+        "reached on fresh draws. "
+        "A network without points on the left had no image to count.",
         "Survival of misclassification by transformation and network, and against the gap.",
         [_on_network(name, study) for name, study in figures["networks"].items()],
         [_survival_table(figures["networks"]), _gap_table(figures["networks"])],
@@ -56,7 +58,7 @@ def _on_network(name: str, study: Figures) -> str:
     control = next((one for one in found if one["family"] == "none"), None)
     done = [one for one in found if one["family"] != "none" and one["untargeted"]["survived"]]
     images = len(found[0]["images"]) if found else 0
-    title = f"{network_name(name)}, {images} images"
+    title = f"{sentence(network_name(name))}, {images} images"
     if not done:
         return f"{title}: none was misclassified in most draws, so there is nothing to outlive."
     rate = {transformation_name(one): one["untargeted"]["survived"]["rate"] for one in done}
@@ -156,21 +158,17 @@ def distances_section(figures: Figures) -> Section:
     """Return how visible adversarial images are, by the paper's distance and by others."""
     groups = figures["groups"]
     sentences = [
-        f"{network_name(group['network'])}, case {group['case']}: the median image has "
+        f"{sentence(network_name(group['network']))}, case {group['case']}, medians: "
         f"{listed(_medians(group))}."
         for group in groups
         if group["pairs"] == "five-three" and group["network"] in ("sdbn", "dnn")
     ]
-    infinite = [
-        f"{network_name(group['network'])} {group['case']}"
-        for group in groups
-        if group["pairs"] == "five-three" and group["all"]["local_sd_distance"] is None
-    ]
+    infinite = sum(group["all"]["local_sd_distance"] is None for group in groups)
     if infinite:
         sentences.append(
-            "The local-SD distance is infinite for some images of "
-            f"{listed(infinite)}: a pixel moved whose neighbours are all as it is. With no SD "
-            "below 0.05 it is finite."
+            f"The local-SD distance is infinite for some image in {times(infinite, len(groups))} "
+            "groups: a pixel moved whose neighbours are all as it is. With no SD below 0.05 it is "
+            "finite."
         )
     return Section(
         "imperceptibility",

@@ -14,10 +14,16 @@ __all__ = [
     "percent_ci95",
     "points",
     "points_ci95",
+    "sentence",
     "signed",
     "times",
     "transformation_name",
 ]
+
+
+def sentence(text: str) -> str:
+    """Return text with a capital at its start."""
+    return text[:1].upper() + text[1:]
 
 
 def listed(words: Iterable[str]) -> str:
