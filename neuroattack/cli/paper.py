@@ -144,7 +144,9 @@ def noise(
     ] = True,
     readout_gain: Annotated[
         float | None,
-        typer.Option(help="Divides the readout's threshold in spikes; default by recipe."),
+        typer.Option(
+            help="Divides the readout's threshold in spikes; default by the model's recipe."
+        ),
     ] = None,
     steps: Steps = 350,
     backend: Backend = "native",
@@ -163,7 +165,6 @@ def noise(
     from neuroattack.deployment import check_settings
     from neuroattack.files import write_json
     from neuroattack.noise import Noise, NoiseKind
-    from neuroattack.studies.attacked import READOUT_GAIN
     from neuroattack.studies.model_cells import NetworkKind
     from neuroattack.studies.noise import NOISY, Spiking, study_noise
 
@@ -174,7 +175,6 @@ def noise(
         for kind in _chosen("--noise", kinds, get_args(NoiseKind))
         for delta in _numbers("--deltas", deltas)
     ]
-    gain = READOUT_GAIN.get(recipe, 1.0) if readout_gain is None else readout_gain
     given: dict[NetworkKind, Path | None] = {"sdbn": model, "dnn": dnn}
     data = load_dataset(dataset)
     with console.kept_in(out), console.progress_bars() as show:
@@ -186,7 +186,7 @@ def noise(
             networks=_chosen("--networks", networks, get_args(NetworkKind)),
             models={kind: path for kind, path in given.items() if path is not None},
             recipe=recipe,
-            spiking=Spiking(steps, backend, gain) if spiking else None,
+            spiking=Spiking(steps, backend, readout_gain) if spiking else None,
             images=images,
             seeds=(seed,),
             workers=workers,

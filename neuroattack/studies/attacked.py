@@ -15,8 +15,9 @@ from neuroattack.deployment import deploy
 from neuroattack.errors import ValidationError
 from neuroattack.graded import GradedDeployment
 from neuroattack.studies.model_cells import NetworkKind, model_of_cell
+from neuroattack.training.sdbn import SDBN
 
-__all__ = ["READOUT_GAIN", "Answer", "Attacked", "OpenTarget", "open_attacked"]
+__all__ = ["READOUT_GAIN", "Answer", "Attacked", "OpenTarget", "open_attacked", "readout_gain_of"]
 
 Answer = Literal["spikes", "exact", "sampled"]
 
@@ -26,6 +27,12 @@ OpenTarget = Callable[[int], Target]
 READOUT_GAIN = {"paper": 5.0}
 """By recipe, 1 for others: without it a tenth of the images get no output spike at all, for the
 noise that contrastive divergence was trained with is not the spiking network's."""
+
+
+def readout_gain_of(model: SDBN) -> float:
+    """Return the gain that a model is converted with, by its recipe."""
+    # What noise it was trained on is said after the recipe's name.
+    return READOUT_GAIN.get(model.recipe.partition(",")[0], 1.0)
 
 
 @dataclass(frozen=True)
@@ -112,8 +119,7 @@ def open_attacked(
         return lambda stream: Repeated(judged(stream), attacked.repeats)
 
     if attacked.answer == "spikes":
-        gain = READOUT_GAIN.get(model.recipe, 1.0)
-        network = convert(model, readout_gain=gain).network
+        network = convert(model, readout_gain=readout_gain_of(model)).network
         with deploy(
             network, backend=attacked.backend, steps=attacked.steps, seed=seed
         ) as deployment:

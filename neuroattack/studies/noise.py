@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from neuroattack.conversion import convert
 from neuroattack.datasets import Dataset
-from neuroattack.deployment import deploy
+from neuroattack.deployment import check_settings, deploy
 from neuroattack.encoding import Encoder
 from neuroattack.ir.network import Input, Network
 from neuroattack.noise import Noise
 from neuroattack.statistics import wilson_interval
+from neuroattack.studies.attacked import readout_gain_of
 from neuroattack.studies.cells import Cell, run_cells
 from neuroattack.studies.evaluation import evaluate
 from neuroattack.studies.model_cells import (
@@ -29,6 +30,7 @@ from neuroattack.studies.model_cells import (
     training_cell,
 )
 from neuroattack.training.recipes import find_recipe
+from neuroattack.validation import check_positive
 
 __all__ = [
     "NOISY",
@@ -63,13 +65,23 @@ class Spiking:
         Time steps T an image is shown for.
     backend : str
         Where it runs.
-    readout_gain : float
-        As in :func:`neuroattack.conversion.convert`.
+    readout_gain : float or None
+        As in :func:`neuroattack.conversion.convert`; None for that of each model's recipe.
+
+    Raises
+    ------
+    ValidationError, UnknownNameError, BackendUnavailableError
+        If a value is out of range, or there is no such backend here.
     """
 
     steps: int = 350
     backend: str = "native"
-    readout_gain: float = 1.0
+    readout_gain: float | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self.backend, self.steps, 0)
+        if self.readout_gain is not None:
+            check_positive("readout gain", self.readout_gain)
 
 
 @dataclass(frozen=True)
@@ -309,7 +321,9 @@ def _correct_in_spikes(
     seed: int,
     spiking: Spiking,
 ) -> int:
-    network, scale = widened(convert(model, readout_gain=spiking.readout_gain).network)
+    given = spiking.readout_gain
+    gain = readout_gain_of(model) if given is None else given
+    network, scale = widened(convert(model, readout_gain=gain).network)
     # A rate is neither negative nor beyond one spike a step.
     intensities = np.clip(pixels.astype(np.float64) / scale, 0.0, 1.0)
     with deploy(
