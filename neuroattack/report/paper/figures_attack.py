@@ -203,5 +203,4 @@ def _paper_points(
         [scale * row[what] for row in rows],
         **hollow(look.colour, look.marker, 8),
         zorder=4,
-        clip_on=False,
     )

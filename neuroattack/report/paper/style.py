@@ -112,6 +112,7 @@ def hollow(colour: str, marker: str, size: float = 7.5, inside: str = "none") ->
         "markerfacecolor": inside,
         "markeredgecolor": colour,
         "markeredgewidth": 1.3,
+        "clip_on": False,
     }
 
 

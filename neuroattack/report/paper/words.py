@@ -77,9 +77,9 @@ def transformation_name(found: Mapping[str, Any]) -> str:
         return "none, new draws"
     name = {
         "jpeg": f"JPEG, quality {value:g}",
-        "resize": f"resized to {value:g} and back",
+        "resize": f"resized to {value:.2g} and back",
         "rotation": f"rotated by {value:+g}\u00b0",
-        "blur": f"blur, SD {value:g} pixels",
+        "blur": f"blur, SD {value:g} px",
         "gamma": f"gamma {value:g}",
         "noise": f"noise, SD {value:g}",
     }[found["family"]]
