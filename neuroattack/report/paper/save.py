@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -63,7 +64,9 @@ def save_paper(out: Path, paper: Paper, meta: Mapping[str, Any]) -> Path:
         write_picture(out / item, figure)
         with atomic_path(out / "paper" / f"{item}.png") as path:
             shutil.copyfile(out / f"{item}.png", path)
-        drawn[item] = inline_svg(figure, section.alt, item)
+        # Equal images have equal identifiers, of which a page may have one; nothing refers to them.
+        svg = inline_svg(figure, section.alt, item)
+        drawn[item] = re.sub(r' id="image[0-9a-f]+"', "", svg)
         sections.append(section)
     summary, origin = summary_rows(paper.items), provenance_rows(meta)
     write_text(out / MARKDOWN, render_markdown(sections, summary, origin))
