@@ -64,7 +64,9 @@ class GradedDeployment:
         if self.spikes is not None:
             check_positive("output spikes an image", self.spikes)
             if self.spikes > _MOST_SPIKES:
-                raise ValidationError("output spikes an image", self.spikes, f"{_MOST_SPIKES:,}")
+                raise ValidationError(
+                    "output spikes an image", self.spikes, f"at most {_MOST_SPIKES:,}"
+                )
 
     def shares(self, intensities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return each class's share of the answer, all 0 where that is all 0.

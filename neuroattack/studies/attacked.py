@@ -78,6 +78,9 @@ class Attacked:
             raise ValidationError("answer of a DNN", "spikes", "exact or sampled")
         if (self.answer == "sampled") != (self.spikes is not None):
             raise ValidationError("spikes of a sampled answer", self.spikes, "where it is sampled")
+        if self.noiseless and self.repeats != 1:
+            # They would add nothing, and the sums of parts pass the range of a count.
+            raise ValidationError("repeats of an exact answer", self.repeats, "1")
 
     @property
     def noiseless(self) -> bool:
