@@ -48,7 +48,7 @@ RECIPES: dict[str, Recipe] = {
         Recipe(
             name="paper",
             layers=RBMStage(Schedule(3, 1500, 50, 0.2), RBMParameters(gibbs_steps=2)),
-            top=RBMStage(Schedule(8, 4000, 50, 0.5), RBMParameters()),
+            top=RBMStage(Schedule(10, 4000, 50, 1.0), RBMParameters(gibbs_steps=2, momentum=0.95)),
             rbm_noise_factor=_EDBN_NOISE_FACTOR,
         ),
     )
