@@ -193,6 +193,7 @@ def test_usable_cores_are_those_of_the_affinity():
 
 
 SCRIPT = """
+import signal
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
@@ -200,6 +201,8 @@ from cell_work import squares
 from neuroattack.studies.cells import run_cells
 
 if __name__ == "__main__":
+    # A shell that starts the tests in the background has this signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     folder, log, count, seconds = Path(sys.argv[2]), Path(sys.argv[3]), *map(float, sys.argv[4:])
     print("ready", flush=True)
     try:
@@ -279,7 +282,9 @@ def test_a_study_killed_at_any_moment_goes_on_where_it_was(tmp_path, log):
 def test_ctrl_c_ends_all_without_waiting_for_the_cells(tmp_path, log, delay_s):
     study = Study(tmp_path, log, 4, 300.0)
     if delay_s is None:
-        while len(done(log)) < 2:
+        deadline = time.monotonic() + 60
+        while not log.exists() or len(done(log)) < 2:
+            assert time.monotonic() < deadline
             time.sleep(0.01)
         assert len(study.members()) >= 3
     else:

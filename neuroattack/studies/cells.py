@@ -16,11 +16,11 @@ import multiprocessing
 import os
 import signal
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ from neuroattack.validation import check_whole
 __all__ = ["Cell", "run_cells", "usable_cores"]
 
 _MOST_WORKERS = 256
-_WATCH_S = 0.5
 
 Work = Callable[..., Mapping[str, Any]]
 
@@ -152,8 +151,9 @@ def _run(
     keep: Callable[[str, dict[str, Any]], None],
 ) -> None:
     context = multiprocessing.get_context("spawn")
-    stop = context.Event()
-    pool = ProcessPoolExecutor(workers, context, _begin_worker, (os.getpid(), stop))
+    # Nothing is ever sent: it ends when the last process that could send is gone, which is this.
+    line, held = context.Pipe(duplex=False)
+    pool = ProcessPoolExecutor(workers, context, _begin_worker, (line,))
     # The longest first, so that none is left to the end while the other workers have nothing.
     waiting = sorted(cells, key=lambda cell: -cell.cost)[::-1]
     running: dict[Future[dict[str, Any]], str] = {}
@@ -174,8 +174,12 @@ def _run(
             "goes on where it stopped"
         ) from None
     finally:
-        stop.set()
+        if running:
+            # What they still do is for nobody.
+            held.close()
         pool.shutdown(cancel_futures=True)
+        held.close()
+        line.close()
 
 
 @contextlib.contextmanager
@@ -191,13 +195,13 @@ def _ctrl_c_held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _begin_worker(parent: int, stop: Any) -> None:
-    """Leave Ctrl-C to the parent, and end when it says so or is gone."""
+def _begin_worker(line: Connection) -> None:
+    """Leave Ctrl-C to the parent, and end when it hangs up or is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
-        while os.getppid() == parent and not stop.is_set():
-            time.sleep(_WATCH_S)
+        with contextlib.suppress(EOFError, OSError):
+            line.recv_bytes()
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
