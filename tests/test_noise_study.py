@@ -199,6 +199,7 @@ def kept_training(folder, digits, model, noise, recipe="paper"):
     )
 
 
+@pytest.mark.slow
 def test_modes_take_training_noise_and_test_noise_each_where_it_belongs(tmp_path, digits):
     noises = [Noise("normal", 0.1), Noise("uniform", 0.3)]
     clean = template_model()
