@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroattack.errors import DoesNotFitError, OutputError, SimulationError, ValidationError
-from neuroattack.studies.cells import Cell, run_cells, usable_cores
+from neuroattack.studies.cells import Cell, _ctrl_c_held_back, run_cells, usable_cores
 
 TESTS = Path(__file__).parent
 
@@ -204,8 +205,8 @@ if __name__ == "__main__":
     # A shell that starts the tests in the background has this signal ignored.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder, log, count, seconds = Path(sys.argv[2]), Path(sys.argv[3]), *map(float, sys.argv[4:])
-    print("ready", flush=True)
     try:
+        print("ready", flush=True)
         run_cells(folder, squares(log, range(int(count)), seconds), workers=2)
     except KeyboardInterrupt:
         print("interrupted", flush=True)
@@ -277,8 +278,30 @@ def test_a_study_killed_at_any_moment_goes_on_where_it_was(tmp_path, log):
     assert {int(number) for number in done(log)} == set(range(24))
 
 
+def test_ctrl_c_while_a_worker_starts_waits_until_it_has_whatever_thread_gets_it():
+    def while_held():
+        with _ctrl_c_held_back():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.1)
+            reached.append("end")
+
+    reached, ended = [], threading.Event()
+    other = threading.Thread(target=ended.wait)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        other.start()
+        with pytest.raises(KeyboardInterrupt):
+            while_held()
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    finally:
+        ended.set()
+        other.join()
+        signal.signal(signal.SIGINT, before)
+    assert reached == ["end"]
+
+
 @needs_proc
-@pytest.mark.parametrize("delay_s", [0.0, 0.3, None], ids=["at-once", "early", "at-work"])
+@pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.3, None])
 def test_ctrl_c_ends_all_without_waiting_for_the_cells(tmp_path, log, delay_s):
     study = Study(tmp_path, log, 4, 300.0)
     if delay_s is None:

@@ -168,15 +168,16 @@ def _run(
                 running[task] = cell.key
             for done in wait(running, return_when=FIRST_COMPLETED).done:
                 keep(running.pop(done), done.result())
-    except BrokenProcessPool:
-        raise SimulationError(
-            "a worker process ended without a word, killed or out of memory; the same command "
-            "goes on where it stopped"
-        ) from None
+    except BaseException as error:
+        # What they still do is for nobody.
+        held.close()
+        if isinstance(error, BrokenProcessPool):
+            raise SimulationError(
+                "a worker process ended without a word, killed or out of memory; the same command "
+                "goes on where it stopped"
+            ) from None
+        raise
     finally:
-        if running:
-            # What they still do is for nobody.
-            held.close()
         pool.shutdown(cancel_futures=True)
         held.close()
         line.close()
@@ -186,13 +187,24 @@ def _run(
 def _ctrl_c_held_back() -> Iterator[None]:
     """Hold Ctrl-C back, also from a process that is started meanwhile.
 
-    It would else interrupt a worker that has not yet got to leaving it to the parent.
+    It would else interrupt a worker that has not yet got to leaving it to the parent, or one whose
+    parent has only begun to tell it what it is.
     """
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    here = callable(handler) and threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if here:
+        # Another thread, one of BLAS say, may get the signal, and it is handled here nonetheless.
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:
         yield
     finally:
+        if here:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _begin_worker(line: Connection) -> None:
