@@ -13,7 +13,7 @@ import cell_work
 import numpy as np
 import pytest
 from cell_work import squares
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroattack.errors import DoesNotFitError, OutputError, SimulationError, ValidationError
@@ -120,6 +120,7 @@ values = st.recursive(
 several = st.dictionaries(st.text(max_size=3), values, max_size=3)
 
 
+@settings(deadline=None)
 @given(several, several)
 def test_keys_are_equal_where_arguments_are(one, other):
     def key(arguments, work=cell_work.square, name="a", cost=1.0):

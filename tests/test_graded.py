@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
@@ -28,6 +28,7 @@ def some_images(n, seed=1):
     return np.random.default_rng(seed).random((n, PIXELS))
 
 
+@settings(deadline=None)
 @given(
     arrays(np.float64, (3, CLASSES), elements=st.floats(0, 1e6)),
     st.sampled_from([np.float32, np.float64]),

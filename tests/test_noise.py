@@ -31,7 +31,7 @@ def drawn(kind, seed, shape):
     return rng.random(shape, dtype=np.float32)
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(images_of, st.sampled_from(KINDS), st.sampled_from(RULES), deltas, seeds)
 def test_noise_is_that_of_the_paper(images, kind, rule, delta, seed):
     found = Noise(kind, delta, rule).add(images, np.random.default_rng(seed))
@@ -50,7 +50,7 @@ def test_noise_is_that_of_the_paper(images, kind, rule, delta, seed):
         assert found.min() >= 0
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(images_of, st.sampled_from(KINDS), st.sampled_from(RULES), seeds, st.data())
 def test_pixels_outside_of_the_area_stay_and_those_inside_get_what_they_get_without(
     images, kind, rule, seed, data
@@ -68,7 +68,7 @@ def test_pixels_outside_of_the_area_stay_and_those_inside_get_what_they_get_with
             np.testing.assert_array_equal(found[:, row, column], expected[:, row, column])
 
 
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 @given(images_of, st.sampled_from(KINDS), st.floats(0.01, 2), st.floats(0.1, 10), seeds)
 def test_the_same_seed_with_another_magnitude_gives_proportional_noise(
     images, kind, delta, factor, seed
@@ -103,6 +103,7 @@ def test_the_distributions_are_those_of_the_definition():
     assert stats.kstest(uniform, stats.uniform(0, 0.1).cdf).statistic < bound
 
 
+@settings(deadline=None)
 @given(
     st.builds(
         Noise,

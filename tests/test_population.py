@@ -62,7 +62,7 @@ def quantile(values, share):
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 30))
 def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
     attacks = some_attacks(seed, images)
@@ -136,7 +136,7 @@ def test_a_course_that_only_rises_is_monotonic_and_one_that_only_falls_is_not():
         assert group([attack]).fallen_share == expected
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 30))
 def test_groups_are_compared_by_their_means_and_newcombes_interval(seed, many, few):
     first, second = some_attacks(seed, many), some_attacks(seed + 1, few)
@@ -176,6 +176,7 @@ def classified(draw):
     return some_dataset(labels, classes), np.array(correct)
 
 
+@settings(deadline=None)
 @given(classified(), st.integers(0, 9), st.integers(0, 9), st.integers(1, 50))
 def test_pairs_are_the_first_correct_images_of_the_class(known, source, target, images):
     dataset, correct = known
@@ -189,6 +190,7 @@ def test_pairs_are_the_first_correct_images_of_the_class(known, source, target, 
     assert all(type(index) is int for index, _ in found)
 
 
+@settings(deadline=None)
 @given(classified(), st.integers(1, 50), st.integers(0, 2**32))
 def test_random_aims_are_correct_images_once_each_with_a_wrong_class(known, images, seed):
     dataset, correct = known

@@ -28,7 +28,7 @@ def some_images(n, seed=1):
     return np.random.default_rng(seed).random((n, *SHAPE))
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 99))
 def test_an_answer_is_the_sum_of_so_many_showings_by_hand(repeats, images, seed):
     target = Repeated(noisy_target(seed), repeats)
@@ -49,6 +49,7 @@ def test_once_is_the_target_itself():
     )
 
 
+@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
 def test_the_budget_is_of_showings_and_is_never_overrun(budget, repeats, images):
     inner = noisy_target(budget=budget)

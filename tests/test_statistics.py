@@ -2,13 +2,14 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from neuroattack.statistics import mean_interval, newcombe_interval, wilson_interval
 
 
+@settings(deadline=None)
 @given(st.integers(1, 2000), st.data())
 def test_ends_solve_the_score_equation(trials, data):
     successes = data.draw(st.integers(0, trials))
@@ -18,6 +19,7 @@ def test_ends_solve_the_score_equation(trials, data):
         assert (share - end) ** 2 == pytest.approx(z * z * end * (1 - end) / trials, abs=1e-9)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 500), st.data())
 def test_interval_holds_the_share_and_is_mirrored(trials, data):
     successes = data.draw(st.integers(0, trials))
@@ -57,6 +59,7 @@ def test_a_difference_has_the_published_interval(successes, trials, published):
     assert newcombe_interval(successes, trials) == pytest.approx(published, abs=5.1e-5)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.data())
 def test_a_difference_is_squared_and_added_from_the_score_limits(first, second, data):
     successes = data.draw(st.integers(0, first)), data.draw(st.integers(0, second))
@@ -72,6 +75,7 @@ def test_a_difference_is_squared_and_added_from_the_score_limits(first, second, 
     assert newcombe_interval(successes[::-1], (second, first)) == pytest.approx((-high, -low))
 
 
+@settings(deadline=None)
 @given(st.lists(st.floats(-100, 100), min_size=2, max_size=30))
 def test_a_mean_has_students_interval(values):
     error = stats.sem(values)
