@@ -43,11 +43,18 @@ def test_rates_are_those_of_the_reference_in_si_units():
     np.testing.assert_allclose(model.rates(images), hertz * p.t_ref_s, atol=1e-5)
 
 
-def test_many_images_are_evaluated_in_chunks_to_the_same_rates():
-    model = a_model()
-    images = np.random.default_rng(4).random((4100, 12), dtype=np.float32)
-    whole = model.rates(images)
-    np.testing.assert_allclose(whole[[0, 2000, 4099]], model.rates(images[[0, 2000, 4099]]))
+def test_an_image_is_evaluated_to_the_same_bits_whatever_stands_beside_it():
+    rng = np.random.default_rng(4)
+    sizes = ((784, 300), (300, 10))
+    weights = tuple(rng.normal(0, 1e-4, shape).astype(np.float32) for shape in sizes)
+    model = a_model(weights=weights, image_shape=(28, 28))
+    images = rng.random((500, 784))
+    whole = model.outputs(images)
+    assert np.ptp(whole) > 0
+    for start, count in ((0, 1), (1, 1), (499, 1), (30, 2), (57, 9), (100, 64), (3, 130), (1, 499)):
+        part = model.outputs(images[start : start + count])
+        np.testing.assert_array_equal(part, whole[start : start + count])
+    np.testing.assert_array_equal(model.outputs(images[::-1]), whole[::-1])
 
 
 def test_weights_are_read_only_copies():

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from neuroattack.errors import ValidationError
 from neuroattack.images import validate_images
+from neuroattack.training.pieces import evaluate_in_pieces
 from neuroattack.training.siegert import FloatArray
 
 __all__ = ["MLP", "CrossEntropy", "flatten", "unflatten"]
@@ -26,7 +26,6 @@ Floats = NDArray[np.floating[Any]]
 Layer = tuple[Floats, Floats]
 
 _CHUNK = 2000
-_PIECE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,18 +119,9 @@ class MLP:
             Probabilities of the classes; each row sums to 1.
         """
         layers = list(zip(self.weights, self.biases, strict=True))
-        count = len(intensities)
-        out = np.empty((count, self.classes), np.float32)
-        # A piece always has as many rows, and BLAS one thread: its order of summation depends on
-        # both. What stands in the rows that fill up the last piece does not matter.
-        piece = np.zeros((_PIECE, intensities.shape[1]), np.float32)
-        with threadpool_limits(limits=1, user_api="blas"):
-            for start in range(0, count, _PIECE):
-                filled = min(_PIECE, count - start)
-                piece[:filled] = intensities[start : start + filled]
-                logits = _activations(piece, layers)[-1][:filled]
-                out[start : start + filled] = _softmax(logits)
-        return out
+        return evaluate_in_pieces(
+            intensities, self.classes, lambda piece: _softmax(_activations(piece, layers)[-1])
+        )
 
     def probabilities(self, images: ArrayLike) -> FloatArray:
         """Evaluate the network.

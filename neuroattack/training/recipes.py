@@ -47,8 +47,12 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="paper",
-            layers=RBMStage(Schedule(3, 1500, 50, 0.2), RBMParameters(gibbs_steps=2)),
-            top=RBMStage(Schedule(10, 4000, 50, 1.0), RBMParameters(gibbs_steps=2, momentum=0.95)),
+            # Fast weights that remember more overshoot on a background that is not dark: the chains
+            # burst, and all units die.
+            layers=RBMStage(
+                Schedule(3, 1500, 50, 0.2), RBMParameters(gibbs_steps=2, fast_decay=0.5)
+            ),
+            top=RBMStage(Schedule(8, 4000, 50, 0.5), RBMParameters()),
             rbm_noise_factor=_EDBN_NOISE_FACTOR,
         ),
     )

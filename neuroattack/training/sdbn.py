@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from threadpoolctl import threadpool_limits
 
 from neuroattack.errors import ValidationError
 from neuroattack.images import validate_images
+from neuroattack.training.pieces import evaluate_in_pieces
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
 
 __all__ = ["SDBN", "forward_rates"]
@@ -156,6 +156,9 @@ class SDBN:
     def outputs(self, intensities: NDArray[np.floating[Any]]) -> FloatArray:
         """Evaluate the network as rates, whatever noise made of the images.
 
+        An image's rates are the same, bit for bit, whatever it is evaluated together with and on
+        any number of cores.
+
         Parameters
         ----------
         intensities : float array (n, pixels)
@@ -166,11 +169,13 @@ class SDBN:
         float32 array (n, classes)
             Output rates in units of 1 / t_ref.
         """
-        x = intensities.astype(np.float32) * np.float32(self.input_scale)
-        per_second = np.float32(1 / self.siegert.t_ref_s)
-        # One thread, so that the sums do not depend on the number of cores.
-        with threadpool_limits(limits=1, user_api="blas"):
-            return forward_rates(x, tuple(w * per_second for w in self.weights), self.transfer)
+        scale = np.float32(self.input_scale)
+        drive = tuple(w * np.float32(1 / self.siegert.t_ref_s) for w in self.weights)
+        return evaluate_in_pieces(
+            intensities,
+            self.weights[-1].shape[1],
+            lambda piece: forward_rates(piece * scale, drive, self.transfer),
+        )
 
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the class of the highest output rate of each image; int64 array (n,).
