@@ -58,6 +58,14 @@ class Area:
         ):
             check_whole(f"window {name}", value, low)
 
+    @property
+    def description(self) -> str:
+        """In words: ``"rows 9 to 13, columns 13 to 16"``."""
+        return (
+            f"rows {self.top} to {self.top + self.height - 1}, "
+            f"columns {self.left} to {self.left + self.width - 1}"
+        )
+
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return True where a pixel of an image of that shape lies in it.
 
@@ -70,8 +78,7 @@ class Area:
         if self.top + self.height > height or self.left + self.width > width:
             raise ValidationError(
                 "window",
-                f"rows {self.top} to {self.top + self.height - 1}, "
-                f"columns {self.left} to {self.left + self.width - 1}",
+                self.description,
                 f"rows 0 to {height - 1} and columns 0 to {width - 1}",
             )
         inside = np.zeros(shape, bool)
@@ -131,7 +138,7 @@ class Noise:
     @property
     def description(self) -> str:
         """In words, for results: ``"normal noise 0.1, clipped to the range"``."""
-        where = "" if self.area is None else f" on {self.area}"
+        where = "" if self.area is None else f" on {self.area.description}"
         rule = {"range": "clipped to the range", "zero": "clipped at 0", "none": "not clipped"}
         return f"{self.kind} noise {self.delta:g}{where}, {rule[self.clipping]}"
 

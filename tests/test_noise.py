@@ -166,3 +166,6 @@ def test_descriptions_say_all_that_differs():
         for area in (None, Area(1, 2, 3, 4), Area(1, 2, 4, 3))
     ]
     assert len({noise.description for noise in noises}) == len(noises)
+    assert noises[1].description == "normal noise 0.1 on rows 1 to 3, columns 2 to 5, " + (
+        "clipped to the range"
+    )
