@@ -38,6 +38,8 @@ __all__ = [
     "resumable",
 ]
 
+_LONGEST_WORK_S = 24 * 3600.0
+
 
 def command_line() -> str:
     """Return the command that was given, as one could type it again."""
@@ -113,6 +115,8 @@ def progress_bars() -> Iterator[Callable[[str, float, str], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
+        # Of steps that take minutes the usual half a minute sees one at most.
+        speed_estimate_period=_LONGEST_WORK_S,
         disable=not console.is_terminal,
     ) as progress:
 

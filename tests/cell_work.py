@@ -34,6 +34,16 @@ def squares(log, numbers, seconds=0.05, cost=1.0):
     ]
 
 
+def leave_a_file(*, log, folder):
+    _trace(log, "file")
+    (folder / "large.txt").write_text("large")
+    return {"kept": "large.txt"}
+
+
+def leaving_a_file(log):
+    return Cell("file", leave_a_file, {"log": str(log)}, files=("kept",))
+
+
 def refuse(*, log, folder):
     _trace(log, "refuse")
     raise DoesNotFitError(

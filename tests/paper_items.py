@@ -302,6 +302,7 @@ META = {
     "seed": 0,
     "settings": {"seed": 0, "images": None},
     "seconds": 3725.0,
+    "done_before": 0,
     "versions": "neuroattack 0.1",
     "machine": "a machine",
     "command": "neuroattack paper all",

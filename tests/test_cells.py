@@ -48,7 +48,7 @@ def test_results_come_in_order_whatever_the_number_of_workers(tmp_path, log):
     assert run_cells(tmp_path / "2", squares(log, numbers[::-1])) == expected[::-1]
     assert len(done(log)) == 8
     files = [
-        {path.name: path.read_bytes() for path in (tmp_path / folder).iterdir()}
+        {path.name: path.read_bytes() for path in (tmp_path / folder).glob("[!.]*")}
         for folder in ("1", "2")
     ]
     assert files[0] == files[1]
@@ -60,6 +60,27 @@ def test_work_is_done_in_as_many_processes_as_were_asked_for(tmp_path, log):
     processes = [line.split()[1] for line in log.read_text().splitlines()]
     assert len(set(processes)) == 2
     assert str(os.getpid()) not in processes
+
+
+def test_a_cell_whose_file_is_gone_is_done_again(tmp_path, log):
+    cells = [cell_work.leaving_a_file(log)]
+    first = run_cells(tmp_path, cells)
+    assert run_cells(tmp_path, cells) == first
+    assert done(log) == ["file"]
+    (tmp_path / first[0]["kept"]).unlink()
+    assert run_cells(tmp_path, cells) == first
+    assert done(log) == ["file", "file"]
+    assert (tmp_path / first[0]["kept"]).read_text() == "large"
+
+
+def test_two_processes_do_not_work_in_one_folder(tmp_path, log):
+    study = Study(tmp_path, log, 4, 0.5)
+    while not done(log):
+        time.sleep(0.02)
+    with pytest.raises(OutputError, match="another process is at work in this folder"):
+        run_cells(tmp_path / "cells", squares(log, [99]))
+    study.process.communicate()
+    assert run_cells(tmp_path / "cells", squares(log, [99])) == [result_of(99)]
 
 
 def test_the_longest_is_begun_first_and_progress_is_of_cost(tmp_path, log):

@@ -160,6 +160,16 @@ def test_an_image_is_at_no_distance_from_itself():
         assert {v for k, v in found.as_json().items() if k != "ssim"} == {0}
 
 
+def test_moves_that_cancel_are_no_change():
+    before = np.zeros((28, 28))
+    after = before.copy()
+    for move in (0.1, 0.1, 0.1, -0.1, -0.1, -0.1):
+        after[14, 14] += move
+    assert after[14, 14] != 0
+    found = measure_imperceptibility(before, after, WHOLE)
+    assert (found.l0, found.distance, found.local_sd_distance) == (0, 0.0, 0.0)
+
+
 def test_images_too_small_for_the_weights_have_no_ssim():
     rng = np.random.default_rng(0)
     small = rng.random((10, 12))

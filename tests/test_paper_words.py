@@ -123,6 +123,18 @@ def test_an_attack_is_judged_by_its_course():
     ):
         figures = attack_table(network, (up, down), rows)
         assert list(verdicts(item, figures).values()) == expected
+    # The true class lost, and to a third one: the target class has not won.
+    figures = attack_table("dnn", (up, up), TABLE_II)
+    figures["cases"]["I"]["predicted"][-1] = 8
+    assert list(verdicts("table2", figures).values()) == ["partly", "shown"]
+
+
+def test_one_draw_of_a_noisy_answer_is_not_called_noiseless():
+    for network, noiseless in (("sdbn", False), ("dnn", True)):
+        figures = attack_table(network, ((0.1, 0.2), (0.1, 0.2)), TABLE_II)
+        for case in figures["cases"].values():
+            case["draws"] = 1
+        assert ("no noise" in said("table2", figures)) is noiseless
 
 
 @pytest.mark.parametrize(
@@ -166,7 +178,9 @@ def test_numbers_are_written_for_people():
     assert words.number(1234.0) == "1,234"
     assert words.number(0.012345) == "0.0123"
     rows = dict(provenance_rows(META))
-    assert rows["Time of this run"] == "1\u00a0h 2\u00a0min"
+    assert rows["Time of this run"] == "1\u00a0h 2\u00a0min, from nothing"
+    resumed = dict(provenance_rows(META | {"done_before": 7}))
+    assert resumed["Time of this run"].endswith(", in a folder where 7 pieces of work had been done before")
     assert rows["Settings"] == "seed 0, images all"
 
 

@@ -364,6 +364,14 @@ def test_random_transformations_are_drawn_anew_for_every_query():
     assert len(np.unique(np.concatenate([adversarial, original]), axis=0)) == 600
 
 
+def test_a_noiseless_target_is_asked_once_but_under_random_transformations():
+    noise = Transformation("noise", "noise", 0.1)
+    study = survival(Coins, [case(0, 0.5)], [NONE, noise], draws=30, noiseless=True)
+    none, noisy = (found.images[0] for found in study.survivals)
+    assert none.adversarial.draws == none.original.draws == none.untransformed.draws == 1
+    assert noisy.adversarial.draws == noisy.original.draws == 30
+
+
 @pytest.mark.parametrize("sign", [1, -1])
 def test_gap_groups_and_rank_correlation(sign):
     levels = np.linspace(0.05, 0.9, 12)

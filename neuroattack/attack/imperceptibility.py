@@ -27,6 +27,7 @@ Ours, not Luo et al.'s: on black, where most of a digit's image is, no move has 
 """
 
 _NEIGHBOURHOOD = 3
+_ROUNDING = 1e-9
 # What 3.5 standard deviations of 1.5 pixels cut a Gaussian window to: 11 x 11, as in Wang et al.
 _SSIM_WINDOW = 11
 
@@ -34,6 +35,8 @@ _SSIM_WINDOW = 11
 @dataclass(frozen=True)
 class Imperceptibility:
     """Distances of an adversarial image from its original; delta is their difference by pixel.
+
+    A pixel that differs by less than 1e-9 is taken as unchanged.
 
     Parameters
     ----------
@@ -99,6 +102,8 @@ def measure_imperceptibility(
     if after.shape != before.shape:
         raise ValidationError("adversarial image", f"shape {after.shape}", f"{before.shape}")
     window.check_inside(before.shape)
+    # Moves up and down that cancel leave roundings, which are no change of a pixel.
+    after = np.where(np.abs(after - before) < _ROUNDING, before, after)
     delta = np.abs(after - before)
     outside = np.count_nonzero(delta) - np.count_nonzero(delta[window.slices])
     if outside:

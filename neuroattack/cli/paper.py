@@ -44,7 +44,7 @@ def paper(
         int | None, typer.Option(help="Test images under noise, the first so many; default all.")
     ] = None,
     population: Annotated[int, typer.Option(help="Images attacked a group.")] = 200,
-    sweep: Annotated[int, typer.Option(help="Images for each T and number of repeats.")] = 30,
+    sweep: Annotated[int, typer.Option(help="Images for each T and number of repeats.")] = 40,
     draws: Annotated[int, typer.Option(help="Fresh draws that judge an adversarial image.")] = 50,
     training_seeds: Annotated[
         int, typer.Option(help="Trainings with and without small noise that are compared.")
@@ -81,9 +81,12 @@ def paper(
     check_writable(out / PAGE)
     data = load_dataset(dataset)
     data.test.first(images)
+    cells = out / "cells"
+    done_before = len(list(cells.glob("*.json")))
     with console.kept_in(out), console.progress_bars() as show:
-        found = reproduce(PaperRun(data, out / "cells", settings, workers, on_progress=show), names)
-    page = save_paper(out, found, _meta(data, settings, time.monotonic() - started))
+        found = reproduce(PaperRun(data, cells, settings, workers, on_progress=show), names)
+    meta = _meta(data, settings, time.monotonic() - started, done_before)
+    page = save_paper(out, found, meta)
     if json:
         console.print_json(found.items[names[0]] if len(names) == 1 else found.items)
         return
@@ -92,7 +95,9 @@ def paper(
     console.note(f"Report: {page} (open it in a browser)")
 
 
-def _meta(data: Dataset, settings: PaperSettings, seconds: float) -> dict[str, Any]:
+def _meta(
+    data: Dataset, settings: PaperSettings, seconds: float, done_before: int
+) -> dict[str, Any]:
     from neuroattack.provenance import machine_text, versions_text
 
     return {
@@ -101,6 +106,7 @@ def _meta(data: Dataset, settings: PaperSettings, seconds: float) -> dict[str, A
         "settings": asdict(settings),
         "seed": settings.seed,
         "seconds": seconds,
+        "done_before": done_before,
         "versions": versions_text(),
         "machine": machine_text(),
         "command": console.command_line(),

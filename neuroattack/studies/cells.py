@@ -9,6 +9,7 @@ a study that was interrupted, or killed, goes on with the cells that are left.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import importlib
 import json
@@ -25,11 +26,11 @@ from pathlib import Path
 from typing import Any
 
 from neuroattack import __version__
-from neuroattack.errors import SimulationError
+from neuroattack.errors import OutputError, SimulationError
 from neuroattack.files import check_writable, write_json
 from neuroattack.validation import check_whole
 
-__all__ = ["Cell", "run_cells", "usable_cores"]
+__all__ = ["Cell", "digest_of", "run_cells", "usable_cores"]
 
 _MOST_WORKERS = 256
 
@@ -51,19 +52,21 @@ class Cell:
         What decides the result.
     cost : float, optional
         Time it takes, in any unit, for the estimate of the time left.
+    files : tuple of str, optional
+        Keys of its result that name a file in the folder each, without which it is not done.
     """
 
     name: str
     work: Work
     arguments: Mapping[str, Any]
     cost: float = 1.0
+    files: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
         """Its name with a digest of all that decides its result."""
         identity = [self.work.__module__, self.work.__qualname__, __version__, self.arguments]
-        text = json.dumps(identity, sort_keys=True, allow_nan=False)
-        return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        return f"{self.name}-{digest_of(identity)}"
 
     def path(self, folder: Path) -> Path:
         """Return the file of its result."""
@@ -78,7 +81,16 @@ class Cell:
         if not isinstance(kept, dict) or kept.get("arguments") != _as_read(self.arguments):
             return None
         result = kept.get("result")
-        return result if isinstance(result, dict) else None
+        if not isinstance(result, dict):
+            return None
+        there = all((folder / str(result.get(key))).is_file() for key in self.files)
+        return result if there else None
+
+
+def digest_of(values: Any) -> str:
+    """Return twelve hexadecimal digits that tell JSON values from all others."""
+    text = json.dumps(values, sort_keys=True, allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def run_cells(
@@ -105,7 +117,7 @@ def run_cells(
     Raises
     ------
     OutputError
-        If the folder cannot be written.
+        If the folder cannot be written, or another process does cells in it.
     NeuroattackError
         What a cell raised; the other cells that were done by then are kept.
     SimulationError
@@ -132,7 +144,8 @@ def run_cells(
 
     report()
     if left:
-        _run(folder, list(left.values()), min(workers, len(left)), keep)
+        with _alone_in(folder):
+            _run(folder, list(left.values()), min(workers, len(left)), keep)
     # What was just computed is taken as it is read next time, tuples as lists.
     return [_as_read(results[cell.key]) for cell in cells]
 
@@ -181,6 +194,26 @@ def _run(
         pool.shutdown(cancel_futures=True)
         held.close()
         line.close()
+
+
+@contextlib.contextmanager
+def _alone_in(folder: Path) -> Iterator[None]:
+    """Keep other processes from doing cells in a folder: they would train into the same files."""
+    lock = folder / ".lock"
+    try:
+        descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError as error:
+        raise OutputError(lock, f"cannot be written: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise OutputError(
+                folder, "another process is at work in this folder; wait for it, or choose another"
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

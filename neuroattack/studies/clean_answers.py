@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,7 @@ from neuroattack.deployment import EVALUATION_STREAM
 from neuroattack.files import write_arrays
 from neuroattack.readout import decide, spike_shares
 from neuroattack.studies.attacked import Attacked, open_attacked
-from neuroattack.studies.cells import Cell
+from neuroattack.studies.cells import Cell, digest_of
 from neuroattack.studies.model_cells import dataset_of_cell
 
 __all__ = ["CleanAnswers", "answer_clean", "clean_cell", "read_clean"]
@@ -50,6 +48,7 @@ def clean_cell(
             "draws": draws,
         },
         len(indices) * draws * _COST,
+        files=("answers",),
     )
 
 
@@ -83,9 +82,7 @@ def answer_clean(
             decided.append(decide(of_image.sum(axis=1, dtype=np.int64)))
             shares.append(spike_shares(counts).reshape(of_image.shape).mean(axis=1))
             total += int(counts.sum(dtype=np.int64))
-    digest = hashlib.sha256(
-        json.dumps([attacked, indices, dataset, checksum, seed, draws], sort_keys=True).encode()
-    ).hexdigest()[:12]
+    digest = digest_of([attacked, indices, dataset, checksum, seed, draws])
     file = f"answers/{digest}.npz"
     (folder / "answers").mkdir(parents=True, exist_ok=True)
     write_arrays(

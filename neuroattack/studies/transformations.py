@@ -63,6 +63,7 @@ def survival(
     transformations: Sequence[Transformation] = TRANSFORMATIONS,
     *,
     draws: int = 50,
+    noiseless: bool = False,
     seed: int = 0,
     gap_groups: int = 4,
     on_progress: Callable[[float, str], None] | None = None,
@@ -77,14 +78,16 @@ def survival(
     target_factory : callable
         Returns the target for a stream of draws, as ``Deployment.black_box`` does: the same
         stream the same draws, another stream others. Every transformed image has a stream of its
-        own. A target that draws nothing may ignore it, but its draws are then all alike but for
-        random transformations: intervals over draws mean nothing, those over images hold.
+        own.
     cases : sequence of Case
         At least one; no two of the same image and goal, which would share their draws.
     transformations : sequence of Transformation, optional
         What to do to the images. Adversarial images are queried untransformed in any case.
     draws : int, optional
         Queries for each transformed image; a random transformation is drawn anew for each.
+    noiseless : bool, optional
+        Says that the target draws nothing: an image is then queried once, but under a random
+        transformation.
     seed : int, optional
         Of random transformations.
     gap_groups : int, optional
@@ -102,7 +105,7 @@ def survival(
     check_whole("seed", seed, 0, _MAX_SEED)
     check_whole("groups of gap", gap_groups, 1)
     _check_cases(cases)
-    ask = _Questioner(target_factory, draws, seed)
+    ask = _Questioner(target_factory, draws, noiseless, seed)
     total = len(cases) * (len(transformations) + 1)
     done = 0
 
@@ -134,6 +137,7 @@ def survival(
 class _Questioner:
     target_factory: Callable[[int], Target]
     draws: int
+    noiseless: bool
     seed: int
 
     def tally(self, case: Case, transformation: Transformation, shown: _Shown) -> Tally:
@@ -144,9 +148,10 @@ class _Questioner:
         case.goal.check(target.n_classes)
         image = case.original if shown == "original" else case.adversarial
         once = None if transformation.is_random else transformation.apply(image[None], rng)
+        draws = 1 if self.noiseless and once is not None else self.draws
         answers = []
-        for start in range(0, self.draws, _BATCH_DRAWS):
-            shape = (min(_BATCH_DRAWS, self.draws - start), *image.shape)
+        for start in range(0, draws, _BATCH_DRAWS):
+            shape = (min(_BATCH_DRAWS, draws - start), *image.shape)
             if once is None:
                 batch = transformation.apply(np.broadcast_to(image, shape), rng)
             else:
@@ -155,7 +160,7 @@ class _Questioner:
         counts = np.concatenate(answers)
         goal = case.goal
         return Tally(
-            draws=self.draws,
+            draws=draws,
             targeted=None if goal.target_class is None else int(goal.reached(counts).sum()),
             untargeted=int(Goal(goal.label).reached(counts).sum()),
             correct=int((decide(counts) == goal.label).sum()),

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from neuroattack.readout import UNDECIDED
 from neuroattack.report.numbers import percent
 from neuroattack.report.paper.section import Section, Table
-from neuroattack.report.paper.style import network_name
+from neuroattack.report.paper.style import is_noiseless, network_name
 from neuroattack.report.paper.words import listed, points, sentence, times
 from neuroattack.studies.paper.settings import MAX_DISTANCE, SOURCE, TARGET
 
@@ -41,10 +41,12 @@ class Course(NamedTuple):
     ----------
     iterations : int
         How many there were.
-    fell : int
-        In how many P(target) fell.
+    fell, rose : int
+        In how many P(target) fell, and rose.
     as_target, wrong : int
         In how many the answer was the target class, and any wrong one; one draw each.
+    wins : bool
+        Whether the last answer was the target class.
     final : mapping
         Row of the last one.
     highest : mapping
@@ -53,8 +55,10 @@ class Course(NamedTuple):
 
     iterations: int
     fell: int
+    rose: int
     as_target: int
     wrong: int
+    wins: bool
     final: Figures
     highest: Figures
 
@@ -62,14 +66,17 @@ class Course(NamedTuple):
 def course_of(figures: Figures, case: str) -> Course:
     """Return how the attack of a case went."""
     rows = [row for row in figures["rows"] if row["case"] == case]
-    predicted = figures["cases"][case]["predicted"][1:]
+    answers = figures["cases"][case]["predicted"]
+    predicted = answers[1:]
     targets = [row["p_target"] for row in rows]
     right = {figures["label"], UNDECIDED}
     return Course(
         len(rows) - 1,
         sum(after < before for before, after in itertools.pairwise(targets)),
+        sum(after > before for before, after in itertools.pairwise(targets)),
         sum(answer == figures["target_class"] for answer in predicted),
         sum(answer not in right for answer in predicted),
+        answers[-1] == figures["target_class"],
         rows[-1],
         max(rows, key=lambda row: row["p_target"]),
     )
@@ -134,7 +141,7 @@ def _on_case(figures: Figures, case: str) -> str:
         f"; it falls in {times(course.fell, course.iterations)} iterations. The answer is the "
         f"target class in {course.as_target}, and any wrong class in {course.wrong}."
     )
-    if found["draws"] == 1:
+    if is_noiseless(figures["network"]):
         return f"{text} Its answer has no noise: every draw is this one."
     return (
         f"{text} Of {found['draws']} fresh draws of the best image (iteration "

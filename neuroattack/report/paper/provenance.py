@@ -22,10 +22,16 @@ def provenance_rows(meta: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("Data set", str(meta["dataset"])),
         ("Data set, SHA-256", str(meta["dataset_checksum"])),
         ("Settings", settings),
-        ("Time of this run", _duration(float(meta["seconds"]))),
+        ("Time of this run", _duration(float(meta["seconds"])) + _began(int(meta["done_before"]))),
         ("Versions", str(meta["versions"])),
         ("Machine", str(meta["machine"])),
     ]
+
+
+def _began(done_before: int) -> str:
+    if not done_before:
+        return ", from nothing"
+    return f", in a folder where {done_before} pieces of work had been done before"
 
 
 def _duration(seconds: float) -> str:

@@ -43,7 +43,7 @@ def save_paper(out: Path, paper: Paper, meta: Mapping[str, Any]) -> Path:
         What was found; a page of the items that it has.
     meta : mapping
         ``dataset``, ``dataset_checksum``, ``seed``, ``settings`` (mapping), ``seconds`` of this
-        run, ``versions``, ``machine``, ``command``.
+        run, ``done_before`` (cells that its folder had), ``versions``, ``machine``, ``command``.
 
     Raises
     ------

@@ -9,6 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from neuroattack.studies.paper.settings import DNN
+
 __all__ = [
     "BLUE",
     "FONT_PT",
@@ -25,6 +27,7 @@ __all__ = [
     "Dashes",
     "Look",
     "hollow",
+    "is_noiseless",
     "key",
     "key_below",
     "name_axes",
@@ -68,6 +71,11 @@ _NETWORKS: dict[str, tuple[str, Look]] = {
         Look(PURPLE, "P", (0, (5, 1, 1, 1, 1, 1))),
     ),
 }
+
+
+def is_noiseless(network: str) -> bool:
+    """Say whether a network of that name answers the same image always alike."""
+    return network == DNN or network.endswith("-exact")
 
 
 def network_name(name: str) -> str:

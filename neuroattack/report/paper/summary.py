@@ -129,13 +129,12 @@ def _attack(figures: Figures, title: str, *, monotone: bool) -> Iterator[Summary
         course = course_of(figures, case)
         paper = [row for row in figures["paper_rows"] if row["case"] == case]
         best = max(paper, key=lambda row: row["p_target"])
-        ends = course.final["p_target"] > course.final["p_max_class"]
         if monotone:
             claim = f"P(target) rises to {percent(best['p_target'])} and wins"
-            met = [ends, course.fell == 0]
+            met = [course.wins, course.fell == 0]
         else:
             claim = f"P(target) up and down, at best {percent(best['p_target'])}"
-            met = [course.fell > 0, not ends]
+            met = [course.fell > 0 and course.rose > 0, not course.wins]
         yield SummaryRow(
             f"{title}, case {case}, {network_name(figures['network'])}",
             claim,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from neuroattack.attack.result import Goal
-from neuroattack.studies.attacked import open_attacked
+from neuroattack.studies.attacked import Attacked, open_attacked
 from neuroattack.studies.cells import Cell
 from neuroattack.studies.model_cells import dataset_of_cell
 from neuroattack.studies.paper.population_tables import PAIR, attack_groups, population_plans
@@ -20,7 +20,7 @@ from neuroattack.studies.transformations import Case, survival
 __all__ = ["imperceptibility", "outlive", "transformations"]
 
 DRAWS = 20
-"""Fresh draws of every transformed image."""
+"""Fresh draws of every transformed image, where they can differ."""
 
 _NETWORKS = (SDBN, f"{SDBN}-exact", DNN)
 _METRICS = (
@@ -125,7 +125,7 @@ def _cell(run: PaperRun, network: str, images: list[list[Any]]) -> Cell:
             "seed": run.settings.seed,
             "draws": DRAWS,
         },
-        40 * len(images) * DRAWS * each,
+        40 * len(images) * (1 if attacked.noiseless else DRAWS) * each,
     )
 
 
@@ -151,4 +151,5 @@ def outlive(
             adversarial = arrays["adversarial"][row]
         cases.append(Case(index, original, adversarial, Goal(label, target_class), gap))
     with open_attacked(attacked, seed, folder) as (_, judged):
-        return survival(judged, cases, draws=draws, seed=seed).as_json()
+        noiseless = Attacked(**attacked).noiseless
+        return survival(judged, cases, draws=draws, noiseless=noiseless, seed=seed).as_json()

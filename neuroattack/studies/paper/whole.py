@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack import __version__
 from neuroattack.errors import UnknownNameError
 from neuroattack.studies.paper.attack_tables import (
     SHARE_DRAWS,
@@ -85,7 +86,10 @@ def reproduce(run: PaperRun, names: Sequence[str]) -> Paper:
         paper.items[item] = {
             "item": item,
             "dataset": run.dataset.name,
+            "dataset_checksum": run.dataset.checksum,
             "seed": run.settings.seed,
+            "settings": asdict(run.settings),
+            "version": __version__,
             **figures,
         }
         paper.arrays |= {f"{item}/{name}": array for name, array in arrays.items()}
