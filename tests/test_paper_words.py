@@ -180,7 +180,7 @@ def test_numbers_are_written_for_people():
     rows = dict(provenance_rows(META))
     assert rows["Time of this run"] == "1\u00a0h 2\u00a0min, from nothing"
     resumed = dict(provenance_rows(META | {"done_before": 7}))
-    assert resumed["Time of this run"].endswith(", in a folder where 7 pieces of work had been done before")
+    assert resumed["Time of this run"].endswith("where 7 pieces of work had been done before")
     assert rows["Settings"] == "seed 0, images all"
 
 

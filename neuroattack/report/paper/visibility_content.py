@@ -65,8 +65,8 @@ def _on_network(name: str, study: Figures) -> str:
     worst, best = min(rate, key=rate.__getitem__), max(rate, key=rate.__getitem__)
     text = (
         f"{title}, of which {done[0]['untargeted']['survived']['draws']} were misclassified in "
-        f"most draws: {best} is outlived by the most of them ({percent(rate[best], 0)}), {worst} by "
-        f"the fewest ({percent(rate[worst], 0)})"
+        f"most draws: {best} is outlived by the most of them ({percent(rate[best], 0)}), "
+        f"{worst} by the fewest ({percent(rate[worst], 0)})"
     )
     if control is not None and control["untargeted"]["survived"] is not None:
         text += f"; of new draws alone, {percent(control['untargeted']['survived']['rate'], 0)}"
