@@ -10,16 +10,19 @@ from digit_models import template_model
 from neuroattack.datasets import load_dataset
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.noise import Area, Noise
+from neuroattack.studies.attacked import READOUT_GAIN, readout_gain_of
 from neuroattack.studies.model_cells import (
     dataset_of_cell,
     keep_model,
     model_of_cell,
     train_dnn,
+    train_sdbn,
     training_cell,
 )
 from neuroattack.training.mlp import train_mlp
 from neuroattack.training.mlp_storage import load_mlp
-from neuroattack.training.storage import save_model
+from neuroattack.training.recipes import RECIPES, train
+from neuroattack.training.storage import load_model, save_model
 
 
 @pytest.fixture(scope="module")
@@ -28,13 +31,17 @@ def digits():
 
 
 def test_cells_differ_where_their_models_would(digits):
-    def key(kind="sdbn", seed=0, recipe="paper", noise=None, data=digits):
-        return training_cell(kind, data, seed=seed, recipe=recipe, noise=noise).key
+    def key(kind="sdbn", seed=0, recipe="paper", noise=None, data=digits, decay=None):
+        return training_cell(
+            kind, data, seed=seed, recipe=recipe, noise=noise, fast_decay=decay
+        ).key
 
     keys = [
         key(),
         key(seed=1),
         key(recipe="fine-tuned"),
+        key(decay=0.05),
+        key(decay=0.95),
         key(data=replace(digits, checksum="0" * 64)),
         key("dnn"),
         key("dnn", seed=1),
@@ -53,6 +60,33 @@ def test_cells_differ_where_their_models_would(digits):
     assert len(set(keys)) == len(keys)
     # A DNN has no recipe.
     assert key("dnn", recipe="paper") == key("dnn", recipe="fine-tuned")
+
+
+def test_fast_weights_forget_as_in_the_recipe_unless_said_otherwise(digits):
+    plain = training_cell("sdbn", digits, seed=0, recipe="paper").arguments
+    other = training_cell("sdbn", digits, seed=0, recipe="paper", fast_decay=0.25).arguments
+    # What was trained before this could be said keeps its place.
+    assert set(plain) == {"dataset", "checksum", "seed", "noise", "recipe", "recipe_digest"}
+    changed = {name for name in other if other[name] != plain.get(name)}
+    assert changed == {"fast_decay", "recipe_digest"}
+    with pytest.raises(ValidationError, match="fast_decay"):
+        training_cell("sdbn", digits, seed=0, recipe="paper", fast_decay=1.5)
+
+
+@pytest.mark.slow
+def test_other_fast_weights_are_those_of_the_layers_below_the_top(tmp_path, digits):
+    noise = Noise("uniform", 0.05)
+    cell = training_cell("sdbn", digits, seed=4, recipe="paper", noise=noise, fast_decay=0.9)
+    found = train_sdbn(**json.loads(json.dumps(cell.arguments)), folder=tmp_path)
+    recipe = RECIPES["paper"]
+    parameters = replace(recipe.layers.parameters, fast_decay=0.9)
+    recipe = replace(recipe, layers=replace(recipe.layers, parameters=parameters))
+    alone = train(digits.train.images, digits.train.labels, recipe=recipe, seed=4, noise=noise)
+    model = load_model(tmp_path / found["model"])
+    for one, other in zip(model.weights, alone.weights, strict=True):
+        np.testing.assert_array_equal(one, other)
+    # Its readout has the gain of the recipe that it varies.
+    assert readout_gain_of(model) == READOUT_GAIN["paper"]
 
 
 @pytest.mark.parametrize("noise", [None, Noise("normal", 0.1)])

@@ -7,7 +7,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +20,7 @@ from neuroattack.training.mlp import MLP, MLP_ITERATIONS, train_mlp
 from neuroattack.training.mlp_storage import load_mlp, save_mlp
 from neuroattack.training.recipes import find_recipe, train
 from neuroattack.training.sdbn import SDBN
+from neuroattack.training.stages import Recipe
 from neuroattack.training.storage import load_model, save_model
 
 __all__ = [
@@ -45,6 +46,7 @@ def training_cell(
     seed: int,
     recipe: str = "",
     noise: Noise | None = None,
+    fast_decay: float | None = None,
 ) -> Cell:
     """Return the cell that trains a network; its result names the model's file in the folder.
 
@@ -60,6 +62,14 @@ def training_cell(
         Of an SDBN.
     noise : Noise, optional
         On the training images.
+    fast_decay : float, optional
+        Part of the fast weights that an SDBN's layers below the top forget a step, in [0, 1]; by
+        default as in its recipe.
+
+    Raises
+    ------
+    UnknownNameError, ValidationError
+        If there is no such recipe, or the part is out of range.
     """
     arguments: dict[str, Any] = {
         "dataset": dataset.name,
@@ -71,10 +81,22 @@ def training_cell(
     if kind == "dnn":
         arguments["iterations"] = MLP_ITERATIONS
         return Cell(f"dnn-{seed}{label}", train_dnn, arguments, _DNN_COST)
-    constants = json.dumps(asdict(find_recipe(recipe)), sort_keys=True)
+    constants = json.dumps(asdict(_recipe(recipe, fast_decay)), sort_keys=True)
     arguments["recipe"] = recipe
     arguments["recipe_digest"] = hashlib.sha256(constants.encode()).hexdigest()[:12]
+    if fast_decay is not None:
+        arguments["fast_decay"] = fast_decay
     return Cell(f"sdbn-{recipe}-{seed}{label}", train_sdbn, arguments, _SDBN_COST)
+
+
+def _recipe(name: str, fast_decay: float | None) -> Recipe:
+    recipe = find_recipe(name)
+    if fast_decay is None:
+        return recipe
+    parameters = replace(recipe.layers.parameters, fast_decay=fast_decay)
+    layers = replace(recipe.layers, parameters=parameters)
+    # What is changed is said after the recipe's name, as the noise is.
+    return replace(recipe, name=f"{name}, fast decay {fast_decay:g}", layers=layers)
 
 
 def train_sdbn(
@@ -85,6 +107,7 @@ def train_sdbn(
     recipe_digest: str,
     seed: int,
     noise: Mapping[str, Any] | None,
+    fast_decay: float | None = None,
     folder: Path,
 ) -> dict[str, Any]:
     """Train an SDBN into the folder; see :func:`training_cell`."""
@@ -95,7 +118,7 @@ def train_sdbn(
         return train(
             data.train.images,
             data.train.labels,
-            recipe=recipe,
+            recipe=_recipe(recipe, fast_decay),
             seed=seed,
             classes=data.classes,
             dataset=data.name,

@@ -148,6 +148,7 @@ def study_noise(
     networks: Sequence[NetworkKind] = ("sdbn",),
     models: Mapping[NetworkKind, Path] | None = None,
     recipe: str = "paper",
+    fast_decay: float | None = None,
     spiking: Spiking | None = None,
     images: int | None = None,
     seeds: Sequence[int] = (0,),
@@ -175,6 +176,9 @@ def study_noise(
         Files of models trained without noise; by default they are trained.
     recipe : str, optional
         To train an SDBN.
+    fast_decay : float, optional
+        Part of the fast weights that an SDBN's layers below the top forget a step, in [0, 1]; by
+        default as in its recipe.
     spiking : Spiking, optional
         Runs the SDBN in spikes too.
     images : int, optional
@@ -210,10 +214,12 @@ def study_noise(
     trainings: dict[tuple[NetworkKind, int, Noise | None], Cell] = {}
     for kind, seed in itertools.product(networks, seeds):
         if kind not in given:
-            trainings[kind, seed, None] = training_cell(kind, dataset, seed=seed, recipe=recipe)
+            trainings[kind, seed, None] = training_cell(
+                kind, dataset, seed=seed, recipe=recipe, fast_decay=fast_decay
+            )
         for added in noises if noisy_training else ():
             trainings[kind, seed, added] = training_cell(
-                kind, dataset, seed=seed, recipe=recipe, noise=added
+                kind, dataset, seed=seed, recipe=recipe, noise=added, fast_decay=fast_decay
             )
     trained = run_cells(
         folder, list(trainings.values()), workers=workers, on_progress=show("Training")
