@@ -8,6 +8,7 @@ import pytest
 from conftest import small_network
 from digit_models import template_model
 
+from neuroattack import __version__
 from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment import deploy
@@ -321,10 +322,18 @@ def test_the_command_prints_one_json_object_and_keeps_it(command, tmp_path, mode
         "dataset",
         "dataset_checksum",
         "recipe",
+        "seed",
+        "steps",
+        "backend",
+        "version",
         "window",
         "command",
     }
     assert (figures["dataset"], figures["dataset_checksum"]) == ("digits", digits.checksum)
+    assert (figures["version"], figures["backend"]) == (__version__, "native")
+    assert (figures["steps"], figures["seed"]) == (STEPS, 0)
+    # Nothing was trained, so by no recipe.
+    assert figures["recipe"] is None
     # The model that was given is kept, and nothing was trained.
     assert not list((out / "cells").glob("sdbn-*"))
     (kept_model,) = (out / "cells/models").iterdir()

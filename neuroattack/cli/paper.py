@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
-from neuroattack import console, paper_tables
+from neuroattack import __version__, console, paper_tables
 from neuroattack.cli.options import Backend, DatasetName, Json, Seed, Steps
 from neuroattack.errors import ValidationError
 
@@ -181,6 +181,8 @@ def noise(
         for kind in _chosen("--noise", kinds, get_args(NoiseKind))
         for delta in _numbers("--deltas", deltas)
     ]
+    modes = _chosen("--on", on, NOISY)
+    kinds_of_network = _chosen("--networks", networks, get_args(NetworkKind))
     given: dict[NetworkKind, Path | None] = {"sdbn": model, "dnn": dnn}
     data = load_dataset(dataset)
     with console.kept_in(out), console.progress_bars() as show:
@@ -188,8 +190,8 @@ def noise(
             data,
             noises,
             out / "cells",
-            modes=_chosen("--on", on, NOISY),
-            networks=_chosen("--networks", networks, get_args(NetworkKind)),
+            modes=modes,
+            networks=kinds_of_network,
             models={kind: path for kind, path in given.items() if path is not None},
             recipe=recipe,
             spiking=Spiking(steps, backend, readout_gain) if spiking else None,
@@ -198,11 +200,17 @@ def noise(
             workers=workers,
             on_progress=show,
         )
+    with_sdbn = "sdbn" in kinds_of_network
+    trains_sdbn = with_sdbn and (model is None or set(modes) != {"test"})
     figures: dict[str, Any] = {
         "cells": [cell.as_json() for cell in cells],
         "dataset": data.name,
         "dataset_checksum": data.checksum,
-        "recipe": recipe,
+        "recipe": recipe if trains_sdbn else None,
+        "seed": seed,
+        "steps": steps if spiking and with_sdbn else None,
+        "backend": backend if spiking and with_sdbn else None,
+        "version": __version__,
         "window": None if area is None else vars(area),
         "command": console.command_line(),
     }
