@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.report.paper.noise_rows import rules_rows, small_noise_rows, training_rows
 from neuroattack.studies.paper.settings import SOURCE, TARGET
 
-__all__ = ["csv_text", "item_rows"]
+__all__ = ["csv_text", "further_rows", "item_rows"]
 
 Figures = Mapping[str, Any]
 Images = Mapping[str, NDArray[Any]]
@@ -35,6 +36,11 @@ def item_rows(item: str, figures: Figures, images: Images) -> list[Row]:
     Shares and accuracies are in [0, 1], as in the JSON.
     """
     return list(_ROWS[item](figures, images))
+
+
+def further_rows(item: str, figures: Figures) -> dict[str, list[Row]]:
+    """Return rows of an item that have other columns than its natural ones, by their name."""
+    return {name: list(rows(figures)) for name, rows in _FURTHER.get(item, {}).items()}
 
 
 def _flat(values: Figures, prefix: str = "") -> Row:
@@ -158,4 +164,8 @@ _ROWS: dict[str, Callable[[Figures, Images], Iterator[Row]]] = {
     "sampling": _groups,
     "transformations": _survivals,
     "imperceptibility": _distances,
+}
+
+_FURTHER: dict[str, dict[str, Callable[[Figures], Iterator[Row]]]] = {
+    "table1": {"small-noise": small_noise_rows, "rules": rules_rows, "trainings": training_rows},
 }

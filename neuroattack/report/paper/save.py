@@ -13,7 +13,7 @@ from neuroattack.report.paper.markdown import render_markdown
 from neuroattack.report.paper.page import render_page
 from neuroattack.report.paper.pictures import draw_item, write_picture
 from neuroattack.report.paper.provenance import provenance_rows
-from neuroattack.report.paper.rows import csv_text, item_rows
+from neuroattack.report.paper.rows import csv_text, further_rows, item_rows
 from neuroattack.report.paper.sections import section_of
 from neuroattack.report.paper.summary import summary_rows
 from neuroattack.report.plots import inline_svg
@@ -31,9 +31,10 @@ MARKDOWN = "paper.md"
 def save_paper(out: Path, paper: Paper, meta: Mapping[str, Any]) -> Path:
     """Write all that a run found; return the page's path.
 
-    Of every item ``<item>.json``, ``.csv``, ``.png`` and ``.svg``; the page; and the Markdown with
-    its pictures in ``paper/``. Only the page and the Markdown depend on `meta`, in their section on
-    where results come from; all else is the same bytes for the same figures.
+    Of every item ``<item>.json``, ``.csv``, ``.png`` and ``.svg``, of some ``<item>-<name>.csv``
+    too; the page; and the Markdown with its pictures in ``paper/``. Only the page and the Markdown
+    depend on `meta`, in their section on where results come from; all else is the same bytes for
+    the same figures.
 
     Parameters
     ----------
@@ -60,6 +61,8 @@ def save_paper(out: Path, paper: Paper, meta: Mapping[str, Any]) -> Path:
         section = section_of(item, figures)
         write_json(out / f"{item}.json", figures)
         write_text(out / f"{item}.csv", csv_text(item_rows(item, figures, images)))
+        for name, rows in further_rows(item, figures).items():
+            write_text(out / f"{item}-{name}.csv", csv_text(rows))
         figure = draw_item(item, figures, images)
         write_picture(out / item, figure)
         with atomic_path(out / "paper" / f"{item}.png") as path:

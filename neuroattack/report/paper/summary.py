@@ -7,8 +7,12 @@ from typing import Any
 
 from neuroattack.report.numbers import percent
 from neuroattack.report.paper.attack_content import course_of
-from neuroattack.report.paper.noise_content import small_noise_verdict
-from neuroattack.report.paper.noise_figure_content import falls
+from neuroattack.report.paper.noise_figure_content import falls, window_verdict
+from neuroattack.report.paper.noise_in_training import (
+    collapse_verdict,
+    noisy_images,
+    small_noise_verdict,
+)
 from neuroattack.report.paper.population_content import compared, side_of_zero
 from neuroattack.report.paper.section import SummaryRow
 from neuroattack.report.paper.style import network_name
@@ -72,26 +76,18 @@ def _table_one(figures: Figures) -> Iterator[SummaryRow]:
             small_noise_verdict(found),
         )
     for column in figures["collapse"]["columns"]:
-        noisy = {"train": "training", "train+test": "training and test"}[column["mode"]]
         yield SummaryRow(
             f"Collapse below {percent(figures['collapse']['below'], 0)}, {column['noise']} noise "
-            f"on {noisy} images",
-            _at(column["paper_delta"]),
-            _at(column["delta"]),
-            _collapse_verdict(column["delta"], column["paper_delta"]),
+            f"on {noisy_images(column['mode'])}",
+            _collapse(column["paper_delta"], column["paper_lowest"]),
+            _collapse(column["delta"], column["lowest"]),
+            collapse_verdict(column),
         )
 
 
-def _collapse_verdict(delta: float | None, paper: float) -> str:
-    if delta is None:
-        return "refuted"
-    if delta == paper:
-        return "shown"
-    return f"shown, at {'more' if delta > paper else 'less'} noise"
-
-
-def _at(delta: float | None) -> str:
-    return "at no delta" if delta is None else f"from delta {delta:g}"
+def _collapse(delta: float | None, lowest: float) -> str:
+    start = "at no delta" if delta is None else f"from delta {delta:g}"
+    return f"{start}; the lowest {percent(lowest)}"
 
 
 def _apart(difference: float) -> str:
@@ -102,13 +98,12 @@ def _window(figures: Figures) -> Iterator[SummaryRow]:
     lowest = falls(figures)
     clean = figures["clean_accuracy"]
     middle, corner = lowest["middle"], lowest["corner"]
-    apart = middle["accuracy_ci95"][1] < corner["accuracy_ci95"][0]
     yield SummaryRow(
         "Noise in a window: the middle harms more than the corner",
         "corner almost constant, middle falls (no numbers)",
         f"at the lowest, corner {points(corner['accuracy'] - clean)}, middle "
         f"{points(middle['accuracy'] - clean)}",
-        "shown" if apart else "undecided",
+        window_verdict(figures),
     )
 
 

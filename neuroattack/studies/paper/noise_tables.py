@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -21,11 +22,22 @@ from neuroattack.studies.paper.published import (
     TABLE_I,
 )
 from neuroattack.studies.paper.settings import RECIPE, PaperRun
+from neuroattack.training.recipes import find_recipe
 
-__all__ = ["CLIPPING", "WINDOW_DELTA", "noisy_images", "table_one", "window_noise"]
+__all__ = [
+    "CLIPPING",
+    "COLLAPSED",
+    "COLLAPSED_TO_CHANCE",
+    "WINDOW_DELTA",
+    "WITHIN",
+    "noisy_images",
+    "table_one",
+    "window_noise",
+]
 
 CLIPPING: dict[NoiseKind, Clipping] = {"normal": "range", "uniform": "zero"}
-"""The rule under which test noise acts most as in the paper's columns; the others are tried too."""
+"""The rule under which test noise acts most as in the paper's columns, chosen after comparing all
+with those columns; the others are tried too."""
 
 RULES: tuple[Clipping, ...] = ("range", "zero", "none")
 
@@ -35,18 +47,28 @@ SMALL_DELTA = 0.02
 WINDOW_DELTA = 0.3
 """Magnitude of the noise in Figure 4."""
 
+WITHIN = 0.06
+"""Difference of accuracies that counts as near the paper's."""
+
 COLLAPSED = 0.5
 """Accuracy below which training on noise counts as collapsed."""
 
-RETRIED_DELTA = 0.1
-"""Training noise tried under the other clipping rules too."""
+COLLAPSED_TO_CHANCE = 0.2
+"""Accuracy above which a collapse stops short of the paper's, which goes on to guessing."""
+
+RETRIED_DELTA = 0.15
+"""Normal training noise under which the paper's network has collapsed and this one has not."""
+
+FAST_DECAYS = (0.05, 0.95)
+"""Parts of the fast weights forgotten a step that are tried beside the recipe's."""
 
 
 def table_one(run: PaperRun) -> dict[str, Any]:
     """Return Table I as JSON values: every cell beside the paper's, and what they show.
 
     Test noise is classified by the DNN too, under every clipping rule, and by other trainings of
-    the SDBN; training with small noise is repeated with further seeds.
+    the SDBN; training with small noise is repeated with further seeds; one training noise under
+    every clipping rule, and with fast weights that forget otherwise.
     """
     noises = [Noise(kind, delta, CLIPPING[kind]) for kind in TABLE_I for delta in DELTAS]
     seeds = range(run.settings.seed, run.settings.seed + run.settings.training_seeds)
@@ -66,11 +88,29 @@ def table_one(run: PaperRun) -> dict[str, Any]:
         modes=("test",),
     )
     reseeded = _study(run, "Test noise", noises, modes=("test",), seeds=seeds, spiking=None)
-    retried = _study(
+    own_decay = find_recipe(RECIPE).layers.parameters.fast_decay
+    retried = {
+        own_decay: _study(
+            run,
+            "Clipping in training",
+            [Noise("normal", RETRIED_DELTA, rule) for rule in RULES],
+            modes=("train",),
+        )
+    }
+    for decay in FAST_DECAYS:
+        retried[decay] = _study(
+            run,
+            "Fast weights in training",
+            [Noise("normal", RETRIED_DELTA, CLIPPING["normal"])],
+            modes=("train",),
+            fast_decay=decay,
+        )
+    (as_trained,) = _study(
         run,
-        "Clipping in training",
-        [Noise("normal", RETRIED_DELTA, rule) for rule in RULES],
-        modes=("train",),
+        "Readout as trained",
+        [],
+        modes=("test",),
+        spiking=Spiking(run.settings.steps, run.settings.backend, 1.0),
     )
     dnn = {(cell.noise, cell.mode): cell.as_json() for cell in of_dnn}
     cells = []
@@ -92,9 +132,13 @@ def table_one(run: PaperRun) -> dict[str, Any]:
         "paper_clean_accuracy": CLEAN_ACCURACY / 100,
         "clipping": CLIPPING,
         "recipe": RECIPE,
+        "readout": {
+            "gain": READOUT_GAIN[RECIPE],
+            "spiking_accuracy_as_trained": _accuracy(as_trained, spiking=True),
+        },
         "small_noise": _small_noise(repeated),
         "test_noise": _test_noise(cells, rules, reseeded),
-        "collapse": _collapse(cells, retried),
+        "collapse": _collapse(cells, retried) | {"fast_decay": own_decay},
     }
 
 
@@ -229,8 +273,8 @@ def _test_noise(
                 "clipping": CLIPPING[kind],
                 "farthest_delta": farthest,
                 "farthest": apart[farthest],
-                "within_6_points": sorted(d for d, by in apart.items() if abs(by) <= 0.06),
-                "beyond_6_points": sorted(d for d, by in apart.items() if abs(by) > 0.06),
+                "within_6_points": sorted(d for d, by in apart.items() if abs(by) <= WITHIN),
+                "beyond_6_points": sorted(d for d, by in apart.items() if abs(by) > WITHIN),
                 "deltas": list(DELTAS),
                 "paper": [value / 100 for value in columns["test"]],
                 "rules": tried,
@@ -252,18 +296,27 @@ def _test_noise(
     return found
 
 
-def _collapse(cells: list[dict[str, Any]], retried: list[NoiseCell]) -> dict[str, Any]:
-    """Return at which training noise accuracy collapses, here and in the paper."""
+def _collapse(
+    cells: list[dict[str, Any]], retried: Mapping[float, list[NoiseCell]]
+) -> dict[str, Any]:
+    """Return at which training noise accuracy collapses and how far, here and in the paper.
+
+    Trainings that were tried again come by the part of the fast weights that is forgotten a step.
+    """
     found = []
     for kind, columns in TABLE_I.items():
         for mode in ("train", "train+test"):
             of_mode = [c for c in cells if (c["noise"], c["mode"]) == (kind, mode)]
+            lowest = min(of_mode, key=lambda cell: cell["accuracy"])
             found.append(
                 {
                     "noise": kind,
                     "mode": mode,
                     "delta": _first_below(DELTAS, [cell["accuracy"] for cell in of_mode]),
                     "paper_delta": _first_below(DELTAS, [p / 100 for p in columns[mode]]),
+                    "lowest": lowest["accuracy"],
+                    "lowest_delta": lowest["delta"],
+                    "paper_lowest": min(columns[mode]) / 100,
                 }
             )
     return {
@@ -274,9 +327,14 @@ def _collapse(cells: list[dict[str, Any]], retried: list[NoiseCell]) -> dict[str
                 "noise": cell.noise.kind,
                 "delta": cell.noise.delta,
                 "clipping": cell.noise.clipping,
+                "fast_decay": decay,
                 "accuracy": _accuracy(cell),
+                "clean_accuracy": _accuracy(of_decay[0]),
+                "paper_accuracy": TABLE_I[cell.noise.kind]["train"][DELTAS.index(cell.noise.delta)]
+                / 100,
             }
-            for cell in retried
+            for decay, of_decay in sorted(retried.items())
+            for cell in of_decay
             if cell.noise is not None
         ],
     }

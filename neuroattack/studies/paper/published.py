@@ -19,7 +19,6 @@ __all__ = [
     "DELTAS",
     "DNN_ACCURACY",
     "MIDDLE",
-    "MODES",
     "TABLE_I",
     "TABLE_II",
     "TABLE_III",
@@ -28,9 +27,6 @@ __all__ = [
 ]
 
 Mode = Literal["train", "test", "train+test"]
-
-MODES: tuple[Mode, ...] = ("train", "test", "train+test")
-"""Images that are noisy, in the order of Table I's columns."""
 
 CLEAN_ACCURACY = 96.2
 """Of the SDBN (Section III-B)."""

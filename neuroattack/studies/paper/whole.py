@@ -98,7 +98,7 @@ def reproduce(run: PaperRun, names: Sequence[str]) -> Paper:
 
 def _figure_two(run: PaperRun) -> tuple[Mapping[str, Any], Arrays]:
     table = table_one(run)
-    kept = ("cells", "clean_accuracy", "paper_clean_accuracy", "clipping")
+    kept = ("cells", "clean_accuracy", "paper_clean_accuracy", "clipping", "test_noise")
     return {name: table[name] for name in kept}, {}
 
 

@@ -1,0 +1,149 @@
+"""Table I's summaries, from cells written by hand."""
+
+import math
+
+import pytest
+
+from neuroattack.noise import Noise
+from neuroattack.studies.noise import NoiseCell
+from neuroattack.studies.paper.noise_tables import _collapse, _small_noise, _test_noise
+from neuroattack.studies.paper.published import DELTAS
+
+NORMAL_TEST = [94.73, 94.42, 82.73, 77.07, 48.23, 33.34, 21.52, 17.05]
+UNIFORM_TEST = [96.02, 95.64, 94.64, 93.36, 82.76, 60.79, 34.9, 23.16]
+
+
+def row(noise, delta, mode, accuracy, paper):
+    return {
+        "noise": noise,
+        "delta": delta,
+        "mode": mode,
+        "accuracy": accuracy,
+        "paper_accuracy": paper,
+    }
+
+
+def cell(kind, delta, rule, correct, spiking, *, seed=0, mode="test"):
+    noise = None if kind is None else Noise(kind, delta, rule)
+    return NoiseCell("sdbn", None if noise is None else mode, noise, seed, 1000, correct, spiking)
+
+
+def test_test_noise_is_near_where_it_is_within_six_points_and_each_column_is_its_own():
+    # By delta from 0.02: above, above, +7, -6 less a hair, -6 and a hair, equal, equal, +1.
+    off = [0.5, 0.5, 0.07, -0.0599, -0.0601, 0.0, 0.0, 0.01]
+    cells = [
+        row("normal", delta, "test", paper / 100 + by, paper / 100)
+        for delta, paper, by in zip(DELTAS, NORMAL_TEST, off, strict=True)
+    ]
+    cells += [
+        row("uniform", delta, "test", paper / 100 - 0.02, paper / 100)
+        for delta, paper in zip(DELTAS, UNIFORM_TEST, strict=True)
+    ]
+    # Of no concern to test noise.
+    cells += [row("normal", delta, "train", 0.0, 1.0) for delta in DELTAS]
+    number = 0
+    rules = []
+    for kind in ("normal", "uniform"):
+        for rule in ("range", "zero", "none"):
+            for delta in DELTAS:
+                number += 1
+                rules.append(cell(kind, delta, rule, number, 500 + number))
+    reseeded = []
+    for seed in (7, 3):
+        reseeded.append(cell(None, None, None, 999, None, seed=seed))
+        for kind, base in (("normal", 100), ("uniform", 200)):
+            for place, delta in enumerate(DELTAS):
+                reseeded.append(
+                    cell(kind, delta, "range", base + 10 * seed + place, None, seed=seed)
+                )
+    normal, uniform = _test_noise(cells, rules, reseeded)
+    assert (normal["noise"], uniform["noise"]) == ("normal", "uniform")
+    assert normal["within_6_points"] == [0.1, 0.2, 0.3, 0.4]
+    assert normal["beyond_6_points"] == [0.08, 0.15]
+    assert normal["farthest_delta"] == 0.08
+    assert normal["farthest"] == pytest.approx(0.07)
+    assert uniform["beyond_6_points"] == []
+    assert uniform["farthest"] == pytest.approx(-0.02)
+    assert normal["paper"] == pytest.approx([value / 100 for value in NORMAL_TEST])
+    assert [rule["clipping"] for rule in uniform["rules"]] == ["range", "zero", "none"]
+    # Twenty-four cells of normal noise come first, and eight of clipping to the range.
+    zero = uniform["rules"][1]
+    assert zero["rates"] == [(24 + 8 + place) / 1000 for place in range(1, 9)]
+    assert zero["spiking"] == [(500 + 24 + 8 + place) / 1000 for place in range(1, 9)]
+    assert [seed["seed"] for seed in normal["seeds"]] == [3, 7]
+    assert normal["seeds"][0]["rates"] == [(130 + place) / 1000 for place in range(8)]
+    assert uniform["seeds"][1]["rates"] == [(270 + place) / 1000 for place in range(8)]
+
+
+def test_small_noise_is_compared_seed_by_seed():
+    cells = []
+    clean = {0: (960, 950), 1: (970, 940), 2: (950, 930)}
+    for seed, (rates, spiking) in clean.items():
+        cells.append(cell(None, None, None, rates, spiking, seed=seed))
+    # Out of order, so that a clean training of another seed would show.
+    for seed, gain in ((2, 6), (0, -3), (1, 9)):
+        rates, spiking = clean[seed]
+        cells.append(cell("normal", 0.02, "range", rates + gain, spiking + 5, seed=seed))
+        cells.append(cell("uniform", 0.02, "zero", rates - 10, spiking, seed=seed))
+    normal, uniform = _small_noise(cells)
+    assert normal["seeds"] == [2, 0, 1]
+    assert normal["clean"] == [0.95, 0.96, 0.97]
+    assert normal["noisy"] == pytest.approx([0.956, 0.957, 0.979])
+    assert normal["difference"] == pytest.approx(0.004)
+    # Student's t for two degrees of freedom, 4.302653; the differences' SD is sqrt(39e-6).
+    half = 4.302653 * math.sqrt(39e-6) / math.sqrt(3)
+    assert normal["difference_ci95"] == pytest.approx([0.004 - half, 0.004 + half])
+    assert normal["spiking_difference"] == pytest.approx(0.005)
+    assert normal["spiking_difference_ci95"] == pytest.approx([0.005, 0.005])
+    assert normal["paper_difference"] == pytest.approx(0.0045)
+    assert uniform["difference_ci95"] == pytest.approx([-0.01, -0.01])
+    assert uniform["paper_difference"] == pytest.approx(0.006)
+
+
+def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
+    courses = {
+        ("normal", "train"): [0.97, 0.96, 0.9, 0.8, 0.74, 0.52, 0.405, 0.41],
+        ("normal", "train+test"): [0.97, 0.9, 0.7, 0.4, 0.6, 0.3, 0.12, 0.13],
+        ("uniform", "train"): [0.97] * 8,
+        ("uniform", "train+test"): [0.9, 0.5, 0.1, 0.1, 0.1, 0.1, 0.1, 0.098],
+    }
+    cells = [
+        row(noise, delta, mode, accuracy, 0.0)
+        for (noise, mode), course in courses.items()
+        for delta, accuracy in zip(DELTAS, course, strict=True)
+    ]
+    cells += [row("normal", delta, "test", 0.0, 0.0) for delta in DELTAS]
+    retried = {
+        0.95: [cell(None, None, None, 971, None), cell("normal", 0.15, "range", 844, None)],
+        0.5: [
+            cell(None, None, None, 972, None),
+            cell("normal", 0.15, "range", 743, None, mode="train"),
+            cell("normal", 0.15, "none", 800, None, mode="train"),
+        ],
+    }
+    found = _collapse(cells, retried)
+    assert found["below"] == 0.5
+    columns = {(one["noise"], one["mode"]): one for one in found["columns"]}
+    assert {
+        place: (one["delta"], one["lowest_delta"], one["lowest"]) for place, one in columns.items()
+    } == {
+        ("normal", "train"): (0.3, 0.3, 0.405),
+        ("normal", "train+test"): (0.1, 0.3, 0.12),
+        ("uniform", "train"): (None, 0.02, 0.97),
+        # A half is no collapse yet.
+        ("uniform", "train+test"): (0.08, 0.4, 0.098),
+    }
+    # From the table of the paper.
+    assert {place: one["paper_delta"] for place, one in columns.items()} == {
+        ("normal", "train"): 0.15,
+        ("normal", "train+test"): 0.1,
+        ("uniform", "train"): 0.15,
+        ("uniform", "train+test"): 0.15,
+    }
+    lowest = [one["paper_lowest"] for one in found["columns"]]
+    assert lowest == pytest.approx([0.1026, 0.0988, 0.0959, 0.1003])
+    assert [
+        (one["fast_decay"], one["clipping"], one["accuracy"], one["clean_accuracy"])
+        for one in found["retried"]
+    ] == [(0.5, "range", 0.743, 0.972), (0.5, "none", 0.8, 0.972), (0.95, "range", 0.844, 0.971)]
+    assert [one["paper_accuracy"] for one in found["retried"]] == pytest.approx([0.2461] * 3)
