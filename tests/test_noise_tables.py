@@ -1,13 +1,32 @@
-"""Table I's summaries, from cells written by hand."""
+"""Table I's summaries, from cells written by hand and from networks made in no time."""
 
+import json
 import math
+from dataclasses import replace
 
+import numpy as np
 import pytest
+from digit_models import template_model
 
+from neuroattack.conversion import convert
+from neuroattack.datasets import load_dataset
+from neuroattack.deployment import deploy
+from neuroattack.files import write_json
 from neuroattack.noise import Noise
+from neuroattack.studies.evaluation import evaluate
+from neuroattack.studies.model_cells import training_cell
 from neuroattack.studies.noise import NoiseCell
-from neuroattack.studies.paper.noise_tables import _collapse, _small_noise, _test_noise
+from neuroattack.studies.paper.noise_tables import (
+    _collapse,
+    _small_noise,
+    _test_noise,
+    table_one,
+)
 from neuroattack.studies.paper.published import DELTAS
+from neuroattack.studies.paper.settings import PaperRun, PaperSettings
+from neuroattack.training.mlp_network import MLP
+from neuroattack.training.mlp_storage import save_mlp
+from neuroattack.training.storage import save_model
 
 NORMAL_TEST = [94.73, 94.42, 82.73, 77.07, 48.23, 33.34, 21.52, 17.05]
 UNIFORM_TEST = [96.02, 95.64, 94.64, 93.36, 82.76, 60.79, 34.9, 23.16]
@@ -147,3 +166,140 @@ def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
         for one in found["retried"]
     ] == [(0.5, "range", 0.743, 0.972), (0.5, "none", 0.8, 0.972), (0.95, "range", 0.844, 0.971)]
     assert [one["paper_accuracy"] for one in found["retried"]] == pytest.approx([0.2461] * 3)
+
+
+IMAGES = 50
+
+
+def planted(folder, cell, model, save):
+    """Keep a model as if its training had been done, so that a run finds it so."""
+    file = f"models/{cell.key}.h5"
+    (folder / "models").mkdir(parents=True, exist_ok=True)
+    save(folder / file, model)
+    write_json(
+        cell.path(folder),
+        {"arguments": dict(cell.arguments), "result": {"model": file, "accuracy": 0.5}},
+    )
+    return model
+
+
+@pytest.fixture(scope="module")
+def planted_run(tmp_path_factory):
+    """Return a run for which all networks are there, each another, and the SDBNs by training."""
+    folder = tmp_path_factory.mktemp("cells")
+    digits = load_dataset("digits")
+    template = template_model()
+    normal, uniform = (
+        [Noise(kind, delta, rule) for delta in DELTAS]
+        for kind, rule in (("normal", "range"), ("uniform", "zero"))
+    )
+    trainings = [(0, noise, None) for noise in (None, *normal, *uniform)]
+    trainings += [(1, noise, None) for noise in (None, normal[0], uniform[0])]
+    trainings += [(0, Noise("normal", 0.15, rule), None) for rule in ("zero", "none")]
+    trainings += [(0, noise, decay) for decay in (0.05, 0.95) for noise in (None, normal[4])]
+    models = {}
+    for number, (seed, noise, decay) in enumerate(trainings):
+        cell = training_cell(
+            "sdbn", digits, seed=seed, recipe="paper", noise=noise, fast_decay=decay
+        )
+        apart = np.random.default_rng(number).normal(0, 5e-4, (784, 10)).astype(np.float32)
+        model = replace(template, weights=(template.weights[0] + apart,), recipe="paper")
+        models[seed, noise, decay] = planted(folder, cell, model, save_model)
+    dnn = MLP(
+        weights=(1e3 * template.weights[0],),
+        biases=(np.zeros(10, np.float32),),
+        image_shape=(28, 28),
+        dataset="digits",
+        dataset_checksum=digits.checksum,
+        seed=0,
+    )
+    planted(folder, training_cell("dnn", digits, seed=0), dnn, save_mlp)
+    settings = PaperSettings(training_seeds=2, images=IMAGES, steps=20)
+    return PaperRun(digits, folder, settings, workers=2), models, dnn
+
+
+def accuracy_of(model, digits, noise=None, seed=0):
+    """Return accuracy on noisy images, image by image."""
+    images = digits.test.images[:IMAGES]
+    if noise is not None:
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
+        images = noise.add(images, rng)
+    decided = [int(np.argmax(model.outputs(image.reshape(1, 784))[0])) for image in images]
+    return np.mean(np.array(decided) == digits.test.labels[:IMAGES])
+
+
+@pytest.mark.slow
+def test_every_cell_of_table_one_is_of_the_network_and_the_noise_it_names(planted_run):
+    run, models, dnn = planted_run
+    table = json.loads(json.dumps(table_one(run)))
+    clean = models[0, None, None]
+    assert len(table["cells"]) == 48
+    for cell in table["cells"]:
+        rule = {"normal": "range", "uniform": "zero"}[cell["noise"]]
+        noise = Noise(cell["noise"], cell["delta"], rule)
+        model = clean if cell["mode"] == "test" else models[0, noise, None]
+        shown = None if cell["mode"] == "train" else noise
+        assert cell["accuracy"] == accuracy_of(model, run.dataset, shown)
+        assert (cell["seed"], cell["images"]) == (0, IMAGES)
+        if cell["mode"] == "test":
+            assert cell["dnn_accuracy"] == accuracy_of(dnn, run.dataset, shown)
+            column = NORMAL_TEST if cell["noise"] == "normal" else UNIFORM_TEST
+            assert cell["paper_accuracy"] == column[DELTAS.index(cell["delta"])] / 100
+        else:
+            assert cell["dnn_accuracy"] is None
+    assert table["clean_accuracy"] == accuracy_of(clean, run.dataset)
+    assert table["clean_dnn"]["accuracy"] == accuracy_of(dnn, run.dataset)
+    assert len({cell["accuracy"] for cell in table["cells"]}) > 10
+
+
+@pytest.mark.slow
+def test_what_is_tried_beside_the_cells_is_of_the_trainings_it_names(planted_run):
+    run, models, _ = planted_run
+    table = table_one(run)
+    found = table["collapse"]
+    assert found["fast_decay"] == 0.5
+    tried = {(one["fast_decay"], one["clipping"]): one for one in found["retried"]}
+    assert set(tried) == {
+        *((0.5, rule) for rule in ("range", "zero", "none")),
+        *((decay, "range") for decay in (0.05, 0.95)),
+    }
+    for (decay, rule), one in tried.items():
+        noise, other = Noise("normal", 0.15, rule), None if decay == 0.5 else decay
+        assert one["accuracy"] == accuracy_of(models[0, noise, other], run.dataset)
+        assert one["clean_accuracy"] == accuracy_of(models[0, None, other], run.dataset)
+    for one, rule in zip(table["small_noise"], ("range", "zero"), strict=True):
+        noise = Noise(one["noise"], 0.02, rule)
+        for name, trained_on in (("clean", None), ("noisy", noise)):
+            assert one[name] == [
+                accuracy_of(models[seed, trained_on, None], run.dataset) for seed in (0, 1)
+            ]
+    for one, rule in zip(table["test_noise"], ("range", "zero"), strict=True):
+        for tried_rule in one["rules"]:
+            assert tried_rule["rates"] == [
+                accuracy_of(
+                    models[0, None, None],
+                    run.dataset,
+                    Noise(one["noise"], delta, tried_rule["clipping"]),
+                )
+                for delta in DELTAS
+            ]
+        for seed in one["seeds"]:
+            assert seed["rates"] == [
+                accuracy_of(
+                    models[seed["seed"], None, None],
+                    run.dataset,
+                    Noise(one["noise"], delta, rule),
+                    seed["seed"],
+                )
+                for delta in DELTAS
+            ]
+    test = run.dataset.test.first(IMAGES)
+    for gain, accuracy in (
+        (1.0, table["readout"]["spiking_accuracy_as_trained"]),
+        (table["readout"]["gain"], table["clean"]["spiking_accuracy"]),
+    ):
+        network = convert(models[0, None, None], readout_gain=gain).network
+        with deploy(network, steps=20, seed=0) as plain:
+            spiking = evaluate(plain, test.images.astype(np.float64), test.labels)
+        assert accuracy == spiking.accuracy
+    assert table["readout"]["spiking_accuracy_as_trained"] != table["clean"]["spiking_accuracy"]
