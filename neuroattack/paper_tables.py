@@ -159,7 +159,7 @@ def _groups(figures: Figures) -> None:
 def _population(figures: Figures) -> None:
     _groups(figures)
     console.print_rows(
-        "Networks compared: success of the first less that of the second",
+        "Networks compared, image by image: gain over unattacked images, first less second",
         ["first", "second", "case", "classes", "targeted", "untargeted", ""],
         [
             [
@@ -167,8 +167,8 @@ def _population(figures: Figures) -> None:
                 found["second"],
                 found["case"],
                 found["pairs"],
-                _points(found["targeted_difference"], found["targeted_ci95"]),
-                _points(found["untargeted_difference"], found["untargeted_ci95"]),
+                _points(found["targeted_gain_difference"], found["targeted_gain_ci95"]),
+                _points(found["untargeted_gain_difference"], found["untargeted_gain_ci95"]),
                 found["question"],
             ]
             for found in figures["comparisons"]

@@ -1,6 +1,7 @@
 """Items of the paper with made-up numbers, in the shapes that the studies give them."""
 
 import numpy as np
+from population_items import METRICS, UP, UP_AND_DOWN, attack_of, population, sampling
 
 from neuroattack.attack.result import Goal
 from neuroattack.noise import Area, Noise
@@ -17,15 +18,10 @@ from neuroattack.studies.paper.published import (
     TABLE_III,
 )
 from neuroattack.studies.paper.whole import Paper
-from neuroattack.studies.population import Group, compare_groups
 from neuroattack.studies.survival import ImageSurvival, Survival, SurvivalStudy, Tally
 from neuroattack.transformations import Transformation
 
 IMAGES = 1000
-METRICS = (
-    *("distance", "l0", "l1", "l2", "linf", "ssim"),
-    *("local_sd_distance", "floored_local_sd_distance"),
-)
 
 
 def noise_cell(noise, mode, accuracy, seed=0, network="sdbn", images=IMAGES):
@@ -121,36 +117,6 @@ def window_noise(corner=0.95, middle=0.8):
     return {"curves": curves, "areas": areas, "clean_accuracy": 0.96}
 
 
-def attack_of(targets, index=0, target=3, draws=10, fooled=4):
-    """Return what became of an attack on a five with that course of P(target)."""
-    shares = []
-    for value in targets:
-        row = [0.0] * 10
-        row[target], row[5] = value, 1 - value
-        shares.append(row)
-    best = int(np.argmax(targets))
-    return {
-        "index": index,
-        "label": 5,
-        "target_class": target,
-        "best_iteration": best,
-        "stopped_by": "distance",
-        "queries": 51 * (len(targets) - 1),
-        "distance": 2.5 * best,
-        "gap": 2 * targets[best] - 1,
-        "distances": [2.5 * i for i in range(len(targets))],
-        "predicted": [target if value > 0.5 else 5 if value < 0.5 else -1 for value in targets],
-        "shares": shares,
-        "draws": draws,
-        "targeted": fooled,
-        "untargeted": fooled,
-        "mean_shares": shares[best],
-        "mean_gap": 2 * targets[best] - 1,
-        "clean": {"draws": draws, "targeted": 0, "untargeted": 1},
-        "imperceptibility": dict.fromkeys(METRICS, 1.0),
-    }
-
-
 def attack_table(network, courses, paper_rows):
     """Return Table II or III with a course of P(target) a case."""
     attacks = {case: attack_of(course) for case, course in zip(["I", "II"], courses, strict=True)}
@@ -158,10 +124,6 @@ def attack_table(network, courses, paper_rows):
     sample = Sample(15, 0.1, (0.1,) * 10, (0.1,) * 10)
     images = {case: np.zeros((len(attacks[case]["shares"]), 28, 28)) for case in attacks}
     return AttackTable(network, sample, windows, attacks, images, paper_rows).as_json()
-
-
-UP = (0.0, 0.2, 0.4, 0.7)
-UP_AND_DOWN = (0.1, 0.3, 0.2, 0.4, 0.3, 0.2)
 
 
 def table_two():
@@ -174,48 +136,6 @@ def table_three():
         for name in ("sdbn-exact", "sdbn-fine-tuned")
     }
     return attack_table("sdbn", (UP_AND_DOWN, UP_AND_DOWN), TABLE_III) | {"also": also}
-
-
-def group(network, case, pairs="five-three", fooled=4, images=40, steps=None, repeats=1):
-    course = UP_AND_DOWN if network == "sdbn" else UP
-    attacks = [attack_of(course, index, fooled=fooled) for index in range(images)]
-    return Group(network, case, pairs, steps, repeats, attacks)
-
-
-def population(of_sdbn=1, of_dnn=9):
-    """Return a population in which so many of ten draws of every image are misclassified."""
-    groups = [
-        group(network, case, pairs, fooled)
-        for network, fooled in (("sdbn", of_sdbn), ("dnn", of_dnn), ("sdbn-exact", of_sdbn))
-        for case, pairs in (("I", "five-three"), ("II", "five-three"), ("I", "random"))
-    ]
-    found = {(one.network, one.case, one.pairs): one for one in groups}
-    return {
-        "groups": [
-            one.as_json() | {"best_p_target_values": one.best_target_shares.tolist()}
-            for one in groups
-        ],
-        "comparisons": [
-            compare_groups("for a test", one, found["dnn", one.case, one.pairs])
-            for one in groups
-            if one.network != "dnn"
-        ],
-        "cases": ATTACK_CASES,
-        "max_iterations": 60,
-        "draws": 10,
-        "correct_by_all": 9000,
-        "sampled_spikes": 42.0,
-    }
-
-
-def sampling():
-    swept = [(50, 1), (350, 1), (1000, 1), (350, 4)]
-    groups = [
-        group("sdbn", "II", fooled=1 + place, steps=steps, repeats=repeats)
-        for place, (steps, repeats) in enumerate(swept)
-    ]
-    groups += [group(name, "II", fooled=9) for name in ("sdbn-exact", "dnn")]
-    return {"groups": [one.as_json() for one in groups], "case": "II", "pairs": "five-three"}
 
 
 def transformations(before=8, after=6):

@@ -93,14 +93,19 @@ def test_an_attack_is_that_of_search_and_verdict_by_hand(folder, digits, answer)
         assert attack["predicted"] == [step.predicted for step in search.trace]
         seen = measure_imperceptibility(search.original, search.adversarial, ATTACK.window)
         assert attack["imperceptibility"] == seen.as_json()
-        # Fresh draws, one a query whatever the repeats: the adversarial image's, then the clean's.
+        # Fresh draws, of as many repeats as the search's: the adversarial image's, the clean's.
         draws = 1 if answer == "exact" else DRAWS
         judge = by_hand(attacked, verification_stream(index, target_class))
+        if attacked.repeats > 1:
+            judge = Repeated(judge, attacked.repeats)
         same_judge = by_hand(attacked, verification_stream(index, target_class))
         for verdict, judged in ((attack, search.adversarial), (attack["clean"], search.original)):
             assert verdict["draws"] == draws
             assert verdict["targeted"] == verify(judge, judged, goal, draws).successes
-            rows = same_judge.query(np.repeat(judged[None], draws, axis=0)).astype(float)
+            showings = same_judge.query(np.repeat(judged[None], draws * attacked.repeats, axis=0))
+            rows = showings.reshape(draws, attacked.repeats, 10).sum(axis=1).astype(float)
+            expected = None if answer == "exact" else pytest.approx(rows.sum() / draws)
+            assert verdict["spikes"] == expected
             untargeted, mean = 0, np.zeros(10)
             for row in rows:
                 highest = [i for i in range(10) if row[i] == row.max()]
@@ -166,6 +171,7 @@ def test_cells_differ_where_their_results_would_and_cost_what_they_ask(digits):
     ]
     assert len({other.key for other in [cell(), *others]}) == 9
     assert cell(aims=((7, 3),) * 4).cost == pytest.approx(4 * cell().cost)
+    assert cell(replace(ANSWERS["spikes"], repeats=2)).cost == pytest.approx(2 * cell().cost)
     assert cell(replace(ANSWERS["spikes"], steps=120)).cost == pytest.approx(2 * cell().cost)
 
 
@@ -194,14 +200,18 @@ def test_clean_answers_are_those_of_the_evaluations_draws(folder, digits, answer
     assert result["spikes"] == pytest.approx(spikes / (103 * draws))
 
 
-def test_searches_have_the_repeats_and_verdicts_have_not(folder, digits):
-    with open_attacked(ANSWERS["repeated"].as_json(), SEED, folder) as (searched, judged):
-        image = digits.test.images[:1].astype(float)
-        search, judge = searched(5), judged(5)
+def test_a_query_adds_up_the_repeats(folder, digits):
+    image = digits.test.images[:1].astype(float)
+    once = replace(ANSWERS["repeated"], repeats=1)
+    with (
+        open_attacked(ANSWERS["repeated"].as_json(), SEED, folder) as repeated,
+        open_attacked(once.as_json(), SEED, folder) as single,
+    ):
+        summed, each = repeated(5), single(5)
         np.testing.assert_array_equal(
-            search.query(image)[0], judge.query(np.repeat(image, 3, axis=0)).sum(axis=0)
+            summed.query(image)[0], each.query(np.repeat(image, 3, axis=0)).sum(axis=0)
         )
-        assert (search.queries, judge.queries) == (3, 3)
+        assert (summed.queries, each.queries) == (3, 3)
 
 
 @pytest.mark.parametrize(

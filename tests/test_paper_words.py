@@ -2,14 +2,11 @@
 
 import re
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from paper_items import (
     META,
     attack_table,
-    population,
-    sampling,
     table_three,
     transformations,
 )
@@ -67,28 +64,6 @@ def test_one_draw_of_a_noisy_answer_is_not_called_noiseless():
         for case in figures["cases"].values():
             case["draws"] = 1
         assert ("no noise" in said("table2", figures)) is noiseless
-
-
-@pytest.mark.parametrize(
-    ("of_sdbn", "of_dnn", "verdict", "sentence"),
-    [
-        (1, 9, "yes", "the attack succeeds less on the spiking SDBN in every group"),
-        (9, 1, "no, less", "the attack succeeds more on the spiking SDBN in every group"),
-        (5, 5, "undecided", "no interval excludes 0"),
-    ],
-)
-def test_the_papers_question_is_answered_by_intervals(of_sdbn, of_dnn, verdict, sentence):
-    figures = population(of_sdbn, of_dnn)
-    assert verdicts("population", figures)["Is the SDBN more secure than the DNN?"] == verdict
-    assert sentence in said("population", figures)
-
-
-def test_equal_figures_at_several_steps_are_named():
-    figures = sampling()
-    assert "All figures are equal" not in said("sampling", figures)
-    by_steps = {group["steps"]: group for group in figures["groups"] if group["repeats"] == 1}
-    by_steps[1000] |= {**by_steps[350], "steps": 1000}
-    assert "All figures are equal at T = 350 and 1,000:" in said("sampling", figures)
 
 
 def test_transformations_without_a_misclassified_image_say_so():

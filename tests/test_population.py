@@ -4,15 +4,22 @@ import itertools
 import json
 import math
 import statistics
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
 from neuroattack.datasets.dataset import Dataset, Split
+from neuroattack.errors import NeuroattackError, ValidationError
 from neuroattack.statistics import wilson_interval
+from neuroattack.studies.paper.population_tables import population, population_plans, sampling
+from neuroattack.studies.paper.settings import PaperSettings
 from neuroattack.studies.population import Group, compare_groups, pair_aims, random_aims
+
+STOPS = ("distance", "iterations", "no candidates")
 
 
 def some_attacks(seed, images):
@@ -32,6 +39,7 @@ def some_attacks(seed, images):
                 "target_class": int(rng.integers(0, 5)),
                 "best_iteration": int(rng.integers(0, iterations)),
                 "queries": int(rng.integers(1, 5000)),
+                "stopped_by": STOPS[rng.integers(3)],
                 "distance": float(rng.random()),
                 "predicted": rng.integers(-1, 10, iterations).tolist(),
                 "shares": shares.tolist(),
@@ -43,6 +51,7 @@ def some_attacks(seed, images):
                     "draws": clean_draws,
                     "targeted": int(rng.integers(0, clean_draws + 1)),
                     "untargeted": int(rng.integers(0, clean_draws + 1)),
+                    "spikes": float(rng.random()),
                 },
             }
         )
@@ -51,6 +60,13 @@ def some_attacks(seed, images):
 
 def group(attacks, network="sdbn"):
     return Group(network, "II", "random", 350, 1, attacks)
+
+
+def student_interval(values):
+    """Return the 95 % interval of a mean by SciPy's distribution."""
+    return list(
+        stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    )
 
 
 def quantile(values, share):
@@ -88,6 +104,18 @@ def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
             expected = z * z * end * (1 - end) / images
             assert (share - end) ** 2 == pytest.approx(expected, abs=1e-9)
         assert low - 1e-12 <= share <= high + 1e-12
+        gains = [rate - before for rate, before in zip(rates, clean, strict=True)]
+        assert found[f"{what}_gain"] == pytest.approx(sum(gains) / images)
+        if max(gains) - min(gains) > 1e-9:
+            expected = student_interval(gains)
+        else:
+            expected = [end - sum(clean) / images for end in found[f"{what}_ci95"]]
+        assert found[f"{what}_gain_ci95"] == pytest.approx(expected)
+    stopped = [attack["stopped_by"] for attack in attacks]
+    assert found["stopped_by"] == {stop: stopped.count(stop) for stop in STOPS}
+    assert found["capped_share"] == stopped.count("iterations") / images
+    spikes = [attack["clean"]["spikes"] for attack in attacks]
+    assert found["clean_spikes"] == pytest.approx(sum(spikes) / images)
     fallen = total = lucky = 0
     best = []
     for attack in attacks:
@@ -137,12 +165,14 @@ def test_a_course_that_only_rises_is_monotonic_and_one_that_only_falls_is_not():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.integers(0, 10**6), st.integers(1, 30), st.integers(1, 30))
-def test_groups_are_compared_by_their_means_and_newcombes_interval(seed, many, few):
-    first, second = some_attacks(seed, many), some_attacks(seed + 1, few)
+@given(st.integers(0, 10**6), st.integers(1, 30))
+def test_groups_are_compared_image_by_image_and_by_newcombes_interval(seed, images):
+    first, second = some_attacks(seed, images), some_attacks(seed + 1, images)
+    for one, other in zip(first, second, strict=True):
+        other["target_class"] = one["target_class"]
     found = compare_groups("Is it?", group(first), group(second, "dnn"))
     assert (found["question"], found["first"], found["second"]) == ("Is it?", "sdbn", "dnn")
-    assert (found["case"], found["pairs"], found["images"]) == ("II", "random", min(many, few))
+    assert (found["case"], found["pairs"], found["images"]) == ("II", "random", images)
     for what in ("targeted", "untargeted"):
         shares, limits = [], []
         for attacks in (first, second):
@@ -150,16 +180,63 @@ def test_groups_are_compared_by_their_means_and_newcombes_interval(seed, many, f
             shares.append(successes / len(attacks))
             limits.append(wilson_interval(successes, len(attacks)))
         (p1, p2), ((low1, high1), (low2, high2)) = shares, limits
+        newcombe = [
+            p1 - p2 - math.sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2),
+            p1 - p2 + math.sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2),
+        ]
         assert found[f"{what}_difference"] == pytest.approx(p1 - p2)
-        assert found[f"{what}_ci95"] == pytest.approx(
-            [
-                p1 - p2 - math.sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2),
-                p1 - p2 + math.sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2),
-            ]
-        )
+        assert found[f"{what}_ci95"] == pytest.approx(newcombe)
+        gains = [0.0] * images
+        for attacks, sign in ((first, 1), (second, -1)):
+            for number, attack in enumerate(attacks):
+                clean = attack["clean"]
+                gains[number] += sign * attack[what] / attack["draws"]
+                gains[number] -= sign * clean[what] / clean["draws"]
+        mean = sum(gains) / images
+        assert found[f"{what}_gain_difference"] == pytest.approx(mean)
+        if max(gains) - min(gains) > 1e-9:
+            expected = student_interval(gains)
+        else:
+            expected = [end - (p1 - p2) + mean for end in newcombe]
+        assert found[f"{what}_gain_ci95"] == pytest.approx(expected)
     turned = compare_groups("Is it?", group(second, "dnn"), group(first))
-    low, high = found["targeted_ci95"]
-    assert turned["targeted_ci95"] == pytest.approx([-high, -low])
+    for name in ("targeted_ci95", "untargeted_gain_ci95"):
+        low, high = found[name]
+        assert turned[name] == pytest.approx([-high, -low])
+
+
+def test_images_that_do_not_differ_get_an_interval_all_the_same():
+    attacks = some_attacks(3, 40)
+    found = compare_groups("Is it?", group(attacks), group(attacks, "dnn"))
+    for what in ("targeted", "untargeted"):
+        assert found[f"{what}_gain_difference"] == 0
+        assert found[f"{what}_gain_ci95"] == found[f"{what}_ci95"]
+        assert found[f"{what}_gain_ci95"][0] < -0.1
+
+
+def test_groups_of_other_images_or_targets_are_not_compared():
+    attacks = some_attacks(3, 5)
+    aimed = [*attacks[:4], attacks[4] | {"target_class": 9}]
+    for others in (attacks[:4], attacks[::-1], aimed):
+        with pytest.raises(ValidationError, match="got other images or targets"):
+            compare_groups("Is it?", group(attacks), group(others, "dnn"))
+
+
+def test_exact_answers_have_no_spikes():
+    attacks = some_attacks(0, 3)
+    for attack in attacks:
+        attack["clean"]["spikes"] = None
+    assert group(attacks).as_json()["clean_spikes"] is None
+
+
+@pytest.mark.parametrize("study", [population, population_plans, sampling])
+def test_a_population_that_no_image_is_fit_for_is_refused(study):
+    dataset = some_dataset([5, 5, 1], 10)
+    run = SimpleNamespace(
+        dataset=dataset, correct=np.array([False, False, True]), settings=PaperSettings()
+    )
+    with pytest.raises(NeuroattackError, match="no test image of class 5 is classified correctly"):
+        study(run)
 
 
 def some_dataset(labels, classes):
@@ -177,17 +254,31 @@ def classified(draw):
 
 
 @settings(deadline=None)
-@given(classified(), st.integers(0, 9), st.integers(0, 9), st.integers(1, 50))
-def test_pairs_are_the_first_correct_images_of_the_class(known, source, target, images):
+@given(classified(), st.integers(0, 9), st.integers(0, 9), st.integers(1, 50), st.integers(0, 99))
+def test_pairs_are_correct_images_of_the_class_once_each(known, source, target, images, seed):
     dataset, correct = known
-    expected = [
-        (index, target)
+    every = [
+        index
         for index, label in enumerate(dataset.test.labels.tolist())
         if label == source and correct[index]
     ]
-    found = pair_aims(dataset, correct, source, target, images)
-    assert found == expected[:images]
+    found, fewer = (
+        pair_aims(dataset, correct, source, target, size, np.random.default_rng(seed))
+        for size in (images, 1)
+    )
+    assert len(found) == min(images, len(every))
+    assert set(fewer) <= set(found) <= {(index, target) for index in every}
+    assert found == sorted(set(found))
     assert all(type(index) is int for index, _ in found)
+
+
+def test_pairs_favour_no_image():
+    dataset, chosen = some_dataset([5] * 20, 10), np.zeros(20)
+    for seed in range(1000):
+        for index, _ in pair_aims(dataset, np.ones(20, bool), 5, 3, 5, np.random.default_rng(seed)):
+            chosen[index] += 1
+    # 5 standard deviations: a chance of 2e-5 that one of 20 is beyond.
+    assert (np.abs(chosen - 250) < 5 * math.sqrt(1000 * 0.25 * 0.75)).all()
 
 
 @settings(deadline=None)

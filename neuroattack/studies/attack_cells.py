@@ -61,11 +61,12 @@ def attack_cell(
     seed : int
         Of all draws.
     draws : int
-        Fresh draws by which an image is judged; a noiseless network takes one.
+        Fresh draws by which an image is judged, each of as many repeats as a query of the search;
+        a noiseless network takes one.
     keep_course : bool, optional
         Keeps the images of all iterations.
     """
-    queries = attack.most_queries_an_iteration * _USUAL_ITERATIONS * attacked.repeats + 2 * draws
+    queries = attack.most_queries_an_iteration * _USUAL_ITERATIONS + 2 * draws
     each = _SPIKING_COST * attacked.steps / 350 if attacked.answer == "spikes" else _EXACT_COST
     return Cell(
         name,
@@ -80,7 +81,8 @@ def attack_cell(
             "draws": draws,
             "keep_course": keep_course,
         },
-        len(aims) * queries * each,
+        len(aims) * queries * attacked.repeats * each,
+        files=("images",),
     )
 
 
@@ -107,23 +109,27 @@ def attack_images(
     """
     test = dataset_of_cell(dataset, checksum).test
     search = GreedyWindow(**{**attack, "window": Window(**attack["window"])})
-    draws = 1 if Attacked(**attacked).noiseless else draws
+    noiseless = Attacked(**attacked).noiseless
+    draws = 1 if noiseless else draws
     found: list[dict[str, Any]] = []
     images: list[NDArray[np.float64]] = []
     courses: dict[str, NDArray[np.float64]] = {}
-    with open_attacked(attacked, seed, folder) as (searched, judged):
+    with open_attacked(attacked, seed, folder) as opened:
         for index, target_class in aims:
             image, label = test.pick(index)
             goal = Goal(label, target_class)
-            result = search.run(searched(search_stream(index, target_class)), image, goal)
-            judge = judged(verification_stream(index, target_class))
-            verdict = _judged(judge, result.adversarial, goal, draws)
+            result = search.run(opened(search_stream(index, target_class)), image, goal)
+            judge = opened(verification_stream(index, target_class))
+            verdict, clean = (
+                _judged(judge, shown, goal, draws, noiseless)
+                for shown in (result.adversarial, result.original)
+            )
             found.append(
                 {
                     "index": index,
                     **_described(result),
                     **verdict,
-                    "clean": _judged(judge, result.original, goal, draws),
+                    "clean": clean,
                     "imperceptibility": measure_imperceptibility(
                         result.original, result.adversarial, search.window
                     ).as_json(),
@@ -168,9 +174,12 @@ def _described(search: Search) -> dict[str, Any]:
     }
 
 
-def _judged(target: Target, image: Any, goal: Goal, draws: int) -> dict[str, Any]:
-    """Return how often fresh draws of an image reach the goal, and any wrong class."""
-    targeted = untargeted = 0
+def _judged(target: Target, image: Any, goal: Goal, draws: int, noiseless: bool) -> dict[str, Any]:
+    """Return how often fresh draws of an image reach the goal, and any wrong class.
+
+    And how many spikes answer a query in the mean, where answers are counts of spikes.
+    """
+    targeted = untargeted = spikes = 0
     shares = np.zeros(target.n_classes)
     for start in range(0, draws, _BATCH_DRAWS):
         batch = min(_BATCH_DRAWS, draws - start)
@@ -178,11 +187,13 @@ def _judged(target: Target, image: Any, goal: Goal, draws: int) -> dict[str, Any
         targeted += int(goal.reached(counts).sum())
         untargeted += int(Goal(goal.label).reached(counts).sum())
         shares += spike_shares(counts).sum(axis=0)
+        spikes += int(counts.sum(dtype=np.int64))
     shares /= draws
     return {
         "draws": draws,
         "targeted": targeted,
         "untargeted": untargeted,
+        "spikes": None if noiseless else spikes / draws,
         "mean_shares": shares.tolist(),
         "mean_gap": float(goal.gap(shares[None])[0]),
     }

@@ -51,7 +51,8 @@ class Attacked:
     steps : int, optional
         Time steps T, of spikes.
     repeats : int, optional
-        Showings of an image that a query of the search adds up.
+        Showings of an image that a query adds up, of a search and of a verdict alike: who decides
+        by so many showings is attacked so, and judged so.
     spikes : float, optional
         Mean output spikes, where they are sampled.
     backend : str, optional
@@ -93,9 +94,7 @@ class Attacked:
 
 
 @contextlib.contextmanager
-def open_attacked(
-    description: Mapping[str, Any], seed: int, folder: Path
-) -> Iterator[tuple[OpenTarget, OpenTarget]]:
+def open_attacked(description: Mapping[str, Any], seed: int, folder: Path) -> Iterator[OpenTarget]:
     """Open a network to attack.
 
     Parameters
@@ -109,26 +108,25 @@ def open_attacked(
 
     Yields
     ------
-    searched, judged : callables
-        Each takes a stream of draws and returns a black box: for searches, with their repeats, and
-        for verdicts, which see one draw a query.
+    callable
+        Takes a stream of draws and returns a black box whose every query adds up the repeats.
     """
     attacked = Attacked(**description)
     model = model_of_cell(folder / attacked.model, attacked.kind)
 
-    def repeated(judged: OpenTarget) -> OpenTarget:
+    def repeated(once: OpenTarget) -> OpenTarget:
         if attacked.repeats == 1:
-            return judged
-        return lambda stream: Repeated(judged(stream), attacked.repeats)
+            return once
+        return lambda stream: Repeated(once(stream), attacked.repeats)
 
     if attacked.answer == "spikes":
         network = convert(model, readout_gain=readout_gain_of(model)).network
         with deploy(
             network, backend=attacked.backend, steps=attacked.steps, seed=seed
         ) as deployment:
-            yield repeated(deployment.black_box), deployment.black_box
+            yield repeated(deployment.black_box)
     else:
         graded = GradedDeployment(
             model.outputs, model.image_shape, model.classes, seed, attacked.spikes
         )
-        yield repeated(graded.black_box), graded.black_box
+        yield repeated(graded.black_box)

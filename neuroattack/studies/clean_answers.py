@@ -72,8 +72,8 @@ def answer_clean(
     """
     test = dataset_of_cell(dataset, checksum).test
     decided, shares, total = [], [], 0
-    with open_attacked(attacked, seed, folder) as (_, judged):
-        target = judged(EVALUATION_STREAM)
+    with open_attacked(attacked, seed, folder) as opened:
+        target = opened(EVALUATION_STREAM)
         size = max(1, _BATCH_IMAGES // draws)
         for start in range(0, len(indices), size):
             images = test.images[np.asarray(indices[start : start + size])].astype(np.float64)

@@ -11,11 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.datasets import Dataset
-from neuroattack.statistics import newcombe_interval, wilson_interval
+from neuroattack.errors import ValidationError
+from neuroattack.statistics import mean_interval, newcombe_interval, wilson_interval
 
 __all__ = ["Group", "compare_groups", "pair_aims", "random_aims"]
 
 Aims = list[tuple[int, int]]
+
+_WANTED = ("targeted", "untargeted")
+_STOPS = ("distance", "iterations", "no candidates")
+
+# Means of draws that are equal but for rounding.
+_EQUAL = 1e-9
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,27 @@ class Group:
         """Return each image's share of fresh draws: ``"targeted"`` or ``"untargeted"``."""
         return np.array([attack[what] / attack["draws"] for attack in self.attacks])
 
+    def clean_rates(self, what: str) -> NDArray[np.float64]:
+        """Return the same share of each original image, which nobody attacked."""
+        return np.array(
+            [attack["clean"][what] / attack["clean"]["draws"] for attack in self.attacks]
+        )
+
+    def gains(self, what: str) -> NDArray[np.float64]:
+        """Return each image's rate less that of its original: what the attack did."""
+        return self.rates(what) - self.clean_rates(what)
+
+    @property
+    def clean_spikes(self) -> float | None:
+        """Mean output spikes of a query of the originals; None where no spikes are counted."""
+        spikes = [attack["clean"]["spikes"] for attack in self.attacks]
+        return None if None in spikes else statistics.fmean(spikes)
+
+    @property
+    def stops(self) -> dict[str, int]:
+        """Searches by what ended them."""
+        return {stop: sum(one["stopped_by"] == stop for one in self.attacks) for stop in _STOPS}
+
     @property
     def best_target_shares(self) -> NDArray[np.float64]:
         """Highest P(target) in each image's search, one draw each."""
@@ -70,8 +98,10 @@ class Group:
     def as_json(self) -> dict[str, Any]:
         """Return the group as JSON values.
 
-        An image's draws are not independent of each other, so an interval is over images: that of
-        Wilson, in which an image counts as one trial.
+        An image's draws are not independent of each other, so an interval is over images. That of
+        success is Wilson's, in which an image counts as one trial. That of the gain, success less
+        that of the originals, is Student's; where all images gain alike, or there is one alone,
+        and Student's would have no width, it is Wilson's, moved by the originals' success.
         """
         images = len(self.attacks)
         found: dict[str, Any] = {
@@ -82,14 +112,17 @@ class Group:
             "repeats": self.repeats,
             "images": images,
         }
-        for what in ("targeted", "untargeted"):
-            rates = self.rates(what)
-            clean = sum(attack["clean"][what] / attack["clean"]["draws"] for attack in self.attacks)
+        for what in _WANTED:
+            rates, gains = self.rates(what), self.gains(what)
+            clean = float(self.clean_rates(what).mean())
+            wilson = wilson_interval(float(rates.sum()), images)
             found |= {
                 f"{what}_success": float(rates.mean()),
-                f"{what}_ci95": list(wilson_interval(float(rates.sum()), images)),
+                f"{what}_ci95": list(wilson),
                 f"{what}_mostly": int((rates > 0.5).sum()),
-                f"clean_{what}": clean / images,
+                f"clean_{what}": clean,
+                f"{what}_gain": float(gains.mean()),
+                f"{what}_gain_ci95": _over_images(gains, wilson, clean),
             }
         lucky = [
             attack["predicted"][attack["best_iteration"]] == attack["target_class"]
@@ -107,6 +140,9 @@ class Group:
             ),
             "median_distance": statistics.median(attack["distance"] for attack in self.attacks),
             "non_monotonic_share": self.fallen_share,
+            "stopped_by": self.stops,
+            "capped_share": self.stops["iterations"] / images,
+            "clean_spikes": self.clean_spikes,
         }
 
 
@@ -115,8 +151,23 @@ def _quantiles(values: Any) -> dict[str, float]:
     return dict(zip(("q05", "q25", "q50", "q75", "q95"), points.tolist(), strict=True))
 
 
+def _over_images(
+    values: NDArray[np.float64], otherwise: tuple[float, float], less: float
+) -> list[float]:
+    """Return the interval of a mean over images, or where they are all equal another, moved."""
+    interval = mean_interval(values.tolist()) if np.ptp(values) > _EQUAL else None
+    return list(interval or (end - less for end in otherwise))
+
+
 def compare_groups(question: str, first: Group, second: Group) -> dict[str, Any]:
-    """Return by how much the success on one network exceeds that on another, as JSON values.
+    """Return by how much the attack does more on one network than on another, as JSON values.
+
+    The difference of gains, ``*_gain_difference``, is paired: the mean over images of the gain in
+    the first less that in the second, with Student's interval; where it is the same of every
+    image, and that would have no width, with Newcombe's, moved by the originals' difference.
+
+    The difference of success, ``*_difference``, has Newcombe's interval, which treats the groups
+    as independent though the images are the same: it errs towards too wide.
 
     Parameters
     ----------
@@ -124,29 +175,54 @@ def compare_groups(question: str, first: Group, second: Group) -> dict[str, Any]
         What the comparison answers, for people.
     first, second : Group
         Of the same images, targets and attack.
+
+    Raises
+    ------
+    ValidationError
+        If the groups are not of the same images and targets.
     """
-    images = len(first.attacks), len(second.attacks)
+    aims = [[(one["index"], one["target_class"]) for one in g.attacks] for g in (first, second)]
+    if aims[0] != aims[1]:
+        raise ValidationError(
+            f"group of {second.network!r}", "other images or targets", f"those of {first.network!r}"
+        )
+    images = len(first.attacks)
     found: dict[str, Any] = {
         "question": question,
         "first": first.network,
         "second": second.network,
         "case": first.case,
         "pairs": first.pairs,
-        "images": min(images),
+        "images": images,
     }
-    for what in ("targeted", "untargeted"):
+    for what in _WANTED:
         rates = first.rates(what), second.rates(what)
-        found[f"{what}_difference"] = float(rates[0].mean() - rates[1].mean())
-        found[f"{what}_ci95"] = list(
-            newcombe_interval((float(rates[0].sum()), float(rates[1].sum())), images)
+        gains = first.gains(what) - second.gains(what)
+        difference = float(rates[0].mean() - rates[1].mean())
+        newcombe = newcombe_interval(
+            (float(rates[0].sum()), float(rates[1].sum())), (images, images)
         )
+        of_clean = difference - float(gains.mean())
+        found |= {
+            f"{what}_difference": difference,
+            f"{what}_ci95": list(newcombe),
+            f"{what}_gain_difference": float(gains.mean()),
+            f"{what}_gain_ci95": _over_images(gains, newcombe, of_clean),
+        }
     return found
 
 
 def pair_aims(
-    dataset: Dataset, correct: NDArray[np.bool_], source: int, target: int, images: int
+    dataset: Dataset,
+    correct: NDArray[np.bool_],
+    source: int,
+    target: int,
+    images: int,
+    rng: np.random.Generator,
 ) -> Aims:
-    """Return the first so many correctly classified test images of a class, with the target.
+    """Return so many of the correctly classified test images of a class, with the target.
+
+    Fewer images of the same generator are among the more.
 
     Parameters
     ----------
@@ -158,9 +234,12 @@ def pair_aims(
         Classes.
     images : int
         How many, if there are as many.
+    rng : numpy.random.Generator
+        Source of the choice.
     """
-    found = np.flatnonzero(correct & (dataset.test.labels == source))[:images]
-    return [(int(index), target) for index in found]
+    candidates = np.flatnonzero(correct & (dataset.test.labels == source))
+    chosen = np.sort(rng.permutation(candidates)[:images])
+    return [(int(index), target) for index in chosen]
 
 
 def random_aims(

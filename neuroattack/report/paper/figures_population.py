@@ -21,12 +21,13 @@ from neuroattack.report.paper.style import (
     network_name,
     style,
 )
+from neuroattack.studies.paper.population_tables import PAIR
+from neuroattack.studies.paper.settings import DNN
 
 __all__ = ["population_figure", "sampling_figure"]
 
 Figures = Mapping[str, Any]
 
-_PAIR = "five-three"
 _WANTED = ("targeted", "untargeted")
 
 
@@ -36,7 +37,7 @@ def population_figure(figures: Figures) -> Figure:
     cases = [
         case
         for case in figures["cases"]
-        if any((group["case"], group["pairs"]) == (case, _PAIR) for group in groups)
+        if any((group["case"], group["pairs"]) == (case, PAIR) for group in groups)
     ]
     networks = list(dict.fromkeys(group["network"] for group in groups))
     figure = Figure(figsize=(8.2, 3.0 + 0.62 * len(networks)), layout="constrained")
@@ -47,7 +48,7 @@ def population_figure(figures: Figures) -> Figure:
     for axes, case in zip(panels, cases, strict=True):
         style(axes, grid="both")
         for group in groups:
-            if (group["case"], group["pairs"]) == (case, _PAIR):
+            if (group["case"], group["pairs"]) == (case, PAIR):
                 _distribution(axes, group)
         axes.set_xlim(-2, 102)
         axes.set_ylim(0, 102)
@@ -64,6 +65,7 @@ def population_figure(figures: Figures) -> Figure:
     handles += [
         key("filled: five to three", color=INK, linestyle="none", marker="o", markersize=5),
         key("hollow: random classes", **hollow(INK, "o", 5)),
+        key("stroke: the originals", color=INK, linestyle="none", marker="|", markersize=7),
     ]
     key_below(figure, handles, 3)
     return figure
@@ -97,7 +99,7 @@ def _success(
         rate = 100 * group[f"{what}_success"]
         low, high = (100 * end for end in group[f"{what}_ci95"])
         drawn: dict[str, Any] = {"marker": look.marker, "markersize": 5, "linestyle": "none"}
-        if group["pairs"] != _PAIR:
+        if group["pairs"] != PAIR:
             drawn = hollow(look.colour, look.marker, 5)
         axes.errorbar(
             rate,
@@ -108,7 +110,10 @@ def _success(
             capsize=1.5,
             **drawn,
         )
-        if what == _WANTED[-1] and group["pairs"] == _PAIR:
+        axes.plot(
+            100 * group[f"clean_{what}"], y, color=INK, marker="|", markersize=6, linestyle="none"
+        )
+        if what == _WANTED[-1] and group["pairs"] == PAIR:
             axes.annotate(
                 group["case"],
                 (1.01, y),
@@ -123,56 +128,66 @@ def _success(
 
 
 def sampling_figure(figures: Figures) -> Figure:
-    """Draw success, best P(target) and non-monotonic share against T and repeats."""
+    """Draw gain, best P(target), non-monotonic share and spikes against T, a column a network."""
     groups = figures["groups"]
-    swept = [group for group in groups if group["steps"] is not None]
     limits = [group for group in groups if group["steps"] is None]
-    by_steps = [group for group in swept if group["repeats"] == 1]
-    repeated = {group["steps"] for group in swept if group["repeats"] > 1}
-    by_repeats = [group for group in swept if group["steps"] in repeated]
+    swept = [group for group in groups if group["steps"] is not None]
+    networks = list(dict.fromkeys(group["network"] for group in swept))
+
+    def spikes(group: Figures) -> float:
+        return float(group["clean_spikes"])
+
     rows: list[tuple[str, Callable[[Figures], float], Callable[[Figures], Any] | None]] = [
         (
-            "untargeted\nsuccess (%)",
-            lambda g: float(g["untargeted_success"]),
-            lambda g: g["untargeted_ci95"],
+            "untargeted\ngain (points)",
+            lambda g: 100 * float(g["untargeted_gain"]),
+            lambda g: 100 * np.array(g["untargeted_gain_ci95"] or [g["untargeted_gain"]] * 2),
         ),
         (
             "best P(target),\nmedian (%)",
-            lambda g: float(g["best_p_target"]["q50"]),
-            lambda g: (g["best_p_target"]["q25"], g["best_p_target"]["q75"]),
+            lambda g: 100 * float(g["best_p_target"]["q50"]),
+            lambda g: 100 * np.array([g["best_p_target"]["q25"], g["best_p_target"]["q75"]]),
         ),
         (
             "iterations in which\nP(target) fell (%)",
-            lambda g: float(g["non_monotonic_share"]),
+            lambda g: 100 * float(g["non_monotonic_share"]),
             None,
         ),
+        ("output spikes\na query", spikes, None),
     ]
-    columns = [
-        (by_steps, "steps", "time steps T a query (1 draw)"),
-        (by_repeats, "repeats", f"draws a query (T = {', '.join(map(str, sorted(repeated)))})"),
-    ]
-    figure = Figure(figsize=(7.6, 6.6), layout="constrained")
-    panels = figure.subplots(len(rows), len(columns), sharex="col", sharey="row")
+    figure = Figure(figsize=(7.6, 8.2), layout="constrained")
+    panels = figure.subplots(len(rows), len(networks), sharex=True, sharey="row", squeeze=False)
     for y, (label, value, ends) in enumerate(rows):
-        for x, (shown, name, axis) in enumerate(columns):
-            axes = panels[y][x]
+        for axes, network in zip(panels[y], networks, strict=True):
             style(axes)
             axes.margins(y=0.08)
-            _sweep(axes, sorted(shown, key=lambda group: group[name]), name, value, ends)
+            shown = sorted(
+                (group for group in swept if group["network"] == network),
+                key=lambda group: group["steps"],
+            )
+            _sweep(axes, [group for group in shown if group["repeats"] == 1], value, ends)
+            _sweep(axes, [group for group in shown if group["repeats"] > 1], value, ends)
             for group in limits:
-                look = network_look(group["network"])
-                axes.axhline(
-                    100 * value(group), color=look.colour, linestyle=look.dashes, linewidth=1.5
-                )
+                beside = group["network"] in (DNN, f"{network}-exact")
+                if beside and value is not spikes:
+                    look = network_look(group["network"])
+                    axes.axhline(
+                        value(group), color=look.colour, linestyle=look.dashes, linewidth=1.5
+                    )
             axes.set_xscale("log")
-            ticks = sorted({group[name] for group in shown})
+            ticks = sorted({group["steps"] for group in shown})
             axes.set_xticks(ticks, [str(tick) for tick in ticks])
             axes.minorticks_off()
+            if y == 0:
+                name_axes(axes, title=network_name(network))
             if y == len(rows) - 1:
-                axes.set_xlabel(axis, color=INK)
+                axes.set_xlabel("time steps T a showing", color=INK)
         panels[y][0].set_ylabel(label, color=INK)
-    names = list(dict.fromkeys(group["network"] for group in swept))
-    handles = [key(network_name(name), network_look(name)) for name in names]
+    handles = [key(network_name(name), network_look(name)) for name in networks]
+    handles += [
+        key(f"hollow: {repeats} showings a query", **hollow(INK, "o", 6))
+        for repeats in sorted({group["repeats"] for group in swept} - {1})
+    ]
     handles += [
         key(f"{network_name(group['network'])}: limit", Look(look.colour, "", look.dashes))
         for group in limits
@@ -185,27 +200,28 @@ def sampling_figure(figures: Figures) -> Figure:
 def _sweep(
     axes: Axes,
     groups: Sequence[Figures],
-    name: str,
     value: Callable[[Figures], float],
     ends: Callable[[Figures], Any] | None,
 ) -> None:
+    """Draw groups against T: of one showing a query joined, of several each hollow."""
     if not groups:
         return
     look = network_look(groups[0]["network"])
-    middle = np.array([100 * value(group) for group in groups])
+    middle = np.array([value(group) for group in groups])
     spread = None
     if ends is not None:
-        limits = 100 * np.array([ends(group) for group in groups]).T
+        limits = np.array([ends(group) for group in groups]).T
         spread = np.maximum([middle - limits[0], limits[1] - middle], 0)
+    drawn: dict[str, Any] = {"marker": look.marker, "linestyle": look.dashes, "markersize": 5}
+    if groups[0]["repeats"] > 1:
+        drawn = hollow(look.colour, look.marker, 7)
     axes.errorbar(
-        [group[name] for group in groups],
+        [group["steps"] for group in groups],
         middle,
         yerr=spread,
         color=look.colour,
-        marker=look.marker,
-        linestyle=look.dashes,
-        markersize=5,
         linewidth=1.6,
         elinewidth=1,
         capsize=2,
+        **drawn,
     )

@@ -1,22 +1,48 @@
-"""Words and tables on many attacks: populations, and time steps and repeats."""
+"""Words and tables on the attack over populations."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from neuroattack.report.numbers import percent
 from neuroattack.report.paper.section import Section, Table
-from neuroattack.report.paper.style import network_name
+from neuroattack.report.paper.style import is_noiseless, network_name
 from neuroattack.report.paper.words import listed, percent_ci95, points_ci95, sentence
+from neuroattack.studies.paper.population_tables import PAIR, RANDOM
 
-__all__ = ["compared", "population_section", "sampling_section", "side_of_zero"]
+__all__ = [
+    "FALLS",
+    "MEASURES",
+    "PAIRS",
+    "compared",
+    "gain_text",
+    "measured",
+    "population_section",
+    "short_points",
+    "side_of_zero",
+    "stopped_at_cap",
+]
 
 Figures = Mapping[str, Any]
 
-_PAIR = "five-three"
-_PAIRS = {_PAIR: "five to three", "random": "random classes"}
+PAIRS = {PAIR: "five to three", RANDOM: "random classes"}
+"""Source and target classes in words."""
+
+FALLS = (
+    "An equal P(target) is no fall, and a P(target) of 0 cannot fall: the fewer the output spikes, "
+    "the more often it is either, so a low share is no proof of an undisturbed search."
+)
+"""On the share of iterations in which P(target) fell."""
+
+MEASURES = (
+    *("targeted", "untargeted", "unattacked", "gain", "best P(target)", "P(target) fell"),
+    *("iterations", "at the cap", "queries", "D", "output spikes"),
+)
+"""Heads of the columns of :func:`measured`."""
+
+# Share of a group's searches, above which it is said that they did not reach D_max.
+_MANY = 0.1
 
 
 def compared(figures: Figures, first: str, second: str) -> list[Figures]:
@@ -38,9 +64,12 @@ def population_section(figures: Figures) -> Section:
     groups = figures["groups"]
     found = {(g["network"], g["case"], g["pairs"]): g for g in groups}
     sentences = [
-        f"{figures['correct_by_all']:,} test images are classified correctly by all networks; of "
-        f"them the groups are taken. An attack ends at D_max or after {figures['max_iterations']} "
-        f"iterations; the image it found is then judged by {figures['draws']} fresh draws. "
+        f"{figures['correct_by_all']:,} test images are classified correctly by all networks; from "
+        f"them the groups are drawn. An attack ends at D_max or after {figures['max_iterations']} "
+        f"iterations; the image it found is then judged by {figures['draws']} fresh draws"
+        f"{_drawn_once(groups)}. Every search is for the target class; untargeted success is that "
+        "of its image being taken for any wrong one. A noisy answer is wrong at times without any "
+        "attack: gain is success less that of the originals on as many draws. "
         f"\u201csampled DNN\u201d answers with counts drawn from the DNN's probabilities, "
         f"{figures['sampled_spikes']:.1f} a query, as many as the SDBN has output spikes in the "
         "mean.",
@@ -49,30 +78,31 @@ def population_section(figures: Figures) -> Section:
         dict.fromkeys((c["first"], c["second"], c["question"]) for c in figures["comparisons"])
     )
     sentences += [_on_pair(figures, *question) for question in questions]
-    sentences.append(_on_falls(found))
+    sentences += [_on_falls(found), stopped_at_cap(groups, figures["max_iterations"], _place)]
     return Section(
         "population",
         "Population: the attack on many images",
         "Above, the share of images whose highest P(target) during the attack, one draw, is at or "
         "below a value (five to three). Below, success of the images found, on fresh draws, with "
-        "95\u00a0% Wilson intervals over images; at the right the case of each point.",
+        "95\u00a0% Wilson intervals over images, and the originals' success as a stroke; at the "
+        "right the case of each point.",
         "Distributions of the highest P(target) by network for three window sizes, and success "
         "rates with intervals by network and case.",
-        sentences,
+        [text for text in sentences if text],
         [_groups_table(groups), _comparisons_table(figures["comparisons"])],
     )
 
 
 def _on_pair(figures: Figures, first: str, second: str, question: str) -> str:
-    """Say by how much success on one network exceeds that on another, case by case."""
+    """Say by how much the attack gains more on one network than on another, case by case."""
     comparisons = compared(figures, first, second)
-    ordered = sorted(comparisons, key=lambda one: one["untargeted_difference"])
+    ordered = sorted(comparisons, key=lambda one: one["untargeted_gain_difference"])
     said = dict.fromkeys(
-        f"{points_ci95(one['untargeted_difference'], one['untargeted_ci95'])} in case "
-        f"{one['case']} ({_PAIRS[one['pairs']]})"
+        f"{points_ci95(one['untargeted_gain_difference'], one['untargeted_gain_ci95'])} in case "
+        f"{one['case']} ({PAIRS[one['pairs']]})"
         for one in (ordered[0], ordered[-1])
     )
-    sides = [side_of_zero(one["untargeted_ci95"]) for one in comparisons]
+    sides = [side_of_zero(one["untargeted_gain_ci95"]) for one in comparisons]
     names = network_name(first), network_name(second)
     if all(side < 0 for side in sides):
         verdict = f"the attack succeeds less on the {names[0]} in every group"
@@ -86,8 +116,8 @@ def _on_pair(figures: Figures, first: str, second: str, question: str) -> str:
             f"{sides.count(0)} of {len(sides)} groups"
         )
     return (
-        f"{sentence(names[0])} against {names[1]} ({question}): untargeted success differs by "
-        f"{' to '.join(said)}; {verdict}."
+        f"{sentence(names[0])} against {names[1]} ({question}): image by image, the untargeted "
+        f"gain differs by {' to '.join(said)}; {verdict}."
     )
 
 
@@ -98,7 +128,10 @@ def _on_falls(found: Mapping[tuple[str, str, str], Figures]) -> str:
     said = [
         f"{network_name(network)} {_span(of_network)}" for network, of_network in shares.items()
     ]
-    return f"P(target) fell from one iteration to the next in this share of them: {listed(said)}."
+    return (
+        f"P(target) fell from one iteration to the next in this share of them: {listed(said)}. "
+        f"{FALLS}"
+    )
 
 
 def _span(shares: Sequence[float]) -> str:
@@ -109,19 +142,19 @@ def _span(shares: Sequence[float]) -> str:
 def _groups_table(groups: Sequence[Figures]) -> Table:
     return Table(
         "Every group: success on fresh draws in percent with its 95\u00a0% interval over images; "
-        "unattacked: the original images misclassified; median of the highest P(target); share "
-        "of iterations in which P(target) fell; medians of iterations, queries and D.",
-        [
-            *("network", "case", "classes", "images", "targeted", "untargeted", "unattacked"),
-            *("best P(target)", "P(target) fell", "iterations", "queries", "D"),
-        ],
+        "unattacked: the original images misclassified; gain: untargeted less unattacked, in "
+        "points with its 95\u00a0% interval (Student; Wilson where all images gain alike); median "
+        "of the highest P(target); share of iterations in which P(target) fell; median of "
+        "iterations; share of searches that ended at the cap on them; medians of queries and D; "
+        "mean output spikes of a query of the originals.",
+        ["network", "case", "classes", "images", *MEASURES],
         [
             [
                 network_name(group["network"]),
                 group["case"],
-                _PAIRS[group["pairs"]],
+                PAIRS[group["pairs"]],
                 f"{group['images']:,}",
-                *_measured(group),
+                *measured(group),
             ]
             for group in groups
         ],
@@ -129,33 +162,45 @@ def _groups_table(groups: Sequence[Figures]) -> Table:
     )
 
 
-def _measured(group: Figures) -> list[str]:
+def measured(group: Figures) -> list[str]:
+    """Return a group's figures for a table, in the order of :data:`MEASURES`."""
     return [
         percent_ci95(group["targeted_success"], group["targeted_ci95"]),
         percent_ci95(group["untargeted_success"], group["untargeted_ci95"]),
         percent(group["clean_untargeted"]),
+        short_points(group["untargeted_gain"], group["untargeted_gain_ci95"]),
         percent(group["best_p_target"]["q50"]),
         percent(group["non_monotonic_share"]),
         f"{group['median_iterations']:g}",
+        percent(group["capped_share"]),
         f"{group['median_queries']:,g}",
         f"{group['median_distance']:.2f}",
+        "" if group["clean_spikes"] is None else f"{group['clean_spikes']:.1f}",
     ]
 
 
 def _comparisons_table(comparisons: Sequence[Figures]) -> Table:
     return Table(
-        "Success on the first network less that on the second, in points with its 95\u00a0% "
-        "interval (Newcombe), on the same images and targets.",
-        ["first", "second", "case", "classes", "images", "targeted", "untargeted"],
+        "First network less second, on the same images and targets, in points with 95\u00a0% "
+        "intervals. Gains are compared image by image (Student's interval; where all images "
+        "differ alike Newcombe's). Newcombe's of success treats the groups as independent though "
+        "the images are the same, and so errs towards wider.",
+        [
+            *("first", "second", "case", "classes", "images", "targeted gain", "untargeted gain"),
+            *("targeted success", "untargeted success"),
+        ],
         [
             [
                 network_name(found["first"]),
                 network_name(found["second"]),
                 found["case"],
-                _PAIRS[found["pairs"]],
+                PAIRS[found["pairs"]],
                 str(found["images"]),
-                _short(found["targeted_difference"], found["targeted_ci95"]),
-                _short(found["untargeted_difference"], found["untargeted_ci95"]),
+                *(
+                    short_points(found[f"{what}{name}_difference"], found[f"{what}{name}_ci95"])
+                    for name in ("_gain", "")
+                    for what in ("targeted", "untargeted")
+                ),
             ]
             for found in comparisons
         ],
@@ -163,109 +208,40 @@ def _comparisons_table(comparisons: Sequence[Figures]) -> Table:
     )
 
 
-def _short(difference: float, ci95: Sequence[float]) -> str:
+def short_points(difference: float, ci95: Sequence[float]) -> str:
+    """Return a difference in points with its interval, short, for a table or a list."""
     return points_ci95(difference, ci95).replace("95\u00a0% interval ", "")
 
 
-def sampling_section(figures: Figures) -> Section:
-    """Return what T and repeats change: what is sampling noise, and what is the network."""
-    groups = figures["groups"]
-    swept = [group for group in groups if group["steps"] is not None]
-    limits = [group for group in groups if group["steps"] is None]
-    ordered = sorted(swept, key=lambda group: group["steps"] * group["repeats"])
-    least, most = ordered[0], ordered[-1]
-    sentences = [
-        f"From {_shown(least)} to {_shown(most)}, P(target) falls in "
-        f"{percent(least['non_monotonic_share'])} and {percent(most['non_monotonic_share'])} of "
-        f"iterations, untargeted success is {_success(least)} and {_success(most)}, and the median "
-        f"of the highest P(target) {percent(least['best_p_target']['q50'])} and "
-        f"{percent(most['best_p_target']['q50'])}.",
-        _alike(swept),
-        *(
-            f"{sentence(network_name(group['network']))}, which no sampling disturbs: "
-            f"{percent(group['non_monotonic_share'])} of iterations, success "
-            f"{_success(group)}, median {percent(group['best_p_target']['q50'])}."
-            for group in limits
-        ),
-        _what_remains(most, limits),
-    ]
-    return Section(
-        "sampling",
-        "Sampling: time steps and repeats",
-        f"Attack of case {figures['case']}, {_PAIRS[figures['pairs']]}: the SDBN in spikes for "
-        "more time steps (left) and more draws added up a query (right). Bars: 95\u00a0% interval "
-        "of success, middle half of the highest P(target). Lines across: networks whose answers "
-        "have no sampling noise. Horizontal axes are logarithmic.",
-        "Success, highest P(target) and share of falling iterations against time steps and "
-        "repeats, with the limits of rates and of the DNN.",
-        [sentence for sentence in sentences if sentence],
-        [
-            Table(
-                "Every group; columns as for the population.",
-                [
-                    *("network", "T", "draws a query", "images", "targeted", "untargeted"),
-                    *("unattacked", "best P(target)", "P(target) fell", "iterations", "queries"),
-                    "D",
-                ],
-                [
-                    [
-                        network_name(group["network"]),
-                        "" if group["steps"] is None else f"{group['steps']:,}",
-                        "" if group["steps"] is None else str(group["repeats"]),
-                        str(group["images"]),
-                        *_measured(group),
-                    ]
-                    for group in groups
-                ],
-            )
-        ],
-    )
+def gain_text(group: Figures) -> str:
+    """Return a group's untargeted gain with its interval."""
+    return points_ci95(group["untargeted_gain"], group["untargeted_gain_ci95"])
 
 
-def _alike(swept: Sequence[Figures]) -> str:
-    """Say which numbers of steps give the very same figures."""
-    alike: dict[str, list[int]] = {}
-    for group in swept:
-        if group["repeats"] == 1:
-            figures = {name: value for name, value in group.items() if name != "steps"}
-            alike.setdefault(json.dumps(figures, sort_keys=True), []).append(group["steps"])
+def stopped_at_cap(
+    groups: Sequence[Figures], max_iterations: int, place: Callable[[Figures], str]
+) -> str:
+    """Say which groups' searches often ended at the cap on iterations; nothing where none did."""
     said = [
-        f"T = {listed(f'{steps:,}' for steps in sorted(of_one))}"
-        for of_one in alike.values()
-        if len(of_one) > 1
+        f"{percent(group['capped_share'])} of the {network_name(group['network'])} {place(group)}"
+        for group in sorted(groups, key=lambda group: -group["capped_share"])
+        if group["capped_share"] > _MANY
     ]
     if not said:
         return ""
     return (
-        f"All figures are equal at {'; and at '.join(said)}: what the network answers in the later "
-        "steps changes nothing."
+        f"Searches that ended after {max_iterations} iterations and not at D_max: {listed(said)}. "
+        "Whether more iterations would have found more is not known."
     )
 
 
-def _shown(group: Figures) -> str:
-    draws = "1 draw" if group["repeats"] == 1 else f"{group['repeats']} draws"
-    return f"T = {group['steps']:,} with {draws} a query"
+def _place(group: Figures) -> str:
+    return f"in case {group['case']} ({PAIRS[group['pairs']]})"
 
 
-def _success(group: Figures) -> str:
-    return percent_ci95(group["untargeted_success"], group["untargeted_ci95"])
-
-
-def _what_remains(most: Figures, limits: Sequence[Figures]) -> str:
-    """Say whether success with the most spikes is told apart from that of the limits."""
-    said = []
-    for group in limits:
-        apart = (
-            most["untargeted_ci95"][1] < group["untargeted_ci95"][0]
-            or group["untargeted_ci95"][1] < most["untargeted_ci95"][0]
-        )
-        name = network_name(group["network"])
-        said.append(f"that of the {name} {'does not overlap it' if apart else 'overlaps it'}")
-    if not said:
+def _drawn_once(groups: Sequence[Figures]) -> str:
+    names = dict.fromkeys(group["network"] for group in groups)
+    once = [network_name(name) for name in names if is_noiseless(name)]
+    if not once:
         return ""
-    return f"With the most spikes, the interval of success is {_ends(most)}: {listed(said)}."
-
-
-def _ends(group: Figures) -> str:
-    low, high = group["untargeted_ci95"]
-    return f"{100 * low:.1f} to {percent(high)}"
+    return f", one alone on {listed(once)}, where every draw is the same"

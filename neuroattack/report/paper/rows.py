@@ -65,8 +65,11 @@ def _curves(figures: Figures, _: Images) -> Iterator[Row]:
     yield from map(_flat, figures["curves"])
 
 
-def _groups(figures: Figures, _: Images) -> Iterator[Row]:
-    yield from map(_flat, figures["groups"])
+def _compared(figures: Figures, _: Images) -> Iterator[Row]:
+    """Yield groups, and then comparisons of two groups."""
+    for row, name in (("group", "groups"), ("comparison", "comparisons")):
+        for found in figures[name]:
+            yield {"row": row, **_flat(found)}
 
 
 def _pixels(pixels: NDArray[Any]) -> Iterator[Row]:
@@ -160,8 +163,8 @@ _ROWS: dict[str, Callable[[Figures, Images], Iterator[Row]]] = {
     "figure7": _stages,
     "figure8": _stage_images,
     "figure9": _clean_shares,
-    "population": _groups,
-    "sampling": _groups,
+    "population": _compared,
+    "sampling": _compared,
     "transformations": _survivals,
     "imperceptibility": _distances,
 }

@@ -18,7 +18,8 @@ from neuroattack.report.paper.noise_figure_content import (
     table_picture_section,
     window_section,
 )
-from neuroattack.report.paper.population_content import population_section, sampling_section
+from neuroattack.report.paper.population_content import population_section
+from neuroattack.report.paper.sampling_content import sampling_section
 from neuroattack.report.paper.section import Section
 from neuroattack.report.paper.visibility_content import distances_section, survival_section
 

@@ -13,7 +13,12 @@ from neuroattack.report.paper.noise_in_training import (
     noisy_images,
     small_noise_verdict,
 )
-from neuroattack.report.paper.population_content import compared, side_of_zero
+from neuroattack.report.paper.population_content import (
+    PAIRS,
+    compared,
+    short_points,
+    side_of_zero,
+)
 from neuroattack.report.paper.section import SummaryRow
 from neuroattack.report.paper.style import network_name
 from neuroattack.report.paper.words import (
@@ -162,16 +167,15 @@ def _population(figures: Figures) -> Iterator[SummaryRow]:
     ):
         comparisons = compared(figures, first, second)
         if comparisons:
-            sides = [side_of_zero(one["untargeted_ci95"]) for one in comparisons]
+            sides = [side_of_zero(one["untargeted_gain_ci95"]) for one in comparisons]
             yield SummaryRow(
                 about,
                 "yes, on one image" if (first, second) == ("sdbn", "dnn") else "left open",
-                "untargeted success, five to three: "
+                "targeted searches, misclassified as any class; gain over unattacked images: "
                 + "; ".join(
-                    f"case {one['case']} "
-                    f"{points_ci95(one['untargeted_difference'], one['untargeted_ci95'])}"
+                    f"case {one['case']}, {PAIRS[one['pairs']]} "
+                    + short_points(one["untargeted_gain_difference"], one["untargeted_gain_ci95"])
                     for one in comparisons
-                    if one["pairs"] == "five-three"
                 ),
                 _secure(sides),
             )

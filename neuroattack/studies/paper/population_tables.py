@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroattack.errors import NeuroattackError
 from neuroattack.studies.attack_cells import attack_cell
 from neuroattack.studies.attacked import Attacked
 from neuroattack.studies.cells import Cell
@@ -23,7 +24,15 @@ from neuroattack.studies.paper.settings import (
 )
 from neuroattack.studies.population import Group, compare_groups, pair_aims, random_aims
 
-__all__ = ["GroupPlan", "attack_groups", "population", "sampling"]
+__all__ = [
+    "PAIR",
+    "RANDOM",
+    "GroupPlan",
+    "attack_groups",
+    "population",
+    "population_plans",
+    "sampling",
+]
 
 PAIR, RANDOM = "five-three", "random"
 
@@ -35,7 +44,7 @@ MAX_ITERATIONS = 60
 
 SWEEP_CASE = "II"
 STEPS = (50, 100, 200, 500, 1000)
-REPEATS = (1, 4, 16)
+REPEATS = 4
 
 # Of every cell, so that workers share a group and little is lost when one is killed.
 _IMAGES_A_CELL = 20
@@ -124,12 +133,17 @@ def attack_groups(
 
 
 def population_plans(run: PaperRun) -> list[GroupPlan]:
-    """Return the groups of the population, each network on the same images and targets."""
+    """Return the groups of the population, each network on the same images and targets.
+
+    Raises
+    ------
+    NeuroattackError
+        If no "five" is classified correctly by all networks.
+    """
     size = run.settings.population
-    rng = np.random.default_rng(np.random.SeedSequence(run.settings.seed, spawn_key=(3,)))
     aims = {
-        PAIR: pair_aims(run.dataset, run.correct, SOURCE, TARGET, size),
-        RANDOM: random_aims(run.dataset, run.correct, size, rng),
+        PAIR: _fives(run, size),
+        RANDOM: random_aims(run.dataset, run.correct, size, _generator(run, 3)),
     }
     return [
         GroupPlan(network, run.attacked(network), case, pairs, aims[pairs])
@@ -138,11 +152,29 @@ def population_plans(run: PaperRun) -> list[GroupPlan]:
     ]
 
 
+def _fives(run: PaperRun, images: int) -> list[tuple[int, int]]:
+    aims = pair_aims(run.dataset, run.correct, SOURCE, TARGET, images, _generator(run, 4))
+    if not aims:
+        raise NeuroattackError(
+            f"no test image of class {SOURCE} is classified correctly by all networks"
+        )
+    return aims
+
+
+def _generator(run: PaperRun, stream: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(run.settings.seed, spawn_key=(stream,)))
+
+
 def population(run: PaperRun) -> dict[str, Any]:
     """Attack populations of images on all networks; return groups and comparisons as JSON values.
 
-    Images are those that all networks classify correctly: the first so many "fives", targeted at
-    "three", and so many random ones, targeted at random classes.
+    Images are drawn from those that all networks classify correctly: so many "fives", targeted at
+    "three", and so many of all classes, targeted at random ones.
+
+    Raises
+    ------
+    NeuroattackError
+        If no "five" is classified correctly by all networks.
     """
     groups, _ = attack_groups(run, "Attacking populations", population_plans(run))
     found = {(group.network, group.case, group.pairs): group for group in groups}
@@ -157,8 +189,11 @@ def population(run: PaperRun) -> dict[str, Any]:
             group.as_json()
             | {
                 "best_p_target_values": group.best_target_shares.tolist(),
-                "targeted_rates": group.rates("targeted").tolist(),
-                "untargeted_rates": group.rates("untargeted").tolist(),
+                **{
+                    f"{what}_{name}": values(what).tolist()
+                    for what in ("targeted", "untargeted")
+                    for name, values in (("rates", group.rates), ("gains", group.gains))
+                },
             }
             for group in groups
         ],
@@ -174,21 +209,57 @@ def population(run: PaperRun) -> dict[str, Any]:
 def sampling(run: PaperRun) -> dict[str, Any]:
     """Vary the time steps T and the draws that a query adds up; return groups as JSON values.
 
-    What remains between spikes and rates as both grow is the network's; what goes away with them
-    was sampling noise.
+    What changes as answers hold more spikes was sampling noise; what remains between them and the
+    rates is the network's. Whether more steps bring more spikes is measured, not supposed: a
+    readout that falls silent early answers alike at any later T, while repeats bring as many
+    spikes as they are. A verdict adds up as many draws as the search. Each comparison is paired,
+    for all groups attack the same images.
+
+    Raises
+    ------
+    NeuroattackError
+        If no "five" is classified correctly by all networks.
     """
-    aims = pair_aims(run.dataset, run.correct, SOURCE, TARGET, run.settings.sweep)
-    spiking = [
-        *((steps, 1) for steps in STEPS),
-        *((run.settings.steps, repeats) for repeats in REPEATS),
-    ]
+    aims = _fives(run, run.settings.sweep)
+    usual = run.settings.steps
+    shown = [*((steps, 1) for steps in sorted({*STEPS, usual})), (usual, REPEATS)]
     plans = [
-        GroupPlan(SDBN, run.with_steps(SDBN, steps, repeats), SWEEP_CASE, PAIR, aims)
-        for steps, repeats in dict.fromkeys(spiking)
+        GroupPlan(name, run.with_steps(name, steps, repeats), SWEEP_CASE, PAIR, aims)
+        for name in (SDBN, FINE_TUNED)
+        for steps, repeats in shown
     ]
     plans += [
         GroupPlan(name, run.attacked(name), SWEEP_CASE, PAIR, aims)
-        for name in (f"{SDBN}-exact", DNN)
+        for name in (f"{SDBN}-exact", f"{FINE_TUNED}-exact", DNN)
     ]
     groups, _ = attack_groups(run, "Varying T and repeats", plans)
-    return {"groups": [group.as_json() for group in groups], "case": SWEEP_CASE, "pairs": PAIR}
+    found = {(group.network, group.steps, group.repeats): group for group in groups}
+    comparisons = []
+    for name in (SDBN, FINE_TUNED):
+        least, *_, most = (found[name, steps, 1] for steps in sorted({*STEPS, usual}))
+        once, repeated = (found[name, usual, repeats] for repeats in (1, REPEATS))
+        exact = found[f"{name}-exact", None, 1]
+        comparisons += [
+            _compare(question, first, second)
+            for question, first, second in (
+                ("what the most steps change against the fewest", most, least),
+                ("what repeats change", repeated, once),
+                ("the most steps against rates", most, exact),
+                ("repeats against rates", repeated, exact),
+            )
+        ]
+    return {
+        "groups": [group.as_json() for group in groups],
+        "comparisons": comparisons,
+        "case": SWEEP_CASE,
+        "pairs": PAIR,
+        "max_iterations": MAX_ITERATIONS,
+    }
+
+
+def _compare(question: str, first: Group, second: Group) -> dict[str, Any]:
+    return compare_groups(question, first, second) | {
+        f"{which}_{name}": getattr(group, name)
+        for which, group in (("first", first), ("second", second))
+        for name in ("steps", "repeats")
+    }

@@ -70,7 +70,7 @@ class PaperSettings:
     training_seeds: int = 3
     images: int | None = None
     population: int = 200
-    sweep: int = 30
+    sweep: int = 40
     draws: int = 50
     steps: int = 350
     backend: str = "native"

@@ -150,6 +150,6 @@ def outlive(
         with np.load(folder / file, allow_pickle=False) as arrays:
             adversarial = arrays["adversarial"][row]
         cases.append(Case(index, original, adversarial, Goal(label, target_class), gap))
-    with open_attacked(attacked, seed, folder) as (_, judged):
+    with open_attacked(attacked, seed, folder) as opened:
         noiseless = Attacked(**attacked).noiseless
-        return survival(judged, cases, draws=draws, noiseless=noiseless, seed=seed).as_json()
+        return survival(opened, cases, draws=draws, noiseless=noiseless, seed=seed).as_json()
