@@ -61,7 +61,8 @@ def test_a_verdict_counts_no_group_that_is_not_beside_it():
 def test_a_noiseless_network_is_said_to_take_one_draw():
     text = said("population", population())
     assert (
-        "judged by 10 fresh draws, one alone on DNN and SDBN as rates, where every draw is the same"
+        "judged by 10 fresh draws, one alone on the DNN and SDBN as rates, where every draw is "
+        "the same"
     ) in text
 
 
@@ -72,8 +73,8 @@ def test_searches_that_end_at_the_cap_are_named_where_they_are_many():
         figures["groups"][0]["capped_share"] = share
         text = said("population", figures)
         assert (
-            "ended after 60 iterations and not at D_max: 12.5 % of the spiking SDBN in case I "
-            "(five to three)" in text
+            "ended after 60 iterations and not at D_max, where more than 10 %: spiking SDBN 12.5 % "
+            "in 1 of 3 groups" in text
         ) is named
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuroattack.report.numbers import percent
@@ -78,7 +78,7 @@ def population_section(figures: Figures) -> Section:
         dict.fromkeys((c["first"], c["second"], c["question"]) for c in figures["comparisons"])
     )
     sentences += [_on_pair(figures, *question) for question in questions]
-    sentences += [_on_falls(found), stopped_at_cap(groups, figures["max_iterations"], _place)]
+    sentences += [_on_falls(found), stopped_at_cap(groups, figures["max_iterations"])]
     return Section(
         "population",
         "Population: the attack on many images",
@@ -218,25 +218,23 @@ def gain_text(group: Figures) -> str:
     return points_ci95(group["untargeted_gain"], group["untargeted_gain_ci95"])
 
 
-def stopped_at_cap(
-    groups: Sequence[Figures], max_iterations: int, place: Callable[[Figures], str]
-) -> str:
-    """Say which groups' searches often ended at the cap on iterations; nothing where none did."""
-    said = [
-        f"{percent(group['capped_share'])} of the {network_name(group['network'])} {place(group)}"
-        for group in sorted(groups, key=lambda group: -group["capped_share"])
-        if group["capped_share"] > _MANY
-    ]
+def stopped_at_cap(groups: Sequence[Figures], max_iterations: int) -> str:
+    """Say how many searches ended at the cap on iterations; nothing where they are few."""
+    said = []
+    for network in dict.fromkeys(group["network"] for group in groups):
+        shares = [group["capped_share"] for group in groups if group["network"] == network]
+        many = [share for share in shares if share > _MANY]
+        if many:
+            said.append(
+                f"{network_name(network)} {_span(many)} in {len(many)} of {len(shares)} groups"
+            )
     if not said:
         return ""
     return (
-        f"Searches that ended after {max_iterations} iterations and not at D_max: {listed(said)}. "
-        "Whether more iterations would have found more is not known."
+        f"Searches that ended after {max_iterations} iterations and not at D_max, where more than "
+        f"{percent(_MANY, 0)}: {listed(said)}. Whether more iterations would have found more is "
+        "not known."
     )
-
-
-def _place(group: Figures) -> str:
-    return f"in case {group['case']} ({PAIRS[group['pairs']]})"
 
 
 def _drawn_once(groups: Sequence[Figures]) -> str:
@@ -244,4 +242,4 @@ def _drawn_once(groups: Sequence[Figures]) -> str:
     once = [network_name(name) for name in names if is_noiseless(name)]
     if not once:
         return ""
-    return f", one alone on {listed(once)}, where every draw is the same"
+    return f", one alone on the {listed(once)}, where every draw is the same"

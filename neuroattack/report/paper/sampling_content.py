@@ -39,7 +39,7 @@ def sampling_section(figures: Figures) -> Section:
     sentences = [
         "Where a query adds up several showings, those who decide by it do too: search and verdict "
         "have the same T and repeats. Gain is untargeted success less the errors of the "
-        "originals, which are the more frequent the fewer the spikes."
+        "unattacked originals."
     ]
     for network in networks:
         of_network = [group for group in swept if group["network"] == network]
@@ -61,7 +61,7 @@ def sampling_section(figures: Figures) -> Section:
             for group in limits
         ),
         FALLS,
-        stopped_at_cap(groups, figures["max_iterations"], _place),
+        stopped_at_cap(groups, figures["max_iterations"]),
     ]
     return Section(
         "sampling",
