@@ -36,7 +36,7 @@ _BATCHES = (50, 200)  # of contrastive divergence, and of fine-tuning
 _BLAS_THREADS = (1, 2)
 _CALLS = 10  # A call takes 100 us, and other work on the machine may halt one for longer.
 _TINY_IMAGES = 500
-_TINY_STEPS = 100
+_TINY_STEPS = 400
 _TINY_HIDDEN = (60, 60)
 
 

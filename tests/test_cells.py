@@ -75,7 +75,7 @@ def test_a_cell_whose_file_is_gone_is_done_again(tmp_path, log):
 
 def test_two_processes_do_not_work_in_one_folder(tmp_path, log):
     study = Study(tmp_path, log, 4, 0.5)
-    while not done(log):
+    while not (log.exists() and done(log)):
         time.sleep(0.02)
     with pytest.raises(OutputError, match="another process is at work in this folder"):
         run_cells(tmp_path / "cells", squares(log, [99]))
