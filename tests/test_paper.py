@@ -156,7 +156,7 @@ def test_two_runs_are_equal_though_one_is_killed_twice(tmp_path):
         # The parent alone: its workers have to notice.
         os.kill(killed.pid, signal.SIGKILL)
         killed.communicate()
-    finished = started(tmp_path / "killed", 1)
+    finished = started(tmp_path / "killed", 2)
     out, err = finished.communicate()
     assert finished.returncode == 0, err
     assert json.loads(out) == figures
