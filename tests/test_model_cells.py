@@ -106,6 +106,19 @@ def test_a_cell_trains_what_training_alone_does(tmp_path, digits, noise):
     ]
 
 
+def test_a_damaged_checkpoint_is_no_obstacle(tmp_path, digits):
+    cell = training_cell("dnn", digits, seed=4)
+    arguments = {**json.loads(json.dumps(cell.arguments)), "iterations": 2}
+    found = train_dnn(**arguments, folder=tmp_path)
+    model = tmp_path / found["model"]
+    whole = model.read_bytes()
+    model.unlink()
+    model.with_suffix(".checkpoint.h5").write_bytes(whole[: len(whole) // 2])
+    assert train_dnn(**arguments, folder=tmp_path) == found
+    assert load_mlp(model).seed == 4
+    assert [path.name for path in model.parent.iterdir()] == [model.name]
+
+
 def test_a_given_model_is_kept_once_under_the_name_of_its_content(tmp_path):
     one, same, other = (tmp_path / name for name in ("one.h5", "same.h5", "other.h5"))
     save_model(one, template_model())

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,7 +20,7 @@ from neuroattack.deployment import search_stream, verification_stream
 from neuroattack.files import write_arrays
 from neuroattack.readout import spike_shares
 from neuroattack.studies.attacked import Attacked, open_attacked
-from neuroattack.studies.cells import Cell
+from neuroattack.studies.cells import Cell, digest_of
 from neuroattack.studies.model_cells import dataset_of_cell
 
 __all__ = ["attack_cell", "attack_images"]
@@ -139,8 +137,7 @@ def attack_images(
                 courses[f"course{len(images)}"] = _course(result)
             images.append(result.adversarial)
     identity = [attacked, attack, aims, dataset, checksum, seed, draws, keep_course]
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    file = f"images/{digest}.npz"
+    file = f"images/{digest_of(identity)}.npz"
     (folder / "images").mkdir(parents=True, exist_ok=True)
     write_arrays(folder / file, {"adversarial": np.array(images), **courses})
     return {"attacks": found, "images": file}

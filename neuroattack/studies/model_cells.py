@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -12,10 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from neuroattack.datasets import Dataset, load_dataset
-from neuroattack.errors import ValidationError
+from neuroattack.errors import FileError, ValidationError
 from neuroattack.files import atomic_path
 from neuroattack.noise import Noise
-from neuroattack.studies.cells import Cell
+from neuroattack.studies.cells import Cell, digest_of
 from neuroattack.training.mlp import MLP, MLP_ITERATIONS, train_mlp
 from neuroattack.training.mlp_storage import load_mlp, save_mlp
 from neuroattack.training.recipes import find_recipe, train
@@ -81,9 +80,8 @@ def training_cell(
     if kind == "dnn":
         arguments["iterations"] = MLP_ITERATIONS
         return Cell(f"dnn-{seed}{label}", train_dnn, arguments, _DNN_COST)
-    constants = json.dumps(asdict(_recipe(recipe, fast_decay)), sort_keys=True)
     arguments["recipe"] = recipe
-    arguments["recipe_digest"] = hashlib.sha256(constants.encode()).hexdigest()[:12]
+    arguments["recipe_digest"] = digest_of(asdict(_recipe(recipe, fast_decay)))
     if fast_decay is not None:
         arguments["fast_decay"] = fast_decay
     return Cell(f"sdbn-{recipe}-{seed}{label}", train_sdbn, arguments, _SDBN_COST)
@@ -168,15 +166,21 @@ def train_dnn(
 def _train_once(path: Path, run: Callable[[Path], Any], save: Callable[[Path, Any], None]) -> Any:
     path.parent.mkdir(parents=True, exist_ok=True)
     checkpoint = path.with_suffix(".checkpoint.h5")
-    model = run(checkpoint)
+    try:
+        model = run(checkpoint)
+    except FileError:
+        # The checkpoint is damaged, or of another version: nobody asked for it by name.
+        if not checkpoint.exists():
+            raise
+        checkpoint.unlink()
+        model = run(checkpoint)
     save(path, model)
     checkpoint.unlink(missing_ok=True)
     return model
 
 
 def _file(kind: str, identity: Any) -> str:
-    digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:12]
-    return f"models/{kind}-{digest}.h5"
+    return f"models/{kind}-{digest_of(identity)}.h5"
 
 
 def keep_model(path: Path, kind: NetworkKind, folder: Path) -> str:
