@@ -73,8 +73,13 @@ def test_fast_weights_forget_as_in_the_recipe_unless_said_otherwise(digits):
         training_cell("sdbn", digits, seed=0, recipe="paper", fast_decay=1.5)
 
 
-@pytest.mark.slow
-def test_other_fast_weights_are_those_of_the_layers_below_the_top(tmp_path, digits):
+def test_other_fast_weights_are_those_of_the_layers_below_the_top(tmp_path, digits, monkeypatch):
+    long = RECIPES["paper"]
+    few = {
+        stage: replace(one, schedule=replace(one.schedule, epochs=1, minimum_steps=40))
+        for stage, one in (("layers", long.layers), ("top", long.top))
+    }
+    monkeypatch.setitem(RECIPES, "paper", replace(long, **few))
     noise = Noise("uniform", 0.05)
     cell = training_cell("sdbn", digits, seed=4, recipe="paper", noise=noise, fast_decay=0.9)
     found = train_sdbn(**json.loads(json.dumps(cell.arguments)), folder=tmp_path)
