@@ -16,8 +16,15 @@ from cell_work import squares
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neuroattack.errors import DoesNotFitError, OutputError, SimulationError, ValidationError
-from neuroattack.studies.cells import Cell, _ctrl_c_held_back, run_cells, usable_cores
+from neuroattack.errors import (
+    DoesNotFitError,
+    FileError,
+    OutputError,
+    SimulationError,
+    ValidationError,
+)
+from neuroattack.files import write_arrays
+from neuroattack.studies.cells import Cell, _ctrl_c_held_back, read_kept, run_cells, usable_cores
 
 TESTS = Path(__file__).parent
 
@@ -81,6 +88,26 @@ def test_two_processes_do_not_work_in_one_folder(tmp_path, log):
         run_cells(tmp_path / "cells", squares(log, [99]))
     study.process.communicate()
     assert run_cells(tmp_path / "cells", squares(log, [99])) == [result_of(99)]
+
+
+def damaged_archives(whole):
+    cut, flipped = whole[: len(whole) // 2], bytearray(whole)
+    flipped[len(whole) // 3] ^= 0xFF
+    return {"cut": cut, "flipped": bytes(flipped), "text": b"x", "empty": b""}
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty", "gone"])
+def test_a_damaged_archive_is_named_and_what_to_do(tmp_path, damage):
+    path = tmp_path / "images.npz"
+    write_arrays(path, {"adversarial": np.arange(60.0)})
+    (back,) = read_kept(path, "adversarial")
+    np.testing.assert_array_equal(back, np.arange(60.0))
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(damaged_archives(path.read_bytes())[damage])
+    with pytest.raises(FileError, match=r"images.npz: is damaged.*delete it"):
+        read_kept(path, "adversarial")
 
 
 def test_the_longest_is_begun_first_and_progress_is_of_cost(tmp_path, log):

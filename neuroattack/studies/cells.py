@@ -25,12 +25,15 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from neuroattack import __version__
-from neuroattack.errors import OutputError, SimulationError
+from neuroattack.errors import FileError, OutputError, SimulationError
 from neuroattack.files import check_writable, write_json
 from neuroattack.validation import check_whole
 
-__all__ = ["Cell", "digest_of", "run_cells", "usable_cores"]
+__all__ = ["Cell", "digest_of", "read_kept", "run_cells", "usable_cores"]
 
 _MOST_WORKERS = 256
 
@@ -85,6 +88,24 @@ class Cell:
             return None
         there = all((folder / str(result.get(key))).is_file() for key in self.files)
         return result if there else None
+
+
+def read_kept(path: Path, *names: str) -> list[NDArray[Any]]:
+    """Return the arrays of these names in an npz file that a cell left in the folder.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read; it says what to do.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return [arrays[name] for name in names]
+    except Exception as error:
+        # Damage shows itself in errors of zip, zlib and NumPy's header parser alike.
+        raise FileError(
+            path, "is damaged, expected an archive of arrays; delete it and it is made anew"
+        ) from error
 
 
 def digest_of(values: Any) -> str:

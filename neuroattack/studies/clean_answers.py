@@ -14,7 +14,7 @@ from neuroattack.deployment import EVALUATION_STREAM
 from neuroattack.files import write_arrays
 from neuroattack.readout import decide, spike_shares
 from neuroattack.studies.attacked import Attacked, open_attacked
-from neuroattack.studies.cells import Cell, digest_of
+from neuroattack.studies.cells import Cell, digest_of, read_kept
 from neuroattack.studies.model_cells import dataset_of_cell
 
 __all__ = ["CleanAnswers", "answer_clean", "clean_cell", "read_clean"]
@@ -93,5 +93,5 @@ def answer_clean(
 
 def read_clean(folder: Path, result: Mapping[str, Any]) -> CleanAnswers:
     """Return what a cell of :func:`answer_clean` found."""
-    with np.load(folder / result["answers"], allow_pickle=False) as arrays:
-        return arrays["decided"], arrays["shares"]
+    decided, shares = read_kept(folder / result["answers"], "decided", "shares")
+    return decided, shares

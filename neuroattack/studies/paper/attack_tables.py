@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import NeuroattackError
 from neuroattack.studies.attack_cells import attack_cell
+from neuroattack.studies.cells import read_kept
 from neuroattack.studies.paper.published import (
     ATTACK_CASES,
     TABLE_II,
@@ -193,8 +194,7 @@ def attack_table(run: PaperRun, network: str) -> AttackTable:
     results = dict(zip(attacks, run.run("Attacking", cells), strict=True))
     courses = {}
     for case, result in results.items():
-        with np.load(run.folder / result["images"], allow_pickle=False) as arrays:
-            courses[case] = arrays["course0"]
+        (courses[case],) = read_kept(run.folder / result["images"], "course0")
     return AttackTable(
         network,
         sample,

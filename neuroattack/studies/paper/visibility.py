@@ -11,7 +11,7 @@ import numpy as np
 
 from neuroattack.attack.result import Goal
 from neuroattack.studies.attacked import Attacked, open_attacked
-from neuroattack.studies.cells import Cell
+from neuroattack.studies.cells import Cell, read_kept
 from neuroattack.studies.model_cells import dataset_of_cell
 from neuroattack.studies.paper.population_tables import PAIR, attack_groups, population_plans
 from neuroattack.studies.paper.settings import DNN, SDBN, PaperRun
@@ -106,8 +106,8 @@ def _places(folder: Path, files: Sequence[str]) -> list[tuple[str, int]]:
     """Return file and row of every adversarial image of a group, in their order."""
     found: list[tuple[str, int]] = []
     for file in files:
-        with np.load(folder / file, allow_pickle=False) as arrays:
-            found += zip(itertools.repeat(file), range(len(arrays["adversarial"])), strict=False)
+        (adversarial,) = read_kept(folder / file, "adversarial")
+        found += zip(itertools.repeat(file), range(len(adversarial)), strict=False)
     return found
 
 
@@ -147,9 +147,8 @@ def outlive(
     cases = []
     for index, target_class, gap, file, row in images:
         original, label = test.pick(index)
-        with np.load(folder / file, allow_pickle=False) as arrays:
-            adversarial = arrays["adversarial"][row]
-        cases.append(Case(index, original, adversarial, Goal(label, target_class), gap))
+        (adversarial,) = read_kept(folder / file, "adversarial")
+        cases.append(Case(index, original, adversarial[row], Goal(label, target_class), gap))
     with open_attacked(attacked, seed, folder) as opened:
         noiseless = Attacked(**attacked).noiseless
         return survival(opened, cases, draws=draws, noiseless=noiseless, seed=seed).as_json()
