@@ -16,6 +16,14 @@ from neuroattack.training.sdbn import SDBN
 from neuroattack.training.siegert import SiegertParameters
 from neuroattack.training.storage import save_model
 
+# A test of each takes minutes.
+LONGEST = ("test_paper.py", "test_mlp.py", "test_mnist.py")
+
+
+def pytest_collection_modifyitems(items):
+    """Begin with the longest files, so that no worker is left alone with one in the end."""
+    items.sort(key=lambda item: item.path.name not in LONGEST)
+
 
 @pytest.fixture
 def needs_mnist():
