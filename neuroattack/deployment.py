@@ -6,12 +6,12 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attack.target import BlackBox
+from neuroattack.attack.target import BlackBox, Draws
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.fixed_format import fixed_format
 from neuroattack.hardware.quantisation import Rounding, quantise
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 EVALUATION_STREAM = 0
 """Stream of draws for evaluations; attacks have streams of their own, two an image."""
-
-Draws = Literal["independent", "common"]
-"""Whether the images of a batch of queries have a draw of input spikes each, or one in common."""
 
 MAX_STEPS = 20_000
 """Steps that an image may be shown for."""
@@ -226,7 +223,7 @@ class Deployment:
                 observe(recording)
             return recording.counts[self.network.readout]
 
-        return BlackBox(answer, self.network.input.shape, self.network.classes, budget)
+        return BlackBox(answer, self.network.input.shape, self.network.classes, budget, draws)
 
 
 def deploy(

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.perception import Window, distance, standard_deviation
+from neuroattack.attack.protocol import Need, check_needs, valid_original
 from neuroattack.attack.result import Goal, Search, Step
 from neuroattack.attack.target import Target
 from neuroattack.errors import ValidationError
-from neuroattack.images import validate_images
 from neuroattack.readout import decide, spike_shares
 from neuroattack.validation import check_positive, check_whole
 
@@ -126,6 +126,16 @@ class GreedyWindow:
                 raise ValidationError(thing, repr(choice), " or ".join(get_args(choices)))
 
     @property
+    def name(self) -> str:
+        """``"greedy-window"``."""
+        return "greedy-window"
+
+    @property
+    def needs(self) -> Need:
+        """Spike counts."""
+        return "counts"
+
+    @property
     def most_queries_an_iteration(self) -> int:
         """Queries of an iteration at most: the image, and each pixel of the window moved."""
         return 1 + 2 * self.window.size**2
@@ -157,10 +167,9 @@ class GreedyWindow:
         BudgetExceededError
             If the budget does not even hold the first iteration.
         """
-        shape = target.image_shape
-        original = validate_images(np.asarray(image)[None], shape)[0].reshape(shape)
-        self.window.check_inside(shape)
-        goal.check(target.n_classes)
+        check_needs(self, target)
+        original = valid_original(target, image, goal)
+        self.window.check_inside(original.shape)
 
         current, travelled = original, 0.0
         moved: tuple[tuple[int, int, float], ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attack.target import Target
+from neuroattack.attack.target import Answers, Draws, Target
 from neuroattack.images import validate_images
 from neuroattack.validation import check_whole
 
@@ -46,6 +46,16 @@ class Repeated:
     def n_classes(self) -> int:
         """Classes it tells apart."""
         return self._target.n_classes
+
+    @property
+    def answers(self) -> Answers:
+        """Counts: sums of labels are votes."""
+        return "counts"
+
+    @property
+    def draws(self) -> Draws:
+        """Whether the images of a batch have a draw of input spikes each."""
+        return self._target.draws
 
     @property
     def queries(self) -> int:

@@ -14,7 +14,7 @@ from neuroattack.readout import UNDECIDED, decide
 from neuroattack.statistics import wilson_interval
 from neuroattack.validation import check_whole
 
-__all__ = ["Goal", "Search", "Step", "Verification", "check_draws", "verify"]
+__all__ = ["Goal", "Search", "Seen", "Step", "Verification", "check_draws", "verify"]
 
 MAX_DRAWS = 100_000
 _BATCH_DRAWS = 256
@@ -109,6 +109,25 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
+class Seen:
+    """An image that a search would have returned had it been stopped there.
+
+    Parameters
+    ----------
+    image : float64 array, shape (height, width)
+        Intensities in [0, 1].
+    gap : float
+        What the search took its gap to be; comparable within one search only.
+    queries : int
+        Spent when it was known.
+    """
+
+    image: NDArray[np.float64]
+    gap: float
+    queries: int
+
+
+@dataclass(frozen=True, eq=False)
 class Search:
     """What a search found.
 
@@ -135,6 +154,18 @@ class Search:
     trace: tuple[Step, ...]
     best_iteration: int
     stopped_by: str
+
+    @property
+    def course(self) -> tuple[Seen, ...]:
+        """Images of all iterations, of which the trace keeps the moves."""
+        image, seen = self.original, []
+        for step in self.trace:
+            if step.moved:
+                image = image.copy()
+                for row, column, change in step.moved:
+                    image[row, column] += change
+            seen.append(Seen(np.clip(image, 0.0, 1.0), step.gap, step.queries))
+        return tuple(seen)
 
     @property
     def best(self) -> Step:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,7 +13,13 @@ from neuroattack.errors import BudgetExceededError
 from neuroattack.images import validate_images
 from neuroattack.validation import check_whole
 
-__all__ = ["BlackBox", "Target"]
+__all__ = ["Answers", "BlackBox", "Draws", "Target"]
+
+Answers = Literal["counts", "labels"]
+"""Whether a target tells the spikes of every class, or a one for the class it decides for."""
+
+Draws = Literal["independent", "common"]
+"""Whether the images of a batch of queries have a draw of input spikes each, or one in common."""
 
 
 class Target(Protocol):
@@ -27,6 +33,16 @@ class Target(Protocol):
     @property
     def n_classes(self) -> int:
         """Classes it tells apart."""
+        ...
+
+    @property
+    def answers(self) -> Answers:
+        """What it tells of an image."""
+        ...
+
+    @property
+    def draws(self) -> Draws:
+        """Whether the images of a batch have a draw of input spikes each."""
         ...
 
     @property
@@ -78,6 +94,8 @@ class BlackBox:
         Classes it tells apart.
     budget : int, optional
         Images it answers at most, at least 1; unlimited by default.
+    draws : {"independent", "common"}, optional
+        Whether each image of a batch has a draw of its own.
 
     Raises
     ------
@@ -85,7 +103,15 @@ class BlackBox:
         If the budget is not positive.
     """
 
-    __slots__ = ("__answer", "__budget", "__image_shape", "__lock", "__n_classes", "__queries")
+    __slots__ = (
+        "__answer",
+        "__budget",
+        "__draws",
+        "__image_shape",
+        "__lock",
+        "__n_classes",
+        "__queries",
+    )
 
     def __init__(
         self,
@@ -93,6 +119,7 @@ class BlackBox:
         image_shape: tuple[int, ...],
         n_classes: int,
         budget: int | None = None,
+        draws: Draws = "independent",
     ) -> None:
         if budget is not None:
             check_whole("query budget", budget, 1)
@@ -100,6 +127,7 @@ class BlackBox:
         self.__budget = budget
         self.__image_shape = image_shape
         self.__n_classes = n_classes
+        self.__draws = draws
         self.__queries = 0
         self.__lock = threading.Lock()
 
@@ -112,6 +140,16 @@ class BlackBox:
     def n_classes(self) -> int:
         """Classes it tells apart."""
         return self.__n_classes
+
+    @property
+    def answers(self) -> Answers:
+        """Spike counts."""
+        return "counts"
+
+    @property
+    def draws(self) -> Draws:
+        """Whether the images of a batch have a draw of input spikes each."""
+        return self.__draws
 
     @property
     def queries(self) -> int:
