@@ -8,9 +8,9 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attack.effects import EffectEstimator, Scale
+from neuroattack.attack.effects import EffectEstimator, Effects, Scale
 from neuroattack.attack.limits import Limit
-from neuroattack.attack.planning import plan_images
+from neuroattack.attack.planning import pixels_in_play, plan_images
 from neuroattack.attack.protocol import Finding, Need, check_needs, valid_original
 from neuroattack.attack.result import Goal, Seen
 from neuroattack.attack.target import Target
@@ -53,14 +53,18 @@ class Adaptive:
         Size of a random move, in intensities; cut short at 0 and 1.
     moved_share : float, optional
         Share of the pixels that one query moves.
-    correlation_px : float, optional
-        Distance in pixels over which effects are taken to be alike; 0 for not at all.
+    correlations_px : tuple of float, optional
+        Distances in pixels over which effects may be alike, of which the likeliest is taken; 0 for
+        not at all.
     scales : tuple of {"counts", "log"}, optional
         On which effects are taken to add up; each makes plans of its own.
     plans : int, optional
         Images planned a round on each scale, at most.
     judging : float, optional
         Share of the queries that judge plans rather than move pixels.
+    breadth : float, optional
+        Under a limit on the local-SD distance, the pixels that are measured: those that so many
+        times the limit would pay for, by what is known of their effects and of their SD.
 
     Raises
     ------
@@ -74,16 +78,18 @@ class Adaptive:
     rounds: int = 4
     probe: float = 0.5
     moved_share: float = 0.5
-    correlation_px: float = 1.5
+    correlations_px: tuple[float, ...] = (0.7, 1.5)
     scales: tuple[Scale, ...] = ("counts", "log")
     plans: int = 2
     judging: float = 0.25
+    breadth: float = 4.0
 
     def __post_init__(self) -> None:
         check_whole("queries of an attack", self.queries, 1)
         check_whole("seed", self.seed, 0)
         check_whole("rounds", self.rounds, 1, _MOST_ROUNDS)
         check_whole("plans", self.plans, 1)
+        check_positive("breadth", self.breadth)
         for thing, share in (
             ("probe", self.probe),
             ("moved_share", self.moved_share),
@@ -92,10 +98,14 @@ class Adaptive:
             check_positive(thing, share)
             if share > 1:
                 raise ValidationError(thing, share, "at most 1")
-        if self.correlation_px != 0:
-            check_positive("correlation_px", self.correlation_px, "number, or 0")
-        # A list, as files give it, would make equal attacks unequal.
+        # Lists, as files give them, would make equal attacks unequal.
         object.__setattr__(self, "scales", tuple(self.scales))
+        object.__setattr__(self, "correlations_px", tuple(self.correlations_px))
+        if not self.correlations_px:
+            raise ValidationError("correlations_px", "none", "at least one length in pixels")
+        for length in self.correlations_px:
+            if length != 0:
+                check_positive("correlations_px", length, "number, or 0")
         if not self.scales or not set(self.scales) <= set(get_args(Scale)):
             raise ValidationError("scales", self.scales, "some of " + ", ".join(get_args(Scale)))
 
@@ -153,9 +163,10 @@ class _Run:
         left = target.remaining
         self._queries = attack.queries if left is None else min(attack.queries, left)
         self._rng = np.random.default_rng(attack.seed)
-        self._estimator = EffectEstimator(original, attack.correlation_px)
+        self._estimator = EffectEstimator(original, attack.correlations_px)
         self._best = _Contender(original)
         self._same_always = False
+        self._in_play = self._worth_measuring(np.ones(original.size))
 
     @property
     def _spent(self) -> int:
@@ -203,7 +214,7 @@ class _Run:
             pairs = min(queries, batch) // 2
             moved = self._rng.random((pairs, *shape)) < self._attack.moved_share
             signs = self._rng.choice((-1.0, 1.0), (pairs, *shape))
-            moves = self._attack.probe * moved * signs
+            moves = self._attack.probe * (moved & self._in_play) * signs
             images = np.clip(self._best.image + np.concatenate([moves, -moves]), 0.0, 1.0)
             counts = self._target.query(images)
             self._estimator.add(images, counts, common_draw=common)
@@ -212,13 +223,26 @@ class _Run:
     def _planned(self) -> list[_Contender]:
         attack = self._attack
         contenders: list[_Contender] = []
-        for effects in self._estimator.fit(*attack.scales):
+        fitted = self._estimator.fit(*attack.scales)
+        self._in_play = self._worth_measuring(self._gains(fitted[0]))
+        for effects in fitted:
             for image in plan_images(
                 effects, attack.limit, self._original, self._goal, attack.plans
             ):
                 if not any(np.array_equal(image, other.image) for other in contenders):
                     contenders.append(_Contender(image))
         return contenders
+
+    def _gains(self, effects: Effects) -> NDArray[np.float64]:
+        """Return how far each pixel moves the aimed-at class against another one, at most."""
+        goal = self._goal
+        mine = goal.label if goal.target_class is None else goal.target_class
+        apart: NDArray[np.float64] = np.abs(effects.slopes - effects.slopes[:, [mine]])
+        return np.asarray(apart.max(axis=1))
+
+    def _worth_measuring(self, gains: NDArray[np.float64]) -> NDArray[np.bool_]:
+        attack = self._attack
+        return pixels_in_play(attack.limit, self._original, gains, attack.breadth)
 
     def _judge(self, contenders: list[_Contender], queries: int) -> None:
         """Let plans compete, the worse half out each time; the last one meets the best so far.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -53,21 +54,21 @@ class EffectEstimator:
 
     Bayesian linear regression. A priori the slopes of a class are Gaussian, correlated between
     pixels as ``exp(-d^2 / (2 l^2))`` at d pixels, since a neuron that sees one pixel sees its
-    neighbours: with fewer queries than pixels, this decides how much can be known. The ratio of
-    the slopes' variance to the noise's is where the marginal likelihood of the answers is highest
-    (type II maximum likelihood, Bishop 2006, 3.5), for each class by itself.
+    neighbours: with fewer queries than pixels, this decides how much can be known. The length l
+    and, for each class by itself, the ratio of the slopes' variance to the noise's are those under
+    which the answers are likeliest (type II maximum likelihood, Bishop 2006, 3.5).
 
     Parameters
     ----------
     original : float64 array, shape (height, width)
         The image that moves are counted from.
-    correlation_px : float
-        l, in pixels; 0 for independent pixels.
+    correlations_px : sequence of float
+        Lengths l, in pixels, to choose from; 0 for independent pixels.
     """
 
-    def __init__(self, original: NDArray[np.float64], correlation_px: float) -> None:
+    def __init__(self, original: NDArray[np.float64], correlations_px: Sequence[float]) -> None:
         self._original = original
-        self._correlation_px = correlation_px
+        self._correlations_px = tuple(correlations_px)
         self._changes: list[NDArray[np.float64]] = []
         self._counts: list[NDArray[np.integer]] = []
         self._groups: list[NDArray[np.int64]] = []
@@ -107,23 +108,30 @@ class EffectEstimator:
         changes = np.concatenate(self._changes)
         counts = np.concatenate(self._counts)
         group = np.unique(np.concatenate(self._groups), return_inverse=True)[1]
-        features = self._smoothed(_centred(changes, group))
-        solve = _Ridge(features)
+        moves = _centred(changes, group)
+        ridges = [
+            (length, _Ridge(self._smoothed(moves, length))) for length in self._correlations_px
+        ]
         found = []
         for scale in scales:
             scores = scores_on(scale, counts)
-            slopes = self._smoothed(solve(_centred(scores, group)).T).T
+            centred = _centred(scores, group)
+            length, (coefficients, _) = max(
+                ((length, ridge(centred)) for length, ridge in ridges),
+                key=lambda fitted: fitted[1][1],
+            )
+            slopes = self._smoothed(coefficients.T, length).T
             base = scores.mean(axis=0) - changes.mean(axis=0) @ slopes
             found.append(Effects(base, slopes))
         return found
 
-    def _smoothed(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+    def _smoothed(self, rows: NDArray[np.float64], length: float) -> NDArray[np.float64]:
         """Multiply rows of shape (n, pixels) by the root of the prior's correlations."""
-        if not self._correlation_px:
+        if not length:
             return rows
         height, width = self._original.shape
-        along_rows = _correlation_root(height, self._correlation_px)
-        along_columns = _correlation_root(width, self._correlation_px)
+        along_rows = _correlation_root(height, length)
+        along_columns = _correlation_root(width, length)
         smooth: NDArray[np.float64] = along_rows @ rows.reshape(-1, height, width) @ along_columns
         return smooth.reshape(rows.shape)
 
@@ -161,23 +169,23 @@ class _Ridge:
         kept = powers > _LEAST_POWER * np.maximum(powers[-1], np.finfo(np.float64).tiny)
         self._powers, self._vectors = powers[kept], vectors[:, kept]
 
-    def __call__(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return coefficients, shape (columns, classes), for scores (rows, classes)."""
+    def __call__(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
+        """Return coefficients, (columns, classes), for scores (rows, classes); log likelihood."""
         singular = np.sqrt(self._powers)[:, None]
         if self._dual:
             rotated = self._vectors.T @ scores
         else:
             rotated = (self._vectors.T @ (self._features.T @ scores)) / singular
-        ratios = self._likeliest_ratios(rotated, (scores**2).sum(axis=0), len(scores))
+        ratios, likelihood = self._likeliest(rotated, (scores**2).sum(axis=0), len(scores))
         along = ratios * singular / (1 + ratios * self._powers[:, None]) * rotated
         if self._dual:
-            return np.asarray(self._features.T @ (self._vectors @ (along / singular)))
-        return np.asarray(self._vectors @ along)
+            return self._features.T @ (self._vectors @ (along / singular)), likelihood
+        return self._vectors @ along, likelihood
 
-    def _likeliest_ratios(
+    def _likeliest(
         self, rotated: NDArray[np.float64], total: NDArray[np.float64], rows: int
-    ) -> NDArray[np.float64]:
-        """Return for each class the ratio of variances, slopes to noise, of highest likelihood.
+    ) -> tuple[NDArray[np.float64], float]:
+        """Return each class's likeliest ratio of variances, slopes to noise, and how likely all is.
 
         The noise's own variance, for each ratio, is the one of highest likelihood given it.
         """
@@ -187,4 +195,4 @@ class _Ridge:
         # A class that never answers has no residual, and any ratio fits it.
         noise = np.maximum(residual, np.finfo(np.float64).tiny) / rows
         likelihood = -rows / 2 * np.log(noise) - np.log(spread).sum(axis=1)[:, None] / 2
-        return np.asarray(_RATIOS[likelihood.argmax(axis=0)])
+        return _RATIOS[likelihood.argmax(axis=0)], float(likelihood.max(axis=0).sum())

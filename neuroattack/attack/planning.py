@@ -11,7 +11,7 @@ from neuroattack.attack.effects import Effects
 from neuroattack.attack.limits import Limit, visibility_sd
 from neuroattack.attack.result import Goal
 
-__all__ = ["best_change", "plan_images"]
+__all__ = ["best_change", "pixels_in_play", "plan_images"]
 
 _HALVINGS = 60
 _PLAYS = 30
@@ -82,6 +82,37 @@ def _along(
         else:
             high = middle
     return np.asarray(np.sign(slopes) * np.minimum(low * strength, most))
+
+
+def pixels_in_play(
+    limit: Limit, original: NDArray[np.float64], gains: NDArray[np.float64], breadth: float
+) -> NDArray[np.bool_]:
+    """Return the pixels worth measuring: those that so many times the limit would pay for.
+
+    Parameters
+    ----------
+    limit : Limit
+        What may be spent.
+    original : float64 array, shape (height, width)
+        What is changed.
+    gains : float64 array, shape (pixels,)
+        How much moving each by the whole range is thought to gain, not negative.
+    breadth : float
+        How many times the limit.
+
+    Returns
+    -------
+    bool array, shape (height, width)
+        Under ``local_sd``, the pixels that gain most by distance: the window, as it were, neither
+        square nor fixed. Under the other limits all: no pixel is dearer than another there.
+    """
+    if limit.measure != "local_sd":
+        return np.ones(original.shape, np.bool_)
+    sd = visibility_sd(original).ravel()
+    order = np.argsort(-gains * sd, kind="stable")
+    chosen = np.zeros(original.size, np.bool_)
+    chosen[order[np.cumsum(1 / sd[order]) <= breadth * limit.bound]] = True
+    return chosen.reshape(original.shape)
 
 
 @dataclass(frozen=True, eq=False)
