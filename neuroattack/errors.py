@@ -17,6 +17,7 @@ __all__ = [
     "FileError",
     "NeuroattackError",
     "OutputError",
+    "QueryRefusedError",
     "SimulationError",
     "UnknownNameError",
     "UnsupportedFeatureError",
@@ -127,6 +128,23 @@ class BudgetExceededError(NeuroattackError):
         )
         self.asked = asked
         self.left = left
+
+
+class QueryRefusedError(NeuroattackError):
+    """A target takes its queries for an attack, and answers no more.
+
+    Parameters
+    ----------
+    detections, allowed : int
+        How often it took them for one, and how often it suffers that.
+    """
+
+    def __init__(self, detections: int, allowed: int) -> None:
+        super().__init__(
+            f"query refused: {detections} detections of near duplicates, {allowed} are allowed"
+        )
+        self.detections = detections
+        self.allowed = allowed
 
 
 class DoesNotFitError(NeuroattackError):

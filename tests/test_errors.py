@@ -18,6 +18,7 @@ ARGUMENTS = {
     "FileError": (("model.h5", "is damaged, expected a model"), {}),
     "NeuroattackError": (("no mirror serves it",), {}),
     "OutputError": (("runs/x", "cannot be written: no space left"), {}),
+    "QueryRefusedError": ((2, 1), {}),
     "SimulationError": (("the simulator ended",), {}),
     "UnknownNameError": (("backend", "natve", ["native", "brian2"]), {}),
     "UnsupportedFeatureError": (("delays are not exact there",), {}),

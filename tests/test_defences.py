@@ -1,0 +1,109 @@
+import numpy as np
+import pytest
+from toy_targets import grey, linear_scores, linear_target
+
+from neuroattack.attack.defences import (
+    CappedCounts,
+    FreshDraws,
+    HardLabel,
+    QueryLimited,
+    RoundedCounts,
+)
+from neuroattack.attack.detection import NearDuplicateDetector
+from neuroattack.attack.held import HeldGreedyWindow
+from neuroattack.attack.limits import Limit
+from neuroattack.attack.result import Goal
+from neuroattack.attack.sparse_rs import SparseRS
+from neuroattack.attack.target import BlackBox
+from neuroattack.errors import (
+    BudgetExceededError,
+    QueryRefusedError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
+
+
+def answering(*counts: list[int]) -> BlackBox:
+    return BlackBox(lambda rows: np.array(counts[: len(rows)], np.int32), (2,), 3)
+
+
+def test_hard_label_tells_the_class_and_nothing_on_a_tie_or_silence() -> None:
+    target = HardLabel(answering([1, 5, 2], [4, 4, 1], [0, 0, 0]))
+    assert target.query(np.zeros((3, 2))).tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    assert target.answers == "labels"
+    assert target.queries == 3
+
+
+def test_counts_are_rounded_halves_up_and_capped() -> None:
+    assert RoundedCounts(answering([4, 5, 12]), 10).query(np.zeros((1, 2))).tolist() == [
+        [0, 10, 10]
+    ]
+    assert CappedCounts(answering([4, 5, 12]), 5).query(np.zeros((1, 2))).tolist() == [[4, 5, 5]]
+
+
+def test_a_limited_target_refuses_the_whole_batch_and_counts_nothing() -> None:
+    target = QueryLimited(answering([1, 2, 3], [1, 2, 3], [1, 2, 3]), 2)
+    with pytest.raises(BudgetExceededError):
+        target.query(np.zeros((3, 2)))
+    assert target.queries == 0
+    target.query(np.zeros((2, 2)))
+    assert target.remaining == 0
+
+
+def test_a_limit_is_never_above_the_budget_behind_it() -> None:
+    behind = BlackBox(lambda rows: np.ones((len(rows), 2), np.int32), (1,), 2, budget=1)
+    assert QueryLimited(behind, 5).remaining == 1
+
+
+def test_fresh_draws_take_the_common_draw_from_a_batch() -> None:
+    common = linear_target(linear_scores(), noise_seed=1, draws="common")
+    same = common.query(np.array([grey()] * 6))
+    assert (same == same[0]).all()
+    fresh = FreshDraws(common)
+    different = fresh.query(np.array([grey()] * 6))
+    assert not (different == different[0]).all()
+    assert fresh.draws == "independent"
+    assert fresh.queries == 12
+
+
+@pytest.mark.parametrize(
+    "attack", [HeldGreedyWindow(Limit("l2", 1), window=4), SparseRS(Limit("l0", 3))]
+)
+def test_attacks_that_need_counts_refuse_labels_by_name(attack: SparseRS) -> None:
+    target = HardLabel(linear_target(linear_scores()))
+    with pytest.raises(UnsupportedFeatureError, match=f"attack '{attack.name}' needs spike counts"):
+        attack.run(target, grey(), Goal(0))
+    assert target.queries == 0
+
+
+def test_detector_counts_near_queries_and_then_refuses() -> None:
+    target = NearDuplicateDetector(
+        linear_target(linear_scores()), 0.5, neighbours=3, detections_allowed=1
+    )
+    near = np.array([grey() + 0.001 * k for k in range(4)])
+    target.query(near)
+    assert target.detections == 1
+    with pytest.raises(QueryRefusedError, match="2 detections of near duplicates, 1 are allowed"):
+        target.query(near)
+    assert target.queries == 4
+
+
+def test_detector_lets_different_images_pass() -> None:
+    target = NearDuplicateDetector(linear_target(linear_scores()), 0.5, neighbours=3)
+    target.query(np.random.default_rng(0).random((50, 6, 6)))
+    assert target.detections == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: QueryLimited(t, 0),
+        lambda t: RoundedCounts(t, 0),
+        lambda t: CappedCounts(t, 0),
+        lambda t: NearDuplicateDetector(t, -1.0),
+        lambda t: NearDuplicateDetector(t, 1.0, neighbours=10, memory=5),
+    ],
+)
+def test_settings_out_of_range_are_refused(make) -> None:
+    with pytest.raises(ValidationError):
+        make(answering([1, 2, 3]))
