@@ -14,6 +14,7 @@ import typer
 
 from neuroattack import console
 from neuroattack.cli.attacks import attack, demo
+from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogues import backends
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train
@@ -38,6 +39,7 @@ for command in (
     *(energy, precision, noise, paper, export_brian2, backends),
 ):
     app.command()(command)
+app.add_typer(campaign, name="campaign")
 app.add_typer(profiles, name="profiles")
 
 

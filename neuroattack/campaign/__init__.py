@@ -1,0 +1,1 @@
+"""Campaigns: many attacks on many images, on many cores or machines, that survive anything."""

@@ -1,0 +1,172 @@
+"""What a worker does: one attack on one image, judged on fresh draws."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.attack.catalogue import make_attack
+from neuroattack.attack.greedy import GreedyWindow
+from neuroattack.attack.limits import Limit
+from neuroattack.attack.perception import Window
+from neuroattack.attack.protocol import Finding, Found
+from neuroattack.attack.result import Goal, Verification, verify
+from neuroattack.attack.target import Target
+from neuroattack.campaign.plan import Item
+from neuroattack.datasets import Dataset, load_dataset
+from neuroattack.deployment import search_stream, verification_stream
+from neuroattack.errors import FileError
+from neuroattack.studies.places import OpenPlace, Place, open_place
+
+__all__ = ["Done", "Failed", "Task", "attempt"]
+
+# Algorithm 1 as the paper runs it (N = 7, M = 10, delta = 0.1, D_max = 22).
+_REFERENCE_SIDE = 7
+
+
+@dataclass(frozen=True)
+class Task:
+    """An item with all that a process elsewhere has to know.
+
+    Parameters
+    ----------
+    item : Item
+        What to do.
+    bound : float or None
+        Of a limit that waited for a reference.
+    network, dnn : str
+        Files; ``""`` for no conventional model.
+    dataset, checksum : str
+        Whose test images they are.
+    draws : int
+        Fresh draws by which images are judged.
+    """
+
+    item: Item
+    bound: float | None
+    network: str
+    dnn: str
+    dataset: str
+    checksum: str
+    draws: int
+
+
+@dataclass(frozen=True, eq=False)
+class Done:
+    """What became of an item.
+
+    Parameters
+    ----------
+    key : str
+        The item's.
+    record : dict
+        JSON values.
+    adversarial : float64 array, shape (height, width)
+        The image found.
+    """
+
+    key: str
+    record: dict[str, Any]
+    adversarial: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An item that raised an error, and the error in one line."""
+
+    key: str
+    error: str
+
+
+def attempt(task: Task) -> Done | Failed:
+    """Do an item; an error of whatever kind is its result."""
+    try:
+        return _done(task)
+    except Exception as error:
+        text = " ".join(str(error).split()) or "no message"
+        return Failed(task.item.key, f"{type(error).__name__}: {text}")
+
+
+@functools.lru_cache(maxsize=1)
+def _places() -> tuple[contextlib.ExitStack, dict[tuple[str, ...], OpenPlace]]:
+    """Return the places this process has open: they stay so until it ends."""
+    return contextlib.ExitStack(), {}
+
+
+def _opened(task: Task) -> OpenPlace:
+    stack, opened = _places()
+    which = (task.item.place, task.network, task.dnn)
+    if which not in opened:
+        place = Place.from_text(task.item.place)
+        dnn = Path(task.dnn) if task.dnn else None
+        opened[which] = stack.enter_context(open_place(place, Path(task.network), dnn))
+    return opened[which]
+
+
+@functools.lru_cache(maxsize=2)
+def _dataset(name: str, checksum: str) -> Dataset:
+    dataset = load_dataset(name)
+    if dataset.checksum != checksum:
+        raise FileError(name, "is another data set here than where the campaign began")
+    return dataset
+
+
+def _done(task: Task) -> Done:
+    item = task.item
+    image, label = _dataset(task.dataset, task.checksum).test.pick(item.index)
+    goal = Goal(label, item.target_class)
+    place = _opened(task)
+    began = time.perf_counter()
+    target = place(search_stream(item.index, item.target_class), item.budget)
+    found = _found(task, target, image, goal)
+    judge = place(verification_stream(item.index, item.target_class))
+    verdict = verify(judge, found.adversarial, goal, task.draws)
+    clean = verify(judge, found.original, goal, task.draws)
+    record = {
+        "queries": found.queries,
+        "stopped_by": found.stopped_by,
+        "success": _shown(verdict),
+        "clean_success": _shown(clean),
+        "verification_queries": verdict.draws + clean.draws,
+        "distance": {
+            name: measure.distance(found.original, found.adversarial)
+            for name, measure in _MEASURES.items()
+        },
+        "bound": task.bound,
+        "seconds": time.perf_counter() - began,
+    }
+    return Done(item.key, record, found.adversarial)
+
+
+_MEASURES = {"l0": Limit("l0", 1), "l2": Limit("l2", 1), "local_sd": Limit("local_sd", 1)}
+
+
+def _shown(found: Verification) -> Mapping[str, Any]:
+    return {"successes": found.successes, "draws": found.draws}
+
+
+def _found(task: Task, target: Target, image: NDArray[np.float64], goal: Goal) -> Found:
+    item = task.item
+    if not item.limit:
+        shape = target.image_shape
+        window = Window.centred(shape, min(_REFERENCE_SIDE, *shape))
+        return GreedyWindow(window).run(target, image, goal)
+    if task.bound == 0:
+        return Finding(image, image, goal, 0, "no distance allowed")
+    limit = (
+        Limit.from_text(item.limit)
+        if task.bound is None
+        else Limit.from_text(f"{item.limit.partition('@')[0]}={task.bound!r}")
+    )
+    if item.budget is None:
+        raise ValueError(item)
+    attack = make_attack(item.attack, limit, item.budget, item.seed, item.settings)
+    return attack.run(target, image, goal)

@@ -1,0 +1,197 @@
+"""Commands for campaigns: run one, look at it, go on with it, take its figures out."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from neuroattack import console
+from neuroattack.cli.options import Json
+
+if TYPE_CHECKING:
+    from neuroattack.campaign.store import Counts
+
+__all__ = ["campaign"]
+
+Folder = Annotated[Path, typer.Argument(help="The campaign's folder.")]
+WorkerNumber = Annotated[
+    int | None,
+    typer.Option("--workers", help="Processes side by side; by default one a core."),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(help="Address of a Dask scheduler: its workers do it instead."),
+]
+
+
+class _RunByDefault(TyperGroup):
+    """Takes what is no subcommand for the file of a campaign to run."""
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        if args and args[0] not in self.commands:
+            args = ["run", *args]
+        return super().resolve_command(ctx, args)
+
+
+campaign = typer.Typer(
+    cls=_RunByDefault,
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Attack many images, on many cores or machines: 'campaign FILE' runs the one that a TOML "
+    "file describes.",
+)
+
+
+@campaign.command()
+def run(
+    config: Annotated[Path, typer.Argument(help="TOML file; see docs/campaigns.md.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Its folder; by default runs/ and the file's name.")
+    ] = None,
+    workers: WorkerNumber = None,
+    scheduler: Scheduler = None,
+    json: Json = False,
+) -> None:
+    """Run a campaign, or what is left of it, and print its figures.
+
+    Interrupted or killed, the same command goes on; several processes may share one folder.
+    """
+    from neuroattack.campaign.campaign import Workers, begin
+    from neuroattack.campaign.config import read_config
+
+    chosen = Workers(workers, scheduler)
+    settings = read_config(config)
+    folder = out or Path("runs") / config.stem
+    begin(folder, settings)
+    _carry_on(folder, chosen, json)
+
+
+@campaign.command()
+def resume(
+    folder: Folder, workers: WorkerNumber = None, scheduler: Scheduler = None, json: Json = False
+) -> None:
+    """Go on with a campaign, and print its figures."""
+    from neuroattack.campaign.campaign import Workers
+
+    _carry_on(folder, Workers(workers, scheduler), json)
+
+
+@campaign.command()
+def status(folder: Folder, json: Json = False) -> None:
+    """Say how far a campaign is, and what was set aside."""
+    from neuroattack.campaign.store import Store
+
+    with Store(folder) as store:
+        counts, failures = store.counts(), store.failures()
+    failed = [{"error": error, **asdict(item)} for item, error in failures]
+    if json:
+        console.print_json({**asdict(counts), "total": counts.total, "set_aside": failed})
+        return
+    console.print_figures(
+        f"Campaign in {folder}",
+        {
+            "done": f"{counts.done:,} of {counts.total:,}",
+            "running": f"{counts.running:,}",
+            "waiting": f"{counts.waiting:,}",
+            "set aside": f"{counts.failed:,}",
+        },
+    )
+    _print_failures(failed)
+
+
+@campaign.command()
+def export(
+    folder: Folder,
+    csv: Annotated[Path | None, typer.Option(help="A row an attack, as CSV.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
+    json: Json = False,
+) -> None:
+    """Print a campaign's figures; write a row an attack for other tools."""
+    from neuroattack.campaign.export import result_rows, write_csv, write_parquet
+    from neuroattack.campaign.store import Store
+
+    with Store(folder) as store:
+        rows = result_rows(store.results())
+        counts = store.counts()
+    if csv:
+        write_csv(csv, rows)
+    if parquet:
+        write_parquet(parquet, rows)
+    _print(rows, counts, json)
+
+
+def _carry_on(folder: Path, workers: Any, json: bool) -> None:
+    from neuroattack.campaign.campaign import carry_on
+    from neuroattack.campaign.export import result_rows
+    from neuroattack.campaign.store import Store
+
+    with console.kept_in(folder), console.progress_bars() as show:
+
+        def report(counts: Counts, rate: float) -> None:
+            finished = counts.done + counts.failed
+            left = (counts.total - finished) / rate if rate else 0.0
+            words = f"{finished:,} of {counts.total:,}, {rate:.2f} a second"
+            if rate:
+                words += f", {left / 60:.0f} min left"
+            show("Attacking", finished / max(counts.total, 1), words)
+
+        counts = carry_on(folder, workers, report)
+    with Store(folder) as store:
+        rows = result_rows(store.results())
+        failed = [{"error": error, **asdict(item)} for item, error in store.failures()]
+    _print(rows, counts, json)
+    if failed:
+        console.note(f"{len(failed)} attacks were set aside: see 'campaign status {folder}'")
+
+
+def _print(rows: list[dict[str, Any]], counts: Counts, json: bool) -> None:
+    from neuroattack.campaign.export import summarise
+
+    attacks = summarise(rows)
+    if json:
+        console.print_json({"attacks": attacks, "progress": asdict(counts)})
+        return
+    console.print_rows(
+        "Success on fresh draws, with its 95 % interval",
+        (
+            "attack",
+            "deployment",
+            "limit",
+            "queries",
+            "goal",
+            "images",
+            "success",
+            "median distance",
+        ),
+        [
+            (
+                _named(row),
+                row["deployment"],
+                row["limit"] or "none",
+                "no limit" if row["budget"] is None else f"{row['budget']:,}",
+                "targeted" if row["targeted"] else "untargeted",
+                str(row["images"]),
+                "{:.1%} ({:.1%} to {:.1%})".format(row["success"], *row["success_ci95"]),
+                f"{row['median_distance']:.2f}",
+            )
+            for row in attacks
+        ],
+    )
+
+
+def _named(row: dict[str, Any]) -> str:
+    settings = " ".join(f"{key}={value}" for key, value in row["settings"].items())
+    return f"{row['attack']} {settings}".strip()
+
+
+def _print_failures(failed: list[dict[str, Any]]) -> None:
+    if failed:
+        console.print_rows(
+            "Set aside",
+            ("attack", "deployment", "image", "error"),
+            [(one["attack"], one["place"], str(one["index"]), one["error"]) for one in failed],
+        )
