@@ -74,7 +74,12 @@ class Images(_Part):
     dataset: str | None = None
     count: Annotated[int, Field(ge=1, le=_MOST_IMAGES)] | None = None
     indices: (
-        Annotated[tuple[Annotated[int, Field(ge=0)], ...], AfterValidator(_each_once)] | None
+        Annotated[
+            tuple[Annotated[int, Field(ge=0)], ...],
+            Field(min_length=1),
+            AfterValidator(_each_once),
+        ]
+        | None
     ) = None
 
 

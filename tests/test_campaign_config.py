@@ -1,0 +1,75 @@
+import pytest
+from campaign_files import CONFIG, campaign_file
+
+from neuroattack.campaign.config import read_config
+from neuroattack.campaign.plan import plan_items
+from neuroattack.errors import FileError
+
+
+def test_a_configuration_is_read_from_its_own_folder(tmp_path):
+    config = read_config(campaign_file(tmp_path))
+    assert config.network == tmp_path / "net.h5"
+    assert [str(place) for place in config.places] == ["native,steps=30"]
+    assert config.attacks[1].settings == {"rounds": 2}
+    assert (config.images.count, config.draws, config.seed) == (3, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("draws = 4", "draws = 0", "draws: got 0"),
+        ("draws = 4", "draw = 4", "draw: no such key"),
+        ("budgets = [40, 120]", "", "budgets: is missing"),
+        ("budgets = [40, 120]", "budgets = []", "budgets: got"),
+        ("budgets = [40, 120]", "budgets = [40, 40]", "each may stand there once"),
+        ('"random"', '"targeted"', "goals.1"),
+        ("native,steps=30", "native,steps=none", "steps of a place: got 'none'"),
+        ("native,steps=30", "nativ", "did you mean 'native'"),
+        ('"l2=2"', '"l3=2"', "unknown measure of a limit 'l3'"),
+        ('"l2=2"', '"l2=-2"', "limit on l2: got -2"),
+        ('"l2=2"', '"l2"', "expected a measure and its bound"),
+        ("local_sd@greedy-window", "local_sd@square", "reference of a limit"),
+        ('"random-noise"', '"random-nose"', "did you mean 'random-noise'"),
+        ("rounds = 2", "round = 2", "did you mean 'rounds'"),
+        ("rounds = 2", "rounds = 0", "rounds: got 0"),
+        ("rounds = 2", 'rounds = "2"', "rounds: got '2'"),
+        ("{ count = 3 }", "{ count = 3, indices = [1] }", "either count or indices"),
+        ("{ count = 3 }", "{}", "either count or indices"),
+        ("{ count = 3 }", "{ indices = [] }", "images.indices"),
+        ("seed = 3", "seed = -1", "seed: got -1"),
+        ("seed = 3", "seed = ", "cannot be read as TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_in_a_sentence(tmp_path, command, old, new, sentence):
+    assert old in CONFIG
+    path = campaign_file(tmp_path, CONFIG.replace(old, new))
+    with pytest.raises(FileError, match=r"campaign\.toml") as caught:
+        read_config(path)
+    assert sentence in str(caught.value)
+    code, out, err = command("campaign", path, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_combination_is_an_item_and_references_come_first(tmp_path):
+    config = read_config(campaign_file(tmp_path))
+    items = plan_items(config, [(5, 1), (8, 0)], 10)
+    assert len(items) == 2 * 2 * (1 + 2 * 2 * 2)
+    assert [item.limit == "" for item in items] == [True] * 4 + [False] * 32
+    assert len({item.key for item in items}) == len(items)
+    references = {item.key for item in items[:4]}
+    for item in items[4:]:
+        assert (item.reference in references) == item.limit.endswith("@greedy-window")
+        assert item.target_class != item.label
+
+
+def test_a_random_target_class_depends_on_seed_and_image_only(tmp_path):
+    config = read_config(campaign_file(tmp_path))
+
+    def targets(images):
+        return {item.index: item.target_class for item in plan_items(config, images, 10)}
+
+    assert targets([(5, 1)])[5] == targets([(8, 0), (5, 1)])[5]
+    many = [(index, 4) for index in range(300)]
+    assert set(targets(many).values()) == set(range(10)) - {4} | {None} - {None}
