@@ -123,19 +123,19 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
         keep_trailing_newline=True,
     )
     attacks, noise = card.sections["attacks"].figures, card.sections["noise"].figures
-    accuracy = card.sections["clean"].figures[0]
+    accuracy, misclassified = card.sections["clean"].figures
     changes = {change.figure.key: change for change in comparison.changes} if comparison else {}
     fallen = comparison.regressions if comparison else ()
     fell = {change.figure.key for change in fallen}
     return environment.get_template("audit.html.jinja").render(
         title=title,
         verdict=card.headline.verdict,
-        sentence=card.headline.sentence,
+        sentence=card.headline.sentence.replace(" %", f"{NBSP}%"),
         tolerated=_number(TOLERATED, "share"),
         enough=_number(ENOUGH_ACCURACY, "share"),
         tables={name: _table(name, part, changes, fell) for name, part in card.sections.items()},
         plots={
-            "attacks": _svg(attacks_figure(attacks), "attacks", attacks),
+            "attacks": _svg(attacks_figure(attacks, misclassified), "attacks", attacks),
             "noise": _svg(noise_figure(noise, accuracy), "noise", noise),
         },
         against=comparison_sentence(comparison) if comparison else "",
@@ -160,8 +160,8 @@ def comparison_sentence(comparison: Comparison) -> str:
         return f"None {compared} fell by more than the margin of {margin}."
     supported = sum(change.supported is True for change in fallen)
     return (
-        f"{len(fallen)} {compared} fell by more than the margin of {margin}; of {supported} the "
-        "95 % interval of the fall is above 0, the others may be chance."
+        f"{len(fallen)} {compared} fell by more than the margin of {margin}, {supported} of them "
+        "beyond chance: the 95 % interval of the fall is above 0."
     )
 
 

@@ -41,13 +41,15 @@ _LOOKS = (
 _APART = 0.03
 
 
-def attacks_figure(figures: Sequence[Figure]) -> Drawing:
+def attacks_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
     """Draw what each attack misclassifies against its queries, with 95 % intervals.
 
     Parameters
     ----------
     figures : sequence of Figure
         Of a card's attacks; their keys end in the queries.
+    unattacked : Figure
+        What is misclassified as it is.
     """
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
@@ -59,10 +61,8 @@ def attacks_figure(figures: Sequence[Figure]) -> Drawing:
         _line(axes, queries * shift, mine, _LOOKS[place % len(_LOOKS)])
     axes.axhline(100 * TOLERATED, color=MUTED, linewidth=1.2, linestyle=":")
     handles = [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)]
-    unattacked = figures[0].unattacked
-    if unattacked is not None:
-        axes.axhline(100 * unattacked, color=INK, linewidth=1.2)
-        handles.append(key("no attack", color=INK, linewidth=1.2))
+    axes.axhline(100 * unattacked.value, color=INK, linewidth=1.2)
+    handles.append(key("no attack", color=INK, linewidth=1.2))
     handles.append(key("tolerated", color=MUTED, linewidth=1.2, linestyle=":"))
     budgets = sorted({int(figure.key.rpartition("/")[2]) for figure in figures})
     axes.set_xscale("log")

@@ -107,8 +107,8 @@ def audit(
     headline = judge(
         sections["clean"].figures[0],
         [figure for figure in sections["attacks"].figures if figure.key.endswith(largest)],
-        f"{len(suite.attacks)} attacks of at most {suite.budgets[-1]:,} queries each, held to "
-        f"{suite.limit}, on {suite.images} images",
+        f"{len(suite.attacks)} attacks of at most {suite.budgets[-1]:,} queries, held to "
+        f"{suite.limit}, were tried on {suite.images} images",
     )
     return Card(run.described, sections, headline, provenance)
 

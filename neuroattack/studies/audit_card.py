@@ -191,12 +191,12 @@ def judge(accuracy: Figure, attacks: Sequence[Figure], tried: str) -> Headline:
     attacks : sequence of Figure
         All attacks at the largest budget.
     tried : str
-        What was tried, in words: ``"5 attacks of at most 2,000 queries on 20 images"``.
+        What was tried, as the beginning of a sentence: ``"5 attacks were tried on 20 images"``.
     """
     strongest = max(attacks, key=lambda figure: figure.value)
     low, high = strongest.ci95 or (0.0, 1.0)
     after = (
-        f"after the strongest of {tried}, {strongest.row}, {_percent(strongest.value)} of fresh "
+        f"{tried}. After the strongest, {strongest.row}, {_percent(strongest.value)} of fresh "
         f"draws are misclassified (95 % interval {_percent(low)} to {_percent(high)})"
     )
     limit = _percent(TOLERATED)
@@ -210,17 +210,17 @@ def judge(accuracy: Figure, attacks: Sequence[Figure], tried: str) -> Headline:
     elif high <= TOLERATED:
         verdict = "robust"
         sentence = (
-            f"Robust against what was tried and no more: {after}, at most the tolerated {limit}. "
-            "Other attacks, more queries or larger changes may succeed."
+            f"{after}: at most the tolerated {limit}, for what was tried and no more. Other "
+            "attacks, more queries or larger changes may succeed."
         )
     elif low > TOLERATED:
         verdict = "fragile"
-        sentence = f"Fragile: {after}, more than the tolerated {limit}."
+        sentence = f"{after}: more than the tolerated {limit}."
     else:
         verdict = "undecided"
         sentence = (
-            f"Undecided: {after}, which may be more or less than the tolerated {limit}; more "
-            "images would tell."
+            f"{after}: that may be more or less than the tolerated {limit}, which more images "
+            "would tell."
         )
     return Headline(verdict, sentence, strongest, accuracy)
 

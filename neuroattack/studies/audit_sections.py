@@ -113,7 +113,6 @@ def _attacks(suite: Suite, found: Found, left_out: Mapping[str, str]) -> Section
                 name,
                 f"{queries:,} queries",
                 [share for chunk in chunks for share in chunk["shares"]],
-                found["originals",]["original"],
             )
         )
     return Section(
