@@ -15,24 +15,20 @@ def print_card(card: Mapping[str, Any]) -> None:
     rows = []
     for section in card["sections"].values():
         for figure in section["figures"]:
-            interval = figure["ci95"]
-            unattacked = figure["unattacked"]
+            written = "{:.1f} %" if figure["unit"] == "share" else "{:+.1f} %"
+            interval, unattacked = figure["ci95"], figure["unattacked"]
             rows.append(
                 [
                     figure["key"],
-                    _percent(figure["value"]),
-                    "" if interval is None else " to ".join(map(_percent, interval)),
-                    "" if unattacked is None else _percent(unattacked),
+                    written.format(100 * figure["value"]),
+                    "" if interval is None else " to ".join(f"{100 * end:.1f}" for end in interval),
+                    "" if unattacked is None else written.format(100 * unattacked),
                     figure["better"],
                 ]
             )
     console.print_rows(
         f"Verdict: {card['verdict']}",
-        ["figure", "value", "95 % interval", "unattacked", "better"],
+        ["figure", "value", "95 % interval (%)", "unattacked", "better"],
         rows,
     )
     console.note(card["headline"]["sentence"])
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.1f} %"

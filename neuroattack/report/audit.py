@@ -142,7 +142,7 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
         not_compared=", ".join(comparison.not_compared) if comparison else "",
         fallen=[_fallen(change) for change in fallen],
         origin=[
-            *((f"Suite: {name.replace('_', ' ')}", _listed(v)) for name, v in card.suite.items()),
+            ("Suite", "; ".join(f"{name}: {_listed(value)}" for name, value in card.suite.items())),
             *provenance_rows(card.provenance),
         ],
     )
