@@ -8,7 +8,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
-from audit_cards import TINY, made_up
+from audit_cards import TINY
 from digit_models import template_model
 
 from neuroattack.attack.catalogue import make_attack
@@ -394,9 +394,3 @@ def test_the_whole_suite(command, network, tmp_path):
     assert found["verdict"] == "fragile"
     random = {each["key"]: each["value"] for each in found["sections"]["attacks"]["figures"]}
     assert random["attacks/adaptive/200"] > random["attacks/random-noise/200"]
-
-
-def test_made_up_cards_are_read_as_they_are_written(tmp_path):
-    path = tmp_path / "card.json"
-    path.write_text(json.dumps(made_up({"adaptive": [0.0, 0.5, 1.0, 0.25]}).as_json()))
-    assert read_baseline(path).figures["attacks/adaptive/40"][0] == pytest.approx(0.4375)

@@ -196,3 +196,9 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         read_baseline(tmp_path / "none.json")
     with pytest.raises(FileError, match="not a regular file"):
         read_baseline(tmp_path)
+
+
+def test_made_up_cards_are_read_as_they_are_written(tmp_path):
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps(made_up({"adaptive": [0.0, 0.5, 1.0, 0.25]}).as_json()))
+    assert read_baseline(path).figures["attacks/adaptive/40"][0] == pytest.approx(0.4375)
