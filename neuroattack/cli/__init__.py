@@ -14,6 +14,7 @@ import typer
 
 from neuroattack import console
 from neuroattack.cli.attacks import attack, demo
+from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogues import backends
 from neuroattack.cli.hardware import energy, precision
@@ -36,7 +37,7 @@ app = typer.Typer(
 
 for command in (
     *(demo, train, convert, evaluate, attack, compare),
-    *(energy, precision, noise, paper, export_brian2, backends),
+    *(audit, energy, precision, noise, paper, export_brian2, backends),
 ):
     app.command()(command)
 app.add_typer(campaign, name="campaign")

@@ -18,7 +18,7 @@ from neuroattack.report.numbers import NBSP, distance_text, percent, proportion
 from neuroattack.studies.attack import AttackOutcome
 from neuroattack.studies.evaluation import Evaluation
 
-__all__ = ["render_report"]
+__all__ = ["provenance_rows", "render_report"]
 
 
 class _Row(NamedTuple):
@@ -108,7 +108,7 @@ def render_report(
         network_facts=network_facts(evaluation, rate_accuracy),
         provenance=[
             *_settings_rows(outcomes),
-            *_provenance_rows(provenance),
+            *provenance_rows(provenance),
             *(("Dropped for the chip", sentence) for sentence in dropped),
         ],
         max_distance=f"{max_distance:g}",
@@ -195,7 +195,8 @@ def _settings_rows(outcomes: Sequence[AttackOutcome]) -> list[tuple[str, str]]:
     return [(f"Attack {number}", text) for number, text in enumerate(settings, 1)]
 
 
-def _provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
+def provenance_rows(provenance: Provenance) -> list[tuple[str, str]]:
+    """Return where results come from, as names and values for a page."""
     chip = [
         ("Chip", provenance.profile),
         ("Chip's profile, SHA-256", provenance.profile_checksum),

@@ -1,0 +1,112 @@
+"""The command that audits a network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuroattack import audit_tables, console
+from neuroattack.cli.options import (
+    Backend,
+    Json,
+    NetworkDataset,
+    NetworkFile,
+    Precision,
+    ProfileName,
+    Seed,
+    Steps,
+)
+from neuroattack.cli.paper import Workers
+
+__all__ = ["audit"]
+
+
+def audit(
+    network: NetworkFile,
+    dataset: NetworkDataset = None,
+    images: Annotated[
+        int, typer.Option(help="Test images that are attacked, the first so many.")
+    ] = 20,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer queries and draws: less than a minute.")
+    ] = False,
+    against: Annotated[
+        Path | None,
+        typer.Option(help="An audit.json to compare with; exit code 1 if robustness has fallen."),
+    ] = None,
+    margin: Annotated[
+        float, typer.Option(help="Fall that is still allowed --against it: 0.05 is 5 points.")
+    ] = 0.05,
+    steps: Steps = 350,
+    backend: Backend = "native",
+    precision: Precision = None,
+    profile: ProfileName = None,
+    seed: Seed = 0,
+    workers: Workers = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for audit.html and audit.json, in which an interrupted run goes on; "
+            "by default runs/audit-NETWORK."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Run a fixed suite against a network, and write a one-page verdict as HTML and JSON.
+
+    Noise, attacks at three budgets, transfer to other deployments, transformed images, and energy
+    under attack; each figure with a 95 % interval. The verdict says how the network held against
+    what was tried, and is no proof of security. With --against, exit code 1 if a figure is less
+    robust by more than --margin, 2 if the two verdicts cannot be compared. Stopped at any moment,
+    the same command goes on where it was.
+    """
+    from dataclasses import replace
+
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.files import check_writable
+    from neuroattack.ir.storage import load_network
+    from neuroattack.report.audit import FIGURES, PAGE, comparison_sentence, save_card
+    from neuroattack.studies.audit import audit as run_audit
+    from neuroattack.studies.audit_comparison import check_margin, compare, read_baseline
+    from neuroattack.studies.audit_suite import QUICK, Suite
+    from neuroattack.studies.places import Place
+
+    out = Path("runs") / f"audit-{network.stem}" if out is None else out
+    check_margin(margin)
+    place = Place(backend, precision, profile, steps, seed)
+    suite, left_out = replace(QUICK if quick else Suite(), images=images).available()
+    source = load_dataset_of(dataset, load_network(network).origin)
+    baseline = None
+    if against is not None:
+        console.check_other_file("--out", out / FIGURES, against)
+        baseline = read_baseline(against)
+        baseline.check_suite(suite.as_json(source))
+    check_writable(out / FIGURES)
+    check_writable(out / PAGE)
+    with console.kept_in(out), console.progress_bars() as show:
+        card = run_audit(
+            network,
+            source,
+            place,
+            suite,
+            out / "cells",
+            left_out=left_out,
+            command=console.command_line(),
+            workers=workers,
+            on_progress=show,
+        )
+    comparison = None if baseline is None else compare(baseline, card, margin)
+    page = save_card(out, card, title=f"Robustness of {network.name}", comparison=comparison)
+    if json:
+        console.print_json(card.as_json() | (comparison.as_json() if comparison else {}))
+    else:
+        audit_tables.print_card(card.as_json())
+    for name, reason in left_out.items():
+        console.note(f"Left out: {name}: {reason}")
+    console.note(f"Report: {page} (open it in a browser)")
+    if comparison is not None:
+        console.note(comparison_sentence(comparison))
+        if comparison.regressions:
+            raise typer.Exit(1)

@@ -1,0 +1,233 @@
+"""The robustness card as one HTML page, and what an audit leaves in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from matplotlib.figure import Figure as Drawing
+
+from neuroattack.files import write_json, write_text
+from neuroattack.report import plots
+from neuroattack.report.audit_plots import attacks_figure, noise_figure
+from neuroattack.report.html import provenance_rows
+from neuroattack.report.numbers import NBSP
+from neuroattack.studies.audit_card import ENOUGH_ACCURACY, TOLERATED, Card, Figure, Section, Unit
+from neuroattack.studies.audit_comparison import Change, Comparison
+
+__all__ = ["FIGURES", "PAGE", "comparison_sentence", "render_card", "save_card"]
+
+FIGURES, PAGE = "audit.json", "audit.html"
+"""Names of figures and page in the folder."""
+
+_TITLES = {
+    "clean": "Without an attack",
+    "noise": "Random noise",
+    "attacks": "Attacks",
+    "transfer": "Transfer to other deployments",
+    "transformations": "Transformed images",
+    "energy": "Energy under attack",
+}
+
+
+class _Value(NamedTuple):
+    """A figure as the template shows it."""
+
+    value: str
+    interval: str
+    before: str
+    fell: bool
+
+
+class _Row(NamedTuple):
+    """A row of a section's table."""
+
+    name: str
+    unattacked: str
+    values: list[_Value]
+
+
+class _Table(NamedTuple):
+    """A section as the template shows it."""
+
+    name: str
+    title: str
+    about: str
+    columns: list[str]
+    rows: list[_Row]
+    left_out: list[tuple[str, str]]
+
+    @property
+    def has_unattacked(self) -> bool:
+        """Whether its figures have one of no attack beside them."""
+        return any(row.unattacked for row in self.rows)
+
+
+class _Fallen(NamedTuple):
+    """A regression as the template shows it."""
+
+    key: str
+    before: str
+    now: str
+    fall: str
+    supported: str
+
+
+def save_card(out: Path, card: Card, *, title: str, comparison: Comparison | None = None) -> Path:
+    """Write ``audit.json`` and the page; return the page's path.
+
+    Parameters
+    ----------
+    out : Path
+        Folder.
+    card : Card
+        What an audit found.
+    title : str
+        Of the page.
+    comparison : Comparison, optional
+        With an earlier card.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    page = render_card(card, title=title, comparison=comparison)
+    write_json(out / FIGURES, card.as_json() | (comparison.as_json() if comparison else {}))
+    write_text(out / PAGE, page)
+    return out / PAGE
+
+
+def render_card(card: Card, *, title: str, comparison: Comparison | None = None) -> str:
+    """Return a card as one HTML page that loads nothing from anywhere and runs no script.
+
+    Parameters
+    ----------
+    card, title, comparison
+        As for :func:`save_card`.
+
+    Returns
+    -------
+    str
+        The page; the same arguments give the same text.
+    """
+    environment = Environment(
+        loader=PackageLoader("neuroattack", "report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    attacks, noise = card.sections["attacks"].figures, card.sections["noise"].figures
+    accuracy, misclassified = card.sections["clean"].figures
+    changes = {change.figure.key: change for change in comparison.changes} if comparison else {}
+    fallen = comparison.regressions if comparison else ()
+    fell = {change.figure.key for change in fallen}
+    return environment.get_template("audit.html.jinja").render(
+        title=title,
+        verdict=card.headline.verdict,
+        sentence=card.headline.sentence.replace(" %", f"{NBSP}%"),
+        tolerated=_number(TOLERATED, "share"),
+        enough=_number(ENOUGH_ACCURACY, "share"),
+        tables={name: _table(name, part, changes, fell) for name, part in card.sections.items()},
+        plots={
+            "attacks": _svg(attacks_figure(attacks, misclassified), "attacks", attacks),
+            "noise": _svg(noise_figure(noise, accuracy), "noise", noise),
+        },
+        against=comparison_sentence(comparison) if comparison else "",
+        not_compared=", ".join(comparison.not_compared) if comparison else "",
+        fallen=[_fallen(change) for change in fallen],
+        origin=[
+            ("Suite", "; ".join(f"{name}: {_listed(value)}" for name, value in card.suite.items())),
+            *provenance_rows(card.provenance),
+        ],
+    )
+
+
+def comparison_sentence(comparison: Comparison) -> str:
+    """Return in a sentence or two what a comparison found."""
+    margin = f"{100 * comparison.margin:g} points"
+    compared = (
+        f"of {len(comparison.changes)} figures compared with {comparison.baseline.path} "
+        f"(verdict: {comparison.baseline.verdict})"
+    )
+    fallen = comparison.regressions
+    if not fallen:
+        return f"None {compared} fell by more than the margin of {margin}."
+    supported = sum(change.supported is True for change in fallen)
+    return (
+        f"{len(fallen)} {compared} fell by more than the margin of {margin}, {supported} of them "
+        "beyond chance: the 95 % interval of the fall is above 0."
+    )
+
+
+def _table(name: str, section: Section, changes: Mapping[str, Change], fell: set[str]) -> _Table:
+    columns = list(dict.fromkeys(figure.column for figure in section.figures))
+    rows: dict[str, list[Figure]] = {}
+    for figure in section.figures:
+        rows.setdefault(figure.row, []).append(figure)
+    return _Table(
+        name,
+        _TITLES[name],
+        section.about,
+        columns,
+        [
+            _Row(
+                row,
+                "" if (bare := figures[0].unattacked) is None else _number(bare, "share"),
+                [_value(figure, changes.get(figure.key), figure.key in fell) for figure in figures],
+            )
+            for row, figures in rows.items()
+        ],
+        list(section.left_out.items()),
+    )
+
+
+def _value(figure: Figure, change: Change | None, fell: bool) -> _Value:
+    interval = ""
+    if figure.ci95 is not None:
+        low, high = (_number(end, figure.unit, sign="") for end in figure.ci95)
+        interval = f"{low} to {high}"
+    before = "" if change is None else _number(change.before, figure.unit)
+    return _Value(_number(figure.value, figure.unit), interval, before, fell)
+
+
+def _fallen(change: Change) -> _Fallen:
+    unit = change.figure.unit
+    fall = f"{100 * change.fall:.1f}"
+    if change.fall_ci95 is not None:
+        low, high = (100 * end for end in change.fall_ci95)
+        fall += f" ({_minus(f'{low:.1f}')} to {high:.1f})"
+    words = {True: "yes", False: "no, may be chance", None: "not known"}
+    return _Fallen(
+        change.figure.key,
+        _number(change.before, unit),
+        _number(change.figure.value, unit),
+        fall,
+        words[change.supported],
+    )
+
+
+def _number(value: float, unit: Unit, sign: str = f"{NBSP}%") -> str:
+    if unit == "share":
+        return f"{100 * value:.0f}{sign}"
+    return _minus(f"{100 * value:+.1f}{sign}")
+
+
+def _minus(text: str) -> str:
+    return text.replace("-", "\u2212")
+
+
+def _listed(value: Any) -> str:
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def _svg(drawing: Drawing, name: str, figures: Sequence[Figure]) -> Markup:
+    words = "; ".join(
+        f"{figure.row}, {figure.column}: {_number(figure.value, figure.unit)}" for figure in figures
+    )
+    return Markup(plots.inline_svg(drawing, words, name))  # noqa: S704

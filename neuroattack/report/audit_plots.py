@@ -1,0 +1,129 @@
+"""Pictures of a robustness card: attacks against their queries, accuracy against noise."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
+from numpy.typing import NDArray
+
+from neuroattack.report.paper.style import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PURPLE,
+    SMALL_PT,
+    VERMILLION,
+    Look,
+    key,
+    key_below,
+    name_axes,
+    style,
+)
+from neuroattack.studies.audit_card import TOLERATED, Figure
+
+__all__ = ["attacks_figure", "noise_figure"]
+
+_SIZE_IN = (4.8, 3.3)
+_LOOKS = (
+    Look(VERMILLION, "o", "-"),
+    Look(BLUE, "s", (0, (4, 1.5))),
+    Look(GREEN, "^", (0, (5, 1.5, 1, 1.5))),
+    Look(PURPLE, "D", (0, (1, 1.2))),
+    Look(ORANGE, "v", (0, (8, 2))),
+)
+# Intervals of attacks with the same queries stand beside one another.
+_APART = 0.03
+
+
+def attacks_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
+    """Draw what each attack misclassifies against its queries, with 95 % intervals.
+
+    Parameters
+    ----------
+    figures : sequence of Figure
+        Of a card's attacks; their keys end in the queries.
+    unattacked : Figure
+        What is misclassified as it is.
+    """
+    drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
+    axes = drawing.subplots()
+    names = list(dict.fromkeys(figure.row for figure in figures))
+    for place, name in enumerate(names):
+        mine = [figure for figure in figures if figure.row == name]
+        queries = np.array([float(figure.key.rpartition("/")[2]) for figure in mine])
+        shift = np.exp(_APART * (place - (len(names) - 1) / 2) * np.log(10))
+        _line(axes, queries * shift, mine, _LOOKS[place % len(_LOOKS)])
+    axes.axhline(100 * TOLERATED, color=MUTED, linewidth=1.2, linestyle=":")
+    handles = [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)]
+    axes.axhline(100 * unattacked.value, color=INK, linewidth=1.2)
+    handles.append(key("no attack", color=INK, linewidth=1.2))
+    handles.append(key("tolerated", color=MUTED, linewidth=1.2, linestyle=":"))
+    budgets = sorted({int(figure.key.rpartition("/")[2]) for figure in figures})
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(budgets))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{budget:,}" for budget in budgets]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    _shares(axes, "queries of the attack", "misclassified draws (%)")
+    key_below(drawing, handles, 3)
+    return drawing
+
+
+def noise_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
+    """Draw accuracy against the magnitude of random noise, with 95 % intervals.
+
+    Parameters
+    ----------
+    figures : sequence of Figure
+        Of a card's noise; their columns end in delta.
+    unattacked : Figure
+        Accuracy without noise.
+    """
+    drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
+    axes = drawing.subplots()
+    names = list(dict.fromkeys(figure.row for figure in figures))
+    for name, look in zip(names, _cycle(len(names)), strict=True):
+        mine = [unattacked, *(figure for figure in figures if figure.row == name)]
+        deltas = [0.0, *(float(figure.column.split()[-1]) for figure in mine[1:])]
+        _line(axes, np.array(deltas), mine, look)
+    axes.xaxis.set_major_locator(MaxNLocator(6))
+    _shares(axes, "magnitude \u03b4 (full intensity is 0.2)", "accuracy (%)")
+    key_below(
+        drawing, [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)], 2
+    )
+    return drawing
+
+
+def _cycle(count: int) -> list[Look]:
+    return [_LOOKS[place % len(_LOOKS)] for place in range(count)]
+
+
+def _line(axes: Axes, places: NDArray[np.float64], figures: Sequence[Figure], look: Look) -> None:
+    values = 100 * np.array([figure.value for figure in figures])
+    axes.plot(
+        places,
+        values,
+        color=look.colour,
+        marker=look.marker,
+        linestyle=look.dashes,
+        linewidth=1.8,
+        markersize=5,
+        clip_on=False,
+    )
+    for place, figure in zip(places, figures, strict=True):
+        if figure.ci95 is not None:
+            low, high = (100 * end for end in figure.ci95)
+            axes.plot([place, place], [low, high], color=look.colour, linewidth=1.1, alpha=0.75)
+
+
+def _shares(axes: Axes, x: str, y: str) -> None:
+    axes.set_ylim(0, 100)
+    axes.yaxis.set_major_locator(MaxNLocator(5))
+    axes.tick_params(labelsize=SMALL_PT)
+    style(axes)
+    name_axes(axes, x, y)
