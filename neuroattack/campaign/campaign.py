@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +18,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from neuroattack.campaign.config import CampaignConfig, config_of
 from neuroattack.campaign.plan import plan_items
 from neuroattack.campaign.store import Counts, Store
-from neuroattack.campaign.work import Done, Failed, Task, attempt
+from neuroattack.campaign.work import Done, Failed, Task, attempt, end_with_parent
 from neuroattack.datasets import load_dataset_of
 from neuroattack.errors import FileError, SimulationError, ValidationError
 from neuroattack.ir.storage import load_network
@@ -73,7 +74,10 @@ class Workers:
             cores = usable_cores() if self.cores is None else self.cores
             # Threads of compiled loops in each worker: its share of the cores.
             with joblib.parallel_config(
-                "loky", inner_max_num_threads=max(1, usable_cores() // cores)
+                "loky",
+                inner_max_num_threads=max(1, usable_cores() // cores),
+                initializer=end_with_parent,
+                initargs=(os.getpid(),),
             ):
                 yield cores
             return

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
+import signal
+import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from neuroattack.attack.catalogue import make_attack
 from neuroattack.attack.greedy import GreedyWindow
@@ -26,10 +30,11 @@ from neuroattack.deployment import search_stream, verification_stream
 from neuroattack.errors import FileError
 from neuroattack.studies.places import OpenPlace, Place, open_place
 
-__all__ = ["Done", "Failed", "Task", "attempt"]
+__all__ = ["Done", "Failed", "Task", "attempt", "end_with_parent"]
 
 # Algorithm 1 as the paper runs it (N = 7, M = 10, delta = 0.1, D_max = 22).
 _REFERENCE_SIDE = 7
+_LOOK_AGAIN_S = 0.5
 
 
 @dataclass(frozen=True)
@@ -86,10 +91,27 @@ class Failed:
     error: str
 
 
+def end_with_parent(parent: int) -> None:
+    """Leave Ctrl-C to the parent process, and end soon after it has, however it ended."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(_LOOK_AGAIN_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 def attempt(task: Task) -> Done | Failed:
-    """Do an item; an error of whatever kind is its result."""
+    """Do an item; an error of whatever kind is its result.
+
+    With one thread of BLAS, whose sums depend on how many there are: the same item gives the same
+    result on any machine's number of cores.
+    """
     try:
-        return _done(task)
+        with threadpool_limits(1, user_api="blas"):
+            return _done(task)
     except Exception as error:
         text = " ".join(str(error).split()) or "no message"
         return Failed(task.item.key, f"{type(error).__name__}: {text}")
