@@ -22,6 +22,7 @@ from neuroattack.cli.networks import convert, export_brian2, train
 from neuroattack.cli.paper import noise, paper
 from neuroattack.cli.profiles import profiles
 from neuroattack.cli.studies import compare, evaluate
+from neuroattack.cli.transfer import preflight, transfer
 from neuroattack.errors import NeuroattackError
 
 __all__ = ["app", "main"]
@@ -36,7 +37,7 @@ app = typer.Typer(
 )
 
 for command in (
-    *(demo, train, convert, evaluate, attack, compare),
+    *(demo, train, convert, evaluate, preflight, attack, transfer, compare),
     *(audit, energy, precision, noise, paper, export_brian2, backends),
 ):
     app.command()(command)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +10,6 @@ from typing import Any
 
 from neuroattack.datasets import Dataset
 from neuroattack.deployment import deploy
-from neuroattack.files import atomic_path
 from neuroattack.ir.storage import load_network
 from neuroattack.provenance import Provenance
 from neuroattack.studies.audit_card import Card, Section, judge
@@ -27,7 +24,8 @@ from neuroattack.studies.audit_cells import (
 from neuroattack.studies.audit_sections import Key, sections_of
 from neuroattack.studies.audit_suite import NOISES, SHOWN_TRANSFORMED, Suite, other_places
 from neuroattack.studies.cells import Cell, run_cells
-from neuroattack.studies.places import Place
+from neuroattack.studies.model_cells import keep_network
+from neuroattack.studies.places import Place, profile_checksum
 
 __all__ = ["audit"]
 
@@ -95,7 +93,7 @@ def audit(
     ) as deployment:
         provenance = Provenance.of(deployment, dataset.name, dataset.checksum, command)
     audited = Audited(
-        _kept(network, folder),
+        keep_network(network, folder),
         place,
         provenance.profile_checksum,
         dataset.name,
@@ -111,15 +109,6 @@ def audit(
         f"{suite.limit}, were tried on {suite.images} images",
     )
     return Card(run.described, sections, headline, provenance)
-
-
-def _kept(network: Path, folder: Path) -> str:
-    """Copy a network into the folder, under the name of its content; return that."""
-    file = f"networks/{hashlib.sha256(network.read_bytes()).hexdigest()[:12]}.h5"
-    if not (folder / file).exists():
-        with atomic_path(folder / file) as copy:
-            shutil.copyfile(network, copy)
-    return file
 
 
 @dataclass(frozen=True)
@@ -205,7 +194,10 @@ class _Run:
         cells: dict[Key, Cell] = {}
         for role, place in other_places(self.audited.place).items():
             there = replace(
-                self, audited=replace(self.audited, place=place, profile_checksum=_checksum(place))
+                self,
+                audited=replace(
+                    self.audited, place=place, profile_checksum=profile_checksum(place)
+                ),
             )
             cells["transfer", role] = there._cell(
                 f"transfer-{role}", judge_images, queries, **shown
@@ -220,11 +212,3 @@ class _Run:
             )
         cells["energy",] = self._cell("energy", measure_costs, queries, **shown)
         return cells
-
-
-def _checksum(place: Place) -> str:
-    if place.profile is None:
-        return ""
-    from neuroattack.hardware.profile_files import load_profile
-
-    return load_profile(place.profile).checksum

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from neuroattack.datasets import Dataset, load_dataset
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.files import atomic_path
+from neuroattack.ir.storage import load_network
 from neuroattack.noise import Noise
 from neuroattack.studies.cells import Cell, digest_of
 from neuroattack.training.mlp import MLP, MLP_ITERATIONS, train_mlp
@@ -26,6 +27,7 @@ __all__ = [
     "NetworkKind",
     "dataset_of_cell",
     "keep_model",
+    "keep_network",
     "model_of_cell",
     "train_dnn",
     "train_sdbn",
@@ -197,6 +199,24 @@ def keep_model(path: Path, kind: NetworkKind, folder: Path) -> str:
     del model
     digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
     file = f"models/given-{kind}-{digest}.h5"
+    if not (folder / file).exists():
+        with atomic_path(folder / file) as copy:
+            shutil.copyfile(path, copy)
+    return file
+
+
+def keep_network(path: Path, folder: Path) -> str:
+    """Copy a network that a user gave into the folder, under the name of its content; return that.
+
+    Raises
+    ------
+    FileError
+        If it is no network.
+    OutputError
+        If the folder cannot be written.
+    """
+    load_network(path)
+    file = f"networks/{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.h5"
     if not (folder / file).exists():
         with atomic_path(folder / file) as copy:
             shutil.copyfile(path, copy)

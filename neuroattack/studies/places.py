@@ -17,7 +17,7 @@ from neuroattack.graded import GradedDeployment
 from neuroattack.ir.network import Network, Precision
 from neuroattack.ir.storage import load_network
 
-__all__ = ["DNN", "OpenPlace", "Place", "open_place"]
+__all__ = ["DNN", "OpenPlace", "Place", "open_place", "profile_checksum"]
 
 DNN = "dnn"
 """The place that is a conventional network: not a simulator, and without chance."""
@@ -134,6 +134,15 @@ def _whole(key: str, value: str) -> int:
         return int(value)
     except ValueError:
         raise ValidationError(f"{key} of a place", repr(value), "a whole number") from None
+
+
+def profile_checksum(place: Place) -> str:
+    """Return the checksum of a place's profile; empty without one."""
+    if place.profile is None:
+        return ""
+    from neuroattack.hardware.profile_files import load_profile
+
+    return load_profile(place.profile).checksum
 
 
 @contextlib.contextmanager

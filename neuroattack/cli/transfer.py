@@ -1,0 +1,157 @@
+"""Commands that look at a target before an attack, and at images after it, elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from neuroattack import console
+from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Seed
+from neuroattack.cli.paper import Workers
+
+__all__ = ["preflight", "transfer"]
+
+DnnFile = Annotated[
+    Path | None, typer.Option(help="A conventional model, as 'train --recipe dnn' writes it.")
+]
+
+
+def preflight(
+    network: NetworkFile,
+    dataset: NetworkDataset = None,
+    place: Annotated[
+        str, typer.Option(help="Where: a backend, then settings, as native,profile=loihi1.")
+    ] = "native",
+    dnn: DnnFile = None,
+    index: Annotated[int, typer.Option(help="Test image that is shown.")] = 0,
+    draws: Annotated[int, typer.Option(help="Queries to spend.")] = 100,
+    json: Json = False,
+) -> None:
+    """Show one image many times: whether answers are random, noisy, or saturate.
+
+    Suggests how many showings to add up, and says what it takes to see the effect of one pixel.
+    """
+    from neuroattack.attack.preflight import look_at
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.deployment import search_stream
+    from neuroattack.ir.storage import load_network
+    from neuroattack.studies.places import Place, open_place
+
+    where = Place.from_text(place)
+    source = load_dataset_of(dataset, load_network(network).origin)
+    image, label = source.test.pick(index)
+    with open_place(where, network, dnn) as opened:
+        found = look_at(opened(search_stream(index, None)), image, label, draws=draws)
+    if json:
+        console.print_json({"place": str(where), "index": index, **found.as_json()})
+        return
+    console.print_figures(
+        f"Image {index} at {where}",
+        {
+            "answers": "always the same" if found.deterministic else "random",
+            "output spikes": f"{found.mean_spikes:,.1f}",
+            "gap to the best wrong class": f"{found.mean_gap:,.1f}, SD {found.gap_sd:,.2f}",
+            "correct": f"{found.correct:.1%}",
+            "silent or tied": f"{found.undecided:.1%}",
+            "saturated: one class has all spikes": f"{found.saturated:.1%}",
+            "showings to add up": f"{found.repeats:,}",
+            "queries to see an effect of one spike": f"{found.queries_for_one_spike:,}",
+        },
+    )
+
+
+def transfer(
+    network: NetworkFile,
+    dataset: NetworkDataset = None,
+    place: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A deployment that makes images and is shown all; give at least two: "
+            "native,profile=loihi1 or brian2,steps=100,seed=1 or dnn."
+        ),
+    ] = None,
+    dnn: DnnFile = None,
+    attack: Annotated[str, typer.Option(help="Attack that makes the images.")] = "adaptive",
+    limit: Annotated[
+        str, typer.Option(help="How far they may go: l2=2, l0=50 or local_sd=60.")
+    ] = "l2=2",
+    queries: Annotated[int, typer.Option(help="Of a search.")] = 500,
+    images: Annotated[
+        int, typer.Option(help="Test images, which all places classify correctly.")
+    ] = 20,
+    goals: Annotated[
+        Literal["untargeted", "random"],
+        typer.Option(help="Any wrong class, or one that is drawn for each image."),
+    ] = "untargeted",
+    draws: Annotated[int, typer.Option(help="Fresh draws by which an image is judged.")] = 50,
+    seed: Seed = 0,
+    workers: Workers = None,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder for figures and picture, in which an interrupted run goes on."),
+    ] = Path("runs/transfer"),
+    json: Json = False,
+) -> None:
+    """Make adversarial images on each deployment, and try them on all others.
+
+    Prints a matrix: row by row where images were made, column by column where they were shown, the
+    share of fresh draws that reach the goal. By default the network in floating point, in Loihi's
+    fixed point, with 100 steps, and with regular input spikes.
+    """
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.files import check_writable
+    from neuroattack.ir.storage import load_network
+    from neuroattack.provenance import versions_text
+    from neuroattack.report.transfer import FIGURES, save_transfer
+    from neuroattack.studies.places import Place
+    from neuroattack.studies.transfer import TransferSettings
+    from neuroattack.studies.transfer import transfer as run_transfer
+
+    usual = ["native", "native,precision=fixed", "native,steps=100", "native,encoder=regular"]
+    texts = place or [*usual, *(["dnn"] if dnn else [])]
+    settings = TransferSettings(
+        tuple(Place.from_text(text) for text in texts),
+        attack,
+        limit,
+        queries,
+        images,
+        goals,
+        draws,
+        seed,
+    )
+    source = load_dataset_of(dataset, load_network(network).origin)
+    check_writable(out / FIGURES)
+    with console.kept_in(out), console.progress_bars() as show:
+        found = run_transfer(
+            network, dnn, source, settings, out / "cells", workers=workers, on_progress=show
+        )
+    provenance = {
+        "command": console.command_line(),
+        "dataset": source.name,
+        "dataset_checksum": source.checksum,
+        "versions": versions_text(),
+    }
+    paths = save_transfer(out, found, provenance)
+    if json:
+        console.print_json(found.as_json() | {"provenance": provenance})
+    else:
+        several = range(len(found.names))
+        console.print_rows(
+            "Fresh draws that reach the goal, by where images were made and shown",
+            ("made at", *found.names),
+            [
+                (
+                    name,
+                    *(
+                        "{:.0%} ({:.0%} to {:.0%})".format(
+                            found.success(row, column), *found.ci95(row, column)
+                        )
+                        for column in several
+                    ),
+                )
+                for row, name in enumerate(found.names)
+            ],
+        )
+    console.note(f"Picture: {paths['picture']}, table: {paths['table']}")
