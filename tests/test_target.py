@@ -55,8 +55,9 @@ def test_budget_must_be_positive(budget):
 def test_public_names_neither_show_the_network_nor_reset_the_count():
     target = BlackBox(constant, SHAPE, 3, budget=10)
     shown = {name for name in dir(target) if not name.startswith("_")}
-    assert shown == {"image_shape", "n_classes", "queries", "remaining", "query"}
-    for name in ("queries", "remaining", "n_classes"):
+    told = {"image_shape", "n_classes", "answers", "draws", "queries", "remaining"}
+    assert shown == told | {"query"}
+    for name in told:
         with pytest.raises(AttributeError):
             setattr(target, name, 0)
     with pytest.raises(AttributeError):
