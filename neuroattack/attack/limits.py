@@ -75,6 +75,11 @@ class Limit:
     def __str__(self) -> str:
         return f"{self.measure}={self.bound:g}"
 
+    @property
+    def is_convex(self) -> bool:
+        """Whether an image between two that are within the limit is within it too."""
+        return self.measure != "l0"
+
     def distance(self, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
         """Return how far apart two images are, each of shape (height, width)."""
         change = np.abs(np.asarray(adversarial) - original)

@@ -104,15 +104,17 @@ def pixels_in_play(
     -------
     bool array, shape (height, width)
         Under ``local_sd``, the pixels that gain most by distance: the window, as it were, neither
-        square nor fixed. Under the other limits all: no pixel is dearer than another there.
+        square nor fixed; of pixels that gain the same all or none, and always one at least. Under
+        the other limits all: no pixel is dearer than another there.
     """
     if limit.measure != "local_sd":
         return np.ones(original.shape, np.bool_)
-    sd = visibility_sd(original).ravel()
-    order = np.argsort(-gains * sd, kind="stable")
-    chosen = np.zeros(original.size, np.bool_)
-    chosen[order[np.cumsum(1 / sd[order]) <= breadth * limit.bound]] = True
-    return chosen.reshape(original.shape)
+    sd = visibility_sd(original)
+    worth = gains.reshape(original.shape) * sd
+    order = np.argsort(-worth, axis=None, kind="stable")
+    paid = np.cumsum(1 / sd.ravel()[order]) <= breadth * limit.bound
+    last = max(int(np.count_nonzero(paid)) - 1, 0)
+    return np.asarray(worth >= worth.ravel()[order[last]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,7 +151,8 @@ def plan_images(
     Untargeted, one plan a wrong class: that class against the true one. Targeted, the target must
     beat every other class, also one that rises on the way: a game against an opponent who names
     the rival. It is played by fictitious play (Brown 1951): each move is the best one against the
-    rivals named so far in their frequencies, the opponent then names the strongest rival.
+    rivals named so far in their frequencies, the opponent then names the strongest rival. What
+    converges is the mean of the moves; it is a plan as well where the limit holds for it.
     """
     if goal.target_class is None:
         tried = _against_the_label(effects, limit, original, goal.label)
@@ -186,11 +189,18 @@ def _against_all(
     ahead = effects.slopes[:, [target_class]] - effects.slopes[:, others]
     named = np.zeros(len(others))
     named[(effects.base[others]).argmax()] = 1.0
+    mean = np.zeros(original.size)
     plans = []
-    for _ in range(_PLAYS):
-        change = best_change(limit, original, ahead @ (named / named.sum()))
+
+    def gaps(change: NDArray[np.float64]) -> NDArray[np.float64]:
         scores = effects.predict(change)
-        gaps = scores[target_class] - scores[others]
-        plans.append(_Plan(change, float(gaps.min())))
-        named[gaps.argmin()] += 1.0
+        return np.asarray(scores[target_class] - scores[others])
+
+    for play in range(_PLAYS):
+        change = best_change(limit, original, ahead @ (named / named.sum()))
+        plans.append(_Plan(change, float(gaps(change).min())))
+        named[gaps(change).argmin()] += 1.0
+        mean += (change - mean) / (play + 1)
+    if limit.is_convex:
+        plans.append(_Plan(mean, float(gaps(mean).min())))
     return plans
