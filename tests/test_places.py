@@ -11,6 +11,7 @@ from neuroattack.deployment import deploy
 from neuroattack.encoding import ENCODERS
 from neuroattack.errors import NeuroattackError
 from neuroattack.ir.storage import load_network
+from neuroattack.readout import decide
 from neuroattack.studies.places import DNN, Place, open_place, profile_checksum
 
 
@@ -19,9 +20,10 @@ from neuroattack.studies.places import DNN, Place, open_place, profile_checksum
     steps=st.integers(1, 5_000),
     seed=st.integers(0, 2**31),
     encoder=st.sampled_from([None, *ENCODERS]),
+    answers=st.sampled_from(["counts", "labels"]),
 )
-def test_text_and_back(precision, steps, seed, encoder):
-    place = Place("native", precision, None, steps, seed, encoder)
+def test_text_and_back(precision, steps, seed, encoder, answers):
+    place = Place("native", precision, None, steps, seed, encoder, answers)
     assert Place.from_text(str(place)) == place
 
 
@@ -53,6 +55,7 @@ def test_texts():
         ("native,precision=double", "double"),
         ("native,precision=fixed,profile=loihi1", "none beside a profile"),
         ("native,encoder=morse", "morse"),
+        ("native,answers=lies", "lies"),
         ("dnn,steps=100", "dnn with settings"),
     ],
 )
@@ -70,6 +73,23 @@ def test_a_place_answers_as_the_deployment_that_it_names(network_file):
     with deploy(network, backend="native", steps=80, seed=4) as deployment:
         np.testing.assert_array_equal(seen, deployment.black_box(7).query(images))
     assert seen.sum() > 0
+
+
+def test_a_place_may_tell_the_class_alone(network_file):
+    images = np.random.default_rng(0).uniform(0, 1, (20, 28, 28))
+    with open_place(Place(answers="labels"), network_file) as boxes:
+        target = boxes(7, 20)
+        told = target.query(images)
+    assert target.answers == "labels"
+    assert target.remaining == 0
+    with open_place(Place(), network_file) as boxes:
+        decided = decide(boxes(7).query(images))
+    expected = np.zeros((20, 10), np.int32)
+    for row, class_ in enumerate(decided):
+        if class_ >= 0:
+            expected[row, class_] = 1
+    np.testing.assert_array_equal(told, expected)
+    assert expected.any()
 
 
 def test_another_encoder_answers_otherwise(network_file):

@@ -7,9 +7,10 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
-from neuroattack.attack.target import Draws, Target
+from neuroattack.attack.defences import HardLabel
+from neuroattack.attack.target import Answers, Draws, Target
 from neuroattack.deployment import check_settings, deploy
 from neuroattack.encoding import ENCODERS
 from neuroattack.errors import UnknownNameError, ValidationError
@@ -52,6 +53,8 @@ class Place:
         Of the draws of input spikes.
     encoder : str, optional
         Kind of encoder; by default the network's own.
+    answers : {"counts", "labels"}, optional
+        What it tells of an image: the spikes of every class, or the class alone.
 
     Raises
     ------
@@ -65,6 +68,7 @@ class Place:
     steps: int = 350
     seed: int = 0
     encoder: str | None = None
+    answers: Answers = "counts"
 
     def __post_init__(self) -> None:
         if self.backend == DNN:
@@ -78,6 +82,8 @@ class Place:
             raise ValidationError("precision of a place", self.precision, "none beside a profile")
         if self.encoder is not None and self.encoder not in ENCODERS:
             raise UnknownNameError("encoder", self.encoder, ENCODERS)
+        if self.answers not in get_args(Answers):
+            raise UnknownNameError("answers of a place", self.answers, get_args(Answers))
 
     @classmethod
     def _unchecked(cls, backend: str) -> Place:
@@ -190,7 +196,14 @@ def open_place(place: Place, network: Path, dnn: Path | None = None) -> Iterator
         steps=place.steps,
         seed=place.seed,
     ) as deployment:
-        yield deployment.black_box
+        if place.answers == "counts":
+            yield deployment.black_box
+            return
+
+        def labels(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
+            return HardLabel(deployment.black_box(stream, budget, draws))
+
+        yield labels
 
 
 def _with_encoder(network: Network, kind: str | None) -> Network:
