@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from campaign_files import CONFIG, ITEMS, campaign_file
+from conftest import small_network
 
 from neuroattack.campaign import campaign
 from neuroattack.campaign.campaign import Workers, begin, carry_on
@@ -19,6 +20,9 @@ from neuroattack.campaign.config import read_config
 from neuroattack.campaign.export import result_rows
 from neuroattack.campaign.store import Counts, Store
 from neuroattack.campaign.work import attempt
+from neuroattack.errors import ValidationError
+from neuroattack.ir.storage import save_network
+from neuroattack.report.curves import curves_figure
 
 WHOLE = Counts(done=ITEMS, failed=0, waiting=0, running=0)
 
@@ -111,14 +115,28 @@ def test_two_processes_share_a_campaign_and_find_what_one_core_finds(tmp_path, o
     assert rows_of(tmp_path / "out") == on_one_core[1]
 
 
+def kept_in(folder):
+    """Return what is kept of every item done, the seconds that it took included."""
+    if not (folder / "campaign.sqlite").exists():
+        return {}
+    with Store(folder) as store:
+        return {result.item.key: result.record for result in store.results()}
+
+
 def killed_at_random(config, out, moments, seed):
+    """Start and kill; see each time that what was done is as it was. Return how much was done."""
     chance = random.Random(seed)  # noqa: S311
+    before = {}
     for _ in range(moments):
         process = start(config, out, "--workers", "2")
         # From the first second of start-up to the end.
         time.sleep(chance.uniform(0.1, 6.0))
         process.kill()
         process.communicate()
+        after = kept_in(out)
+        assert before == {key: record for key, record in after.items() if key in before}
+        before = after
+    return len(before)
 
 
 def test_killed_twice_nothing_is_lost_or_done_twice(tmp_path, on_one_core):
@@ -139,7 +157,7 @@ def test_killed_twice_nothing_is_lost_or_done_twice(tmp_path, on_one_core):
 def test_killed_at_fifty_random_moments_nothing_is_lost_or_done_twice(tmp_path):
     text = CONFIG.replace("count = 3", "count = 40")
     config = campaign_file(tmp_path, text)
-    killed_at_random(config, tmp_path / "out", 50, 1)
+    assert killed_at_random(config, tmp_path / "out", 50, 1) > 0
     killed = finished(start(config, tmp_path / "out", "--json"))
     whole = finished(start(campaign_file(tmp_path / "b", text), tmp_path / "b" / "out", "--json"))
     for one, other in zip(killed["attacks"], whole["attacks"], strict=True):
@@ -197,6 +215,7 @@ def test_a_worker_that_dies_is_no_loss(tmp_path, on_one_core):
     assert rows_of(tmp_path / "out") == on_one_core[1]
 
 
+@pytest.mark.slow
 def test_what_kills_its_worker_thrice_is_set_aside_and_nothing_else(tmp_path, monkeypatch):
     text = CONFIG.replace("[40, 120]", "[40]").replace(', "local_sd@greedy-window"', "")
     begin(tmp_path / "out", read_config(campaign_file(tmp_path, text)))
@@ -259,6 +278,48 @@ def test_export_writes_a_row_an_attack(tmp_path, command, on_one_core):
     )
     assert code == 0
     assert parquet.read_table(tmp_path / "r.parquet").num_rows == ITEMS // 3
+
+
+def test_another_network_in_the_same_file_is_refused(tmp_path, command):
+    config = campaign_file(tmp_path)
+    begin(tmp_path / "out", read_config(config))
+    save_network(tmp_path / "net.h5", small_network())
+    code, out, err = command("campaign", "resume", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "net.h5: is another model than when the campaign" in err
+    (tmp_path / "net.h5").unlink()
+    code, out, err = command("campaign", "resume", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "net.h5: cannot be read: No such file" in err
+
+
+def test_curves_are_drawn_where_there_is_something_to_draw(tmp_path, command, on_one_core):
+    figures, _ = on_one_core
+    axes = curves_figure(figures["attacks"]).axes
+    assert [one.get_title(loc="left").splitlines() for one in axes if one.get_visible()] == [
+        [f"native,steps=30, {goal}", limit]
+        for goal in ("untargeted", "targeted")
+        for limit in ("l2=2", "local_sd@greedy-window")
+    ]
+    row = next(one for one in figures["attacks"] if one["attack"] == "random-noise")
+    (line,) = [
+        container.lines[0]
+        for container in axes[0].containers
+        if container.get_label() == "random-noise"
+    ]
+    assert line.get_ydata()[0] == pytest.approx(100 * row["success"])
+    config = campaign_file(
+        tmp_path,
+        CONFIG.replace("count = 3", "count = 1")
+        .replace("[40, 120]", "[40]")
+        .replace('"local_sd@greedy-window"', '"l2=3"'),
+    )
+    assert command("campaign", config, "--out", tmp_path / "out")[0] == 0
+    picture = tmp_path / "curves.png"
+    assert command("campaign", "export", tmp_path / "out", "--curves", picture)[0] == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValidationError, match="at two or more of either"):
+        curves_figure([row])
 
 
 @pytest.mark.parametrize(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -121,6 +123,7 @@ def begin(folder: Path, config: CampaignConfig) -> None:
             )
         if store.about("planned"):
             return
+        store.say("models", _models(config))
         images = list(config.images.indices or ()) or choose_images(
             dataset.test,
             config.places,
@@ -134,6 +137,18 @@ def begin(folder: Path, config: CampaignConfig) -> None:
         store.say("dataset", {"name": dataset.name, "checksum": dataset.checksum})
         store.add(plan_items(config, labelled, network.classes))
         store.say("planned", True)
+
+
+def _models(config: CampaignConfig) -> dict[str, str]:
+    """Return what is in each file under attack, as a digest by path."""
+    found = {}
+    for path in (config.network, config.dnn):
+        if path is not None:
+            try:
+                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+            except OSError as error:
+                raise FileError(path, f"cannot be read: {error.strerror}") from None
+    return found
 
 
 def _as_read(value: Any) -> Any:
@@ -186,6 +201,10 @@ class _Round:
                 folder, "holds a campaign that has not been planned to the end; begin it again"
             )
         config = config_of(stored, folder)
+        planned = store.about("models")
+        for path, digest in _models(config).items():
+            if planned[path] != digest:
+                raise FileError(path, f"is another model than when the campaign in {folder} began")
         dataset = store.about("dataset")
         self._store = store
         self._parallel = parallel
@@ -220,9 +239,17 @@ class _Round:
     def _side_by_side(self) -> int:
         """Do all that can be had now; return how many items that were."""
         did = 0
-        with joblib.Parallel(
-            self._parallel, return_as="generator_unordered", batch_size=1, pre_dispatch="2*n_jobs"
-        ) as pool:
+        with (
+            warnings.catch_warnings(),
+            joblib.Parallel(
+                self._parallel,
+                return_as="generator_unordered",
+                batch_size=1,
+                pre_dispatch="2*n_jobs",
+            ) as pool,
+        ):
+            # loky replaces a worker whose memory has grown, and says so: no matter to the user.
+            warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
             results = pool(joblib.delayed(attempt)(task) for task in self._tasks())
             for result in results:
                 self._keep(result)

@@ -108,10 +108,14 @@ def export(
     folder: Folder,
     csv: Annotated[Path | None, typer.Option(help="A row an attack, as CSV.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
+    curves: Annotated[
+        Path | None,
+        typer.Option(help="Success against queries and against distance, as PNG."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Print a campaign's figures; write a row an attack for other tools."""
-    from neuroattack.campaign.export import result_rows, write_csv, write_parquet
+    """Print a campaign's figures; draw them; write a row an attack for other tools."""
+    from neuroattack.campaign.export import result_rows, summarise, write_csv, write_parquet
     from neuroattack.campaign.store import Store
 
     with Store(folder) as store:
@@ -121,6 +125,10 @@ def export(
         write_csv(csv, rows)
     if parquet:
         write_parquet(parquet, rows)
+    if curves:
+        from neuroattack.report.curves import save_curves
+
+        save_curves(curves, summarise(rows))
     _print(rows, counts, json)
 
 

@@ -1,0 +1,188 @@
+"""Success of attacks against queries and against distance, drawn from a campaign's figures."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+
+from neuroattack.errors import ValidationError
+from neuroattack.files import atomic_path
+
+__all__ = ["curves_figure", "save_curves"]
+
+_DPI = 160
+_INK, _GRID = "#1f2328", "#d1d7de"
+# Okabe and Ito's palette, which colour-blind readers can tell apart; then again, dashed.
+_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+_STYLES = ("-", "--", ":")
+_MARKERS = "os^vDPX*"
+_COLUMNS = 3
+_MEASURES = {"l0": "pixels changed (L0)", "l2": "L2 distance", "local_sd": "local-SD distance"}
+# Neighbouring curves' intervals must not lie on each other.
+_APART = 0.012
+
+
+@dataclass(frozen=True)
+class _Panel:
+    title: str
+    x_label: str
+    logarithmic: bool
+    curves: Mapping[str, list[tuple[float, Mapping[str, Any]]]]
+
+
+def curves_figure(attacks: Sequence[Mapping[str, Any]]) -> Figure:
+    """Draw success, with 95 % intervals, against queries and against the distance allowed.
+
+    Parameters
+    ----------
+    attacks : sequence of mapping
+        Rows of :func:`neuroattack.campaign.export.summarise`.
+
+    Raises
+    ------
+    ValidationError
+        If neither queries nor distance vary.
+    """
+    panels = [*_against_queries(attacks), *_against_distance(attacks)]
+    if not panels:
+        raise ValidationError(
+            "curves",
+            "one number of queries and one bound of each distance",
+            "results at two or more of either",
+        )
+    names = sorted({name for panel in panels for name in panel.curves})
+    columns = min(len(panels), _COLUMNS)
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(0.4 + 3.3 * columns, 0.7 + 2.7 * rows), layout="constrained")
+    grid = figure.subplots(rows, columns, squeeze=False)
+    for axes in grid.flat[len(panels) :]:
+        axes.set_visible(False)
+    for axes, panel in zip(grid.flat, panels, strict=False):
+        _draw(axes, panel, names)
+    handles = {
+        handle.get_label(): handle
+        for axes in grid.flat
+        for handle in axes.get_legend_handles_labels()[0]
+    }
+    figure.legend(
+        [handles[name] for name in names],
+        names,
+        loc="outside lower center",
+        ncols=min(len(names), 2 * columns),
+        frameon=False,
+        fontsize=8.5,
+    )
+    return figure
+
+
+def _named(row: Mapping[str, Any]) -> str:
+    settings = " ".join(f"{key}={value}" for key, value in row["settings"].items())
+    return f"{row['attack']} {settings}".strip()
+
+
+def _grouped(
+    points: Iterable[tuple[tuple[Any, ...], float, Mapping[str, Any]]],
+) -> dict[tuple[Any, ...], dict[str, list[tuple[float, Mapping[str, Any]]]]]:
+    groups: dict[tuple[Any, ...], dict[str, list[tuple[float, Mapping[str, Any]]]]] = {}
+    for key, x, row in points:
+        groups.setdefault(key, {}).setdefault(_named(row), []).append((x, row))
+    return {
+        key: {name: sorted(points, key=lambda point: point[0]) for name, points in curves.items()}
+        for key, curves in groups.items()
+        if len({x for points in curves.values() for x, _ in points}) > 1
+    }
+
+
+def _goal(targeted: bool) -> str:
+    return "targeted" if targeted else "untargeted"
+
+
+def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
+    groups = _grouped(
+        ((row["deployment"], row["targeted"], row["limit"]), row["budget"], row)
+        for row in attacks
+        if row["limit"] is not None
+    )
+    return [
+        _Panel(f"{place}, {_goal(targeted)}\n{limit}", "queries allowed", True, curves)
+        for (place, targeted, limit), curves in groups.items()
+    ]
+
+
+def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
+    groups = _grouped(
+        ((row["deployment"], row["targeted"], row["budget"], measure), float(bound), row)
+        for row in attacks
+        for measure, sign, bound in [(row["limit"] or "").partition("=")]
+        if sign
+    )
+    return [
+        _Panel(
+            f"{place}, {_goal(targeted)}\n{budget:,} queries",
+            f"{_MEASURES[measure]} allowed",
+            False,
+            curves,
+        )
+        for (place, targeted, budget, measure), curves in groups.items()
+    ]
+
+
+def _draw(axes: Axes, panel: _Panel, names: Sequence[str]) -> None:
+    drawn = [name for name in names if name in panel.curves]
+    values = sorted({x for points in panel.curves.values() for x, _ in points})
+    width = math.log(values[-1] / values[0]) if panel.logarithmic else values[-1] - values[0]
+    for place, name in enumerate(drawn):
+        points = panel.curves[name]
+        aside = (place - (len(drawn) - 1) / 2) * _APART * width
+        at = [x * math.exp(aside) if panel.logarithmic else x + aside for x, _ in points]
+        success = [100 * row["success"] for _, row in points]
+        # Wilson's interval of no success at all begins at a rounding above none.
+        below = [max(0.0, 100 * (row["success"] - row["success_ci95"][0])) for _, row in points]
+        above = [max(0.0, 100 * (row["success_ci95"][1] - row["success"])) for _, row in points]
+        look = names.index(name)
+        axes.errorbar(
+            at,
+            success,
+            yerr=[below, above],
+            label=name,
+            color=_COLOURS[look % len(_COLOURS)],
+            linestyle=_STYLES[look // len(_COLOURS) % len(_STYLES)],
+            marker=_MARKERS[look % len(_MARKERS)],
+            markersize=4,
+            linewidth=1.4,
+            elinewidth=0.9,
+        )
+    if panel.logarithmic:
+        axes.set_xscale("log")
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xticks(values, [f"{x:,g}" if x < 10_000 else f"{x / 1000:g}k" for x in values])
+    axes.set_ylim(-3, 103)
+    axes.set_title(panel.title, fontsize=9, color=_INK, loc="left")
+    axes.set_xlabel(panel.x_label, fontsize=8.5)
+    axes.set_ylabel("success (%)", fontsize=8.5)
+    axes.tick_params(labelsize=8)
+    axes.grid(axis="y", color=_GRID, linewidth=0.6)
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+
+
+def save_curves(path: Path, attacks: Sequence[Mapping[str, Any]]) -> None:
+    """Write the curves as PNG, atomically.
+
+    Raises
+    ------
+    ValidationError
+        If neither queries nor distance vary.
+    OutputError
+        If the file cannot be written.
+    """
+    figure = curves_figure(attacks)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, format="png", dpi=_DPI)
