@@ -21,9 +21,10 @@ from neuroattack.studies.places import DNN, Place, open_place, profile_checksum
     seed=st.integers(0, 2**31),
     encoder=st.sampled_from([None, *ENCODERS]),
     answers=st.sampled_from(["counts", "labels"]),
+    draws=st.sampled_from(["independent", "common"]),
 )
-def test_text_and_back(precision, steps, seed, encoder, answers):
-    place = Place("native", precision, None, steps, seed, encoder, answers)
+def test_text_and_back(precision, steps, seed, encoder, answers, draws):
+    place = Place("native", precision, None, steps, seed, encoder, answers, draws)
     assert Place.from_text(str(place)) == place
 
 
@@ -56,6 +57,7 @@ def test_texts():
         ("native,precision=fixed,profile=loihi1", "none beside a profile"),
         ("native,encoder=morse", "morse"),
         ("native,answers=lies", "lies"),
+        ("native,search_draws=few", "few"),
         ("dnn,steps=100", "dnn with settings"),
     ],
 )

@@ -147,7 +147,8 @@ def _done(task: Task) -> Done:
     goal = Goal(label, item.target_class)
     place = _opened(task)
     began = time.perf_counter()
-    target = place(search_stream(item.index, item.target_class), item.budget)
+    draws = Place.from_text(item.place).search_draws
+    target = place(search_stream(item.index, item.target_class), item.budget, draws)
     found = _found(task, target, image, goal)
     judge = place(verification_stream(item.index, item.target_class))
     verdict = verify(judge, found.adversarial, goal, task.draws)

@@ -55,6 +55,10 @@ class Place:
         Kind of encoder; by default the network's own.
     answers : {"counts", "labels"}, optional
         What it tells of an image: the spikes of every class, or the class alone.
+    search_draws : {"independent", "common"}, optional
+        Whether each query of a search has a draw of input spikes of its own, or all of a batch
+        have one in common, as where the encoder is the attacker's. Verdicts are on independent
+        draws always.
 
     Raises
     ------
@@ -69,6 +73,7 @@ class Place:
     seed: int = 0
     encoder: str | None = None
     answers: Answers = "counts"
+    search_draws: Draws = "independent"
 
     def __post_init__(self) -> None:
         if self.backend == DNN:
@@ -84,6 +89,8 @@ class Place:
             raise UnknownNameError("encoder", self.encoder, ENCODERS)
         if self.answers not in get_args(Answers):
             raise UnknownNameError("answers of a place", self.answers, get_args(Answers))
+        if self.search_draws not in get_args(Draws):
+            raise UnknownNameError("search_draws of a place", self.search_draws, get_args(Draws))
 
     @classmethod
     def _unchecked(cls, backend: str) -> Place:

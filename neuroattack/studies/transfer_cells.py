@@ -54,17 +54,16 @@ def attack_there(
     del profile_checksum  # It decides the result, through the place.
     test = dataset_of_cell(dataset, checksum).test
     found, spent = [], []
+    where = Place(**place)
     with (
         threadpool_limits(1, user_api="blas"),
-        open_place(
-            Place(**place), folder / network, None if dnn is None else folder / dnn
-        ) as opened,
+        open_place(where, folder / network, None if dnn is None else folder / dnn) as opened,
     ):
         for index, target_class in aims:
             image, label = test.pick(index)
             chance = np.random.SeedSequence([seed, index]).generate_state(1)
             search = make_attack(attack, Limit.from_text(limit), queries, int(chance[0]), settings)
-            target = opened(search_stream(index, target_class), queries)
+            target = opened(search_stream(index, target_class), queries, where.search_draws)
             found.append(search.run(target, image, Goal(label, target_class)).adversarial)
             spent.append(target.queries)
     identity = [dict(place), attack, dict(settings), limit, queries, list(aims), network, dnn, seed]
