@@ -36,6 +36,7 @@ def test_texts():
     )
     assert str(Place(profile="loihi1", seed=3)) == "native,profile=loihi1,seed=3"
     assert Place.from_text("dnn").kind == "dnn"
+    assert str(Place.from_text("dnn,answers=labels")) == "dnn,answers=labels"
     assert str(Place.from_text("dnn")) == DNN
     assert Place().kind == "sdbn"
 
@@ -58,7 +59,8 @@ def test_texts():
         ("native,encoder=morse", "morse"),
         ("native,answers=lies", "lies"),
         ("native,search_draws=few", "few"),
-        ("dnn,steps=100", "dnn with settings"),
+        ("dnn,steps=100", "dnn with steps"),
+        ("dnn,answers=lies", "lies"),
     ],
 )
 def test_what_is_no_place_is_refused(text, told):

@@ -260,7 +260,7 @@ class _Run:
         challenger = _Contender(contenders[0].image)
         meeting = [challenger, self._best]
         self._draw(meeting, 1 if self._same_always else max(1, final // 2))
-        if challenger.gap > self._best.gap:
+        if challenger.gap >= self._best.gap:
             self._best = challenger
 
     def _draw(self, contenders: list[_Contender], draws: int) -> None:

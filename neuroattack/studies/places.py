@@ -41,8 +41,8 @@ class Place:
     Parameters
     ----------
     backend : str, optional
-        A simulator, or ``"dnn"`` for the conventional network, for which the rest is of no matter
-        and stays as it is by default.
+        A simulator, or ``"dnn"`` for the conventional network, for which all but `answers` is of
+        no matter and stays as it is by default.
     precision : {"floating", "fixed"}, optional
         By default that of the network.
     profile : str, optional
@@ -76,9 +76,14 @@ class Place:
     search_draws: Draws = "independent"
 
     def __post_init__(self) -> None:
+        if self.answers not in get_args(Answers):
+            raise UnknownNameError("answers of a place", self.answers, get_args(Answers))
         if self.backend == DNN:
-            if self != Place._unchecked(DNN):
-                raise ValidationError("place", f"{DNN} with settings", f"{DNN} alone")
+            for field in dataclasses.fields(self)[1:]:
+                if field.name != "answers" and getattr(self, field.name) != field.default:
+                    raise ValidationError(
+                        "place", f"{DNN} with {field.name}", f"{DNN}, or {DNN},answers=labels"
+                    )
             return
         check_settings(self.backend, self.steps, self.seed)
         if self.precision not in (None, "floating", "fixed"):
@@ -87,18 +92,8 @@ class Place:
             raise ValidationError("precision of a place", self.precision, "none beside a profile")
         if self.encoder is not None and self.encoder not in ENCODERS:
             raise UnknownNameError("encoder", self.encoder, ENCODERS)
-        if self.answers not in get_args(Answers):
-            raise UnknownNameError("answers of a place", self.answers, get_args(Answers))
         if self.search_draws not in get_args(Draws):
             raise UnknownNameError("search_draws of a place", self.search_draws, get_args(Draws))
-
-    @classmethod
-    def _unchecked(cls, backend: str) -> Place:
-        place = cls.__new__(cls)
-        for field in dataclasses.fields(cls):
-            value = backend if field.name == "backend" else field.default
-            object.__setattr__(place, field.name, value)
-        return place
 
     @classmethod
     def from_text(cls, text: str) -> Place:
@@ -127,8 +122,6 @@ class Place:
         return cls(**settings)
 
     def __str__(self) -> str:
-        if self.backend == DNN:
-            return DNN
         parts = [self.backend]
         for field in dataclasses.fields(self)[1:]:
             value = getattr(self, field.name)
@@ -181,6 +174,10 @@ def open_place(place: Place, network: Path, dnn: Path | None = None) -> Iterator
     NeuroattackError
         If a file cannot be read, or the network not be deployed there.
     """
+
+    def told(target: Target) -> Target:
+        return target if place.answers == "counts" else HardLabel(target)
+
     if place.backend == DNN:
         from neuroattack.training.mlp_storage import load_mlp
 
@@ -191,7 +188,7 @@ def open_place(place: Place, network: Path, dnn: Path | None = None) -> Iterator
 
         def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
             del draws  # It draws nothing.
-            return graded.black_box(stream, budget)
+            return told(graded.black_box(stream, budget))
 
         yield boxes
         return
@@ -203,14 +200,13 @@ def open_place(place: Place, network: Path, dnn: Path | None = None) -> Iterator
         steps=place.steps,
         seed=place.seed,
     ) as deployment:
-        if place.answers == "counts":
-            yield deployment.black_box
-            return
 
-        def labels(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
-            return HardLabel(deployment.black_box(stream, budget, draws))
+        def draw_boxes(
+            stream: int, budget: int | None = None, draws: Draws = "independent"
+        ) -> Target:
+            return told(deployment.black_box(stream, budget, draws))
 
-        yield labels
+        yield draw_boxes
 
 
 def _with_encoder(network: Network, kind: str | None) -> Network:
