@@ -1,6 +1,7 @@
 """Campaigns in processes of their own: killed, interrupted, side by side."""
 
 import contextlib
+import csv
 import json
 import os
 import random
@@ -10,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from campaign_files import CONFIG, ITEMS, campaign_file
 from conftest import small_network
@@ -20,6 +22,7 @@ from neuroattack.campaign.config import read_config
 from neuroattack.campaign.export import result_rows
 from neuroattack.campaign.store import Counts, Store
 from neuroattack.campaign.work import attempt
+from neuroattack.datasets import load_dataset
 from neuroattack.errors import ValidationError
 from neuroattack.ir.storage import save_network
 from neuroattack.report.curves import curves_figure
@@ -272,6 +275,15 @@ def test_export_writes_a_row_an_attack(tmp_path, command, on_one_core):
         "median_distance",
         "verification_queries",
     }
+    assert command("campaign", "export", tmp_path / "out", "--images", tmp_path / "i.npz")[0] == 0
+    with np.load(tmp_path / "i.npz") as arrays:
+        images = arrays["adversarial"]
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, image in zip(rows, images, strict=True):
+        original, _ = load_dataset("digits").test.pick(int(row["index"]))
+        distance = np.linalg.norm(image - original)
+        assert distance == pytest.approx(float(row["l2_distance"]), abs=1e-6)
     parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra `campaigns`")
     code, _, _ = command(
         "campaign", "export", tmp_path / "out", "--parquet", tmp_path / "r.parquet"

@@ -66,8 +66,8 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
         Raises
         ------
         ValidationError
-            If there is no `y` where it is targeted, one class is that already, or values lie
-            outside the estimator's range.
+            If there is no `y` where it is targeted, `y` has another shape, or the estimator's range
+            differs between features.
         """
         if kwargs:
             raise ValidationError("arguments of generate", sorted(kwargs), "x and y only")

@@ -17,8 +17,8 @@ from neuroattack.cli.options import (
     ProfileName,
     Seed,
     Steps,
+    Workers,
 )
-from neuroattack.cli.paper import Workers
 
 __all__ = ["audit"]
 

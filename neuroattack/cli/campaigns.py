@@ -11,6 +11,7 @@ from typer.core import TyperGroup
 
 from neuroattack import console
 from neuroattack.cli.options import Json
+from neuroattack.cli.options import Workers as WorkerNumber
 
 if TYPE_CHECKING:
     from neuroattack.campaign.store import Counts
@@ -18,10 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["campaign"]
 
 Folder = Annotated[Path, typer.Argument(help="The campaign's folder.")]
-WorkerNumber = Annotated[
-    int | None,
-    typer.Option("--workers", help="Processes side by side; by default one a core."),
-]
 Scheduler = Annotated[
     str | None,
     typer.Option(help="Address of a Dask scheduler: its workers do it instead."),
@@ -108,6 +105,10 @@ def export(
     folder: Folder,
     csv: Annotated[Path | None, typer.Option(help="A row an attack, as CSV.")] = None,
     parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(help="The adversarial images, a row an attack in the same order, as npz."),
+    ] = None,
     curves: Annotated[
         Path | None,
         typer.Option(help="Success against queries and against distance, as PNG."),
@@ -115,12 +116,19 @@ def export(
     json: Json = False,
 ) -> None:
     """Print a campaign's figures; draw them; write a row an attack for other tools."""
+    import numpy as np
+
     from neuroattack.campaign.export import result_rows, summarise, write_csv, write_parquet
     from neuroattack.campaign.store import Store
+    from neuroattack.files import write_arrays
 
     with Store(folder) as store:
-        rows = result_rows(store.results())
+        results = list(store.results())
+        rows = result_rows(results)
         counts = store.counts()
+        if images:
+            found = [store.adversarial(result.item.key) for result in results]
+            write_arrays(images, {"adversarial": np.array(found)})
     if csv:
         write_csv(csv, rows)
     if parquet:

@@ -20,6 +20,7 @@ __all__ = [
     "Steps",
     "WeightRounding",
     "WeightScale",
+    "Workers",
 ]
 
 DatasetName = Annotated[
@@ -53,4 +54,10 @@ WeightScale = Annotated[
 WeightRounding = Annotated[
     Literal["nearest", "stochastic"],
     typer.Option(help="Weights to the nearest step, or by chance without bias (--seed)."),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        help="Processes side by side; by default one a core. Results do not depend on it."
+    ),
 ]

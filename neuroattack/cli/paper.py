@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 import typer
 
 from neuroattack import __version__, console, paper_tables
-from neuroattack.cli.options import Backend, DatasetName, Json, Seed, Steps
+from neuroattack.cli.options import Backend, DatasetName, Json, Seed, Steps, Workers
 from neuroattack.errors import ValidationError
 
 if TYPE_CHECKING:
@@ -21,13 +21,6 @@ if TYPE_CHECKING:
 __all__ = ["noise", "paper"]
 
 Name = TypeVar("Name", bound=str)
-
-Workers = Annotated[
-    int | None,
-    typer.Option(
-        help="Processes side by side; by default one a core. Results do not depend on it."
-    ),
-]
 
 
 def paper(

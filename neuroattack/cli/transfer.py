@@ -8,8 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from neuroattack import console
-from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Seed
-from neuroattack.cli.paper import Workers
+from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Seed, Workers
 
 __all__ = ["preflight", "transfer"]
 
