@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attack.target import Answers, Draws, Target
+from neuroattack.attack.defences import Shielded
+from neuroattack.attack.target import Answers, Target
 from neuroattack.images import validate_images
 from neuroattack.validation import check_whole
 
@@ -14,7 +15,7 @@ __all__ = ["Repeated"]
 _MOST_REPEATS = 10_000
 
 
-class Repeated:
+class Repeated(Shielded):
     """A target that shows each image `repeats` times and answers with the sum of its counts.
 
     The sum has `repeats` times the spikes, and a class's share of it the noise of that many. Every
@@ -34,18 +35,8 @@ class Repeated:
     """
 
     def __init__(self, target: Target, repeats: int) -> None:
-        self._target = target
+        super().__init__(target)
         self._repeats = check_whole("repeats", repeats, 1, _MOST_REPEATS)
-
-    @property
-    def image_shape(self) -> tuple[int, ...]:
-        """Shape of one image."""
-        return self._target.image_shape
-
-    @property
-    def n_classes(self) -> int:
-        """Classes it tells apart."""
-        return self._target.n_classes
 
     @property
     def answers(self) -> Answers:
@@ -53,24 +44,14 @@ class Repeated:
         return "counts"
 
     @property
-    def draws(self) -> Draws:
-        """Whether the images of a batch have a draw of input spikes each."""
-        return self._target.draws
-
-    @property
-    def queries(self) -> int:
-        """Showings answered so far."""
-        return self._target.queries
-
-    @property
     def remaining(self) -> int | None:
         """Images that can still be asked about, with all their showings; None without a budget."""
-        left = self._target.remaining
+        left = super().remaining
         return None if left is None else left // self._repeats
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
         """Return summed counts; see :meth:`neuroattack.attack.target.Target.query`."""
         rows = validate_images(images, self.image_shape)
-        counts = self._target.query(np.repeat(rows, self._repeats, axis=0))
+        counts = super().query(np.repeat(rows, self._repeats, axis=0))
         summed = counts.reshape(len(rows), self._repeats, -1).sum(axis=1, dtype=np.int64)
         return np.asarray(np.minimum(summed, np.iinfo(np.int32).max), np.int32)
