@@ -179,7 +179,10 @@ class _Run:
     def whole(self) -> Finding:
         attack = self._attack
         self._draw([self._best], _OPENING_DRAWS)
-        self._same_always = self._best.draws > 1 and self._best.same
+        # Labels of an image that the network is sure of are alike, and say nothing of chance.
+        self._same_always = (
+            self._target.answers == "counts" and self._best.draws > 1 and self._best.same
+        )
         course = [Seen(self._original, self._best.gap, self._spent)]
         stopped_by = "budget"
         for round_ in range(attack.rounds):
