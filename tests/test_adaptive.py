@@ -144,14 +144,14 @@ def test_the_class_alone_will_do():
 
 def test_labels_that_are_alike_are_not_taken_for_a_target_without_chance():
     shown = []
-    inner = linear_target(linear_scores(), lead=60.0, noise_seed=0)
+    inner = linear_target(linear_scores(), lead=40.0, noise_seed=0)
 
     def answer(rows):
         shown.extend(rows)
         return inner.query(rows.reshape(-1, *SHAPE))
 
     target = HardLabel(BlackBox(answer, SHAPE, CLASSES))
-    found = Adaptive(Limit("l2", 2.5), 2000).run(target, grey(), Goal(0))
+    found = Adaptive(Limit("l2", 2.5), 3000).run(target, grey(), Goal(0))
     assert found.stopped_by == "reached"
     final = found.adversarial.ravel()
     assert sum(np.array_equal(row, final) for row in shown) >= 30
