@@ -348,6 +348,16 @@ def test_bad_workers_are_refused_before_anything_begins(tmp_path, command, optio
     assert not (tmp_path / "o").exists()
 
 
+def test_a_scheduler_without_dask_is_refused_in_a_sentence(tmp_path, command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    config = campaign_file(tmp_path)
+    code, out, err = command(
+        "campaign", config, "--out", tmp_path / "o", "--scheduler", "tcp://x:1"
+    )
+    assert (code, out) == (2, "")
+    assert "needs the extra `campaigns`" in err
+
+
 @pytest.mark.slow
 def test_a_real_scheduler_with_two_workers_finds_what_one_core_finds(tmp_path, on_one_core):
     pytest.importorskip("distributed", reason="needs the extra `campaigns`")

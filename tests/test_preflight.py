@@ -66,4 +66,5 @@ def test_the_command_says_it_of_a_network(tmp_path, command):
     assert code == 0
     found = json.loads(out)
     assert (found["place"], found["queries"], found["deterministic"]) == ("native", 20, False)
+    assert found["steps"] == 350 * found["repeats"]
     assert "showings to add up" in command("preflight", tmp_path / "net.h5", "--draws", "5")[1]

@@ -22,7 +22,7 @@ from neuroattack.campaign.plan import plan_items
 from neuroattack.campaign.store import Counts, Store
 from neuroattack.campaign.work import Done, Failed, Task, attempt, end_with_parent
 from neuroattack.datasets import load_dataset_of
-from neuroattack.errors import FileError, SimulationError, ValidationError
+from neuroattack.errors import FileError, SimulationError, UnsupportedFeatureError, ValidationError
 from neuroattack.ir.storage import load_network
 from neuroattack.studies.cells import usable_cores
 from neuroattack.studies.common_images import choose_images
@@ -71,6 +71,8 @@ class Workers:
         ------
         SimulationError
             If there is no such scheduler, or it has no workers.
+        UnsupportedFeatureError
+            If Dask is not installed.
         """
         if self.scheduler is None:
             cores = usable_cores() if self.cores is None else self.cores
@@ -83,8 +85,12 @@ class Workers:
             ):
                 yield cores
             return
-        from distributed import Client
-
+        try:
+            from distributed import Client
+        except ImportError:
+            raise UnsupportedFeatureError(
+                "a Dask scheduler needs the extra `campaigns`: pip install 'neuroattack[campaigns]'"
+            ) from None
         try:
             client = Client(self.scheduler, timeout="10s", set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:

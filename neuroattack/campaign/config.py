@@ -191,6 +191,8 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     config = config_of(values, path)
     if (config.images.count is None) == (config.images.indices is None):
         raise FileError(path, "images: expected either count or indices")
+    if config.dnn is None and any(place.kind == "dnn" for place in config.places):
+        raise FileError(path, "dnn: is missing, and one of the places is the conventional network")
     folder = path.absolute().parent
     return config.model_copy(
         update={
@@ -212,10 +214,21 @@ def config_of(values: dict[str, Any], path: Path) -> CampaignConfig:
         raise FileError(path, str(error)) from None
 
 
+# Where pydantic speaks of Python and not of TOML.
+_EXPECTED = {
+    "tuple_type": "expected a list",
+    "model_type": "expected a table, such as { name = 'adaptive' } for an attack",
+    "dict_type": "expected a table",
+    "too_short": "expected at least one",
+    "path_type": "expected the path of a file, as text",
+}
+
+
 def _sentence(first: Any) -> str:
     if first["type"] == "extra_forbidden":
         return "no such key; see docs/campaigns.md"
     if first["type"] == "missing":
         return "is missing"
     got = repr(first["input"])
-    return f"got {got if len(got) < 60 else got[:57] + '...'}, {first['msg']}"
+    expected = _EXPECTED.get(first["type"], first["msg"].removeprefix("Value error, "))
+    return f"got {got if len(got) < 60 else got[:57] + '...'}; {expected}"

@@ -43,8 +43,10 @@ def preflight(
     image, label = source.test.pick(index)
     with open_place(where, network, dnn) as opened:
         found = look_at(opened(search_stream(index, None)), image, label, draws=draws)
+    # Adding up showings is what more time steps do; the conventional network has none.
+    steps = where.steps * found.repeats if where.kind == "sdbn" else None
     if json:
-        console.print_json({"place": str(where), "index": index, **found.as_json()})
+        console.print_json({"place": str(where), "index": index, "steps": steps, **found.as_json()})
         return
     console.print_figures(
         f"Image {index} at {where}",
@@ -55,7 +57,8 @@ def preflight(
             "correct": f"{found.correct:.1%}",
             "silent or tied": f"{found.undecided:.1%}",
             "saturated: one class has all spikes": f"{found.saturated:.1%}",
-            "showings to add up": f"{found.repeats:,}",
+            "showings to add up": f"{found.repeats:,}"
+            + ("" if steps is None else f", or T = {steps:,}"),
             "queries to see an effect of one spike": f"{found.queries_for_one_spike:,}",
         },
     )
