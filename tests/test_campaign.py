@@ -305,6 +305,18 @@ def test_another_network_in_the_same_file_is_refused(tmp_path, command):
     assert "net.h5: cannot be read: No such file" in err
 
 
+def test_a_plan_that_failed_leaves_the_folder_to_another(tmp_path, command):
+    config = campaign_file(tmp_path, CONFIG.replace("count = 3", "count = 9999"))
+    code, _, err = command("campaign", config, "--out", tmp_path / "out")
+    assert code == 2
+    assert "images: got 9999, expected at most" in err
+    (tmp_path / "net.h5").rename(tmp_path / "other.h5")
+    text = CONFIG.replace("count = 3", "count = 1").replace("net.h5", "other.h5")
+    config.write_text(text.replace("[40, 120]", "[40]"), encoding="utf-8")
+    code, _, err = command("campaign", config, "--out", tmp_path / "out")
+    assert code == 0, err
+
+
 def test_curves_are_drawn_where_there_is_something_to_draw(tmp_path, command, on_one_core):
     figures, _ = on_one_core
     axes = curves_figure(figures["attacks"]).axes

@@ -129,7 +129,7 @@ def begin(folder: Path, config: CampaignConfig) -> None:
             )
         if store.about("planned"):
             return
-        store.say("models", _models(config))
+        models = _models(config)
         images = list(config.images.indices or ()) or choose_images(
             dataset.test,
             config.places,
@@ -140,6 +140,7 @@ def begin(folder: Path, config: CampaignConfig) -> None:
         )
         labelled = [(index, dataset.test.pick(index)[1]) for index in images]
         store.say("config", config.as_json())
+        store.say("models", models)
         store.say("dataset", {"name": dataset.name, "checksum": dataset.checksum})
         store.add(plan_items(config, labelled, network.classes))
         store.say("planned", True)
@@ -207,9 +208,9 @@ class _Round:
                 folder, "holds a campaign that has not been planned to the end; begin it again"
             )
         config = config_of(stored, folder)
-        planned = store.about("models")
+        planned = store.about("models") or {}
         for path, digest in _models(config).items():
-            if planned[path] != digest:
+            if planned.get(path) != digest:
                 raise FileError(path, f"is another model than when the campaign in {folder} began")
         dataset = store.about("dataset")
         self._store = store
