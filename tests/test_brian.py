@@ -3,6 +3,7 @@
 import logging
 import os
 import signal
+import threading
 import subprocess
 import sys
 import textwrap
@@ -180,16 +181,24 @@ def test_importing_leaves_no_trace_and_listing_does_not_import(tmp_path):
 
 
 def test_interrupting_a_run_is_an_error_and_not_an_early_end():
-    import threading
-
     network = chain(bias_v=0.1)
     simulator = deploy(network)
     silent = SpikeTrains.from_dense(np.zeros((100, 1000, 3), bool))
-    timer = threading.Timer(1.5, signal.raise_signal, [signal.SIGINT])
-    timer.start()
-    with pytest.raises(KeyboardInterrupt):
-        simulator.run(silent)
-    timer.cancel()
+    ended = threading.Event()
+
+    def interrupt():
+        # Again where Python swallows it, as it does in weak references' callbacks.
+        while not ended.wait(1.5):
+            signal.raise_signal(signal.SIGINT)
+
+    presses = threading.Thread(target=interrupt)
+    presses.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            simulator.run(silent)
+    finally:
+        ended.set()
+        presses.join()
     assert_exact(simulator, network, full_and_empty())
 
 
