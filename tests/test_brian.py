@@ -3,10 +3,10 @@
 import logging
 import os
 import signal
-import threading
 import subprocess
 import sys
 import textwrap
+import threading
 import warnings
 
 import numpy as np
