@@ -292,6 +292,25 @@ def test_export_writes_a_row_an_attack(tmp_path, command, on_one_core):
     assert parquet.read_table(tmp_path / "r.parquet").num_rows == ITEMS // 3
 
 
+def test_a_campaign_grows_to_what_it_would_have_been(tmp_path, command, on_one_core):
+    small = CONFIG.replace("count = 3", "count = 1").replace("[40, 120]", "[120]")
+    out = tmp_path / "out"
+    assert command("campaign", campaign_file(tmp_path, small), "--out", out)[0] == 0
+    before = kept_in(out)
+    assert command("campaign", campaign_file(tmp_path), "--out", out)[0] == 0
+    after = kept_in(out)
+    assert before == {key: after[key] for key in before}
+
+    def ordered(rows):
+        return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
+
+    assert ordered(rows_of(out)) == ordered(on_one_core[1])
+    code, _, err = command("campaign", campaign_file(tmp_path, small), "--out", out)
+    assert code == 2
+    assert "expected an empty one, or a configuration that asks for all" in err
+    assert kept_in(out) == after
+
+
 def test_another_network_in_the_same_file_is_refused(tmp_path, command):
     config = campaign_file(tmp_path)
     begin(tmp_path / "out", read_config(config))

@@ -23,8 +23,8 @@ def taken(claims):
 def test_an_item_is_taken_once_done_once_and_read_back(tmp_path):
     items = [item(index) for index in range(3)]
     with Store(tmp_path, create=True) as store, Store(tmp_path) as other:
-        store.add(items)
-        store.add(items)
+        store.plan(items, {})
+        store.plan(items, {})
         assert taken(store.claim(2)) == [0, 1]
         assert taken(other.claim(5)) == [2]
         store.finish(items[0].key, {"queries": 7}, adversarial=np.eye(2))
@@ -37,7 +37,7 @@ def test_an_item_is_taken_once_done_once_and_read_back(tmp_path):
 def test_what_waits_for_a_reference_is_taken_after_it_with_its_record(tmp_path):
     first = item(0)
     with Store(tmp_path, create=True) as store:
-        store.add([first, item(1, first.key)])
+        store.plan([first, item(1, first.key)], {})
         assert taken(store.claim(9)) == [0]
         assert store.claim(9) == []
         store.finish(first.key, {"distance": 3.0}, adversarial=np.eye(2))
@@ -48,7 +48,7 @@ def test_what_waits_for_a_reference_is_taken_after_it_with_its_record(tmp_path):
 def test_after_three_tries_an_item_is_set_aside_with_its_error_and_what_waits_for_it(tmp_path):
     first = item(0)
     with Store(tmp_path, create=True) as store:
-        store.add([first, item(1, first.key)])
+        store.plan([first, item(1, first.key)], {})
         for attempt in range(TRIES):
             assert taken(store.claim(9)) == [0]
             store.fail(first.key, f"boom {attempt}")
@@ -62,7 +62,7 @@ def test_after_three_tries_an_item_is_set_aside_with_its_error_and_what_waits_fo
 
 def test_what_a_closed_store_had_taken_is_free(tmp_path):
     with Store(tmp_path, create=True) as store:
-        store.add([item(0)])
+        store.plan([item(0)], {})
         with Store(tmp_path) as other:
             other.claim(1)
             assert store.claim(1) == []
@@ -71,7 +71,7 @@ def test_what_a_closed_store_had_taken_is_free(tmp_path):
 
 def test_what_a_killed_process_had_taken_is_free_and_counts_as_no_try(tmp_path):
     with Store(tmp_path, create=True) as store:
-        store.add([item(0)])
+        store.plan([item(0)], {})
         code = (
             "import sys; from pathlib import Path; from neuroattack.campaign.store import Store\n"
             "store = Store(Path(sys.argv[1])); store.claim(1); print('taken', flush=True)\n"

@@ -32,6 +32,8 @@ from neuroattack.validation import check_whole
 __all__ = ["Workers", "begin", "carry_on"]
 
 _MOST_WORKERS = 1024
+# Of a configuration, what decides results and is in no item's name.
+_FOR_GOOD = ("network", "dnn", "seed", "draws")
 _OTHERS_AT_WORK_S = 0.5
 
 
@@ -106,7 +108,7 @@ class Workers:
 
 
 def begin(folder: Path, config: CampaignConfig) -> None:
-    """Write down what a campaign has to do; where that has been done already, see that it is this.
+    """Write down what a campaign has to do; add to it, where less of the same was planned before.
 
     Raises
     ------
@@ -119,17 +121,15 @@ def begin(folder: Path, config: CampaignConfig) -> None:
     if config.dnn is not None:
         load_mlp(config.dnn)
     dataset = load_dataset_of(config.images.dataset, network.origin)
+    now = json.loads(json.dumps(config.as_json()))
     with Store(folder, create=True) as store:
         before = store.about("config")
-        if before is not None and before != _as_read(config.as_json()):
-            raise ValidationError(
-                f"folder {folder}",
-                "that of another campaign",
-                "an empty one, or the same configuration",
-            )
-        if store.about("planned"):
+        if before == now:
             return
-        models = _models(config)
+        if before is not None:
+            _check_models(store, config, folder)
+            if any(before[key] != now[key] for key in _FOR_GOOD):
+                raise _another_campaign(folder)
         images = list(config.images.indices or ()) or choose_images(
             dataset.test,
             config.places,
@@ -139,11 +139,33 @@ def begin(folder: Path, config: CampaignConfig) -> None:
             seed=config.seed,
         )
         labelled = [(index, dataset.test.pick(index)[1]) for index in images]
-        store.say("config", config.as_json())
-        store.say("models", models)
-        store.say("dataset", {"name": dataset.name, "checksum": dataset.checksum})
-        store.add(plan_items(config, labelled, network.classes))
-        store.say("planned", True)
+        items = plan_items(config, labelled, network.classes)
+        about = {
+            "config": now,
+            "models": _models(config),
+            "dataset": {"name": dataset.name, "checksum": dataset.checksum},
+        }
+        if before is not None and (
+            store.about("dataset") != about["dataset"]
+            or not store.keys() <= {item.key for item in items}
+        ):
+            raise _another_campaign(folder)
+        store.plan(items, about)
+
+
+def _another_campaign(folder: Path) -> ValidationError:
+    return ValidationError(
+        f"folder {folder}",
+        "that of another campaign",
+        "an empty one, or a configuration that asks for all that is planned there",
+    )
+
+
+def _check_models(store: Store, config: CampaignConfig, folder: Path) -> None:
+    planned = store.about("models")
+    for path, digest in _models(config).items():
+        if planned.get(path, digest) != digest:
+            raise FileError(path, f"is another model than when the campaign in {folder} began")
 
 
 def _models(config: CampaignConfig) -> dict[str, str]:
@@ -156,10 +178,6 @@ def _models(config: CampaignConfig) -> dict[str, str]:
             except OSError as error:
                 raise FileError(path, f"cannot be read: {error.strerror}") from None
     return found
-
-
-def _as_read(value: Any) -> Any:
-    return json.loads(json.dumps(value))
 
 
 def carry_on(
@@ -203,15 +221,10 @@ class _Round:
         on_progress: Callable[[Counts, float], None] | None,
     ) -> None:
         stored = store.about("config")
-        if stored is None or not store.about("planned"):
-            raise FileError(
-                folder, "holds a campaign that has not been planned to the end; begin it again"
-            )
+        if stored is None:
+            raise FileError(folder, "holds a campaign that has not been planned; begin it again")
         config = config_of(stored, folder)
-        planned = store.about("models") or {}
-        for path, digest in _models(config).items():
-            if planned.get(path) != digest:
-                raise FileError(path, f"is another model than when the campaign in {folder} began")
+        _check_models(store, config, folder)
         dataset = store.about("dataset")
         self._store = store
         self._parallel = parallel

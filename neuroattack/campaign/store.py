@@ -10,7 +10,7 @@ import os
 import secrets
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -142,7 +142,10 @@ class Store:
             os.close(self._own)
 
     def _check_version(self) -> None:
-        self.say("schema_version", _SCHEMA_VERSION)
+        self._db.execute(
+            "insert or ignore into about values ('schema_version', ?)",
+            (json.dumps(_SCHEMA_VERSION),),
+        )
         version = self.about("schema_version")
         if version != _SCHEMA_VERSION:
             raise FileError(self._path, f"schema version {version}, expected {_SCHEMA_VERSION}")
@@ -153,18 +156,22 @@ class Store:
             row = self._db.execute("select value from about where key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def say(self, key: str, value: Any) -> None:
-        """Keep a JSON value that is about the campaign as a whole; the first one stays."""
-        with self._errors():
-            self._db.execute("insert or ignore into about values (?, ?)", (key, json.dumps(value)))
-
-    def add(self, items: Sequence[Item]) -> None:
-        """Add items, those that are there already excepted."""
+    def plan(self, items: Sequence[Item], about: Mapping[str, Any]) -> None:
+        """Add items, those that are there already excepted, and say what they are for, at once."""
         with self._transaction() as db:
             db.executemany(
                 "insert or ignore into items (key, item, reference) values (?, ?, ?)",
                 [(item.key, json.dumps(asdict(item)), item.reference) for item in items],
             )
+            db.executemany(
+                "insert or replace into about values (?, ?)",
+                [(key, json.dumps(value)) for key, value in about.items()],
+            )
+
+    def keys(self) -> set[str]:
+        """Return the keys of all items."""
+        with self._errors():
+            return {key for (key,) in self._db.execute("select key from items")}
 
     def claim(self, most: int, *, keys: Sequence[str] = ()) -> list[tuple[Item, Any]]:
         """Take items that nobody works on, and whose reference is done.
