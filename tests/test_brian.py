@@ -184,21 +184,16 @@ def test_interrupting_a_run_is_an_error_and_not_an_early_end():
     network = chain(bias_v=0.1)
     simulator = deploy(network)
     silent = SpikeTrains.from_dense(np.zeros((100, 1000, 3), bool))
-    ended = threading.Event()
-
-    def interrupt():
-        # Again where Python swallows it, as it does in weak references' callbacks.
-        while not ended.wait(1.5):
-            signal.raise_signal(signal.SIGINT)
-
-    presses = threading.Thread(target=interrupt)
-    presses.start()
+    # In the background of a shell without job control interrupts are ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(1.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
     try:
         with pytest.raises(KeyboardInterrupt):
             simulator.run(silent)
     finally:
-        ended.set()
-        presses.join()
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
     assert_exact(simulator, network, full_and_empty())
 
 

@@ -133,7 +133,7 @@ def killed_at_random(config, out, moments, seed):
     for _ in range(moments):
         process = start(config, out, "--workers", "2")
         # From the first second of start-up to the end.
-        time.sleep(chance.uniform(0.1, 6.0))
+        time.sleep(chance.uniform(0.1, 4.0))
         process.kill()
         process.communicate()
         after = kept_in(out)
