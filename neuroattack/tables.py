@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from neuroattack import console
@@ -41,6 +42,32 @@ def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
             f"({figures['largest_relative_rounding']:.2g} of the largest weight)",
             "network": figures["network"],
         },
+    )
+
+
+def print_import(figures: Mapping[str, Any]) -> None:
+    """Print what was imported, as its JSON has it."""
+    sizes = map(str, figures["populations"].values())
+    shown = {
+        "populations": f"{'x'.join(map(str, figures['input_shape']))}-{'-'.join(sizes)}",
+        "connections": f"{figures['connections']:,}",
+        "time step": f"{1e3 * figures['dt_s']:g} ms",
+        "input": f"{figures['encoder']}, {figures['max_rate_hz']:g} Hz at full intensity",
+        "from input to counts": f"{figures['lag_steps']} steps at least",
+        "largest rounding of a weight": f"{figures['largest_relative_rounding']:.2g} of the "
+        "largest of its projection",
+        "network": figures["network"],
+    }
+    if figures["notes"]:
+        shown["notes"] = "\n".join(figures["notes"])
+    shown["losses"] = "\n".join(figures["losses"]) or "none: the file's network exactly"
+    console.print_figures("Imported", shown)
+
+
+def print_export(path: Path, losses: Sequence[str]) -> None:
+    """Print what was exported."""
+    console.print_figures(
+        "Exported", {"file": str(path), "losses": "\n".join(losses) or "none: all is in the file"}
     )
 
 

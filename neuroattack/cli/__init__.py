@@ -17,6 +17,7 @@ from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogues import backends
+from neuroattack.cli.exchange import export_nir, import_nir
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train
 from neuroattack.cli.paper import noise, paper
@@ -41,6 +42,8 @@ for command in (
     *(audit, energy, precision, noise, paper, export_brian2, backends),
 ):
     app.command()(command)
+app.command("import")(import_nir)
+app.command("export")(export_nir)
 app.add_typer(campaign, name="campaign")
 app.add_typer(profiles, name="profiles")
 

@@ -1,0 +1,176 @@
+"""A network becomes a NIR graph, written by NIR's own library."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError
+from neuroattack.files import atomic_path
+from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
+from neuroattack.ir.nir.losses import Losses
+from neuroattack.ir.nir.stated import graph_metadata, neuron_metadata
+
+__all__ = ["export_nir"]
+
+# Names that no population can have.
+_PIXELS = "input-pixels"
+_OUTPUT = "network-output"
+
+
+def export_nir(
+    path: str | os.PathLike[str], network: Network, *, allow_lossy: bool = False
+) -> tuple[str, ...]:
+    """Write a network as a NIR file, atomically.
+
+    The file is to be read with integration ``hold``, arrival ``next-step`` and times in seconds
+    (:class:`neuroattack.ir.nir.reading.Reading`); it says so itself in its metadata, along with
+    the refractory period and the encoder, which NIR has no words for. Read so, it is the same
+    network, spike for spike.
+
+    Parameters
+    ----------
+    path : path
+        The file to write.
+    network : Network
+        In floating point.
+    allow_lossy : bool, optional
+        Write networks with a refractory period too, though other tools will not find it.
+
+    Returns
+    -------
+    tuple of str
+        What other tools will lose.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        If the network is in fixed point, or has a refractory period and losses are not allowed.
+    BackendUnavailableError
+        If the package nir is not installed.
+    OutputError
+        If the file cannot be written.
+    """
+    try:
+        import nir
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "NIR files are written by the package nir: pip install 'neuroattack[nir]'"
+        ) from error
+    losses = Losses(allow_lossy)
+    graph = _Export(network, losses).graph(nir)
+    with atomic_path(path) as temporary:
+        nir.write(temporary, graph)
+    return tuple(losses.listed)
+
+
+class _Export:
+    def __init__(self, network: Network, losses: Losses) -> None:
+        self.network = network
+        self.losses = losses
+        self.nodes: dict[str, Any] = {}
+        self.edges: list[tuple[str, str]] = []
+
+    def graph(self, nir: Any) -> Any:
+        """Return the network as NIR's own graph."""
+        shape = np.array(self.network.input.shape)
+        self.nodes[INPUT] = nir.Input(input_type={"input": shape})
+        if len(shape) > 1:
+            self.nodes[_PIXELS] = nir.Flatten(input_type={"input": shape}, start_dim=0)
+            self.edges.append((INPUT, _PIXELS))
+        for population in self.network.populations:
+            if isinstance(population, FixedPopulation):
+                raise UnsupportedFeatureError(
+                    f"population {population.name!r} is in fixed point, which NIR has no neurons "
+                    "for; expected a network in floating point"
+                )
+            self._population(nir, population)
+        self.nodes[_OUTPUT] = nir.Output(output_type={"output": np.array([self.network.classes])})
+        self.edges.append((self.network.readout, _OUTPUT))
+        return nir.NIRGraph(self.nodes, self.edges, metadata=graph_metadata(self.network))
+
+    def _population(self, nir: Any, population: Population) -> None:
+        size = population.size
+        leak = 1 - population.decay(self.network.dt_s)
+        resistance, gain = _resistance(leak or self.network.dt_s)
+        if population.refractory_steps:
+            self.losses.add(
+                f"population {population.name!r} has a refractory period of "
+                f"{population.refractory_steps} steps, which NIR has no words for",
+                "it in the file's metadata alone, where no other tool looks for it",
+            )
+        values = {
+            "r": np.full(size, resistance),
+            "v_threshold": population.threshold_v.copy(),
+            "v_reset": np.full(size, population.reset_v),
+        }
+        metadata = neuron_metadata(population)
+        if leak:
+            tau, rest = np.full(size, population.tau_m_s), np.zeros(size)
+            neurons = nir.LIF(tau=tau, v_leak=rest, metadata=metadata, **values)
+        else:
+            neurons = nir.IF(metadata=metadata, **values)
+        self.nodes[population.name] = neurons
+        self._incoming(nir, population, gain)
+
+    def _incoming(self, nir: Any, population: Population, gain: float) -> None:
+        bias: NDArray[np.float64] | None = population.bias_v / gain
+        if not population.bias_v.any():
+            bias = None
+        projections = self.network.incoming(population.name)
+        for place, projection in enumerate(projections):
+            source = self._after_delay(nir, projection.source, projection.delay_steps)
+            weight = projection.weights_v.T / gain
+            self._connect(nir, source, population.name, weight, bias, str(place))
+            bias = None
+        if bias is not None or not projections:
+            # NIR's neurons need something to lead to them.
+            nothing = np.zeros((population.size, self.network.input.size))
+            source = self._after_delay(nir, INPUT, 1)
+            self._connect(nir, source, population.name, nothing, bias, "none")
+
+    def _after_delay(self, nir: Any, source: str, delay_steps: int) -> str:
+        """Return the node behind which spikes have waited for all but the last step."""
+        size = self.network.input.size
+        if source != INPUT:
+            size = self.network.population(source).size
+        elif _PIXELS in self.nodes:
+            source = _PIXELS
+        if delay_steps == 1:
+            return source
+        name = f"{source}-after-{delay_steps - 1}"
+        if name not in self.nodes:
+            delay = np.full(size, (delay_steps - 1) * self.network.dt_s)
+            self.nodes[name] = nir.Delay(delay=delay)
+            self.edges.append((source, name))
+        return name
+
+    def _connect(
+        self,
+        nir: Any,
+        source: str,
+        target: str,
+        weight: NDArray[np.float64],
+        bias: NDArray[np.float64] | None,
+        place: str,
+    ) -> None:
+        name = f"{source}-to-{target}-{place}"
+        self.nodes[name] = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
+        self.edges += [(source, name), (name, target)]
+
+
+def _resistance(leak: float) -> tuple[float, float]:
+    """Return a resistance, and its product with `leak` as float64 has it.
+
+    The product is one by which every number can be divided and multiplied again without loss:
+    1, or failing that another sum of two powers of two (Kahan; Goldberg 1991, theorem 7).
+    """
+    for product in (1.0, 3.0, 5.0, 9.0, 17.0, 33.0, 65.0):
+        near = product / leak
+        for resistance in (near, np.nextafter(near, 0), np.nextafter(near, np.inf)):
+            if leak * resistance == product:
+                return float(resistance), product
+    raise UnsupportedFeatureError(f"a leak of {leak!r} a step has no inverse in float64")

@@ -1,0 +1,68 @@
+"""NIR files read into arrays, whatever is in them."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import FileError
+from neuroattack.files import require_file
+from neuroattack.ir.nir.unpack import REFUSED
+
+__all__ = ["read_arrays"]
+
+_LARGEST_FILE = 2**30
+_LONGEST_S = 60.0
+_OWN_MAGIC = b"neuroattack sha256 "
+
+
+def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an HDF5 file, by their paths in it; nothing in the file is executed.
+
+    Another process parses it, for a damaged file may take its reader down. That process may
+    use twice the file's size times 1032, the most that deflate can expand, and 256 MiB.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, no HDF5, damaged, too large, or declares more than it can hold;
+        if it links to other files or in a circle.
+    """
+    path = require_file(path, _LARGEST_FILE, "a NIR file (HDF5)")
+    with path.open("rb") as file:
+        if file.read(len(_OWN_MAGIC)) == _OWN_MAGIC:
+            raise FileError(path, "is a file of neuroattack's own, expected a NIR file")
+    with tempfile.TemporaryDirectory(prefix="neuroattack-nir-") as folder:
+        unpacked = Path(folder) / "arrays.npz"
+        _unpack(path, unpacked)
+        with np.load(unpacked, allow_pickle=False) as arrays:
+            return dict(arrays)
+
+
+def _unpack(path: Path, unpacked: Path) -> None:
+    try:
+        done = subprocess.run(  # noqa: S603 - this Python, on a file that the user named
+            [sys.executable, "-m", "neuroattack.ir.nir.unpack", path.absolute(), unpacked],
+            # No filter that a file asks for is loaded from the system's folders.
+            env={**os.environ, "HDF5_PLUGIN_PRELOAD": "::"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_LONGEST_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise FileError(
+            path, f"is damaged: reading it took over {_LONGEST_S:.0f} s, expected a NIR file"
+        ) from error
+    if done.returncode == REFUSED:
+        said = done.stderr.decode(errors="replace").strip().splitlines()
+        raise FileError(path, said[-1])
+    if done.returncode != 0:
+        raise FileError(path, "is damaged: reading it crashes HDF5, expected a NIR file")

@@ -1,0 +1,392 @@
+"""A NIR graph becomes a network, exactly, or says what stands in the way."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from neuroattack.encoding import Encoder
+from neuroattack.errors import (
+    FileError,
+    NeuroattackError,
+    ValidationError,
+)
+from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.nir import nodes
+from neuroattack.ir.nir.graph import Graph, read_graph
+from neuroattack.ir.nir.linear import Signal, apply, joined
+from neuroattack.ir.nir.losses import Losses
+from neuroattack.ir.nir.reading import Arrival, Integration, Reading
+from neuroattack.ir.nir.stated import encoder_of, image_shape_of, origin_of, reading_of
+
+__all__ = ["Imported", "Losses", "import_graph", "import_nir"]
+
+_MOST_CONNECTIONS = 2**27
+
+_WHOLE = 1e-6
+
+
+@dataclass(frozen=True)
+class Imported:
+    """A network from elsewhere.
+
+    Parameters
+    ----------
+    network : Network
+        As it now is.
+    losses : tuple of str
+        What it lost on the way; empty if it is the file's network exactly.
+    notes : tuple of str
+        What else is worth knowing: convolutions unrolled, and what that costs.
+    lag_steps : int
+        Steps from an input spike to the readout's, at least: so many of the last steps of the
+        input do not reach the counts. 0 would be a framework that counts them all.
+    largest_relative_rounding : float
+        Largest change of a weight by its rounding to 24 bits, in parts of the largest weight of
+        its projection.
+    """
+
+    network: Network
+    losses: tuple[str, ...]
+    notes: tuple[str, ...]
+    lag_steps: int
+    largest_relative_rounding: float
+
+
+def import_nir(
+    path: str | os.PathLike[str],
+    *,
+    dt_s: float | None = None,
+    time_unit_s: float | None = None,
+    integration: Integration | None = None,
+    arrival: Arrival | None = None,
+    refractory_steps: int | None = None,
+    encoder: str | None = None,
+    max_rate_hz: float | None = None,
+    image_shape: tuple[int, ...] | None = None,
+    allow_lossy: bool = False,
+) -> Imported:
+    """Read a NIR file as a network.
+
+    Parameters
+    ----------
+    path : path
+        The file.
+    dt_s, time_unit_s, integration, arrival, refractory_steps
+        What NIR leaves open, as in :class:`~neuroattack.ir.nir.reading.Reading`. None is only for
+        what the file notes itself, as those written here do.
+    encoder, max_rate_hz : str, float
+        Kind of encoder, and the rate in hertz of a pixel of intensity 1: how images become the
+        spikes of the input, which NIR does not say either.
+    image_shape : tuple of int, optional
+        Shape of an image, of as many pixels as the file's input has neurons; by default as the
+        file notes, or the input's shape without leading axes of one element.
+    allow_lossy : bool, optional
+        Drop what cannot be held exactly, and list it.
+
+    Raises
+    ------
+    FileError
+        Naming the file, and what in it is wrong, is missing or cannot be held.
+    """
+    graph = read_graph(path)
+    try:
+        return import_graph(
+            graph,
+            reading_of(
+                graph,
+                dt_s=dt_s,
+                time_unit_s=time_unit_s,
+                integration=integration,
+                arrival=arrival,
+                refractory_steps=refractory_steps,
+            ),
+            encoder_of(graph, kind=encoder, max_rate_hz=max_rate_hz),
+            image_shape=image_shape,
+            allow_lossy=allow_lossy,
+        )
+    except NeuroattackError as error:
+        raise FileError(path, str(error)) from error
+
+
+def import_graph(
+    graph: Graph,
+    reading: Reading,
+    encoder: Encoder,
+    *,
+    image_shape: tuple[int, ...] | None = None,
+    allow_lossy: bool = False,
+) -> Imported:
+    """Make a network of a graph.
+
+    Parameters
+    ----------
+    graph : Graph
+        As :func:`~neuroattack.ir.nir.graph.read_graph` returns it.
+    reading : Reading
+        What NIR leaves open.
+    encoder : Encoder
+        How images become spikes.
+    image_shape, allow_lossy
+        As in :func:`import_nir`.
+
+    Raises
+    ------
+    ValidationError
+        If parts of the graph do not belong together, or the network cannot have such values.
+    UnsupportedFeatureError
+        If something cannot be held exactly, and losses are not allowed.
+    """
+    work = _Import(graph, reading, Losses(allow_lossy))
+    readout = work.run()
+    network = Network(
+        dt_s=reading.dt_s,
+        input=Input(_image_shape(work.input_shape, image_shape or image_shape_of(graph)), encoder),
+        populations=tuple(work.populations),
+        projections=tuple(work.projections),
+        readout=readout,
+        origin={
+            **origin_of(graph),
+            "from": f"NIR {graph.version}",
+            "reading": (
+                f"{reading.integration}, {reading.arrival}, time unit {reading.time_unit_s:g} s"
+            ),
+            **({"lost": "; ".join(work.losses.listed)} if work.losses.listed else {}),
+        },
+    )
+    return Imported(
+        network,
+        tuple(work.losses.listed),
+        tuple(work.notes),
+        work.lag_steps[readout],
+        work.largest_relative_rounding,
+    )
+
+
+def _image_shape(shape: tuple[int, ...], asked: tuple[int, ...] | None) -> tuple[int, ...]:
+    if asked is not None:
+        if math.prod(asked) != math.prod(shape):
+            raise ValidationError(
+                "image shape", asked, f"{math.prod(shape)} pixels, as the input node has"
+            )
+        return asked
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    return shape
+
+
+class _Import:
+    """Walks a graph from its input to its output, adding populations and projections."""
+
+    def __init__(self, graph: Graph, reading: Reading, losses: Losses) -> None:
+        self.graph = graph
+        self.reading = reading
+        self.losses = losses
+        self.notes: list[str] = []
+        self.populations: list[Population] = []
+        self.projections: list[Projection] = []
+        self.lag_steps = {INPUT: 0}
+        self._depth = {INPUT: 0}
+        self.input_shape: tuple[int, ...] = ()
+        self.largest_relative_rounding = 0.0
+
+    def run(self) -> str:
+        """Add all; return the name of the population that is read."""
+        self.graph.only(nodes.Input)
+        output = self.graph.only(nodes.Output)
+        names: dict[str, str] = {}
+        signals: dict[str, Signal] = {}
+        for name, node in self.graph.nodes.items():
+            if isinstance(node, nodes.Input):
+                self.input_shape = node.shape
+                signals[name] = Signal.of_neurons(INPUT, node.shape)
+                continue
+            incoming = self.graph.sources[name]
+            if node is output:
+                return self._readout(output, incoming, names)
+            signal = joined([signals[source] for source in incoming], node)
+            if isinstance(node, nodes.Neurons):
+                names[name] = self._population_name(name)
+                self._neurons(node, names[name], signal)
+                # Some writers say the shape on the neurons alone.
+                shape = node.v_threshold.shape
+                said = math.prod(shape) == signal.size and len(shape) > 1
+                signals[name] = Signal.of_neurons(names[name], shape if said else signal.shape)
+            else:
+                signals[name] = self._linear(node, signal)
+        raise AssertionError("the output node is part of the graph")
+
+    def _readout(self, output: nodes.Node, incoming: tuple[str, ...], names: dict[str, str]) -> str:
+        if len(incoming) != 1 or incoming[0] not in names:
+            fed = ", ".join(self.graph.nodes[name].words for name in incoming)
+            raise ValidationError(
+                f"{output.words} source",
+                fed,
+                "one layer of spiking neurons: answers here are spike counts",
+            )
+        return names[incoming[0]]
+
+    def _population_name(self, name: str) -> str:
+        plain = re.sub(r"\W", "_", name, flags=re.ASCII)
+        base = plain if plain.isidentifier() else f"n{plain}"
+        taken = {INPUT, *(population.name for population in self.populations)}
+        found, number = base, 2
+        while found in taken:
+            found, number = f"{base}_{number}", number + 1
+        return found
+
+    def _linear(self, node: nodes.Node, signal: Signal) -> Signal:
+        if isinstance(node, nodes.Flatten):
+            return signal.reshaped((signal.size,))
+        if isinstance(node, nodes.Delay):
+            delays = node.delay.ravel()
+            if delays.size not in (1, signal.size):
+                raise ValidationError(
+                    f"{node.words} delay", f"shape {node.delay.shape}", f"{signal.size} elements"
+                )
+            return signal.delayed(np.broadcast_to(delays, (signal.size,)))
+        if isinstance(node, nodes.Linear | nodes.Scale | nodes.Convolution | nodes.Pool):
+            behind = apply(node, signal)
+            if isinstance(node, nodes.Convolution):
+                connections = math.prod(behind.shape[1:]) * node.weight.size
+                self.notes.append(
+                    f"{node.words} unrolled: {node.weight.size:,} weights became up to "
+                    f"{connections:,} connections, {signal.size:,} x {behind.size:,} neurons"
+                )
+            return behind
+        raise AssertionError(f"no rule for {node.words}")
+
+    def _neurons(self, node: nodes.Neurons, name: str, signal: Signal) -> None:
+        size = signal.size
+        tau = None if node.tau is None else self._one(node, "time constant", node.tau)
+        gain, constant_gain, tau_m_s = self._gains(node, tau)
+        gains = _per_neuron(node, "r", gain * node.r * node.w_in, size)
+        bias_v = signal.constant * _per_neuron(node, "r", constant_gain * node.r * node.w_in, size)
+        self._check_synapses(node)
+        self._depth[name] = 1 + max((self._depth[key[0]] for key in signal.matrices), default=0)
+        self._check_bias(node, signal, self._depth[name])
+        self.populations.append(
+            Population(
+                name,
+                size,
+                tau_m_s,
+                _per_neuron(node, "v_threshold", node.v_threshold - node.v_leak, size),
+                bias_v,
+                self._one(node, "reset potential", node.v_reset - node.v_leak),
+                self._refractory_steps(node),
+            )
+        )
+        lags = []
+        for steps, source, matrix in self._by_steps(signal):
+            delay_steps = self._delay_steps(source, name, steps)
+            self._project(source, name, matrix, gains, delay_steps)
+            lags.append(self.lag_steps[source] + delay_steps)
+        self.lag_steps[name] = min(lags)
+
+    def _refractory_steps(self, node: nodes.Neurons) -> int:
+        asked = self.reading.refractory_steps
+        steps = asked if asked is not None else node.refractory_steps
+        if steps is None:
+            raise ValidationError(f"{node.words} refractory steps", "nothing", "a whole number")
+        return steps
+
+    def _gains(self, node: nodes.Neurons, tau: float | None) -> tuple[float, float, float]:
+        try:
+            stepping = self.reading.stepping(tau, 1.0)
+        except ValidationError as error:
+            raise ValidationError(f"{node.words}", str(error), "another reading") from error
+        return stepping.gain, stepping.constant_gain, stepping.tau_m_s
+
+    def _one(self, node: nodes.Neurons, what: str, values: NDArray[np.float64]) -> float:
+        lowest, highest = float(values.min()), float(values.max())
+        if lowest == highest:
+            return lowest
+        mean = float(values.mean())
+        self.losses.add(
+            f"{node.words} has neurons that differ in their {what} ({lowest:g} to {highest:g})",
+            f"{mean:g} for all",
+        )
+        return mean
+
+    def _check_synapses(self, node: nodes.Neurons) -> None:
+        if node.tau_syn is None or not node.tau_syn.any():
+            return
+        dt = self.reading.dt_s / self.reading.time_unit_s
+        if self.reading.integration == "euler" and np.allclose(node.tau_syn, dt, _WHOLE, 0):
+            return
+        self.losses.add(
+            f"{node.words} has synapses with a time constant of {node.tau_syn.max():g}",
+            "synapses that pass a spike's charge on at once",
+        )
+
+    def _check_bias(self, node: nodes.Neurons, signal: Signal, early_steps: int) -> None:
+        if not signal.constant.any():
+            return
+        if signal.delayed_constant:
+            self.losses.add(f"{node.words} has a bias behind a delay", "a bias from the start")
+        if self.reading.arrival == "same-step":
+            self.losses.add(
+                f"{node.words} has a bias, which acts from the first step, and input that arrives "
+                f"{early_steps} steps later (arrival in the next step would be as in the file)",
+                f"a bias that acts for {early_steps} steps more",
+            )
+
+    def _delay_steps(self, source: str, target: str, steps: int) -> int:
+        if self.reading.arrival == "next-step":
+            return steps + 1
+        # Every population lags by its depth, so that what meets in the file meets here.
+        return steps + self._depth[target] - self._depth[source]
+
+    def _by_steps(self, signal: Signal) -> list[tuple[int, str, sp.csr_matrix]]:
+        found: dict[tuple[int, str], sp.csr_matrix] = {}
+        for (source, delay), matrix in signal.matrices.items():
+            steps, whole = self.reading.steps(delay)
+            if not whole:
+                self.losses.add(
+                    f"a delay of {delay:g} is not a whole number of steps", f"{steps} steps"
+                )
+            key = steps, source
+            found[key] = found[key] + matrix if key in found else matrix
+        return [
+            (steps, source, matrix)
+            for (steps, source), matrix in sorted(found.items(), key=lambda item: item[0])
+        ]
+
+    def _project(
+        self,
+        source: str,
+        target: str,
+        matrix: sp.csr_matrix,
+        gains: NDArray[np.float64],
+        delay_steps: int,
+    ) -> None:
+        if math.prod(matrix.shape) > _MOST_CONNECTIONS:
+            raise ValidationError(
+                f"projection {source}->{target}",
+                f"{matrix.shape[0]:,} x {matrix.shape[1]:,} neurons",
+                f"at most {_MOST_CONNECTIONS:,} pairs",
+            )
+        if not matrix.count_nonzero():
+            return
+        weights_v = matrix.toarray() * gains
+        projection = Projection.from_weights(source, target, weights_v, delay_steps)
+        self.projections.append(projection)
+        rounding = np.abs(projection.weights_v - weights_v).max() / np.abs(weights_v).max()
+        self.largest_relative_rounding = max(self.largest_relative_rounding, float(rounding))
+
+
+def _per_neuron(
+    node: nodes.Neurons, field: str, values: NDArray[np.float64], size: int
+) -> NDArray[np.float64]:
+    flat = np.ravel(values)
+    if flat.size not in (1, size):
+        raise ValidationError(
+            f"{node.words} {field}", f"shape {values.shape}", f"{size} neurons, as its input has"
+        )
+    return np.broadcast_to(flat, (size,))

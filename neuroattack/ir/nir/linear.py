@@ -1,0 +1,211 @@
+"""What lies between neurons: linear nodes as sparse matrices, convolutions unrolled."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from neuroattack.errors import ValidationError
+from neuroattack.ir.nir.nodes import Convolution, Linear, Node, Pool, Scale
+
+__all__ = ["Signal", "apply", "joined"]
+
+_MOST_ENTRIES = 2**25
+
+Key = tuple[str, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Signal:
+    """What flows along an edge: a linear function of the spikes of earlier neurons.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the signal; its elements are in row-major order.
+    matrices : dict of (str, float) to sparse matrix, shape (source neurons, elements)
+        By name of the source and delay, in the file's unit of time.
+    constant : float64 array, shape (elements,)
+        What is there without spikes.
+    delayed_constant : bool
+        Whether a constant passed a delay, so that it is not there from the start.
+    """
+
+    shape: tuple[int, ...]
+    matrices: dict[Key, sp.csr_matrix]
+    constant: NDArray[np.float64]
+    delayed_constant: bool = False
+
+    @classmethod
+    def of_neurons(cls, name: str, shape: tuple[int, ...]) -> Signal:
+        """Return the spikes of neurons as they are."""
+        size = math.prod(shape)
+        return cls(shape, {(name, 0.0): sp.identity(size, format="csr")}, np.zeros(size))
+
+    @property
+    def size(self) -> int:
+        """Elements."""
+        return math.prod(self.shape)
+
+    def through(self, matrix: sp.csr_matrix, shape: tuple[int, ...]) -> Signal:
+        """Return the signal behind a matrix of shape (elements, elements behind it)."""
+        return Signal(
+            shape,
+            {key: (given @ matrix).tocsr() for key, given in self.matrices.items()},
+            np.asarray(matrix.T @ self.constant),
+            self.delayed_constant,
+        )
+
+    def plus(self, constant: NDArray[np.float64]) -> Signal:
+        """Return the signal with a constant added."""
+        return Signal(self.shape, self.matrices, self.constant + constant, self.delayed_constant)
+
+    def reshaped(self, shape: tuple[int, ...]) -> Signal:
+        """Return the same elements in another shape."""
+        return Signal(shape, self.matrices, self.constant, self.delayed_constant)
+
+    def delayed(self, delays: NDArray[np.float64]) -> Signal:
+        """Return the signal with each element delayed by its own time, shape (elements,)."""
+        matrices: dict[Key, sp.csr_matrix] = {}
+        for (source, before), matrix in self.matrices.items():
+            for delay in np.unique(delays).tolist():
+                only = sp.diags((delays == delay).astype(np.float64), format="csr")
+                _add(matrices, (source, before + delay), (matrix @ only).tocsr())
+        late = bool((self.constant[delays > 0] != 0).any())
+        return Signal(self.shape, matrices, self.constant, self.delayed_constant or late)
+
+
+def joined(signals: list[Signal], node: Node) -> Signal:
+    """Return the sum of signals that meet in a node.
+
+    Raises
+    ------
+    ValidationError
+        If they differ in size.
+    """
+    if len({signal.size for signal in signals}) > 1:
+        shapes = " and ".join(str(signal.shape) for signal in signals)
+        raise ValidationError(f"{node.words} inputs", f"shapes {shapes}", "one size")
+    first, *others = signals
+    if not others:
+        return first
+    matrices = dict(first.matrices)
+    for signal in others:
+        for key, matrix in signal.matrices.items():
+            _add(matrices, key, matrix)
+    return Signal(
+        first.shape,
+        matrices,
+        np.sum([signal.constant for signal in signals], axis=0),
+        any(signal.delayed_constant for signal in signals),
+    )
+
+
+def _add(matrices: dict[Key, sp.csr_matrix], key: Key, matrix: sp.csr_matrix) -> None:
+    matrices[key] = matrices[key] + matrix if key in matrices else matrix
+
+
+def apply(node: Linear | Scale | Convolution | Pool, signal: Signal) -> Signal:
+    """Return a signal behind a linear node.
+
+    Raises
+    ------
+    ValidationError
+        If the signal has another size than the node takes, or the node is too large.
+    """
+    if isinstance(node, Linear):
+        _check_size(node, signal, node.weight.shape[1])
+        weights = sp.csr_matrix(node.weight.T)
+        return signal.through(weights, (len(node.weight),)).plus(node.bias)
+    if isinstance(node, Scale):
+        scale = node.scale.ravel() if node.scale.size != 1 else np.full(signal.size, node.scale)
+        _check_size(node, signal, scale.size)
+        return signal.through(sp.diags(scale, format="csr"), signal.shape)
+    if isinstance(node, Pool):
+        node = _as_convolution(node, signal)
+    return _convolved(node, signal)
+
+
+def _check_size(node: Node, signal: Signal, size: int) -> None:
+    if signal.size != size:
+        raise ValidationError(
+            f"{node.words} input", f"shape {signal.shape} ({signal.size} elements)", f"{size}"
+        )
+
+
+def _as_convolution(pool: Pool, signal: Signal) -> Convolution:
+    channels = _channels_first(pool, signal)[0]
+    weight = 1 / math.prod(pool.kernel) if pool.average else 1.0
+    return Convolution(
+        pool.name,
+        np.full((channels, 1, *pool.kernel), weight),
+        np.zeros(channels),
+        None,
+        pool.stride,
+        ((pool.padding[0],) * 2, (pool.padding[1],) * 2),
+        (1, 1),
+        channels,
+    )
+
+
+def _channels_first(node: Node, signal: Signal) -> tuple[int, int, int]:
+    """Return the signal's channels, rows and columns; a signal of two dimensions has a channel."""
+    shape = signal.shape
+    # Some writers leave the axis of the batch on.
+    while len(shape) > 3 and shape[0] == 1:
+        shape = shape[1:]
+    if len(shape) == 2:
+        shape = (1, *shape)
+    if len(shape) != 3:
+        raise ValidationError(
+            f"{node.words} input", f"shape {signal.shape}", "shape (channels, rows, columns)"
+        )
+    return shape
+
+
+def _convolved(node: Convolution, signal: Signal) -> Signal:
+    channels, *sides = _channels_first(node, signal)
+    outputs, per_group = node.weight.shape[:2]
+    if channels != per_group * node.groups or (node.sides or tuple(sides)) != tuple(sides):
+        expected = (per_group * node.groups, *(node.sides or sides))
+        raise ValidationError(f"{node.words} input", f"shape {signal.shape}", f"shape {expected}")
+    reach = [d * (k - 1) + 1 for d, k in zip(node.dilation, node.weight.shape[2:], strict=True)]
+    behind = [
+        (side + sum(around) - covered) // stride + 1
+        for side, around, covered, stride in zip(
+            sides, node.padding, reach, node.stride, strict=True
+        )
+    ]
+    if min(behind) < 1:
+        raise ValidationError(
+            f"{node.words} kernel", f"{reach[0]} x {reach[1]}", f"at most the input, {sides}"
+        )
+    entries = math.prod(behind) * node.weight.size
+    if entries > _MOST_ENTRIES:
+        raise ValidationError(
+            f"{node.words} unrolled", f"{entries:,} weights", f"at most {_MOST_ENTRIES:,}"
+        )
+    # One axis for each of the kernel's and of the outputs', broadcast against each other.
+    out, within, row, column, i, j = np.ix_(
+        *(np.arange(n) for n in (outputs, per_group, *node.weight.shape[2:], *behind))
+    )
+    r = i * node.stride[0] + row * node.dilation[0] - node.padding[0][0]
+    c = j * node.stride[1] + column * node.dilation[1] - node.padding[1][0]
+    channel = out // (outputs // node.groups) * per_group + within
+    source = (channel * sides[0] + r) * sides[1] + c
+    target = (out * behind[0] + i) * behind[1] + j
+    inside = (r >= 0) & (r < sides[0]) & (c >= 0) & (c < sides[1])
+    source, target, inside, weight = np.broadcast_arrays(
+        source, target, inside, node.weight[..., None, None]
+    )
+    shape = (outputs, *behind)
+    unrolled = sp.csr_matrix(
+        (weight[inside], (source[inside], target[inside])),
+        shape=(signal.size, math.prod(shape)),
+    )
+    per_element = np.repeat(node.bias, math.prod(behind))
+    return signal.through(unrolled, shape).plus(per_element)

@@ -1,0 +1,146 @@
+"""What NIR leaves open: how its equations in continuous time become steps.
+
+NIR writes ``tau dv/dt = (v_leak - v) + r I`` and says neither how long a step is, nor what unit
+times are in, nor how the equation is solved within a step, nor whether a spike reaches the next
+layer in the step in which it is fired. Frameworks differ in all of these, and a network read in
+another way than it was trained is another network. Therefore nothing here has a default.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from neuroattack.errors import ValidationError
+from neuroattack.validation import check_positive, check_whole
+
+__all__ = ["Arrival", "Integration", "Reading", "Stepping"]
+
+Integration = Literal["euler", "hold", "impulse"]
+Arrival = Literal["same-step", "next-step"]
+
+_WHOLE = 1e-6
+
+
+@dataclass(frozen=True)
+class Stepping:
+    """How neurons move in a step: ``v <- v * decay + input * gain + constant * constant_gain``.
+
+    Parameters
+    ----------
+    tau_m_s : float
+        Membrane time constant in seconds with which ``exp(-dt / tau_m)`` is the decay.
+    gain, constant_gain : float
+        What an input of 1 from a spike, and what a constant input of 1, adds in a step.
+    """
+
+    tau_m_s: float
+    gain: float
+    constant_gain: float
+
+
+@dataclass(frozen=True)
+class Reading:
+    """How a NIR file is to be read.
+
+    Parameters
+    ----------
+    dt_s : float
+        Length of a step in seconds.
+    time_unit_s : float
+        Seconds in a unit of the file's times (time constants and delays).
+    integration : {'euler', 'hold', 'impulse'}
+        How the equation is solved within a step. ``euler``: ``v += dt / tau * (-v + r I)``, a
+        spike being ``I = weight`` for a step (snnTorch, Norse, SpikingJelly). ``hold``: exactly,
+        with I held for the step, ``v <- v exp(-dt/tau) + (1 - exp(-dt/tau)) r I`` (Sinabs).
+        ``impulse``: exactly, a spike being a Dirac impulse of its weight, in the file's unit of
+        time, ``v <- v exp(-dt/tau) + r / tau * weight``: the equation as NIR writes it.
+    arrival : {'same-step', 'next-step'}
+        When a spike reaches the next neurons if no delay node is between: in the step in which it
+        is fired, as where layers are called one after the other (snnTorch, Norse, SpikingJelly,
+        Sinabs), or in the step after (Lava, Brian2 here).
+    refractory_steps : int or None
+        Whole steps after a spike in which a neuron holds its reset potential and ignores its
+        input. snnTorch's ``reset_mechanism="zero"`` with its default ``reset_delay`` is 1; without
+        it, and in Norse, 0. None is what the file notes on each layer, as files written here do.
+
+    Raises
+    ------
+    ValidationError
+        Naming the field.
+    """
+
+    dt_s: float
+    time_unit_s: float
+    integration: Integration
+    arrival: Arrival
+    refractory_steps: int | None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dt_s", check_positive("dt", self.dt_s, "number of seconds"))
+        unit_s = check_positive("time unit", self.time_unit_s, "number of seconds")
+        object.__setattr__(self, "time_unit_s", unit_s)
+        for field, kinds in (("integration", Integration), ("arrival", Arrival)):
+            _check_one_of(field, getattr(self, field), get_args(kinds))
+        if self.refractory_steps is not None:
+            check_whole("refractory steps", self.refractory_steps, 0)
+
+    def steps(self, delay: float) -> tuple[int, bool]:
+        """Return a delay, in the file's unit, in steps, and whether it is whole steps."""
+        exact = delay * self.time_unit_s / self.dt_s
+        steps = round(exact)
+        return steps, abs(exact - steps) <= _WHOLE * max(1, steps)
+
+    def stepping(self, tau: float | None, r: float) -> Stepping:
+        """Return how neurons of a time constant, in the file's unit, and a resistance move.
+
+        Parameters
+        ----------
+        tau : float or None
+            Positive; None for no leak.
+        r : float
+            Resistance.
+
+        Raises
+        ------
+        ValidationError
+            If a step is too long for the time constant, so that the potential would swing.
+        """
+        dt = self.dt_s / self.time_unit_s
+        if tau is None:
+            return Stepping(math.inf, r if self.integration == "impulse" else r * dt, r * dt)
+        if self.integration == "euler":
+            if tau < dt * (1 - _WHOLE):
+                raise ValidationError(
+                    "time constant",
+                    f"{tau:g} in the file's unit of {self.time_unit_s:g} s",
+                    f"at least the step, {dt:g}, for Euler's method",
+                )
+            gain = r * (dt / tau)
+            return Stepping(_tau_m_s(max(0.0, 1 - dt / tau), self.dt_s), gain, gain)
+        tau_m_s = tau * self.time_unit_s
+        held = r * (1 - math.exp(-self.dt_s / tau_m_s))
+        return Stepping(tau_m_s, r / tau if self.integration == "impulse" else held, held)
+
+
+def _tau_m_s(decay: float, dt_s: float) -> float:
+    """Return the time constant for which exp(-dt / tau) is `decay`, or as near as it gets."""
+    if decay == 0:
+        # exp(-1000) is 0 in float64.
+        return dt_s / 1000
+    if decay == 1:
+        return math.inf
+    near = -dt_s / math.log(decay)
+    candidates = [near]
+    for towards in (0.0, math.inf):
+        tau = near
+        for _ in range(4):
+            tau = math.nextafter(tau, towards)
+            candidates.append(tau)
+    return min(candidates, key=lambda tau: abs(math.exp(-dt_s / tau) - decay))
+
+
+def _check_one_of(field: str, value: Any, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValidationError(field, repr(value), f"one of {', '.join(known)}")

@@ -1,0 +1,157 @@
+"""What files written here say of themselves in NIR's metadata, beyond what NIR has words for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.encoding import ENCODERS, Encoder
+from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.ir.network import Network, Population
+from neuroattack.ir.nir.graph import Graph
+from neuroattack.ir.nir.nodes import Neurons
+from neuroattack.ir.nir.reading import Arrival, Integration, Reading
+
+__all__ = [
+    "encoder_of",
+    "graph_metadata",
+    "image_shape_of",
+    "neuron_metadata",
+    "origin_of",
+    "reading_of",
+]
+
+_OURS = "neuroattack/"
+
+
+def graph_metadata(network: Network) -> dict[str, Any]:
+    """Return what a file written here says on its graph."""
+    return {
+        "neuroattack": {
+            "dt_s": network.dt_s,
+            "time_unit_s": 1.0,
+            "integration": "hold",
+            "arrival": "next-step",
+            "encoder": network.input.encoder.kind,
+            "max_rate_hz": network.input.encoder.max_rate_hz,
+            "image_shape": np.array(network.input.shape),
+            "origin": dict(network.origin),
+        }
+    }
+
+
+def neuron_metadata(population: Population) -> dict[str, Any]:
+    """Return what a file written here says on a node of neurons."""
+    return {"neuroattack": {"refractory_steps": population.refractory_steps}}
+
+
+def reading_of(
+    graph: Graph,
+    *,
+    dt_s: float | None = None,
+    time_unit_s: float | None = None,
+    integration: Integration | None = None,
+    arrival: Arrival | None = None,
+    refractory_steps: int | None = None,
+) -> Reading:
+    """Return how to read a file: as asked, else as the file itself says.
+
+    Parameters
+    ----------
+    graph : Graph
+        Of the file.
+    dt_s, time_unit_s, integration, arrival, refractory_steps
+        As in :class:`~neuroattack.ir.nir.reading.Reading`; None for what the file says.
+
+    Raises
+    ------
+    ValidationError
+        Naming all that is neither asked for nor said: nothing is guessed.
+    """
+    asked: dict[str, Any] = {
+        "dt": dt_s if dt_s is not None else _number(graph.metadata, "dt_s"),
+        "time-unit": (
+            time_unit_s if time_unit_s is not None else _number(graph.metadata, "time_unit_s")
+        ),
+        "integration": integration or _text(graph.metadata, "integration"),
+        "arrival": arrival or _text(graph.metadata, "arrival"),
+    }
+    missing = [f"--{name}" for name, value in asked.items() if value is None]
+    neurons = [node for node in graph.nodes.values() if isinstance(node, Neurons)]
+    if refractory_steps is None and any(node.refractory_steps is None for node in neurons):
+        missing.append("--refractory-steps")
+    if missing:
+        raise ValidationError(
+            "what NIR leaves open",
+            f"nothing for {', '.join(missing)}",
+            "each of them, as the network was trained "
+            f"(integration: {', '.join(get_args(Integration))}; arrival: "
+            f"{', '.join(get_args(Arrival))})",
+        )
+    return Reading(
+        asked["dt"],
+        asked["time-unit"],
+        asked["integration"],
+        asked["arrival"],
+        refractory_steps,
+    )
+
+
+def encoder_of(
+    graph: Graph, *, kind: str | None = None, max_rate_hz: float | None = None
+) -> Encoder:
+    """Return the encoder: as asked, else as the file itself says.
+
+    Raises
+    ------
+    ValidationError
+        If the kind or the rate is neither asked for nor said.
+    UnknownNameError
+        If there is no encoder of that kind.
+    """
+    kind = kind or _text(graph.metadata, "encoder")
+    rate_hz = max_rate_hz if max_rate_hz is not None else _number(graph.metadata, "max_rate_hz")
+    if kind is None or rate_hz is None:
+        raise ValidationError(
+            "how images become spikes, which NIR does not say",
+            f"nothing for {'--encoder' if kind is None else '--max-rate'}",
+            f"an encoder ({', '.join(ENCODERS)}) and its rate in Hz at intensity 1",
+        )
+    if kind not in ENCODERS:
+        raise UnknownNameError("encoder", kind, ENCODERS)
+    return ENCODERS[kind](rate_hz)
+
+
+def image_shape_of(graph: Graph) -> tuple[int, ...] | None:
+    """Return the shape of an image as the file itself says, or None."""
+    shape = graph.metadata.get(f"{_OURS}image_shape")
+    if shape is None or shape.ndim != 1 or shape.dtype.kind not in "iu":
+        return None
+    return tuple(int(side) for side in shape)
+
+
+def origin_of(graph: Graph) -> dict[str, str]:
+    """Return where the network came from before it became a NIR file, as far as that says."""
+    prefix = f"{_OURS}origin/"
+    return {
+        key.removeprefix(prefix): str(value)
+        for key, value in graph.metadata.items()
+        if key.startswith(prefix) and value.dtype.kind == "U" and value.shape == ()
+    }
+
+
+def _number(metadata: Mapping[str, NDArray[Any]], field: str) -> float | None:
+    value = metadata.get(_OURS + field)
+    if value is None:
+        return None
+    if value.shape != () or value.dtype.kind not in "fiu" or not np.isfinite(value):
+        raise ValidationError(f"metadata {_OURS}{field}", value, "a finite number")
+    return float(value)
+
+
+def _text(metadata: Mapping[str, NDArray[Any]], field: str) -> Any:
+    value = metadata.get(_OURS + field)
+    return str(value) if value is not None and value.dtype.kind == "U" else None

@@ -1,0 +1,132 @@
+"""Take an HDF5 file apart in a process of its own, which may die of it.
+
+The HDF5 library may hang, crash or allocate without bound on a damaged file, and a file from
+elsewhere has no seal that would show damage before it is parsed. So it is parsed here: run as
+``python -m neuroattack.ir.nir.unpack FILE OUTPUT``, with a limit on memory, this writes the arrays
+of FILE to OUTPUT, a plain npz. :mod:`neuroattack.ir.nir.file` runs it, and reads that.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["LARGEST_EXPANSION", "REFUSED"]
+
+LARGEST_EXPANSION = 1032
+"""Bytes of arrays that a byte of a file may stand for: what deflate can do at best."""
+
+REFUSED = 3
+"""Exit code with which the last line on stderr says what is wrong with the file."""
+
+_MOST_BYTES = 2**31
+_MOST_OBJECTS = 10_000
+_DEEPEST = 16
+_LONGEST_TEXT = 1_000
+_WORKING_MEMORY_BYTES = 2**28
+
+
+class _RefusedError(Exception):
+    """What is wrong with the file, as the rest of a sentence that begins with its name."""
+
+
+def _unpack(path: Path, output: Path) -> None:
+    allowed = min(path.stat().st_size * LARGEST_EXPANSION, _MOST_BYTES)
+    _limit_memory(2 * allowed + _WORKING_MEMORY_BYTES)
+    with h5py.File(path, "r") as file, zipfile.ZipFile(output, "w") as arrays:
+        walk = _Walk(allowed, arrays)
+        walk.group(file, 0)
+
+
+class _Walk:
+    """Visits all that hard links lead to, once, within limits."""
+
+    def __init__(self, allowed_bytes: int, arrays: zipfile.ZipFile) -> None:
+        self._left_bytes = allowed_bytes
+        self._left_objects = _MOST_OBJECTS
+        self._groups: set[tuple[int, int]] = set()
+        self._arrays = arrays
+
+    def group(self, group: h5py.Group, depth: int) -> None:
+        info = h5py.h5o.get_info(group.id)
+        if (info.fileno, info.addr) in self._groups:
+            raise _RefusedError(f"links to the group {group.name} twice or in a circle")
+        self._groups.add((info.fileno, info.addr))
+        if depth > _DEEPEST:
+            raise _RefusedError(
+                f"has groups within groups {depth} deep, expected at most {_DEEPEST}"
+            )
+        for name in group:
+            self._left_objects -= 1
+            if self._left_objects < 0:
+                raise _RefusedError(f"holds over {_MOST_OBJECTS:,} objects")
+            if not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                raise _RefusedError(f"{group.name}/{name} is a link to elsewhere, expected data")
+            item = group[name]
+            if isinstance(item, h5py.Group):
+                self.group(item, depth + 1)
+            elif isinstance(item, h5py.Dataset):
+                self._dataset(item)
+
+    def _dataset(self, data: h5py.Dataset) -> None:
+        if data.external or data.is_virtual:
+            raise _RefusedError(f"array {data.name} lies in another file, expected it in this one")
+        if data.shape is None:
+            return
+        text = h5py.check_string_dtype(data.dtype) is not None
+        if not text and data.dtype.kind not in "biuf":
+            raise _RefusedError(f"array {data.name} is {data.dtype}, expected numbers or text")
+        # A text is at least a reference of 16 bytes in the file.
+        declared = data.size * (4 * _LONGEST_TEXT if text else data.dtype.itemsize)
+        self._left_bytes -= data.size * (16 if text else data.dtype.itemsize)
+        if self._left_bytes < 0 or declared > _MOST_BYTES:
+            raise _RefusedError(
+                f"array {data.name} declares {data.shape}, more than the file can hold"
+            )
+        values = _texts(data) if text else np.asarray(data[()])
+        with self._arrays.open(f"{data.name.lstrip('/')}.npy", "w", force_zip64=True) as member:
+            np.lib.format.write_array(  # type: ignore[no-untyped-call]
+                member, values, allow_pickle=False
+            )
+
+
+def _texts(data: h5py.Dataset) -> NDArray[Any]:
+    texts = np.asarray(data.asstr()[()], object)
+    if any(len(text) > _LONGEST_TEXT for text in texts.flat):
+        raise _RefusedError(f"array {data.name} holds a text of over {_LONGEST_TEXT:,} characters")
+    return texts.astype(str)
+
+
+def _limit_memory(additional_bytes: int) -> None:
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    limit = pages * os.sysconf("SC_PAGE_SIZE") + additional_bytes
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def _main() -> int:
+    try:
+        _unpack(Path(sys.argv[1]), Path(sys.argv[2]))
+    except _RefusedError as refusal:
+        problem = str(refusal)
+    except MemoryError:
+        problem = "declares more than the file can hold"
+    # The library's errors come as any of Python's kinds.
+    except Exception as error:
+        problem = f"is not valid HDF5: {' '.join(str(error).split())[:200]}"
+    else:
+        return 0
+    sys.stderr.write(f"{problem}\n")
+    return REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -1,0 +1,188 @@
+"""NIR files that are damaged or lie never take the process down, nor allocate what they declare."""
+
+import resource
+import subprocess
+import sys
+
+import h5py
+import numpy as np
+import pytest
+
+from neuroattack.errors import FileError
+from neuroattack.ir.nir.file import read_arrays
+from neuroattack.ir.nir.graph import read_graph
+from neuroattack.ir.nir.unpack import LARGEST_EXPANSION
+
+
+@pytest.fixture
+def sound(tmp_path):
+    """A NIR file of two pixels and a neuron, laid out by hand."""
+    path = tmp_path / "sound.nir"
+    with h5py.File(path, "w") as file:
+        file["version"] = "1.0.8"
+        file["node/type"] = "NIRGraph"
+        file["node/edges"] = [["in", "w"], ["w", "lif"], ["lif", "out"]]
+        nodes = file.create_group("node/nodes")
+        nodes["in/type"] = "Input"
+        nodes["in/shape"] = np.array([2])
+        nodes["w/type"] = "Linear"
+        nodes.create_dataset("w/weight", data=np.ones((1, 2)), compression="gzip")
+        nodes["lif/type"] = "LIF"
+        for field, value in (("tau", 0.01), ("r", 10.0), ("v_leak", 0.0), ("v_threshold", 1.0)):
+            nodes[f"lif/{field}"] = np.array([value])
+        nodes["out/type"] = "Output"
+        nodes["out/shape"] = np.array([1])
+    return path
+
+
+def test_the_sound_file_is_read(sound):
+    assert list(read_graph(sound).nodes) == ["in", "w", "lif", "out"]
+
+
+def refusal(path):
+    """Return the sentence with which a file is refused, or None where it is read."""
+    try:
+        read_graph(path)
+    except FileError as error:
+        return str(error)
+    return None
+
+
+def damaged(content, rng):
+    """Return the file's bytes with some flipped, cut off or doubled."""
+    content = bytearray(content)
+    kind = rng.integers(3)
+    if kind == 0:
+        for place in rng.integers(0, len(content), rng.integers(1, 20)):
+            content[place] ^= 1 << rng.integers(8)
+    elif kind == 1:
+        del content[rng.integers(1, len(content)) :]
+    else:
+        start = int(rng.integers(0, len(content)))
+        content[start : start + 8] = rng.bytes(8)
+    return bytes(content)
+
+
+def check_damage(sound, seeds):
+    content = sound.read_bytes()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused = 0
+    for seed in seeds:
+        sound.write_bytes(damaged(content, np.random.default_rng(seed)))
+        sentence = refusal(sound)
+        if sentence is not None:
+            refused += 1
+            assert sentence.startswith(f"{sound}: ")
+            assert "\n" not in sentence
+    assert 0.2 < refused / len(seeds) < 1
+    grown_bytes = 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+    assert grown_bytes < LARGEST_EXPANSION * len(content) + 2**26
+
+
+def test_damaged_files_are_refused_or_read(sound):
+    check_damage(sound, range(40))
+
+
+@pytest.mark.slow
+def test_many_damaged_files_are_refused_or_read(sound):
+    check_damage(sound, range(1000, 1300))
+
+
+@pytest.mark.parametrize("length", [1, 8, 100, 511, 512, 1000])
+def test_truncated_files_are_refused(sound, length):
+    sound.write_bytes(sound.read_bytes()[:length])
+    with pytest.raises(FileError, match="is not valid HDF5"):
+        read_arrays(sound)
+
+
+def test_shapes_larger_than_the_file_are_not_allocated(sound):
+    with h5py.File(sound, "r+") as file:
+        del file["node/nodes/w/weight"]
+        # Chunks that were never written take no room in the file.
+        file.create_dataset("node/nodes/w/weight", (100_000, 100_000), "f8", chunks=(1000, 1000))
+    with pytest.raises(
+        FileError, match=r"declares \(100000, 100000\), more than the file can hold"
+    ):
+        read_arrays(sound)
+
+
+def test_many_arrays_together_cannot_declare_more_either(sound):
+    with h5py.File(sound, "r+") as file:
+        room = LARGEST_EXPANSION * sound.stat().st_size
+        for place in range(40):
+            file.create_dataset(f"node/nodes/w/more{place}", (room // 8,), "u1", chunks=(1000,))
+    with pytest.raises(FileError, match="more than the file can hold"):
+        read_arrays(sound)
+
+
+def test_circles_of_links_end(sound):
+    with h5py.File(sound, "r+") as file:
+        file["node/nodes/w/back"] = file["node"]
+    with pytest.raises(FileError, match="twice or in a circle"):
+        read_arrays(sound)
+
+
+@pytest.mark.parametrize("link", [h5py.SoftLink("/node"), h5py.ExternalLink("x.h5", "/")])
+def test_links_to_elsewhere_are_not_followed(sound, link):
+    with h5py.File(sound, "r+") as file:
+        file["node/nodes/w/elsewhere"] = link
+    with pytest.raises(FileError, match="is a link to elsewhere"):
+        read_arrays(sound)
+
+
+def test_other_files_are_not_read_as_data(sound, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"12345678" * 4)
+    with h5py.File(sound, "r+") as file:
+        external = [(str(secret), 0, 32)]
+        file.create_dataset("node/nodes/w/secret", (4,), "f8", external=external)
+    with pytest.raises(FileError, match="lies in another file"):
+        read_arrays(sound)
+
+
+def test_virtual_arrays_are_not_read(sound, tmp_path):
+    layout = h5py.VirtualLayout((1, 2), "f8")
+    layout[:] = h5py.VirtualSource(tmp_path / "other.h5", "weight", (1, 2))
+    with h5py.File(sound, "r+") as file:
+        del file["node/nodes/w/weight"]
+        file["node/nodes/w"].create_virtual_dataset("weight", layout)
+    with pytest.raises(FileError, match="lies in another file"):
+        read_arrays(sound)
+
+
+def test_deep_groups_and_long_texts_are_refused(sound):
+    with h5py.File(sound, "r+") as file:
+        file["/".join(["deep"] * 30)] = 1.0
+    with pytest.raises(FileError, match="deep, expected at most"):
+        read_arrays(sound)
+    with h5py.File(sound, "r+") as file:
+        del file["deep"]
+        file["text"] = "x" * 5000
+    with pytest.raises(FileError, match="a text of over"):
+        read_arrays(sound)
+
+
+def test_compound_types_are_refused(sound):
+    with h5py.File(sound, "r+") as file:
+        file["pairs"] = np.zeros(3, [("a", "f8"), ("b", "i4")])
+    with pytest.raises(FileError, match="expected numbers or text"):
+        read_arrays(sound)
+
+
+def test_a_network_file_of_ones_own_is_told_apart(network_file):
+    with pytest.raises(FileError, match="neuroattack's own, expected a NIR file"):
+        read_arrays(network_file)
+
+
+def test_the_readers_memory_has_a_limit(sound):
+    # What a crafted file might make the HDF5 library do, done plainly.
+    script = (
+        "from pathlib import Path; from neuroattack.ir.nir import unpack\n"
+        "unpack._limit_memory(2**26)\n"
+        "try: bytearray(2**31)\n"
+        "except MemoryError: print('refused')"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "refused\n"
