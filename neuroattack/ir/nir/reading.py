@@ -62,8 +62,8 @@ class Reading:
         Sinabs), or in the step after (Lava, Brian2 here).
     refractory_steps : int or None
         Whole steps after a spike in which a neuron holds its reset potential and ignores its
-        input. snnTorch's ``reset_mechanism="zero"`` with its default ``reset_delay`` is 1; without
-        it, and in Norse, 0. None is what the file notes on each layer, as files written here do.
+        input: 0 in snnTorch and Norse. None is what the file notes on each layer, as files
+        written here do.
 
     Raises
     ------
