@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neuroattack.errors import ValidationError
 from neuroattack.validation import check_whole
 
-__all__ = ["Window", "distance", "standard_deviation"]
+__all__ = ["Window", "distance", "image_sides", "standard_deviation"]
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 DatasetName = Annotated[
-    str, typer.Option("--dataset", help="Images: 'digits' (built in) or 'mnist'.")
+    str,
+    typer.Option("--dataset", help="Images: 'digits' (built in), 'mnist', or a .npz or .csv file."),
 ]
 Seed = Annotated[int, typer.Option(help="Of all randomness: the same seed, the same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -1,7 +1,7 @@
 """The data sets: ``digits``, which needs no download, and ``mnist``, checked byte for byte."""
 
 from neuroattack.datasets.catalogue import DATASETS, load_dataset, load_dataset_of
-from neuroattack.datasets.dataset import Dataset, Split
+from neuroattack.datasets.dataset import Dataset, Labels, Split
 from neuroattack.datasets.mnist import DATA_VARIABLE, MNIST_FILES, fetch_mnist, read_mnist
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "DATA_VARIABLE",
     "MNIST_FILES",
     "Dataset",
+    "Labels",
     "Split",
     "fetch_mnist",
     "load_dataset",

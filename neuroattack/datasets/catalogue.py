@@ -1,7 +1,7 @@
 """The data sets by name.
 
-They come in one shape, 28 x 28 grey levels in [0, 1] that are multiples of 1/255, so that a
-network or a study made for one takes the other.
+Those that have a name come in one shape, 28 x 28 grey levels in [0, 1] that are multiples of
+1/255, so that a network or a study made for one takes the other. A file's own are as they are.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from neuroattack.datasets.dataset import Dataset
 from neuroattack.datasets.digits import draw_digits
 from neuroattack.datasets.mnist import mnist_folder, read_mnist
+from neuroattack.datasets.own import OWN_SUFFIXES, read_own
 from neuroattack.errors import UnknownNameError, ValidationError
 
 __all__ = ["DATASETS", "load_dataset", "load_dataset_of"]
@@ -30,10 +31,13 @@ def load_dataset(name: str) -> Dataset:
     ``mnist``: 60,000 training and 10,000 test images, from the folder that the variable
     ``NEUROATTACK_DATA`` names if it is set, else downloaded once into the user's cache.
 
+    A name that ends in .npz or .csv is that of a file, laid out as
+    :func:`neuroattack.datasets.own.read_own` says.
+
     Parameters
     ----------
     name : str
-        One of :data:`DATASETS`.
+        One of :data:`DATASETS`, or a file.
 
     Returns
     -------
@@ -45,7 +49,8 @@ def load_dataset(name: str) -> Dataset:
     UnknownNameError
         If there is no such data set.
     FileError
-        If a file of MNIST is missing, damaged, or not the canonical one.
+        If a file of MNIST is missing, damaged, or not the canonical one; or one's own is no data
+        set.
     NeuroattackError
         If MNIST is to be downloaded and no mirror serves it.
 
@@ -59,7 +64,9 @@ def load_dataset(name: str) -> Dataset:
         return draw_digits()
     if name == "mnist":
         return read_mnist(mnist_folder())
-    raise UnknownNameError("data set", name, DATASETS)
+    if name.lower().endswith(OWN_SUFFIXES):
+        return read_own(name)
+    raise UnknownNameError("data set", name, (*DATASETS, *(f"FILE{end}" for end in OWN_SUFFIXES)))
 
 
 def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
@@ -68,7 +75,7 @@ def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
     Parameters
     ----------
     name : str or None
-        One of :data:`DATASETS`; None for the origin's.
+        One of :data:`DATASETS`, or a file; None for the origin's.
     origin : mapping of str to str
         Of the network.
 

@@ -10,7 +10,10 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
 
-__all__ = ["Dataset", "Split"]
+__all__ = ["Dataset", "Labels", "Split"]
+
+Labels = NDArray[np.uint8] | NDArray[np.uint16]
+"""Classes of images, from 0: bytes up to 256 of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,16 +23,16 @@ class Split:
     Parameters
     ----------
     images : float32 array, shape (n, height, width)
-        Intensities in [0, 1], ink 1 on ground 0.
-    labels : uint8 array, shape (n,)
+        Intensities in [0, 1], ink 1 on ground 0; images of other shapes come from files.
+    labels : uint8 or uint16 array, shape (n,)
         The class of each image, from 0.
     """
 
     images: NDArray[np.float32]
-    labels: NDArray[np.uint8]
+    labels: Labels
 
     @classmethod
-    def from_bytes(cls, images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
+    def from_bytes(cls, images: NDArray[np.uint8], labels: Labels) -> Split:
         """Take grey levels from 0 to 255 as intensities from 0 to 1."""
         return cls(np.divide(images, np.float32(255), dtype=np.float32), labels)
 

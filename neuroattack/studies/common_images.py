@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.attack.perception import image_sides
 from neuroattack.attack.target import Target
 from neuroattack.datasets.dataset import Split
 from neuroattack.deployment import EVALUATION_STREAM
@@ -52,9 +53,10 @@ def choose_images(
     Raises
     ------
     ValidationError
-        If there are not so many.
+        If there are not so many, or they have no height and width.
     """
     check_whole("images", count, 1)
+    image_sides(test.images.shape[1:])
     order = np.random.default_rng(seed).permutation(len(test.labels))
     chosen: list[int] = []
     with contextlib.ExitStack() as stack:

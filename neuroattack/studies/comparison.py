@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.datasets import Labels
 from neuroattack.deployment import EVALUATION_STREAM, check_settings
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.fixed_format import fixed_format
@@ -163,7 +164,7 @@ Progress = Callable[[str, float, str], None]
 def compare(
     network: Network,
     images: NDArray[np.float32],
-    labels: NDArray[np.uint8],
+    labels: Labels,
     *,
     backends: Sequence[str],
     precisions: Sequence[Precision] = ("floating", "fixed"),
@@ -309,7 +310,7 @@ def _compared(
     network: Network,
     trial: Trial,
     truth: Mapping[str, SpikeTrains],
-    labels: NDArray[np.uint8],
+    labels: Labels,
 ) -> BackendComparison:
     spikes_in, counts_in = {}, {}
     first: Difference | None = None

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.datasets import Labels
 from neuroattack.deployment import deploy
 from neuroattack.errors import DoesNotFitError, UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.conventional import ConventionalComparison, compare_conventional
@@ -153,7 +154,7 @@ class EnergyStudy:
 def study_energy(
     network: Network,
     images: NDArray[np.float32],
-    labels: NDArray[np.uint8],
+    labels: Labels,
     profiles: Sequence[Profile],
     *,
     rounding: Rounding | None = None,

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.datasets import Labels
 from neuroattack.deployment import Deployment
 from neuroattack.errors import ValidationError
 from neuroattack.readout import UNDECIDED, decide
@@ -67,7 +68,7 @@ class Evaluation:
 def evaluate(
     deployment: Deployment,
     images: NDArray[np.floating[Any]],
-    labels: NDArray[np.uint8],
+    labels: Labels,
     on_progress: Callable[[int, int], None] | None = None,
     observe: Callable[[Recording], None] | None = None,
     record_spikes: bool = False,

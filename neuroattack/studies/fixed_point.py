@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from neuroattack.datasets import Labels
 from neuroattack.hardware.quantisation import Quantised
 from neuroattack.readout import decide
 from neuroattack.spikes import SpikeTrains
@@ -52,7 +52,7 @@ def compare_fixed_point(
     numbers: str,
     rounding: Quantised | None,
     truths: Sequence[Mapping[str, SpikeTrains]],
-    labels: NDArray[np.uint8],
+    labels: Labels,
 ) -> FixedPointComparison:
     """Compare spikes of the plain dynamics.
 

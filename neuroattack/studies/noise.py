@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.conversion import convert
-from neuroattack.datasets import Dataset
+from neuroattack.datasets import Dataset, Labels
 from neuroattack.deployment import check_settings, deploy
 from neuroattack.encoding import Encoder
 from neuroattack.ir.network import Input, Network
@@ -323,7 +323,7 @@ def measure_noise(
 def _correct_in_spikes(
     model: Any,
     pixels: NDArray[np.float32],
-    labels: NDArray[np.uint8],
+    labels: Labels,
     seed: int,
     spiking: Spiking,
 ) -> int:

@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.datasets import Labels
 from neuroattack.deployment import MAX_STEPS, Deployment, deploy
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.number_format import NumberFormat, SignMode
@@ -116,7 +117,7 @@ class PrecisionCurves:
 def measure_precision(
     network: Network,
     images: NDArray[np.float32],
-    labels: NDArray[np.uint8],
+    labels: Labels,
     number_format: NumberFormat,
     *,
     bits: Sequence[int],
@@ -250,7 +251,7 @@ def _narrowed(number_format: NumberFormat, bits: int, signs: Signs) -> NumberFor
 def _over_time(
     deployment: Deployment,
     images: NDArray[np.float32],
-    labels: NDArray[np.uint8],
+    labels: Labels,
     time_steps: Sequence[int],
     on_progress: Callable[[float], None],
 ) -> tuple[StepsPoint, ...]:

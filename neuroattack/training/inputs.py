@@ -44,6 +44,8 @@ def checked_data(
     shape = np.shape(images)
     if len(shape) != 3:
         raise ValidationError(f"{what} images", f"shape {shape}", "shape (n, height, width)")
+    if shape[0] == 0:
+        raise ValidationError(f"{what} images", "none", "a data set that has some")
     rows = validate_images(images, shape[1:]).astype(np.float32)
     array = np.asarray(labels)
     if array.shape != (len(rows),) or not np.issubdtype(array.dtype, np.integer):

@@ -1,0 +1,187 @@
+"""Data sets of one's own, from npz or CSV files."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.datasets.dataset import Dataset, Split
+from neuroattack.errors import FileError
+from neuroattack.files import require_file
+
+__all__ = ["OWN_SUFFIXES", "read_own"]
+
+OWN_SUFFIXES = (".npz", ".csv")
+"""How the names of files that hold a data set end."""
+
+_LARGEST_FILE = 2**31
+_MOST_BYTES = 2**32
+_MOST_CLASSES = 65_536
+
+
+def read_own(path: str) -> Dataset:
+    """Read a data set from a file.
+
+    An npz file holds ``test_images`` and ``test_labels``, and, to train on, ``train_images`` and
+    ``train_labels``. Images are an array of shape (images, height, width), or another number of
+    sides, of intensities in [0, 1] or of bytes from 0 to 255; labels are whole numbers from 0, of
+    shape (images,). A number ``classes`` may say how many classes there are; otherwise it is the
+    largest label and one.
+
+    A CSV file has a line an image: its label, then its pixels row by row, as bytes from 0 to 255
+    if any is over 1, and as intensities in [0, 1] if none is. A first line that is no numbers is
+    taken for names. Square numbers of pixels are taken for square images. All are test images.
+
+    Parameters
+    ----------
+    path : str
+        The file, which names the data set in results.
+
+    Raises
+    ------
+    FileError
+        Naming the file and what in it is missing, of another type or shape, or out of range.
+    """
+    file = require_file(path, _LARGEST_FILE, "a data set (npz or CSV)")
+    arrays = _read_npz(file) if file.suffix.lower() == ".npz" else _read_csv(file)
+    if "test_images" not in arrays:
+        raise FileError(path, f"holds {', '.join(arrays) or 'nothing'}, expected test_images")
+    test = _split(path, arrays, "test")
+    if "train_images" in arrays:
+        train = _split(path, arrays, "train")
+        if train.images.shape[1:] != test.images.shape[1:]:
+            raise FileError(
+                path,
+                f"train_images are {train.images.shape[1:]}, expected {test.images.shape[1:]} as "
+                "test_images",
+            )
+    else:
+        train = Split(test.images[:0], test.labels[:0])
+    largest = max(int(split.labels.max(initial=0)) for split in (train, test))
+    classes = _classes(path, arrays, largest + 1)
+    return Dataset.of(path, train, test, classes)
+
+
+def _classes(path: str, arrays: Mapping[str, NDArray[Any]], least: int) -> int:
+    said = arrays.get("classes")
+    if said is None:
+        return least
+    if said.shape != () or said.dtype.kind not in "iu" or not least <= said <= _MOST_CLASSES:
+        raise FileError(
+            path, f"classes is {said}, expected a whole number from {least} to {_MOST_CLASSES}"
+        )
+    return int(said)
+
+
+def _split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
+    images, labels = (arrays.get(f"{part}_{name}") for name in ("images", "labels"))
+    if images is None or labels is None:
+        raise FileError(path, f"has {part}_images but no {part}_labels, expected both")
+    if images.ndim < 2 or 0 in images.shape:
+        raise FileError(
+            path, f"{part}_images has shape {images.shape}, expected (images, height, width)"
+        )
+    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+        raise FileError(
+            path,
+            f"{part}_labels is {labels.dtype} of shape {labels.shape}, expected whole numbers of "
+            f"shape ({len(images)},)",
+        )
+    if labels.min() < 0 or labels.max() >= _MOST_CLASSES:
+        raise FileError(
+            path,
+            f"{part}_labels are {labels.min()} to {labels.max()}, expected 0 to "
+            f"{_MOST_CLASSES - 1}",
+        )
+    compact = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
+    if images.dtype == np.uint8:
+        return Split.from_bytes(images, compact)
+    if images.dtype.kind != "f":
+        raise FileError(path, f"{part}_images is {images.dtype}, expected floating point or uint8")
+    # In one pass, NaN included.
+    if not (images.min() >= 0 and images.max() <= 1):
+        raise FileError(
+            path,
+            f"{part}_images are {images.min():g} to {images.max():g}, expected intensities in "
+            "[0, 1]",
+        )
+    return Split(images.astype(np.float32), compact)
+
+
+def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            left_bytes = _MOST_BYTES
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    array = _read_array(file, min(member.file_size, left_bytes))
+                left_bytes -= array.nbytes
+                arrays[member.filename.removesuffix(".npy")] = array
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise FileError(path, f"is not a valid npz file of numeric arrays: {error}") from error
+    return arrays
+
+
+def _read_array(file: IO[bytes], most_bytes: int) -> NDArray[Any]:
+    """Read an array whose declared size is checked before anything is allocated."""
+    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+        raise ValueError(f"an array of npy version {version}")
+    shape, fortran_order, dtype = read_header(file)  # type: ignore[no-untyped-call]
+    if dtype.hasobject or dtype.kind not in "fiu":
+        raise ValueError(f"an array of type {dtype}")
+    size = math.prod(shape)
+    if size * dtype.itemsize > most_bytes:
+        raise ValueError(f"an array that declares {shape}, more than the file can hold")
+    content = file.read(size * dtype.itemsize)
+    array = np.frombuffer(content, dtype, count=size)
+    return np.array(array.reshape(shape, order="F" if fortran_order else "C"))
+
+
+def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        if lines and not _are_numbers(lines[0]):
+            del lines[0]
+        table = np.loadtxt(lines, delimiter=",", ndmin=2) if lines else np.empty((0, 0))
+    except (OSError, ValueError) as error:
+        raise FileError(path, f"is not a CSV file of numbers: {error}") from error
+    if table.shape[0] == 0 or table.shape[1] < 2:
+        raise FileError(
+            path,
+            f"has {table.shape[0]} lines of {table.shape[1]} numbers, expected a label and "
+            "pixels a line",
+        )
+    labels, pixels = table[:, 0], table[:, 1:]
+    if (labels != np.rint(labels)).any():
+        raise FileError(path, "has labels that are no whole numbers, expected the label first")
+    side = math.isqrt(pixels.shape[1])
+    shape = (side, side) if side * side == pixels.shape[1] else pixels.shape[1:]
+    if pixels.max() > 1:
+        if (pixels != np.rint(pixels)).any() or pixels.max() > 255 or pixels.min() < 0:
+            raise FileError(
+                path,
+                f"has pixels from {pixels.min():g} to {pixels.max():g}, expected bytes from 0 to "
+                "255 or intensities in [0, 1]",
+            )
+        pixels = pixels.astype(np.uint8)
+    return {"test_images": pixels.reshape(-1, *shape), "test_labels": labels.astype(np.int64)}
+
+
+def _are_numbers(line: str) -> bool:
+    try:
+        [float(cell) for cell in line.split(",")]
+    except ValueError:
+        return False
+    return True
