@@ -52,7 +52,7 @@ def print_import(figures: Mapping[str, Any]) -> None:
         "populations": f"{'x'.join(map(str, figures['input_shape']))}-{'-'.join(sizes)}",
         "connections": f"{figures['connections']:,}",
         "time step": f"{1e3 * figures['dt_s']:g} ms",
-        "input": f"{figures['encoder']}, {figures['max_rate_hz']:g} Hz at full intensity",
+        "input": f"{figures['encoder']}, {figures['input_rate_hz']:g} Hz at full intensity",
         "from input to counts": f"{figures['lag_steps']} steps at least",
         "largest rounding of a weight": f"{figures['largest_relative_rounding']:.2g} of the "
         "largest of its projection",

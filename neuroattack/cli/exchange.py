@@ -35,7 +35,7 @@ def import_nir(
     encoder: Annotated[
         Literal["poisson", "regular"] | None, typer.Option(help="How intensities become spikes.")
     ] = None,
-    max_rate: Annotated[
+    input_rate: Annotated[
         float | None, typer.Option(help="Rate in Hz of a pixel of intensity 1.")
     ] = None,
     image_shape: Annotated[
@@ -65,7 +65,7 @@ def import_nir(
         arrival=arrival,
         refractory_steps=refractory_steps,
         encoder=encoder,
-        max_rate_hz=max_rate,
+        max_rate_hz=input_rate,
         image_shape=None if image_shape is None else _shape(image_shape),
         allow_lossy=allow_lossy,
     )
@@ -80,7 +80,7 @@ def import_nir(
         "classes": network.classes,
         "dt_s": network.dt_s,
         "encoder": network.input.encoder.kind,
-        "max_rate_hz": network.input.encoder.max_rate_hz,
+        "input_rate_hz": network.input.encoder.max_rate_hz,
         "lag_steps": imported.lag_steps,
         "largest_relative_rounding": imported.largest_relative_rounding,
         "losses": list(imported.losses),

@@ -117,7 +117,7 @@ def encoder_of(
     if kind is None or rate_hz is None:
         raise ValidationError(
             "how images become spikes, which NIR does not say",
-            f"nothing for {'--encoder' if kind is None else '--max-rate'}",
+            f"nothing for {'--encoder' if kind is None else '--input-rate'}",
             f"an encoder ({', '.join(ENCODERS)}) and its rate in Hz at intensity 1",
         )
     if kind not in ENCODERS:
