@@ -18,6 +18,7 @@ __all__ = [
     "NeuroattackError",
     "OutputError",
     "QueryRefusedError",
+    "RemoteError",
     "SimulationError",
     "UnknownNameError",
     "UnsupportedFeatureError",
@@ -145,6 +146,22 @@ class QueryRefusedError(NeuroattackError):
         )
         self.detections = detections
         self.allowed = allowed
+
+
+class RemoteError(NeuroattackError):
+    """A server could not be asked, or did not answer as expected.
+
+    Parameters
+    ----------
+    url : str
+        The target's address.
+    problem : str
+        What is wrong.
+    """
+
+    def __init__(self, url: str, problem: str) -> None:
+        super().__init__(f"{url}: {problem}")
+        self.url = url
 
 
 class DoesNotFitError(NeuroattackError):

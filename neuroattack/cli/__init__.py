@@ -22,6 +22,7 @@ from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train
 from neuroattack.cli.paper import noise, paper
 from neuroattack.cli.profiles import profiles
+from neuroattack.cli.serving import serve
 from neuroattack.cli.studies import compare, evaluate
 from neuroattack.cli.transfer import preflight, transfer
 from neuroattack.errors import NeuroattackError
@@ -39,7 +40,7 @@ app = typer.Typer(
 
 for command in (
     *(demo, train, convert, evaluate, preflight, attack, transfer, compare),
-    *(audit, energy, precision, noise, paper, export_brian2, backends),
+    *(audit, energy, precision, noise, paper, serve, export_brian2, backends),
 ):
     app.command()(command)
 app.command("import")(import_nir)

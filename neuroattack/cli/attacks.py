@@ -10,13 +10,13 @@ import typer
 
 from neuroattack import console, hardware_tables, tables
 from neuroattack.cli.chips import chosen_chip
+from neuroattack.cli.images import WantedImage
 from neuroattack.cli.options import (
     AllowLossy,
     Backend,
     DatasetName,
     Json,
     NetworkDataset,
-    NetworkFile,
     Precision,
     ProfileName,
     Seed,
@@ -24,6 +24,7 @@ from neuroattack.cli.options import (
     WeightRounding,
     WeightScale,
 )
+from neuroattack.cli.served import ServedNetwork, attack_served, check_left_to_server
 from neuroattack.errors import ValidationError
 
 __all__ = ["attack", "demo"]
@@ -74,7 +75,12 @@ def demo(
 
 
 def attack(
-    network: NetworkFile,
+    network: Annotated[
+        str,
+        typer.Argument(
+            help="A network file, or the address of a served one: https://…/v2/models/…"
+        ),
+    ],
     dataset: NetworkDataset = None,
     index: Annotated[
         int, typer.Option(help="Test image to attack; it also picks the attack's draws.")
@@ -129,6 +135,12 @@ def attack(
     weight_scale: WeightScale = "shared",
     weight_rounding: WeightRounding = "nearest",
     seed: Seed = 0,
+    token_file: Annotated[
+        Path | None, typer.Option(help="Of a served network: a file with the bearer token alone.")
+    ] = None,
+    ca_file: Annotated[
+        Path | None, typer.Option(help="Of a served network: certificates (PEM) to verify it by.")
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder for report, figures (JSON) and images (npz).")
     ] = None,
@@ -137,23 +149,57 @@ def attack(
     """Attack one image with the paper's Algorithm 1, through spike counts and nothing else.
 
     Success is the share of fresh draws that reach the goal, with a 95 % interval: the search's
-    own draws are not counted.
+    own draws are not counted. A network that 'serve' offers is attacked by its address; what
+    decides how it answers (steps, backend, profile, seed) is then the server's.
     """
     from neuroattack.attack.greedy import GreedyWindow
     from neuroattack.attack.perception import Window
-    from neuroattack.attack.result import Goal
-    from neuroattack.datasets import load_dataset_of
+    from neuroattack.attack.result import Goal, Step
     from neuroattack.deployment import deploy
-    from neuroattack.files import check_writable
-    from neuroattack.image_files import image_checksum, read_image
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
     from neuroattack.studies.attack import attack_image, expected_queries
 
+    served = network.startswith(("http://", "https://"))
     if out:
+        from neuroattack.files import check_writable
         from neuroattack.report.folder import PAGE, save_attack
 
         check_writable(out / PAGE)
+
+    def search_on(shape: tuple[int, ...]) -> GreedyWindow:
+        return GreedyWindow(
+            Window.centred(shape, window, top=top, left=left),
+            moved_pixels=moved_pixels,
+            delta=delta,
+            max_distance=d_max,
+            score=score,
+            steps=steps,
+            sd_of=sd_of,
+            clipping=clipping,
+            overshoot=overshoot,
+            max_iterations=max_iterations,
+        )
+
+    wanted = WantedImage(dataset, index, image, label)
+    if served:
+        check_left_to_server(
+            backend=backend, precision=precision, profile=profile, search_draws=search_draws
+        )
+        attack_served(
+            ServedNetwork(network, token_file, ca_file),
+            search_on,
+            wanted,
+            target,
+            draws=draws,
+            budget=budget,
+            out=out,
+            json=json,
+        )
+        return
+    if token_file is not None or ca_file is not None:
+        option, given = ("--token-file", token_file) if token_file else ("--ca-file", ca_file)
+        raise ValidationError(option, given, "the address of a served network with it")
     chip = chosen_chip(
         profile,
         allow_lossy=allow_lossy,
@@ -162,32 +208,8 @@ def attack(
         seed=seed,
     )
     loaded = load_network(network)
-    shape = loaded.input.shape
-    if image is None:
-        source = load_dataset_of(dataset, loaded.origin)
-        if label is not None:
-            raise ValidationError("--label", label, "--image with it: a test image has its own")
-        pixels, true_class = source.test.pick(index)
-        name, checksum = source.name, source.checksum
-    else:
-        if dataset is not None:
-            raise ValidationError("--dataset", dataset, "either a test image or --image, not both")
-        if label is None:
-            raise ValidationError("--label", "none", "the true class of --image")
-        pixels, true_class = read_image(image, shape), label
-        name, checksum = str(image), image_checksum(pixels)
-    search = GreedyWindow(
-        Window.centred(shape, window, top=top, left=left),
-        moved_pixels=moved_pixels,
-        delta=delta,
-        max_distance=d_max,
-        score=score,
-        steps=steps,
-        sd_of=sd_of,
-        clipping=clipping,
-        overshoot=overshoot,
-        max_iterations=max_iterations,
-    )
+    chosen = wanted.load(loaded.input.shape, loaded.origin)
+    search = search_on(loaded.input.shape)
     with (
         deploy(
             loaded,
@@ -201,20 +223,22 @@ def attack(
         ) as deployment,
         console.progress_bars() as show,
     ):
+
+        def on_step(step: Step) -> None:
+            show("Attacking", step.distance / d_max, f"iteration {step.iteration}")
+
         outcome = attack_image(
             deployment,
             search,
-            pixels,
-            Goal(true_class, target),
+            chosen.pixels,
+            Goal(chosen.label, target),
             index=index,
             draws=draws,
             budget=budget,
             search_draws=search_draws,
-            on_step=lambda step: show(
-                "Attacking", step.distance / d_max, f"iteration {step.iteration}"
-            ),
+            on_step=on_step,
         )
-    provenance = Provenance.of(deployment, name, checksum, console.command_line())
+    provenance = Provenance.of(deployment, chosen.name, chosen.checksum, console.command_line())
     hardware = {"hardware": deployment.fitted.as_json()} if deployment.fitted else {}
     figures = outcome.as_json() | hardware | {"provenance": asdict(provenance)}
     if json:
@@ -226,7 +250,7 @@ def attack(
         if hardware:
             hardware_tables.print_losses(figures["hardware"])
     if out:
-        title = f"Attack on {network.name}"
+        title = f"Attack on {Path(network).name}"
         page = save_attack(
             out, outcome, provenance, title=title, max_distance=d_max, hardware=hardware
         )

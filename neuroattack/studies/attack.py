@@ -11,13 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.greedy import GreedyWindow
 from neuroattack.attack.result import Goal, Search, Step, Verification, check_draws, verify
+from neuroattack.attack.target import BlackBox, Target
 from neuroattack.deployment import Deployment, Draws, search_stream, verification_stream
 from neuroattack.readout import UNDECIDED
 from neuroattack.spikes import SpikeTrains
 from neuroattack.studies.attack_cost import AttackCost, QueryMeter, measure_change
 from neuroattack.validation import check_whole
 
-__all__ = ["AttackOutcome", "attack_image", "expected_queries"]
+__all__ = ["AttackOutcome", "JudgedSearch", "attack_image", "attack_target", "expected_queries"]
 
 MAX_INDEX = 10**9
 
@@ -26,13 +27,13 @@ _USUAL_ITERATIONS = 20
 
 
 @dataclass(frozen=True, eq=False)
-class AttackOutcome:
-    """What became of an attack.
+class JudgedSearch:
+    """A search, and what became of its image on draws that it has not seen.
 
     Parameters
     ----------
     index : int
-        Of the image; it also picks the attack's draws.
+        Of the image; where the network is deployed here it also picks the attack's draws.
     settings : mapping
         Name and every parameter of the attack, JSON values.
     search : Search
@@ -41,11 +42,6 @@ class AttackOutcome:
         Fresh draws of the adversarial image that reached the goal.
     clean_success : Verification
         As many fresh draws of the original that reached it without any attack.
-    readout_spikes : SpikeTrains
-        Output spikes of one fresh draw of the original and one of the adversarial image, for
-        the report: seen by the laboratory, not by the attacker.
-    cost : AttackCost
-        What queries and adversarial image make the network do: as little seen by the attacker.
     """
 
     index: int
@@ -53,8 +49,6 @@ class AttackOutcome:
     search: Search
     success: Verification
     clean_success: Verification
-    readout_spikes: SpikeTrains
-    cost: AttackCost
 
     @property
     def verification_queries(self) -> int:
@@ -62,7 +56,7 @@ class AttackOutcome:
         return self.success.draws + self.clean_success.draws
 
     def as_json(self) -> dict[str, Any]:
-        """Return the outcome as JSON values; an undecided class is None."""
+        """Return it as JSON values; an undecided class is None."""
         search = self.search
         return {
             "index": self.index,
@@ -90,12 +84,32 @@ class AttackOutcome:
             "clean_success_ci95": list(self.clean_success.ci95),
             "search_queries": search.queries,
             "verification_queries": self.verification_queries,
-            "cost": self.cost.as_json(),
         }
 
     def arrays(self) -> dict[str, NDArray[np.float64]]:
         """Return the images, for an npz file beside the JSON."""
         return {"original": self.search.original, "adversarial": self.search.adversarial}
+
+
+@dataclass(frozen=True, eq=False)
+class AttackOutcome(JudgedSearch):
+    """What became of an attack on a network that is deployed here.
+
+    Parameters
+    ----------
+    readout_spikes : SpikeTrains
+        Output spikes of one fresh draw of the original and one of the adversarial image, for
+        the report: seen by the laboratory, not by the attacker.
+    cost : AttackCost
+        What queries and adversarial image make the network do: as little seen by the attacker.
+    """
+
+    readout_spikes: SpikeTrains
+    cost: AttackCost
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the outcome as JSON values; an undecided class is None."""
+        return super().as_json() | {"cost": self.cost.as_json()}
 
 
 def expected_queries(attack: GreedyWindow, draws: int, budget: int | None = None) -> int:
@@ -181,16 +195,60 @@ def attack_image(
     )
     return AttackOutcome(
         index,
-        {
-            "algorithm": "GreedyWindow",
-            **asdict(attack),
-            "budget": budget,
-            "search_draws": search_draws,
-            "draws": draws,
-        },
+        _settings(attack, budget, search_draws, draws),
         search,
         success,
         clean,
         recording.spikes[deployment.network.readout],
         meter.cost(draws, changes),
     )
+
+
+def attack_target(
+    target: Target,
+    attack: GreedyWindow,
+    image: ArrayLike,
+    goal: Goal,
+    *,
+    index: int,
+    draws: int = 50,
+    budget: int | None = None,
+    on_step: Callable[[Step], None] | None = None,
+) -> JudgedSearch:
+    """Attack an image on a target of which nothing is known but its answers.
+
+    Parameters
+    ----------
+    target : Target
+        Answers search and verdict alike, each query with a draw of its own.
+    attack, image, goal, index, draws, budget, on_step
+        As in :func:`attack_image`.
+
+    Raises
+    ------
+    ValidationError, BudgetExceededError
+        As :func:`attack_image`.
+    """
+    check_draws(draws)
+    check_whole("image index", index, 0, MAX_INDEX)
+    box = BlackBox(target.query, target.image_shape, target.n_classes, budget)
+    search = attack.run(box, image, goal, on_step=on_step)
+    return JudgedSearch(
+        index,
+        _settings(attack, budget, target.draws, draws),
+        search,
+        verify(target, search.adversarial, goal, draws),
+        verify(target, search.original, goal, draws),
+    )
+
+
+def _settings(
+    attack: GreedyWindow, budget: int | None, search_draws: Draws, draws: int
+) -> dict[str, Any]:
+    return {
+        "algorithm": "GreedyWindow",
+        **asdict(attack),
+        "budget": budget,
+        "search_draws": search_draws,
+        "draws": draws,
+    }

@@ -1,0 +1,106 @@
+"""The command that offers a deployed network as a black box over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from neuroattack import console
+from neuroattack.cli.chips import chosen_chip
+from neuroattack.cli.options import (
+    AllowLossy,
+    Backend,
+    NetworkFile,
+    Precision,
+    ProfileName,
+    Seed,
+    Steps,
+    WeightRounding,
+    WeightScale,
+)
+from neuroattack.errors import BackendUnavailableError
+
+__all__ = ["serve"]
+
+
+def serve(
+    network: NetworkFile,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; others than this machine's need tokens.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 8000,
+    name: Annotated[str, typer.Option(help="Of the model: /v2/models/NAME.")] = "sdbn",
+    token_file: Annotated[
+        Path | None, typer.Option(help="Who may ask: a line 'name token' for each client.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file, to serve https.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
+    log: Annotated[
+        Path | None,
+        typer.Option(help="SQLite file that counts every query; by default while it runs."),
+    ] = None,
+    client_queries: Annotated[
+        int | None, typer.Option(help="Images that a client may ask; by default no limit.")
+    ] = None,
+    batch_images: Annotated[int, typer.Option(help="Images of a request at most.")] = 1024,
+    body_mib: Annotated[int, typer.Option(help="Size of a request at most, in MiB.")] = 64,
+    waiting: Annotated[int, typer.Option(help="Requests that may wait at a time.")] = 512,
+    query_seconds: Annotated[float, typer.Option(help="Time limit of a request.")] = 120.0,
+    backend: Backend = "native",
+    precision: Precision = None,
+    profile: ProfileName = None,
+    allow_lossy: AllowLossy = False,
+    weight_scale: WeightScale = "shared",
+    weight_rounding: WeightRounding = "nearest",
+    steps: Steps = 350,
+    seed: Seed = 0,
+) -> None:
+    """Offer a network as a black box over HTTP: images in, spike counts out, nothing else.
+
+    It speaks the Open Inference Protocol v2; 'attack https://…', Triton's client and others ask
+    it. Ctrl-C ends it when what was begun is answered.
+    """
+    from neuroattack.deployment import deploy
+    from neuroattack.ir.storage import load_network
+
+    try:
+        from neuroattack.remote import serving
+        from neuroattack.remote.app import make_app
+        from neuroattack.remote.query_log import QueryLog
+        from neuroattack.remote.service import Limits, Service
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "networks are served by FastAPI and uvicorn: pip install 'neuroattack[remote]'"
+        ) from error
+
+    address = serving.Address(host, port, tls_certificate, tls_key)
+    tokens = None if token_file is None else serving.read_tokens(token_file)
+    limits = Limits(body_mib * 2**20, batch_images, client_queries, waiting, query_seconds)
+    serving.check_reach(address, protected=tokens is not None)
+    chip = chosen_chip(
+        profile,
+        allow_lossy=allow_lossy,
+        weight_scale=weight_scale,
+        weight_rounding=weight_rounding,
+        seed=seed,
+    )
+    with deploy(
+        load_network(network),
+        backend=backend,
+        precision=precision,
+        profile=chip.profile,
+        rounding=chip.rounding,
+        steps=steps,
+        seed=seed,
+    ) as deployment:
+        box = deployment.black_box(stream=0)
+        service = Service(box, QueryLog(log), limits.client_queries)
+        app = make_app(name, service, limits=limits, tokens=tokens)
+        serving.serve(
+            app,
+            address,
+            announce=lambda url: console.note(f"Serving {url}/v2/models/{name} (Ctrl-C ends it)"),
+        )
+    console.note("Stopped: what was begun is answered")

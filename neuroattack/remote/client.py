@@ -1,0 +1,267 @@
+"""A black box on another machine, as attacks here meet it."""
+
+from __future__ import annotations
+
+import random
+import secrets
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.attack.target import Answers, Draws
+from neuroattack.errors import (
+    BudgetExceededError,
+    NeuroattackError,
+    RemoteError,
+    ValidationError,
+)
+from neuroattack.images import validate_images
+from neuroattack.remote.addresses import is_loopback
+from neuroattack.remote.protocol import (
+    HEADER_LENGTH,
+    decode_answer,
+    encode_inference,
+    shapes_of_model,
+)
+from neuroattack.validation import check_positive, check_whole
+
+__all__ = ["RemoteTarget"]
+
+# The server has not answered, and may next time.
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+_LONGEST_PAUSE_S = 5.0
+_LARGEST_ANSWER = 2**28
+
+
+class RemoteTarget:
+    """A target that a server answers for, by the Open Inference Protocol v2 over HTTP.
+
+    Queries are counted here, when they are first sent; a batch is sent in requests of
+    `batch_images`, each with a key of its own, under which it is sent again where the network or
+    the server fails: a server that knows keys, as ``neuroattack serve`` does, counts it once.
+
+    Parameters
+    ----------
+    url : str
+        Of the model: ``https://host/v2/models/NAME``.
+    token : str, optional
+        Bearer token; sent over https, or to this machine.
+    budget : int, optional
+        Images that are asked at most.
+    timeout_s : float, optional
+        Seconds that a request may take.
+    retries : int, optional
+        How often a request is sent again.
+    batch_images : int, optional
+        Images of a request at most.
+    ca_file : str, optional
+        Certificates by which the server's is verified, instead of the system's. It is verified
+        always.
+
+    Raises
+    ------
+    ValidationError
+        If a setting is out of range, or the model no black box of counts.
+    RemoteError
+        If the server cannot be reached or refuses.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        token: str | None = None,
+        budget: int | None = None,
+        timeout_s: float = 60.0,
+        retries: int = 5,
+        batch_images: int = 99,
+        ca_file: str | None = None,
+    ) -> None:
+        self._url = _checked_url(url, token)
+        self._budget = None if budget is None else check_whole("query budget", budget, 1)
+        self._retries = check_whole("retries", retries, 0)
+        self._batch_images = check_whole("images of a request", batch_images, 1)
+        check_positive("timeout", timeout_s, "number of seconds")
+        self._queries = 0
+        self._lock = threading.Lock()
+        self._http = httpx.Client(
+            timeout=timeout_s,
+            verify=_certificates(ca_file),
+            headers={"Authorization": f"Bearer {token}"} if token else {},
+            # A redirect would carry images, and the token, to where nobody named.
+            follow_redirects=False,
+        )
+        try:
+            metadata = _json(self._asked("GET", self._url))
+            self._image_shape, self._n_classes = shapes_of_model(metadata)
+        except NeuroattackError:
+            self.close()
+            raise
+
+    def __enter__(self) -> RemoteTarget:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return self._image_shape
+
+    @property
+    def n_classes(self) -> int:
+        """Classes it tells apart."""
+        return self._n_classes
+
+    @property
+    def answers(self) -> Answers:
+        """Spike counts."""
+        return "counts"
+
+    @property
+    def draws(self) -> Draws:
+        """Independent: the encoder is not the attacker's."""
+        return "independent"
+
+    @property
+    def queries(self) -> int:
+        """Images asked so far, those included whose answer did not come."""
+        return self._queries
+
+    @property
+    def remaining(self) -> int | None:
+        """Images still asked; None where there is no budget."""
+        return None if self._budget is None else self._budget - self._queries
+
+    def query(self, images: ArrayLike) -> NDArray[np.int32]:
+        """Return spike counts; see :meth:`neuroattack.attack.target.Target.query`.
+
+        Raises
+        ------
+        RemoteError
+            If the server cannot be reached, refuses, or answers something else; the queries are
+            counted here, for it may have counted them.
+        """
+        rows = validate_images(images, self._image_shape)
+        with self._lock:
+            if self.remaining is not None and len(rows) > self.remaining:
+                raise BudgetExceededError(len(rows), self.remaining)
+            answers = []
+            for start in range(0, len(rows), self._batch_images):
+                batch = rows[start : start + self._batch_images]
+                self._queries += len(batch)
+                answers.append(self._infer(batch))
+            return np.concatenate(answers)
+
+    def _infer(self, rows: NDArray[np.float64]) -> NDArray[np.int32]:
+        body, headers = encode_inference(rows.reshape(len(rows), *self._image_shape))
+        headers["Idempotency-Key"] = secrets.token_hex(16)
+        response = self._asked("POST", f"{self._url}/infer", content=body, headers=headers)
+        try:
+            return decode_answer(
+                response.content,
+                response.headers.get(HEADER_LENGTH),
+                (len(rows), self._n_classes),
+            )
+        except ValidationError as error:
+            raise RemoteError(self._url, str(error)) from error
+
+    def _asked(self, method: str, url: str, **request: Any) -> httpx.Response:
+        """Return a response of success, sending the same request again where that may help."""
+        problem = ""
+        for attempt in range(self._retries + 1):
+            if attempt:
+                time.sleep(_pause_s(attempt))
+            try:
+                response = self._sent(method, url, request)
+            except (httpx.TransportError, httpx.DecodingError) as error:
+                if isinstance(error, httpx.ConnectError) and _is_certificate(error):
+                    raise RemoteError(
+                        self._url, f"its certificate is not trusted: {error}"
+                    ) from error
+                problem = str(error) or type(error).__name__
+                continue
+            if response.status_code == httpx.codes.OK:
+                return response
+            problem = f"status {response.status_code}: {_said(response)}"
+            if response.status_code not in _AGAIN:
+                break
+        raise RemoteError(self._url, problem)
+
+    def _sent(self, method: str, url: str, request: Mapping[str, Any]) -> httpx.Response:
+        with self._http.stream(method, url, **request) as response:
+            content = bytearray()
+            for chunk in response.iter_bytes():
+                content.extend(chunk)
+                if len(content) > _LARGEST_ANSWER:
+                    raise RemoteError(self._url, f"answers with over {_LARGEST_ANSWER} bytes")
+            kept = {
+                name: value
+                for name, value in response.headers.items()
+                if name not in ("content-encoding", "content-length", "transfer-encoding")
+            }
+            return httpx.Response(response.status_code, headers=kept, content=bytes(content))
+
+
+def _checked_url(url: str, token: str | None) -> str:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValidationError("target", repr(url), "an address such as https://host/v2/models/NAME")
+    if token and parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise ValidationError("target", repr(url), "https, for a token is sent along")
+    return url.rstrip("/")
+
+
+def _certificates(ca_file: str | None) -> ssl.SSLContext | bool:
+    if ca_file is None:
+        return True
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:
+        raise ValidationError("certificates", repr(ca_file), f"a PEM file ({error})") from error
+
+
+def _is_certificate(error: BaseException | None) -> bool:
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _pause_s(attempt: int) -> float:
+    """Return how long to wait: twice as long each time, and never as long as others wait."""
+    # Jitter is no part of any result.
+    return float(min(_LONGEST_PAUSE_S, 0.1 * 2**attempt)) * random.uniform(0.5, 1)  # noqa: S311
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def _said(response: httpx.Response) -> str:
+    found = _json(response)
+    text = found.get("error") if isinstance(found, dict) else None
+    return " ".join(str(text or response.reason_phrase).split())[:300]

@@ -1,0 +1,144 @@
+"""What a server was asked and what it answered, so that no query is counted twice or lost."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import BudgetExceededError, FileError, OutputError, ValidationError
+
+__all__ = ["QueryLog"]
+
+_LAYOUT = """
+CREATE TABLE IF NOT EXISTS requests (
+    client TEXT NOT NULL,
+    key TEXT NOT NULL,
+    images INTEGER NOT NULL,
+    content TEXT NOT NULL,
+    accepted_s REAL NOT NULL,
+    counts BLOB,
+    PRIMARY KEY (client, key)
+)
+"""
+
+_VERSION = 1
+
+
+class QueryLog:
+    """A log in an SQLite file: a row a request, written before it is simulated.
+
+    A request is known by its client and a key that the client chose. It is counted when it is
+    accepted, once: a key that comes again is the same request, which gets the same answer,
+    from here if there is one, also after the server was killed. To be used by one thread.
+
+    Parameters
+    ----------
+    path : path or None
+        The file; None for the length of this process only.
+
+    Raises
+    ------
+    OutputError, FileError
+        If the file cannot be made, or is no such log.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
+        self._path = path
+        try:
+            if path is not None:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+            self._database = sqlite3.connect(
+                ":memory:" if path is None else path, isolation_level=None, check_same_thread=False
+            )
+            self._prepare()
+        except sqlite3.OperationalError as error:
+            raise OutputError(path, f"cannot be opened: {error}") from error
+        except (OSError, sqlite3.DatabaseError) as error:
+            raise FileError(path, f"is no log of queries: {error}") from error
+
+    def _prepare(self) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if version != _VERSION and tables:
+            raise FileError(self._path, "is another database, expected a log of queries")
+        self._database.execute("PRAGMA journal_mode = WAL")
+        # A power cut may lose the last rows, a kill none: a row is the operating system's by then.
+        self._database.execute("PRAGMA synchronous = NORMAL")
+        self._database.execute(_LAYOUT)
+        self._database.execute(f"PRAGMA user_version = {_VERSION}")
+
+    def accept(
+        self, client: str, key: str, images: NDArray[np.float64], budget: int | None = None
+    ) -> NDArray[np.int32] | None:
+        """Count a request, unless it was counted before; return its answer if there is one.
+
+        Parameters
+        ----------
+        client, key : str
+            Who asks, and what the client knows the request by.
+        images : float64 array, shape (batch, ...)
+            What is asked.
+        budget : int, optional
+            Images that the client may ask at most, all its requests together.
+
+        Returns
+        -------
+        int32 array, shape (batch, classes), or None
+            The answer, of a request that came before and was answered.
+
+        Raises
+        ------
+        BudgetExceededError
+            If the budget does not hold it; it is not counted.
+        ValidationError
+            If the key was another request's.
+        """
+        content = hashlib.sha256(repr(images.shape).encode() + images.tobytes()).hexdigest()
+        known = self._database.execute(
+            "SELECT content, counts FROM requests WHERE client = ? AND key = ?", (client, key)
+        ).fetchone()
+        if known is not None:
+            if known[0] != content:
+                raise ValidationError(
+                    "Idempotency-Key", repr(key), "a new key for a request of other images"
+                )
+            if known[1] is None:
+                return None
+            return np.frombuffer(known[1], "<i4").reshape(len(images), -1).astype(np.int32)
+        if budget is not None:
+            left = budget - self.counted(client)
+            if len(images) > left:
+                raise BudgetExceededError(len(images), left)
+        self._database.execute(
+            "INSERT INTO requests VALUES (?, ?, ?, ?, ?, NULL)",
+            (client, key, len(images), content, time.time()),
+        )
+        return None
+
+    def answer(self, client: str, key: str, counts: NDArray[np.int32]) -> None:
+        """Keep the answer of an accepted request."""
+        self._database.execute(
+            "UPDATE requests SET counts = ? WHERE client = ? AND key = ?",
+            (np.ascontiguousarray(counts, "<i4").tobytes(), client, key),
+        )
+
+    def counted(self, client: str | None = None) -> int:
+        """Return the images counted, of a client or of all."""
+        chosen = ("", ()) if client is None else (" WHERE client = ?", (client,))
+        (images,) = self._database.execute(
+            f"SELECT coalesce(sum(images), 0) FROM requests{chosen[0]}",  # noqa: S608
+            chosen[1],
+        ).fetchone()
+        return int(images)
+
+    def close(self) -> None:
+        """Close the file."""
+        with contextlib.suppress(sqlite3.Error):
+            self._database.close()

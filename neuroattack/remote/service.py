@@ -1,0 +1,114 @@
+"""A black box that many clients ask: one query after the other, each counted once."""
+
+from __future__ import annotations
+
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.attack.target import Target
+from neuroattack.images import validate_images
+from neuroattack.remote.query_log import QueryLog
+from neuroattack.validation import check_positive, check_whole
+
+__all__ = ["Limits", "Service"]
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server allows.
+
+    Parameters
+    ----------
+    body_bytes : int
+        Of a request.
+    batch_images : int
+        Of a request.
+    client_queries : int or None
+        Images of a client, all its requests together; None for no limit.
+    waiting : int
+        Requests that wait for an answer at a time.
+    query_s : float
+        Seconds from a request to its answer.
+
+    Raises
+    ------
+    ValidationError
+        Naming what is not positive.
+    """
+
+    body_bytes: int = 64 * 2**20
+    batch_images: int = 1024
+    client_queries: int | None = None
+    waiting: int = 512
+    query_s: float = 120.0
+
+    def __post_init__(self) -> None:
+        for name in ("body_bytes", "batch_images", "waiting"):
+            check_whole(f"limit {name}", getattr(self, name), 1)
+        if self.client_queries is not None:
+            check_whole("limit client_queries", self.client_queries, 1)
+        check_positive("limit query_s", self.query_s, "number of seconds")
+
+
+class Service:
+    """Answers requests in the order in which they come, in a thread of its own.
+
+    Parameters
+    ----------
+    target : Target
+        The black box.
+    log : QueryLog
+        Where requests are counted; closed with the service.
+    client_queries : int, optional
+        Images that a client may ask at most.
+    """
+
+    def __init__(self, target: Target, log: QueryLog, client_queries: int | None = None) -> None:
+        self._target = target
+        self._log = log
+        self._client_queries = client_queries
+        self._thread = ThreadPoolExecutor(1, "neuroattack-queries")
+
+    @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image."""
+        return self._target.image_shape
+
+    @property
+    def n_classes(self) -> int:
+        """Classes it tells apart."""
+        return self._target.n_classes
+
+    def submit(
+        self, client: str, key: str, images: NDArray[np.float64]
+    ) -> Future[NDArray[np.int32]]:
+        """Queue a request; return its answer to be.
+
+        Cancelled before its turn, it was never counted.
+
+        Raises
+        ------
+        ValidationError
+            If the images are not what the network takes; nothing is counted.
+        """
+        rows = validate_images(images, self.image_shape)
+        return self._thread.submit(self._answer, client, key, rows)
+
+    def _answer(self, client: str, key: str, images: NDArray[np.float64]) -> NDArray[np.int32]:
+        answered = self._log.accept(client, key, images, self._client_queries)
+        if answered is None:
+            answered = self._target.query(images)
+            self._log.answer(client, key, answered)
+        return answered
+
+    def counted(self) -> Future[int]:
+        """Return the number of images counted so far, to be."""
+        return self._thread.submit(self._log.counted)
+
+    def close(self) -> None:
+        """Answer what was begun, and no more."""
+        self._thread.shutdown(wait=True, cancel_futures=True)
+        self._log.close()
