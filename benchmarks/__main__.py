@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks import attack, engine, scaling, startup, training  # noqa: F401  (register)
+from benchmarks import attack, engine, remote, scaling, startup, training  # noqa: F401  (register)
 from benchmarks.machine import describe_machine
 from benchmarks.registry import SECTIONS, Figures, Options
 from benchmarks.summary import summary_table
@@ -22,7 +22,7 @@ from neuroattack.files import check_writable
 from neuroattack.training.storage import load_model
 
 # As they run: on what training leaves, the others measure.
-_ORDER = ("training", "engine", "attack", "scaling", "startup")
+_ORDER = ("training", "engine", "attack", "scaling", "startup", "remote")
 
 
 class _Parser(argparse.ArgumentParser):

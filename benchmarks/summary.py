@@ -29,6 +29,7 @@ _LINES = (
     ("training", "paper_rate_accuracy", "its accuracy as rates", ""),
     ("startup", "help_s", "neuroattack --help", " s"),
     ("startup", "first_query_s", "a process of one native query", " s"),
+    ("remote", "remote_share", "throughput over HTTP on loopback, of that asked directly", ""),
 )
 
 

@@ -43,8 +43,9 @@ PROMISED = {
     },
     "scaling": {"slopes"},
     "startup": {"help_s", "first_query_s"},
+    "remote": {"remote_share"},
 }
-WITH_SPREAD = {"engine", "attack", "startup"}
+WITH_SPREAD = {"engine", "attack", "startup", "remote"}
 
 
 def run_suite(*arguments, timeout_s=120):

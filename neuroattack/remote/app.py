@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+from anyio import fail_after, move_on_after
 from fastapi import FastAPI, HTTPException, Request, Response
 from fastapi.responses import JSONResponse
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -99,19 +100,15 @@ class _Inferences:
                 raise HTTPException(
                     413, f"batch: got {len(images)} images, expected at most {most}"
                 )
-            future = self._service.submit(client, key, images)
-            done, _ = await asyncio.wait(
-                [asyncio.wrap_future(future)], timeout=self._limits.query_s
-            )
-            if not done:
-                if future.cancel():
-                    raise HTTPException(
-                        503, "no time for it; nothing was counted", {"Retry-After": "1"}
-                    )
-                raise HTTPException(
-                    504, f"no answer yet; the same {KEY} asks for it again", {"Retry-After": "1"}
-                )
-            counts = future.result()
+            future = self._service.submit(client, key, images, body)
+            with move_on_after(self._limits.query_s) as time_limit:
+                # Where the time is over this cancels what has not begun, and leaves what has.
+                counts = await asyncio.wrap_future(future)
+            if time_limit.cancelled_caught:
+                again = {"Retry-After": "1"}
+                if future.cancelled():
+                    raise HTTPException(503, "no time for it; nothing was counted", again)
+                raise HTTPException(504, f"no answer yet; the same {KEY} asks for it again", again)
         except ValidationError as error:
             raise HTTPException(400, str(error)) from error
         except BudgetExceededError as error:
@@ -131,15 +128,13 @@ class _Inferences:
             raise too_large
         body = bytearray()
 
-        async def read() -> None:
-            async for chunk in request.stream():
-                body.extend(chunk)
-                if len(body) > limit:
-                    raise too_large
-
         try:
-            await asyncio.wait_for(read(), self._limits.query_s)
-        except asyncio.TimeoutError:
+            with fail_after(self._limits.query_s):
+                async for chunk in request.stream():
+                    body.extend(chunk)
+                    if len(body) > limit:
+                        raise too_large
+        except TimeoutError:
             raise HTTPException(408, "body: it did not come in time") from None
         except ClientDisconnect:
             # Nobody is there to be told; half a body is no request.

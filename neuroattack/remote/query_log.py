@@ -75,7 +75,7 @@ class QueryLog:
         self._database.execute(f"PRAGMA user_version = {_VERSION}")
 
     def accept(
-        self, client: str, key: str, images: NDArray[np.float64], budget: int | None = None
+        self, client: str, key: str, images: int, content: bytes, budget: int | None = None
     ) -> NDArray[np.int32] | None:
         """Count a request, unless it was counted before; return its answer if there is one.
 
@@ -83,8 +83,10 @@ class QueryLog:
         ----------
         client, key : str
             Who asks, and what the client knows the request by.
-        images : float64 array, shape (batch, ...)
-            What is asked.
+        images : int
+            How many are asked.
+        content : bytes
+            By which the request is told from another of the same key.
         budget : int, optional
             Images that the client may ask at most, all its requests together.
 
@@ -100,25 +102,25 @@ class QueryLog:
         ValidationError
             If the key was another request's.
         """
-        content = hashlib.sha256(repr(images.shape).encode() + images.tobytes()).hexdigest()
+        digest = hashlib.sha256(content).hexdigest()
         known = self._database.execute(
             "SELECT content, counts FROM requests WHERE client = ? AND key = ?", (client, key)
         ).fetchone()
         if known is not None:
-            if known[0] != content:
+            if known[0] != digest:
                 raise ValidationError(
                     "Idempotency-Key", repr(key), "a new key for a request of other images"
                 )
             if known[1] is None:
                 return None
-            return np.frombuffer(known[1], "<i4").reshape(len(images), -1).astype(np.int32)
+            return np.frombuffer(known[1], "<i4").reshape(images, -1).astype(np.int32)
         if budget is not None:
             left = budget - self.counted(client)
-            if len(images) > left:
-                raise BudgetExceededError(len(images), left)
+            if images > left:
+                raise BudgetExceededError(images, left)
         self._database.execute(
             "INSERT INTO requests VALUES (?, ?, ?, ?, ?, NULL)",
-            (client, key, len(images), content, time.time()),
+            (client, key, images, digest, time.time()),
         )
         return None
 

@@ -83,11 +83,12 @@ class Service:
         return self._target.n_classes
 
     def submit(
-        self, client: str, key: str, images: NDArray[np.float64]
+        self, client: str, key: str, images: NDArray[np.float64], content: bytes
     ) -> Future[NDArray[np.int32]]:
         """Queue a request; return its answer to be.
 
-        Cancelled before its turn, it was never counted.
+        Cancelled before its turn, it was never counted. `content` is what tells it from another
+        request of the same key.
 
         Raises
         ------
@@ -95,10 +96,13 @@ class Service:
             If the images are not what the network takes; nothing is counted.
         """
         rows = validate_images(images, self.image_shape)
-        return self._thread.submit(self._answer, client, key, rows)
+        return self._thread.submit(self._answer, client, key, rows, content)
 
-    def _answer(self, client: str, key: str, images: NDArray[np.float64]) -> NDArray[np.int32]:
-        answered = self._log.accept(client, key, images, self._client_queries)
+    def _answer(
+        self, client: str, key: str, images: NDArray[np.float64], content: bytes
+    ) -> NDArray[np.int32]:
+        budget = self._client_queries
+        answered = self._log.accept(client, key, len(images), content, budget)
         if answered is None:
             answered = self._target.query(images)
             self._log.answer(client, key, answered)
