@@ -16,7 +16,7 @@ from neuroattack import console
 from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
-from neuroattack.cli.catalogues import backends
+from neuroattack.cli.catalogues import backends, doctor
 from neuroattack.cli.exchange import export_nir, import_nir
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train
@@ -40,7 +40,7 @@ app = typer.Typer(
 
 for command in (
     *(demo, train, convert, evaluate, preflight, attack, transfer, compare),
-    *(audit, energy, precision, noise, paper, serve, export_brian2, backends),
+    *(audit, energy, precision, noise, paper, serve, export_brian2, backends, doctor),
 ):
     app.command()(command)
 app.command("import")(import_nir)

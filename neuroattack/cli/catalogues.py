@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
+import typer
+
 from neuroattack import console
 from neuroattack.cli.options import Json
 
-__all__ = ["backends"]
+__all__ = ["backends", "doctor"]
 
 
 def backends(json: Json = False) -> None:
@@ -23,3 +25,21 @@ def backends(json: Json = False) -> None:
         ["name", "available", "version", "why not"],
         [[b.name, "yes" if b.available else "no", b.version, b.reason] for b in found],
     )
+
+
+def doctor(json: Json = False) -> None:
+    """Say what this machine has and lacks, and what to do about it; exit code 1 if it matters."""
+    from neuroattack.studies.doctor import examine
+
+    findings = examine()
+    bad = [finding.name for finding in findings if finding.state == "bad"]
+    if json:
+        console.print_json({"bad": bad, "findings": [asdict(finding) for finding in findings]})
+    else:
+        console.print_rows(
+            "What is here",
+            ["", "", "found", "what to do"],
+            [[f.name, f.state, f.found, f.advice] for f in findings],
+        )
+    if bad:
+        raise typer.Exit(1)
