@@ -27,7 +27,8 @@ _EXTRAS = (
     ("remote", ("fastapi", "httpx", "prometheus_client", "uvicorn"), "targets over HTTP"),
 )
 
-_LEAST_MEMORY = 2 * 2**30
+# Peak of training the fine-tuned recipe on MNIST: 1.03 GiB.
+_LEAST_MEMORY = 5 * 2**28
 _LEAST_DISK = 2**30
 
 
@@ -119,7 +120,12 @@ def _memory() -> Finding:
     available = 1024 * kib["MemAvailable"]
     found = f"{_size(available)} of {_size(1024 * kib['MemTotal'])} are free"
     if available < _LEAST_MEMORY:
-        return Finding("memory", "bad", found, f"training on MNIST takes {_size(_LEAST_MEMORY)}")
+        return Finding(
+            "memory",
+            "bad",
+            found,
+            f"end other programs: training on MNIST takes {_size(_LEAST_MEMORY)}",
+        )
     return Finding("memory", "good", found)
 
 
