@@ -1,5 +1,6 @@
 """What the commands do, and the JSON that scripts rely on."""
 
+import importlib.metadata
 import json
 
 import numpy as np
@@ -155,3 +156,22 @@ def test_help_reads_like_documentation(command, name):
     code, out, _ = command(*filter(None, [name]), "--help")
     assert code == 0
     assert "Usage" in out
+
+
+def test_the_version_is_the_packages(command):
+    code, out, _ = command("--version")
+    assert code == 0
+    assert out == f"neuroattack {importlib.metadata.version('neuroattack')}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("neuroattack camp", "campaign"), ("neuroattack train --rec", "--recipe")],
+)
+def test_a_shell_completes_commands_and_options(command, monkeypatch, words, expected):
+    monkeypatch.setenv("_NEUROATTACK_COMPLETE", "complete_bash")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(words.count(" ")))
+    code, out, _ = command()
+    assert out.split() == [expected]
+    assert code == 0

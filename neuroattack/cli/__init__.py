@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -31,12 +32,32 @@ __all__ = ["app", "main"]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     # rich's help takes half as long again to appear, and puts a box around each error.
     rich_markup_mode=None,
     help="Is this spiking network, on this neuromorphic hardware, secure?",
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from neuroattack import __version__
+
+        console.print_text(f"neuroattack {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", is_eager=True, callback=_print_version, help="Print it and exit."
+        ),
+    ] = False,
+) -> None:
+    pass
+
 
 for command in (
     *(demo, train, convert, evaluate, preflight, attack, transfer, compare),
