@@ -1,8 +1,12 @@
+import json
+
+import numpy as np
 import pytest
 from campaign_files import CONFIG, campaign_file
 
 from neuroattack.campaign.config import read_config
 from neuroattack.campaign.plan import plan_items
+from neuroattack.datasets import load_dataset
 from neuroattack.errors import FileError
 
 
@@ -76,3 +80,17 @@ def test_a_random_target_class_depends_on_seed_and_image_only(tmp_path):
     assert targets([(5, 1)])[5] == targets([(8, 0), (5, 1)])[5]
     many = [(index, 4) for index in range(300)]
     assert set(targets(many).values()) == set(range(10)) - {4} | {None} - {None}
+
+
+def test_a_data_set_of_ones_own_is_read_from_that_folder_too(tmp_path, monkeypatch, command):
+    images = load_dataset("digits").test
+    np.savez(tmp_path / "own.npz", test_images=images.images[:30], test_labels=images.labels[:30])
+    text = CONFIG.replace("count = 3", 'count = 1, dataset = "own.npz"').replace(
+        'goals = ["untargeted", "random"]', ""
+    )
+    path = campaign_file(tmp_path, text)
+    assert read_config(path).images.dataset == str(tmp_path / "own.npz")
+    monkeypatch.chdir("/")
+    code, out, err = command("campaign", path, "--out", tmp_path / "out", "--workers", 1, "--json")
+    assert code == 0, err
+    assert {row["images"] for row in json.loads(out)["attacks"]} == {1}

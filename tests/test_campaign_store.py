@@ -60,6 +60,17 @@ def test_after_three_tries_an_item_is_set_aside_with_its_error_and_what_waits_fo
         assert store.counts() == Counts(done=0, failed=2, waiting=0, running=0)
 
 
+def test_what_is_planned_later_does_not_wait_for_what_was_set_aside(tmp_path):
+    first = item(0)
+    with Store(tmp_path, create=True) as store:
+        store.plan([first], {})
+        for _ in range(TRIES):
+            store.claim(9)
+            store.fail(first.key, "boom")
+        store.plan([first, item(1, first.key)], {})
+        assert store.counts() == Counts(done=0, failed=2, waiting=0, running=0)
+
+
 def test_what_a_closed_store_had_taken_is_free(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.plan([item(0)], {})

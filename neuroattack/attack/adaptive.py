@@ -36,7 +36,8 @@ class Adaptive:
     down, around the best image so far; estimates what every pixel does to every class from all
     answers so far (:mod:`neuroattack.attack.effects`); plans, from the original anew, the images
     that should reach the goal best within the limit (:mod:`neuroattack.attack.planning`); and
-    accepts one of them only if it beats the best so far on draws that neither has seen.
+    accepts one of them only if it does as well as the best so far on fresh draws, which had no
+    part in choosing it.
 
     Parameters
     ----------

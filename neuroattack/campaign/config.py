@@ -12,6 +12,7 @@ from pydantic import ValidationError as SchemaError
 
 from neuroattack.attack.catalogue import make_attack
 from neuroattack.attack.limits import Limit
+from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
 from neuroattack.studies.places import Place
 
@@ -64,7 +65,8 @@ class Images(_Part):
     Parameters
     ----------
     dataset : str, optional
-        By default the one that the network was trained on.
+        By default the one that the network was trained on; a file's name is read from the
+        configuration's folder.
     count : int, optional
         So many that all places classify correctly, in an order drawn from the seed.
     indices : tuple of int, optional
@@ -194,10 +196,14 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     if config.dnn is None and any(place.kind == "dnn" for place in config.places):
         raise FileError(path, "dnn: is missing, and one of the places is the conventional network")
     folder = path.absolute().parent
+    dataset = config.images.dataset
+    if dataset is not None and dataset.lower().endswith(OWN_SUFFIXES):
+        dataset = str(folder / dataset)
     return config.model_copy(
         update={
             "network": folder / config.network,
             "dnn": None if config.dnn is None else folder / config.dnn,
+            "images": config.images.model_copy(update={"dataset": dataset}),
         }
     )
 

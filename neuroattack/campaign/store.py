@@ -163,6 +163,7 @@ class Store:
                 "insert or ignore into items (key, item, reference) values (?, ?, ?)",
                 [(item.key, json.dumps(asdict(item)), item.reference) for item in items],
             )
+            self._set_aside_dependents(db)
             db.executemany(
                 "insert or replace into about values (?, ?)",
                 [(key, json.dumps(value)) for key, value in about.items()],
@@ -226,11 +227,7 @@ class Store:
                 "where key = ? and state = 'waiting'",
                 (error, TRIES, key),
             )
-            db.execute(
-                "update items set state = 'failed', error = 'its reference was set aside' "
-                "where state = 'waiting' and reference in "
-                "(select key from items where state = 'failed')"
-            )
+            self._set_aside_dependents(db)
 
     def release(self) -> None:
         """Give back all that this process has taken."""
@@ -278,6 +275,13 @@ class Store:
         with np.load(io.BytesIO(row[0]), allow_pickle=False) as arrays:
             image: NDArray[np.float64] = arrays["adversarial"]
         return image
+
+    def _set_aside_dependents(self, db: sqlite3.Connection) -> None:
+        db.execute(
+            "update items set state = 'failed', error = 'its reference was set aside' "
+            "where state = 'waiting' and reference in "
+            "(select key from items where state = 'failed')"
+        )
 
     def _free_the_dead(self, db: sqlite3.Connection) -> None:
         rows = db.execute("select distinct owner from items where owner is not null").fetchall()
