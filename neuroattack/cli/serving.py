@@ -45,8 +45,8 @@ def serve(
         int | None, typer.Option(help="Images that a client may ask; by default no limit.")
     ] = None,
     batch_images: Annotated[int, typer.Option(help="Images of a request at most.")] = 1024,
-    body_mib: Annotated[int, typer.Option(help="Size of a request at most, in MiB.")] = 64,
-    waiting: Annotated[int, typer.Option(help="Requests that may wait at a time.")] = 512,
+    body_mib: Annotated[int, typer.Option(help="Size of a request at most, in MiB.")] = 16,
+    waiting: Annotated[int, typer.Option(help="Requests that may wait at a time.")] = 256,
     query_seconds: Annotated[float, typer.Option(help="Time limit of a request.")] = 120.0,
     backend: Backend = "native",
     precision: Precision = None,

@@ -39,10 +39,10 @@ class Limits:
         Naming what is not positive.
     """
 
-    body_bytes: int = 64 * 2**20
+    body_bytes: int = 16 * 2**20
     batch_images: int = 1024
     client_queries: int | None = None
-    waiting: int = 512
+    waiting: int = 256
     query_s: float = 120.0
 
     def __post_init__(self) -> None:
