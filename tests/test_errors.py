@@ -19,6 +19,7 @@ ARGUMENTS = {
     "NeuroattackError": (("no mirror serves it",), {}),
     "OutputError": (("runs/x", "cannot be written: no space left"), {}),
     "QueryRefusedError": ((2, 1), {}),
+    "RemoteError": (("https://host/v2/models/x", "status 401"), {}),
     "SimulationError": (("the simulator ended",), {}),
     "UnknownNameError": (("backend", "natve", ["native", "brian2"]), {}),
     "UnsupportedFeatureError": (("delays are not exact there",), {}),
