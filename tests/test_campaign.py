@@ -2,6 +2,7 @@
 
 import contextlib
 import csv
+import functools
 import json
 import os
 import random
@@ -126,14 +127,20 @@ def kept_in(folder):
         return {result.item.key: result.record for result in store.results()}
 
 
+def _more_done_or_ended(out, known, process):
+    return done_in(out) > known or process.poll() is not None
+
+
 def killed_at_random(config, out, moments, seed):
     """Start and kill; see each time that what was done is as it was. Return how much was done."""
     chance = random.Random(seed)  # noqa: S311
     before = {}
-    for _ in range(moments):
+    for moment in range(moments):
         process = start(config, out, "--workers", "2")
-        # From the first second of start-up to the end.
-        time.sleep(chance.uniform(0.1, 4.0))
+        if moment % 2:
+            # However slow the machine is, every other time there is work to break off.
+            wait_until(functools.partial(_more_done_or_ended, out, len(before), process))
+        time.sleep(chance.uniform(0.0, 2.0))
         process.kill()
         process.communicate()
         after = kept_in(out)
