@@ -226,14 +226,15 @@ def test_a_worker_that_dies_is_no_loss(tmp_path, on_one_core):
 
 
 @pytest.mark.slow
-def test_what_kills_its_worker_thrice_is_set_aside_and_nothing_else(tmp_path, monkeypatch):
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_kills_its_worker_thrice_is_set_aside_and_nothing_else(tmp_path, monkeypatch, cores):
     text = CONFIG.replace("[40, 120]", "[40]").replace(', "local_sd@greedy-window"', "")
     begin(tmp_path / "out", read_config(campaign_file(tmp_path, text)))
     with Store(tmp_path / "out") as store:
         claimed = store.claim(ITEMS)
     deadly_index = claimed[0][0].index
     monkeypatch.setattr(campaign, "attempt", DyingAttempt(deadly_index))
-    counts = carry_on(tmp_path / "out", Workers(2))
+    counts = carry_on(tmp_path / "out", Workers(cores))
     assert counts == Counts(done=3 * 2 * 2 - 2, failed=2, waiting=0, running=0)
     with Store(tmp_path / "out") as store:
         assert {one.attack for one, _ in store.failures()} == {"adaptive"}

@@ -91,6 +91,7 @@ def test_a_data_set_of_ones_own_is_read_from_that_folder_too(tmp_path, monkeypat
     path = campaign_file(tmp_path, text)
     assert read_config(path).images.dataset == str(tmp_path / "own.npz")
     monkeypatch.chdir("/")
-    code, out, err = command("campaign", path, "--out", tmp_path / "out", "--workers", 1, "--json")
+    # Options may stand before the file.
+    code, out, err = command("campaign", "--workers", 1, path, "--out", tmp_path / "out", "--json")
     assert code == 0, err
     assert {row["images"] for row in json.loads(out)["attacks"]} == {1}

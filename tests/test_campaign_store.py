@@ -112,6 +112,7 @@ def test_a_folder_without_a_store_a_damaged_and_a_newer_one_are_named(tmp_path):
     (tmp_path / STORE).write_bytes(b"no database" * 1000)
     with pytest.raises(FileError, match="is damaged"):
         Store(tmp_path)
+    assert list((tmp_path / "owners").iterdir()) == []
     (tmp_path / STORE).unlink()
     Store(tmp_path, create=True).close()
     with sqlite3.connect(tmp_path / STORE) as db:

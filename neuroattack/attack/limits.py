@@ -73,7 +73,8 @@ class Limit:
         return cls(measure, number)  # type: ignore[arg-type]  # it is one of them
 
     def __str__(self) -> str:
-        return f"{self.measure}={self.bound:g}"
+        bound = int(self.bound) if self.bound == round(self.bound) else self.bound
+        return f"{self.measure}={bound}"
 
     @property
     def is_convex(self) -> bool:

@@ -229,9 +229,11 @@ class _Round:
         self._store = store
         self._parallel = parallel
         self._on_progress = on_progress
+        models = store.about("models")
+        files = (str(config.network), "" if config.dnn is None else str(config.dnn))
         self._common = (
-            str(config.network),
-            "" if config.dnn is None else str(config.dnn),
+            *files,
+            (models[files[0]], models.get(files[1], "")),
             dataset["name"],
             dataset["checksum"],
             config.draws,
@@ -262,10 +264,11 @@ class _Round:
         with (
             warnings.catch_warnings(),
             joblib.Parallel(
-                self._parallel,
+                # Of one job joblib makes none of another process: what kills it would end us.
+                max(2, self._parallel),
                 return_as="generator_unordered",
                 batch_size=1,
-                pre_dispatch="2*n_jobs",
+                pre_dispatch="2*n_jobs" if self._parallel > 1 else 1,
             ) as pool,
         ):
             # loky replaces a worker whose memory has grown, and says so: no matter to the user.

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.campaign.plan import Item
-from neuroattack.errors import FileError, OutputError
+from neuroattack.errors import FileError, NeuroattackError, OutputError
 
 __all__ = ["STORE", "TRIES", "Counts", "Result", "Store"]
 
@@ -133,7 +133,8 @@ class Store:
     def close(self) -> None:
         """Give back what this process had taken and not finished."""
         if hasattr(self, "_db"):
-            with contextlib.suppress(sqlite3.Error, ValueError):
+            # What cannot be given back is free all the same, once this process's name is.
+            with contextlib.suppress(NeuroattackError, sqlite3.Error, ValueError):
                 self.release()
             self._db.close()
         with contextlib.suppress(OSError):
@@ -311,10 +312,12 @@ class Store:
             self._db.execute("begin immediate")
             try:
                 yield self._db
+                self._db.execute("commit")
             except BaseException:
-                self._db.execute("rollback")
+                # A full disk ends a transaction by itself.
+                if self._db.in_transaction:
+                    self._db.execute("rollback")
                 raise
-            self._db.execute("commit")
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

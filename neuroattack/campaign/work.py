@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
 import signal
 import threading
@@ -36,6 +37,8 @@ __all__ = ["Done", "Failed", "Task", "attempt", "end_with_parent"]
 _REFERENCE_SIDE = 7
 _LOOK_AGAIN_S = 0.5
 
+_one_at_a_time = threading.Lock()
+
 
 @dataclass(frozen=True)
 class Task:
@@ -49,6 +52,8 @@ class Task:
         Of a limit that waited for a reference.
     network, dnn : str
         Files; ``""`` for no conventional model.
+    digests : tuple of str
+        SHA-256 of the two, ``""`` for none.
     dataset, checksum : str
         Whose test images they are.
     draws : int
@@ -59,6 +64,7 @@ class Task:
     bound: float | None
     network: str
     dnn: str
+    digests: tuple[str, str]
     dataset: str
     checksum: str
     draws: int
@@ -107,10 +113,11 @@ def attempt(task: Task) -> Done | Failed:
     """Do an item; an error of whatever kind is its result.
 
     With one thread of BLAS, whose sums depend on how many there are: the same item gives the same
-    result on any machine's number of cores.
+    result on any machine's number of cores. One item at a time in a process, for that number is the
+    process's, and so is the chance that ART's tools draw from.
     """
     try:
-        with threadpool_limits(1, user_api="blas"):
+        with _one_at_a_time, threadpool_limits(1, user_api="blas"):
             return _done(task)
     except Exception as error:
         text = " ".join(str(error).split()) or "no message"
@@ -125,8 +132,15 @@ def _places() -> tuple[contextlib.ExitStack, dict[tuple[str, ...], OpenPlace]]:
 
 def _opened(task: Task) -> OpenPlace:
     stack, opened = _places()
-    which = (task.item.place, task.network, task.dnn)
+    which = (task.item.place, task.network, task.dnn, *task.digests)
     if which not in opened:
+        if any(other[1:] != which[1:] for other in opened):
+            # Another campaign's: a worker of a cluster outlives them.
+            stack.close()
+            opened.clear()
+        for path, digest in zip((task.network, task.dnn), task.digests, strict=True):
+            if path and hashlib.sha256(Path(path).read_bytes()).hexdigest() != digest:
+                raise FileError(path, "is another model here than where the campaign began")
         place = Place.from_text(task.item.place)
         dnn = Path(task.dnn) if task.dnn else None
         opened[which] = stack.enter_context(open_place(place, Path(task.network), dnn))

@@ -28,10 +28,10 @@ Scheduler = Annotated[
 class _RunByDefault(TyperGroup):
     """Takes what is no subcommand for the file of a campaign to run."""
 
-    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        if args and args[0] not in self.commands:
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in (*self.commands, "--help"):
             args = ["run", *args]
-        return super().resolve_command(ctx, args)
+        return super().parse_args(ctx, args)
 
 
 campaign = typer.Typer(
