@@ -14,7 +14,7 @@ from neuroattack.attack.limits import Limit
 from neuroattack.attack.random_noise import RandomNoise
 from neuroattack.attack.result import Goal, verify
 from neuroattack.attack.target import BlackBox
-from neuroattack.errors import BudgetExceededError, NeuroattackError
+from neuroattack.errors import BudgetExceededError, NeuroattackError, ValidationError
 
 L2 = Limit("l2", 0.7)
 LIMITS = [L2, Limit("l0", 6), Limit("local_sd", 25.0)]
@@ -194,3 +194,20 @@ def test_settings_out_of_range_are_refused(wrong):
 def test_lists_from_files_make_equal_attacks():
     one = Adaptive(L2, scales=["log"], correlations_px=[0, 1.0])
     assert one == Adaptive(L2, scales=("log",), correlations_px=(0, 1.0))
+
+
+def test_without_a_query_left_the_original_is_all_that_is_found():
+    target = linear_target(linear_scores(), budget=4)
+    target.query(np.stack([grey()] * 4))
+    found = Adaptive(Limit("l2", 1.0)).run(target, grey(), Goal(0))
+    assert (found.queries, found.stopped_by) == (0, "budget")
+    np.testing.assert_array_equal(found.adversarial, grey())
+
+
+def test_images_without_two_sides_are_refused_before_anything_is_asked():
+    target = BlackBox(lambda rows: np.zeros((len(rows), 2), np.int32), (36,), 2)
+    with pytest.raises(
+        ValidationError, match=r"image shape: got \(36,\), expected \(height, width\)"
+    ):
+        Adaptive(Limit("l2", 1.0)).run(target, np.zeros(36), Goal(0))
+    assert target.queries == 0

@@ -229,6 +229,10 @@ def test_verification_spends_its_draws_and_states_its_interval():
     assert found.ci95 == pytest.approx((0.3664, 0.6336), abs=5e-5)
     with pytest.raises(ValidationError, match="verification draws: got 0"):
         verify(target, random_image(), Goal(0), 0)
+    common = BlackBox(lambda rows: answers[[0] * len(rows)], SHAPE, 2, draws="common")
+    with pytest.raises(ValidationError, match="got common to a batch, expected independent"):
+        verify(common, random_image(), Goal(0), 50)
+    assert common.queries == 0
 
 
 @pytest.mark.parametrize(

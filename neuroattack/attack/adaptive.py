@@ -179,6 +179,8 @@ class _Run:
 
     def whole(self) -> Finding:
         attack = self._attack
+        if self._left < 1:
+            return Finding(self._original, self._original, self._goal, 0, "budget")
         self._draw([self._best], _OPENING_DRAWS)
         # Labels of an image that the network is sure of are alike, and say nothing of chance.
         self._same_always = (

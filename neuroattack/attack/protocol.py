@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroattack.attack.perception import image_sides
 from neuroattack.attack.result import Goal, Seen
 from neuroattack.attack.target import Target
 from neuroattack.errors import UnsupportedFeatureError
@@ -128,6 +129,7 @@ def check_needs(attack: Attack, target: Target) -> None:
 def valid_original(target: Target, image: ArrayLike, goal: Goal) -> NDArray[np.float64]:
     """Return the image as the target takes it; ValidationError if it or the goal does not fit."""
     shape = target.image_shape
+    image_sides(shape)
     goal.check(target.n_classes)
     rows = validate_images(np.asarray(image)[None], shape)
     return rows.reshape(shape)

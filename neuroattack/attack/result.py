@@ -225,9 +225,13 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -
     Raises
     ------
     ValidationError
-        If `draws` is not positive.
+        If `draws` is not positive, or the target's are common to a batch.
     """
     check_draws(draws)
+    if target.draws != "independent":
+        raise ValidationError(
+            "draws of a verdict", f"{target.draws} to a batch", "independent ones"
+        )
     successes = 0
     for start in range(0, draws, _BATCH_DRAWS):
         batch = min(_BATCH_DRAWS, draws - start)
