@@ -1,5 +1,6 @@
 import csv
 import json
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -114,3 +115,26 @@ def test_bad_input_gets_a_sentence(folder, command, options, sentence):
 def test_settings_name_a_goal_there_is_not():
     with pytest.raises(Exception, match="goals"):
         TransferSettings((Place(), Place(steps=9)), goals="targeted")
+
+
+@pytest.mark.slow
+def test_an_edited_profile_leaves_no_earlier_result_behind(folder, tmp_path, command):
+    chip = (files("neuroattack.hardware_profiles") / "loihi1.toml").read_text(encoding="utf-8")
+    profile = tmp_path / "chip.toml"
+    places = ["--place", "native,steps=30", "--place", f"native,steps=30,profile={profile}"]
+
+    def matrix(out):
+        small = ("--images", 3, "--queries", 60, "--draws", 6, "--limit", "l2=3")
+        code, told, err = command(
+            "transfer", folder / "net.h5", *places, *small, "--out", out, "--json"
+        )
+        assert code == 0, err
+        return json.loads(told)["shares"]
+
+    profile.write_text(chip, encoding="utf-8")
+    before = matrix(tmp_path / "kept")
+    assert "weight_bits = { v = 8," in chip
+    profile.write_text(chip.replace("weight_bits = { v = 8,", "weight_bits = { v = 3,"))
+    after = matrix(tmp_path / "kept")
+    assert after == matrix(tmp_path / "fresh")
+    assert after != before
