@@ -95,7 +95,7 @@ class _Export:
     def _population(self, nir: Any, population: Population) -> None:
         size = population.size
         leak = 1 - population.decay(self.network.dt_s)
-        resistance, gain = _resistance(leak or self.network.dt_s)
+        resistance, gain = _resistances(leak or self.network.dt_s, population.bias_v)
         if population.refractory_steps:
             self.losses.add(
                 f"population {population.name!r} has a refractory period of "
@@ -103,7 +103,7 @@ class _Export:
                 "it in the file's metadata alone, where no other tool looks for it",
             )
         values = {
-            "r": np.full(size, resistance),
+            "r": resistance,
             "v_threshold": population.threshold_v.copy(),
             "v_reset": np.full(size, population.reset_v),
         }
@@ -116,14 +116,14 @@ class _Export:
         self.nodes[population.name] = neurons
         self._incoming(nir, population, gain)
 
-    def _incoming(self, nir: Any, population: Population, gain: float) -> None:
+    def _incoming(self, nir: Any, population: Population, gain: NDArray[np.float64]) -> None:
         bias: NDArray[np.float64] | None = population.bias_v / gain
         if not population.bias_v.any():
             bias = None
         projections = self.network.incoming(population.name)
         for place, projection in enumerate(projections):
             source = self._after_delay(nir, projection.source, projection.delay_steps)
-            weight = projection.weights_v.T / gain
+            weight = projection.weights_v.T / gain[:, None]
             self._connect(nir, source, population.name, weight, bias, str(place))
             bias = None
         if bias is not None or not projections:
@@ -162,15 +162,25 @@ class _Export:
         self.edges += [(source, name), (name, target)]
 
 
-def _resistance(leak: float) -> tuple[float, float]:
-    """Return a resistance, and its product with `leak` as float64 has it.
+def _resistances(
+    leak: float, bias_v: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return for each neuron a resistance, and its product with `leak` as float64 has it.
 
-    The product is one by which every number can be divided and multiplied again without loss:
-    1, or failing that another sum of two powers of two (Kahan; Goldberg 1991, theorem 7).
+    By the product a neuron's bias can be divided and multiplied again without loss. 1 is such a
+    product for all, where `leak` has an inverse in float64; where not, others are tried.
     """
-    for product in (1.0, 3.0, 5.0, 9.0, 17.0, 33.0, 65.0):
-        near = product / leak
+    resistances, products = np.zeros_like(bias_v), np.zeros_like(bias_v)
+    open_ = np.ones(bias_v.shape, bool)
+    for factor in range(1, 1000):
+        near = factor / leak
         for resistance in (near, np.nextafter(near, 0), np.nextafter(near, np.inf)):
-            if leak * resistance == product:
-                return float(resistance), product
-    raise UnsupportedFeatureError(f"a leak of {leak!r} a step has no inverse in float64")
+            product = leak * resistance
+            fits = open_ & (bias_v / product * product == bias_v)
+            resistances[fits], products[fits] = resistance, product
+            open_ &= ~fits
+        if not open_.any():
+            return resistances, products
+    raise UnsupportedFeatureError(
+        f"a bias of {bias_v[open_][0]!r} V, which NIR cannot hold exactly"
+    )
