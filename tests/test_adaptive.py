@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from toy_targets import CLASSES, SHAPE, grey, linear_scores, linear_target
 
 from neuroattack.attack.adaptive import Adaptive
-from neuroattack.attack.defences import HardLabel
+from neuroattack.attack.defences import HardLabel, RoundedCounts
 from neuroattack.attack.limits import Limit
 from neuroattack.attack.random_noise import RandomNoise
 from neuroattack.attack.result import Goal, verify
@@ -129,6 +129,15 @@ def test_a_target_without_chance_is_judged_by_one_draw_and_left_when_reached():
     assert verify(linear_target(linear_scores(), lead=2.0), found.adversarial, Goal(0), 1).rate == 1
     # The original opens the search and meets one plan; no plan is shown more than in two contests.
     assert max(asked.count(image) for image in set(asked)) <= 5
+
+
+def test_chance_that_rounding_hides_at_first_is_no_certainty():
+    for seed in range(8):
+        noisy = linear_target(linear_scores(seed), lead=40.0, noise_seed=seed)
+        found = Adaptive(L2, 400, seed).run(RoundedCounts(noisy, 60), grey(), Goal(0))
+        judge = RoundedCounts(linear_target(linear_scores(seed), lead=40.0, noise_seed=99), 60)
+        assert verify(judge, found.adversarial, Goal(0), 200).rate < 0.5
+        assert found.stopped_by == "budget"
 
 
 def test_the_class_alone_will_do():

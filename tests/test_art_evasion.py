@@ -73,6 +73,38 @@ def test_logits_of_images_in_another_range(model, images):
     assert (logits(found).argmax(axis=1) != y).mean() >= 0.9
 
 
+def test_whether_outputs_are_logits_is_decided_once(model, images):
+    x, y = images
+
+    def scores(batch):
+        # Not below 0, and not summing to 1.
+        return np.abs(model.decision_function(np.asarray(batch).reshape(-1, 64)))
+
+    seen = []
+
+    class Watching(RandomNoise):
+        def run(self, target, image, goal):
+            grid = np.array(image)[None]
+            alone = target.query(grid)[0]
+            beside = target.query(np.concatenate([grid, np.zeros_like(grid)]))[0]
+            seen.append((alone, beside))
+            return super().run(target, image, goal)
+
+    classifier = BlackBoxClassifierNeuralNetwork(scores, (64,), 10, clip_values=(0.0, 1.0))
+    CountingEvasion(classifier, Watching(Limit("l2", BOUND), queries=5)).generate(x, y)
+    assert len(seen) == len(x)
+    for alone, beside in seen:
+        np.testing.assert_array_equal(alone, beside)
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 8, 8, 3), (2, 2, 2, 2, 2)])
+def test_images_of_several_channels_are_refused(model, shape):
+    classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
+    attack = CountingEvasion(classifier, RandomNoise(Limit("l2", BOUND), queries=5))
+    with pytest.raises(ValidationError, match="greyscale"):
+        attack.generate(np.zeros(shape))
+
+
 def test_arguments_it_does_not_know_are_refused(model, images):
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
     attack = CountingEvasion(classifier, RandomNoise(Limit("l2", BOUND), queries=5))

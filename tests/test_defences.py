@@ -1,7 +1,10 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from toy_targets import grey, linear_scores, linear_target
 
+from neuroattack.attack.adaptive import Adaptive
 from neuroattack.attack.defences import (
     CappedCounts,
     FreshDraws,
@@ -12,6 +15,8 @@ from neuroattack.attack.defences import (
 from neuroattack.attack.detection import NearDuplicateDetector
 from neuroattack.attack.held import HeldGreedyWindow
 from neuroattack.attack.limits import Limit
+from neuroattack.attack.random_noise import RandomNoise
+from neuroattack.attack.repetition import Repeated
 from neuroattack.attack.result import Goal
 from neuroattack.attack.sparse_rs import SparseRS
 from neuroattack.attack.target import BlackBox
@@ -86,6 +91,73 @@ def test_detector_counts_near_queries_and_then_refuses() -> None:
     with pytest.raises(QueryRefusedError, match="2 detections of near duplicates, 1 are allowed"):
         target.query(near)
     assert target.queries == 4
+
+
+def test_a_batch_beyond_the_budget_leaves_no_trace_in_the_detector() -> None:
+    near = np.array([grey() + 0.001 * k for k in range(4)])
+    target = NearDuplicateDetector(
+        linear_target(linear_scores(), budget=2), 0.5, neighbours=3, detections_allowed=0
+    )
+    for _ in range(3):
+        with pytest.raises(BudgetExceededError):
+            target.query(near)
+    assert (target.detections, target.queries) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        Adaptive(Limit("l2", 0.8), 400),
+        RandomNoise(Limit("l2", 0.8), 400),
+        SparseRS(Limit("l2", 0.8), 400),
+        HeldGreedyWindow(Limit("l2", 0.8), 400, window=3, moved_pixels=3),
+    ],
+)
+@pytest.mark.parametrize("neighbours", [10, 70])
+def test_refused_queries_end_a_search_with_its_best(attack: SparseRS, neighbours: int) -> None:
+    image = np.random.default_rng(0).random((6, 6))
+    target = NearDuplicateDetector(
+        linear_target(linear_scores(), lead=90, noise_seed=1),
+        100.0,
+        neighbours=neighbours,
+        detections_allowed=0,
+    )
+    found = attack.run(target, image, Goal(0))
+    assert found.stopped_by == "refused"
+    assert found.queries == target.queries <= neighbours
+    assert attack.limit.holds(image, found.adversarial)
+
+
+@settings(deadline=None)
+@given(
+    budget=st.integers(1, 60),
+    repeats=st.integers(1, 7),
+    most=st.integers(1, 20),
+    batches=st.lists(st.integers(1, 6), max_size=12),
+    repeated_first=st.booleans(),
+)
+def test_what_remains_and_what_was_asked_are_one_unit_through_all_wrappers(
+    budget: int, repeats: int, most: int, batches: list[int], repeated_first: bool
+) -> None:
+    inner = linear_target(linear_scores(), budget=budget)
+    if repeated_first:
+        target = QueryLimited(Repeated(inner, repeats), most)
+        affordable = min(most, budget // repeats)
+    else:
+        target = Repeated(QueryLimited(inner, most), repeats)
+        affordable = min(most, budget) // repeats
+    asked = 0
+    assert target.remaining == affordable
+    for batch in batches:
+        images = np.array([grey()] * batch)
+        if asked + batch > affordable:
+            with pytest.raises(BudgetExceededError):
+                target.query(images)
+        else:
+            target.query(images)
+            asked += batch
+        assert (target.queries, target.remaining) == (asked, affordable - asked)
+        assert inner.queries == asked * repeats
 
 
 def test_detector_lets_different_images_pass() -> None:

@@ -13,6 +13,7 @@ from neuroattack.attack.protocol import Attack
 from neuroattack.attack.random_noise import RandomNoise
 from neuroattack.attack.result import Goal, verify
 from neuroattack.attack.sparse_rs import SparseRS
+from neuroattack.attack.target import BlackBox
 from neuroattack.errors import ValidationError
 
 LIMITS = [Limit("l2", 0.8), Limit("l0", 5), Limit("local_sd", 25)]
@@ -75,6 +76,30 @@ def test_sparse_rs_comes_near_the_best_pixels() -> None:
     reached = goal.gap(linear_target(slopes).query(found.adversarial[None]).astype(float))[0]
     start = goal.gap(linear_target(slopes).query(grey()[None]).astype(float))[0]
     assert reached - start > 0.8 * np.sort(gains)[-4:].sum()
+
+
+def test_the_share_that_a_step_exchanges_is_the_authors() -> None:
+    # Theirs at alpha_init = 1 and 10,000 queries, by the brackets of their code.
+    wanted = {1: 2, 50: 2, 51: 4, 200: 4, 201: 5, 500: 5, 501: 6, 1000: 6, 1001: 8, 2000: 8}
+    wanted |= {2001: 10, 4000: 10, 4001: 12, 6000: 12, 6001: 15, 8000: 15, 8001: 20, 9999: 20}
+    attack = SparseRS(LIMITS[1], first_share=1.0)
+    for step, divisor in wanted.items():
+        assert attack.share(step, 10_000) == 1 / divisor
+    assert attack.share(101, 20_000) == 1 / 4
+
+
+def test_a_set_of_all_pixels_goes_on_searching_their_values() -> None:
+    shown = set()
+
+    def answer(rows: np.ndarray) -> np.ndarray:
+        shown.update(row.tobytes() for row in rows)
+        return np.rint(np.c_[rows.sum(1), 40 - rows.sum(1)]).astype(np.int32)
+
+    target = BlackBox(answer, SHAPE, 2)
+    found = SparseRS(Limit("l0", 100), 200).run(target, grey(), Goal(0))
+    # Before, the first set was all that it ever showed.
+    assert len(shown) > 50
+    assert found.adversarial.sum() < 6
 
 
 def test_a_search_is_held_to_the_best_image_within_the_limit() -> None:

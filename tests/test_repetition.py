@@ -40,7 +40,7 @@ def test_an_answer_is_the_sum_of_so_many_showings_by_hand(repeats, images, seed)
         ]
         np.testing.assert_array_equal(found, expected)
         assert found.dtype == np.int32
-        assert target.queries == one_by_one.queries
+        assert target.queries * repeats == one_by_one.queries
 
 
 def test_once_is_the_target_itself():
@@ -60,7 +60,7 @@ def test_the_budget_is_of_showings_and_is_never_overrun(budget, repeats, images)
     assert target.remaining == affordable
     if images <= affordable:
         target.query(some_images(images))
-        assert target.queries == inner.queries == images * repeats
+        assert target.queries * repeats == inner.queries == images * repeats
         assert target.remaining == affordable - images
     else:
         with pytest.raises(BudgetExceededError):
@@ -98,8 +98,7 @@ def test_an_attack_spends_its_budget_in_whole_sums():
     attack = GreedyWindow(Window(0, 0, 3), moved_pixels=2, max_distance=1e6, max_iterations=99)
     search = attack.run(Repeated(inner, 10), some_images(1)[0], Goal(0, 1))
     assert search.stopped_by == "budget"
-    assert search.queries == inner.queries <= 1000
-    assert inner.queries % 10 == 0
+    assert 10 * search.queries == inner.queries <= 1000
     # A whole iteration more would not have fitted.
     assert inner.queries + 10 * attack.most_queries_an_iteration > 1000
 

@@ -11,9 +11,9 @@ SHAPE = (6, 6)
 CLASSES = 3
 
 
-def linear_scores(seed: int = 0) -> NDArray[np.float64]:
+def linear_scores(seed: int = 0, shape: tuple[int, int] = SHAPE) -> NDArray[np.float64]:
     """Return slopes of shape (pixels, classes), smooth enough to be found."""
-    return np.random.default_rng(seed).normal(0, 8, (SHAPE[0] * SHAPE[1], CLASSES))
+    return np.random.default_rng(seed).normal(0, 8, (shape[0] * shape[1], CLASSES))
 
 
 def linear_target(
@@ -23,6 +23,7 @@ def linear_target(
     noise_seed: int | None = None,
     budget: int | None = None,
     draws: Draws = "independent",
+    shape: tuple[int, int] = SHAPE,
 ) -> BlackBox:
     """Return a target of counts that are linear in the pixels; class 0 leads on a grey image.
 
@@ -39,7 +40,7 @@ def linear_target(
             return np.rint(means + rng.normal(0, 6, means.shape[1])).clip(0).astype(np.int32)
         return rng.poisson(means).astype(np.int32)
 
-    return BlackBox(answer, SHAPE, slopes.shape[1], budget, draws)
+    return BlackBox(answer, shape, slopes.shape[1], budget, draws)
 
 
 def grey() -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from neuroattack.attack.planning import pixels_in_play, plan_images
 from neuroattack.attack.protocol import Finding, Need, check_needs, valid_original
 from neuroattack.attack.result import Goal, Seen
 from neuroattack.attack.target import Target
-from neuroattack.errors import ValidationError
+from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["Adaptive"]
@@ -45,7 +45,7 @@ class Adaptive:
         How far the image may go; all of it is spent.
     queries : int, optional
         Spent at most, at least 1; fewer where the target's budget is smaller, or the goal is
-        reached on 30 fresh draws of 30.
+        reached on 30 fresh draws of 30; on 4 of 4 where no image was ever answered in two ways.
     seed : int, optional
         Of the random moves.
     rounds : int, optional
@@ -167,6 +167,7 @@ class _Run:
         self._estimator = EffectEstimator(original, attack.correlations_px)
         self._best = _Contender(original)
         self._same_always = False
+        self._course: list[Seen] = []
         self._in_play = self._worth_measuring(np.ones(original.size))
 
     @property
@@ -178,38 +179,45 @@ class _Run:
         return self._queries - self._spent
 
     def whole(self) -> Finding:
-        attack = self._attack
-        if self._left < 1:
-            return Finding(self._original, self._original, self._goal, 0, "budget")
-        self._draw([self._best], _OPENING_DRAWS)
-        # Labels of an image that the network is sure of are alike, and say nothing of chance.
-        self._same_always = (
-            self._target.answers == "counts" and self._best.draws > 1 and self._best.same
-        )
-        course = [Seen(self._original, self._best.gap, self._spent)]
-        stopped_by = "budget"
-        for round_ in range(attack.rounds):
-            share = self._left // (attack.rounds - round_)
-            challengers = attack.plans * len(attack.scales)
-            judging = challengers if self._same_always else round(share * attack.judging)
-            self._probe(share - judging)
-            self._judge(self._planned(), min(judging, self._left))
-            course.append(Seen(self._best.image, self._best.gap, self._spent))
-            if self._settled():
-                stopped_by = "reached"
-                break
+        try:
+            stopped_by = self._search() if self._left > 0 else "budget"
+        except QueryRefusedError:
+            stopped_by = "refused"
         return Finding(
             self._original,
             self._best.image,
             self._goal,
             self._spent,
             stopped_by,
-            tuple(course),
+            tuple(self._course),
         )
 
+    def _search(self) -> str:
+        attack = self._attack
+        self._draw([self._best], _OPENING_DRAWS)
+        # Labels of an image that the network is sure of are alike, and say nothing of chance.
+        self._same_always = (
+            self._target.answers == "counts" and self._best.draws > 1 and self._best.same
+        )
+        self._course.append(Seen(self._original, self._best.gap, self._spent))
+        for round_ in range(attack.rounds):
+            share = self._left // (attack.rounds - round_)
+            challengers = attack.plans * len(attack.scales)
+            judging = challengers if self._same_always else round(share * attack.judging)
+            self._probe(share - judging)
+            self._judge(self._planned(), min(judging, self._left))
+            self._course.append(Seen(self._best.image, self._best.gap, self._spent))
+            if self._settled():
+                return "reached"
+        return "budget"
+
     def _settled(self) -> bool:
-        enough = 1 if self._same_always else _ENOUGH_DRAWS
-        return self._best.draws >= enough and self._best.reached == self._best.draws
+        best = self._best
+        if self._same_always and best.reached == best.draws:
+            # Rounded or rare, chance may not have shown so far.
+            self._draw([best], _OPENING_DRAWS - best.draws)
+        enough = _OPENING_DRAWS if self._same_always else _ENOUGH_DRAWS
+        return best.draws >= enough and best.reached == best.draws
 
     def _probe(self, queries: int) -> None:
         """Show images around the best one with random pixels moved, in opposite pairs."""
@@ -271,7 +279,7 @@ class _Run:
 
     def _draw(self, contenders: list[_Contender], draws: int) -> None:
         """Show each contender under so many fresh draws, and learn from the answers too."""
-        draws = min(draws, self._left // len(contenders))
+        draws = max(0, min(draws, self._left // len(contenders)))
         images = np.array([one.image for one in contenders])
         if self._target.draws == "common":
             answers = [self._target.query(images) for _ in range(draws)]
@@ -286,3 +294,4 @@ class _Run:
             gaps, reached = self._goal.gap(counts.astype(np.float64)), self._goal.reached(counts)
             for one, seen, gap, success in zip(contenders, counts, gaps, reached, strict=True):
                 one.add(seen, float(gap), bool(success))
+        self._same_always &= all(one.same for one in contenders)

@@ -7,6 +7,7 @@ returned, by gap or, of those that see labels only, the nearest that reached the
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,16 +19,20 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attack.art_target import ArtTarget, Ended, global_chance, import_art
 from neuroattack.attack.best_seen import BestSeen, NearestSeen
 from neuroattack.attack.limits import Limit
+from neuroattack.attack.perception import image_sides
 from neuroattack.attack.planning import best_change
 from neuroattack.attack.protocol import Finding, Need, check_needs, valid_original
 from neuroattack.attack.result import Goal
 from neuroattack.attack.target import Target
+from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["ZOO", "ArtAttack", "Boundary", "HopSkipJump", "OnePixel", "SimBA", "Square"]
 
 # More than any budget: the queries end the search, not these.
 _FOREVER = 1_000_000
+# ART's L2 form of Square has tiles of a fifth of a side, each of at least two pixels.
+_LEAST_SIDE = 10
 
 
 @dataclass(frozen=True)
@@ -76,14 +81,17 @@ class ArtAttack:
         Raises
         ------
         UnsupportedFeatureError
-            If ART is not installed, or the target tells less than the attack needs.
+            If ART is not installed, the target tells less than the attack needs, or ART's tool
+            cannot work on images of its shape or on so few classes.
         """
         check_needs(self, target)
         original = valid_original(target, image, goal)
+        self._check_fits(target)
         seen = BestSeen if self._needs == "counts" else NearestSeen
         best = seen(original, goal, self.limit)
         asked = ArtTarget(
             target,
+            original,
             goal,
             best,
             self.queries,
@@ -97,17 +105,22 @@ class ArtAttack:
             warnings.simplefilter("ignore")
             while asked.left and asked.spent > before:
                 before = asked.spent
+                tool = self._made(classifier, goal)
                 try:
-                    self._made(classifier, goal).generate(
-                        original[None, None].astype(np.float32), y=wanted
-                    )
+                    tool.generate(original[None, None].astype(np.float32), y=wanted)
                 except Ended as ended:
                     stopped_by = ended.reason
+                except QueryRefusedError:
+                    stopped_by = "refused"
+                    break
                 except (AssertionError, IndexError, ValueError) as error:
                     # ART's own checks hold for targets that always answer alike; a random one
                     # fails them at times, and what was seen until then stands.
                     stopped_by = f"{type(error).__name__} in ART"
         return Finding(original, best.image, goal, asked.spent, stopped_by, best.course)
+
+    def _check_fits(self, target: Target) -> None:
+        """Raise UnsupportedFeatureError where ART's tool would fail whatever the answers."""
 
     def _wanted(self, goal: Goal) -> int:
         return goal.label if goal.target_class is None else goal.target_class
@@ -134,11 +147,31 @@ class Square(ArtAttack):
     Parameters
     ----------
     p_init : float, optional
-        Share of the pixels in the first square.
+        Share of the pixels in the first square, below 1.
     """
 
     p_init: float = 0.8
     _name: ClassVar[str] = "square"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_positive("p_init", self.p_init)
+        if self.p_init >= 1:
+            raise ValidationError("p_init", self.p_init, "below 1")
+
+    def _check_fits(self, target: Target) -> None:
+        height, width = image_sides(target.image_shape)
+        if self.limit.measure == "l2":
+            if height != width or height < _LEAST_SIDE:
+                raise UnsupportedFeatureError(
+                    f"attack 'square' under l2 is ART's, which needs square images of at least "
+                    f"{_LEAST_SIDE} x {_LEAST_SIDE} pixels, and the target's are {height} x {width}"
+                )
+        elif round(math.sqrt(self.p_init * height * width)) >= min(height, width):
+            raise UnsupportedFeatureError(
+                f"attack 'square' is ART's, whose first square has to fit in an image, and {height}"
+                f" x {width} pixels do not hold one of p_init = {self.p_init} of their number"
+            )
 
     def _made(self, classifier: Any, goal: Goal) -> Any:
         mine = self._wanted(goal)
@@ -258,6 +291,13 @@ class OnePixel(ArtAttack):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole("pixels", self.pixels, 1)
+
+    def _check_fits(self, target: Target) -> None:
+        if target.n_classes == 2:
+            raise UnsupportedFeatureError(
+                "attack 'one-pixel' is ART's, which takes no fewer than 3 classes, and the target "
+                "has 2"
+            )
 
     def _made(self, classifier: Any, goal: Goal) -> Any:
         most = self.pixels

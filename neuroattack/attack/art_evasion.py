@@ -25,6 +25,7 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
 
     The estimator is asked for nothing but predictions, each of which is a query. Probabilities
     are given to the attack as counts, in parts of 10**9; other outputs (logits) after a softmax.
+    Which of the two they are is decided once, by what it predicts for the images to attack.
 
     Parameters
     ----------
@@ -57,8 +58,8 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
 
         Parameters
         ----------
-        x : float array, shape (images, ...)
-            In the estimator's range.
+        x : float array, shape (images, height, width), (images, features) or with a channel
+            In the estimator's range. One channel only, the first or the last axis of an image.
         y : int array, shape (images,) or (images, classes), optional
             True classes, or target classes if targeted; indices or one-hot. Untargeted, by default
             what the estimator takes the images for.
@@ -66,13 +67,16 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
         Raises
         ------
         ValidationError
-            If there is no `y` where it is targeted, `y` has another shape, or the estimator's range
-            differs between features.
+            If there is no `y` where it is targeted, `y` has another shape, images have channels,
+            or the estimator's range differs between features.
         """
         if kwargs:
             raise ValidationError("arguments of generate", sorted(kwargs), "x and y only")
         images = np.asarray(x)
-        predicted = np.argmax(self.estimator.predict(images), axis=1)
+        grid = _grid_of(images.shape)
+        outputs = np.asarray(self.estimator.predict(images), np.float64)
+        logits = outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
+        predicted = np.argmax(outputs, axis=1)
         if y is None:
             if self.targeted:
                 raise ValidationError("y", "none", "target classes, for a targeted attack")
@@ -85,23 +89,29 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
                     "y", f"shape {given.shape}", f"a class for each of {len(images)}"
                 )
         found = [
-            self._attacked(image, int(one), int(now))
+            self._attacked(image, grid, int(one), int(now), logits=bool(logits))
             for image, one, now in zip(images, wanted, predicted, strict=True)
         ]
         return np.asarray(found, np.float32).reshape(images.shape)
 
-    def _attacked(self, image: NDArray[Any], wanted: int, predicted: int) -> NDArray[np.float64]:
+    def _attacked(
+        self,
+        image: NDArray[Any],
+        shape: tuple[int, int],
+        wanted: int,
+        predicted: int,
+        *,
+        logits: bool,
+    ) -> NDArray[np.float64]:
         if self.targeted and wanted == predicted:
             return np.asarray(image, np.float64)
         low, high = self._range()
         goal = Goal(predicted, wanted) if self.targeted else Goal(wanted)
-        pixels = np.squeeze(image)
-        shape = pixels.shape if pixels.ndim == 2 else (-1, image.shape[-1])
         grid = (np.asarray(image, np.float64).reshape(shape) - low) / (high - low)
 
         def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
             shown = (low + rows * (high - low)).reshape(-1, *image.shape)
-            return _as_counts(self.estimator.predict(shown.astype(np.float32)))
+            return _as_counts(self.estimator.predict(shown.astype(np.float32)), logits=logits)
 
         target = BlackBox(answer, grid.shape, int(self.estimator.nb_classes))
         return low + self.attack.run(target, grid, goal).adversarial * (high - low)
@@ -116,11 +126,27 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
         return float(low.min()), float(high.max())
 
 
-def _as_counts(outputs: ArrayLike) -> NDArray[np.int32]:
+def _grid_of(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return height and width of images of a batch's shape; plain features are one row."""
+    one = shape[1:]
+    if len(one) == 1:
+        return 1, one[0]
+    if len(one) == 2:
+        return one[0], one[1]
+    if len(one) == 3 and one[0] == 1:
+        return one[1], one[2]
+    if len(one) == 3 and one[2] == 1:
+        return one[0], one[1]
+    raise ValidationError("x", f"shape {shape}", "greyscale images, or plain features")
+
+
+def _as_counts(outputs: ArrayLike, *, logits: bool) -> NDArray[np.int32]:
     values = np.asarray(outputs, np.float64)
-    shares = values
-    if values.min() < 0 or not np.allclose(values.sum(axis=1), 1, atol=1e-3):
+    if logits:
         shares = np.exp(values - values.max(axis=1, keepdims=True))
+    else:
+        # Rounding may leave a probability just below 0.
+        shares = np.maximum(values, 0.0)
     shares = shares / shares.sum(axis=1, keepdims=True)
     counts: NDArray[np.int32] = np.rint(shares * _WHOLE).astype(np.int32)
     return counts

@@ -20,6 +20,8 @@ __all__ = ["ArtTarget", "Ended", "global_chance", "import_art"]
 
 # Above float32's rounding of shares, below what one spike of thousands changes.
 _TIE = 1e-6
+# Above float32's rounding of intensities, below what any search moves a pixel by.
+_ROUNDING = 1e-6
 
 
 class Ended(Exception):  # noqa: N818  # no error: how a search leaves ART's loops
@@ -37,6 +39,9 @@ class ArtTarget:
     ----------
     target : Target
         The black box.
+    original : float64 array, shape (height, width)
+        The image attacked: its pixels that ART did not move are shown as they are, not as ART's
+        float32 has them.
     goal : Goal
         Whom ties go to: a tie is no success, but ART takes the first class of equal ones.
     best : BestSeen
@@ -53,6 +58,7 @@ class ArtTarget:
     def __init__(
         self,
         target: Target,
+        original: NDArray[np.float64],
         goal: Goal,
         best: BestSeen,
         queries: int,
@@ -61,6 +67,7 @@ class ArtTarget:
         shown: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> None:
         self._target = target
+        self._original = original
         self._goal = goal
         self._best = best
         self._before = target.queries
@@ -95,6 +102,7 @@ class ArtTarget:
         if not np.isfinite(images).all():
             raise Ended("not a number")
         images = np.clip(images, 0.0, 1.0)
+        images = np.where(np.abs(images - self._original) < _ROUNDING, self._original, images)
         affordable = images[: max(self.left, 0)]
         if len(affordable):
             if self._shown:

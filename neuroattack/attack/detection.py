@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attack.defences import Shielded
 from neuroattack.attack.target import Target
-from neuroattack.errors import QueryRefusedError
+from neuroattack.errors import BudgetExceededError, QueryRefusedError
 from neuroattack.images import validate_images
 from neuroattack.validation import check_positive, check_whole
 
@@ -72,10 +72,15 @@ class NearDuplicateDetector(Shielded):
 
         Raises
         ------
+        BudgetExceededError
+            If the batch would overrun the budget; nothing of it is looked at.
         QueryRefusedError
             After more detections than are allowed; the batch is then not answered or counted.
         """
         rows = validate_images(images, self.image_shape)
+        left = self.remaining
+        if left is not None and len(rows) > left:
+            raise BudgetExceededError(len(rows), left)
         for row in rows:
             if self._near(row):
                 self._detections += 1

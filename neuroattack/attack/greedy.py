@@ -13,7 +13,7 @@ from neuroattack.attack.perception import Window, distance, standard_deviation
 from neuroattack.attack.protocol import Need, check_needs, valid_original
 from neuroattack.attack.result import Goal, Search, Step
 from neuroattack.attack.target import Target
-from neuroattack.errors import ValidationError
+from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.readout import decide, spike_shares
 from neuroattack.validation import check_positive, check_whole
 
@@ -166,6 +166,9 @@ class GreedyWindow:
             If the image, the window or the goal does not fit the target.
         BudgetExceededError
             If the budget does not even hold the first iteration.
+        QueryRefusedError
+            If the target refuses the first iteration; where it refuses a later one, the search ends
+            with what it has.
         """
         check_needs(self, target)
         original = valid_original(target, image, goal)
@@ -186,7 +189,13 @@ class GreedyWindow:
                 stopped_by, trials = "budget", trials.none()
             if trace and not _affordable(target, 1):
                 break
-            counts = target.query(np.concatenate([current[None], trials.images]))
+            try:
+                counts = target.query(np.concatenate([current[None], trials.images]))
+            except QueryRefusedError:
+                if not trace:
+                    raise
+                stopped_by = "refused"
+                break
             gaps = goal.gap(self._scores(counts))
             images.append(current)
             trace.append(

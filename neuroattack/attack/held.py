@@ -14,6 +14,7 @@ from neuroattack.attack.perception import Window
 from neuroattack.attack.protocol import Finding, Found, Need, check_needs, valid_original
 from neuroattack.attack.result import Goal, Seen
 from neuroattack.attack.target import Target
+from neuroattack.errors import QueryRefusedError
 from neuroattack.validation import check_whole
 
 __all__ = ["HeldGreedyWindow", "hold"]
@@ -87,11 +88,14 @@ class HeldGreedyWindow:
         """Search for an adversarial image; see :meth:`neuroattack.attack.protocol.Attack.run`."""
         attack = self._attack(Window.centred(target.image_shape, self.window))
         limited = QueryLimited(target, self.queries)
+        check_needs(self, target)
+        original = valid_original(target, image, goal)
         if limited.remaining < attack.most_queries_an_iteration:
-            check_needs(self, target)
-            original = valid_original(target, image, goal)
             return Finding(original, original, goal, 0, "budget")
-        return hold(attack.run(limited, image, goal), self.limit)
+        try:
+            return hold(attack.run(limited, image, goal), self.limit)
+        except QueryRefusedError:
+            return Finding(original, original, goal, 0, "refused")
 
     def _attack(self, window: Window) -> GreedyWindow:
         return GreedyWindow(window, self.moved_pixels, self.delta, self.max_distance)

@@ -13,6 +13,7 @@ from neuroattack.attack.planning import best_change
 from neuroattack.attack.protocol import Finding, Need, check_needs, valid_original
 from neuroattack.attack.result import Goal
 from neuroattack.attack.target import Target
+from neuroattack.errors import QueryRefusedError
 from neuroattack.validation import check_whole
 
 __all__ = ["RandomNoise"]
@@ -69,12 +70,18 @@ class RandomNoise:
         best = BestSeen(original, goal, self.limit)
         before, left = target.queries, target.remaining
         queries = self.queries if left is None else min(self.queries, left)
+        stopped_by = "budget"
         for start in range(0, queries, _BATCH):
             images = np.array(
                 [self._moved(original, rng) for _ in range(min(_BATCH, queries - start))]
             )
-            best.remember(images, target.query(images), target.queries - before)
-        return Finding(original, best.image, goal, target.queries - before, "budget", best.course)
+            try:
+                counts = target.query(images)
+            except QueryRefusedError:
+                stopped_by = "refused"
+                break
+            best.remember(images, counts, target.queries - before)
+        return Finding(original, best.image, goal, target.queries - before, stopped_by, best.course)
 
     def _moved(
         self, original: NDArray[np.float64], rng: np.random.Generator

@@ -19,7 +19,8 @@ class Repeated(Shielded):
     """A target that shows each image `repeats` times and answers with the sum of its counts.
 
     The sum has `repeats` times the spikes, and a class's share of it the noise of that many. Every
-    showing is a query of the target behind it, and is counted there and here.
+    showing is a query of the target behind it and counted there; here an image is one query, and
+    what remains is counted in images too.
 
     Parameters
     ----------
@@ -37,11 +38,17 @@ class Repeated(Shielded):
     def __init__(self, target: Target, repeats: int) -> None:
         super().__init__(target)
         self._repeats = check_whole("repeats", repeats, 1, _MOST_REPEATS)
+        self._before = target.queries
 
     @property
     def answers(self) -> Answers:
         """Counts: sums of labels are votes."""
         return "counts"
+
+    @property
+    def queries(self) -> int:
+        """Images asked about so far, each once, however often it was shown."""
+        return (super().queries - self._before) // self._repeats
 
     @property
     def remaining(self) -> int | None:

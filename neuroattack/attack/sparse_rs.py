@@ -11,13 +11,23 @@ from neuroattack.attack.limits import Limit, visibility_sd
 from neuroattack.attack.protocol import Finding, Need, check_needs, valid_original
 from neuroattack.attack.result import Goal, Seen
 from neuroattack.attack.target import Target
-from neuroattack.errors import ValidationError
+from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["SparseRS"]
 
 # Of 10,000 queries: after so many, the share of pixels that a step changes is divided so.
-_SCHEDULE = ((50, 2), (200, 4), (500, 5), (1000, 6), (2000, 8), (4000, 10), (6000, 12), (8000, 15))
+_SCHEDULE = (
+    (0, 2),
+    (50, 4),
+    (200, 5),
+    (500, 6),
+    (1000, 8),
+    (2000, 10),
+    (4000, 12),
+    (6000, 15),
+    (8000, 20),
+)
 _SCHEDULE_QUERIES = 10_000
 
 
@@ -82,24 +92,30 @@ class SparseRS:
         rng = np.random.default_rng(self.seed)
         before, left = target.queries, target.remaining
         queries = self.queries if left is None else min(self.queries, left)
-        course = [Seen(original, -np.inf, 0)]
+        course, stopped_by = [Seen(original, -np.inf, 0)], "budget"
         order, values = rng.permutation(original.size), _ends(rng, original.size)
         for step in range(queries):
             tried_order, tried_values = order, values
             if step:
                 held = self._holds(original, order, values)
-                many = max(1, round(self._share(step, queries) * held))
+                many = max(1, int(self.share(step, queries) * held))
                 tried_order, tried_values = _exchanged(rng, order, values, held, many)
             tried = self._set(original, tried_order, tried_values)
-            gap = float(goal.gap(target.query(tried[None]).astype(np.float64))[0])
+            try:
+                counts = target.query(tried[None])
+            except QueryRefusedError:
+                stopped_by = "refused"
+                break
+            gap = float(goal.gap(counts.astype(np.float64))[0])
             if gap >= course[-1].gap:
                 order, values = tried_order, tried_values
                 course.append(Seen(tried, gap, target.queries - before))
         return Finding(
-            original, course[-1].image, goal, target.queries - before, "budget", tuple(course)
+            original, course[-1].image, goal, target.queries - before, stopped_by, tuple(course)
         )
 
-    def _share(self, step: int, queries: int) -> float:
+    def share(self, step: int, queries: int) -> float:
+        """Return the share of the set that a step, of so many queries, exchanges."""
         scaled = step * _SCHEDULE_QUERIES / queries
         divisor = max((by for after, by in _SCHEDULE if scaled > after), default=1)
         return self.first_share / divisor
@@ -145,11 +161,12 @@ def _exchanged(
     held: int,
     many: int,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Swap so many of the first pixels of an order for others, and draw the others' values anew."""
+    """Swap so many of the first pixels of an order for others, and draw their values anew."""
     order, values = order.copy(), values.copy()
-    many = min(many, held, len(order) - held)
-    out = rng.choice(held, many, replace=False)
-    into = held + rng.choice(len(order) - held, many, replace=False)
+    taken = rng.choice(held, min(many, held), replace=False)
+    # Of a set that holds almost every pixel, the rest of those taken only get new values.
+    spare = min(len(taken), len(order) - held)
+    out, into = taken[:spare], held + rng.choice(len(order) - held, spare, replace=False)
     order[out], order[into] = order[into], order[out]
-    values[order[out]] = _ends(rng, many)
+    values[order[taken]] = _ends(rng, len(taken))
     return order, values

@@ -107,7 +107,8 @@ def attack_images(
     """
     test = dataset_of_cell(dataset, checksum).test
     search = GreedyWindow(**{**attack, "window": Window(**attack["window"])})
-    noiseless = Attacked(**attacked).noiseless
+    searched = Attacked(**attacked)
+    noiseless = searched.noiseless
     draws = 1 if noiseless else draws
     found: list[dict[str, Any]] = []
     images: list[NDArray[np.float64]] = []
@@ -126,6 +127,8 @@ def attack_images(
                 {
                     "index": index,
                     **_described(result),
+                    # Every showing of a query costs the network as much.
+                    "queries": result.queries * searched.repeats,
                     **verdict,
                     "clean": clean,
                     "imperceptibility": measure_imperceptibility(
@@ -162,7 +165,6 @@ def _described(search: Search) -> dict[str, Any]:
         "target_class": goal.target_class,
         "best_iteration": search.best_iteration,
         "stopped_by": search.stopped_by,
-        "queries": search.queries,
         "distance": search.best.distance,
         "gap": search.best.gap,
         "distances": [step.distance for step in trace],
