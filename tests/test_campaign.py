@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -193,9 +194,12 @@ def test_a_poisoned_attack_is_set_aside_with_its_error_and_the_others_are_done(t
     text = text.replace(', "local_sd@greedy-window"', "")
     config = campaign_file(tmp_path, text)
     code, out, err = command("campaign", config, "--out", tmp_path / "out", "--json")
-    assert code == 0
+    assert code == 1
     figures = json.loads(out)
     poisoned = 3 * 2 * 2
+    groups = [(one["attack"], one["images"], one["set_aside"]) for one in figures["attacks"]]
+    assert sorted(set(groups)) == [("adaptive", 3, 0), ("greedy-window", 0, 3)]
+    assert {one["success"] for one in figures["attacks"] if not one["images"]} == {None}
     assert figures["progress"] == {
         "done": poisoned,
         "failed": poisoned,
@@ -208,6 +212,11 @@ def test_a_poisoned_attack_is_set_aside_with_its_error_and_the_others_are_done(t
     assert len(aside) == poisoned
     assert all("window" in one["error"] for one in aside)
     assert "Set aside" in command("campaign", "status", tmp_path / "out")[1]
+    code, out, _ = command(
+        "campaign", "export", tmp_path / "out", "--curves", tmp_path / "curves.png"
+    )
+    assert code == 0
+    assert "0, 3 set aside" in out
 
 
 def test_a_worker_that_dies_is_no_loss(tmp_path, on_one_core):
@@ -325,11 +334,33 @@ def test_another_network_in_the_same_file_is_refused(tmp_path, command):
     save_network(tmp_path / "net.h5", small_network())
     code, out, err = command("campaign", "resume", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "net.h5: is another model than when the campaign" in err
+    assert "net.h5: is another one than when the campaign" in err
     (tmp_path / "net.h5").unlink()
     code, out, err = command("campaign", "resume", tmp_path / "out")
     assert (code, out) == (2, "")
     assert "net.h5: cannot be read: No such file" in err
+
+
+def test_an_edited_profile_or_another_version_is_refused(tmp_path, command, monkeypatch):
+    profile = resources.files("neuroattack.hardware_profiles").joinpath("loihi1.toml")
+    chip = tmp_path / "chip.toml"
+    chip.write_text(profile.read_text(encoding="utf-8"), encoding="utf-8")
+    text = CONFIG.replace("native,steps=30", "native,steps=30,profile=chip.toml")
+    config = campaign_file(tmp_path, text.replace("[40, 120]", "[40]"))
+    assert read_config(config).places[0].profile == str(chip)
+    monkeypatch.chdir("/")
+    begin(tmp_path / "out", read_config(config))
+    monkeypatch.setattr(campaign, "__version__", "0.0.1")
+    for words in (["resume", tmp_path / "out"], [config, "--out", tmp_path / "out"]):
+        code, out, err = command("campaign", *words)
+        assert (code, out) == (2, "")
+        assert "expected one of 0.0.1, this version" in err
+    monkeypatch.undo()
+    with chip.open("a", encoding="utf-8") as file:
+        file.write("# Edited.\n")
+    code, out, err = command("campaign", "resume", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "chip.toml: is another one than when the campaign" in err
 
 
 def test_a_plan_that_failed_leaves_the_folder_to_another(tmp_path, command):

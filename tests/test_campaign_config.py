@@ -59,6 +59,20 @@ def test_what_is_wrong_is_named_in_a_sentence(tmp_path, command, old, new, sente
     assert not (tmp_path / "out").exists()
 
 
+def test_distances_of_algorithm_1_are_refused_where_the_class_alone_is_told(tmp_path, command):
+    place = '"native,steps=30,answers=labels"'
+    text = CONFIG.replace('"native,steps=30"', f'"native,steps=30", {place}')
+    code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "limits: 'local_sd@greedy-window' needs the distances that greedy-window" in err
+    assert "'native,steps=30,answers=labels' tells the class alone" in err
+    text = text.replace(', "local_sd@greedy-window"', "").replace("random-noise", "sparse-rs")
+    code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "attacks: 'sparse-rs' needs spike counts" in err
+    assert not (tmp_path / "out").exists()
+
+
 def test_every_combination_is_an_item_and_references_come_first(tmp_path):
     config = read_config(campaign_file(tmp_path))
     items = plan_items(config, [(5, 1), (8, 0)], 10)

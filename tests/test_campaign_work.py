@@ -21,7 +21,7 @@ def task(item, network, checksum=None, digest=None):
         None,
         str(network),
         "",
-        (digest or hashlib.sha256(network.read_bytes()).hexdigest(), ""),
+        {str(network): digest or hashlib.sha256(network.read_bytes()).hexdigest()},
         "digits",
         checksum or load_dataset("digits").checksum,
         6,
@@ -89,7 +89,7 @@ def test_another_model_than_the_plan_s_is_an_error(tmp_path):
     item = Item("native,steps=61", "random-noise", {}, "l2=2", 10, 0, 0, None, 1)
     failed = attempt(task(item, tmp_path / "net.h5", digest="0" * 64))
     assert isinstance(failed, Failed)
-    assert "another model here" in failed.error
+    assert "net.h5: is another one here" in failed.error
 
 
 def test_items_on_several_threads_of_a_process_are_as_one_after_the_other(tmp_path):

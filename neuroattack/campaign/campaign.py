@@ -17,6 +17,7 @@ from typing import Any
 import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from neuroattack import __version__
 from neuroattack.campaign.config import CampaignConfig, config_of
 from neuroattack.campaign.plan import plan_items
 from neuroattack.campaign.store import Counts, Store
@@ -26,6 +27,7 @@ from neuroattack.errors import FileError, SimulationError, UnsupportedFeatureErr
 from neuroattack.ir.storage import load_network
 from neuroattack.studies.cells import usable_cores
 from neuroattack.studies.common_images import choose_images
+from neuroattack.studies.places import profile_checksum
 from neuroattack.training.mlp_storage import load_mlp
 from neuroattack.validation import check_whole
 
@@ -35,6 +37,7 @@ _MOST_WORKERS = 1024
 # Of a configuration, what decides results and is in no item's name.
 _FOR_GOOD = ("network", "dnn", "seed", "draws")
 _OTHERS_AT_WORK_S = 0.5
+_REPORT_EVERY_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def begin(folder: Path, config: CampaignConfig) -> None:
         if before == now:
             return
         if before is not None:
-            _check_models(store, config, folder)
+            _check_same(store, config, folder)
             if any(before[key] != now[key] for key in _FOR_GOOD):
                 raise _another_campaign(folder)
         images = list(config.images.indices or ()) or choose_images(
@@ -142,7 +145,8 @@ def begin(folder: Path, config: CampaignConfig) -> None:
         items = plan_items(config, labelled, network.classes)
         about = {
             "config": now,
-            "models": _models(config),
+            "version": __version__,
+            "contents": _contents(config),
             "dataset": {"name": dataset.name, "checksum": dataset.checksum},
         }
         if before is not None and (
@@ -161,16 +165,24 @@ def _another_campaign(folder: Path) -> ValidationError:
     )
 
 
-def _check_models(store: Store, config: CampaignConfig, folder: Path) -> None:
-    planned = store.about("models")
-    for path, digest in _models(config).items():
-        if planned.get(path, digest) != digest:
-            raise FileError(path, f"is another model than when the campaign in {folder} began")
+def _check_same(store: Store, config: CampaignConfig, folder: Path) -> None:
+    """Raise an error if what decides results is another than when the campaign began."""
+    version = store.about("version")
+    if version != __version__:
+        raise ValidationError(
+            f"folder {folder}",
+            f"a campaign that neuroattack {version} began",
+            f"one of {__version__}, this version: begin it anew in another folder",
+        )
+    planned = store.about("contents")
+    for file, digest in _contents(config).items():
+        if planned.get(file, digest) != digest:
+            raise FileError(file, f"is another one than when the campaign in {folder} began")
 
 
-def _models(config: CampaignConfig) -> dict[str, str]:
-    """Return what is in each file under attack, as a digest by path."""
-    found = {}
+def _contents(config: CampaignConfig) -> dict[str, str]:
+    """Return what is in each model and hardware profile, as a digest by its path or name."""
+    found = {place.profile: profile_checksum(place) for place in config.places if place.profile}
     for path in (config.network, config.dnn):
         if path is not None:
             try:
@@ -224,28 +236,28 @@ class _Round:
         if stored is None:
             raise FileError(folder, "holds a campaign that has not been planned; begin it again")
         config = config_of(stored, folder)
-        _check_models(store, config, folder)
+        _check_same(store, config, folder)
         dataset = store.about("dataset")
         self._store = store
         self._parallel = parallel
         self._on_progress = on_progress
-        models = store.about("models")
-        files = (str(config.network), "" if config.dnn is None else str(config.dnn))
         self._common = (
-            *files,
-            (models[files[0]], models.get(files[1], "")),
+            str(config.network),
+            "" if config.dnn is None else str(config.dnn),
+            store.about("contents"),
             dataset["name"],
             dataset["checksum"],
             config.draws,
         )
         self._began = time.monotonic()
+        self._reported = -_REPORT_EVERY_S
         self._finished = 0
         self._flying: set[str] = set()
         self._lock = threading.Lock()
 
     def until_done(self) -> Counts:
         while True:
-            self._report()
+            self._report(at_once=True)
             try:
                 did = self._side_by_side()
             except _WORKER_DIED:
@@ -253,6 +265,7 @@ class _Round:
                 continue
             counts = self._store.counts()
             if not counts.waiting and not counts.running:
+                self._report(at_once=True)
                 return counts
             if not did:
                 # Another process has what is left, or that which it waits for.
@@ -320,9 +333,11 @@ class _Round:
         self._finished += 1
         self._report()
 
-    def _report(self) -> None:
-        if self._on_progress:
-            rate = self._finished / max(time.monotonic() - self._began, 1e-9)
+    def _report(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if self._on_progress and (at_once or now - self._reported >= _REPORT_EVERY_S):
+            self._reported = now
+            rate = self._finished / max(now - self._began, 1e-9)
             self._on_progress(self._store.counts(), rate)
 
 

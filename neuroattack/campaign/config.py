@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -12,8 +13,10 @@ from pydantic import ValidationError as SchemaError
 
 from neuroattack.attack.catalogue import make_attack
 from neuroattack.attack.limits import Limit
+from neuroattack.attack.protocol import Attack
 from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
+from neuroattack.hardware.profile_files import is_profile_path
 from neuroattack.studies.places import Place
 
 if sys.version_info >= (3, 11):
@@ -101,7 +104,11 @@ class AttackChoice(_Part):
 
     def model_post_init(self, _: Any) -> None:
         """Refuse what there is not."""
-        make_attack(self.name, Limit("l2", _ANY_BOUND), 1, 0, self.settings)
+        self.made()
+
+    def made(self) -> Attack:
+        """Return the attack at some limit, for what it says of itself."""
+        return make_attack(self.name, Limit("l2", _ANY_BOUND), 1, 0, self.settings)
 
     def __str__(self) -> str:
         return f"{self.name} {self.settings}" if self.settings else self.name
@@ -124,7 +131,7 @@ class CampaignConfig(_Part):
     draws : int, optional
         Fresh draws by which an image is judged.
     places : tuple of Place, optional
-        Deployments.
+        Deployments; a profile's file is read from the configuration's folder.
     goals : tuple of {"untargeted", "random"}, optional
         ``"random"``: targeted at a wrong class, drawn for each image.
     budgets : tuple of int
@@ -195,17 +202,44 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
         raise FileError(path, "images: expected either count or indices")
     if config.dnn is None and any(place.kind == "dnn" for place in config.places):
         raise FileError(path, "dnn: is missing, and one of the places is the conventional network")
+    for place in config.places:
+        if place.answers == "labels":
+            _check_content_with_labels(config, place, path)
     folder = path.absolute().parent
+    places = tuple(
+        replace(place, profile=str(folder / place.profile))
+        if place.profile and is_profile_path(place.profile)
+        else place
+        for place in config.places
+    )
     dataset = config.images.dataset
     if dataset is not None and dataset.lower().endswith(OWN_SUFFIXES):
         dataset = str(folder / dataset)
     return config.model_copy(
         update={
+            "places": places,
             "network": folder / config.network,
             "dnn": None if config.dnn is None else folder / config.dnn,
             "images": config.images.model_copy(update={"dataset": dataset}),
         }
     )
+
+
+def _check_content_with_labels(config: CampaignConfig, place: Place, path: Path) -> None:
+    told = f"{str(place)!r} tells the class alone"
+    for limit in config.limits:
+        if "@" in limit:
+            raise FileError(
+                path,
+                f"limits: {limit!r} needs the distances that {REFERENCE} reaches with counts, and "
+                f"the place {told}; expected fixed limits",
+            )
+    for attack in config.attacks:
+        if attack.made().needs == "counts":
+            raise FileError(
+                path,
+                f"attacks: {attack.name!r} needs spike counts of every class, and the place {told}",
+            )
 
 
 def config_of(values: dict[str, Any], path: Path) -> CampaignConfig:

@@ -6,10 +6,13 @@ import csv
 import io
 import json
 import statistics
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from neuroattack.attack.limits import Limit
+from neuroattack.campaign.plan import Item
 from neuroattack.campaign.store import Result
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.files import atomic_path, write_text
@@ -27,10 +30,10 @@ def result_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
         rows.append(
             {
                 "attack": item.attack,
-                "settings": json.dumps(item.settings, sort_keys=True),
+                "settings": _settings(item),
                 "deployment": item.place,
                 "limit": item.limit,
-                "bound": record["bound"],
+                "bound": _bound(item, record),
                 "budget": item.budget,
                 "index": item.index,
                 "label": item.label,
@@ -48,40 +51,76 @@ def result_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
     return rows
 
 
-def summarise(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _bound(item: Item, record: Mapping[str, Any]) -> float | None:
+    if record["bound"] is None and item.limit:
+        return Limit.from_text(item.limit).bound
+    bound: float | None = record["bound"]
+    return bound
+
+
+def summarise(
+    rows: Iterable[Mapping[str, Any]], set_aside: Iterable[Item] = ()
+) -> list[dict[str, Any]]:
     """Return a row for each attack, deployment, limit, budget and kind of goal.
 
     ``success`` is the probability that a fresh draw of an adversarial image is misclassified, the
     mean over the images; its interval is Wilson's over images, each of which counts with its share
     of draws. ``median_queries`` takes an image of which no more than half of the draws were
     misclassified at the cap, the whole budget; ``median_distance`` is in the limit's measure.
+    ``images_without_distance`` are those on which the reference of the limit moved nothing, so
+    that no attack could. Attacks ``set_aside`` are counted, and in no other figure; where all of
+    them were, the others are None.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
-        targeted = row["target_class"] is not None
-        key = ("attack", "settings", "deployment", "limit", "budget")
-        groups.setdefault((*(row[name] for name in key), targeted), []).append(row)
-    return [_summary(group, targeted=key[-1]) for key, group in groups.items()]
+        groups.setdefault(_group(row, row["settings"], row["deployment"]), []).append(row)
+    missing = Counter(_group(vars(item), _settings(item), item.place) for item in set_aside)
+    for key in missing:
+        groups.setdefault(key, [])
+    return [_summary(key, group, missing[key]) for key, group in groups.items()]
 
 
-def _summary(group: list[Mapping[str, Any]], *, targeted: bool) -> dict[str, Any]:
-    first, images = group[0], len(group)
-    total = sum(row["success"] for row in group)
-    measure = first["limit"].partition("=")[0].partition("@")[0] or "local_sd"
+def _group(of: Mapping[str, Any], settings: str, deployment: str) -> tuple[Any, ...]:
+    targeted = of["target_class"] is not None
+    return of["attack"], settings, deployment, of["limit"], of["budget"], targeted
+
+
+def _settings(item: Item) -> str:
+    return json.dumps(item.settings, sort_keys=True)
+
+
+def _summary(
+    key: tuple[Any, ...], group: list[Mapping[str, Any]], set_aside: int
+) -> dict[str, Any]:
+    attack, settings, deployment, limit, budget, targeted = key
+    images = len(group)
+    measure = limit.partition("=")[0].partition("@")[0] or "local_sd"
+
+    def mean(values: Iterable[float]) -> float | None:
+        return sum(values) / images if images else None
+
+    def median(values: Iterable[float]) -> float | None:
+        return statistics.median(values) if images else None
+
+    success = mean(row["success"] for row in group)
     return {
-        "attack": first["attack"],
-        "settings": json.loads(first["settings"]),
-        "deployment": first["deployment"],
-        "limit": first["limit"] or None,
-        "budget": first["budget"],
+        "attack": attack,
+        "settings": json.loads(settings),
+        "deployment": deployment,
+        "limit": limit or None,
+        "budget": budget,
         "images": images,
+        "images_without_distance": sum(row["bound"] == 0 for row in group),
+        "set_aside": set_aside,
         "targeted": targeted,
-        "success": total / images,
-        "success_ci95": list(wilson_interval(total, images)),
-        "images_fooled": sum(row["success"] > 0.5 for row in group) / images,
-        "median_queries": statistics.median(_queries(row) for row in group),
-        "median_distance": statistics.median(row[f"{measure}_distance"] for row in group),
-        "clean_success": sum(row["clean_success"] for row in group) / images,
+        "success": success,
+        "success_ci95": None
+        if success is None
+        else list(wilson_interval(sum(row["success"] for row in group), images)),
+        "images_fooled": mean(row["success"] > 0.5 for row in group),
+        "median_queries": median(_queries(row) for row in group),
+        "median_distance": median(row[f"{measure}_distance"] for row in group),
+        "clean_success": mean(row["clean_success"] for row in group),
         "verification_queries": sum(row["verification_queries"] for row in group),
         "seconds": sum(row["seconds"] for row in group),
     }

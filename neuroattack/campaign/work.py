@@ -29,7 +29,7 @@ from neuroattack.campaign.plan import Item
 from neuroattack.datasets import Dataset, load_dataset
 from neuroattack.deployment import search_stream, verification_stream
 from neuroattack.errors import FileError
-from neuroattack.studies.places import OpenPlace, Place, open_place
+from neuroattack.studies.places import OpenPlace, Place, open_place, profile_checksum
 
 __all__ = ["Done", "Failed", "Task", "attempt", "end_with_parent"]
 
@@ -52,8 +52,8 @@ class Task:
         Of a limit that waited for a reference.
     network, dnn : str
         Files; ``""`` for no conventional model.
-    digests : tuple of str
-        SHA-256 of the two, ``""`` for none.
+    contents : dict
+        Digests of these and of the places' hardware profiles, by path or name.
     dataset, checksum : str
         Whose test images they are.
     draws : int
@@ -64,7 +64,7 @@ class Task:
     bound: float | None
     network: str
     dnn: str
-    digests: tuple[str, str]
+    contents: dict[str, str]
     dataset: str
     checksum: str
     draws: int
@@ -125,23 +125,31 @@ def attempt(task: Task) -> Done | Failed:
 
 
 @functools.lru_cache(maxsize=1)
-def _places() -> tuple[contextlib.ExitStack, dict[tuple[str, ...], OpenPlace]]:
+def _places() -> tuple[contextlib.ExitStack, dict[tuple[str, tuple[Any, ...]], OpenPlace]]:
     """Return the places this process has open: they stay so until it ends."""
     return contextlib.ExitStack(), {}
 
 
 def _opened(task: Task) -> OpenPlace:
     stack, opened = _places()
-    which = (task.item.place, task.network, task.dnn, *task.digests)
+    campaign = (task.network, task.dnn, *sorted(task.contents.items()))
+    which = (task.item.place, campaign)
     if which not in opened:
-        if any(other[1:] != which[1:] for other in opened):
+        if any(other != campaign for _, other in opened):
             # Another campaign's: a worker of a cluster outlives them.
             stack.close()
             opened.clear()
-        for path, digest in zip((task.network, task.dnn), task.digests, strict=True):
-            if path and hashlib.sha256(Path(path).read_bytes()).hexdigest() != digest:
-                raise FileError(path, "is another model here than where the campaign began")
         place = Place.from_text(task.item.place)
+        here = {
+            path: hashlib.sha256(Path(path).read_bytes()).hexdigest()
+            for path in (task.network, task.dnn)
+            if path
+        }
+        if place.profile:
+            here[place.profile] = profile_checksum(place)
+        for file, digest in here.items():
+            if task.contents[file] != digest:
+                raise FileError(file, "is another one here than where the campaign began")
         dnn = Path(task.dnn) if task.dnn else None
         opened[which] = stack.enter_context(open_place(place, Path(task.network), dnn))
     return opened[which]

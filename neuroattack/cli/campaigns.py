@@ -14,6 +14,7 @@ from neuroattack.cli.options import Json
 from neuroattack.cli.options import Workers as WorkerNumber
 
 if TYPE_CHECKING:
+    from neuroattack.campaign.plan import Item
     from neuroattack.campaign.store import Counts
 
 __all__ = ["campaign"]
@@ -55,7 +56,8 @@ def run(
 ) -> None:
     """Run a campaign, or what is left of it, and print its figures.
 
-    Interrupted or killed, the same command goes on; several processes may share one folder.
+    Interrupted or killed, the same command goes on; several processes may share one folder. Exit
+    code 1 where attacks were set aside.
     """
     from neuroattack.campaign.campaign import Workers, begin
     from neuroattack.campaign.config import read_config
@@ -125,7 +127,7 @@ def export(
     with Store(folder) as store:
         results = list(store.results())
         rows = result_rows(results)
-        counts = store.counts()
+        counts, failures = store.counts(), store.failures()
         if images:
             found = [store.adversarial(result.item.key) for result in results]
             write_arrays(images, {"adversarial": np.array(found)})
@@ -136,8 +138,8 @@ def export(
     if curves:
         from neuroattack.report.curves import save_curves
 
-        save_curves(curves, summarise(rows))
-    _print(rows, counts, json)
+        save_curves(curves, [row for row in summarise(rows) if row["images"]])
+    _print(rows, failures, counts, json)
 
 
 def _carry_on(folder: Path, workers: Any, json: bool) -> None:
@@ -158,16 +160,19 @@ def _carry_on(folder: Path, workers: Any, json: bool) -> None:
         counts = carry_on(folder, workers, report)
     with Store(folder) as store:
         rows = result_rows(store.results())
-        failed = [{"error": error, **asdict(item)} for item, error in store.failures()]
-    _print(rows, counts, json)
-    if failed:
-        console.note(f"{len(failed)} attacks were set aside: see 'campaign status {folder}'")
+        failures = store.failures()
+    _print(rows, failures, counts, json)
+    if failures:
+        console.note(f"{len(failures)} attacks were set aside: see 'campaign status {folder}'")
+        raise typer.Exit(1)
 
 
-def _print(rows: list[dict[str, Any]], counts: Counts, json: bool) -> None:
+def _print(
+    rows: list[dict[str, Any]], failures: list[tuple[Item, str]], counts: Counts, json: bool
+) -> None:
     from neuroattack.campaign.export import summarise
 
-    attacks = summarise(rows)
+    attacks = summarise(rows, [item for item, _ in failures])
     if json:
         console.print_json({"attacks": attacks, "progress": asdict(counts)})
         return
@@ -190,13 +195,21 @@ def _print(rows: list[dict[str, Any]], counts: Counts, json: bool) -> None:
                 row["limit"] or "none",
                 "no limit" if row["budget"] is None else f"{row['budget']:,}",
                 "targeted" if row["targeted"] else "untargeted",
-                str(row["images"]),
-                "{:.1%} ({:.1%} to {:.1%})".format(row["success"], *row["success_ci95"]),
-                f"{row['median_distance']:.2f}",
+                *_figures(row),
             )
             for row in attacks
         ],
     )
+
+
+def _figures(row: dict[str, Any]) -> tuple[str, str, str]:
+    images = f"{row['images']:,}"
+    if row["set_aside"]:
+        images += f", {row['set_aside']:,} set aside"
+    if not row["images"]:
+        return images, "none", "none"
+    success = "{:.1%} ({:.1%} to {:.1%})".format(row["success"], *row["success_ci95"])
+    return images, success, f"{row['median_distance']:.2f}"
 
 
 def _named(row: dict[str, Any]) -> str:

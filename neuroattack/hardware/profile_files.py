@@ -55,10 +55,7 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
         If the file cannot be read or is not a profile, saying what and where.
     """
     name = os.fspath(name_or_path)
-    separators = {os.sep, os.altsep or os.sep}
-    if isinstance(name_or_path, os.PathLike) or (
-        name.endswith(".toml") or not separators.isdisjoint(name)
-    ):
+    if isinstance(name_or_path, os.PathLike) or is_profile_path(name):
         return read_profile(name_or_path)
     shipped = _shipped()
     if name not in shipped and name and os.path.lexists(name):
@@ -66,6 +63,11 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     if name not in shipped:
         raise UnknownNameError("hardware profile", name, [*shipped, "a path to a .toml file"])
     return _parse(shipped[name].read_bytes(), name)
+
+
+def is_profile_path(name: str) -> bool:
+    """Return whether a profile's name can be nothing but a file's."""
+    return name.endswith(".toml") or not {os.sep, os.altsep or os.sep}.isdisjoint(name)
 
 
 def read_profile(path: str | os.PathLike[str]) -> Profile:
