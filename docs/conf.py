@@ -19,6 +19,11 @@ myst_enable_extensions = ["deflist"]
 # Pages link to each other and to their headings as on a code host.
 myst_heading_anchors = 4
 nb_execution_mode = "off"
+templates_path = ["_templates"]
+exclude_patterns = ["_templates", "site"]
+autosummary_generate = ["reference.rst"]
 autodoc_typehints = "description"
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
+# The words of a shape, as (images, classes), are names of attributes too: of no matter which.
+suppress_warnings = ["ref.python"]

@@ -46,7 +46,7 @@ class Imperceptibility:
     l0 : int
         Pixels that differ at all.
     l1, l2, linf : float
-        Sum of |delta|, root of the sum of its squares, and its maximum.
+        Sum of ``|delta|``, root of the sum of its squares, and its maximum.
     ssim : float or None
         Mean structural similarity, 1 for equal images, after Wang et al. 2004: Gaussian weights
         of sigma 1.5 over 11 x 11 pixels, K1 = 0.01, K2 = 0.03, dynamic range 1, covariances
@@ -54,7 +54,7 @@ class Imperceptibility:
         shorter than 11.
     local_sd_distance : float
         The distance of Luo et al. 2018 ("Towards imperceptible and robust adversarial example
-        attacks against neural networks", AAAI): sum of |delta| over the ordinary SD of the
+        attacks against neural networks", AAAI): sum of ``|delta|`` over the ordinary SD of the
         original's 3 x 3 neighbourhood of the pixel, itself included; on the border only the
         pixels that exist. It depends on no window. Infinite if a pixel moved that no
         neighbour differs from.

@@ -39,7 +39,7 @@ def best_change(
     -----
     ``l2``: along the slopes, cut short at 0 and 1, as long as the limit allows. ``l0``: the pixels
     that gain most when moved all the way. ``local_sd``: pixels in the order of gain by distance,
-    |slope| times SD, moved all the way, the last one as far as the distance reaches: the greedy
+    ``|slope|`` times SD, moved all the way, the last one as far as the distance reaches: the greedy
     solution of the fractional knapsack, which is exact.
     """
     start = original.ravel()
@@ -65,7 +65,7 @@ def best_change(
 def _along(
     slopes: NDArray[np.float64], room: NDArray[np.float64], bound: float
 ) -> NDArray[np.float64]:
-    """Return min(step |slope|, room) with the slope's sign, of that L2 norm or all the room."""
+    """Return min(step times slope, room) with the slope's sign, of that L2 norm or all the room."""
     most = np.where(slopes == 0, 0.0, np.abs(room))
     if np.linalg.norm(most) <= bound:
         return np.asarray(np.sign(slopes) * most)

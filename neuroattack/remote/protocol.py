@@ -1,8 +1,9 @@
 """Messages of the Open Inference Protocol v2, as far as a black box needs them.
 
-A request carries one input, ``image``, of shape (batch, *image shape) and type FP64 or FP32; the
-answer one output, ``counts``, of shape (batch, classes) and type INT32. Tensors are lists in JSON,
-or raw little-endian bytes behind it (the binary tensor data extension), whose length a header says.
+A request carries one input, ``image``, of shape (batch, then the image's) and type FP64 or FP32;
+the answer one output, ``counts``, of shape (batch, classes) and type INT32. Tensors are lists in
+JSON, or raw little-endian bytes behind it (the binary tensor data extension), whose length a header
+says.
 
 Sources: Open Inference Protocol, "REST" (github.com/kserve/open-inference-protocol), and "Binary
 tensor data extension" of NVIDIA's Triton inference server.
