@@ -22,7 +22,9 @@ nb_execution_mode = "off"
 templates_path = ["_templates"]
 exclude_patterns = ["_templates", "site"]
 autosummary_generate = ["reference.rst"]
-autodoc_typehints = "description"
+autodoc_typehints = "signature"
+autodoc_typehints_format = "short"
+autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
 # The words of a shape, as (images, classes), are names of attributes too: of no matter which.
