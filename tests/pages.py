@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import typer
+
+from neuroattack.cli import app
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted(
@@ -67,3 +72,22 @@ def commands_in_passing(text: str) -> Iterator[Step]:
     """Yield the commands that stand inside sentences and tables, placeholders and all."""
     for found in _INLINE.finditer(text):
         yield Step("command", found["command"].removeprefix("neuroattack").strip())
+
+
+def read_as_the_program_would(arguments: Sequence[str]) -> str | None:
+    """Parse a command line; return the error of a reader in a hurry, None where there is none."""
+    command: Any = typer.main.get_command(app)
+    rest, context = list(arguments), None
+    name = "neuroattack"
+    try:
+        while True:
+            context = command.make_context(name, rest, parent=context)
+            if not hasattr(command, "resolve_command"):
+                return None
+            left = [*context._protected_args, *context.args]
+            if not left:
+                return None
+            name, command, rest = command.resolve_command(context, left)
+    except Exception as error:
+        # typer has classes of its own for these, which have no public name.
+        return f"{type(error).__name__}: {error}"

@@ -6,12 +6,10 @@ import subprocess
 import sys
 
 import pytest
-import typer
 from digit_models import template_model
-from pages import PAGES, ROOT, commands_in_passing, steps
+from pages import PAGES, ROOT, commands_in_passing, read_as_the_program_would, steps
 from remote_servers import ServeCommand
 
-from neuroattack.cli import app
 from neuroattack.conversion import convert
 from neuroattack.ir.storage import save_network
 
@@ -32,24 +30,6 @@ SERVED = "http://127.0.0.1:8000"
 
 def by_name(page):
     return page.relative_to(ROOT).as_posix()
-
-
-def read_as_the_program_would(arguments):
-    """Parse a command line; return the error of a reader in a hurry, None where there is none."""
-    command, rest, context = typer.main.get_command(app), list(arguments), None
-    name = "neuroattack"
-    try:
-        while True:
-            context = command.make_context(name, rest, parent=context)
-            if not hasattr(command, "resolve_command"):
-                return None
-            left = [*context._protected_args, *context.args]
-            if not left:
-                return None
-            name, command, rest = command.resolve_command(context, left)
-    except Exception as error:
-        # typer has classes of its own for these, which have no public name.
-        return f"{type(error).__name__}: {error}"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=by_name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from dataclasses import replace
@@ -264,9 +265,18 @@ _EXPECTED = {
 }
 
 
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are known where an unknown one stands."""
+    parts: dict[str, type[BaseModel]] = {"images": Images, "attacks": AttackChoice}
+    part = parts[str(place[0])] if len(place) > 1 else CampaignConfig
+    return list(part.model_fields)
+
+
 def _sentence(first: Any) -> str:
     if first["type"] == "extra_forbidden":
-        return "no such key; see docs/campaigns.md"
+        near = difflib.get_close_matches(str(first["loc"][-1]), _keys_beside(first["loc"]), n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"no such key{meant}; see docs/campaigns.md"
     if first["type"] == "missing":
         return "is missing"
     got = repr(first["input"])

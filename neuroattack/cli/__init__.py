@@ -18,6 +18,7 @@ from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogues import backends, doctor
+from neuroattack.cli.examples import example
 from neuroattack.cli.exchange import export_nir, import_nir
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train
@@ -63,11 +64,11 @@ for command in (
     *(demo, train, convert, evaluate, preflight, attack, transfer, compare),
     *(audit, energy, precision, noise, paper, serve, export_brian2, backends, doctor),
 ):
-    app.command()(command)
-app.command("import")(import_nir)
-app.command("export")(export_nir)
-app.add_typer(campaign, name="campaign")
-app.add_typer(profiles, name="profiles")
+    app.command(epilog=example(command.__name__.replace("_", "-")))(command)
+app.command("import", epilog=example("import"))(import_nir)
+app.command("export", epilog=example("export"))(export_nir)
+app.add_typer(campaign, name="campaign", epilog=example("campaign"))
+app.add_typer(profiles, name="profiles", epilog=example("profiles"))
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,8 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from neuroattack import console
+from neuroattack.cli.examples import example
 from neuroattack.cli.options import Json
 from neuroattack.cli.options import Workers as WorkerNumber
+from neuroattack.errors import UnknownNameError
 
 if TYPE_CHECKING:
     from neuroattack.campaign.plan import Item
@@ -31,6 +34,9 @@ class _RunByDefault(TyperGroup):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):
+            near = difflib.get_close_matches(args[0], self.commands, n=1)
+            if near and not Path(args[0]).exists():
+                raise UnknownNameError("command of 'campaign'", args[0], self.commands)
             args = ["run", *args]
         return super().parse_args(ctx, args)
 
@@ -44,7 +50,7 @@ campaign = typer.Typer(
 )
 
 
-@campaign.command()
+@campaign.command(epilog=example("campaign run"))
 def run(
     config: Annotated[Path, typer.Argument(help="TOML file; see docs/campaigns.md.")],
     out: Annotated[
@@ -69,7 +75,7 @@ def run(
     _carry_on(folder, chosen, json)
 
 
-@campaign.command()
+@campaign.command(epilog=example("campaign resume"))
 def resume(
     folder: Folder, workers: WorkerNumber = None, scheduler: Scheduler = None, json: Json = False
 ) -> None:
@@ -79,7 +85,7 @@ def resume(
     _carry_on(folder, Workers(workers, scheduler), json)
 
 
-@campaign.command()
+@campaign.command(epilog=example("campaign status"))
 def status(folder: Folder, json: Json = False) -> None:
     """Say how far a campaign is, and what was set aside."""
     from neuroattack.campaign.store import Store
@@ -102,7 +108,7 @@ def status(folder: Folder, json: Json = False) -> None:
     _print_failures(failed)
 
 
-@campaign.command()
+@campaign.command(epilog=example("campaign export"))
 def export(
     folder: Folder,
     csv: Annotated[Path | None, typer.Option(help="A row an attack, as CSV.")] = None,

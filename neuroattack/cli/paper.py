@@ -11,7 +11,7 @@ import typer
 
 from neuroattack import __version__, console, paper_tables
 from neuroattack.cli.options import Backend, DatasetName, Json, Seed, Steps, Workers
-from neuroattack.errors import ValidationError
+from neuroattack.errors import UnknownNameError, ValidationError
 
 if TYPE_CHECKING:
     from neuroattack.datasets import Dataset
@@ -217,8 +217,9 @@ def noise(
 def _chosen(option: str, text: str, known: tuple[Name, ...]) -> tuple[Name, ...]:
     """Return names with commas between, each one of those that are known."""
     names = [part.strip() for part in text.split(",")]
-    if not set(names) <= set(known):
-        raise ValidationError(option, repr(text), f"of {', '.join(known)}, commas between")
+    for name in names:
+        if name not in known:
+            raise UnknownNameError(f"name in {option}", name, known)
     return tuple(name for name in known if name in names)
 
 

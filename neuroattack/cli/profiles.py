@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuroattack import console
+from neuroattack.cli.examples import example
 from neuroattack.cli.options import Json
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def _list_by_default(context: typer.Context, json: Json = False) -> None:
         list_(json)
 
 
-@profiles.command("list")
+@profiles.command("list", epilog=example("profiles list"))
 def list_(json: Json = False) -> None:
     """List the profiles that ship."""
     from neuroattack.hardware.profile_files import list_profiles, load_profile
@@ -57,7 +58,7 @@ def list_(json: Json = False) -> None:
     )
 
 
-@profiles.command()
+@profiles.command(epilog=example("profiles show"))
 def show(profile: ProfileName, json: Json = False) -> None:
     """Print every number of a profile, and where it was read."""
     from neuroattack.hardware.profile_files import load_profile
@@ -96,7 +97,7 @@ def show(profile: ProfileName, json: Json = False) -> None:
     )
 
 
-@profiles.command()
+@profiles.command(epilog=example("profiles check"))
 def check(profile: ProfileName, json: Json = False) -> None:
     """Say whether a profile holds together; what is wrong with it is one sentence."""
     from neuroattack.hardware.profile_files import load_profile

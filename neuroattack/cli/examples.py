@@ -1,0 +1,46 @@
+"""An example for every command, shown at the end of its help."""
+
+from __future__ import annotations
+
+__all__ = ["EXAMPLES", "example"]
+
+EXAMPLES = {
+    "demo": "demo --dataset mnist --out runs/mnist-demo",
+    "train": "train --dataset digits --out runs/model.h5",
+    "convert": "convert runs/model.h5 --out runs/network.h5",
+    "evaluate": "evaluate runs/network.h5 --profile loihi1 --images 100",
+    "preflight": "preflight runs/network.h5 --index 3",
+    "attack": "attack runs/network.h5 --index 3 --target 8 --out runs/attack",
+    "transfer": "transfer runs/net.h5 --place native --place native,profile=loihi1",
+    "compare": "compare runs/network.h5 --images 20 --steps 100",
+    "audit": "audit runs/network.h5 --against runs/audit-old/audit.json",
+    "energy": "energy runs/network.h5 --profiles loihi1,spinnaker1 --images 100",
+    "precision": "precision runs/network.h5 --out runs/precision",
+    "noise": "noise --dataset mnist --deltas 0.05,0.1 --on train,test",
+    "paper": "paper table2 table3 --out runs/paper",
+    "serve": "serve runs/network.h5 --profile loihi1 --port 8000",
+    "export-brian2": "export-brian2 runs/network.h5 > network.py",
+    "backends": "backends --json",
+    "doctor": "doctor",
+    "import": (
+        "import net.nir --dt 1e-3 --time-unit 1 --integration euler \\\n"
+        "      --arrival same-step --refractory-steps 0 --encoder poisson --input-rate 100"
+    ),
+    "export": "export runs/network.h5 network.nir --allow-lossy",
+    "campaign": "campaign campaign.toml --workers 2",
+    "campaign run": "campaign run campaign.toml --out runs/campaign",
+    "campaign resume": "campaign resume runs/campaign",
+    "campaign status": "campaign status runs/campaign --json",
+    "campaign export": "campaign export runs/campaign --csv rows.csv --curves curves.png",
+    "profiles": "profiles show loihi1",
+    "profiles list": "profiles list --json",
+    "profiles show": "profiles show loihi1",
+    "profiles check": "profiles check mychip.toml",
+}
+"""By the name of the command, what follows ``neuroattack``."""
+
+
+def example(command: str) -> str:
+    """Return the end of a command's help."""
+    # The backspace keeps click from filling the lines as one paragraph.
+    return f"\b\nExample:\n  neuroattack {EXAMPLES[command]}"
