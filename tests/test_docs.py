@@ -10,6 +10,7 @@ from digit_models import template_model
 from pages import PAGES, ROOT, commands_in_passing, read_as_the_program_would, steps
 from remote_servers import ServeCommand
 
+from neuroattack import __version__
 from neuroattack.conversion import convert
 from neuroattack.ir.storage import save_network
 
@@ -151,3 +152,11 @@ def test_every_page_is_in_the_table_of_contents():
     assert listed - {"reference"} - {one for one in listed if "notebooks/" in one} == there - {
         "index"
     }
+
+
+def test_the_changelog_begins_with_what_is_next_or_this_version():
+    headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    released = headings[1:] if headings[0] == "Unreleased" else headings
+    assert released[0].split()[0] == __version__
+    versions = [tuple(map(int, one.split()[0].split("."))) for one in released]
+    assert versions == sorted(versions, reverse=True)

@@ -11,7 +11,7 @@ EXAMPLES = {
     "evaluate": "evaluate runs/network.h5 --profile loihi1 --images 100",
     "preflight": "preflight runs/network.h5 --index 3",
     "attack": "attack runs/network.h5 --index 3 --target 8 --out runs/attack",
-    "transfer": "transfer runs/net.h5 --place native --place native,profile=loihi1",
+    "transfer": "transfer net.h5 --place native --place native,profile=loihi1",
     "compare": "compare runs/network.h5 --images 20 --steps 100",
     "audit": "audit runs/network.h5 --against runs/audit-old/audit.json",
     "energy": "energy runs/network.h5 --profiles loihi1,spinnaker1 --images 100",
@@ -24,7 +24,8 @@ EXAMPLES = {
     "doctor": "doctor",
     "import": (
         "import net.nir --dt 1e-3 --time-unit 1 --integration euler \\\n"
-        "      --arrival same-step --refractory-steps 0 --encoder poisson --input-rate 100"
+        "      --arrival same-step --refractory-steps 0 \\\n"
+        "      --encoder poisson --input-rate 100"
     ),
     "export": "export runs/network.h5 network.nir --allow-lossy",
     "campaign": "campaign campaign.toml --workers 2",
