@@ -157,13 +157,13 @@ def test_a_page_needs_no_network_and_prints(pages, tmp_path, kind):
 def test_what_is_wrong_is_seen(tmp_path):
     bad = tmp_path / "bad.html"
     bad.write_text(
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; "
+        '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
         "style-src 'unsafe-inline'\"><body style='color:#999;background:#fff'><a href='#x'>on</a>"
         "<p style='width:900px;font-size:9px'>faint</p>"
         "<div class='box' style='overflow-x:auto;width:50px'><b style='margin:99px'>wide</b></div>"
     )
     seen = seen_by(bad, tmp_path, PHONE_PX)
     assert seen["wide"] > seen["room"]
-    assert ["P", "faint"] == seen["faint"][0][:2]
+    assert seen["faint"][0][:2] == ["P", "faint"]
     assert (seen["small"], seen["stuck"]) == (1, ["box"])
     assert seen["first"] != "skip"
