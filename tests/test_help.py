@@ -97,6 +97,12 @@ def test_the_nearest_name_in_a_campaign_s_file_is_suggested(tmp_path, command, r
     assert right in err
 
 
+def test_a_campaign_s_file_that_is_missing_is_no_misspelt_command(folder, command):
+    code, _, err = command("campaign", "run.toml")
+    assert code == 2
+    assert "run.toml: is missing, expected the configuration of a campaign" in err
+
+
 def test_no_nearest_name_is_made_up(folder, command):
     np.savez(folder / "x.npz", a=np.zeros(1))
     _, _, err = command("attack", "net.h5", "--backend", "zzz")

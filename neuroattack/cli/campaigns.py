@@ -35,7 +35,7 @@ class _RunByDefault(TyperGroup):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):
             near = difflib.get_close_matches(args[0], self.commands, n=1)
-            if near and not Path(args[0]).exists():
+            if near and not Path(args[0]).suffix and not Path(args[0]).exists():
                 raise UnknownNameError("command of 'campaign'", args[0], self.commands)
             args = ["run", *args]
         return super().parse_args(ctx, args)
