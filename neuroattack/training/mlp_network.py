@@ -7,7 +7,7 @@ conditioned, which is what the number of conjugate-gradient steps depends on.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
 from neuroattack.images import validate_images
-from neuroattack.training.pieces import evaluate_in_pieces
+from neuroattack.training.products import ordered_product
 from neuroattack.training.siegert import FloatArray
 
 __all__ = ["MLP", "CrossEntropy", "flatten", "unflatten"]
@@ -119,9 +119,8 @@ class MLP:
             Probabilities of the classes; each row sums to 1.
         """
         layers = list(zip(self.weights, self.biases, strict=True))
-        return evaluate_in_pieces(
-            intensities, self.classes, lambda piece: _softmax(_activations(piece, layers)[-1])
-        )
+        rows = np.ascontiguousarray(intensities, np.float32)
+        return _softmax(_activations(rows, layers, ordered_product)[-1])
 
     def probabilities(self, images: ArrayLike) -> FloatArray:
         """Evaluate the network.
@@ -184,10 +183,12 @@ def flatten(layers: Sequence[Layer]) -> Floats:
     return np.concatenate([part.reshape(-1) for layer in layers for part in layer])
 
 
-def _activations(rows: Floats, layers: Sequence[Layer]) -> list[Floats]:
+def _activations(
+    rows: Floats, layers: Sequence[Layer], product: Callable[[Any, Any], Floats] = np.matmul
+) -> list[Floats]:
     out = [rows]
     for index, (weights, biases) in enumerate(layers):
-        sums = out[-1] @ weights
+        sums = product(out[-1], weights)
         sums += biases
         if index < len(layers) - 1:
             np.tanh(sums, out=sums)

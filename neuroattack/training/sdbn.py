@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
 from neuroattack.images import validate_images
-from neuroattack.training.pieces import evaluate_in_pieces
+from neuroattack.training.products import Product, ordered_product
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
 
 __all__ = ["SDBN", "forward_rates"]
@@ -20,7 +20,10 @@ _CHUNK = 2000
 
 
 def forward_rates(
-    x: FloatArray, drive_weights: tuple[FloatArray, ...], transfer: Transfer
+    x: FloatArray,
+    drive_weights: tuple[FloatArray, ...],
+    transfer: Transfer,
+    product: Product = np.matmul,
 ) -> FloatArray:
     """Return the rates of the last layer, in chunks so that memory stays bounded.
 
@@ -32,6 +35,9 @@ def forward_rates(
         Layer by layer, in volts per second.
     transfer : Transfer
         The units.
+    product : callable, optional
+        Multiplies matrices; :func:`~neuroattack.training.products.ordered_product` makes every
+        row independent of the others to the last bit.
 
     Returns
     -------
@@ -43,7 +49,7 @@ def forward_rates(
     for start in range(0, len(x), _CHUNK):
         rates = x[start : start + _CHUNK]
         for weights, squares in zip(drive_weights, squared, strict=True):
-            rates = transfer.layer(rates, weights, squares)
+            rates = transfer.layer(rates, weights, squares, product)
         out[start : start + _CHUNK] = rates
     return out
 
@@ -171,11 +177,8 @@ class SDBN:
         """
         scale = np.float32(self.input_scale)
         drive = tuple(w * np.float32(1 / self.siegert.t_ref_s) for w in self.weights)
-        return evaluate_in_pieces(
-            intensities,
-            self.weights[-1].shape[1],
-            lambda piece: forward_rates(piece * scale, drive, self.transfer),
-        )
+        inputs = np.asarray(intensities, np.float32) * scale
+        return forward_rates(inputs, drive, self.transfer, ordered_product)
 
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the class of the highest output rate of each image; int64 array (n,).

@@ -29,6 +29,7 @@ one step for 2 ms and 1 ms.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -271,7 +272,13 @@ class Transfer:
         """Return normalised rates from ``x @ W`` and ``x @ W**2``, W in volts per second."""
         return fast_rates(mean, power, self.siegert, self.drive_gain, self.variance_gain)
 
-    def layer(self, x: FloatArray, weights: FloatArray, squared: FloatArray) -> FloatArray:
+    def layer(
+        self,
+        x: FloatArray,
+        weights: FloatArray,
+        squared: FloatArray,
+        product: Callable[[FloatArray, FloatArray], FloatArray] = np.matmul,
+    ) -> FloatArray:
         """Return the rates of a layer.
 
         Parameters
@@ -280,9 +287,11 @@ class Transfer:
             Normalised input rates, not negative.
         weights, squared : float32 arrays (inputs, units)
             Drive weights in volts per second, and their squares.
+        product : callable, optional
+            Multiplies matrices.
 
         Returns
         -------
         float32 array (n, units)
         """
-        return self.rates(x @ weights, x @ squared)
+        return self.rates(product(x, weights), product(x, squared))
