@@ -15,10 +15,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.registry import SECTIONS, Figures, Options
 from benchmarks.summary import summary_table
 from benchmarks.writing import machine_table, write_results
-from neuroattack import console
 from neuroattack.datasets import DATA_VARIABLE, DATASETS
 from neuroattack.errors import NeuroattackError, UnknownNameError
 from neuroattack.files import check_writable
+from neuroattack.report.terminal import console
 from neuroattack.training.storage import load_model
 
 # As they run: on what training leaves, the others measure.

@@ -17,13 +17,13 @@ from benchmarks.registry import Figures, Options, Table, section
 from benchmarks.rounds import seconds, stated
 from benchmarks.workload import Workload, check_recording, make_workload
 from benchmarks.writing import with_spread
-from neuroattack.attack.greedy import GreedyWindow
-from neuroattack.attack.perception import Window
-from neuroattack.attack.result import Goal, verify
-from neuroattack.attack.target import BlackBox
+from neuroattack.attacks.greedy import GreedyWindow
+from neuroattack.attacks.perception import Window
+from neuroattack.attacks.result import Goal, verify
 from neuroattack.backends.native import NativeBackend
 from neuroattack.datasets import load_dataset
-from neuroattack.deployment import Deployment, deploy
+from neuroattack.deployment.deployment import Deployment, deploy
+from neuroattack.targets.black_box import BlackBox
 
 __all__ = ["measure_attack"]
 

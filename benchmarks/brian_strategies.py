@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import describe_machine
 from benchmarks.rounds import throughputs
-from neuroattack import console
 from neuroattack.backends.brian.builds import build
 from neuroattack.backends.brian.importing import brian2_version, import_brian2, own_settings
 from neuroattack.backends.brian.model import build_model, make_clock
@@ -29,11 +28,12 @@ from neuroattack.backends.brian.runtime import RuntimeSimulator
 from neuroattack.backends.brian.standalone import StandaloneSimulator
 from neuroattack.backends.brian.timing import Timing
 from neuroattack.datasets import load_dataset
+from neuroattack.deployment.backend import load_backend
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import NeuroattackError
 from neuroattack.ir.network import Network
 from neuroattack.ir.storage import load_network
-from neuroattack.simulation import load_backend
-from neuroattack.spikes import SpikeTrains
+from neuroattack.report.terminal import console
 
 STEPS = 100
 IMAGES = 100

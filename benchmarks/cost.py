@@ -12,8 +12,8 @@ from benchmarks.rounds import seconds, stated
 from benchmarks.workload import Workload
 from benchmarks.writing import with_spread
 from neuroattack.backends.native import NativeBackend
+from neuroattack.deployment.backend import Recording
 from neuroattack.ir.network import Network
-from neuroattack.simulation import Recording
 
 __all__ = [
     "additions_per_image",

@@ -16,9 +16,9 @@ from benchmarks.registry import Figures, Options
 from benchmarks.rounds import seconds, stated
 from benchmarks.workload import Workload, check_recording
 from neuroattack.backends.native import NativeBackend, NativeSimulator
-from neuroattack.hardware.fixed_format import fixed_format
-from neuroattack.hardware.quantisation import quantise
-from neuroattack.spikes import SpikeTrains
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.hardware.quantization.fixed_format import fixed_format
+from neuroattack.hardware.quantization.quantization import quantise
 
 __all__ = ["measure_itself"]
 

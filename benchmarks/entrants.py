@@ -19,10 +19,10 @@ from benchmarks.peers import INSTALL, MissingPeer, find_peers
 from benchmarks.peers.configuration import BagConfiguration, Configuration
 from benchmarks.registry import Figures, Options
 from benchmarks.workload import Workload
-from neuroattack import simulation
+from neuroattack.deployment import backend as simulation
+from neuroattack.deployment.backend import Recording, load_backend
+from neuroattack.encoding.readout import decide
 from neuroattack.errors import BackendUnavailableError
-from neuroattack.readout import decide
-from neuroattack.simulation import Recording, load_backend
 
 if TYPE_CHECKING:
     from benchmarks.peers.simulation import PeerInputs, PeerSimulation

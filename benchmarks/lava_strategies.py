@@ -25,18 +25,18 @@ import numpy as np
 
 from benchmarks.machine import describe_machine
 from benchmarks.rounds import spread
-from neuroattack import console
 from neuroattack.backends.lava.backend import LavaBackend
 from neuroattack.backends.lava.leftovers import new_prefix, remove_leftovers
 from neuroattack.backends.lava.simulator import LavaSimulator
 from neuroattack.backends.native import NativeBackend
 from neuroattack.datasets import load_dataset
+from neuroattack.deployment.backend import Workload
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import NeuroattackError
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Network
 from neuroattack.ir.storage import load_network
-from neuroattack.simulation import Workload
-from neuroattack.spikes import SpikeTrains
+from neuroattack.report.terminal import console
 
 STEPS = 100
 BATCH = 99

@@ -17,8 +17,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.deployment.backend import Recording
 from neuroattack.ir.network import Network
-from neuroattack.simulation import Recording
 
 __all__ = ["PLAIN", "Limit"]
 

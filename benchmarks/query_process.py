@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.deployment import deploy
+from neuroattack.deployment.deployment import deploy
 from neuroattack.ir.network import Network
 from neuroattack.ir.storage import load_network, save_network
 

@@ -15,7 +15,7 @@ from benchmarks.registry import Figures, Options, Table, section
 from benchmarks.rounds import stated, throughputs
 from benchmarks.workload import make_workload
 from benchmarks.writing import with_spread
-from neuroattack.deployment import deploy
+from neuroattack.deployment.deployment import deploy
 from neuroattack.errors import NeuroattackError
 from neuroattack.ir.storage import save_network
 from neuroattack.remote.client import RemoteTarget

@@ -27,8 +27,8 @@ from benchmarks.rounds import seconds, spread, stated
 from benchmarks.workload import Workload, encode, layered_network, make_workload
 from benchmarks.writing import with_spread
 from neuroattack.backends.native import NativeBackend
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import Network
-from neuroattack.spikes import SpikeTrains
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

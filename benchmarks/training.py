@@ -18,11 +18,11 @@ from threadpoolctl import threadpool_limits
 from benchmarks.registry import Figures, Options, Table, section
 from benchmarks.rounds import seconds, stated
 from benchmarks.writing import with_spread
-from neuroattack.conversion import convert
 from neuroattack.datasets import DATA_VARIABLE, load_dataset
-from neuroattack.deployment import deploy
-from neuroattack.studies.evaluation import evaluate
-from neuroattack.studies.training import checkpoint_of, describe_progress, train_to_file
+from neuroattack.deployment.deployment import deploy
+from neuroattack.experiments.evaluation import evaluate
+from neuroattack.experiments.training import checkpoint_of, describe_progress, train_to_file
+from neuroattack.training.conversion import convert
 from neuroattack.training.recipes import RECIPES, Progress, train
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.siegert import SiegertParameters, Transfer

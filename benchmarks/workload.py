@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 
 from benchmarks.registry import Options
 from neuroattack.backends.native import NativeBackend
-from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
-from neuroattack.encoding import PoissonEncoder
+from neuroattack.deployment.backend import Recording
+from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
-from neuroattack.simulation import Recording
-from neuroattack.spikes import SpikeTrains
+from neuroattack.training.conversion import convert
 from neuroattack.training.storage import load_model
 
 __all__ = ["Workload", "check_recording", "encode", "layered_network", "make_workload"]

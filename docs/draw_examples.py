@@ -12,11 +12,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from neuroattack.campaign.store import Store
 from neuroattack.datasets import load_dataset
-from neuroattack.deployment import deploy
+from neuroattack.deployment.deployment import deploy
+from neuroattack.encoding.readout import UNDECIDED, decide
+from neuroattack.experiments.campaign.store import Store
 from neuroattack.ir.storage import load_network
-from neuroattack.readout import UNDECIDED, decide
 
 _SHOWN = 8
 _DRAWS = 50

@@ -12,11 +12,11 @@ import numpy
 import scipy
 
 from neuroattack import __version__
-from neuroattack.deployment import Deployment
+from neuroattack.deployment.deployment import Deployment
 from neuroattack.ir.network import Network, Precision
 
 if TYPE_CHECKING:
-    from neuroattack.hardware.profile import Profile
+    from neuroattack.hardware.profiles.profile import Profile
 
 __all__ = ["Provenance", "machine_text", "versions_text"]
 

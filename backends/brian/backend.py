@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import logging
 
-from neuroattack.errors import BackendUnavailableError
-from neuroattack.ir.network import Network
-from neuroattack.simulation import (
+from neuroattack.deployment.backend import (
     UNKNOWN_WORKLOAD,
     Availability,
     Recording,
     Simulator,
     Workload,
 )
-from neuroattack.spikes import SpikeTrains
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import BackendUnavailableError
+from neuroattack.ir.network import Network
 
 from .builds import find_build, missing_tools
 from .importing import brian2_availability
@@ -40,7 +40,7 @@ class BrianBackend:
         return brian2_availability()
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> Simulator:
-        """Prepare a network to run; see :meth:`neuroattack.simulation.Backend.deploy`."""
+        """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`."""
         check_supported(network)
         pays = workload.images * workload.steps >= _BUILDING_PAYS_FROM
         return _EitherSimulator(network, workload if pays else UNKNOWN_WORKLOAD)
@@ -57,7 +57,7 @@ class BrianStandaloneBackend:
         return Availability(not missing, missing, brian2_availability().version)
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> Simulator:
-        """Prepare a network to run; see :meth:`neuroattack.simulation.Backend.deploy`."""
+        """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`."""
         return StandaloneSimulator(network, workload)
 
 

@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from neuroattack.deployment.backend import Availability
 from neuroattack.errors import BackendUnavailableError
-from neuroattack.simulation import Availability
 
 __all__ = ["INSTALL_HINT", "brian2_availability", "brian2_version", "import_brian2", "own_settings"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.spikes import SpikeTrains
+from neuroattack.encoding.spikes import SpikeTrains
 
 from .timing import Timing
 

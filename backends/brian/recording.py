@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from neuroattack.deployment.backend import Recording
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.simulation import Recording
-from neuroattack.spikes import SpikeTrains
 
 __all__ = ["empty_recording", "images_per_run", "make_recording"]
 

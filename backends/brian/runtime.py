@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
+from neuroattack.deployment.backend import Recording, check_inputs
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.simulation import Recording, check_inputs
-from neuroattack.spikes import SpikeTrains
 
 from .importing import import_brian2, own_settings
 from .model import (
@@ -56,7 +56,7 @@ class RuntimeSimulator:
         self._built: _Built | None = None
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
-        """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
+        """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
         if inputs.steps == 0:
             return empty_recording(self._network, inputs, record_spikes)

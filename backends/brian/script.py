@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack import __version__
-from neuroattack.encoding import RegularEncoder
+from neuroattack.encoding.encoders import RegularEncoder
 from neuroattack.ir.network import FixedPopulation, Network, Population, Projection
 
 from .model import check_supported

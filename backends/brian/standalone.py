@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Recording, Workload, check_inputs
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.simulation import UNKNOWN_WORKLOAD, Recording, Workload, check_inputs
-from neuroattack.spikes import SpikeTrains
 
 from .builds import build
 from .folders import scratch_folder
@@ -56,7 +56,7 @@ class StandaloneSimulator:
             self._build(workload.steps)
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
-        """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
+        """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
         if inputs.steps == 0:
             return empty_recording(self._network, inputs, record_spikes)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import Network, Projection
-from neuroattack.spikes import SpikeTrains
 
 __all__ = ["Timing"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Availability, Workload
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.ir.network import Network
-from neuroattack.simulation import UNKNOWN_WORKLOAD, Availability, Workload
 from neuroattack.validation import check_positive, check_whole
 
 from .simulator import LavaSimulator

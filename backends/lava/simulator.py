@@ -7,10 +7,10 @@ import threading
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.deployment.backend import Recording, Workload, check_inputs
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.simulation import Recording, Workload, check_inputs
-from neuroattack.spikes import SpikeTrains
 
 from .handle import Worker
 from .plan import GraphPlan, packed_bytes
@@ -66,7 +66,7 @@ class LavaSimulator:
             self._worker_for(workload.images)
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
-        """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
+        """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
         with self._lock:
             if self._closed:

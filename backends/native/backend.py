@@ -16,15 +16,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack import __version__
-from neuroattack.ir.network import INPUT, Network
-from neuroattack.simulation import (
+from neuroattack.deployment.backend import (
     UNKNOWN_WORKLOAD,
     Availability,
     Recording,
     Workload,
     check_inputs,
 )
-from neuroattack.spikes import SpikeTrains
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_whole
 
 from .kernels import count_spikes
@@ -61,7 +61,7 @@ class NativeSimulator:
         self.run(SpikeTrains.from_events([], [], [], (1, 1, network.input.size)))
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
-        """Simulate a batch; see :meth:`neuroattack.simulation.Simulator.run`."""
+        """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
         if not record_spikes:
             return Recording(self._count(inputs))

@@ -9,9 +9,9 @@ from typing import cast
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.fixed_point import CURRENT_SPAN
 from neuroattack.ir.network import FixedPopulation, Network, Population
-from neuroattack.spikes import SpikeTrains
 
 from .kernels import (
     Start,

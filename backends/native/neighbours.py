@@ -14,8 +14,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import INPUT, FixedPopulation
-from neuroattack.spikes import SpikeTrains
 
 from .differences import count_differences
 from .kernels import count_spikes

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.spikes import SpikeTrains
+from neuroattack.encoding.spikes import SpikeTrains
 
 from .differences import compare_trains, find_touched, measure_margins
 from .layer import Layer, delayed

@@ -13,8 +13,8 @@ import torch
 from numpy.typing import NDArray
 
 from benchmarks.peers.configuration import COMPILED_STEPS, BagConfiguration
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import Network
-from neuroattack.spikes import SpikeTrains
 
 __all__ = ["EQUIVALENCE", "BagInputs", "BagSimulation"]
 

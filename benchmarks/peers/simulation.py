@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.configuration import COMPILED_STEPS, Configuration
 from benchmarks.peers.peer import Neurons, Peer
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import Network
-from neuroattack.spikes import SpikeTrains
 
 __all__ = ["PeerInputs", "PeerSimulation"]
 

@@ -13,10 +13,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from neuroattack.attack.result import Goal
+from neuroattack.attacks.result import Goal
 from neuroattack.datasets import load_dataset
-from neuroattack.deployment import deploy
-from neuroattack.encoding import PoissonEncoder
+from neuroattack.deployment.deployment import deploy
+from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Input, Network, Population, Projection
 from neuroattack.ir.storage import load_network

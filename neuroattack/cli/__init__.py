@@ -13,7 +13,6 @@ from typing import Annotated
 
 import typer
 
-from neuroattack import console
 from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
@@ -28,6 +27,7 @@ from neuroattack.cli.serving import serve
 from neuroattack.cli.studies import compare, evaluate
 from neuroattack.cli.transfer import preflight, transfer
 from neuroattack.errors import NeuroattackError
+from neuroattack.report.terminal import console
 
 __all__ = ["app", "main"]
 

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuroattack import console, hardware_tables, tables
 from neuroattack.cli.chips import chosen_chip
 from neuroattack.cli.images import WantedImage
 from neuroattack.cli.options import (
@@ -26,6 +25,7 @@ from neuroattack.cli.options import (
 )
 from neuroattack.cli.served import ServedNetwork, attack_served, check_left_to_server
 from neuroattack.errors import ValidationError
+from neuroattack.report.terminal import console, hardware_tables, tables
 
 __all__ = ["attack", "demo"]
 
@@ -44,10 +44,10 @@ def demo(
     About a minute on the built-in digits, a few on MNIST.
     """
     from neuroattack.datasets import load_dataset
+    from neuroattack.experiments.demo import MODEL, run_demo
+    from neuroattack.experiments.training import checkpoint_of
     from neuroattack.files import check_writable
     from neuroattack.report.folder import PAGE, save_demo
-    from neuroattack.studies.demo import MODEL, run_demo
-    from neuroattack.studies.training import checkpoint_of
 
     check_writable(out / PAGE)
     images = load_dataset(dataset)
@@ -152,13 +152,13 @@ def attack(
     own draws are not counted. A network that 'serve' offers is attacked by its address; what
     decides how it answers (steps, backend, profile, seed) is then the server's.
     """
-    from neuroattack.attack.greedy import GreedyWindow
-    from neuroattack.attack.perception import Window
-    from neuroattack.attack.result import Goal, Step
-    from neuroattack.deployment import deploy
+    from neuroattack.attacks.greedy import GreedyWindow
+    from neuroattack.attacks.perception import Window
+    from neuroattack.attacks.result import Goal, Step
+    from neuroattack.deployment.deployment import deploy
+    from neuroattack.experiments.attack import attack_image, expected_queries
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
-    from neuroattack.studies.attack import attack_image, expected_queries
 
     served = network.startswith(("http://", "https://"))
     if out:

@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from neuroattack import audit_tables, console
 from neuroattack.cli.options import (
     Backend,
     Json,
@@ -19,6 +18,7 @@ from neuroattack.cli.options import (
     Steps,
     Workers,
 )
+from neuroattack.report.terminal import audit_tables, console
 
 __all__ = ["audit"]
 
@@ -65,13 +65,13 @@ def audit(
     from dataclasses import replace
 
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.experiments.audit.audit import audit as run_audit
+    from neuroattack.experiments.audit.comparison import check_margin, compare, read_baseline
+    from neuroattack.experiments.audit.suite import QUICK, Suite
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.report.audit import FIGURES, PAGE, comparison_sentence, save_card
-    from neuroattack.studies.audit import audit as run_audit
-    from neuroattack.studies.audit_comparison import check_margin, compare, read_baseline
-    from neuroattack.studies.audit_suite import QUICK, Suite
-    from neuroattack.studies.places import Place
+    from neuroattack.targets.places import Place
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)

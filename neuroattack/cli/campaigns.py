@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neuroattack import console
 from neuroattack.cli.examples import example
 from neuroattack.cli.options import Json
 from neuroattack.cli.options import Workers as WorkerNumber
 from neuroattack.errors import UnknownNameError
+from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
-    from neuroattack.campaign.plan import Item
-    from neuroattack.campaign.store import Counts
+    from neuroattack.experiments.campaign.plan import Item
+    from neuroattack.experiments.campaign.store import Counts
 
 __all__ = ["campaign"]
 
@@ -65,8 +65,8 @@ def run(
     Interrupted or killed, the same command goes on; several processes may share one folder. Exit
     code 1 where attacks were set aside.
     """
-    from neuroattack.campaign.campaign import Workers, begin
-    from neuroattack.campaign.config import read_config
+    from neuroattack.experiments.campaign.config import read_config
+    from neuroattack.experiments.campaign.running import Workers, begin
 
     chosen = Workers(workers, scheduler)
     settings = read_config(config)
@@ -80,7 +80,7 @@ def resume(
     folder: Folder, workers: WorkerNumber = None, scheduler: Scheduler = None, json: Json = False
 ) -> None:
     """Go on with a campaign, and print its figures."""
-    from neuroattack.campaign.campaign import Workers
+    from neuroattack.experiments.campaign.running import Workers
 
     _carry_on(folder, Workers(workers, scheduler), json)
 
@@ -88,7 +88,7 @@ def resume(
 @campaign.command(epilog=example("campaign status"))
 def status(folder: Folder, json: Json = False) -> None:
     """Say how far a campaign is, and what was set aside."""
-    from neuroattack.campaign.store import Store
+    from neuroattack.experiments.campaign.store import Store
 
     with Store(folder) as store:
         counts, failures = store.counts(), store.failures()
@@ -126,8 +126,13 @@ def export(
     """Print a campaign's figures; draw them; write a row an attack for other tools."""
     import numpy as np
 
-    from neuroattack.campaign.export import result_rows, summarise, write_csv, write_parquet
-    from neuroattack.campaign.store import Store
+    from neuroattack.experiments.campaign.export import (
+        result_rows,
+        summarise,
+        write_csv,
+        write_parquet,
+    )
+    from neuroattack.experiments.campaign.store import Store
     from neuroattack.files import write_arrays
 
     with Store(folder) as store:
@@ -149,9 +154,9 @@ def export(
 
 
 def _carry_on(folder: Path, workers: Any, json: bool) -> None:
-    from neuroattack.campaign.campaign import carry_on
-    from neuroattack.campaign.export import result_rows
-    from neuroattack.campaign.store import Store
+    from neuroattack.experiments.campaign.export import result_rows
+    from neuroattack.experiments.campaign.running import carry_on
+    from neuroattack.experiments.campaign.store import Store
 
     with console.kept_in(folder), console.progress_bars() as show:
 
@@ -176,7 +181,7 @@ def _carry_on(folder: Path, workers: Any, json: bool) -> None:
 def _print(
     rows: list[dict[str, Any]], failures: list[tuple[Item, str]], counts: Counts, json: bool
 ) -> None:
-    from neuroattack.campaign.export import summarise
+    from neuroattack.experiments.campaign.export import summarise
 
     attacks = summarise(rows, [item for item, _ in failures])
     if json:

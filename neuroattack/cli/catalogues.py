@@ -6,15 +6,15 @@ from dataclasses import asdict
 
 import typer
 
-from neuroattack import console
 from neuroattack.cli.options import Json
+from neuroattack.report.terminal import console
 
 __all__ = ["backends", "doctor"]
 
 
 def backends(json: Json = False) -> None:
     """List the simulator backends, and why one is missing."""
-    from neuroattack.simulation import list_backends
+    from neuroattack.deployment.backend import list_backends
 
     found = list_backends()
     if json:
@@ -29,7 +29,7 @@ def backends(json: Json = False) -> None:
 
 def doctor(json: Json = False) -> None:
     """Say what this machine has and lacks, and what to do about it; exit code 1 if it matters."""
-    from neuroattack.studies.doctor import examine
+    from neuroattack.experiments.doctor import examine
 
     findings = examine()
     bad = [finding.name for finding in findings if finding.state == "bad"]

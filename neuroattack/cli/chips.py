@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 from neuroattack.errors import ValidationError
 
 if TYPE_CHECKING:
-    from neuroattack.hardware.profile import Profile
-    from neuroattack.hardware.quantisation import Rounding
+    from neuroattack.hardware.profiles.profile import Profile
+    from neuroattack.hardware.quantization.quantization import Rounding
 
 __all__ = ["Chip", "chosen_chip", "chosen_profiles", "chosen_rounding"]
 
@@ -38,7 +38,7 @@ def chosen_chip(
             if value != default:
                 raise ValidationError(option, "no --profile with it", "a chip to round for")
         return Chip(None, None)
-    from neuroattack.hardware.profile_files import load_profile
+    from neuroattack.hardware.profiles.files import load_profile
 
     return Chip(
         load_profile(name),
@@ -59,7 +59,7 @@ def chosen_rounding(
     seed: int,
 ) -> Rounding:
     """Return how the options ask to round."""
-    from neuroattack.hardware.quantisation import Rounding
+    from neuroattack.hardware.quantization.quantization import Rounding
 
     return Rounding(
         scale=weight_scale, rounding=weight_rounding, seed=seed, allow_lossy=allow_lossy
@@ -68,7 +68,7 @@ def chosen_rounding(
 
 def chosen_profiles(names: str) -> list[Profile]:
     """Return the profiles of names or files with commas between; ``all`` is all that ship."""
-    from neuroattack.hardware.profile_files import list_profiles, load_profile
+    from neuroattack.hardware.profiles.files import list_profiles, load_profile
 
     given = [name.strip() for name in names.split(",")]
     if not all(given):

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuroattack import console, tables
 from neuroattack.cli.options import Json, NetworkFile
 from neuroattack.errors import ValidationError
+from neuroattack.report.terminal import console, tables
 
 __all__ = ["export_nir", "import_nir"]
 

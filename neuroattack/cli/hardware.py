@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from neuroattack import console, hardware_tables
 from neuroattack.cli.chips import chosen_profiles, chosen_rounding
 from neuroattack.cli.options import (
     AllowLossy,
@@ -23,6 +22,7 @@ from neuroattack.cli.options import (
     WeightScale,
 )
 from neuroattack.errors import ValidationError
+from neuroattack.report.terminal import console, hardware_tables
 
 __all__ = ["energy", "precision"]
 
@@ -62,10 +62,10 @@ def energy(
     then left out.
     """
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.experiments.energy import study_energy
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
-    from neuroattack.studies.energy import study_energy
 
     if out:
         from neuroattack.report.energy import FIGURES, save_energy
@@ -135,11 +135,11 @@ def precision(
 ) -> None:
     """Measure accuracy against the bits of a weight, and against the time an image is shown."""
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.experiments.precision import measure_precision
     from neuroattack.files import check_writable
-    from neuroattack.hardware.profile_files import load_profile
+    from neuroattack.hardware.profiles.files import load_profile
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
-    from neuroattack.studies.precision import measure_precision
 
     if out:
         from neuroattack.report.precision import FIGURES, save_precision

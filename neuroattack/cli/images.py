@@ -42,7 +42,7 @@ class WantedImage:
             If options contradict each other, or there is no such image.
         """
         from neuroattack.datasets import load_dataset_of
-        from neuroattack.image_files import image_checksum, read_image
+        from neuroattack.datasets.image_files import image_checksum, read_image
 
         if self.image is None:
             source = load_dataset_of(self.dataset, origin)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack import console, tables
 from neuroattack.cli.options import DatasetName, Json, NetworkFile, Seed
+from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:
     from neuroattack.training.recipes import Progress
@@ -39,7 +39,7 @@ def train(
     The recipe 'dnn' trains the paper's DNN, of as many units, by scaled conjugate gradients.
     """
     from neuroattack.datasets import load_dataset
-    from neuroattack.studies.training import (
+    from neuroattack.experiments.training import (
         checkpoint_of,
         describe_progress,
         train_dnn_to_file,
@@ -104,9 +104,9 @@ def convert(
     json: Json = False,
 ) -> None:
     """Convert a trained model to a network of spiking neurons."""
-    from neuroattack import conversion
-    from neuroattack.encoding import ENCODERS
+    from neuroattack.encoding.encoders import ENCODERS
     from neuroattack.ir.storage import save_network
+    from neuroattack.training import conversion
     from neuroattack.training.storage import load_model
 
     target = out or model.parent / f"{model.stem}-network.h5"
@@ -144,7 +144,7 @@ def export_brian2(
     ] = None,
 ) -> None:
     """Print the network as a Brian2 script of its own: ``python net.py`` shows it an image."""
-    from neuroattack.exporting import export_text
+    from neuroattack.deployment.exporters import export_text
     from neuroattack.files import write_text
     from neuroattack.ir.storage import load_network
 

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 
 import typer
 
-from neuroattack import __version__, console, paper_tables
+from neuroattack import __version__
 from neuroattack.cli.options import Backend, DatasetName, Json, Seed, Steps, Workers
 from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.paper import paper_tables
+from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
     from neuroattack.datasets import Dataset
-    from neuroattack.noise import Area
-    from neuroattack.studies.paper.settings import PaperSettings
+    from neuroattack.datasets.noise import Area
+    from neuroattack.paper.settings import PaperSettings
 
 __all__ = ["noise", "paper"]
 
@@ -55,9 +57,9 @@ def paper(
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.files import check_writable
-    from neuroattack.report.paper.save import PAGE, save_paper
-    from neuroattack.studies.paper.settings import PaperRun, PaperSettings
-    from neuroattack.studies.paper.whole import expand_items, reproduce
+    from neuroattack.paper.report.save import PAGE, save_paper
+    from neuroattack.paper.settings import PaperRun, PaperSettings
+    from neuroattack.paper.whole import expand_items, reproduce
 
     started = time.monotonic()
     names = expand_items(items)
@@ -161,11 +163,11 @@ def noise(
     Stopped at any moment, the same command goes on where it was.
     """
     from neuroattack.datasets import load_dataset
-    from neuroattack.deployment import check_settings
+    from neuroattack.datasets.noise import Noise, NoiseKind
+    from neuroattack.deployment.deployment import check_settings
+    from neuroattack.experiments.model_cells import NetworkKind
+    from neuroattack.experiments.noise import NOISY, Spiking, study_noise
     from neuroattack.files import write_json
-    from neuroattack.noise import Noise, NoiseKind
-    from neuroattack.studies.model_cells import NetworkKind
-    from neuroattack.studies.noise import NOISY, Spiking, study_noise
 
     check_settings(backend, steps, seed)
     area = None if window is None else _area(window)
@@ -231,7 +233,7 @@ def _numbers(option: str, text: str) -> list[float]:
 
 
 def _area(text: str) -> Area:
-    from neuroattack.noise import Area
+    from neuroattack.datasets.noise import Area
 
     try:
         top, left, height, width = (int(part) for part in text.split(","))

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuroattack import console
 from neuroattack.cli.examples import example
 from neuroattack.cli.options import Json
+from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
-    from neuroattack.hardware.profile import Profile, ProfileEntry
+    from neuroattack.hardware.profiles.profile import Profile, ProfileEntry
 
 __all__ = ["profiles"]
 
@@ -35,7 +35,7 @@ def _list_by_default(context: typer.Context, json: Json = False) -> None:
 @profiles.command("list", epilog=example("profiles list"))
 def list_(json: Json = False) -> None:
     """List the profiles that ship."""
-    from neuroattack.hardware.profile_files import list_profiles, load_profile
+    from neuroattack.hardware.profiles.files import list_profiles, load_profile
 
     found = [_summary(load_profile(name)) for name in list_profiles()]
     if json:
@@ -61,7 +61,7 @@ def list_(json: Json = False) -> None:
 @profiles.command(epilog=example("profiles show"))
 def show(profile: ProfileName, json: Json = False) -> None:
     """Print every number of a profile, and where it was read."""
-    from neuroattack.hardware.profile_files import load_profile
+    from neuroattack.hardware.profiles.files import load_profile
 
     chip = load_profile(profile)
     if json:
@@ -100,7 +100,7 @@ def show(profile: ProfileName, json: Json = False) -> None:
 @profiles.command(epilog=example("profiles check"))
 def check(profile: ProfileName, json: Json = False) -> None:
     """Say whether a profile holds together; what is wrong with it is one sentence."""
-    from neuroattack.hardware.profile_files import load_profile
+    from neuroattack.hardware.profiles.files import load_profile
 
     chip = load_profile(profile)
     entries = list(chip.entries())

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from neuroattack import console, tables
 from neuroattack.cli.images import WantedImage
 from neuroattack.errors import BackendUnavailableError, FileError, ValidationError
+from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:
-    from neuroattack.attack.greedy import GreedyWindow
-    from neuroattack.attack.result import Step
+    from neuroattack.attacks.greedy import GreedyWindow
+    from neuroattack.attacks.result import Step
 
 __all__ = ["ServedNetwork", "attack_served", "check_left_to_server"]
 
@@ -67,10 +67,10 @@ def attack_served(
     json: bool,
 ) -> None:
     """Attack an image on a served network; print the figures, and write them to a folder."""
-    from neuroattack.attack.result import Goal
+    from neuroattack.attacks.result import Goal
+    from neuroattack.experiments.attack import attack_target
     from neuroattack.files import write_arrays, write_json
     from neuroattack.provenance import machine_text, versions_text
-    from neuroattack.studies.attack import attack_target
 
     try:
         from neuroattack.remote.client import RemoteTarget

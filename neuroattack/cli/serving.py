@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from neuroattack import console
 from neuroattack.cli.chips import chosen_chip
 from neuroattack.cli.options import (
     AllowLossy,
@@ -21,6 +20,7 @@ from neuroattack.cli.options import (
     WeightScale,
 )
 from neuroattack.errors import BackendUnavailableError
+from neuroattack.report.terminal import console
 
 __all__ = ["serve"]
 
@@ -62,7 +62,7 @@ def serve(
     It speaks the Open Inference Protocol v2; 'attack https://…', Triton's client and others ask
     it. Ctrl-C ends it when what was begun is answered.
     """
-    from neuroattack.deployment import deploy
+    from neuroattack.deployment.deployment import deploy
     from neuroattack.ir.storage import load_network
 
     try:

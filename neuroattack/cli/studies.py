@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack import console, hardware_tables, tables
 from neuroattack.cli.chips import Chip, chosen_chip
 from neuroattack.cli.options import (
     AllowLossy,
@@ -24,6 +23,7 @@ from neuroattack.cli.options import (
     WeightScale,
 )
 from neuroattack.errors import ValidationError
+from neuroattack.report.terminal import console, hardware_tables, tables
 
 if TYPE_CHECKING:
     from neuroattack.hardware.fitting import Fitted
@@ -53,12 +53,12 @@ def evaluate(
 ) -> None:
     """Classify test images with the deployed network, and count its spikes."""
     from neuroattack.datasets import load_dataset_of
-    from neuroattack.deployment import deploy
+    from neuroattack.deployment.deployment import deploy
+    from neuroattack.experiments import evaluation
+    from neuroattack.experiments.metering import ActivityMeter
     from neuroattack.files import check_writable, write_json
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
-    from neuroattack.studies import evaluation
-    from neuroattack.studies.metering import ActivityMeter
 
     if out:
         check_writable(out)
@@ -140,11 +140,11 @@ def compare(
     dynamics, on the same input spikes. Exit code 1 if a spike or a count differs.
     """
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.deployment.backend import list_backends
+    from neuroattack.experiments import comparison
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import Provenance
-    from neuroattack.simulation import list_backends
-    from neuroattack.studies import comparison
 
     if out:
         from neuroattack.report.comparison import FIGURES, save_comparison

@@ -7,8 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuroattack import console
 from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Seed, Workers
+from neuroattack.report.terminal import console
 
 __all__ = ["preflight", "transfer"]
 
@@ -32,11 +32,11 @@ def preflight(
 
     Suggests how many showings to add up, and says what it takes to see the effect of one pixel.
     """
-    from neuroattack.attack.preflight import look_at
     from neuroattack.datasets import load_dataset_of
-    from neuroattack.deployment import search_stream
+    from neuroattack.deployment.deployment import search_stream
+    from neuroattack.experiments.preflight import look_at
     from neuroattack.ir.storage import load_network
-    from neuroattack.studies.places import Place, open_place
+    from neuroattack.targets.places import Place, open_place
 
     where = Place.from_text(place)
     source = load_dataset_of(dataset, load_network(network).origin)
@@ -103,13 +103,13 @@ def transfer(
     fixed point, with 100 steps, and with regular input spikes.
     """
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.experiments.transfer.transfer import TransferSettings
+    from neuroattack.experiments.transfer.transfer import transfer as run_transfer
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import versions_text
     from neuroattack.report.transfer import FIGURES, save_transfer
-    from neuroattack.studies.places import Place
-    from neuroattack.studies.transfer import TransferSettings
-    from neuroattack.studies.transfer import transfer as run_transfer
+    from neuroattack.targets.places import Place
 
     usual = ["native", "native,precision=fixed", "native,steps=100", "native,encoder=regular"]
     texts = place or [*usual, *(["dnn"] if dnn else [])]

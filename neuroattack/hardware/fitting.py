@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.hardware.activity import Activity, count_activity
-from neuroattack.hardware.energy import EnergyEstimate, estimate
-from neuroattack.hardware.placement import Placement, place
-from neuroattack.hardware.profile import Profile
-from neuroattack.hardware.quantisation import Quantised, Rounding, quantise
-from neuroattack.hardware.traffic import Traffic, traffic
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.hardware.energy.activity import Activity, count_activity
+from neuroattack.hardware.energy.energy import EnergyEstimate, estimate
+from neuroattack.hardware.energy.traffic import Traffic, traffic
+from neuroattack.hardware.placement.placement import Placement, place
+from neuroattack.hardware.profiles.profile import Profile
+from neuroattack.hardware.quantization.quantization import Quantised, Rounding, quantise
 from neuroattack.ir.network import Network
-from neuroattack.spikes import SpikeTrains
 
 __all__ = ["Fitted", "fit"]
 
@@ -69,7 +69,7 @@ class Fitted:
         )
 
     def estimate(self, activity: Activity) -> EnergyEstimate:
-        """Price it; see :func:`neuroattack.hardware.energy.estimate`."""
+        """Price it; see :func:`neuroattack.hardware.energy.energy.estimate`."""
         return estimate(activity, self.profile.energy_model(), self.network.dt_s)
 
     def as_json(self) -> dict[str, Any]:

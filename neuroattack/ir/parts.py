@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.encoding import Encoder
+from neuroattack.encoding.encoders import Encoder
 from neuroattack.errors import ValidationError
 from neuroattack.validation import check_whole
 

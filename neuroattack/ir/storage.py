@@ -6,7 +6,7 @@ import os
 
 import h5py
 
-from neuroattack.encoding import ENCODERS
+from neuroattack.encoding.encoders import ENCODERS
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
 from neuroattack.hdf5 import (
     create_hdf5,

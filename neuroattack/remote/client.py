@@ -16,14 +16,13 @@ import httpx
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attack.target import Answers, Draws
+from neuroattack.encoding.images import validate_images
 from neuroattack.errors import (
     BudgetExceededError,
     NeuroattackError,
     RemoteError,
     ValidationError,
 )
-from neuroattack.images import validate_images
 from neuroattack.remote.addresses import is_loopback
 from neuroattack.remote.protocol import (
     HEADER_LENGTH,
@@ -31,6 +30,7 @@ from neuroattack.remote.protocol import (
     encode_inference,
     shapes_of_model,
 )
+from neuroattack.targets.black_box import Answers, Draws
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["RemoteTarget"]
@@ -153,7 +153,7 @@ class RemoteTarget:
         return None if self._budget is None else self._budget - self._queries
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
-        """Return spike counts; see :meth:`neuroattack.attack.target.Target.query`.
+        """Return spike counts; see :meth:`neuroattack.targets.black_box.Target.query`.
 
         Raises
         ------

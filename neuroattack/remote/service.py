@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attack.target import Target
-from neuroattack.images import validate_images
+from neuroattack.encoding.images import validate_images
 from neuroattack.remote.query_log import QueryLog
+from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["Limits", "Service"]

@@ -6,17 +6,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure as Drawing
 
+from neuroattack.experiments.audit.card import (
+    ENOUGH_ACCURACY,
+    TOLERATED,
+    Card,
+    Figure,
+    Section,
+    Unit,
+)
+from neuroattack.experiments.audit.comparison import Change, Comparison
 from neuroattack.files import write_json, write_text
 from neuroattack.report import plots
 from neuroattack.report.audit_plots import attacks_figure, noise_figure
 from neuroattack.report.html import provenance_rows
 from neuroattack.report.numbers import NBSP
-from neuroattack.studies.audit_card import ENOUGH_ACCURACY, TOLERATED, Card, Figure, Section, Unit
-from neuroattack.studies.audit_comparison import Change, Comparison
+from neuroattack.report.templates import render
 
 __all__ = ["FIGURES", "PAGE", "comparison_sentence", "render_card", "save_card"]
 
@@ -114,20 +121,13 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
     str
         The page; the same arguments give the same text.
     """
-    environment = Environment(
-        loader=PackageLoader("neuroattack", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
     attacks, noise = card.sections["attacks"].figures, card.sections["noise"].figures
     accuracy, misclassified = card.sections["clean"].figures
     changes = {change.figure.key: change for change in comparison.changes} if comparison else {}
     fallen = comparison.regressions if comparison else ()
     fell = {change.figure.key for change in fallen}
-    return environment.get_template("audit.html.jinja").render(
+    return render(
+        "report/audit.html.jinja",
         title=title,
         verdict=card.headline.verdict,
         sentence=card.headline.sentence.replace(" %", f"{NBSP}%"),

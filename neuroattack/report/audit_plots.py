@@ -10,7 +10,8 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator
 from numpy.typing import NDArray
 
-from neuroattack.report.paper.style import (
+from neuroattack.experiments.audit.card import TOLERATED, Figure
+from neuroattack.report.style import (
     BLUE,
     GREEN,
     INK,
@@ -25,7 +26,6 @@ from neuroattack.report.paper.style import (
     name_axes,
     style,
 )
-from neuroattack.studies.audit_card import TOLERATED, Figure
 
 __all__ = ["attacks_figure", "noise_figure"]
 

@@ -15,10 +15,10 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
+from neuroattack.experiments.comparison import Comparison
 from neuroattack.files import atomic_path, write_json
 from neuroattack.provenance import Provenance
 from neuroattack.report.numbers import throughput
-from neuroattack.studies.comparison import Comparison
 
 __all__ = ["FIGURES", "rasters_figure", "save_comparison", "throughput_figure"]
 

@@ -43,7 +43,7 @@ def curves_figure(attacks: Sequence[Mapping[str, Any]]) -> Figure:
     Parameters
     ----------
     attacks : sequence of mapping
-        Rows of :func:`neuroattack.campaign.export.summarise`.
+        Rows of :func:`neuroattack.experiments.campaign.export.summarise`.
 
     Raises
     ------

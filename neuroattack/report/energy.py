@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from neuroattack.experiments.energy import EnergyStudy
 from neuroattack.files import atomic_path, write_json
 from neuroattack.provenance import Provenance
 from neuroattack.report.placement import placement_figure
-from neuroattack.studies.energy import EnergyStudy
 
 __all__ = ["FIGURES", "energy_figure", "save_energy"]
 

@@ -7,8 +7,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from neuroattack.attack.result import Search
-from neuroattack.readout import UNDECIDED
+from neuroattack.attacks.result import Search
+from neuroattack.encoding.readout import UNDECIDED
+from neuroattack.experiments.attack import AttackOutcome
+from neuroattack.experiments.attack_cost import Change
+from neuroattack.experiments.evaluation import Evaluation
 from neuroattack.report.numbers import (
     NBSP,
     decimals_for,
@@ -18,9 +21,6 @@ from neuroattack.report.numbers import (
     percent,
     successes,
 )
-from neuroattack.studies.attack import AttackOutcome
-from neuroattack.studies.attack_cost import Change
-from neuroattack.studies.evaluation import Evaluation
 
 __all__ = ["Fact", "attack_facts", "changed_pixels", "lucky", "network_facts"]
 

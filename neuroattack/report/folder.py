@@ -7,11 +7,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from neuroattack.experiments.attack import AttackOutcome
+from neuroattack.experiments.demo import MAX_DISTANCE, Demo
 from neuroattack.files import write_arrays, write_json, write_text
 from neuroattack.provenance import Provenance
 from neuroattack.report.html import render_report
-from neuroattack.studies.attack import AttackOutcome
-from neuroattack.studies.demo import MAX_DISTANCE, Demo
 
 __all__ = ["PAGE", "save_attack", "save_demo"]
 

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from neuroattack.attack.result import Goal, Search, Step
+from neuroattack.attacks.result import Goal, Search, Step
+from neuroattack.encoding.readout import UNDECIDED
+from neuroattack.experiments.attack import AttackOutcome
+from neuroattack.experiments.evaluation import Evaluation
 from neuroattack.provenance import Provenance
-from neuroattack.readout import UNDECIDED
 from neuroattack.report import plots
 from neuroattack.report.facts import attack_facts, changed_pixels, lucky, network_facts
 from neuroattack.report.numbers import NBSP, distance_text, percent, proportion
-from neuroattack.studies.attack import AttackOutcome
-from neuroattack.studies.evaluation import Evaluation
+from neuroattack.report.templates import render
 
 __all__ = ["provenance_rows", "render_report"]
 
@@ -90,15 +90,8 @@ def render_report(
     str
         The page; the same arguments give the same text.
     """
-    environment = Environment(
-        loader=PackageLoader("neuroattack", "report"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("report.html.jinja").render(
+    return render(
+        "report/report.html.jinja",
         title=title,
         attacks=[
             _attack(outcome, f"attack-{number}", dt_s, max_distance)

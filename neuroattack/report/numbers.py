@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     # Not at run time: what prints a table should not wait for all that an attack imports.
-    from neuroattack.attack.result import Verification
+    from neuroattack.attacks.result import Verification
 
 __all__ = [
     "NBSP",

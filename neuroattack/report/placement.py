@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from neuroattack.hardware.mesh_order import mesh_positions
-from neuroattack.hardware.placement import Placement
+from neuroattack.hardware.placement.mesh_order import mesh_positions
+from neuroattack.hardware.placement.placement import Placement
 
 __all__ = ["placement_figure"]
 

@@ -15,9 +15,9 @@ from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from neuroattack.attack.perception import Window
-from neuroattack.attack.result import Goal, Search
-from neuroattack.spikes import SpikeTrains
+from neuroattack.attacks.perception import Window
+from neuroattack.attacks.result import Goal, Search
+from neuroattack.encoding.spikes import SpikeTrains
 
 __all__ = ["distance_figure", "images_figure", "inline_svg", "raster_figure", "shares_figure"]
 

@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from neuroattack.experiments.precision import CLIPPINGS, SIGNS, PrecisionCurves
 from neuroattack.files import atomic_path, write_json
 from neuroattack.provenance import Provenance
-from neuroattack.studies.precision import CLIPPINGS, SIGNS, PrecisionCurves
 
 __all__ = ["FIGURES", "curves_figure", "save_precision"]
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
+from neuroattack.experiments.transfer.transfer import Transfer
 from neuroattack.files import atomic_path, write_json, write_text
-from neuroattack.studies.transfer import Transfer
 
 __all__ = ["FIGURES", "matrix_figure", "save_transfer"]
 

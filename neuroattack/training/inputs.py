@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
-from neuroattack.images import validate_images
 from neuroattack.training.siegert import FloatArray
 from neuroattack.validation import check_whole
 

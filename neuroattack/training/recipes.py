@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from threadpoolctl import threadpool_limits
 
+from neuroattack.datasets.noise import Noise
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
-from neuroattack.noise import Noise
 from neuroattack.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from neuroattack.training.fine_tuning import AdamState, FineTuningParameters
 from neuroattack.training.inputs import checked_data, checked_sizes

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
-from neuroattack.images import validate_images
 from neuroattack.training.products import Product, ordered_product
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
 

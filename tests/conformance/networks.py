@@ -3,7 +3,7 @@
 import numpy as np
 from hypothesis import strategies as st
 
-from neuroattack.encoding import PoissonEncoder
+from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.ir.fixed_point import POTENTIAL_LIMIT
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
 

@@ -9,11 +9,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.conversion import convert
 from neuroattack.datasets import load_dataset
-from neuroattack.encoding import PoissonEncoder
-from neuroattack.hardware.fixed_format import fixed_format
-from neuroattack.hardware.quantisation import quantise
+from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.hardware.quantization.fixed_format import fixed_format
+from neuroattack.hardware.quantization.quantization import quantise
 from neuroattack.ir.network import (
     INPUT,
     FixedPopulation,
@@ -22,6 +21,7 @@ from neuroattack.ir.network import (
     Population,
     Projection,
 )
+from neuroattack.training.conversion import convert
 from neuroattack.training.fine_tuning import FineTuningParameters
 from neuroattack.training.rbm import RBMParameters
 from neuroattack.training.recipes import RECIPES, train

@@ -25,10 +25,10 @@ from neuroattack.conformance.scenario_networks import (
     trained,
     trained_fixed,
 )
+from neuroattack.deployment.backend import Simulator
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Network
-from neuroattack.simulation import Simulator
-from neuroattack.spikes import SpikeTrains
 
 __all__ = ["SCENARIOS", "Scenario", "check_batch"]
 

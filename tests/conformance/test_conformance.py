@@ -17,10 +17,10 @@ from hypothesis import strategies as st
 from neuroattack.conformance.networks import fixed_networks, networks, rasters
 from neuroattack.conformance.scenario_networks import one_neuron
 from neuroattack.conformance.scenarios import SCENARIOS, Scenario, check_batch
+from neuroattack.deployment.backend import Backend, Simulator, list_backends, load_backend
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import Network
-from neuroattack.simulation import Backend, Simulator, list_backends, load_backend
-from neuroattack.spikes import SpikeTrains
 
 # Backends that compile every network anew; their tests are marked slow.
 COMPILING = {"brian2-standalone"}

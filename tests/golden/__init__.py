@@ -1,0 +1,1 @@
+"""Figures of the commands, kept so that a change of them is seen."""

@@ -45,7 +45,8 @@ COMMANDS = {
 
 # Times, versions and paths are the machine's.
 _MACHINE = {
-    "provenance", "seconds", "command", "backend_version", "version", "versions", "machine", "setup_s", "peak_rss_mib",
+    "provenance", "seconds", "command", "backend_version", "version", "versions", "machine",
+    "setup_s", "peak_rss_mib",
     "report", "cold_s", "warm_s", "images_per_s", "memory_mib", "peak_memory_mib", "start_up_s",
     "done_before", "network_path",
 }  # fmt: skip

@@ -11,7 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neuroattack.encoding import Encoder
+from neuroattack.encoding.encoders import Encoder
 from neuroattack.errors import (
     FileError,
     NeuroattackError,

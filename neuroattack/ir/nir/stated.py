@@ -8,7 +8,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.encoding import ENCODERS, Encoder
+from neuroattack.encoding.encoders import ENCODERS, Encoder
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.ir.network import Network, Population
 from neuroattack.ir.nir.graph import Graph

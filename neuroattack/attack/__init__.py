@@ -1,1 +1,0 @@
-"""Black-box attacks: they see spike counts and nothing else."""

@@ -1,0 +1,292 @@
+"""Algorithm 1 of the paper: greedy moves of the most promising pixels of a window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.attacks.perception import Window, distance, standard_deviation
+from neuroattack.attacks.protocol import Need, check_needs, valid_original
+from neuroattack.attacks.result import Goal, Search, Step
+from neuroattack.encoding.readout import decide, spike_shares
+from neuroattack.errors import QueryRefusedError, ValidationError
+from neuroattack.targets.black_box import Target
+from neuroattack.validation import check_positive, check_whole
+
+__all__ = ["GreedyWindow"]
+
+Clipping = Literal["clip", "skip"]
+SdOf = Literal["original", "current"]
+Overshoot = Literal["discard", "keep"]
+Score = Literal["share", "rate"]
+
+
+class _Trials(NamedTuple):
+    """Single-pixel moves that are possible, one entry a move, pixels in row-major order."""
+
+    pixel: NDArray[np.intp]
+    reached: NDArray[np.float64]
+    images: NDArray[np.float64]
+
+    def none(self) -> _Trials:
+        """Return no trials, of the same shapes."""
+        return _Trials(self.pixel[:0], self.reached[:0], self.images[:0])
+
+
+@dataclass(frozen=True)
+class GreedyWindow:
+    """Algorithm 1 of Marchisio et al., "Is Spiking Secure?", IJCNN 2020.
+
+    Every iteration measures the image's gap, and the gap with each pixel of the window moved
+    alone by +delta and by -delta, all in one batch of at most ``2 N^2 + 1`` queries, one draw
+    each, or all under one draw if the target shows batches so. A pixel's direction is the one
+    with the larger gap; its priority is that gap's gain times the pixel's SD. The M pixels of
+    highest priority are then moved by delta, whether or not their gain is positive, until the
+    distance D would pass its maximum.
+
+    The paper leaves choices open; each is a parameter here or stated below.
+
+    Parameters
+    ----------
+    window : Window
+        The paper's area A of N x N pixels.
+    moved_pixels : int, optional
+        M, pixels moved in an iteration, 1 to N^2.
+    delta : float, optional
+        Size of a move, in intensities of [0, 1]. The paper's "perturbation unit" of a trial is
+        not given; a trial moves its pixel by delta too, so that it tries what is then done.
+    max_distance : float, optional
+        D_max of Eq. 4.
+    score : {"share", "rate"}, optional
+        P of Eq. 3: a class's share of the output spikes (the paper's percentages), or its spikes
+        over `steps`, which does not change when only another class's spikes do.
+    steps : int, optional
+        Time steps T that counts are divided by where the score is ``"rate"``.
+    sd_of : {"original", "current"}, optional
+        Image whose SD is used. With ``"original"``, priorities and D weigh a pixel alike
+        throughout. Algorithm 1 may also be read as taking SD anew each time: with ``"current"``,
+        priorities use the SD of the image that is about to be moved, and the D of an image that
+        of the image itself.
+    clipping : {"clip", "skip"}, optional
+        A move that would leave [0, 1] is cut short there, or is no candidate. A saturated pixel
+        is no candidate in its direction under either.
+    overshoot : {"discard", "keep"}, optional
+        Whether the first image with D above its maximum is dropped, as Eq. 4 and the paper's
+        tables have it, or still counts, as its pseudocode has it.
+    max_iterations : int, optional
+        The paper's loop need not end: moves up and down may cancel for ever.
+
+    Notes
+    -----
+    - A pixel of SD 0 is never moved: its D would be infinite.
+    - Equal gaps up and down: the pixel is raised, as in the pseudocode. Equal priorities: the
+      first pixel in row-major order goes first.
+    - The best iteration is that of the highest gap in its one draw. On a random target that is
+      a lucky draw among many: judge the image by :func:`~neuroattack.attacks.result.verify`.
+    - Where the budget does not hold another whole iteration, the search ends with what it has.
+
+    Raises
+    ------
+    ValidationError
+        If a parameter is out of range.
+    """
+
+    window: Window
+    moved_pixels: int = 10
+    delta: float = 0.1
+    max_distance: float = 22.0
+    score: Score = "share"
+    steps: int = 1
+    sd_of: SdOf = "original"
+    clipping: Clipping = "clip"
+    overshoot: Overshoot = "discard"
+    max_iterations: int = 100
+
+    def __post_init__(self) -> None:
+        pixels = self.window.size**2
+        side = self.window.size
+        check_whole(f"moved pixels M of a {side} x {side} window", self.moved_pixels, 1, pixels)
+        check_positive("delta", self.delta)
+        check_positive("maximum distance D_max", self.max_distance)
+        if self.delta > 1:
+            raise ValidationError("delta", self.delta, "at most 1, the whole intensity range")
+        check_whole("steps", self.steps, 1)
+        check_whole("maximum iterations", self.max_iterations, 1)
+        for thing, choice, choices in (
+            ("score", self.score, Score),
+            ("sd_of", self.sd_of, SdOf),
+            ("clipping", self.clipping, Clipping),
+            ("overshoot", self.overshoot, Overshoot),
+        ):
+            if choice not in get_args(choices):
+                raise ValidationError(thing, repr(choice), " or ".join(get_args(choices)))
+
+    @property
+    def name(self) -> str:
+        """``"greedy-window"``."""
+        return "greedy-window"
+
+    @property
+    def needs(self) -> Need:
+        """Spike counts."""
+        return "counts"
+
+    @property
+    def most_queries_an_iteration(self) -> int:
+        """Queries of an iteration at most: the image, and each pixel of the window moved."""
+        return 1 + 2 * self.window.size**2
+
+    def run(
+        self,
+        target: Target,
+        image: ArrayLike,
+        goal: Goal,
+        on_step: Callable[[Step], None] | None = None,
+    ) -> Search:
+        """Search for an adversarial image.
+
+        Parameters
+        ----------
+        target : Target
+            The black box.
+        image : float array, shape (height, width)
+            The original, intensities in [0, 1].
+        goal : Goal
+            True class, and target class if there is one.
+        on_step : callable, optional
+            Called with every :class:`~neuroattack.attacks.result.Step` when it is known.
+
+        Raises
+        ------
+        ValidationError
+            If the image, the window or the goal does not fit the target.
+        BudgetExceededError
+            If the budget does not even hold the first iteration.
+        QueryRefusedError
+            If the target refuses the first iteration; where it refuses a later one, the search ends
+            with what it has.
+        """
+        check_needs(self, target)
+        original = valid_original(target, image, goal)
+        self.window.check_inside(original.shape)
+
+        current, travelled = original, 0.0
+        moved: tuple[tuple[int, int, float], ...] = ()
+        images: list[NDArray[np.float64]] = []
+        trace: list[Step] = []
+        queries_before = target.queries
+        stopped_by = ""
+        while True:
+            sd = self._sd(original, current)
+            trials = self._trials(current, sd)
+            if stopped_by:
+                trials = trials.none()
+            elif trace and not _affordable(target, 1 + len(trials.pixel)):
+                stopped_by, trials = "budget", trials.none()
+            if trace and not _affordable(target, 1):
+                break
+            try:
+                counts = target.query(np.concatenate([current[None], trials.images]))
+            except QueryRefusedError:
+                if not trace:
+                    raise
+                stopped_by = "refused"
+                break
+            gaps = goal.gap(self._scores(counts))
+            images.append(current)
+            trace.append(
+                Step(
+                    iteration=len(trace),
+                    predicted=int(decide(counts[:1])[0]),
+                    shares=tuple(spike_shares(counts[:1])[0].tolist()),
+                    gap=float(gaps[0]),
+                    distance=travelled,
+                    moved=moved,
+                    queries=target.queries - queries_before,
+                )
+            )
+            if on_step:
+                on_step(trace[-1])
+            if stopped_by:
+                break
+            if not len(trials.pixel):
+                stopped_by = "no candidates"
+                break
+            current, moved = self._move(current, trials, gaps[1:] - gaps[0], sd)
+            travelled = self._distance(current, original, self._sd(original, current))
+            if travelled >= self.max_distance:
+                stopped_by = "distance"
+                if travelled > self.max_distance and self.overshoot == "discard":
+                    break
+            elif len(trace) == self.max_iterations:
+                stopped_by = "iterations"
+        best = int(np.argmax([step.gap for step in trace]))
+        return Search(original, images[best], goal, self.window, tuple(trace), best, stopped_by)
+
+    def _scores(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        return spike_shares(counts) if self.score == "share" else counts / self.steps
+
+    def _sd(
+        self, original: NDArray[np.float64], current: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        image = original if self.sd_of == "original" else current
+        return standard_deviation(image[self.window.slices])
+
+    def _distance(
+        self,
+        current: NDArray[np.float64],
+        original: NDArray[np.float64],
+        sd: NDArray[np.float64],
+    ) -> float:
+        area = self.window.slices
+        return distance(current[area], original[area], sd)
+
+    def _trials(self, current: NDArray[np.float64], sd: NDArray[np.float64]) -> _Trials:
+        values = current[self.window.slices].ravel()
+        pixel = np.repeat(np.arange(values.size), 2)
+        # Up before down, so that the first of equal gaps is the raised pixel.
+        wanted = values[pixel] + np.tile([self.delta, -self.delta], values.size)
+        reached = np.clip(wanted, 0.0, 1.0)
+        possible = (reached != values[pixel]) & (sd.ravel()[pixel] > 0)
+        if self.clipping == "skip":
+            possible &= reached == wanted
+        pixel, reached = pixel[possible], reached[possible]
+        images = np.repeat(current[None], len(pixel), axis=0)
+        row, column = np.divmod(pixel, self.window.size)
+        images[np.arange(len(pixel)), row + self.window.top, column + self.window.left] = reached
+        return _Trials(pixel, reached, images)
+
+    def _move(
+        self,
+        current: NDArray[np.float64],
+        trials: _Trials,
+        gain: NDArray[np.float64],
+        sd: NDArray[np.float64],
+    ) -> tuple[NDArray[np.float64], tuple[tuple[int, int, float], ...]]:
+        """Move the M pixels of highest priority, each in its better direction."""
+        priority = gain * sd.ravel()[trials.pixel]
+        chosen: list[int] = []
+        pixels: set[int] = set()
+        for trial in np.argsort(-priority, kind="stable"):
+            pixel = int(trials.pixel[trial])
+            if pixel not in pixels:
+                pixels.add(pixel)
+                chosen.append(int(trial))
+            if len(chosen) == self.moved_pixels:
+                break
+        image = current.copy()
+        moved = []
+        for trial in chosen:
+            row, column = divmod(int(trials.pixel[trial]), self.window.size)
+            place = (row + self.window.top, column + self.window.left)
+            image[place] = trials.reached[trial]
+            moved.append((*place, float(image[place] - current[place])))
+        return image, tuple(moved)
+
+
+def _affordable(target: Target, queries: int) -> bool:
+    return target.remaining is None or queries <= target.remaining

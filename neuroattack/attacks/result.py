@@ -1,0 +1,240 @@
+"""What an attack aims at, what it did on the way, and how often its image fools the network."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.attacks.perception import Window
+from neuroattack.encoding.readout import UNDECIDED, decide
+from neuroattack.errors import ValidationError
+from neuroattack.statistics import wilson_interval
+from neuroattack.targets.black_box import Target
+from neuroattack.validation import check_whole
+
+__all__ = ["Goal", "Search", "Seen", "Step", "Verification", "check_draws", "verify"]
+
+MAX_DRAWS = 100_000
+_BATCH_DRAWS = 256
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What the network is to be made to say.
+
+    Parameters
+    ----------
+    label : int
+        The image's true class.
+    target_class : int, optional
+        The class it is to be taken for; None for any wrong class (untargeted).
+    """
+
+    label: int
+    target_class: int | None = None
+
+    def check(self, n_classes: int) -> None:
+        """Raise ValidationError unless the goal makes sense for that many classes."""
+        check_whole("classes of the target", n_classes, 2)
+        for thing, value in (("label", self.label), ("target class", self.target_class)):
+            if value is not None and not 0 <= value < n_classes:
+                raise ValidationError(thing, value, f"a class from 0 to {n_classes - 1}")
+        if self.target_class == self.label:
+            raise ValidationError("target class", self.target_class, "another than the true class")
+
+    def gap(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return Gap, what the attack maximises (Eq. 3 of the paper).
+
+        Parameters
+        ----------
+        scores : float64 array, shape (images, classes)
+            Score of every class.
+
+        Returns
+        -------
+        float64 array, shape (images,)
+            Targeted: the target's score less the best other one. Untargeted, which the paper
+            leaves open: the best wrong class's score less the true one's.
+        """
+        mine = self.label if self.target_class is None else self.target_class
+        best_other = np.delete(scores, mine, axis=1).max(axis=1)
+        gap: NDArray[np.float64] = scores[:, mine] - best_other
+        return -gap if self.target_class is None else gap
+
+    def reached(self, counts: NDArray[np.int32]) -> NDArray[np.bool_]:
+        """Return for each image whether the counts decide as wanted; a tie or silence is no.
+
+        Parameters
+        ----------
+        counts : int32 array, shape (images, classes)
+            Spikes of the readout population.
+        """
+        decided = decide(counts)
+        if self.target_class is not None:
+            return np.asarray(decided == self.target_class)
+        return np.asarray((decided != UNDECIDED) & (decided != self.label))
+
+
+@dataclass(frozen=True)
+class Step:
+    """One iteration of a search.
+
+    Parameters
+    ----------
+    iteration : int
+        0 is the original image.
+    predicted : int
+        Class that the counts of one draw decide for, -1 on silence or a tie.
+    shares : tuple of float
+        Every class's share of the output spikes in that draw.
+    gap : float
+        Of that draw, in the attack's score.
+    distance : float
+        D of this iteration's image to the original.
+    moved : tuple of (row, column, change)
+        Pixels moved to make it from the image before, and by how much.
+    queries : int
+        Queries spent when its shares were known, those of its pixel trials included.
+    """
+
+    iteration: int
+    predicted: int
+    shares: tuple[float, ...]
+    gap: float
+    distance: float
+    moved: tuple[tuple[int, int, float], ...]
+    queries: int
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """An image that a search would have returned had it been stopped there.
+
+    Parameters
+    ----------
+    image : float64 array, shape (height, width)
+        Intensities in [0, 1].
+    gap : float
+        What the search took its gap to be; comparable within one search only.
+    queries : int
+        Spent when it was known.
+    """
+
+    image: NDArray[np.float64]
+    gap: float
+    queries: int
+
+
+@dataclass(frozen=True, eq=False)
+class Search:
+    """What a search found.
+
+    Parameters
+    ----------
+    original, adversarial : float64 arrays, shape (height, width)
+        The image attacked, and the image of the best iteration.
+    goal : Goal
+        What was aimed at.
+    window : Window
+        Where pixels were moved.
+    trace : tuple of Step
+        All iterations, the original image first.
+    best_iteration : int
+        The iteration of highest gap, the earliest of equals.
+    stopped_by : str
+        ``"distance"``, ``"iterations"``, ``"budget"`` or ``"no candidates"``.
+    """
+
+    original: NDArray[np.float64]
+    adversarial: NDArray[np.float64]
+    goal: Goal
+    window: Window
+    trace: tuple[Step, ...]
+    best_iteration: int
+    stopped_by: str
+
+    @property
+    def course(self) -> tuple[Seen, ...]:
+        """Images of all iterations, of which the trace keeps the moves."""
+        image, seen = self.original, []
+        for step in self.trace:
+            if step.moved:
+                image = image.copy()
+                for row, column, change in step.moved:
+                    image[row, column] += change
+            seen.append(Seen(np.clip(image, 0.0, 1.0), step.gap, step.queries))
+        return tuple(seen)
+
+    @property
+    def best(self) -> Step:
+        """The best iteration."""
+        return self.trace[self.best_iteration]
+
+    @property
+    def queries(self) -> int:
+        """Queries that the search spent."""
+        return self.trace[-1].queries
+
+
+@dataclass(frozen=True)
+class Verification:
+    """How often an image reaches the goal on fresh draws.
+
+    Parameters
+    ----------
+    successes, draws : int
+        Draws that reached it, of how many.
+    """
+
+    successes: int
+    draws: int
+
+    @property
+    def rate(self) -> float:
+        """Share of the draws that reached the goal."""
+        return self.successes / self.draws
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """Its 95 % Wilson interval."""
+        return wilson_interval(self.successes, self.draws)
+
+
+def check_draws(draws: int) -> None:
+    """Raise ValidationError unless that many draws can judge an image."""
+    check_whole("verification draws", draws, 1, MAX_DRAWS)
+
+
+def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -> Verification:
+    """Query an image on fresh draws.
+
+    Parameters
+    ----------
+    target : Target
+        With draws of its own, which the search has not seen, and one for each query: under a draw
+        that a batch has in common all of it would succeed or fail together.
+    image : float64 array, shape (height, width)
+        Intensities in [0, 1].
+    goal : Goal
+        What counts as success.
+    draws : int
+        Queries to spend, at least 1.
+
+    Raises
+    ------
+    ValidationError
+        If `draws` is not positive, or the target's are common to a batch.
+    """
+    check_draws(draws)
+    if target.draws != "independent":
+        raise ValidationError(
+            "draws of a verdict", f"{target.draws} to a batch", "independent ones"
+        )
+    successes = 0
+    for start in range(0, draws, _BATCH_DRAWS):
+        batch = min(_BATCH_DRAWS, draws - start)
+        counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
+        successes += int(goal.reached(counts).sum())
+    return Verification(successes, draws)

@@ -1,0 +1,211 @@
+"""What may happen to an image between the attacker and the network: compression, scaling, tilt.
+
+Marchisio et al. 2020, Section IV-B, ask of a robust attack that it outlives such transformations.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.encoding.images import validate_images
+from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.validation import check_positive, check_whole
+
+__all__ = ["FAMILIES", "TRANSFORMATIONS", "Transformation"]
+
+_MOST_PARAMETER = 1000.0
+
+
+@dataclass(frozen=True)
+class Transformation:
+    """One transformation of images, the same for images of any size.
+
+    Parameters
+    ----------
+    name : str
+        For tables and commands.
+    family : str
+        What it does, one of :data:`FAMILIES`.
+    parameter : float or None
+        How strongly: quality of ``"jpeg"`` (1 to 100, a whole number); share of each side that
+        ``"resize"`` leaves, in (0, 1]; angle of ``"rotation"`` in degrees, positive is
+        counter-clockwise; sigma of ``"blur"`` in pixels; exponent of ``"gamma"``; SD of
+        ``"noise"`` in intensities of [0, 1] (0.05 is delta 0.01 in the paper's units, whose full
+        scale is 0.2); None of ``"none"``, the control.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such family.
+    ValidationError
+        If the parameter is none of that family.
+    """
+
+    name: str
+    family: str
+    parameter: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.family not in _FAMILIES:
+            raise UnknownNameError("kind of transformation", self.family, _FAMILIES)
+        _check_parameter(self.family, self.parameter)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether it differs from one time to the next."""
+        return self.family == "noise"
+
+    def apply(self, images: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
+        """Return transformed images.
+
+        Parameters
+        ----------
+        images : float array, shape (images, height, width)
+            Intensities in [0, 1].
+        rng : numpy.random.Generator
+            Source of noise; other families leave it alone.
+
+        Returns
+        -------
+        float64 array, shape (images, height, width)
+            Intensities in [0, 1].
+
+        Raises
+        ------
+        ValidationError
+            If the images are none.
+        """
+        shape = np.shape(images)
+        if len(shape) != 3:
+            raise ValidationError("images", f"shape {shape}", "(images, height, width)")
+        pixels = validate_images(images, shape[1:]).reshape(shape)
+        parameter = 0.0 if self.parameter is None else float(self.parameter)
+        # Interpolation and rounding may leave the range by a hair, noise by more.
+        return np.clip(_FAMILIES[self.family](pixels, parameter, rng), 0.0, 1.0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        return {"name": self.name, "family": self.family, "parameter": self.parameter}
+
+
+def _check_parameter(family: str, parameter: float | None) -> None:
+    thing = f"parameter of {family}"
+    if family == "none":
+        if parameter is not None:
+            raise ValidationError(thing, parameter, "none")
+        return
+    if parameter is None:
+        raise ValidationError(thing, "none", "a number")
+    if family == "jpeg":
+        check_whole(thing, parameter, 1, 100)
+    elif family == "rotation":
+        if not math.isfinite(parameter):
+            raise ValidationError(thing, parameter, "an angle in degrees")
+    else:
+        check_positive(thing, parameter)
+        most = 1.0 if family == "resize" else _MOST_PARAMETER
+        if parameter > most:
+            raise ValidationError(thing, parameter, f"at most {most:g}")
+
+
+def _none(
+    images: NDArray[np.float64], _parameter: float, _rng: np.random.Generator
+) -> NDArray[np.float64]:
+    return images
+
+
+def _jpeg(
+    images: NDArray[np.float64], quality: float, _rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Write as an 8-bit grey JPEG and read back, with Pillow."""
+    from PIL import Image
+
+    back = np.empty_like(images)
+    for image, into in zip(np.rint(images * 255).astype(np.uint8), back, strict=True):
+        file = io.BytesIO()
+        Image.fromarray(image).save(file, "JPEG", quality=int(quality))
+        with Image.open(file) as read:
+            into[:] = np.asarray(read, np.float64) / 255
+    return back
+
+
+def _resize(
+    images: NDArray[np.float64], scale: float, _rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Shrink, smoothed against aliasing, and enlarge to the former size, both bilinear."""
+    from skimage.transform import resize
+
+    height, width = images.shape[1:]
+    small = max(1, round(height * scale)), max(1, round(width * scale))
+    back = np.empty_like(images)
+    for image, into in zip(images, back, strict=True):
+        shrunk = resize(image, small, order=1, mode="edge", anti_aliasing=True)
+        into[:] = resize(shrunk, (height, width), order=1, mode="edge", anti_aliasing=False)
+    return back
+
+
+def _rotate(
+    images: NDArray[np.float64], angle_degrees: float, _rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """Turn about the centre, bilinear; what comes in from outside continues the edge."""
+    from skimage.transform import rotate
+
+    return np.stack([rotate(image, angle_degrees, order=1, mode="edge") for image in images])
+
+
+def _blur(
+    images: NDArray[np.float64], sigma_pixels: float, _rng: np.random.Generator
+) -> NDArray[np.float64]:
+    from skimage.filters import gaussian
+
+    # Over rows and columns, not from one image into the next.
+    return np.asarray(gaussian(images, sigma=(0, sigma_pixels, sigma_pixels), mode="nearest"))
+
+
+def _gamma(
+    images: NDArray[np.float64], exponent: float, _rng: np.random.Generator
+) -> NDArray[np.float64]:
+    from skimage.exposure import adjust_gamma
+
+    return np.asarray(adjust_gamma(images, exponent))
+
+
+def _noise(images: NDArray[np.float64], sd: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    return images + rng.normal(0.0, sd, images.shape)
+
+
+_FAMILIES: dict[
+    str,
+    Callable[[NDArray[np.float64], float, np.random.Generator], NDArray[np.float64]],
+] = {
+    "none": _none,
+    "jpeg": _jpeg,
+    "resize": _resize,
+    "rotation": _rotate,
+    "blur": _blur,
+    "gamma": _gamma,
+    "noise": _noise,
+}
+
+FAMILIES = tuple(_FAMILIES)
+"""Kinds of transformation, ``"none"`` among them."""
+
+TRANSFORMATIONS = (
+    Transformation("none", "none"),
+    *(Transformation(f"jpeg-{quality}", "jpeg", quality) for quality in (90, 75, 50, 25, 10)),
+    # 28 pixels become 20, and 14.
+    Transformation("resize-0.71", "resize", 5 / 7),
+    Transformation("resize-0.5", "resize", 0.5),
+    *(Transformation(f"rotation{a:+d}", "rotation", a) for a in (-10, -5, -2, 2, 5, 10)),
+    *(Transformation(f"blur-{sigma:g}", "blur", sigma) for sigma in (0.5, 1.0)),
+    *(Transformation(f"gamma-{exponent:g}", "gamma", exponent) for exponent in (0.7, 1.5)),
+    *(Transformation(f"noise-{sd:g}", "noise", sd) for sd in (0.05, 0.1)),
+)
+"""What studies apply: every family, weak to strong, the control first."""

@@ -1,0 +1,1 @@
+"""Backends, and networks deployed on them."""

@@ -1,0 +1,1 @@
+"""Images into spikes: encoders, the counter-based generator, spike trains, readout."""

@@ -1,0 +1,1 @@
+"""Experiments: what the commands of the command line do, as functions."""

@@ -1,0 +1,1 @@
+"""Audits: a fixed suite against a network, and the card that reports it."""

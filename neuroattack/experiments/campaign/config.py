@@ -1,0 +1,284 @@
+"""The file that says what a campaign does, checked key by key."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import ValidationError as SchemaError
+
+from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.protocol import Attack
+from neuroattack.attacks.registry import make_attack
+from neuroattack.datasets import OWN_SUFFIXES
+from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
+from neuroattack.hardware.profiles.files import is_profile_path
+from neuroattack.targets.places import Place
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["REFERENCE", "AttackChoice", "CampaignConfig", "Images", "read_config"]
+
+REFERENCE = "greedy-window"
+"""After the @ of a limit: image by image, the distance that Algorithm 1 reached there."""
+
+_ANY_BOUND = 1.0
+_MOST_QUERIES = 10**7
+_MOST_IMAGES = 10**6
+
+Value = TypeVar("Value")
+
+
+def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
+    if len(set(map(str, values))) < len(values):
+        raise ValueError("each may stand there once")
+    return values
+
+
+def _place(value: object) -> Place:
+    if isinstance(value, Place):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a place is written as text: 'native,profile=loihi1'")  # noqa: TRY004
+    return Place.from_text(value)
+
+
+def _limit(text: str) -> str:
+    measure, at, reference = text.partition("@")
+    if at and reference != REFERENCE:
+        raise UnknownNameError("reference of a limit", reference, [REFERENCE])
+    Limit.from_text(f"{measure}={_ANY_BOUND}" if at else text)
+    return text
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+class Images(_Part):
+    """Which test images: so many by chance, or these.
+
+    Parameters
+    ----------
+    dataset : str, optional
+        By default the one that the network was trained on; a file's name is read from the
+        configuration's folder.
+    count : int, optional
+        So many that all places classify correctly, in an order drawn from the seed.
+    indices : tuple of int, optional
+        These instead, classified correctly or not.
+    """
+
+    dataset: str | None = None
+    count: Annotated[int, Field(ge=1, le=_MOST_IMAGES)] | None = None
+    indices: (
+        Annotated[
+            tuple[Annotated[int, Field(ge=0)], ...],
+            Field(min_length=1),
+            AfterValidator(_each_once),
+        ]
+        | None
+    ) = None
+
+
+class AttackChoice(_Part):
+    """An attack, and what of its parameters is not as by default.
+
+    Parameters
+    ----------
+    name : str
+        In :data:`neuroattack.attacks.registry.ATTACKS`.
+    settings : dict, optional
+        Parameters of its constructor.
+    """
+
+    name: str
+    settings: dict[str, Any] = Field(default_factory=dict)
+
+    def model_post_init(self, _: Any) -> None:
+        """Refuse what there is not."""
+        self.made()
+
+    def made(self) -> Attack:
+        """Return the attack at some limit, for what it says of itself."""
+        return make_attack(self.name, Limit("l2", _ANY_BOUND), 1, 0, self.settings)
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.settings}" if self.settings else self.name
+
+
+Texts = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
+
+
+class CampaignConfig(_Part):
+    """A campaign: every attack, at every limit and budget, on every image in every place.
+
+    Parameters
+    ----------
+    network : Path
+        File of the converted network; from the folder of the configuration where relative.
+    dnn : Path, optional
+        Of the conventional model, for the place ``dnn``.
+    seed : int, optional
+        Of the choice of images and of all chance of the attacks.
+    draws : int, optional
+        Fresh draws by which an image is judged.
+    places : tuple of Place, optional
+        Deployments; a profile's file is read from the configuration's folder.
+    goals : tuple of {"untargeted", "random"}, optional
+        ``"random"``: targeted at a wrong class, drawn for each image.
+    budgets : tuple of int
+        Queries of a search.
+    limits : tuple of str
+        ``"l2=2"``, or ``"local_sd@greedy-window"``.
+    attacks : tuple of AttackChoice
+        What is compared.
+    images : Images
+        What is attacked.
+    """
+
+    network: Path
+    dnn: Path | None = None
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    draws: Annotated[int, Field(ge=1, le=100_000)] = 50
+    places: Annotated[
+        tuple[Annotated[Place, BeforeValidator(_place)], ...],
+        Field(min_length=1),
+        AfterValidator(_each_once),
+    ] = (Place(),)
+    goals: Annotated[
+        tuple[Literal["untargeted", "random"], ...],
+        Field(min_length=1),
+        AfterValidator(_each_once),
+    ] = ("untargeted",)
+    budgets: Annotated[
+        tuple[Annotated[int, Field(ge=1, le=_MOST_QUERIES)], ...],
+        Field(min_length=1),
+        AfterValidator(_each_once),
+    ]
+    limits: Annotated[
+        tuple[Annotated[str, AfterValidator(_limit)], ...],
+        Field(min_length=1),
+        AfterValidator(_each_once),
+    ]
+    attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), AfterValidator(_each_once)]
+    images: Images
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, as :func:`read_config` takes it."""
+        values = self.model_dump(mode="python")
+        values["network"] = str(self.network)
+        values["dnn"] = None if self.dnn is None else str(self.dnn)
+        values["places"] = [str(place) for place in self.places]
+        return {
+            key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
+        }
+
+
+def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
+    """Read a configuration in TOML.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read, or a key is missing, unknown or out of range; the first is named.
+    """
+    path = Path(path)
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(path, "is missing, expected the configuration of a campaign") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise FileError(path, f"cannot be read as TOML: {error}") from None
+    config = config_of(values, path)
+    if (config.images.count is None) == (config.images.indices is None):
+        raise FileError(path, "images: expected either count or indices")
+    if config.dnn is None and any(place.kind == "dnn" for place in config.places):
+        raise FileError(path, "dnn: is missing, and one of the places is the conventional network")
+    for place in config.places:
+        if place.answers == "labels":
+            _check_content_with_labels(config, place, path)
+    folder = path.absolute().parent
+    places = tuple(
+        replace(place, profile=str(folder / place.profile))
+        if place.profile and is_profile_path(place.profile)
+        else place
+        for place in config.places
+    )
+    dataset = config.images.dataset
+    if dataset is not None and dataset.lower().endswith(OWN_SUFFIXES):
+        dataset = str(folder / dataset)
+    return config.model_copy(
+        update={
+            "places": places,
+            "network": folder / config.network,
+            "dnn": None if config.dnn is None else folder / config.dnn,
+            "images": config.images.model_copy(update={"dataset": dataset}),
+        }
+    )
+
+
+def _check_content_with_labels(config: CampaignConfig, place: Place, path: Path) -> None:
+    told = f"{str(place)!r} tells the class alone"
+    for limit in config.limits:
+        if "@" in limit:
+            raise FileError(
+                path,
+                f"limits: {limit!r} needs the distances that {REFERENCE} reaches with counts, and "
+                f"the place {told}; expected fixed limits",
+            )
+    for attack in config.attacks:
+        if attack.made().needs == "counts":
+            raise FileError(
+                path,
+                f"attacks: {attack.name!r} needs spike counts of every class, and the place {told}",
+            )
+
+
+def config_of(values: dict[str, Any], path: Path) -> CampaignConfig:
+    """Return the configuration of parsed values; FileError names `path` and the first bad key."""
+    try:
+        return CampaignConfig.model_validate(values)
+    except SchemaError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"])
+        raise FileError(path, f"{key}: {_sentence(first)}") from None
+    except NeuroattackError as error:
+        raise FileError(path, str(error)) from None
+
+
+# Where pydantic speaks of Python and not of TOML.
+_EXPECTED = {
+    "tuple_type": "expected a list",
+    "model_type": "expected a table, such as { name = 'adaptive' } for an attack",
+    "dict_type": "expected a table",
+    "too_short": "expected at least one",
+    "path_type": "expected the path of a file, as text",
+}
+
+
+def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that are known where an unknown one stands."""
+    parts: dict[str, type[BaseModel]] = {"images": Images, "attacks": AttackChoice}
+    part = parts[str(place[0])] if len(place) > 1 else CampaignConfig
+    return list(part.model_fields)
+
+
+def _sentence(first: Any) -> str:
+    if first["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(str(first["loc"][-1]), _keys_beside(first["loc"]), n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"no such key{meant}; see docs/campaigns.md"
+    if first["type"] == "missing":
+        return "is missing"
+    got = repr(first["input"])
+    expected = _EXPECTED.get(first["type"], first["msg"].removeprefix("Value error, "))
+    return f"got {got if len(got) < 60 else got[:57] + '...'}; {expected}"

@@ -1,0 +1,85 @@
+"""Test images that several deployments all classify correctly."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.attacks.perception import image_sides
+from neuroattack.datasets.dataset import Split
+from neuroattack.deployment.deployment import EVALUATION_STREAM
+from neuroattack.encoding.readout import decide
+from neuroattack.errors import ValidationError
+from neuroattack.targets.black_box import Target
+from neuroattack.targets.places import Place, open_place
+from neuroattack.validation import check_whole
+
+__all__ = ["choose_images"]
+
+_DRAWS = 5
+_BATCH = 64
+
+
+def choose_images(
+    test: Split,
+    places: Sequence[Place],
+    network: Path,
+    dnn: Path | None,
+    *,
+    count: int,
+    seed: int,
+) -> list[int]:
+    """Return the first test images, in an order drawn from the seed, that all places get right.
+
+    A place gets an image right where five draws together decide for its class.
+
+    Parameters
+    ----------
+    test : Split
+        Test images.
+    places : sequence of Place
+        Where they are shown.
+    network, dnn : Path
+        Files, as for :func:`~neuroattack.targets.places.open_place`.
+    count : int
+        How many.
+    seed : int
+        Of the order: by their numbers, test images need not come as they would by chance.
+
+    Raises
+    ------
+    ValidationError
+        If there are not so many, or they have no height and width.
+    """
+    check_whole("images", count, 1)
+    image_sides(test.images.shape[1:])
+    order = np.random.default_rng(seed).permutation(len(test.labels))
+    chosen: list[int] = []
+    with contextlib.ExitStack() as stack:
+        targets = [
+            stack.enter_context(open_place(place, network, dnn))(EVALUATION_STREAM)
+            for place in places
+        ]
+        for start in range(0, len(order), _BATCH):
+            candidates = order[start : start + _BATCH]
+            for target in targets:
+                candidates = candidates[_right(target, test, candidates)]
+            chosen += candidates.tolist()
+            if len(chosen) >= count:
+                return chosen[:count]
+    raise ValidationError(
+        "images", count, f"at most {len(chosen)}, which is how many all places classify correctly"
+    )
+
+
+def _right(target: Target, test: Split, candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
+    if not len(candidates):
+        return np.zeros(0, np.bool_)
+    images = test.images[candidates].astype(np.float64)
+    counts = target.query(np.repeat(images, _DRAWS, axis=0))
+    together = counts.reshape(len(images), _DRAWS, -1).sum(axis=1, dtype=np.int64)
+    return np.asarray(decide(together) == test.labels[candidates])

@@ -1,0 +1,353 @@
+"""Backends side by side on the same images, each against the plain dynamics as the truth."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.datasets import Labels
+from neuroattack.deployment.deployment import EVALUATION_STREAM, check_settings
+from neuroattack.encoding.images import validate_images
+from neuroattack.encoding.readout import decide
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
+from neuroattack.experiments.fixed_point import FixedPointComparison, compare_fixed_point
+from neuroattack.experiments.trial import Trial, run_trial
+from neuroattack.hardware.quantization.fixed_format import fixed_format
+from neuroattack.hardware.quantization.quantization import Quantised, quantise
+from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.network import Network, Precision
+from neuroattack.statistics import wilson_interval
+
+if TYPE_CHECKING:
+    # At run time only where a profile is asked for: reading one takes pydantic.
+    from neuroattack.hardware.fitting import Fitted
+
+__all__ = [
+    "BackendComparison",
+    "Comparison",
+    "Difference",
+    "compare",
+]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """The first spike that only one of two simulations has.
+
+    Parameters
+    ----------
+    population : str
+        Where: the first in the order of the network, the input first.
+    image, step, neuron : int
+        The first image, in it the first step, in it the first neuron.
+    """
+
+    population: str
+    image: int
+    step: int
+    neuron: int
+
+
+@dataclass(frozen=True)
+class BackendComparison:
+    """A backend against the plain dynamics.
+
+    Parameters
+    ----------
+    backend, backend_version : str
+        Its registered name, and the simulator's version.
+    precision : str
+        Arithmetic of the network, ``"floating"`` or ``"fixed"``.
+    network_checksum : str
+        SHA-256 over all that decides the spikes of the network in that arithmetic.
+    differing_spikes, differing_counts : int
+        Spikes that only one of the two has, and counts that differ, over all populations.
+    differing_spikes_in, differing_counts_in : dict of str to int
+        The same for each population, the input's under ``"input"``.
+    first_difference : Difference or None
+        None where no spike differs.
+    class_agreement : float
+        Share of the images of which both say the same class.
+    accuracy : float
+        Share of the images classified correctly.
+    accuracy_ci95 : (float, float)
+        Its 95 % Wilson interval.
+    images_per_s : float
+        Median throughput, encoding included.
+    setup_s : float
+        Seconds from a fresh process to the first answer.
+    peak_rss_mib : float
+        Largest resident memory in MiB over all processes, what they share counted once.
+    """
+
+    backend: str
+    backend_version: str
+    precision: Precision
+    network_checksum: str
+    differing_spikes: int
+    differing_counts: int
+    differing_spikes_in: dict[str, int]
+    differing_counts_in: dict[str, int]
+    first_difference: Difference | None
+    class_agreement: float
+    accuracy: float
+    accuracy_ci95: tuple[float, float]
+    images_per_s: float
+    setup_s: float
+    peak_rss_mib: float
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Backends compared.
+
+    Parameters
+    ----------
+    images, steps, seed : int
+        What they were shown.
+    backends : dict of str to BackendComparison
+        By name, ``-fixed`` added in fixed point.
+    refused : dict of str to str
+        Those that cannot hold the network in that arithmetic, and why.
+    failed : dict of str to str
+        Those that failed, and how.
+    fixed_point : FixedPointComparison or None
+        Where both arithmetics were compared.
+    rasters : dict of str to SpikeTrains
+        Spikes of the last hidden population, or the readout where there is none, on the first
+        image: of the plain dynamics under ``"dynamics"``, ``"dynamics-fixed"``, and of each
+        backend under its name.
+    raster_population : str
+        Which population that is.
+    """
+
+    images: int
+    steps: int
+    seed: int
+    backends: dict[str, BackendComparison]
+    refused: dict[str, str]
+    failed: dict[str, str]
+    fixed_point: FixedPointComparison | None
+    rasters: dict[str, SpikeTrains]
+    raster_population: str
+
+    @property
+    def agree(self) -> bool:
+        """Whether no backend failed, or differs from the plain dynamics in a spike or a count."""
+        return not self.failed and not any(
+            found.differing_spikes or found.differing_counts for found in self.backends.values()
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        return {
+            "images": self.images,
+            "steps": self.steps,
+            "seed": self.seed,
+            "agree": self.agree,
+            "backends": {name: asdict(found) for name, found in self.backends.items()},
+            "refused": dict(self.refused),
+            "failed": dict(self.failed),
+            "fixed_point": asdict(self.fixed_point) if self.fixed_point else None,
+        }
+
+
+Progress = Callable[[str, float, str], None]
+
+
+def compare(
+    network: Network,
+    images: NDArray[np.float32],
+    labels: Labels,
+    *,
+    backends: Sequence[str],
+    precisions: Sequence[Precision] = ("floating", "fixed"),
+    fitted: Fitted | None = None,
+    steps: int = 100,
+    seed: int = 0,
+    on_progress: Progress,
+) -> Comparison:
+    """Run backends on the same spikes, one after the other, and hold each to the truth.
+
+    Parameters
+    ----------
+    network : Network
+        In floating point; or in fixed point, and compared in that alone.
+    images : float array, shape (images, height, width)
+        Intensities in [0, 1]; the position of an image is the index of its draw.
+    labels : int array, shape (images,)
+        True classes.
+    backends : sequence of str
+        Registered names, at least one.
+    precisions : sequence of str, optional
+        Arithmetics to compare in. A backend without one is left out of it, and said so.
+    fitted : Fitted, optional
+        The network on a chip, which then takes the place of Loihi's fixed point.
+    steps, seed : int, optional
+        Time steps T of an image, and seed of the input spikes.
+    on_progress : callable
+        Called with what is being done, the fraction of it done, and how it stands.
+
+    Raises
+    ------
+    UnknownNameError, BackendUnavailableError
+        If there is no such backend, or it cannot run here.
+    ValidationError
+        If there is nothing to compare, a setting is out of range, or the network cannot be had
+        in floating point.
+    UnsupportedFeatureError
+        If the network cannot be held in fixed point, or by none of the backends.
+    SimulationError
+        If all backends failed that could hold it.
+    """
+    if not backends or not len(images):
+        raise ValidationError("compare", "no backend or no image", "at least one of each")
+    for name in backends:
+        check_settings(name, steps, seed)
+    held, rounding = _versions(network, precisions, fitted)
+    truths = {
+        suffix: _truth(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
+        for suffix, version in held.items()
+    }
+    hidden = [p.name for p in network.populations if p.name != network.readout]
+    population = hidden[-1] if hidden else network.readout
+    found: dict[str, BackendComparison] = {}
+    refused: dict[str, str] = {}
+    failed: dict[str, str] = {}
+    rasters = {f"dynamics{suffix}": spikes[population][:1] for suffix, spikes in truths.items()}
+    for backend in backends:
+        for suffix, version in held.items():
+            name = f"{backend}{suffix}"
+            on_progress(name, 0.0, "")
+            try:
+                trial = run_trial(version, images, backend=backend, steps=steps, seed=seed)
+            except UnsupportedFeatureError as error:
+                refused[name] = str(error)
+            except SimulationError as error:
+                failed[name] = str(error)
+            else:
+                found[name] = _compared(backend, version, trial, truths[suffix], labels)
+                rasters[name] = _spikes(trial)[population][:1]
+            on_progress(name, 1.0, "")
+    if failed and not found:
+        raise SimulationError("; ".join(failed.values()))
+    if not found:
+        raise UnsupportedFeatureError("; ".join(refused.values()))
+    return Comparison(
+        len(images),
+        steps,
+        seed,
+        found,
+        refused,
+        failed,
+        compare_fixed_point(
+            network.readout,
+            "Loihi's fixed point" if fitted is None else fitted.profile.name,
+            rounding,
+            list(truths.values()),
+            labels,
+        )
+        if len(truths) == 2
+        else None,
+        rasters,
+        population,
+    )
+
+
+def _versions(
+    network: Network, precisions: Sequence[Precision], fitted: Fitted | None
+) -> tuple[dict[str, Network], Quantised | None]:
+    """Return the network in each arithmetic, by what is added to a backend's name."""
+    if network.precision == "fixed":
+        if "fixed" not in precisions:
+            raise ValidationError("precision", "'floating'", "'fixed', which the network is in")
+        return {"-fixed": network}, None
+    held = {"": network} if "floating" in precisions else {}
+    if "fixed" not in precisions:
+        return held, None
+    if fitted is not None:
+        return held | {f"-{fitted.profile.id}": fitted.network}, fitted.quantised
+    rounding = quantise(network, fixed_format())
+    return held | {"-fixed": rounding.network}, rounding
+
+
+def _truth(
+    network: Network,
+    images: NDArray[np.float32],
+    steps: int,
+    seed: int,
+    on_progress: Callable[[float, str], None],
+) -> dict[str, SpikeTrains]:
+    rows = validate_images(images, network.input.shape)
+    parts: dict[str, list[SpikeTrains]] = {}
+    for index in range(len(rows)):
+        inputs = network.input.encoder.encode(
+            rows[index : index + 1],
+            indices=np.array([index]),
+            steps=steps,
+            dt_s=network.dt_s,
+            seed=seed,
+            stream=EVALUATION_STREAM,
+        )
+        for name, raster in simulate(network, inputs.to_dense()[0]).items():
+            parts.setdefault(name, []).append(SpikeTrains.from_dense(raster[None]))
+        on_progress((index + 1) / len(rows), "")
+    return {name: SpikeTrains.concatenate(trains) for name, trains in parts.items()}
+
+
+def _spikes(trial: Trial) -> Mapping[str, SpikeTrains]:
+    return trial.recording.spikes or {}
+
+
+def _compared(
+    backend: str,
+    network: Network,
+    trial: Trial,
+    truth: Mapping[str, SpikeTrains],
+    labels: Labels,
+) -> BackendComparison:
+    spikes_in, counts_in = {}, {}
+    first: Difference | None = None
+    for name, expected in truth.items():
+        differing = _differing(_spikes(trial)[name], expected)
+        spikes_in[name] = len(differing)
+        if len(differing) and first is None:
+            first = Difference(name, *map(int, differing[0]))
+        counts = expected.counts()
+        wrong = trial.recording.counts[name] != counts
+        counts_in[name] = int((wrong | (trial.recorded_counts[name] != counts)).sum())
+    decided = decide(trial.recording.counts[network.readout])
+    correct = int((decided == labels).sum())
+    return BackendComparison(
+        backend=backend,
+        backend_version=trial.backend_version,
+        precision=network.precision,
+        network_checksum=network.checksum(),
+        differing_spikes=sum(spikes_in.values()),
+        differing_counts=sum(counts_in.values()),
+        differing_spikes_in=spikes_in,
+        differing_counts_in=counts_in,
+        first_difference=first,
+        class_agreement=float((decided == decide(truth[network.readout].counts())).mean()),
+        accuracy=correct / len(labels),
+        accuracy_ci95=wilson_interval(correct, len(labels)),
+        images_per_s=trial.images_per_s,
+        setup_s=trial.setup_s,
+        peak_rss_mib=trial.peak_rss_mib,
+    )
+
+
+def _differing(found: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:
+    """Return (image, step, neuron) of the spikes that one has and the other has not as often."""
+    each = [np.stack(trains.events(), axis=1).astype(np.int64) for trains in (found, expected)]
+    events, place = np.unique(np.concatenate(each), axis=0, return_inverse=True)
+    sign = np.repeat([1, -1], [len(one) for one in each])
+    surplus = np.bincount(place.ravel(), sign, minlength=len(events))
+    differing: NDArray[np.int64] = events[surplus != 0]
+    return differing

@@ -1,0 +1,214 @@
+"""What this machine has and lacks for neuroattack, and what to do about it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from neuroattack import __version__
+from neuroattack.datasets import DATA_VARIABLE, MNIST_FILES
+from neuroattack.deployment.backend import list_backends
+
+__all__ = ["Finding", "examine"]
+
+State = Literal["good", "absent", "bad"]
+
+_EXTRAS = (
+    ("attacks", ("art",), "attacks of the Adversarial Robustness Toolbox"),
+    ("campaigns", ("distributed", "pyarrow"), "campaigns over machines, tables in Parquet"),
+    ("nir", ("nir",), "networks written as NIR"),
+    ("remote", ("fastapi", "httpx", "prometheus_client", "uvicorn"), "targets over HTTP"),
+)
+
+# Peak of training the fine-tuned recipe on MNIST: 1.03 GiB.
+_LEAST_MEMORY = 5 * 2**28
+_LEAST_DISK = 2**30
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Parameters
+    ----------
+    name : str
+        Of the thing.
+    state : {"good", "absent", "bad"}
+        Whether all is well; something that is not needed is not there; or something will fail.
+    found : str
+        What there is.
+    advice : str
+        What to do about it; empty where all is well.
+    """
+
+    name: str
+    state: State
+    found: str
+    advice: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at Python, backends, extras, compiler, cores, memory, caches and data sets."""
+    return [
+        _python(),
+        *_backends(),
+        _compiler(),
+        *_extras(),
+        _cores(),
+        _memory(),
+        *_caches(),
+        _compiled_code(),
+        Finding("digits", "good", "built in"),
+        _mnist(),
+    ]
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    return Finding("Python", "good", f"{version}, neuroattack {__version__}, {platform.system()}")
+
+
+def _backends() -> Iterator[Finding]:
+    for backend in list_backends():
+        name = f"backend {backend.name}"
+        if backend.available:
+            yield Finding(name, "good", backend.version)
+        else:
+            yield Finding(name, "absent", "not available", backend.reason)
+
+
+def _compiler() -> Finding:
+    for name in ("g++", "c++", "clang++"):
+        path = shutil.which(name)
+        if path:
+            return Finding("C++ compiler", "good", path)
+    return Finding(
+        "C++ compiler",
+        "absent",
+        "none",
+        "brian2-standalone needs one, and brian2 is faster with it: install g++",
+    )
+
+
+def _extras() -> Iterator[Finding]:
+    for extra, modules, what in _EXTRAS:
+        missing = [name for name in modules if importlib.util.find_spec(name) is None]
+        if missing:
+            advice = f"pip install 'neuroattack[{extra}]' for {what}"
+            yield Finding(f"extra {extra}", "absent", f"without {', '.join(missing)}", advice)
+        else:
+            yield Finding(f"extra {extra}", "good", "installed")
+
+
+def _cores() -> Finding:
+    usable = len(os.sched_getaffinity(0))
+    return Finding("cores", "good", f"{usable} of {os.cpu_count()} may be used")
+
+
+def _memory() -> Finding:
+    kib = {}
+    for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        kib[name] = int(value.split()[0])
+    available = 1024 * kib["MemAvailable"]
+    found = f"{_size(available)} of {_size(1024 * kib['MemTotal'])} are free"
+    if available < _LEAST_MEMORY:
+        return Finding(
+            "memory",
+            "bad",
+            found,
+            f"end other programs: training on MNIST takes {_size(_LEAST_MEMORY)}",
+        )
+    return Finding("memory", "good", found)
+
+
+def _caches() -> Iterator[Finding]:
+    import pooch
+
+    folder = Path(pooch.os_cache("neuroattack"))
+    if not _writable(folder):
+        yield Finding(
+            "cache", "bad", f"{folder} cannot be written", "set XDG_CACHE_HOME to a folder that can"
+        )
+        return
+    free = shutil.disk_usage(_existing(folder)).free
+    found = f"{folder}, {_size(_content(folder))}, {_size(free)} of disk are free"
+    if free < _LEAST_DISK:
+        yield Finding("cache", "bad", found, "free some disk; the folder may be deleted")
+        return
+    advice = "may be deleted at any time: it is made again" if folder.exists() else ""
+    yield Finding("cache", "good", found, advice)
+
+
+def _compiled_code() -> Finding:
+    import numba
+
+    chosen: str = vars(numba.config)["CACHE_DIR"]
+    folder = Path(chosen) if chosen else Path(__file__).parents[1] / "__pycache__"
+    if os.environ.get("PYTHONDONTWRITEBYTECODE"):
+        return Finding(
+            "compiled code",
+            "good",
+            "Python keeps no compiled modules",
+            "unset PYTHONDONTWRITEBYTECODE: every start takes a second longer",
+        )
+    if not _writable(folder):
+        return Finding(
+            "compiled code",
+            "absent",
+            f"{folder} cannot be written",
+            "set NUMBA_CACHE_DIR to a folder that can, or each process compiles anew",
+        )
+    return Finding("compiled code", "good", str(folder))
+
+
+def _mnist() -> Finding:
+    import pooch
+
+    named = os.environ.get(DATA_VARIABLE)
+    folder = Path(named) if named else Path(pooch.os_cache("neuroattack"))
+    missing = [file.name for file in MNIST_FILES if not (folder / file.name).is_file()]
+    if not missing:
+        return Finding("MNIST", "good", str(folder))
+    if named:
+        return Finding(
+            "MNIST",
+            "bad",
+            f"{folder} is without {', '.join(missing)}",
+            f"{DATA_VARIABLE} must name the folder of MNIST's four files, or be unset",
+        )
+    return Finding(
+        "MNIST",
+        "absent",
+        "not downloaded yet",
+        f"comes when it is first used; without a network, let {DATA_VARIABLE} name its folder",
+    )
+
+
+def _existing(folder: Path) -> Path:
+    return next(path for path in (folder, *folder.parents) if path.exists())
+
+
+def _writable(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)):
+            return True
+    except OSError:
+        return False
+
+
+def _content(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _size(size: int) -> str:
+    if size < 2**30:
+        return f"{size / 2**20:.0f} MiB"
+    return f"{size / 2**30:.1f} GiB"

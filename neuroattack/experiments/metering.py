@@ -1,0 +1,41 @@
+"""What recordings of a network on a chip set off there, added up as they come."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neuroattack.deployment.backend import Recording
+from neuroattack.hardware.energy.activity import Activity
+from neuroattack.hardware.fitting import Fitted
+
+__all__ = ["ActivityMeter"]
+
+
+class ActivityMeter:
+    """Counts the events of every recording that it is called with.
+
+    Parameters
+    ----------
+    fitted : Fitted
+        The network on the chip.
+    steps : int
+        Time steps T of the recordings.
+    """
+
+    def __init__(self, fitted: Fitted, steps: int) -> None:
+        self._fitted = fitted
+        self._steps = steps
+        self._parts: list[Activity] = []
+
+    def __call__(self, recording: Recording) -> None:
+        """Count the events of a recording."""
+        self._parts.append(self._fitted.activity(recording.counts, self._steps, recording.spikes))
+
+    @property
+    def activity(self) -> Activity:
+        """The events of all images so far, in their order."""
+        return Activity.concatenate(self._parts)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return how the network is held, and what all images cost, as JSON values."""
+        return self._fitted.as_json() | self._fitted.estimate(self.activity).as_json()

@@ -1,0 +1,242 @@
+"""Cells that train models, and what cells share to read data sets and models."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from neuroattack.datasets import Dataset, load_dataset
+from neuroattack.datasets.noise import Noise
+from neuroattack.errors import FileError, ValidationError
+from neuroattack.experiments.engine.cells import Cell, digest_of
+from neuroattack.files import atomic_path
+from neuroattack.ir.storage import load_network
+from neuroattack.training.dnn.storage import load_mlp, save_mlp
+from neuroattack.training.dnn.training import MLP, MLP_ITERATIONS, train_mlp
+from neuroattack.training.recipes import find_recipe, train
+from neuroattack.training.sdbn import SDBN
+from neuroattack.training.stages import Recipe
+from neuroattack.training.storage import load_model, save_model
+
+__all__ = [
+    "NetworkKind",
+    "dataset_of_cell",
+    "keep_model",
+    "keep_network",
+    "model_of_cell",
+    "train_dnn",
+    "train_sdbn",
+    "training_cell",
+]
+
+NetworkKind = Literal["sdbn", "dnn"]
+
+# Seconds on one core, for the estimate of the time left.
+_SDBN_COST, _DNN_COST = 110.0, 500.0
+
+
+def training_cell(
+    kind: NetworkKind,
+    dataset: Dataset,
+    *,
+    seed: int,
+    recipe: str = "",
+    noise: Noise | None = None,
+    fast_decay: float | None = None,
+) -> Cell:
+    """Return the cell that trains a network; its result names the model's file in the folder.
+
+    Parameters
+    ----------
+    kind : {"sdbn", "dnn"}
+        Which network.
+    dataset : Dataset
+        Its test split measures the accuracy and does not influence the training.
+    seed : int
+        Of the training.
+    recipe : str, optional
+        Of an SDBN.
+    noise : Noise, optional
+        On the training images.
+    fast_decay : float, optional
+        Part of the fast weights that an SDBN's layers below the top forget a step, in [0, 1]; by
+        default as in its recipe.
+
+    Raises
+    ------
+    UnknownNameError, ValidationError
+        If there is no such recipe, or the part is out of range.
+    """
+    arguments: dict[str, Any] = {
+        "dataset": dataset.name,
+        "checksum": dataset.checksum,
+        "seed": seed,
+        "noise": None if noise is None else noise.as_json(),
+    }
+    label = "" if noise is None else f"-{noise.kind}-{noise.delta:g}"
+    if kind == "dnn":
+        arguments["iterations"] = MLP_ITERATIONS
+        return Cell(f"dnn-{seed}{label}", train_dnn, arguments, _DNN_COST)
+    arguments["recipe"] = recipe
+    arguments["recipe_digest"] = digest_of(asdict(_recipe(recipe, fast_decay)))
+    if fast_decay is not None:
+        arguments["fast_decay"] = fast_decay
+    return Cell(f"sdbn-{recipe}-{seed}{label}", train_sdbn, arguments, _SDBN_COST)
+
+
+def _recipe(name: str, fast_decay: float | None) -> Recipe:
+    recipe = find_recipe(name)
+    if fast_decay is None:
+        return recipe
+    parameters = replace(recipe.layers.parameters, fast_decay=fast_decay)
+    layers = replace(recipe.layers, parameters=parameters)
+    # What is changed is said after the recipe's name, as the noise is.
+    return replace(recipe, name=f"{name}, fast decay {fast_decay:g}", layers=layers)
+
+
+def train_sdbn(
+    *,
+    dataset: str,
+    checksum: str,
+    recipe: str,
+    recipe_digest: str,
+    seed: int,
+    noise: Mapping[str, Any] | None,
+    fast_decay: float | None = None,
+    folder: Path,
+) -> dict[str, Any]:
+    """Train an SDBN into the folder; see :func:`training_cell`."""
+    data = dataset_of_cell(dataset, checksum)
+    file = _file("sdbn", [dataset, checksum, recipe, recipe_digest, seed, noise])
+
+    def run(checkpoint: Path) -> SDBN:
+        return train(
+            data.train.images,
+            data.train.labels,
+            recipe=_recipe(recipe, fast_decay),
+            seed=seed,
+            classes=data.classes,
+            dataset=data.name,
+            dataset_checksum=data.checksum,
+            test=(data.test.images, data.test.labels),
+            noise=None if noise is None else Noise.from_json(noise),
+            checkpoint=checkpoint,
+            resume=checkpoint.exists(),
+        )
+
+    model = _train_once(folder / file, run, save_model)
+    return {"model": file, "accuracy": model.rate_accuracy}
+
+
+def train_dnn(
+    *,
+    dataset: str,
+    checksum: str,
+    seed: int,
+    iterations: int,
+    noise: Mapping[str, Any] | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """Train a DNN into the folder; see :func:`training_cell`."""
+    data = dataset_of_cell(dataset, checksum)
+    file = _file("dnn", [dataset, checksum, seed, iterations, noise])
+
+    def run(checkpoint: Path) -> MLP:
+        return train_mlp(
+            data.train.images,
+            data.train.labels,
+            seed=seed,
+            classes=data.classes,
+            iterations=iterations,
+            dataset=data.name,
+            dataset_checksum=data.checksum,
+            test=(data.test.images, data.test.labels),
+            noise=None if noise is None else Noise.from_json(noise),
+            checkpoint=checkpoint,
+            resume=checkpoint.exists(),
+        )
+
+    model = _train_once(folder / file, run, save_mlp)
+    return {"model": file, "accuracy": model.accuracy}
+
+
+def _train_once(path: Path, run: Callable[[Path], Any], save: Callable[[Path, Any], None]) -> Any:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    checkpoint = path.with_suffix(".checkpoint.h5")
+    try:
+        model = run(checkpoint)
+    except FileError:
+        # The checkpoint is damaged, or of another version: nobody asked for it by name.
+        if not checkpoint.exists():
+            raise
+        checkpoint.unlink()
+        model = run(checkpoint)
+    save(path, model)
+    checkpoint.unlink(missing_ok=True)
+    return model
+
+
+def _file(kind: str, identity: Any) -> str:
+    return f"models/{kind}-{digest_of(identity)}.h5"
+
+
+def keep_model(path: Path, kind: NetworkKind, folder: Path) -> str:
+    """Copy a model that a user gave into the folder, under the name of its content; return that.
+
+    Raises
+    ------
+    FileError
+        If it is no such model.
+    OutputError
+        If the folder cannot be written.
+    """
+    model = load_model(path) if kind == "sdbn" else load_mlp(path)
+    del model
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
+    file = f"models/given-{kind}-{digest}.h5"
+    if not (folder / file).exists():
+        with atomic_path(folder / file) as copy:
+            shutil.copyfile(path, copy)
+    return file
+
+
+def keep_network(path: Path, folder: Path) -> str:
+    """Copy a network that a user gave into the folder, under the name of its content; return that.
+
+    Raises
+    ------
+    FileError
+        If it is no network.
+    OutputError
+        If the folder cannot be written.
+    """
+    load_network(path)
+    file = f"networks/{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.h5"
+    if not (folder / file).exists():
+        with atomic_path(folder / file) as copy:
+            shutil.copyfile(path, copy)
+    return file
+
+
+@functools.lru_cache(maxsize=2)
+def _loaded(name: str) -> Dataset:
+    return load_dataset(name)
+
+
+def dataset_of_cell(name: str, checksum: str) -> Dataset:
+    """Return a data set, read once a process; ValidationError if it is another than it was."""
+    found = _loaded(name)
+    if found.checksum != checksum:
+        raise ValidationError(f"data set {name!r}", found.checksum[:12], checksum[:12])
+    return found
+
+
+@functools.lru_cache(maxsize=4)
+def model_of_cell(path: Path, kind: NetworkKind) -> Any:
+    """Return a model of the folder, read once a process: its files never change."""
+    return load_model(path) if kind == "sdbn" else load_mlp(path)

@@ -1,0 +1,358 @@
+"""How well networks classify noisy images, or after training on them (Section III of the paper)."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.datasets import Dataset, Labels
+from neuroattack.datasets.noise import Noise
+from neuroattack.deployment.deployment import check_settings, deploy
+from neuroattack.encoding.encoders import Encoder
+from neuroattack.experiments.engine.cells import Cell, run_cells
+from neuroattack.experiments.evaluation import evaluate
+from neuroattack.experiments.model_cells import (
+    NetworkKind,
+    dataset_of_cell,
+    keep_model,
+    model_of_cell,
+    training_cell,
+)
+from neuroattack.ir.network import Input, Network
+from neuroattack.paper.attacked import readout_gain_of
+from neuroattack.statistics import wilson_interval
+from neuroattack.training.conversion import convert
+from neuroattack.training.recipes import find_recipe
+from neuroattack.validation import check_positive
+
+__all__ = [
+    "NOISY",
+    "NoiseCell",
+    "Noisy",
+    "Spiking",
+    "measure_noise",
+    "noise_cell",
+    "spiking_settings",
+    "study_noise",
+    "widened",
+]
+
+Noisy = Literal["train", "test", "train+test"]
+
+NOISY: tuple[Noisy, ...] = get_args(Noisy)
+"""Which images are noisy: those trained on, those classified, or both."""
+
+# Seconds on one core of 10,000 images, for the estimate of the time left.
+_RATES_COST, _SPIKING_COST = 2.0, 10.0
+
+_TEST_NOISE_STREAM = 2
+
+
+@dataclass(frozen=True)
+class Spiking:
+    """How an SDBN is run in spikes.
+
+    Parameters
+    ----------
+    steps : int
+        Time steps T an image is shown for.
+    backend : str
+        Where it runs.
+    readout_gain : float or None
+        As in :func:`neuroattack.training.conversion.convert`; None for that of each model's recipe.
+
+    Raises
+    ------
+    ValidationError, UnknownNameError, BackendUnavailableError
+        If a value is out of range, or there is no such backend here.
+    """
+
+    steps: int = 350
+    backend: str = "native"
+    readout_gain: float | None = None
+
+    def __post_init__(self) -> None:
+        check_settings(self.backend, self.steps, 0)
+        if self.readout_gain is not None:
+            check_positive("readout gain", self.readout_gain)
+
+
+@dataclass(frozen=True)
+class NoiseCell:
+    """Accuracy under one noise.
+
+    Parameters
+    ----------
+    network : {"sdbn", "dnn"}
+        What classified.
+    mode : {"train", "test", "train+test"} or None
+        Which images were noisy; None without noise.
+    noise : Noise or None
+        The noise.
+    seed : int
+        Of training, noise and input spikes.
+    images : int
+        Test images classified.
+    correct : int
+        Correctly, an SDBN as rates.
+    correct_spiking : int or None
+        Correctly in spikes; None where that was not asked for.
+    """
+
+    network: NetworkKind
+    mode: Noisy | None
+    noise: Noise | None
+    seed: int
+    images: int
+    correct: int
+    correct_spiking: int | None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values, accuracies with their 95 % Wilson intervals."""
+        spiking = self.correct_spiking
+        return {
+            "network": self.network,
+            "noise": None if self.noise is None else self.noise.kind,
+            "delta": 0.0 if self.noise is None else self.noise.delta,
+            "clipping": None if self.noise is None else self.noise.clipping,
+            "mode": self.mode,
+            "accuracy": self.correct / self.images,
+            "accuracy_ci95": list(wilson_interval(self.correct, self.images)),
+            "spiking_accuracy": None if spiking is None else spiking / self.images,
+            "spiking_ci95": None
+            if spiking is None
+            else list(wilson_interval(spiking, self.images)),
+            "images": self.images,
+            "seed": self.seed,
+        }
+
+
+def spiking_settings(spiking: Spiking | None) -> dict[str, Any] | None:
+    """Return settings as a cell's argument."""
+    return None if spiking is None else dict(vars(spiking))
+
+
+def study_noise(
+    dataset: Dataset,
+    noises: Sequence[Noise],
+    folder: Path,
+    *,
+    modes: Sequence[Noisy] = NOISY,
+    networks: Sequence[NetworkKind] = ("sdbn",),
+    models: Mapping[NetworkKind, Path] | None = None,
+    recipe: str = "paper",
+    fast_decay: float | None = None,
+    spiking: Spiking | None = None,
+    images: int | None = None,
+    seeds: Sequence[int] = (0,),
+    workers: int | None = None,
+    on_progress: Callable[[str, float, str], None] | None = None,
+) -> list[NoiseCell]:
+    """Measure accuracy under noises; also without, first of each network and seed.
+
+    What is done is kept in the folder as it gets done, trained models included, and is not done
+    again.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Trained on and classified.
+    noises : sequence of Noise
+        The noises.
+    folder : Path
+        Where results and models are kept.
+    modes : sequence of {"train", "test", "train+test"}, optional
+        Which images are noisy. Noise in training takes a training for each noise and seed.
+    networks : sequence of {"sdbn", "dnn"}, optional
+        What classifies.
+    models : mapping of network to path, optional
+        Files of models trained without noise; by default they are trained.
+    recipe : str, optional
+        To train an SDBN.
+    fast_decay : float, optional
+        Part of the fast weights that an SDBN's layers below the top forget a step, in [0, 1]; by
+        default as in its recipe.
+    spiking : Spiking, optional
+        Runs the SDBN in spikes too.
+    images : int, optional
+        Test images, the first so many; by default all.
+    seeds : sequence of int, optional
+        Of training, noise and input spikes, together.
+    workers : int, optional
+        Processes side by side.
+    on_progress : callable, optional
+        Called with what is being done, the fraction of it done, and a few words.
+
+    Raises
+    ------
+    ValidationError
+        If a setting is out of range, or the area of a noise lies outside of the images.
+    NeuroattackError
+        What training or simulating raises.
+    """
+    find_recipe(recipe)
+    shape = (dataset.test.images.shape[1], dataset.test.images.shape[2])
+    for area in {noise.area for noise in noises}:
+        if area is not None:
+            area.mask(shape)
+    dataset.test.first(images)
+    given = {kind: keep_model(path, kind, folder) for kind, path in (models or {}).items()}
+
+    def show(what: str) -> Callable[[float, str], None] | None:
+        if on_progress is None:
+            return None
+        return lambda fraction, state: on_progress(what, fraction, state)
+
+    noisy_training = {"train", "train+test"} & set(modes)
+    trainings: dict[tuple[NetworkKind, int, Noise | None], Cell] = {}
+    for kind, seed in itertools.product(networks, seeds):
+        if kind not in given:
+            trainings[kind, seed, None] = training_cell(
+                kind, dataset, seed=seed, recipe=recipe, fast_decay=fast_decay
+            )
+        for added in noises if noisy_training else ():
+            trainings[kind, seed, added] = training_cell(
+                kind, dataset, seed=seed, recipe=recipe, noise=added, fast_decay=fast_decay
+            )
+    trained = run_cells(
+        folder, list(trainings.values()), workers=workers, on_progress=show("Training")
+    )
+    files = {place: result["model"] for place, result in zip(trainings, trained, strict=True)}
+    files |= {(kind, seed, None): file for kind, file in given.items() for seed in seeds}
+
+    plan: list[tuple[NetworkKind, int, Noisy | None, Noise | None, Cell]] = []
+    conditions: list[tuple[Noisy | None, Noise | None]] = [(None, None)]
+    conditions += itertools.product(modes, noises)
+    for kind, seed in itertools.product(networks, seeds):
+        for mode, noise in conditions:
+            cell = noise_cell(
+                files[kind, seed, noise if mode in noisy_training else None],
+                kind,
+                None if mode == "train" else noise,
+                dataset,
+                images=images,
+                seed=seed,
+                spiking=spiking if kind == "sdbn" else None,
+            )
+            plan.append((kind, seed, mode, noise, cell))
+    # A clean test of one model serves every mode that asks for it.
+    distinct = {cell.key: cell for *_, cell in plan}
+    found = run_cells(
+        folder, list(distinct.values()), workers=workers, on_progress=show("Classifying")
+    )
+    counts = dict(zip(distinct, found, strict=True))
+    return [
+        NoiseCell(
+            kind,
+            mode,
+            noise,
+            seed,
+            counts[cell.key]["images"],
+            counts[cell.key]["correct"],
+            counts[cell.key]["correct_spiking"],
+        )
+        for kind, seed, mode, noise, cell in plan
+    ]
+
+
+def noise_cell(
+    model: str,
+    kind: NetworkKind,
+    noise: Noise | None,
+    dataset: Dataset,
+    *,
+    images: int | None,
+    seed: int,
+    spiking: Spiking | None,
+) -> Cell:
+    """Return the cell of :func:`measure_noise` for a model of the folder."""
+    label = "clean" if noise is None else f"{noise.kind}-{noise.delta:g}"
+    return Cell(
+        f"test-{kind}-{seed}-{label}",
+        measure_noise,
+        {
+            "model": model,
+            "kind": kind,
+            "noise": None if noise is None else noise.as_json(),
+            "dataset": dataset.name,
+            "checksum": dataset.checksum,
+            "images": images,
+            "seed": seed,
+            "spiking": spiking_settings(spiking),
+        },
+        _RATES_COST + (_SPIKING_COST if spiking else 0.0),
+    )
+
+
+def measure_noise(
+    *,
+    model: str,
+    kind: NetworkKind,
+    noise: Mapping[str, Any] | None,
+    dataset: str,
+    checksum: str,
+    images: int | None,
+    seed: int,
+    spiking: Mapping[str, Any] | None,
+    folder: Path,
+) -> dict[str, Any]:
+    """Classify test images with a model of the folder; see :func:`noise_cell`."""
+    test = dataset_of_cell(dataset, checksum).test.first(images)
+    pixels = test.images
+    if noise is not None:
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_TEST_NOISE_STREAM,)))
+        pixels = Noise.from_json(noise).add(pixels, rng)
+    network = model_of_cell(folder / model, kind)
+    decided = network.outputs(pixels.reshape(len(pixels), -1)).argmax(axis=1)
+    return {
+        "images": len(pixels),
+        "correct": int(np.count_nonzero(decided == test.labels)),
+        "correct_spiking": None
+        if spiking is None
+        else _correct_in_spikes(network, pixels, test.labels, seed, Spiking(**spiking)),
+    }
+
+
+def _correct_in_spikes(
+    model: Any,
+    pixels: NDArray[np.float32],
+    labels: Labels,
+    seed: int,
+    spiking: Spiking,
+) -> int:
+    given = spiking.readout_gain
+    gain = readout_gain_of(model) if given is None else given
+    network, scale = widened(convert(model, readout_gain=gain).network)
+    # A rate is neither negative nor beyond one spike a step.
+    intensities = np.clip(pixels.astype(np.float64) / scale, 0.0, 1.0)
+    with deploy(
+        network,
+        backend=spiking.backend,
+        steps=spiking.steps,
+        seed=seed,
+        expected_images=len(intensities),
+    ) as deployment:
+        found = evaluate(deployment, intensities, labels)
+    return round(found.accuracy * found.images)
+
+
+def widened(network: Network) -> tuple[Network, float]:
+    """Return a network whose input takes rates up to one spike a step, and how many times that is.
+
+    Intensities of the network are to be divided by that number for the same spikes; so those beyond
+    1, that noise made, have the rates they stand for.
+    """
+    encoder = network.input.encoder
+    highest_hz = 1 / network.dt_s
+    if highest_hz * network.dt_s > 1:
+        highest_hz = math.nextafter(highest_hz, 0.0)
+    kind: type[Encoder] = type(encoder)
+    wide = replace(network, input=Input(network.input.shape, kind(highest_hz)))
+    return wide, highest_hz / encoder.max_rate_hz

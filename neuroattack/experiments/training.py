@@ -1,0 +1,147 @@
+"""Training a model into a file, with its checkpoint beside it until it is done."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from neuroattack.datasets import Dataset
+from neuroattack.errors import FileError
+from neuroattack.files import check_writable
+from neuroattack.training.dnn.storage import save_mlp
+from neuroattack.training.dnn.training import MLP, train_mlp
+from neuroattack.training.recipes import DEFAULT_RECIPE, Progress, find_recipe, train
+from neuroattack.training.sdbn import SDBN
+from neuroattack.training.storage import save_model
+
+__all__ = [
+    "TrainedModel",
+    "checkpoint_of",
+    "describe_progress",
+    "train_dnn_to_file",
+    "train_to_file",
+]
+
+Model = TypeVar("Model", SDBN, MLP)
+
+
+@dataclass(frozen=True, eq=False)
+class TrainedModel(Generic[Model]):
+    """A model, and the seconds it took to train since it was started or resumed."""
+
+    model: Model
+    seconds: float
+
+
+def checkpoint_of(model: Path) -> Path:
+    """Return where the checkpoint of a training into that model file is kept."""
+    return model.parent / f"{model.stem}.checkpoint.h5"
+
+
+def describe_progress(progress: Progress) -> str:
+    """Say in a few words where a training stands."""
+    accuracy = "" if progress.accuracy is None else f", {100 * progress.accuracy:.1f} %"
+    return f"{progress.stage} {progress.epoch}/{progress.epochs}{accuracy}"
+
+
+def train_to_file(
+    target: Path,
+    dataset: Dataset,
+    *,
+    recipe: str = DEFAULT_RECIPE,
+    seed: int = 0,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> TrainedModel[SDBN]:
+    """Train an SDBN on a data set and save it; what stood at `target` stays until then.
+
+    Parameters
+    ----------
+    target : Path
+        Model file to write; the checkpoint is kept beside it, and removed at the end.
+    dataset : Dataset
+        Its test split measures the model's accuracy and does not influence the training.
+    recipe, seed, progress
+        As :func:`neuroattack.training.recipes.train`.
+    resume : bool, optional
+        Go on from the checkpoint.
+
+    Raises
+    ------
+    FileError
+        If there is nothing to resume, the checkpoint is of another training, or there is one
+        and it is not resumed.
+    OutputError
+        If model or checkpoint cannot be written.
+    """
+    find_recipe(recipe)
+
+    def run(checkpoint: Path) -> SDBN:
+        return train(
+            dataset.train.images,
+            dataset.train.labels,
+            recipe=recipe,
+            seed=seed,
+            classes=dataset.classes,
+            dataset=dataset.name,
+            dataset_checksum=dataset.checksum,
+            test=(dataset.test.images, dataset.test.labels),
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=progress,
+        )
+
+    return _train(target, resume, run, save_model)
+
+
+def train_dnn_to_file(
+    target: Path,
+    dataset: Dataset,
+    *,
+    seed: int = 0,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> TrainedModel[MLP]:
+    """Train the DNN of the same size; see :func:`train_to_file`."""
+
+    def run(checkpoint: Path) -> MLP:
+        return train_mlp(
+            dataset.train.images,
+            dataset.train.labels,
+            seed=seed,
+            classes=dataset.classes,
+            dataset=dataset.name,
+            dataset_checksum=dataset.checksum,
+            test=(dataset.test.images, dataset.test.labels),
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=progress,
+        )
+
+    return _train(target, resume, run, save_mlp)
+
+
+def _train(
+    target: Path,
+    resume: bool,
+    run: Callable[[Path], Model],
+    save: Callable[[Path, Model], None],
+) -> TrainedModel[Model]:
+    checkpoint = checkpoint_of(target)
+    if resume and not checkpoint.exists():
+        raise FileError(checkpoint, "no such checkpoint, expected one to resume from")
+    if checkpoint.exists() and not resume:
+        raise FileError(
+            checkpoint,
+            "is the checkpoint of an interrupted training, expected none: go on from it with "
+            "--resume, or delete it",
+        )
+    check_writable(target)
+    started = time.perf_counter()
+    model = run(checkpoint)
+    save(target, model)
+    checkpoint.unlink(missing_ok=True)
+    return TrainedModel(model, time.perf_counter() - started)

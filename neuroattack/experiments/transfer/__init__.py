@@ -1,0 +1,1 @@
+"""Transfer: adversarial images made on one deployment, tried on others."""

@@ -1,0 +1,203 @@
+"""How often a misclassification outlives a transformation of the image, and what the gap tells.
+
+Marchisio et al. 2020, Section IV-B, maximise the gap for this: the larger it is, the more of the
+class probabilities a transformation may change without effect.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.attacks.result import Goal, check_draws
+from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
+from neuroattack.encoding.readout import decide
+from neuroattack.errors import ValidationError
+from neuroattack.experiments.survival import ImageSurvival, Survival, SurvivalStudy, Tally
+from neuroattack.targets.black_box import Target
+from neuroattack.validation import check_whole
+
+__all__ = ["Case", "survival"]
+
+_Shown = Literal["adversarial", "original", "control"]
+
+_MAX_SEED = 2**63 - 1
+_BATCH_DRAWS = 256
+# Above the streams of every attack and evaluation.
+_FIRST_STREAM = 2**60
+_CONTROL = Transformation("none", "none")
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An adversarial image, as an attack left it.
+
+    Parameters
+    ----------
+    index : int
+        Of the original in its data set; with the goal it picks the draws.
+    original, adversarial : float64 arrays, shape (height, width)
+        Intensities in [0, 1].
+    goal : Goal
+        What the attack aimed at.
+    gap : float
+        Gap the attack reached (Eq. 3).
+    """
+
+    index: int
+    original: NDArray[np.float64]
+    adversarial: NDArray[np.float64]
+    goal: Goal
+    gap: float
+
+
+def survival(
+    target_factory: Callable[[int], Target],
+    cases: Sequence[Case],
+    transformations: Sequence[Transformation] = TRANSFORMATIONS,
+    *,
+    draws: int = 50,
+    noiseless: bool = False,
+    seed: int = 0,
+    gap_groups: int = 4,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> SurvivalStudy:
+    """Query transformed adversarial images, and their originals transformed alike.
+
+    What is found for a case and a transformation depends on these two, the draws, the seed and
+    the target only, not on what else is studied or in which order.
+
+    Parameters
+    ----------
+    target_factory : callable
+        Returns the target for a stream of draws, as ``Deployment.black_box`` does: the same
+        stream the same draws, another stream others. Every transformed image has a stream of its
+        own.
+    cases : sequence of Case
+        At least one; no two of the same image and goal, which would share their draws.
+    transformations : sequence of Transformation, optional
+        What to do to the images. Adversarial images are queried untransformed in any case.
+    draws : int, optional
+        Queries for each transformed image; a random transformation is drawn anew for each.
+    noiseless : bool, optional
+        Says that the target draws nothing: an image is then queried once, but under a random
+        transformation.
+    seed : int, optional
+        Of random transformations.
+    gap_groups : int, optional
+        Groups of gap in summaries, at most.
+    on_progress : callable, optional
+        Called with the fraction done, and a few words.
+
+    Raises
+    ------
+    ValidationError
+        If there are no cases, two of one image and goal, a gap that is not finite, a goal that
+        the target's classes do not allow, or a setting that is out of range.
+    """
+    check_draws(draws)
+    check_whole("seed", seed, 0, _MAX_SEED)
+    check_whole("groups of gap", gap_groups, 1)
+    _check_cases(cases)
+    ask = _Questioner(target_factory, draws, noiseless, seed)
+    total = len(cases) * (len(transformations) + 1)
+    done = 0
+
+    def report(words: str) -> None:
+        nonlocal done
+        done += 1
+        if on_progress:
+            on_progress(done / total, words)
+
+    controls = []
+    for case in cases:
+        controls.append(ask.tally(case, _CONTROL, "control"))
+        report("untransformed")
+    survivals = []
+    for transformation in transformations:
+        images = []
+        for case, control in zip(cases, controls, strict=True):
+            adversarial = ask.tally(case, transformation, "adversarial")
+            original = ask.tally(case, transformation, "original")
+            images.append(
+                ImageSurvival(case.index, case.goal, case.gap, adversarial, original, control)
+            )
+            report(transformation.name)
+        survivals.append(Survival(transformation, tuple(images), gap_groups))
+    return SurvivalStudy(draws, seed, tuple(survivals))
+
+
+@dataclass(frozen=True)
+class _Questioner:
+    target_factory: Callable[[int], Target]
+    draws: int
+    noiseless: bool
+    seed: int
+
+    def tally(self, case: Case, transformation: Transformation, shown: _Shown) -> Tally:
+        stream = _stream(case, transformation, shown)
+        # Not the target's own generator, which may be made of the same seed and stream.
+        rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream, 1)))
+        target = self.target_factory(stream)
+        case.goal.check(target.n_classes)
+        image = case.original if shown == "original" else case.adversarial
+        once = None if transformation.is_random else transformation.apply(image[None], rng)
+        draws = 1 if self.noiseless and once is not None else self.draws
+        answers = []
+        for start in range(0, draws, _BATCH_DRAWS):
+            shape = (min(_BATCH_DRAWS, draws - start), *image.shape)
+            if once is None:
+                batch = transformation.apply(np.broadcast_to(image, shape), rng)
+            else:
+                batch = np.broadcast_to(once, shape)
+            answers.append(target.query(batch))
+        counts = np.concatenate(answers)
+        goal = case.goal
+        return Tally(
+            draws=draws,
+            targeted=None if goal.target_class is None else int(goal.reached(counts).sum()),
+            untargeted=int(Goal(goal.label).reached(counts).sum()),
+            correct=int((decide(counts) == goal.label).sum()),
+        )
+
+
+def _stream(case: Case, transformation: Transformation, shown: _Shown) -> int:
+    """Return the stream of a transformed image: its own, whatever else is studied."""
+    goal = case.goal
+    identity = [
+        int(case.index),
+        int(goal.label),
+        None if goal.target_class is None else int(goal.target_class),
+        transformation.family,
+        None if transformation.parameter is None else float(transformation.parameter),
+        shown,
+    ]
+    digest = hashlib.sha256(json.dumps(identity).encode()).digest()
+    return _FIRST_STREAM + int.from_bytes(digest[:7], "big")
+
+
+def _check_cases(cases: Sequence[Case]) -> None:
+    if not cases:
+        raise ValidationError("cases", "none", "at least one adversarial image")
+    seen = set()
+    for case in cases:
+        if not np.isfinite(case.gap):
+            raise ValidationError(f"gap of image {case.index}", case.gap, "a finite number")
+        if np.shape(case.adversarial) != np.shape(case.original):
+            raise ValidationError(
+                f"adversarial image of image {case.index}",
+                f"shape {np.shape(case.adversarial)}",
+                f"{np.shape(case.original)}, as the original",
+            )
+        key = (case.index, case.goal)
+        if key in seen:
+            raise ValidationError(
+                "cases", f"image {case.index} twice with one goal", "one case an image and goal"
+            )
+        seen.add(key)

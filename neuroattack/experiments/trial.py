@@ -1,0 +1,260 @@
+"""One backend tried in a process of its own, so that its start-up and its memory are its own.
+
+``python -m neuroattack.experiments.trial FOLDER START`` is that process: it reads what to run
+from the folder, and leaves there what it found. START is the monotonic clock when it was started.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.deployment.backend import Recording
+from neuroattack.deployment.deployment import deploy
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import NeuroattackError, SimulationError, UnsupportedFeatureError
+from neuroattack.ir.network import Network
+from neuroattack.ir.storage import load_network, save_network
+
+__all__ = ["Trial", "run_trial"]
+
+# Fast backends are timed several times, slow ones once.
+_REPEATS = 5
+_REPEAT_WITHIN_S = 5.0
+
+_SAMPLE_S = 0.05
+_GRACE_S = 5.0
+
+
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """What a backend did with a batch of images, and what it took.
+
+    Parameters
+    ----------
+    recording : Recording
+        Counts, as a query without spikes gives them, and the spikes of a second run.
+    recorded_counts : dict of str to int32 array, shape (images, size)
+        Counts that came with the spikes.
+    backend_version : str
+        Version of the simulator.
+    setup_s : float
+        Seconds from a fresh process to the first answer: imports, deployment, one image.
+    images_per_s : float
+        Median throughput of the following queries, encoding included.
+    peak_rss_mib : float
+        Largest resident memory, in MiB, over all processes of the backend: what each has for
+        itself, and once what they share.
+    """
+
+    recording: Recording
+    recorded_counts: dict[str, NDArray[np.int32]]
+    backend_version: str
+    setup_s: float
+    images_per_s: float
+    peak_rss_mib: float
+
+
+def run_trial(
+    network: Network, images: NDArray[np.float32], *, backend: str, steps: int, seed: int
+) -> Trial:
+    """Try a backend in a process of its own.
+
+    Parameters
+    ----------
+    network : Network
+        In floating or fixed point.
+    images : float array, shape (images, height, width)
+        Intensities in [0, 1]; the position of an image is the index of its draw.
+    backend : str
+        Its registered name.
+    steps, seed : int
+        Time steps T of an image, and seed of the input spikes.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        If the backend cannot hold the network exactly.
+    SimulationError
+        If the backend cannot run, or failed.
+    """
+    with tempfile.TemporaryDirectory(prefix="neuroattack-trial-") as name:
+        folder = Path(name)
+        save_network(folder / "network.h5", network)
+        np.save(folder / "images.npy", images)
+        request = {"backend": backend, "steps": steps, "seed": seed}
+        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        errors = folder / "stderr.txt"
+        with errors.open("wb") as stderr:
+            # The child ends when this pipe does, so that it does not outlive its parent.
+            # The clock is the machine's, the same for both.
+            child = subprocess.Popen(  # noqa: S603  # this Python, on a folder of our own
+                [
+                    sys.executable,
+                    "-m",
+                    "neuroattack.experiments.trial",
+                    name,
+                    str(time.monotonic()),
+                ],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=stderr,
+                # What was compiled before would hide what compiling takes.
+                env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
+            )
+        try:
+            peak_mib = _peak_mib(child)
+        finally:
+            _end(child)
+        result = folder / "result.json"
+        if not result.exists():
+            last = errors.read_text(errors="replace").strip().splitlines()[-1:]
+            raise SimulationError(
+                f"backend {backend!r} ended with exit code {child.returncode}"
+                + (f": {last[0]}" if last else "")
+            )
+        found = json.loads(result.read_text(encoding="utf-8"))
+        if "unsupported" in found:
+            raise UnsupportedFeatureError(found["unsupported"])
+        if "error" in found:
+            raise SimulationError(f"backend {backend!r} failed: {found['error']}")
+        with np.load(folder / "recording.npz", allow_pickle=False) as arrays:
+            recording, recorded_counts = _unpacked(dict(arrays))
+        return Trial(recording, recorded_counts, peak_rss_mib=peak_mib, **found)
+
+
+def _end(child: subprocess.Popen[bytes]) -> None:
+    if child.stdin:
+        child.stdin.close()
+    try:
+        child.wait(_GRACE_S)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait()
+
+
+def _peak_mib(child: subprocess.Popen[bytes]) -> float:
+    """Wait for a process to end; return the most memory that it and its descendants held."""
+    peak_kib = 0
+    while child.poll() is None:
+        private, shared = zip(*map(_resident_kib, _descendants(child.pid)), strict=True)
+        # Forks share what their parent had: the largest share stands for all.
+        peak_kib = max(peak_kib, sum(private) + max(shared))
+        time.sleep(_SAMPLE_S)
+    return peak_kib / 1024
+
+
+def _resident_kib(pid: int) -> tuple[int, int]:
+    """Return the memory of a process that is its own, and that which it shares with others."""
+    kib = {"Private": 0, "Shared": 0}
+    # It may have ended in the meantime.
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            kind = line.partition("_")[0]
+            if kind in kib and "Hugetlb" not in line:
+                kib[kind] += int(line.split()[1])
+    return kib["Private"], kib["Shared"]
+
+
+def _descendants(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        try:
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+    return found
+
+
+def _packed(recording: Recording, recorded: Recording) -> dict[str, NDArray[Any]]:
+    if recorded.spikes is None:
+        raise SimulationError("no spikes were kept though they were asked for")
+    arrays: dict[str, NDArray[Any]] = {}
+    for name, counts in recording.counts.items():
+        trains = recorded.spikes[name]
+        arrays |= {
+            f"{name}.counts": counts,
+            f"{name}.recorded_counts": recorded.counts[name],
+            f"{name}.offsets": trains.offsets,
+            f"{name}.neurons": trains.neurons,
+        }
+    return arrays
+
+
+def _unpacked(arrays: dict[str, NDArray[Any]]) -> tuple[Recording, dict[str, NDArray[np.int32]]]:
+    names = [key.removesuffix(".offsets") for key in arrays if key.endswith(".offsets")]
+    counts = {name: arrays[f"{name}.counts"] for name in names}
+    spikes = {
+        name: SpikeTrains(
+            counts[name].shape[1], arrays[f"{name}.offsets"], arrays[f"{name}.neurons"]
+        )
+        for name in names
+    }
+    return Recording(counts, spikes), {name: arrays[f"{name}.recorded_counts"] for name in names}
+
+
+def _tried(folder: Path, started_s: float) -> dict[str, Any]:
+    request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
+    images = np.load(folder / "images.npy", allow_pickle=False)
+    indices = np.arange(len(images))
+    with deploy(
+        load_network(folder / "network.h5"), **request, expected_images=len(images)
+    ) as deployment:
+        deployment.record(images[:1], indices=indices[:1])
+        setup_s = time.monotonic() - started_s
+        seconds: list[float] = []
+        while len(seconds) < _REPEATS and sum(seconds) < _REPEAT_WITHIN_S:
+            before = time.perf_counter()
+            recording = deployment.record(images, indices=indices)
+            seconds.append(time.perf_counter() - before)
+        recorded = deployment.record(images, indices=indices, record_spikes=True)
+        np.savez(folder / "recording.npz", **dict[str, Any](_packed(recording, recorded)))
+        return {
+            "backend_version": deployment.backend_version,
+            "setup_s": setup_s,
+            "images_per_s": len(images) / statistics.median(seconds),
+        }
+
+
+def _main(folder: Path, started_s: float) -> None:
+    # A shell that starts its parent in the background has this signal ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def end_with_parent() -> None:
+        # Not through sys.stdin, whose lock Python wants when it ends.
+        os.read(0, 1)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(_GRACE_S)
+        os._exit(1)
+
+    threading.Thread(target=end_with_parent, daemon=True).start()
+    try:
+        found: dict[str, Any] = _tried(folder, started_s)
+    except UnsupportedFeatureError as error:
+        found = {"unsupported": str(error)}
+    except NeuroattackError as error:
+        found = {"error": str(error)}
+    except Exception as error:
+        found = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    (folder / "result.json").write_text(json.dumps(found), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    _main(Path(sys.argv[1]), float(sys.argv[2]))

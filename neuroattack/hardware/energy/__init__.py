@@ -1,0 +1,1 @@
+"""Operations, energy and time of a network on a chip."""

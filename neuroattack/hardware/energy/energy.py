@@ -1,0 +1,232 @@
+"""What a chip spends on images, estimated from what happened: every term, its price, its source."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+
+from neuroattack.errors import ValidationError
+from neuroattack.hardware.energy.activity import Activity
+from neuroattack.hardware.energy.caveats import caveats
+from neuroattack.hardware.energy.model import BASES, Basis, EnergyModel, EnergyTerm, Price
+from neuroattack.hardware.energy.terms import POWERS, TermEstimate, as_ends, mean_of, price_terms
+from neuroattack.hardware.energy.timing import Bounds, hardware_time_s, prices_of_time
+from neuroattack.validation import check_positive
+
+__all__ = ["EnergyEstimate", "TermEstimate", "estimate"]
+
+_MS_PER_S = 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class EnergyEstimate:
+    """What a chip spends on images; one image, shown for T steps, is one classification.
+
+    All pairs are a lower and an upper bound of the estimate: what its counts leave open. How good
+    the prices are, `basis`, `conditions` and `caveats` say.
+
+    Parameters
+    ----------
+    model : EnergyModel
+        Of the chip.
+    activity : Activity
+        What is priced.
+    terms : mapping of EnergyTerm to TermEstimate
+        By the name that a profile has for it.
+    time_s : (lower, upper) of float64 arrays, shape (images,); or None
+        Hardware time of each image; None where it is not known.
+    """
+
+    model: EnergyModel
+    activity: Activity
+    terms: Mapping[EnergyTerm, TermEstimate]
+    time_s: Bounds | None
+
+    @property
+    def unpriced(self) -> tuple[str, ...]:
+        """Terms that are in no sum, for their price or their count is not known."""
+        return tuple(n for n, term in self.terms.items() if term.status == "unpriced")
+
+    @property
+    def priced_per_image_pj(self) -> Bounds | None:
+        """Energy of each image, of the terms with a price; None where none has one."""
+        parts = [term.energy_pj for term in self.terms.values() if term.energy_pj is not None]
+        if not parts:
+            return None
+        lower, upper = np.sum(parts, axis=0)
+        return lower, upper
+
+    @property
+    def per_image_pj(self) -> Bounds | None:
+        """Energy of each image; None where a term has no price, or there is none at all."""
+        return None if self.unpriced else self.priced_per_image_pj
+
+    @property
+    def priced_subtotal_pj(self) -> tuple[float, float] | None:
+        """Mean energy of an image, of the terms with a price: the sum of their means."""
+        means = [term.mean_pj for term in self.terms.values() if term.mean_pj is not None]
+        if not means:
+            return None
+        return sum(mean[0] for mean in means), sum(mean[1] for mean in means)
+
+    @property
+    def total_pj(self) -> tuple[float, float] | None:
+        """Mean energy of an image; None where a term has no price."""
+        return None if self.unpriced else self.priced_subtotal_pj
+
+    @property
+    def latency_ms(self) -> tuple[float, float] | None:
+        """Mean hardware time of an image; None where it is not known."""
+        mean = mean_of(self.time_s)
+        return None if mean is None else (mean[0] * _MS_PER_S, mean[1] * _MS_PER_S)
+
+    @property
+    def priced_energy_delay_product_pj_s(self) -> tuple[float, float] | None:
+        """Mean over images of energy times hardware time, of the terms with a price."""
+        energy = self.priced_per_image_pj
+        if energy is None or self.time_s is None:
+            return None
+        return mean_of((energy[0] * self.time_s[0], energy[1] * self.time_s[1]))
+
+    @property
+    def energy_delay_product_pj_s(self) -> tuple[float, float] | None:
+        """Mean over images of energy times hardware time; None where a term has no price."""
+        return None if self.unpriced else self.priced_energy_delay_product_pj_s
+
+    @property
+    def time_prices(self) -> dict[str, Price]:
+        """The numbers that hardware time rests on, by what they are of."""
+        return prices_of_time(self.model)
+
+    @property
+    def prices(self) -> dict[str, Price]:
+        """The numbers that the energy rests on: those of time are among them if a power is."""
+        used: dict[str, Price] = {
+            name: term.price
+            for name, term in self.terms.items()
+            if term.status == "priced" and term.price is not None
+        }
+        return used | self.time_prices if POWERS & used.keys() else used
+
+    @property
+    def basis(self) -> Basis | None:
+        """The weakest that a number of the energy rests on; None where there is none."""
+        return _weakest(self.prices)
+
+    @property
+    def latency_basis(self) -> Basis | None:
+        """The weakest that a number of the hardware time rests on; None where there is none."""
+        return _weakest(self.time_prices)
+
+    @property
+    def conditions(self) -> tuple[str, ...]:
+        """The conditions that the numbers of the energy hold under, each once."""
+        return tuple(dict.fromkeys(price.conditions for price in self.prices.values()))
+
+    @property
+    def mixed_conditions(self) -> bool:
+        """Whether numbers of different conditions are added up."""
+        return len(self.conditions) > 1
+
+    @property
+    def caveats(self) -> tuple[str, ...]:
+        """What a reader has to know of the figures, a sentence each."""
+        return caveats(self)
+
+    def priced_per_correct_classification_pj(self, accuracy: float) -> tuple[float, float] | None:
+        """Return the energy of all images by those that are classified rightly.
+
+        Of the terms with a price; None where none has one, or no image is classified rightly.
+
+        Parameters
+        ----------
+        accuracy : float
+            Fraction of the same images that is classified rightly.
+
+        Raises
+        ------
+        ValidationError
+            If it is no fraction.
+        """
+        if not 0 <= accuracy <= 1:
+            raise ValidationError("accuracy", accuracy, "a fraction from 0 to 1")
+        energy = self.priced_subtotal_pj
+        return energy and (energy[0] / accuracy, energy[1] / accuracy) if accuracy else None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures, means over images, as JSON values."""
+        return {
+            "energy_pj_per_image": as_ends(self.total_pj),
+            "priced_subtotal_pj": as_ends(self.priced_subtotal_pj),
+            "unpriced": list(self.unpriced),
+            "latency_ms": as_ends(self.latency_ms),
+            "energy_delay_product_pj_s": as_ends(self.energy_delay_product_pj_s),
+            "priced_energy_delay_product_pj_s": as_ends(self.priced_energy_delay_product_pj_s),
+            "basis": self.basis,
+            "latency_basis": self.latency_basis,
+            "conditions": list(self.conditions),
+            "mixed_conditions": self.mixed_conditions,
+            "caveats": list(self.caveats),
+            "terms": {name: term.as_json() for name, term in self.terms.items()},
+            "time_prices": {name: asdict(price) for name, price in self.time_prices.items()},
+            "activity_per_image": self.activity.as_json(),
+        }
+
+
+def estimate(activity: Activity, model: EnergyModel, dt_s: float) -> EnergyEstimate:
+    """Price what happened on a chip.
+
+    Each term is its count times its price:
+
+    - ``synaptic_operation``: spikes times their connections;
+    - ``update_active``, ``update_inactive``: where every neuron is updated in every step, N * T
+      together, and on a chip that updates on event, the pairs of a neuron and a step with an
+      arrival. Which updates are active no source says: at least those in which the neuron spikes,
+      at most all, and the two readings are the two bounds. With one price of the two known, it is
+      that of every update;
+    - ``spike_in_tile``: each route of a spike to a core, the input's included, and ``hop_ew``,
+      ``hop_ns``: the hops on the way, those of input spikes not;
+    - ``spike_packet``: a packet for every spike of a neuron with a connection, the input's
+      included, for they come in as packets as well;
+    - ``synapse_fetch``: each arrival of a spike at a core;
+    - ``barrier``: one a step; ``host_io``: the input spikes that enter;
+    - ``static_chip``: power over hardware time, of one chip; ``active_core``: the same for each
+      core in use.
+
+    With an all-in price the sum is synaptic operations times that price: everything else on the
+    chip is counted, and in it. A term that another price covers is counted, and not priced again,
+    not even where it has a price of its own; one whose cover is not priced is not covered.
+    A term of the chip without a price, or without a count, is unpriced, and there is no total:
+    synaptic operations, updates and static power are terms of every chip, the others where its
+    model prices them or says that they are unknown.
+
+    Parameters
+    ----------
+    activity : Activity
+        What happened.
+    model : EnergyModel
+        Of the chip.
+    dt_s : float
+        Simulated seconds of a step.
+
+    Raises
+    ------
+    ValidationError
+        If the chip prices updates on event, and the activity was counted without the spikes.
+    """
+    dt_s = check_positive("dt_s", dt_s, "number of seconds")
+    time_s = hardware_time_s(activity, model, dt_s)
+    return EnergyEstimate(
+        model=model,
+        activity=activity,
+        terms=MappingProxyType(price_terms(activity, model, time_s)),
+        time_s=time_s,
+    )
+
+
+def _weakest(prices: Mapping[str, Price]) -> Basis | None:
+    return max((price.basis for price in prices.values()), key=BASES.index, default=None)

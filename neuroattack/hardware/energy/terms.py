@@ -1,0 +1,236 @@
+"""The terms of an energy estimate: how often each happened, at which price, from which source."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import ValidationError
+from neuroattack.hardware.energy.activity import Activity
+from neuroattack.hardware.energy.model import EnergyModel, EnergyTerm, Price
+from neuroattack.hardware.energy.timing import Bounds
+
+__all__ = ["POWERS", "TermEstimate", "as_ends", "mean_of", "price_terms"]
+
+_PJ_PER_MW_S = 1e9
+
+_UNITS: dict[EnergyTerm, str] = {
+    "synaptic_operation": "synaptic operations",
+    "update_active": "neuron updates",
+    "update_inactive": "neuron updates",
+    "spike_in_tile": "routes, one for a spike and a core it goes to",
+    "hop_ew": "hops",
+    "hop_ns": "hops",
+    "spike_packet": "packets, one for a spike",
+    "synapse_fetch": "arrivals of a spike at a core",
+    "barrier": "steps",
+    "host_io": "input spikes",
+    "static_chip": "s of the chip",
+    "active_core": "s of a core, over all in use",
+}
+
+POWERS = frozenset(("static_chip", "active_core"))
+"""Terms that are milliwatts over hardware time."""
+
+_TERMS: tuple[EnergyTerm, ...] = get_args(EnergyTerm)
+_UPDATES: tuple[EnergyTerm, EnergyTerm] = ("update_active", "update_inactive")
+_IN_ALL_IN: tuple[EnergyTerm, ...] = ("spike_in_tile", "hop_ew", "hop_ns")
+"""What an all-in price holds and is shown beside updates and static power."""
+
+
+@dataclass(frozen=True, eq=False)
+class TermEstimate:
+    """One term of an estimate.
+
+    Parameters
+    ----------
+    term : EnergyTerm
+        Which.
+    unit : str
+        What is counted.
+    count : (lower, upper) of float64 arrays, shape (images,); or None
+        How often it happened, in the reading of the lower bound of the whole and in that of the
+        upper. None where that is not known.
+    price : Price or None
+        Picojoules for one, or milliwatts; None where no source prices it, or another price holds
+        it.
+    covered_by : str
+        The term whose price holds this one's energy; empty where none does.
+    energy_pj : (lower, upper) of float64 arrays, shape (images,); or None
+        Count times price; None where either is missing.
+    """
+
+    term: EnergyTerm
+    unit: str
+    count: Bounds | None
+    price: Price | None
+    covered_by: str
+    energy_pj: Bounds | None
+
+    @property
+    def status(self) -> Literal["priced", "covered", "unpriced"]:
+        """Whether the term is in the sum, in another term, or missing."""
+        if self.covered_by:
+            return "covered"
+        return "unpriced" if self.energy_pj is None else "priced"
+
+    @property
+    def mean_pj(self) -> tuple[float, float] | None:
+        """Lower and upper, the mean over images."""
+        return mean_of(self.energy_pj)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return means over images, and the price with its source, as JSON values."""
+        return {
+            "status": self.status,
+            "unit": self.unit,
+            "count_per_image": as_ends(mean_of(self.count)),
+            "energy_pj_per_image": as_ends(self.mean_pj),
+            "price": None if self.price is None else asdict(self.price),
+            "price_unit": "mW" if self.term in POWERS else "pJ",
+            "covered_by": self.covered_by or None,
+        }
+
+
+def price_terms(
+    activity: Activity, model: EnergyModel, time_s: Bounds | None
+) -> dict[EnergyTerm, TermEstimate]:
+    """Count and price a chip's terms; see :func:`neuroattack.hardware.energy.energy.estimate`.
+
+    Parameters
+    ----------
+    activity : Activity
+        What happened.
+    model : EnergyModel
+        Of the chip.
+    time_s : (lower, upper) of float64 arrays, shape (images,); or None
+        Hardware time of each image.
+
+    Raises
+    ------
+    ValidationError
+        If the chip prices updates on event, and the activity was counted without the spikes.
+    """
+    counts = _counts(activity, time_s) | _update_counts(activity, model)
+    return {term: _term(term, counts.get(term), model) for term in _listed(counts, model)}
+
+
+def mean_of(bounds: Bounds | None) -> tuple[float, float] | None:
+    """Return lower and upper, the mean over images: the sum without rounding, divided."""
+    if bounds is None:
+        return None
+    lower, upper = (math.fsum(ends.tolist()) / len(ends) for ends in bounds)
+    return lower, upper
+
+
+def _counts(activity: Activity, time_s: Bounds | None) -> dict[EnergyTerm, Bounds | None]:
+    """Return how often each term but the updates happened in each image."""
+    steps = np.full(activity.images, activity.steps)
+    by_core = activity.is_by_core
+    counted: dict[EnergyTerm, NDArray[np.int64] | None] = {
+        "synaptic_operation": activity.synaptic_operations,
+        "spike_in_tile": activity.routes if by_core else None,
+        "hop_ew": activity.hops_ew if by_core else None,
+        "hop_ns": activity.hops_ns if by_core else None,
+        "spike_packet": activity.packets,
+        "synapse_fetch": activity.routes if by_core else None,
+        "barrier": steps,
+        "host_io": activity.input_spikes,
+    }
+    found: dict[EnergyTerm, Bounds | None] = {
+        term: None if count is None else _both(count) for term, count in counted.items()
+    }
+    cores = activity.cores
+    found["static_chip"] = time_s
+    if time_s is not None and by_core:
+        found["active_core"] = (cores * time_s[0], cores * time_s[1])
+    else:
+        found["active_core"] = None
+    return found
+
+
+def _update_counts(activity: Activity, model: EnergyModel) -> dict[EnergyTerm, Bounds | None]:
+    """Return the active and the inactive updates of each image, in the two readings."""
+    active, inactive = (model.event_pj.get(term) for term in _UPDATES)
+    if model.update_policy == "continuous":
+        return {}
+    if model.update_policy == "every_step":
+        updates: NDArray[np.int64] = np.full(activity.images, activity.updates)
+        spiking = activity.spikes
+    elif activity.updates_on_event is not None and activity.spiking_on_event is not None:
+        updates, spiking = activity.updates_on_event, activity.spiking_on_event
+    elif active or inactive:
+        raise ValidationError(
+            f"activity on {model.name}",
+            "counts of spikes alone",
+            "one counted from the spikes: this chip's neurons are updated when spikes arrive",
+        )
+    else:
+        return dict.fromkeys(_UPDATES)
+    if active and not inactive and "update_inactive" not in model.covered:
+        return {"update_active": _both(updates)}
+    if inactive and not active and "update_active" not in model.covered:
+        return {"update_inactive": _both(updates)}
+    least = _Reading(spiking, updates - spiking)
+    most = _Reading(updates, np.zeros_like(updates))
+    if (active.value if active else 0.0) < (inactive.value if inactive else 0.0):
+        least, most = most, least
+    return {
+        "update_active": _floats(least.active, most.active),
+        "update_inactive": _floats(least.inactive, most.inactive),
+    }
+
+
+class _Reading(NamedTuple):
+    active: NDArray[np.int64]
+    inactive: NDArray[np.int64]
+
+
+def _listed(counts: Mapping[EnergyTerm, Bounds | None], model: EnergyModel) -> Iterator[EnergyTerm]:
+    """Yield the terms that the chip has, in their order."""
+    has = {"synaptic_operation", "static_chip", *model.event_pj, *model.power_mw}
+    has |= {*model.unknown, *model.covered}
+    if model.scope == "all_in":
+        has |= {term for term in _IN_ALL_IN if counts.get(term) is not None}
+        # An all-in price is of the chip: what enters and leaves it is in no figure, and is said.
+        has -= {"host_io"}
+    for term in _TERMS:
+        if term in _UPDATES and model.update_policy != "continuous":
+            if term in counts:
+                yield term
+        elif term in has:
+            yield term
+
+
+def _term(term: EnergyTerm, count: Bounds | None, model: EnergyModel) -> TermEstimate:
+    """Price a term, unless a price that is known covers it."""
+    covered_by = model.covered.get(term, "")
+    if covered_by not in model.event_pj and covered_by not in model.power_mw:
+        covered_by = ""
+    if model.scope == "all_in" and term != "synaptic_operation":
+        covered_by = "synaptic_operation"
+    power = term in POWERS
+    price = None if covered_by else (model.power_mw if power else model.event_pj).get(term)
+    energy_pj = None
+    if price is not None and count is not None:
+        scale = _PJ_PER_MW_S if power else 1.0
+        energy_pj = (count[0] * price.value * scale, count[1] * price.value * scale)
+    return TermEstimate(term, _UNITS[term], count, price, covered_by, energy_pj)
+
+
+def _floats(lower: NDArray[np.int64], upper: NDArray[np.int64]) -> Bounds:
+    return lower.astype(np.float64), upper.astype(np.float64)
+
+
+def _both(count: NDArray[np.int64]) -> Bounds:
+    return _floats(count, count)
+
+
+def as_ends(bounds: tuple[float, float] | None) -> dict[str, float] | None:
+    """Return a lower and an upper bound as JSON values."""
+    return bounds and {"lower": bounds[0], "upper": bounds[1]}

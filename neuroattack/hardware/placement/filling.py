@@ -1,0 +1,191 @@
+"""Cores filled one after the other with the neurons of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.hardware.placement.wiring import Wiring, most_connections
+from neuroattack.hardware.profiles.core_limits import CoreLimits
+
+__all__ = ["UnplaceableError", "fill", "in_turn", "one_by_one"]
+
+_AT_A_TIME = 256
+"""Neurons that are looked at together, so that a core's last ones cost no more than its first."""
+
+Range = tuple[str, int, int]
+"""A population, and a range of its neurons: first, and one after the last."""
+
+
+class UnplaceableError(Exception):
+    """A neuron that an empty core does not hold; told to users as :class:`DoesNotFitError`.
+
+    Parameters
+    ----------
+    population : str
+        Its population.
+    limit : str
+        Field of :class:`CoreLimits` that it breaks.
+    used : int
+        What it takes.
+    """
+
+    def __init__(self, population: str, limit: str, used: int) -> None:
+        super().__init__(population, limit, used)
+        self.population = population
+        self.limit = limit
+        self.used = used
+
+
+def one_by_one(wiring: Wiring) -> list[Range]:
+    """Return all neurons, the last first, one population after the other."""
+    return [(name, 0, wiring.sizes[name]) for name in reversed(wiring.populations)]
+
+
+def in_turn(wiring: Wiring, slices: int) -> Iterator[Range]:
+    """Yield all neurons, the last first, in so many slices of every population in turn.
+
+    Cores then hold a share of each population, so that one that has many neurons and one that
+    has many connections leave no room between them.
+    """
+    for i in reversed(range(slices)):
+        for name in reversed(wiring.populations):
+            size = wiring.sizes[name]
+            first, end = i * size // slices, (i + 1) * size // slices
+            if first < end:
+                yield name, first, end
+
+
+def fill(
+    wiring: Wiring,
+    limits: CoreLimits,
+    ranges: Iterable[Range],
+    destinations: Mapping[str, NDArray[np.int64]] | None = None,
+) -> dict[str, NDArray[np.int32]]:
+    """Return the core of every neuron, the cores filled from the last to the first.
+
+    Each core takes neurons until the next one breaks a limit: the network's last neurons come
+    first, because only once a neuron's targets lie somewhere is it known how many cores it talks
+    to.
+
+    Parameters
+    ----------
+    wiring : Wiring
+        Of the network.
+    limits : CoreLimits
+        Of each core; as many are opened as it takes.
+    ranges : iterable of (str, int, int)
+        All neurons, in the order in which they are placed, the last of each range first.
+    destinations : mapping of str to int64 array, shape (size,), optional
+        Cores that each neuron talks to. Without it they are counted, for which a population may
+        come only after all that it has projections to.
+
+    Raises
+    ------
+    UnplaceableError
+        If a neuron does not fit on an empty core.
+    """
+    cores = {name: np.zeros(wiring.sizes[name], np.int32) for name in wiring.populations}
+    known = dict(destinations or {})
+    core, number = _Core(wiring, limits), 0
+    for name, first, stop in ranges:
+        end = stop
+        if name not in known:
+            known[name] = wiring.routes(name, cores)[1].sum(axis=0)
+        while first < end:
+            taken = core.take(name, max(first, end - _AT_A_TIME), end, known[name])
+            cores[name][end - taken : end] = number
+            end -= taken
+            if not taken:
+                core, number = _Core(wiring, limits), number + 1
+    return {name: number - place for name, place in cores.items()}
+
+
+class _Core:
+    """A core while it is filled."""
+
+    def __init__(self, wiring: Wiring, limits: CoreLimits) -> None:
+        self._wiring = wiring
+        self._limits = limits
+        self._spare = {
+            "neurons_per_core": limits.neurons_per_core,
+            "synapses_per_core": most_connections(limits),
+            "out_axons_per_core": limits.out_axons_per_core,
+        }
+        self._in_axons = 0
+        self._axons: dict[str, NDArray[np.bool_]] = {}
+        self._empty = True
+
+    def take(self, name: str, first: int, end: int, destinations: NDArray[np.int64]) -> int:
+        """Take as many neurons of a range as there is room for, the last first; return how many.
+
+        Raises
+        ------
+        UnplaceableError
+            If the core is empty and has no room for one.
+        """
+        needs = {
+            "neurons_per_core": np.ones(end - first, np.int64),
+            "synapses_per_core": self._wiring.fan_in[name][first:end][::-1],
+            "out_axons_per_core": destinations[first:end][::-1],
+        }
+        room, tightest = end - first, ""
+        for limit, need in needs.items():
+            spare = self._spare[limit]
+            if spare is not None:
+                fits = int(np.searchsorted(np.cumsum(need), spare, side="right"))
+                if fits < room:
+                    room, tightest = fits, limit
+        fits = self._connect(name, end, room)
+        if fits < room:
+            room, tightest = fits, "in_axons_per_core"
+        if not room and self._empty:
+            self._refuse(name, end - 1, tightest, needs)
+        self._empty = self._empty and not room
+        for limit, need in needs.items():
+            spare = self._spare[limit]
+            if spare is not None:
+                self._spare[limit] = spare - int(need[:room].sum())
+        return room
+
+    def _connect(self, name: str, end: int, room: int) -> int:
+        """Give sources axons to as many of the neurons before `end` as there are axons for."""
+        limit = self._limits.in_axons_per_core
+        if limit is None or not room:
+            return room
+        blocks = {
+            source: self._wiring.reaches[source, name][end - room : end][::-1]
+            for source in self._wiring.sources(name)
+        }
+        for source in blocks:
+            self._axons.setdefault(source, np.zeros(self._wiring.sizes[source], bool))
+        new = {s: block.any(axis=0) & ~self._axons[s] for s, block in blocks.items()}
+        if self._in_axons + sum(map(np.count_nonzero, new.values())) > limit:
+            added = np.zeros(room, np.int64)
+            for source, block in blocks.items():
+                first_target = block[:, new[source]].argmax(axis=0)
+                added += np.bincount(first_target, minlength=room)
+            spare = limit - self._in_axons
+            room = int(np.searchsorted(np.cumsum(added), spare, side="right"))
+            new = {s: block[:room].any(axis=0) & ~self._axons[s] for s, block in blocks.items()}
+        for source, mask in new.items():
+            self._axons[source] |= mask
+            self._in_axons += int(np.count_nonzero(mask))
+        return room
+
+    def _refuse(
+        self, name: str, neuron: int, limit: str, needs: Mapping[str, NDArray[np.int64]]
+    ) -> None:
+        if limit == "in_axons_per_core":
+            used = sum(
+                int(np.count_nonzero(self._wiring.reaches[source, name][neuron]))
+                for source in self._wiring.sources(name)
+            )
+        else:
+            used = int(needs[limit][0])
+        of_memory = self._limits.synapses_per_core is None or used <= self._limits.synapses_per_core
+        if limit == "synapses_per_core" and of_memory:
+            limit, used = "synapse_bits_per_core", used * (self._limits.bits_per_synapse or 1)
+        raise UnplaceableError(name, limit, used)

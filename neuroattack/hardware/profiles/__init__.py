@@ -1,0 +1,1 @@
+"""Hardware profiles: chips as data."""

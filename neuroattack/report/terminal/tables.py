@@ -1,0 +1,228 @@
+"""Results as tables for a person at a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from neuroattack.report.numbers import energy_text, throughput
+from neuroattack.report.terminal import console
+
+__all__ = [
+    "print_attacks",
+    "print_comparison",
+    "print_conversion",
+    "print_cost",
+    "print_evaluation",
+    "print_trace",
+]
+
+
+def _percent(share: float, interval: Sequence[float] | None = None) -> str:
+    shown = f"{100 * share:.2f} %"
+    if interval is not None:
+        shown += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f} %)"
+    return shown
+
+
+def _class(value: int | None) -> str:
+    return "undecided" if value is None else str(value)
+
+
+def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
+    """Print the figures of a conversion, as its JSON has them."""
+    console.print_figures(
+        "Converted",
+        {
+            "populations": "-".join(map(str, [pixels, *figures["populations"].values()])),
+            "time step": f"{1e3 * figures['dt_s']:g} ms",
+            "input": f"{figures['encoder']}, {figures['input_rate_hz']:g} Hz at full intensity",
+            "largest rounding of a weight": f"{figures['largest_rounding_v']:.2g} V "
+            f"({figures['largest_relative_rounding']:.2g} of the largest weight)",
+            "network": figures["network"],
+        },
+    )
+
+
+def print_import(figures: Mapping[str, Any]) -> None:
+    """Print what was imported, as its JSON has it."""
+    sizes = map(str, figures["populations"].values())
+    shown = {
+        "populations": f"{'x'.join(map(str, figures['input_shape']))}-{'-'.join(sizes)}",
+        "connections": f"{figures['connections']:,}",
+        "time step": f"{1e3 * figures['dt_s']:g} ms",
+        "input": f"{figures['encoder']}, {figures['input_rate_hz']:g} Hz at full intensity",
+        "from input to counts": f"{figures['lag_steps']} steps at least",
+        "largest rounding of a weight": f"{figures['largest_relative_rounding']:.2g} of the "
+        "largest of its projection",
+        "network": figures["network"],
+    }
+    if figures["notes"]:
+        shown["notes"] = "\n".join(figures["notes"])
+    shown["losses"] = "\n".join(figures["losses"]) or "none: the file's network exactly"
+    console.print_figures("Imported", shown)
+
+
+def print_export(path: Path, losses: Sequence[str]) -> None:
+    """Print what was exported."""
+    console.print_figures(
+        "Exported", {"file": str(path), "losses": "\n".join(losses) or "none: all is in the file"}
+    )
+
+
+def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) -> None:
+    """Print the figures of an Evaluation; the accuracy as rates too, where it is known."""
+    shown = {} if rate_accuracy is None else {"accuracy as rates": _percent(rate_accuracy)}
+    shown["spiking accuracy"] = _percent(figures["accuracy"], figures["accuracy_ci95"])
+    shown["images"] = (
+        f"{figures['images']}, {_percent(figures['silent_fraction'])} silent, "
+        f"{_percent(figures['undecided_fraction'])} silent or tied"
+    )
+    shown["spikes an image"] = ", ".join(
+        f"{name} {count:.1f}" for name, count in figures["spikes_per_image"].items()
+    )
+    shown["synaptic operations an image"] = f"{figures['synaptic_operations_per_image']:,.0f}"
+    shown["backend"] = (
+        f"{figures['backend']}, {figures['precision']} point, {figures['steps']} steps, "
+        f"{figures['images_per_s']:.0f} images/s"
+    )
+    console.print_figures("Evaluation", shown)
+
+
+def print_comparison(figures: Mapping[str, Any]) -> None:
+    """Print a comparison of backends, from its JSON."""
+    console.print_rows(
+        f"{figures['images']} images of {figures['steps']} steps, against the plain dynamics",
+        [
+            "backend",
+            "differing spikes",
+            "differing counts",
+            "same class",
+            "accuracy",
+            "images/s",
+            "start-up s",
+            "memory MiB",
+        ],
+        [
+            [
+                name,
+                _located(found["differing_spikes"], found["first_difference"]),
+                str(found["differing_counts"]),
+                _percent(found["class_agreement"]),
+                _percent(found["accuracy"]),
+                throughput(found["images_per_s"]),
+                f"{found['setup_s']:.1f}",
+                f"{found['peak_rss_mib']:.0f}",
+            ]
+            for name, found in figures["backends"].items()
+        ],
+    )
+    for name, reason in figures["refused"].items():
+        console.note(f"Left out: {name}: {reason}")
+    for name, reason in figures["failed"].items():
+        console.note(f"Failed: {name}: {reason}")
+    if figures["fixed_point"]:
+        _print_fixed_point(figures["fixed_point"])
+
+
+def _located(differing: int, first: Mapping[str, Any] | None) -> str:
+    if first is None:
+        return str(differing)
+    return (
+        f"{differing}, first: {first['population']}, image {first['image']}, "
+        f"step {first['step']}, neuron {first['neuron']}"
+    )
+
+
+def _print_fixed_point(figures: Mapping[str, Any]) -> None:
+    correlation = figures["count_correlation"]
+    shown = {
+        "accuracy, as it is": _percent(figures["accuracy_floating"]),
+        "accuracy, rounded": _percent(figures["accuracy_fixed"]),
+        "drop": f"{100 * figures['accuracy_drop']:.2f} points",
+        "same class": _percent(figures["class_agreement"]),
+        "equal output counts": _percent(figures["equal_counts"]),
+        "correlation of output counts": "none" if correlation is None else f"{correlation:.4f}",
+    }
+    for each in figures["populations"]:
+        shown[f"time constant of {each['name']}"] = (
+            f"{_seconds(each['effective_tau_m_s'])} for {_seconds(each['tau_m_s'])}"
+        )
+    for each in figures["projections"]:
+        shown[f"weights from {each['source']} to {each['target']}"] = (
+            f"{_percent(each['lost_fraction'])} rounded to 0, the others by up to "
+            f"{each['largest_error_v']:.2g} V"
+        )
+    console.print_figures(f"As it is and in {figures['numbers']}", shown)
+
+
+def _seconds(value: float | None) -> str:
+    return "no leak" if value is None else f"{value:.3g} s"
+
+
+def print_trace(trace: Sequence[Mapping[str, Any]], label: int, target_class: int | None) -> None:
+    """Print a search's trace, as an attack's JSON has it."""
+    header = ["iteration", "predicted", f"share of {label}", "D", "queries"]
+    if target_class is not None:
+        header.insert(3, f"share of {target_class}")
+    rows = []
+    for step in trace:
+        row = [str(step["iteration"]), _class(step["predicted"]), _percent(step["shares"][label])]
+        if target_class is not None:
+            row.append(_percent(step["shares"][target_class]))
+        rows.append([*row, f"{step['distance']:.2f}", str(step["queries"])])
+    console.print_rows("Search, one draw an iteration", header, rows)
+
+
+def print_attacks(outcomes: Sequence[Mapping[str, Any]]) -> None:
+    """Print one line an attack, from their JSON."""
+    console.print_rows(
+        "Success on fresh draws",
+        ["image", "class", "target", "draws", "success", "unattacked", "D", "queries"],
+        [
+            [
+                str(o["index"]),
+                str(o["label"]),
+                "any" if o["target_class"] is None else str(o["target_class"]),
+                o["settings"]["search_draws"],
+                _percent(o["success_rate"], o["success_ci95"]),
+                _percent(o["clean_success_rate"]),
+                f"{o['distance']:.2f}",
+                f"{o['search_queries']} + {o['verification_queries']}",
+            ]
+            for o in outcomes
+        ],
+    )
+
+
+def print_cost(cost: Mapping[str, Any]) -> None:
+    """Print what an attack makes the network do, from its JSON."""
+    rows = []
+    for key, name in (
+        ("spikes", "spikes"),
+        ("synaptic_operations", "synaptic operations"),
+        ("energy_pj_lower", "energy, lower bound"),
+        ("energy_pj_upper", "energy, upper bound"),
+    ):
+        if key not in cost:
+            continue
+        found = cost[key]
+        written = energy_text if key.startswith("energy") else "{:,.0f}".format
+        change = "" if found["ratio"] is None else f"{100 * (found['ratio'] - 1):+.2f} %"
+        if change and found["difference_ci95"]:
+            low, high = (100 * end / found["original"] for end in found["difference_ci95"])
+            change += f" ({low:+.2f} to {high:+.2f} %)"
+        rows.append([name, written(found["original"]), written(found["adversarial"]), change])
+    console.print_rows(
+        f"What an image makes the network do, mean of {cost['draws']} draws",
+        ["", "original", "adversarial", "change, 95 % interval"],
+        rows,
+    )
+    per_query = f"{cost['synaptic_operations_per_query']:,.0f} synaptic operations"
+    if cost["energy_pj_per_query"]:
+        bounds = (cost["energy_pj_per_query"][end] for end in ("lower", "upper"))
+        per_query += f", {' to '.join(map(energy_text, bounds))}"
+    console.note(f"A query of the search: {per_query}")
+    if cost["energy_pj_per_query"] and cost["unpriced"]:
+        console.note(f"Energy without {', '.join(cost['unpriced'])}, which have no price")

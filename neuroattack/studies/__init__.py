@@ -1,1 +1,0 @@
-"""Studies: what the commands of the command line do, as functions."""

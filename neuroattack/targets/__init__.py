@@ -1,0 +1,1 @@
+"""What an attack sees: black boxes over deployments and functions, wrappers and defenses."""

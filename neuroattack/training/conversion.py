@@ -1,0 +1,130 @@
+"""From a trained SDBN to a spiking network: same weights, same volts, now with spikes.
+
+The trained model's weights are volts per spike already, so a LIF layer whose inputs fire at the
+rates of the model has the model's mean drive; what remains different is the discretisation of
+time, the statistics of finite counts, and the Siegert function's own approximation.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from neuroattack.encoding.encoders import Encoder, PoissonEncoder
+from neuroattack.errors import ValidationError
+from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.parts import MAX_REFRACTORY_STEPS
+from neuroattack.training.sdbn import SDBN
+from neuroattack.validation import check_positive
+
+__all__ = ["Conversion", "convert"]
+
+
+@dataclass(frozen=True, eq=False)
+class Conversion:
+    """A converted network and what rounding did to its weights.
+
+    Parameters
+    ----------
+    network : Network
+        The spiking network.
+    largest_rounding_v : float
+        Largest change of a weight by rounding to the fixed-point grid, in volts.
+    largest_relative_rounding : float
+        The same, relative to the largest weight of its projection.
+    """
+
+    network: Network
+    largest_rounding_v: float
+    largest_relative_rounding: float
+
+
+def convert(
+    model: SDBN,
+    *,
+    dt_s: float = 1e-3,
+    input_rate_hz: float | None = None,
+    readout_gain: float = 1.0,
+    encoder: type[Encoder] = PoissonEncoder,
+) -> Conversion:
+    """Convert a trained model to a network of LIF populations.
+
+    Parameters
+    ----------
+    model : SDBN
+        With weights in volts per spike.
+    dt_s : float, optional
+        Time step in seconds. The refractory period is R = t_ref / dt - 1 whole steps: a neuron
+        spikes again R + 1 steps later at the earliest, so its highest rate is the model's,
+        1 / t_ref. So the step must divide t_ref.
+    input_rate_hz : float, optional
+        Rate of a pixel of intensity 1; by default the rate the model was trained for. With
+        another, the weights from the input are scaled so that the mean drive stays the model's.
+    readout_gain : float, optional
+        The readout's threshold is divided by it: more output spikes of the same drive.
+    encoder : type of Encoder, optional
+        How intensities become spikes.
+
+    Returns
+    -------
+    Conversion
+
+    Raises
+    ------
+    ValidationError
+        If a parameter is out of range, or the input rate is too high for the time step.
+    """
+    check_positive("dt_s", dt_s)
+    check_positive("readout gain", readout_gain)
+    siegert = model.siegert
+    refractory_s = siegert.t_ref_s
+    if refractory_s / dt_s > MAX_REFRACTORY_STEPS:
+        raise ValidationError("dt_s", dt_s, f"at least {refractory_s / MAX_REFRACTORY_STEPS:g} s")
+    if not math.isclose(refractory_s / dt_s, max(round(refractory_s / dt_s), 1), rel_tol=1e-9):
+        raise ValidationError(
+            "dt_s", f"{dt_s:g} s", f"a step that divides the refractory period, {refractory_s:g} s"
+        )
+    trained_rate_hz = model.input_scale / siegert.t_ref_s
+    rate_hz = trained_rate_hz if input_rate_hz is None else input_rate_hz
+    network_input = Input(model.image_shape, encoder(rate_hz))
+
+    names = [INPUT, *(f"hidden{i}" for i in range(1, len(model.weights))), "output"]
+    populations, projections = [], []
+    rounding_v, relative = 0.0, 0.0
+    for layer, trained in enumerate(model.weights):
+        weights = trained.astype(np.float64)
+        if layer == 0:
+            weights *= trained_rate_hz / rate_hz
+        readout = layer == len(model.weights) - 1
+        populations.append(
+            Population(
+                name=names[layer + 1],
+                size=weights.shape[1],
+                tau_m_s=siegert.tau_m_s,
+                threshold_v=np.asarray(siegert.threshold_v / (readout_gain if readout else 1.0)),
+                refractory_steps=round(refractory_s / dt_s) - 1,
+            )
+        )
+        projection = Projection.from_weights(names[layer], names[layer + 1], weights)
+        projections.append(projection)
+        error = float(np.abs(projection.weights_v - weights).max())
+        rounding_v = max(rounding_v, error)
+        largest = float(np.abs(weights).max())
+        relative = max(relative, error / largest if largest else 0.0)
+    network = Network(
+        dt_s=dt_s,
+        input=network_input,
+        populations=tuple(populations),
+        projections=tuple(projections),
+        readout="output",
+        origin={
+            "recipe": model.recipe,
+            "dataset": model.dataset,
+            "dataset_checksum": model.dataset_checksum,
+            "training_seed": str(model.seed),
+            "readout_gain": repr(readout_gain),
+        },
+    )
+    return Conversion(network, rounding_v, relative)

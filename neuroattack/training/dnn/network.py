@@ -1,0 +1,268 @@
+"""The deep network beside the SDBN: tanh layers below a softmax, and the error it is trained on.
+
+tanh and not the logistic function: activations around zero leave the error function better
+conditioned, which is what the number of conjugate-gradient steps depends on.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.encoding.images import validate_images
+from neuroattack.errors import ValidationError
+from neuroattack.training.products import ordered_product
+from neuroattack.training.siegert import FloatArray
+
+__all__ = ["MLP", "CrossEntropy", "flatten", "unflatten"]
+
+Floats = NDArray[np.floating[Any]]
+Layer = tuple[Floats, Floats]
+
+_CHUNK = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class MLP:
+    """A trained multilayer perceptron: hidden layers of tanh units, softmax at the output.
+
+    Parameters
+    ----------
+    weights : tuple of float32 arrays (inputs, units)
+        Layer by layer, dimensionless; kept as read-only copies.
+    biases : tuple of float32 arrays (units,)
+        Likewise.
+    image_shape : (int, int)
+        Height and width of an image.
+    dataset, dataset_checksum : str
+        What it was trained on.
+    seed : int
+        Of the training.
+    accuracy : float or None
+        Share of test images classified correctly by :meth:`predict`, in [0, 1], if measured.
+    recipe : str
+        How it was trained, in words.
+
+    Raises
+    ------
+    ValidationError
+        If shapes do not chain, or a value is outside its range.
+    """
+
+    weights: tuple[FloatArray, ...]
+    biases: tuple[FloatArray, ...]
+    image_shape: tuple[int, int]
+    dataset: str
+    dataset_checksum: str
+    seed: int
+    accuracy: float | None = None
+    recipe: str = "unnamed"
+
+    def __post_init__(self) -> None:
+        if not self.weights:
+            raise ValidationError("MLP weights", "no layer", "at least one layer")
+        if len(self.biases) != len(self.weights):
+            raise ValidationError(
+                "MLP biases", f"{len(self.biases)} layers", f"{len(self.weights)}, as of weights"
+            )
+        weights: list[FloatArray] = []
+        biases: list[FloatArray] = []
+        for index, (matrix, vector) in enumerate(zip(self.weights, self.biases, strict=True)):
+            field = f"MLP weights of layer {index + 1}"
+            weights.append(_frozen_copy(field, matrix, 2))
+            inputs, units = weights[-1].shape
+            if index and weights[-2].shape[1] != inputs:
+                raise ValidationError(
+                    field, f"{inputs} inputs", f"{weights[-2].shape[1]}, as the layer below"
+                )
+            field = f"MLP biases of layer {index + 1}"
+            biases.append(_frozen_copy(field, vector, 1))
+            if len(biases[-1]) != units:
+                raise ValidationError(field, len(biases[-1]), f"{units}, one a unit")
+        object.__setattr__(self, "weights", tuple(weights))
+        object.__setattr__(self, "biases", tuple(biases))
+        height, width = self.image_shape
+        if height < 1 or width < 1 or height * width != weights[0].shape[0]:
+            raise ValidationError(
+                "MLP image_shape", self.image_shape, f"{weights[0].shape[0]} pixels"
+            )
+        if not 0 <= self.seed < 2**63:
+            raise ValidationError("MLP seed", self.seed, "an integer from 0 to 2**63 - 1")
+        if self.accuracy is not None and not 0 <= self.accuracy <= 1:
+            raise ValidationError("MLP accuracy", self.accuracy, "in [0, 1], or None")
+
+    @property
+    def classes(self) -> int:
+        """Number of output units."""
+        return int(self.weights[-1].shape[1])
+
+    def outputs(self, intensities: Floats) -> FloatArray:
+        """Evaluate the network, whatever noise made of the images.
+
+        An image's probabilities are the same, bit for bit, whatever it is evaluated together with
+        and on any number of cores.
+
+        Parameters
+        ----------
+        intensities : float array (n, pixels)
+            Relative to full scale; not checked, and not only in [0, 1].
+
+        Returns
+        -------
+        float32 array (n, classes)
+            Probabilities of the classes; each row sums to 1.
+        """
+        layers = list(zip(self.weights, self.biases, strict=True))
+        rows = np.ascontiguousarray(intensities, np.float32)
+        return _softmax(_activations(rows, layers, ordered_product)[-1])
+
+    def probabilities(self, images: ArrayLike) -> FloatArray:
+        """Evaluate the network.
+
+        Parameters
+        ----------
+        images : array_like (n, h, w) or (n, pixels)
+            Intensities in [0, 1].
+
+        Returns
+        -------
+        float32 array (n, classes)
+            Probabilities of the classes; each row sums to 1.
+
+        Raises
+        ------
+        ValidationError
+            If the images do not fit.
+        """
+        return self.outputs(validate_images(images, self.image_shape))
+
+    def predict(self, images: ArrayLike) -> NDArray[np.int64]:
+        """Return the most probable class of each image; int64 array (n,).
+
+        Raises
+        ------
+        ValidationError
+            If the images do not fit.
+        """
+        classes: NDArray[np.int64] = self.probabilities(images).argmax(axis=1).astype(np.int64)
+        return classes
+
+
+def _frozen_copy(field: str, values: ArrayLike, ndim: int) -> FloatArray:
+    copy: FloatArray = np.array(values, dtype=np.float32, order="C")
+    if copy.ndim != ndim or 0 in copy.shape:
+        expected = "shape (inputs, units)" if ndim == 2 else "shape (units,)"
+        raise ValidationError(field, f"shape {copy.shape}", expected)
+    if not np.isfinite(copy).all():
+        raise ValidationError(field, "NaN or infinity", "finite numbers")
+    copy.setflags(write=False)
+    return copy
+
+
+def unflatten(vector: Floats, sizes: Sequence[int]) -> list[Layer]:
+    """Return weights (inputs, units) and biases (units,) of each layer, as views of a vector."""
+    layers = []
+    start = 0
+    for inputs, units in itertools.pairwise(sizes):
+        middle = start + inputs * units
+        layers.append(
+            (vector[start:middle].reshape(inputs, units), vector[middle : middle + units])
+        )
+        start = middle + units
+    return layers
+
+
+def flatten(layers: Sequence[Layer]) -> Floats:
+    """Return the vector that :func:`unflatten` takes apart."""
+    return np.concatenate([part.reshape(-1) for layer in layers for part in layer])
+
+
+def _activations(
+    rows: Floats, layers: Sequence[Layer], product: Callable[[Any, Any], Floats] = np.matmul
+) -> list[Floats]:
+    out = [rows]
+    for index, (weights, biases) in enumerate(layers):
+        sums = product(out[-1], weights)
+        sums += biases
+        if index < len(layers) - 1:
+            np.tanh(sums, out=sums)
+        out.append(sums)
+    return out
+
+
+def _softmax(logits: Floats) -> Floats:
+    logits = logits - logits.max(axis=1, keepdims=True)
+    np.exp(logits, out=logits)
+    logits /= logits.sum(axis=1, keepdims=True)
+    return logits
+
+
+@dataclass(frozen=True, eq=False)
+class CrossEntropy:
+    """Mean over the images of -ln P(class), in nats: what training minimises.
+
+    Chunks of 2,000 images go to the worker threads; their sums are added in float64 in a fixed
+    order. With BLAS held to one thread the result then doesn't depend on the number of workers.
+
+    Parameters
+    ----------
+    rows : float array (n, pixels)
+        Inputs. The products are taken in their type.
+    labels : integer array (n,)
+        Classes.
+    sizes : tuple of int
+        Units of every layer, inputs first.
+    workers : Executor
+        Threads.
+    """
+
+    rows: Floats
+    labels: NDArray[np.integer]
+    sizes: tuple[int, ...]
+    workers: Executor
+
+    def __call__(self, vector: Floats) -> tuple[float, Floats]:
+        """Return the error and its float64 gradient at a vector of :func:`flatten`."""
+        layers = unflatten(vector.astype(self.rows.dtype, copy=False), self.sizes)
+        count = len(self.rows)
+        total = 0.0
+        gradient = np.zeros(vector.size)
+        starts = range(0, count, _CHUNK)
+        for error, part in self.workers.map(lambda start: self._sums(layers, start), starts):
+            total += error
+            gradient += part
+        return total / count, gradient / count
+
+    def _sums(self, layers: list[Layer], start: int) -> tuple[float, Floats]:
+        """Return error and gradient summed over the images of one chunk."""
+        labels = self.labels[start : start + _CHUNK]
+        activations = _activations(self.rows[start : start + _CHUNK], layers)
+        logits = activations.pop()
+        logits -= logits.max(axis=1, keepdims=True)
+        each = np.arange(len(labels))
+        chosen = logits[each, labels]
+        delta = np.exp(logits)
+        # In float64: in float32, 1 plus a little is 1, and the error of a sure answer is lost.
+        sums = delta.sum(axis=1, dtype=np.float64)
+        error = float((np.log(sums) - chosen).sum())
+        delta /= sums[:, np.newaxis]
+        delta[each, labels] -= 1
+        gradient = np.empty(sum(w.size + b.size for w, b in layers), delta.dtype)
+        parts = unflatten(gradient, self.sizes)
+        for index in range(len(layers) - 1, -1, -1):
+            inputs = activations[index]
+            np.matmul(inputs.T, delta, out=parts[index][0])
+            delta.sum(axis=0, out=parts[index][1])
+            if index:
+                delta = delta @ layers[index][0].T
+                # The slope of tanh, from its value; the value is of no further use.
+                np.square(inputs, out=inputs)
+                np.subtract(1, inputs, out=inputs)
+                delta *= inputs
+        return error, gradient

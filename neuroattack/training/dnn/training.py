@@ -1,0 +1,224 @@
+"""Training of the MLP: scaled conjugate gradients on the cross-entropy of all images at once.
+
+**Inputs.** The network is trained on images less the mean training image, which leaves the error
+function better conditioned; the first layer's biases then take the mean in, so that the finished
+network reads plain intensities.
+
+**Precision.** Weights and products are float32, sums over images float64. The curvature is the
+small difference of two gradients, so it was compared with float64 along a training on 12,000
+images of MNIST: over the step of 1e-4, the longest that the method allows, it is right to 0.2 %
+from the first iteration to the last; over 1e-5, where rounding wins, to 2 %. A residual kept in
+float64 changes nothing in this.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import os
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from threadpoolctl import threadpool_limits
+
+from neuroattack.datasets.noise import Noise
+from neuroattack.errors import FileError, ValidationError
+from neuroattack.training.dnn.network import MLP, CrossEntropy, Floats, flatten, unflatten
+from neuroattack.training.dnn.scg import SCGState, initial_state, scg_step
+from neuroattack.training.dnn.storage import load_mlp_checkpoint, save_mlp_checkpoint
+from neuroattack.training.inputs import checked_data, checked_sizes
+from neuroattack.training.recipes import Progress
+from neuroattack.training.siegert import FloatArray
+from neuroattack.validation import check_whole
+
+__all__ = ["MLP", "MLP_ITERATIONS", "train_mlp"]
+
+MLP_ITERATIONS = 50
+
+_METHOD = "scaled conjugate gradients"
+_WORKERS = 2
+_NOISE_STREAM = 1
+
+# An iteration on a small data set is too short to be worth a report and a checkpoint of its own.
+_IMAGES_PER_REPORT = 300_000
+_TEST_IMAGES_PER_REPORT = 1000
+
+
+def train_mlp(
+    images: ArrayLike,
+    labels: ArrayLike,
+    *,
+    seed: int = 0,
+    hidden: tuple[int, ...] = (500, 500),
+    classes: int = 10,
+    iterations: int = MLP_ITERATIONS,
+    dataset: str = "unnamed",
+    dataset_checksum: str = "",
+    test: tuple[ArrayLike, ArrayLike] | None = None,
+    noise: Noise | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> MLP:
+    """Train a multilayer perceptron by scaled conjugate gradients.
+
+    The same arguments give the same network, bit for bit on the same machine and on any number
+    of its cores; an interrupted training that is resumed gives it too.
+
+    Parameters
+    ----------
+    images : array_like (n, h, w)
+        Intensities in [0, 1].
+    labels : integer array_like (n,)
+        Classes, 0 to `classes` - 1.
+    seed : int, optional
+        Of the initial weights.
+    hidden : tuple of int, optional
+        Units of the hidden layers, at least one layer.
+    classes : int, optional
+        Output units, at least 2.
+    iterations : int, optional
+        Steps of the algorithm; fewer are taken where the gradient becomes zero.
+    dataset, dataset_checksum : str, optional
+        Kept with the model as provenance.
+    test : (images, labels), optional
+        Held-out images: the model's `accuracy` is measured on all of them at the end, and the
+        progress reports' on the first 1,000. They don't influence the training.
+    noise : Noise, optional
+        Added once to the training images, before the training sees them; with the same seed the
+        same noise as :func:`neuroattack.training.recipes.train` adds.
+    checkpoint : path, optional
+        File to keep up to date after as many iterations as see 300,000 images: five on MNIST.
+    resume : bool, optional
+        Go on from `checkpoint`. It may be of fewer iterations than are asked for now.
+    progress : callable, optional
+        Called with a :class:`~neuroattack.training.recipes.Progress`, whose epochs are
+        iterations, as often, and after the checkpoint was written. An exception it raises
+        (KeyboardInterrupt, say) ends the training there.
+
+    Returns
+    -------
+    MLP
+
+    Raises
+    ------
+    ValidationError
+        If images, labels or sizes are not as described.
+    FileError
+        If the checkpoint can't be read, or is one of another training (data, seed, sizes) or of
+        more iterations.
+    OutputError
+        If the checkpoint can't be written.
+    """
+    started = time.monotonic()
+    rows, targets = checked_data(images, labels, classes, "training")
+    height, width = np.shape(images)[1:]
+    tested = None if test is None else checked_data(*test, classes, "test")
+    if tested is not None and tested[0].shape[1] != rows.shape[1]:
+        raise ValidationError(
+            "test images", f"{tested[0].shape[1]} pixels", f"{rows.shape[1]} as in training"
+        )
+    sizes = checked_sizes(rows.shape[1], hidden, classes)
+    check_whole("seed", seed, 0, 2**63 - 1)
+    check_whole("iterations", iterations, 1)
+    if resume and checkpoint is None:
+        raise ValidationError("resume", "no checkpoint", "the checkpoint to resume from")
+
+    if noise is not None:
+        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,)))
+        rows = noise.add(rows.reshape(-1, height, width), generator).reshape(rows.shape)
+    identity: dict[str, str] = {}
+    if checkpoint is not None:
+        identity = _identity(seed, sizes, rows, targets)
+    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    rows -= mean
+
+    def model_of(state: SCGState, accuracy: float | None = None) -> MLP:
+        recipe = f"{_METHOD}, {state.iterations} iterations"
+        layers = unflatten(state.weights, sizes)
+        weights, biases = (list(parts) for parts in zip(*layers, strict=True))
+        biases[0] = biases[0] - mean @ weights[0]
+        return MLP(
+            tuple(weights),
+            tuple(biases),
+            (height, width),
+            dataset,
+            dataset_checksum,
+            seed,
+            accuracy,
+            recipe if noise is None else f"{recipe}, {noise.description}",
+        )
+
+    def measure(state: SCGState, limit: int | None) -> float | None:
+        if tested is None:
+            return None
+        predicted = model_of(state).outputs(tested[0][:limit]).argmax(axis=1)
+        return float(np.mean(predicted == tested[1][:limit]))
+
+    def done(state: SCGState) -> bool:
+        return state.iterations == iterations or state.converged
+
+    def report(state: SCGState) -> None:
+        if checkpoint is not None:
+            save_mlp_checkpoint(checkpoint, state, identity)
+        if progress is not None:
+            progress(
+                Progress(
+                    _METHOD,
+                    state.iterations,
+                    iterations,
+                    1.0 if done(state) else state.iterations / iterations,
+                    measure(state, _TEST_IMAGES_PER_REPORT),
+                    time.monotonic() - started,
+                )
+            )
+
+    per_report = max(1, _IMAGES_PER_REPORT // len(rows))
+    with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(_WORKERS) as workers:
+        objective = CrossEntropy(rows, targets, sizes, workers)
+        if resume and checkpoint is not None:
+            state = load_mlp_checkpoint(checkpoint, identity, _parameters(sizes))
+            if not 0 <= state.iterations <= iterations:
+                raise FileError(
+                    checkpoint, f"has {state.iterations} iterations, expected 0 to {iterations}"
+                )
+        else:
+            state = initial_state(_initial_weights(rows, sizes, seed), objective)
+        while not done(state):
+            state = scg_step(state, objective)
+            if state.iterations % per_report == 0 or done(state):
+                report(state)
+        return model_of(state, measure(state, None))
+
+
+def _initial_weights(rows: Floats, sizes: tuple[int, ...], seed: int) -> FloatArray:
+    """Draw weights that give the first units sums of variance 1, and later ones at most that."""
+    rng = np.random.default_rng(seed)
+    power = float(np.square(rows).mean(dtype=np.float64))
+    layers = []
+    for inputs, units in itertools.pairwise(sizes):
+        # Where all images are the same, nothing can be learned and any weights will do.
+        deviation = 1 / math.sqrt(inputs * (power or 1.0))
+        layers.append((deviation * rng.standard_normal((inputs, units)), np.zeros(units)))
+        power = 1.0
+    return flatten(layers).astype(np.float32)
+
+
+def _parameters(sizes: tuple[int, ...]) -> int:
+    return sum((inputs + 1) * units for inputs, units in itertools.pairwise(sizes))
+
+
+def _identity(
+    seed: int, sizes: tuple[int, ...], rows: FloatArray, labels: NDArray[np.intp]
+) -> dict[str, str]:
+    digest = hashlib.sha256(rows.data)
+    digest.update(labels.astype(np.int64).data)
+    return {
+        "seed": str(seed),
+        "layer sizes": "-".join(map(str, sizes)),
+        "training data": digest.hexdigest(),
+    }

@@ -1,0 +1,172 @@
+import random
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.toy_targets import SHAPE, grey, linear_scores, linear_target
+
+pytest.importorskip("art", reason="needs the extra `attacks`")
+
+from neuroattack.attacks.art.baselines import (
+    ZOO,
+    ArtAttack,
+    Boundary,
+    HopSkipJump,
+    OnePixel,
+    SimBA,
+    Square,
+)
+from neuroattack.attacks.art.target import ArtTarget
+from neuroattack.attacks.best_seen import BestSeen
+from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.result import Goal, verify
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.targets.black_box import BlackBox
+from neuroattack.targets.defenses import HardLabel
+from neuroattack.targets.detection import NearDuplicateDetector
+
+LIMITS = [Limit("l2", 1.0), Limit("l0", 4), Limit("local_sd", 20)]
+KINDS = [Square, SimBA, ZOO, OnePixel, HopSkipJump, Boundary]
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=str)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("queries", [1, 7, 50, 200])
+@pytest.mark.parametrize("noise_seed", [None, 3])
+def test_never_past_queries_limit_or_range_and_the_same_again(
+    kind: type[ArtAttack], limit: Limit, queries: int, noise_seed: int | None
+) -> None:
+    attack = kind(limit, queries, seed=5)
+    shape = (10, 10) if kind is Square else SHAPE
+    image = np.random.default_rng(1).random(shape)
+    slopes = linear_scores(shape=shape)
+    for goal in (Goal(0), Goal(0, 2)):
+        found = []
+        for _ in range(2):
+            target = linear_target(slopes, noise_seed=noise_seed, budget=queries + 10, shape=shape)
+            found.append(attack.run(target, image, goal))
+            assert found[-1].queries == target.queries <= queries
+        one, two = found
+        assert limit.holds(image, one.adversarial)
+        assert one.adversarial.min() >= 0
+        assert one.adversarial.max() <= 1
+        np.testing.assert_array_equal(one.adversarial, two.adversarial)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_budget_of_the_target_is_as_hard(kind: type[ArtAttack]) -> None:
+    target = linear_target(linear_scores(), budget=33)
+    assert kind(LIMITS[1], 500).run(target, grey(), Goal(0)).queries <= 33
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_easy_targets_are_fooled(kind: type[ArtAttack]) -> None:
+    slopes = linear_scores()
+    slopes[:, 1] += 60
+    # ART's L2 form of Square needs larger images.
+    wide = kind(Limit("l0", 20) if kind is Square else Limit("l2", 3.0), 1500)
+    found = wide.run(linear_target(slopes, lead=5), grey(), Goal(0, 1))
+    assert verify(linear_target(slopes, lead=5), found.adversarial, Goal(0, 1), 1).rate == 1
+
+
+@pytest.mark.parametrize("kind", [HopSkipJump, Boundary])
+def test_those_that_need_labels_only_are_content_with_them(kind: type[ArtAttack]) -> None:
+    slopes = linear_scores()
+    slopes[:, 1] += 60
+    target = HardLabel(linear_target(slopes, lead=5))
+    found = kind(Limit("l2", 3.0), 1500).run(target, grey(), Goal(0))
+    assert verify(linear_target(slopes, lead=5), found.adversarial, Goal(0), 1).rate == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_target_that_answers_at_random_ends_no_search_in_an_error(
+    kind: type[ArtAttack],
+) -> None:
+    rng = np.random.default_rng(0)
+    target = BlackBox(lambda rows: rng.integers(0, 4, (len(rows), 3)).astype(np.int32), SHAPE, 3)
+    assert kind(LIMITS[1], 300).run(target, grey(), Goal(0)).queries <= 300
+
+
+def seen_by_art(counts: list[int], goal: Goal, *, labels: bool) -> int:
+    """Return the class that ART takes an image for of which these counts come back."""
+    target = BlackBox(lambda rows: np.tile(counts, (len(rows), 1)).astype(np.int32), SHAPE, 3)
+    best = BestSeen(grey(), goal, LIMITS[0])
+    asked = ArtTarget(target, grey(), goal, best, 9, labels=labels)
+    outputs = asked.classifier().predict(grey()[None, None].astype(np.float32))
+    assert outputs.sum() == pytest.approx(1)
+    return int(outputs.argmax(axis=1)[0])
+
+
+@pytest.mark.parametrize("labels", [False, True])
+def test_a_tie_is_no_success(labels: bool) -> None:
+    # Class 0 ties with class 1, and argmax would take the first.
+    assert seen_by_art([5, 5, 0], Goal(1), labels=labels) == 1
+    assert seen_by_art([5, 5, 0], Goal(1, 0), labels=labels) == 1
+    # A spike more is one, of thousands too.
+    assert seen_by_art([5001, 5000, 0], Goal(1), labels=labels) == 0
+    assert seen_by_art([5001, 5000, 0], Goal(1, 0), labels=labels) == 0
+
+
+def test_pixels_that_art_leaves_alone_are_shown_as_they_are() -> None:
+    original = np.random.default_rng(0).random(SHAPE)
+    assert (original.astype(np.float32) != original).all()
+    shown: list[np.ndarray] = []
+
+    def answer(rows: np.ndarray) -> np.ndarray:
+        shown.extend(rows.reshape(-1, *SHAPE))
+        return np.tile([9, 5, 0], (len(rows), 1)).astype(np.int32)
+
+    SimBA(Limit("l0", 2), 5).run(BlackBox(answer, SHAPE, 3), original, Goal(0))
+    assert np.array_equal(shown[0], original)
+    assert [np.count_nonzero(image != original) for image in shown[1:3]] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("attack", "shape", "classes", "words"),
+    [
+        (Square(LIMITS[0]), (12, 14), 3, "12 x 14"),
+        (Square(LIMITS[0]), (6, 6), 3, "6 x 6"),
+        (Square(LIMITS[1]), (8, 12), 3, "8 x 12 pixels do not hold one of p_init = 0.8"),
+        (OnePixel(LIMITS[1]), (6, 6), 2, "no fewer than 3 classes"),
+    ],
+)
+def test_what_art_cannot_work_on_is_refused_by_name(
+    attack: ArtAttack, shape: tuple[int, int], classes: int, words: str
+) -> None:
+    target = BlackBox(lambda rows: np.ones((len(rows), classes), np.int32), shape, classes)
+    with pytest.raises(UnsupportedFeatureError, match=f"attack '{attack.name}'.*{words}"):
+        attack.run(target, np.full(shape, 0.5), Goal(0))
+    assert target.queries == 0
+
+
+def test_smaller_squares_fit_in_narrow_images() -> None:
+    target = BlackBox(lambda rows: np.ones((len(rows), 3), np.int32), (8, 12), 3)
+    found = Square(LIMITS[1], 60, p_init=0.3).run(target, np.full((8, 12), 0.5), Goal(0))
+    assert (found.queries, found.stopped_by) == (60, "budget")
+
+
+@pytest.mark.parametrize("share", [0, 1, 7])
+def test_the_first_square_is_a_part_of_the_image(share: float) -> None:
+    with pytest.raises(ValidationError, match="p_init"):
+        Square(LIMITS[0], p_init=share)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_refused_queries_end_a_search_with_its_best(kind: type[ArtAttack]) -> None:
+    target = NearDuplicateDetector(
+        linear_target(linear_scores()), 100.0, neighbours=20, detections_allowed=0
+    )
+    found = kind(LIMITS[1], 300).run(target, grey(), Goal(0))
+    assert found.stopped_by == "refused"
+    assert found.queries == target.queries < 300
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_global_chance_is_left_as_it_was(kind: type[ArtAttack]) -> None:
+    np.random.seed(4)  # noqa: NPY002
+    random.seed(4)
+    wanted = np.random.random(), random.random()  # noqa: NPY002, S311
+    np.random.seed(4)  # noqa: NPY002
+    random.seed(4)
+    replace(kind(LIMITS[1], 40), seed=9).run(linear_target(linear_scores()), grey(), Goal(0))
+    assert (np.random.random(), random.random()) == wanted  # noqa: NPY002, S311

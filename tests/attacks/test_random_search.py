@@ -1,0 +1,118 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.toy_targets import SHAPE, grey, linear_scores, linear_target
+
+from neuroattack.attacks.adaptive import Adaptive
+from neuroattack.attacks.held import HeldGreedyWindow, hold
+from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.protocol import Attack
+from neuroattack.attacks.random_noise import RandomNoise
+from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.sparse_rs import SparseRS
+from neuroattack.errors import ValidationError
+from neuroattack.targets.black_box import BlackBox
+
+LIMITS = [Limit("l2", 0.8), Limit("l0", 5), Limit("local_sd", 25)]
+ATTACKS = [
+    RandomNoise(LIMITS[0]),
+    SparseRS(LIMITS[0]),
+    HeldGreedyWindow(LIMITS[0], window=3, moved_pixels=3),
+    Adaptive(LIMITS[0]),
+]
+
+
+def by_name(attack: Attack) -> str:
+    return attack.name
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=str)
+@pytest.mark.parametrize("attack", ATTACKS, ids=by_name)
+@settings(max_examples=12, deadline=None)
+@given(
+    seed=st.integers(0, 1000),
+    queries=st.integers(1, 90),
+    budget=st.integers(1, 90),
+    noisy=st.booleans(),
+    targeted=st.booleans(),
+)
+def test_never_past_limit_range_or_budget_and_the_same_again(
+    attack: Attack, limit: Limit, seed: int, queries: int, budget: int, noisy: bool, targeted: bool
+) -> None:
+    attack = replace(attack, limit=limit, queries=queries, seed=seed)
+    image = np.random.default_rng(seed).random(SHAPE)
+    goal = Goal(0, 1 if targeted else None)
+    found = []
+    for _ in range(2):
+        target = linear_target(linear_scores(), noise_seed=seed if noisy else None, budget=budget)
+        found.append(attack.run(target, image, goal))
+        assert found[-1].queries == target.queries <= min(queries, budget)
+    one, two = found
+    assert limit.holds(image, one.adversarial)
+    assert one.adversarial.min() >= 0
+    assert one.adversarial.max() <= 1
+    np.testing.assert_array_equal(one.adversarial, two.adversarial)
+    assert [seen.queries for seen in one.course] == sorted(seen.queries for seen in one.course)
+
+
+@pytest.mark.parametrize(
+    "attack", [RandomNoise(LIMITS[1], 400), SparseRS(LIMITS[1], 400)], ids=by_name
+)
+def test_random_search_finds_what_is_easy(attack: Attack) -> None:
+    slopes = linear_scores()
+    slopes[7, 1] += 200
+    found = attack.run(linear_target(slopes), grey(), Goal(0, 1))
+    assert verify(linear_target(slopes), found.adversarial, Goal(0, 1), 1).rate == 1
+
+
+def test_sparse_rs_comes_near_the_best_pixels() -> None:
+    slopes = linear_scores(3)
+    goal = Goal(0, 1)
+    found = SparseRS(Limit("l0", 4), 3000).run(linear_target(slopes), grey(), goal)
+    gains = np.abs(slopes[:, 1] - np.maximum(slopes[:, 0], slopes[:, 2])) * 0.5
+    reached = goal.gap(linear_target(slopes).query(found.adversarial[None]).astype(float))[0]
+    start = goal.gap(linear_target(slopes).query(grey()[None]).astype(float))[0]
+    assert reached - start > 0.8 * np.sort(gains)[-4:].sum()
+
+
+def test_the_share_that_a_step_exchanges_is_the_authors() -> None:
+    # Theirs at alpha_init = 1 and 10,000 queries, by the brackets of their code.
+    wanted = {1: 2, 50: 2, 51: 4, 200: 4, 201: 5, 500: 5, 501: 6, 1000: 6, 1001: 8, 2000: 8}
+    wanted |= {2001: 10, 4000: 10, 4001: 12, 6000: 12, 6001: 15, 8000: 15, 8001: 20, 9999: 20}
+    attack = SparseRS(LIMITS[1], first_share=1.0)
+    for step, divisor in wanted.items():
+        assert attack.share(step, 10_000) == 1 / divisor
+    assert attack.share(101, 20_000) == 1 / 4
+
+
+def test_a_set_of_all_pixels_goes_on_searching_their_values() -> None:
+    shown = set()
+
+    def answer(rows: np.ndarray) -> np.ndarray:
+        shown.update(row.tobytes() for row in rows)
+        return np.rint(np.c_[rows.sum(1), 40 - rows.sum(1)]).astype(np.int32)
+
+    target = BlackBox(answer, SHAPE, 2)
+    found = SparseRS(Limit("l0", 100), 200).run(target, grey(), Goal(0))
+    # Before, the first set was all that it ever showed.
+    assert len(shown) > 50
+    assert found.adversarial.sum() < 6
+
+
+def test_a_search_is_held_to_the_best_image_within_the_limit() -> None:
+    limit = Limit("l2", 0.35)
+    free = HeldGreedyWindow(Limit("l2", 100), window=5, moved_pixels=2)
+    found = free.run(linear_target(linear_scores()), np.linspace(0, 1, 36).reshape(SHAPE), Goal(0))
+    held = hold(found, limit)
+    within = [seen for seen in found.course if limit.holds(found.original, seen.image)]
+    assert 0 < len(within) < len(found.course)
+    assert held.course[-1].gap == max(seen.gap for seen in within)
+
+
+@pytest.mark.parametrize("make", [Adaptive, RandomNoise, SparseRS, HeldGreedyWindow])
+def test_no_queries_are_refused(make: type[RandomNoise]) -> None:
+    with pytest.raises(ValidationError, match="queries of an attack"):
+        make(Limit("l2", 1.0), queries=0)

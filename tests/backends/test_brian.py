@@ -1,0 +1,204 @@
+"""Brian2 in this process against the plain dynamics, spike for spike."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.brian_networks import assert_exact, chain, every_feature, mixed_rasters
+
+from neuroattack.conformance.networks import networks, rasters
+from neuroattack.deployment.backend import load_backend
+from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
+from neuroattack.ir.network import (
+    INPUT,
+    FixedPopulation,
+    Input,
+    Network,
+    Projection,
+)
+
+pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
+
+
+@pytest.fixture(autouse=True)
+def no_builds(tmp_path_factory, monkeypatch):
+    """See no network that was built before: what runs here runs in this process."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / "no-builds"))
+
+
+def deploy(network):
+    return load_backend("brian2").deploy(network)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_every_spike_equals_the_plain_dynamics(data):
+    network = data.draw(networks())
+    assert_exact(deploy(network), network, data.draw(rasters(network.input.size)))
+
+
+def full_and_empty(steps=12):
+    dense = np.zeros((5, steps, 3), bool)
+    dense[[0, 2, 3]] = True
+    return dense
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        chain(),
+        chain(delays=(5, 3)),
+        chain(delays=(11, 1)),
+        chain(delays=(12, 1)),
+        chain(delays=(10_000, 2)),
+        chain(refractory_steps=30),
+        chain(refractory_steps=1_000_000),
+        chain(refractory_steps=1, reset_v=-3.0),
+        chain(bias_v=0.2),
+        chain(bias_v=[0.6, 0.0, -2.0], delays=(4, 7), refractory_steps=3),
+        chain(bias_v=-1e308, tau_m_s=float("inf"), threshold_v=1.0),
+        chain(tau_m_s=float("inf"), threshold_v=0.625),
+        chain(tau_m_s=1e-9),
+        chain(threshold_v=-0.5, reset_v=-1.0, refractory_steps=2),
+    ],
+)
+def test_nothing_survives_from_one_image_to_the_next(network):
+    assert_exact(deploy(network), network, full_and_empty())
+
+
+@pytest.mark.parametrize("steps", [1, 25, 60])
+def test_every_feature_at_once(steps):
+    network = every_feature()
+    assert_exact(deploy(network), network, mixed_rasters(network, steps))
+
+
+@pytest.mark.parametrize("dt_s", [1e-15, 1e-7 / 3, 0.1, 1e12])
+def test_steps_of_any_length(dt_s):
+    network = chain(dt_s=dt_s, refractory_steps=2, delays=(3, 1))
+    assert_exact(deploy(network), network, full_and_empty())
+
+
+@pytest.mark.parametrize("dt_s", [1e-16, 1e13])
+def test_steps_beyond_what_brian2_counts_are_refused(dt_s):
+    with pytest.raises(UnsupportedFeatureError, match="cannot hold time steps of"):
+        deploy(chain(dt_s=dt_s))
+
+
+def test_one_simulator_shows_images_of_several_lengths():
+    network = chain(delays=(2, 5), bias_v=0.01, refractory_steps=2)
+    simulator = deploy(network)
+    rng = np.random.default_rng(0)
+    for images, steps in [(3, 20), (1, 1), (2, 20), (4, 3), (2, 0), (3, 20)]:
+        assert_exact(simulator, network, rng.random((images, steps, 3)) < 0.5)
+
+
+@pytest.mark.parametrize(("images", "size"), [(1, 4), (0, 3)])
+def test_inputs_of_another_size_or_none_are_refused(images, size):
+    inputs = SpikeTrains(size, np.zeros((images, 6), np.int64), np.empty(0, np.int32))
+    with pytest.raises(ValidationError, match="input spikes: got"):
+        deploy(chain()).run(inputs)
+
+
+def test_fixed_point_is_refused():
+    network = Network(
+        dt_s=1e-3,
+        input=Input((1,), PoissonEncoder(100.0)),
+        populations=(FixedPopulation("output", 1, leak=10, threshold=np.array(5)),),
+        projections=(Projection(INPUT, "output", np.ones((1, 1), np.int32), 0),),
+        readout="output",
+    )
+    with pytest.raises(UnsupportedFeatureError, match="fixed"):
+        deploy(network)
+
+
+def test_a_user_of_brian2_finds_everything_as_it_was():
+    before = {"excepthook": sys.excepthook, "handlers": list(logging.getLogger().handlers)}
+    before["state"] = np.random.get_state()[1].tolist()  # noqa: NPY002
+    before["interrupt"] = signal.getsignal(signal.SIGINT)
+    before["warn"] = warnings.showwarning
+    first, second = chain(), chain(delays=(2, 3), refractory_steps=1)
+    simulators = [deploy(first), deploy(second)]
+    assert_exact(simulators[0], first, full_and_empty())
+
+    import brian2
+    from brian2.devices.device import reset_device
+
+    brian2.prefs.codegen.target = "cython"
+    brian2.prefs.core.default_float_dtype = np.float32
+    brian2.defaultclock.dt = 0.5 * brian2.ms
+    brian2.set_device("cpp_standalone", build_on_run=False)
+    try:
+        assert_exact(simulators[1], second, full_and_empty())
+        assert_exact(simulators[0], first, full_and_empty())
+        assert brian2.prefs.codegen.target == "cython"
+        assert brian2.prefs.core.default_float_dtype is np.float32
+        assert brian2.get_device() is brian2.all_devices["cpp_standalone"]
+        assert not brian2.get_device().build_on_run
+        assert brian2.defaultclock.dt == 0.5 * brian2.ms
+    finally:
+        reset_device()
+        brian2.prefs.codegen.target = "numpy"
+        brian2.prefs.core.default_float_dtype = np.float64
+    group = brian2.NeuronGroup(1, "dv/dt = 1 / second : 1", method="euler", name="neuron")
+    network = brian2.Network(group)
+    network.run(2 * brian2.ms)
+    assert group.v[0] == pytest.approx(2e-3)
+    assert_exact(simulators[1], second, full_and_empty())
+    assert before["excepthook"] is sys.excepthook
+    assert before["handlers"] == logging.getLogger().handlers
+    assert before["state"] == np.random.get_state()[1].tolist()  # noqa: NPY002
+    assert before["interrupt"] is signal.getsignal(signal.SIGINT)
+    assert before["warn"] is warnings.showwarning
+
+
+def test_importing_leaves_no_trace_and_listing_does_not_import(tmp_path):
+    program = textwrap.dedent("""
+        import logging, signal, sys, warnings
+        from neuroattack.deployment.backend import list_backends
+        list_backends()
+        assert "brian2" not in sys.modules
+        from neuroattack.backends.brian.importing import import_brian2
+        before = sys.excepthook, signal.getsignal(signal.SIGINT), warnings.showwarning
+        import_brian2()
+        assert before == (sys.excepthook, signal.getsignal(signal.SIGINT), warnings.showwarning)
+        assert not logging.getLogger().handlers
+        assert not logging.getLogger("py.warnings").handlers
+    """)
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True, timeout=120)
+    assert not list(tmp_path.iterdir())
+
+
+def test_interrupting_a_run_is_an_error_and_not_an_early_end():
+    network = chain(bias_v=0.1)
+    simulator = deploy(network)
+    silent = SpikeTrains.from_dense(np.zeros((100, 1000, 3), bool))
+    # In the background of a shell without job control interrupts are ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    timer = threading.Timer(1.5, signal.raise_signal, [signal.SIGINT])
+    timer.start()
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            simulator.run(silent)
+    finally:
+        timer.cancel()
+        signal.signal(signal.SIGINT, before)
+    assert_exact(simulator, network, full_and_empty())
+
+
+def test_without_brian2_it_says_what_to_install(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    for name in ("brian2", "brian2-standalone"):
+        with pytest.raises(BackendUnavailableError, match=r"pip install 'neuroattack\[brian2\]'"):
+            load_backend(name)

@@ -1,0 +1,93 @@
+"""The Brian2 script of a network, run as a program of its own."""
+
+import dataclasses
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from support.brian_networks import every_feature
+from support.networks import small_network
+
+from neuroattack.backends.brian.script import brian2_script
+from neuroattack.encoding.encoders import PoissonEncoder, RegularEncoder
+from neuroattack.errors import UnsupportedFeatureError
+from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Projection
+
+pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
+
+
+def run_script(script, tmp_path, *arguments):
+    # A folder with nothing in it, and no site of neuroattack's: the script stands alone.
+    (tmp_path / "net.py").write_text(script, encoding="utf-8")
+    (tmp_path / "neuroattack.py").write_text("raise ImportError", encoding="utf-8")
+    return subprocess.run(
+        [sys.executable, "net.py", *map(str, arguments)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def expected_counts(network, image, steps, seed):
+    spikes = network.input.encoder.encode(
+        image.reshape(1, -1), indices=np.array([0]), steps=steps, dt_s=network.dt_s, seed=seed
+    )
+    return simulate(network, spikes.to_dense()[0])[network.readout].sum(axis=0).tolist()
+
+
+@pytest.mark.parametrize(
+    "kind", [PoissonEncoder, pytest.param(RegularEncoder, marks=pytest.mark.slow)]
+)
+def test_the_script_counts_as_the_plain_dynamics_do(tmp_path, kind):
+    network = every_feature()
+    encoder = kind(network.input.encoder.max_rate_hz)
+    network = dataclasses.replace(
+        network, input=dataclasses.replace(network.input, encoder=encoder)
+    )
+    image = np.random.default_rng(0).random(network.input.shape)
+    np.save(tmp_path / "image.npy", image)
+    ended = run_script(brian2_script(network), tmp_path, "image.npy", "--steps", 120, "--seed", 7)
+    assert ended.returncode == 0, ended.stderr
+    found = list(map(int, ended.stdout.splitlines()[-1].partition(":")[2].split()))
+    assert found == expected_counts(network, image, 120, 7)
+    assert sum(found)
+
+
+@pytest.mark.slow
+def test_without_an_image_it_shows_a_ramp(tmp_path):
+    network = small_network()
+    ended = run_script(brian2_script(network), tmp_path)
+    found = list(map(int, ended.stdout.splitlines()[-1].partition(":")[2].split()))
+    assert found == expected_counts(network, np.linspace(0, 1, 784), 100, 0)
+    assert sum(found)
+
+
+@pytest.mark.slow
+def test_an_image_of_another_size_is_refused(tmp_path):
+    np.save(tmp_path / "image.npy", np.zeros((3, 3)))
+    ended = run_script(brian2_script(small_network()), tmp_path, "image.npy")
+    assert ended.returncode == 2
+    assert "expected an image of (28, 28) numbers" in ended.stderr
+
+
+def test_the_script_reads_well_and_is_not_much_larger_than_its_weights():
+    network = small_network()
+    script = brian2_script(network)
+    assert max(map(len, script.splitlines())) <= 100
+    assert len(script) < 12_000 + 4 * sum(p.mantissas.size for p in network.projections)
+
+
+def test_fixed_point_is_refused():
+    network = Network(
+        dt_s=1e-3,
+        input=Input((1,), PoissonEncoder(100.0)),
+        populations=(FixedPopulation("output", 1, leak=10, threshold=np.array(5)),),
+        projections=(Projection(INPUT, "output", np.ones((1, 1), np.int32), 0),),
+        readout="output",
+    )
+    with pytest.raises(UnsupportedFeatureError, match="fixed"):
+        brian2_script(network)

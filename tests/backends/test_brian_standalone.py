@@ -1,0 +1,226 @@
+"""Brian2 compiled, against the plain dynamics, and when its executable fails."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.brian_faults import (
+    DEPLOYS,
+    NEEDS_COMPILER,
+    STEPS,
+    await_that,
+    descendants,
+    files_of_at_most,
+    is_called,
+    is_running,
+    left_behind,
+    silence,
+    standalone,
+)
+from support.brian_networks import assert_exact, chain, every_feature, mixed_rasters
+
+from benchmarks.registry import Options
+from benchmarks.workload import make_workload
+from neuroattack.deployment.backend import Workload, load_backend
+from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import SimulationError, UnsupportedFeatureError
+from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Projection
+
+pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    """Return the folder of built networks, empty, and this test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.delenv("CXX", raising=False)
+    return tmp_path / "neuroattack" / "brian2"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """Build the network with every feature once; return its simulator and its cache."""
+    patch = pytest.MonkeyPatch()
+    folder = tmp_path_factory.mktemp("cache")
+    patch.setenv("XDG_CACHE_HOME", str(folder))
+    yield standalone(every_feature()), folder / "neuroattack" / "brian2"
+    patch.undo()
+
+
+@pytest.fixture
+def simulator(built, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(built[1].parent.parent))
+    return built[0]
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_every_feature_and_batches_of_any_size(simulator):
+    network = every_feature()
+    for images in (7, 1, 103, 3):
+        assert_exact(simulator, network, mixed_rasters(network, STEPS, images))
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_it_builds_by_itself_where_that_pays_and_steps_of_odd_length(cache, monkeypatch):
+    network = chain(dt_s=1e-7 / 3, delays=(3, 1), refractory_steps=1_000_000, size=65, bias_v=0.02)
+    simulator = load_backend("brian2").deploy(network, Workload(10_000, 50))
+    assert len(left_behind(cache)) == 1
+    assert_exact(simulator, network, mixed_rasters(network, 50, 12))
+    # Another number of steps was not built for.
+    assert_exact(simulator, network, mixed_rasters(network, 20, 12))
+    assert len(left_behind(cache)) == 1
+    # Nor is it missed where it is gone and cannot be built again.
+    shutil.rmtree(cache)
+    with pytest.raises(SimulationError):
+        simulator.run(silence(network, 1, 50))
+    monkeypatch.setenv("PATH", "")
+    assert_exact(simulator, network, mixed_rasters(network, 50, 12))
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_a_build_is_found_again_without_brian2(simulator):
+    network = every_feature()
+    again = standalone(network)
+    assert_exact(again, network, mixed_rasters(network, STEPS))
+    either = load_backend("brian2").deploy(network)
+    assert_exact(either, network, mixed_rasters(network, STEPS))
+    program = textwrap.dedent(f"""
+        import sys
+        sys.path.insert(0, {str(Path(__file__).parents[1])!r})
+        from support.brian_networks import *
+        from neuroattack.deployment.backend import load_backend
+        network = every_feature()
+        simulator = load_backend("brian2").deploy(network)
+        assert_exact(simulator, network, mixed_rasters(network, {STEPS}))
+        assert "brian2" not in sys.modules
+    """)
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=120)
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("kill -SEGV $$", "ended by SIGSEGV"),
+        ("kill -KILL $$", "ended by SIGKILL"),
+        ("kill -STOP $$", "did not end in time"),
+        ("sleep 1000 & sleep 1000", "did not end in time"),
+        ("echo Error writing output file; exit 0", "Error writing output file"),
+        ("exit 3", "code 3"),
+        ("exit 0", "No such file"),
+    ],
+)
+def test_an_executable_that_fails_is_an_error_and_the_next_query_works(
+    simulator, built, monkeypatch, script, said
+):
+    others = set(descendants(os.getpid()))
+    network = every_feature()
+    monkeypatch.setattr("neuroattack.backends.brian.standalone._START_S", 0.5)
+    monkeypatch.setattr("neuroattack.backends.brian.standalone._SYNAPSE_S", 0.0)
+    simulator.run(silence(network))
+    (executable,) = built[1].glob("*/main")
+    real = executable.rename(executable.with_name("real"))
+    executable.write_text(f"#!/bin/sh\n{script}\n")
+    executable.chmod(0o755)
+    try:
+        with pytest.raises(SimulationError, match=said):
+            simulator.run(silence(network))
+    finally:
+        real.replace(executable)
+    assert set(descendants(os.getpid())) <= others
+    assert len(left_behind(built[1])) == 1
+    assert_exact(simulator, network, mixed_rasters(network, STEPS))
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_an_executable_that_is_stopped_by_someone_is_ended_at_the_deadline(cache, monkeypatch):
+    network = chain(size=400)
+    simulator = standalone(network, 20_000)
+    monkeypatch.setattr("neuroattack.backends.brian.standalone._START_S", 1.0)
+    monkeypatch.setattr("neuroattack.backends.brian.standalone._SYNAPSE_S", 0.0)
+    monkeypatch.setattr("neuroattack.backends.brian.standalone._NEURON_S", 0.0)
+    inputs = silence(network, 2, 20_000)
+
+    def stop():
+        (pid,) = await_that(lambda: list(filter(is_called("main"), descendants(os.getpid()))))
+        os.kill(pid, signal.SIGSTOP)
+
+    stopper = threading.Thread(target=stop)
+    stopper.start()
+    with pytest.raises(SimulationError, match="did not end in time"):
+        simulator.run(inputs)
+    stopper.join()
+    monkeypatch.undo()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent.parent))
+    assert simulator.run(silence(network, 1, 20_000)).counts["output"].shape == (1, 400)
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_when_the_parent_is_killed_its_executable_ends(cache):
+    standalone(chain(size=400), 20_000)
+    program = DEPLOYS.format(tests=str(Path(__file__).parents[1]))
+    parent = subprocess.Popen([sys.executable, "-c", program])
+    await_that(lambda: any(map(is_called("main"), descendants(parent.pid))), 60)
+    family = descendants(parent.pid)
+    time.sleep(0.3)
+    assert any(map(is_running, family))
+    parent.kill()
+    parent.wait()
+    await_that(lambda: not any(map(is_running, family)), 5)
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+@pytest.mark.parametrize("size", [100, 2_000])
+def test_results_that_cannot_be_written_are_an_error(simulator, size):
+    network = every_feature()
+    simulator.run(silence(network))
+    with files_of_at_most(size):
+        with pytest.raises(SimulationError):
+            simulator.run(SpikeTrains.from_dense(mixed_rasters(network, STEPS)))
+    assert_exact(simulator, network, mixed_rasters(network, STEPS))
+
+
+def test_fixed_point_is_refused(cache):
+    network = Network(
+        dt_s=1e-3,
+        input=Input((1,), PoissonEncoder(100.0)),
+        populations=(FixedPopulation("output", 1, leak=10, threshold=np.array(5)),),
+        projections=(Projection(INPUT, "output", np.ones((1, 1), np.int32), 0),),
+        readout="output",
+    )
+    for name in ("brian2", "brian2-standalone"):
+        with pytest.raises(UnsupportedFeatureError, match="fixed"):
+            load_backend(name).deploy(network)
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+def test_a_hundred_mnist_images_in_both_forms(needs_mnist, cache):
+    options = Options(None, "mnist", quick=False, out=cache, say=print)
+    workload = make_workload(options, images=100, steps=100)
+    native = load_backend("native").deploy(workload.network)
+    expected = native.run(workload.inputs, record_spikes=True)
+    # In this process at first, for there is no build to be found.
+    for form in ("brian2", "brian2-standalone"):
+        found = load_backend(form).deploy(workload.network).run(workload.inputs, record_spikes=True)
+        for name, trains in expected.spikes.items():
+            differing = found.spikes[name].to_dense() != trains.to_dense()
+            assert not differing.any(), f"{form}, {name}"
+            np.testing.assert_array_equal(found.counts[name], expected.counts[name])
+        assert expected.counts["output"].any()

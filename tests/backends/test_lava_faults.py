@@ -1,0 +1,327 @@
+"""What happens when Lava fails, stops, is killed or loses us: one error, and nothing left."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import closing, suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.networks import small_network
+
+from neuroattack.backends.lava.backend import LavaBackend
+from neuroattack.deployment.backend import Workload, load_backend
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import SimulationError
+
+pytestmark = pytest.mark.skipif(
+    find_spec("lava") is None, reason="needs lava-nc, which installs on Python 3.10 only"
+)
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108
+
+# Longer than any test waits: a message a step, half a minute and more.
+LONG = SpikeTrains.from_events([], [], [], (1, 40_000, 784))
+SHORT = SpikeTrains.from_dense(np.random.default_rng(0).random((3, 20, 784)) < 0.1)
+
+
+def processes_of(group):
+    """Return the processes of a group, the dead that nobody waited for among them."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            with suppress(OSError):
+                after_name = (entry / "stat").read_text().rpartition(")")[2].split()
+                if int(after_name[2]) == group:
+                    found.append(int(entry.name))
+    return sorted(found)
+
+
+class Worker:
+    """A simulator's worker, as the system sees it."""
+
+    def __init__(self, group, supervisor, prefix):
+        self.group, self.supervisor, self.prefix = group, supervisor, prefix
+        assert len(self.members) >= 6, "feed, layers, sink, service, manager and their parent"
+        assert self.in_shared_memory
+
+    @classmethod
+    def of(cls, simulator):
+        processes = simulator._worker._processes
+        return cls(processes._group, processes._supervisor.pid, processes._prefix)
+
+    @property
+    def members(self):
+        return processes_of(self.group)
+
+    @property
+    def in_shared_memory(self):
+        return [name for name in os.listdir(SHARED_MEMORY) if self.prefix in name]
+
+    def signal(self, whom, number):
+        everyone = [*self.members, self.supervisor]
+        chosen = {
+            "worker": [self.group],
+            "a Lava process": [self.members[-2]],
+            "supervisor": [self.supervisor],
+            "everyone": everyone,
+        }[whom]
+        for process in chosen:
+            os.kill(process, number)
+
+    def assert_gone(self, within_s=10.0):
+        end = time.monotonic() + within_s
+        while self.members or processes_of(self.supervisor) or self.in_shared_memory:
+            assert time.monotonic() < end, (self.members, self.in_shared_memory)
+            time.sleep(0.05)
+
+
+@pytest.fixture
+def simulator():
+    with closing(LavaBackend(block_steps=1).deploy(small_network(), Workload(images=4))) as found:
+        yield found
+
+
+def assert_answers(simulator):
+    expected = load_backend("native").deploy(small_network()).run(SHORT)
+    found = simulator.run(SHORT)
+    for name, counts in expected.counts.items():
+        np.testing.assert_array_equal(found.counts[name], counts)
+
+
+def test_a_model_that_raises(simulator):
+    network = simulator._network
+    good = network.populations[1].threshold_v
+    object.__setattr__(network.populations[1], "threshold_v", np.zeros(7))
+    simulator._worker.end()
+    with pytest.raises(SimulationError, match="layer output: ValueError") as error:
+        simulator.run(SHORT)
+    assert "the next run starts a new one" in str(error.value)
+    object.__setattr__(network.populations[1], "threshold_v", good)
+    assert_answers(simulator)
+
+
+def test_a_model_that_cannot_be_built(simulator):
+    network = simulator._network
+    good = network.projections[1].mantissas
+    object.__setattr__(network.projections[1], "mantissas", "no weights")
+    simulator._worker.end()
+    with pytest.raises(SimulationError, match="build the network: AttributeError"):
+        simulator.run(SHORT)
+    object.__setattr__(network.projections[1], "mantissas", good)
+    assert_answers(simulator)
+
+
+# Each starts a worker or two, which takes seconds: the rarer combinations are for -m slow.
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize(
+    ("whom", "busy"),
+    [
+        ("worker", True),
+        ("a Lava process", True),
+        ("supervisor", False),
+        *(pytest.param(whom, False, marks=SLOW) for whom in ("worker", "a Lava process")),
+        *(pytest.param(whom, True, marks=SLOW) for whom in ("supervisor", "everyone")),
+    ],
+)
+def test_killed(simulator, whom, busy):
+    worker = Worker.of(simulator)
+    if busy:
+        threading.Timer(0.3, worker.signal, (whom, signal.SIGKILL)).start()
+    else:
+        worker.signal(whom, signal.SIGKILL)
+    start = time.monotonic()
+    with pytest.raises(SimulationError, match=r"was ended by signal 9 \(SIGKILL\)"):
+        simulator.run(LONG)
+    assert time.monotonic() - start < 10
+    worker.assert_gone()
+    assert_answers(simulator)
+
+
+@pytest.mark.parametrize(
+    "whom", ["a Lava process", *(pytest.param(whom, marks=SLOW) for whom in ("worker", "everyone"))]
+)
+def test_stopped(simulator, whom):
+    worker = Worker.of(simulator)
+    simulator._deadline_s = 1.0
+    threading.Timer(0.3, worker.signal, (whom, signal.SIGSTOP)).start()
+    start = time.monotonic()
+    with pytest.raises(SimulationError, match="did not answer within 1 s"):
+        simulator.run(LONG)
+    assert time.monotonic() - start < 10
+    worker.assert_gone()
+    simulator._deadline_s = None
+    assert_answers(simulator)
+
+
+@SLOW
+def test_a_stopped_supervisor_holds_nobody_up(simulator):
+    worker = Worker.of(simulator)
+    worker.signal("supervisor", signal.SIGSTOP)
+    assert_answers(simulator)
+    simulator.close()
+    worker.assert_gone()
+
+
+def test_a_worker_that_cannot_start(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "/nonexistent/python")
+    with pytest.raises(SimulationError, match=r"could not be started: .*nonexistent"):
+        LavaBackend().deploy(small_network(), Workload(images=1))
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(SimulationError, match="could not be started: its program ended at once"):
+        LavaBackend().deploy(small_network(), Workload(images=1))
+
+
+# Imports little, for each test that runs it waits for it.
+PROGRAM = """
+import os, signal, sys
+import numpy as np
+from neuroattack.backends.lava.backend import LavaBackend
+from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.deployment.backend import Workload
+from neuroattack.encoding.spikes import SpikeTrains
+
+network = Network(
+    1e-3,
+    Input((28, 28), PoissonEncoder(100.0)),
+    (Population("hidden", 30, 5.0, 0.5), Population("output", 10, 5.0, 0.5)),
+    (
+        Projection(INPUT, "hidden", np.ones((784, 30), int), 0),
+        Projection("hidden", "output", np.ones((30, 10), int), 0),
+    ),
+    "output",
+)
+LONG = SpikeTrains.from_events([], [], [], (1, 40_000, 784))
+SHORT = SpikeTrains.from_events([], [], [], (1, 20, 784))
+simulator = LavaBackend(block_steps=1).deploy(network, Workload(images=1))
+held = simulator._worker._processes
+print(held._group, held._supervisor.pid, held._prefix, flush=True)
+"""
+
+
+def program(then):
+    """Start a program that deploys, then runs `then`; return it and its worker."""
+    started = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM + then],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    group, supervisor, prefix = started.stdout.readline().split()
+    return started, Worker(int(group), int(supervisor), prefix)
+
+
+@pytest.mark.parametrize(
+    "stopped",
+    [None, "everyone", *(pytest.param(whom, marks=SLOW) for whom in ("worker", "a Lava process"))],
+)
+def test_our_own_process_killed(stopped):
+    started, worker = program("simulator.run(LONG)")
+    time.sleep(0.3)
+    if stopped:
+        worker.signal(stopped, signal.SIGSTOP)
+    started.kill()
+    started.communicate()
+    worker.assert_gone()
+
+
+@SLOW
+def test_our_own_process_and_the_supervisor_killed():
+    started, worker = program("simulator.run(LONG)")
+    time.sleep(0.3)
+    worker.signal("supervisor", signal.SIGKILL)
+    started.kill()
+    started.communicate()
+    worker.assert_gone()
+
+
+@pytest.mark.parametrize("stopped", [pytest.param(None, marks=SLOW), "worker"])
+def test_ctrl_c(stopped):
+    started, worker = program("""
+try:
+    simulator.run(LONG)
+except KeyboardInterrupt:
+    print("interrupted", flush=True)
+    input()
+print(simulator.run(SHORT).counts["output"].sum())
+""")
+    time.sleep(0.3)
+    if stopped:
+        worker.signal(stopped, signal.SIGSTOP)
+    started.send_signal(signal.SIGINT)
+    assert started.stdout.readline() == "interrupted\n"
+    worker.assert_gone()
+    out, _ = started.communicate("go on\n", timeout=60)
+    assert out == "0\n"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param("", id="returns"),
+        pytest.param("sys.exit(3)", id="exits", marks=SLOW),
+        pytest.param("raise RuntimeError", id="raises", marks=SLOW),
+        pytest.param("os.kill(os.getpid(), signal.SIGTERM)", id="terminated", marks=SLOW),
+    ],
+)
+def test_a_program_that_ends_without_closing(end):
+    started, worker = program(f"simulator.run(SHORT)\n{end}")
+    out, _ = started.communicate(timeout=60)
+    assert out == "", "Lava's words are not ours"
+    worker.assert_gone()
+
+
+def test_a_fork_of_ours_leaves_the_worker_alone():
+    started, worker = program("""
+child = os.fork()
+if child == 0:
+    # Has a worker of its own where it asks, and ends no other.
+    print(simulator.run(SHORT).counts["output"].sum(), flush=True)
+    sys.exit()
+os.waitpid(child, 0)
+print(simulator.run(SHORT).counts["output"].sum(), held is simulator._worker._processes)
+""")
+    out, _ = started.communicate(timeout=60)
+    assert out == "0\n0 True\n"
+    worker.assert_gone()
+
+
+def resident_mib():
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return sum(int(line.split()[1]) for line in lines if line.startswith("Rss:")) / 1024
+
+
+def deploy_ask_close(times):
+    for _ in range(times):
+        with closing(LavaBackend().deploy(small_network())) as simulator:
+            simulator.run(SHORT, record_spikes=True)
+            worker = Worker.of(simulator)
+        worker.assert_gone()
+
+
+def assert_nothing_grows(times, mib):
+    deploy_ask_close(1)
+    files, threads = len(os.listdir("/proc/self/fd")), threading.active_count()
+    before_mib = resident_mib()
+    deploy_ask_close(times)
+    assert len(os.listdir("/proc/self/fd")) == files
+    assert threading.active_count() == threads
+    assert resident_mib() - before_mib < mib
+
+
+def test_two_deployments_leave_nothing():
+    assert_nothing_grows(2, 10)
+
+
+@SLOW
+def test_fifty_deployments_leave_nothing():
+    assert_nothing_grows(50, 20)

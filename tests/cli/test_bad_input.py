@@ -1,0 +1,320 @@
+"""Every kind of bad input, through the commands: one sentence, exit code 2, nothing lost."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.networks import edit_hdf5, small_network
+
+from neuroattack.ir.storage import save_network
+
+
+def refused(result, *words):
+    code, out, err = result
+    assert code == 2
+    assert out == ""
+    assert "Traceback" not in err
+    assert err.count("\n") == 1, err
+    for word in words:
+        assert str(word) in err
+
+
+def test_missing_files(command, tmp_path):
+    missing = tmp_path / "missing.h5"
+    for name in ("evaluate", "attack", "convert"):
+        refused(command(name, missing), missing, "no such file")
+
+
+def test_a_folder_and_an_empty_file(command, tmp_path):
+    refused(command("evaluate", tmp_path), tmp_path, "not a regular file")
+    empty = tmp_path / "empty.h5"
+    empty.touch()
+    refused(command("evaluate", empty), empty, "is empty")
+
+
+def test_truncated_and_wrong_format_files(command, network_file, tmp_path):
+    truncated = tmp_path / "truncated.h5"
+    truncated.write_bytes(network_file.read_bytes()[:5000])
+    refused(command("evaluate", truncated), truncated, "truncated")
+    text = tmp_path / "text.h5"
+    text.write_text("weights: 1 2 3")
+    refused(command("evaluate", text), text, "is not a file of neuroattack's")
+
+
+def test_oversized_files_are_refused_unread(command, tmp_path):
+    huge = tmp_path / "huge.h5"
+    with huge.open("wb") as file:
+        file.truncate(3 * 2**30)
+    refused(command("evaluate", huge), huge, "3072 MiB", "at most 1024 MiB")
+
+
+def test_a_model_where_a_network_is_expected_and_the_reverse(command, network_file, model_file):
+    refused(command("evaluate", model_file), "holds a sdbn-model, expected a network")
+    refused(command("convert", network_file), "holds a network, expected a sdbn-model")
+
+
+@pytest.mark.parametrize(
+    ("pixels", "words"),
+    [
+        (np.full((28, 28), np.nan), "NaN"),
+        (np.full((28, 28), np.inf), "infinite"),
+        (np.full((28, 28), 1.01), "from 1.01 to 1.01"),
+        (np.full((28, 28), -0.5), "from -0.5"),
+        (np.zeros((27, 28)), "shape (27, 28)"),
+        (np.zeros((0,)), "shape (0,)"),
+        (np.zeros((28, 28), "U1"), "expected floating point or uint8"),
+        (np.zeros((28, 28), np.int64), "holds int64"),
+    ],
+)
+def test_impossible_images(command, network_file, tmp_path, pixels, words):
+    image = tmp_path / "image.npy"
+    np.save(image, pixels)
+    refused(command("attack", network_file, "--image", image, "--label", 1), image, words)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "RGBA", "LA"])
+def test_pictures_that_grey_levels_cannot_hold(command, network_file, tmp_path, mode):
+    picture = tmp_path / "image.png"
+    Image.new(mode, (28, 28)).save(picture)
+    refused(command("attack", network_file, "--image", picture, "--label", 1), "of mode")
+
+
+def test_truncated_and_oversized_models_and_images(command, network_file, model_file, tmp_path):
+    model_file.write_bytes(model_file.read_bytes()[:4000])
+    refused(command("convert", model_file), model_file, "truncated")
+    for name, size in (("huge.npy", 65 * 2**20), ("huge.png", 65 * 2**20)):
+        with (tmp_path / name).open("wb") as file:
+            file.truncate(size)
+        huge = tmp_path / name
+        refused(command("attack", network_file, "--image", huge, "--label", 1), huge, "65 MiB")
+
+
+def test_damaged_mnist(command, network_file, tmp_path, monkeypatch):
+    for name in ("train-images-idx3", "train-labels-idx1", "t10k-images-idx3", "t10k-labels-idx1"):
+        (tmp_path / f"{name}-ubyte.gz").write_bytes(b"not gzip")
+    monkeypatch.setenv("NEUROATTACK_DATA", str(tmp_path))
+    result = command("evaluate", network_file, "--dataset", "mnist")
+    refused(result, "train-images-idx3-ubyte.gz", "is not gzip")
+
+
+@pytest.mark.parametrize("arguments", [("--backend", "nativ"), ("--steps", 0), ("--seed", -1)])
+def test_the_demo_refuses_before_it_trains(command, tmp_path, monkeypatch, arguments):
+    def work(*_, **__):
+        raise AssertionError("the training began")
+
+    monkeypatch.setattr("neuroattack.experiments.demo.train_to_file", work)
+    refused(command("demo", "--out", tmp_path, *arguments), arguments[0].removeprefix("--"))
+
+
+def test_outputs_that_are_no_files_are_left_alone(command, network_file, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    refused(command("evaluate", network_file, "--out", pipe), pipe, "not a regular file")
+    assert pipe.is_fifo()
+
+
+def test_images_that_would_run_code_or_are_damaged(command, network_file, tmp_path):
+    image = tmp_path / "image.npy"
+    np.save(image, np.array([[object()]], dtype=object), allow_pickle=True)
+    refused(command("attack", network_file, "--image", image, "--label", 1), "not a readable .npy")
+    np.save(image, np.zeros((28, 28)))
+    image.write_bytes(image.read_bytes()[:200])
+    refused(command("attack", network_file, "--image", image, "--label", 1), "not a readable .npy")
+    picture = tmp_path / "image.png"
+    picture.write_bytes(b"\x89PNG\r\n\x1a\n but no more")
+    refused(command("attack", network_file, "--image", picture, "--label", 1), picture)
+    Image.new("L", (30, 28)).save(picture)
+    refused(command("attack", network_file, "--image", picture, "--label", 1), "shape (28, 30)")
+    refused(command("attack", network_file, "--image", picture), "--label")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("evaluate", "--dataset", "minst"), "unknown data set 'minst' (did you mean 'mnist'?)"),
+        (("evaluate", "--backend", "nativ"), "unknown backend 'nativ' (did you mean 'native'?)"),
+        (("evaluate", "--images", 0), "images: got 0, expected 1 to 355"),
+        (("evaluate", "--images", 356), "images: got 356"),
+        (("evaluate", "--steps", 0), "steps: got 0"),
+        (("evaluate", "--seed", -1), "seed: got -1"),
+        (("attack", "--index", 355), "image index: got 355, expected 0 to 354"),
+        (("attack", "--index", -1), "image index: got -1"),
+        (("attack", "--target", 10), "target class: got 10, expected a class from 0 to 9"),
+        (("attack", "--target", 5), "target class: got 5, expected another"),
+        (("attack", "--window", 29), "window: got rows 0 to 28"),
+        (("attack", "--window", 0), "window size: got 0"),
+        (("attack", "--top", 25), "window: got rows 25 to 31"),
+        (("attack", "--left", -3), "window: got row 10, column -3"),
+        (("attack", "--label", 7), "--label: got 7, expected --image with it"),
+        (("attack", "--image", "x.png", "--dataset", "digits"), "--dataset: got digits"),
+        (
+            ("attack", "--window", 3, "--m", 10),
+            "moved pixels M of a 3 x 3 window: got 10, expected a whole number from 1 to 9",
+        ),
+        (("attack", "--m", 0), "moved pixels M of a 7 x 7 window: got 0"),
+        (("attack", "--delta", 0), "delta: got 0.0"),
+        (("attack", "--delta", -0.1), "delta: got -0.1"),
+        (("attack", "--delta", "nan"), "delta: got nan"),
+        (("attack", "--d-max", 0), "D_max: got 0.0"),
+        (("attack", "--d-max", "inf"), "D_max: got inf"),
+        (("attack", "--budget", 0), "query budget: got 0"),
+        (("attack", "--budget", 5), "the budget has 5 left"),
+        (("attack", "--draws", 0), "verification draws: got 0"),
+        (("attack", "--max-iterations", 0), "maximum iterations: got 0"),
+    ],
+)
+def test_impossible_values(command, network_file, arguments, words):
+    name, *rest = arguments
+    refused(command(name, network_file, "--steps", 10, *rest), words)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--input-rate", 1500), "1500 Hz with steps of 0.001 s"),
+        (("--dt", 0.002, "--input-rate", 600), "expected at most one spike a step, 500 Hz"),
+        (("--dt", 0.0007), "a step that divides the refractory period, 0.002 s"),
+        (("--dt", 0), "dt_s: got 0.0"),
+        (("--dt", 1e-300), "dt_s: got 1e-300, expected at least 2e-09 s"),
+        (("--input-rate", 1e-300), "projection input->hidden1 weights: got up to"),
+        (("--dt", "nan"), "dt_s: got nan"),
+        (("--input-rate", -5), "max_rate_hz: got -5.0"),
+        (("--input-rate", "nan"), "max_rate_hz: got nan"),
+        (("--readout-gain", 0), "readout gain: got 0.0"),
+    ],
+)
+def test_impossible_conversions(command, model_file, arguments, words):
+    refused(command("convert", model_file, *arguments), words)
+    assert not model_file.with_name("model-network.h5").exists()
+
+
+def test_a_network_is_not_written_over_its_model(command, model_file):
+    before = model_file.read_bytes()
+    refused(command("convert", model_file, "--out", model_file), "--out", model_file)
+    assert model_file.read_bytes() == before
+
+
+def test_weights_that_are_not_finite(command, model_file):
+    def spoil(file):
+        file["weights/0"][3, 4] = np.nan
+
+    edit_hdf5(model_file, spoil)
+    refused(command("convert", model_file), model_file, "weights/0", "NaN")
+
+
+def test_a_population_of_size_0(command, network_file):
+    def empty(file):
+        file["populations/0"].attrs["size"] = 0
+
+    edit_hdf5(network_file, empty)
+    refused(command("evaluate", network_file), "population 'hidden' size: got 0")
+
+
+def test_unknown_recipe_and_nothing_to_resume(command, tmp_path):
+    out = tmp_path / "model.h5"
+    refused(command("train", "--recipe", "papre", "--out", out), "did you mean 'paper'?")
+    refused(command("train", "--resume", "--out", out), "model.checkpoint.h5", "no such checkpoint")
+
+
+@pytest.mark.parametrize("name", ["evaluate", "attack", "demo", "train"])
+def test_an_output_that_cannot_be_written_is_found_before_the_work(
+    command, network_file, monkeypatch, name
+):
+    def work(*_, **__):
+        raise AssertionError("the work began")
+
+    monkeypatch.setattr("neuroattack.deployment.deployment.deploy", work)
+    monkeypatch.setattr("neuroattack.experiments.training.train", work)
+    inside_a_file = network_file / "out"
+    network = [] if name in {"demo", "train"} else [network_file]
+    refused(command(name, *network, "--out", inside_a_file), network_file, "cannot be written")
+
+
+def test_a_full_disk_leaves_the_old_file_whole(model_file, tmp_path):
+    out = tmp_path / "network.h5"
+    save_network(out, small_network(seed=5))
+    before = out.read_bytes()
+    # The kernel refuses to let any file grow beyond 8 KiB, as a disk without space would.
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (8192, 8192));"
+        "from neuroattack.cli import main; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", limited, "convert", str(model_file), "--out", str(out)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    refused((done.returncode, done.stdout, done.stderr), out, "cannot be written")
+    assert out.read_bytes() == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.h5", "network.h5"]
+
+
+def test_mnist_that_is_not_there(command, network_file, monkeypatch, tmp_path):
+    monkeypatch.setenv("NEUROATTACK_DATA", str(tmp_path / "nowhere"))
+    refused(command("evaluate", network_file, "--dataset", "mnist"), "NEUROATTACK_DATA")
+
+
+def test_help_of_unknown_options_is_exit_code_2(command, network_file):
+    code, out, err = command("evaluate", network_file, "--speed", 3)
+    assert (code, out) == (2, "")
+    assert "--speed" in err
+
+
+def test_a_network_of_other_data_is_not_judged_on_todays_by_accident(command, network_file):
+    def other(file):
+        file["origin"].attrs["dataset_checksum"] = "0123456789abcdef"
+
+    edit_hdf5(network_file, other)
+    refused(command("evaluate", network_file, "--images", 2), "checksum 0123456789ab")
+    assert command("evaluate", network_file, "--images", 2, "--dataset", "digits")[0] == 0
+    edit_hdf5(network_file, lambda file: file["origin"].attrs.clear())
+    refused(command("evaluate", network_file), "data set: got none")
+
+
+def test_a_result_is_not_written_over_the_network(command, network_file):
+    before = network_file.read_bytes()
+    refused(command("evaluate", network_file, "--out", network_file), "--out", network_file)
+    assert network_file.read_bytes() == before
+
+
+def test_training_does_not_begin_over_a_checkpoint_unasked(command, tmp_path):
+    checkpoint = tmp_path / "model.checkpoint.h5"
+    checkpoint.write_bytes(b"hours of work")
+    refused(command("train", "--out", tmp_path / "model.h5"), checkpoint, "--resume")
+    assert checkpoint.read_bytes() == b"hours of work"
+
+
+@pytest.mark.parametrize("name", ["", ".", "/"])
+def test_paths_without_a_name(command, name):
+    refused(command("convert", name), "not a regular file")
+    refused(command("train", "--out", name), "cannot be written")
+
+
+def test_strange_arrays(command, network_file, tmp_path):
+    archive = tmp_path / "archive.npy"
+    with archive.open("wb") as file:
+        np.savez(file, x=np.zeros((28, 28)))
+    refused(command("attack", network_file, "--image", archive, "--label", 1), "archive")
+    for header in (b"(-28, 28)", b"((((((("):
+        text = b"{'descr': '<f8', 'fortran_order': False, 'shape': " + header + b", }\n"
+        archive.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+        refused(command("attack", network_file, "--image", archive, "--label", 1), "not a readable")
+
+
+def test_an_index_that_no_stream_could_have(command, network_file, tmp_path):
+    np.save(tmp_path / "i.npy", np.eye(28))
+    arguments = ("--image", tmp_path / "i.npy", "--label", 1, "--index", -1)
+    refused(command("attack", network_file, *arguments), "image index: got -1")
+
+
+def test_figures_are_printed_even_if_saving_them_fails(command, network_file, tmp_path):
+    out = tmp_path / f"{'x' * 255}"
+    code, printed, err = command("evaluate", network_file, "--images", 2, "--json", "--out", out)
+    assert code == 2
+    assert json.loads(printed)["images"] == 2
+    assert "cannot be written" in err

@@ -1,0 +1,265 @@
+"""Commands that hold a network as chips would, and the JSON that scripts rely on."""
+
+import json
+
+import numpy as np
+import pytest
+
+from neuroattack.hardware.profiles.files import list_profiles, load_profile
+from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.ir.storage import load_network, save_network
+
+SHOWN = ("--images", 12, "--steps", 40)
+
+
+def one_object(out):
+    assert out.count("\n") == 1
+    return json.loads(out)
+
+
+def test_evaluate_on_a_chip_says_how_it_is_held_and_what_it_costs(command, network_file):
+    code, out, err = command("evaluate", network_file, *SHOWN, "--profile", "loihi1", "--json")
+    assert (code, err) == (0, "")
+    figures = one_object(out)
+    assert figures["precision"] == "fixed"
+    assert figures["provenance"]["profile"] == "loihi1"
+    assert figures["provenance"]["profile_checksum"] == load_profile("loihi1").checksum
+    hardware = figures["hardware"]
+    assert hardware["cores_used"] == 1
+    operations = hardware["terms"]["synaptic_operation"]
+    assert operations["count_per_image"]["lower"] == pytest.approx(
+        figures["synaptic_operations_per_image"]
+    )
+    assert operations["energy_pj_per_image"]["lower"] == pytest.approx(
+        23.6 * figures["synaptic_operations_per_image"]
+    )
+    assert hardware["energy_pj_per_image"] is None
+    assert set(hardware["unpriced"]) == {"synapse_fetch", "barrier", "host_io"}
+    sums = [
+        sum(
+            term["energy_pj_per_image"][end]
+            for term in hardware["terms"].values()
+            if term["energy_pj_per_image"]
+        )
+        for end in ("lower", "upper")
+    ]
+    assert list(hardware["priced_subtotal_pj"].values()) == pytest.approx(sums)
+
+
+def test_evaluate_prints_the_chip_too(command, network_file):
+    code, out, err = command("evaluate", network_file, *SHOWN, "--profile", "loihi1")
+    assert code == 0
+    assert "On loihi1" in out
+    assert "priced, total not known" in out
+    assert "23.6 pJ, simulated" in out
+    assert "Unchecked" in err
+
+
+def test_a_profile_of_ones_own_works_by_path(command, network_file, tmp_path):
+    path = tmp_path / "mychip.toml"
+    path.write_text(
+        """
+schema = 1
+id = "mychip"
+update_policy = "every_step"
+energy_scope = "all_in"
+[source]
+paper = { ref = "Doe 2026", access = "primary" }
+[limits]
+default = { src = "paper", at = "Table 1", basis = "design", cond = "not stated" }
+neurons_per_core = { v = 16 }
+[energy_pJ]
+synaptic_operation = { v = 2, src = "paper", at = "p. 3", basis = "measured", cond = "0.6 V" }
+"""
+    )
+    figures = one_object(command("evaluate", network_file, *SHOWN, "--profile", path, "--json")[1])
+    hardware = figures["hardware"]
+    assert hardware["profile"] == "mychip"
+    assert hardware["cores_used"] == 3
+    assert hardware["energy_pj_per_image"]["lower"] == pytest.approx(
+        2 * figures["synaptic_operations_per_image"]
+    )
+    assert (hardware["basis"], hardware["unpriced"]) == ("measured", [])
+
+
+def test_attack_on_a_chip_prices_queries_and_the_adversarial_image(command, network_file, tmp_path):
+    arguments = (
+        *("--index", 2, "--window", 3, "--m", 2, "--steps", 30, "--draws", 5),
+        *("--max-iterations", 2, "--profile", "loihi1"),
+    )
+    code, out, err = command("attack", network_file, *arguments, "--out", tmp_path, "--json")
+    assert code == 0
+    figures = one_object(out)
+    assert figures["hardware"]["profile"] == "loihi1"
+    cost = figures["cost"]
+    assert cost["energy_pj_per_query"]["lower"] < cost["energy_pj_per_query"]["upper"]
+    assert cost["queries"] == figures["search_queries"]
+    assert json.loads((tmp_path / "result.json").read_text()) == figures
+    page = (tmp_path / "report.html").read_text()
+    assert "Energy of a query" in page
+    assert "synapse_fetch" in page
+    code, out, err = command("attack", network_file, *arguments)
+    assert "energy, lower bound" in out
+    assert "A query of the search" in err
+
+
+def test_compare_holds_backends_to_the_network_on_the_chip(command, network_file, tmp_path):
+    code, out, _ = command(
+        *("compare", network_file, "--backends", "native", "--images", 3, "--steps", 20),
+        *("--profile", "spinnaker1", "--json", "--out", tmp_path),
+    )
+    assert code == 0
+    figures = one_object(out)
+    assert set(figures["backends"]) == {"native", "native-spinnaker1"}
+    assert figures["hardware"]["profile"] == "spinnaker1"
+    assert figures["fixed_point"]["projections"][0]["rms_error_v"] > 0
+    assert (tmp_path / "rasters.png").stat().st_size > 5_000
+
+
+def test_energy_compares_all_chips(command, network_file, tmp_path):
+    code, out, err = command("energy", network_file, *SHOWN, "--json", "--out", tmp_path)
+    assert code == 0
+    figures = one_object(out)
+    assert list(figures["profiles"]) == list_profiles()
+    for chip in figures["profiles"].values():
+        assert {
+            "fits", "cores_used", "accuracy", "spikes_per_image", "synaptic_operations_per_image",
+            "energy_pj_per_image", "priced_subtotal_pj", "unpriced", "basis", "latency_ms",
+        } <= set(chip)  # fmt: skip
+        assert chip["fits"] == (chip["accuracy"] is not None) == (not chip["refused"])
+    assert figures["profiles"]["loihi1"]["fits"]
+    assert not figures["profiles"]["truenorth"]["fits"]
+    spinnaker = figures["profiles"]["spinnaker1"]
+    # 0.35 W of a chip and 0.034 W of a core over 40 steps of 1 ms, and 1 nJ a packet.
+    packets = spinnaker["terms"]["spike_packet"]["count_per_image"]["lower"]
+    assert spinnaker["priced_subtotal_pj"]["lower"] == pytest.approx(
+        (350 + 34) * 0.040 * 1e9 + 1000 * packets
+    )
+    assert spinnaker["latency_ms"] == {"lower": 40.0, "upper": 40.0}
+    assert figures["reference"]["precision"] == "floating"
+    assert figures["conventional"]["multiply_accumulates"] == 784 * 30 + 30 * 10
+    assert len(figures["conventional"]["caveats"]) > 3
+    assert json.loads((tmp_path / "energy.json").read_text()) == figures
+    assert (tmp_path / "energy.png").stat().st_size > 10_000
+    assert (tmp_path / "placement-loihi1.png").exists()
+    assert "energy.png" in err
+
+
+def test_energy_of_a_chip_alone_is_that_of_evaluate(command, network_file):
+    alone = one_object(
+        command("evaluate", network_file, *SHOWN, "--profile", "loihi1", "--json")[1]
+    )
+    among = one_object(
+        command("energy", network_file, *SHOWN, "--profiles", "spinnaker1,loihi1", "--json")[1]
+    )["profiles"]["loihi1"]
+    assert among["accuracy"] == alone["accuracy"]
+    assert among["terms"] == alone["hardware"]["terms"]
+    assert among["latency_ms"] == alone["hardware"]["latency_ms"]
+
+
+def test_energy_prints_every_chip_and_why_it_cannot_hold_the_network(command, network_file):
+    code, out, err = command("energy", network_file, *SHOWN, "--allow-lossy")
+    assert code == 0
+    for name in list_profiles():
+        assert name in out
+    assert "truenorth: projection input->hidden has a weight of its own" in err
+    assert "speck: dropped: leak of hidden" in err
+    assert "Horowitz" in err or "45 nm" in err
+
+
+def test_precision_measures_both_curves_on_the_same_draws(command, network_file, tmp_path):
+    code, out, _ = command(
+        *("precision", network_file, "--bits", "3,8", "--steps", "10,40", "--images", 12),
+        *("--json", "--out", tmp_path),
+    )
+    assert code == 0
+    figures = one_object(out)
+    for steps, point in zip((10, 40), figures["floating"], strict=True):
+        whole = one_object(
+            command("evaluate", network_file, "--images", 12, "--steps", steps, "--json")[1]
+        )
+        assert (point["steps"], point["accuracy"]) == (steps, whole["accuracy"])
+    on_chip = one_object(
+        command("evaluate", network_file, *SHOWN, "--profile", "loihi1", "--json")[1]
+    )
+    assert figures["quantised"][1]["accuracy"] == on_chip["accuracy"]
+    # At the profile's own bits the curve passes through the chip as it is.
+    eight = {
+        (point["signs"], point["clipping"]): point
+        for point in figures["bits"]
+        if point["bits"] == 8
+    }
+    assert eight["mixed", "none"]["accuracy"] == on_chip["accuracy"]
+    assert {point["bits"] for point in figures["bits"]} == {3, 8}
+    assert {signs for signs, _ in eight} == {"mixed", "split", "per_source"}
+    assert (tmp_path / "precision.png").stat().st_size > 10_000
+    assert json.loads((tmp_path / "precision.json").read_text()) == figures
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (("evaluate", "--profile", "loihi"), "unknown hardware profile 'loihi'"),
+        (("evaluate", "--profile", "./no.toml"), "no.toml: no such file"),
+        (("evaluate", "--profile", "odin"), "ODIN"),
+        (
+            ("evaluate", "--profile", "loihi1", "--precision", "fixed"),
+            "precision: got 'fixed', expected none",
+        ),
+        (("evaluate", "--allow-lossy"), "--allow-lossy: got no --profile with it"),
+        (
+            ("attack", "--weight-scale", "per_projection"),
+            "--weight-scale: got no --profile with it",
+        ),
+        (
+            ("compare", "--profile", "loihi1", "--precision", "floating"),
+            "--precision: got 'floating', expected 'fixed' or 'both'",
+        ),
+        (("energy", "--profiles", "loihi1,loihi1"), "profiles: got loihi1, loihi1, expected each"),
+        (("energy", "--profiles", ","), "--profiles: got ',', expected names or files"),
+        (("precision", "--steps", "1-5000"), "--steps: got '1-5000', expected ranges of at most"),
+        (("precision", "--steps", "1000000"), "steps: got 1000000, expected a whole number"),
+        (("precision", "--bits", "1-8"), "bits: got 1, expected"),
+        (("precision", "--bits", "8-2"), "--bits: got '8-2', expected ranges"),
+        (("precision", "--bits", "8-2,4"), "--bits: got '8-2,4', expected ranges"),
+        (("precision", "--bits", "two"), "--bits: got 'two', expected numbers such as"),
+        (("precision", "--steps", "0,10"), "steps: got 0, expected"),
+        (("precision", "--steps", "99999999999"), "--steps: got '99999999999', expected numbers"),
+    ],
+)
+def test_bad_options_get_one_sentence(command, network_file, arguments, sentence):
+    name, *options = arguments
+    code, out, err = command(name, network_file, *options)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+def test_a_network_that_is_in_fixed_point_already_cannot_be_held_by_a_chip(command, tmp_path):
+    from conftest import small_network
+
+    held = quantise(small_network(), load_profile("loihi1").number_format()).network
+    path = tmp_path / "fixed.h5"
+    save_network(path, held)
+    assert load_network(path) == held
+    for name in ("evaluate", "attack", "compare", "precision"):
+        code, _, err = command(name, path, "--profile", "loihi1")
+        assert (code, err.count("\n")) == (2, 1)
+        assert "in fixed point already" in err
+    code, _, err = command("energy", path)
+    assert code == 2
+    assert "fixed point already" in err
+
+
+def test_figures_are_numbers_that_json_knows(command, network_file):
+    def walk(value):
+        if isinstance(value, dict):
+            for each in value.values():
+                walk(each)
+        elif isinstance(value, list):
+            for each in value:
+                walk(each)
+        elif isinstance(value, float):
+            assert np.isfinite(value)
+
+    walk(one_object(command("energy", network_file, *SHOWN, "--allow-lossy", "--json")[1]))

@@ -1,0 +1,109 @@
+"""The help of every command ends in an example that is one; errors suggest the nearest name."""
+
+import shlex
+
+import numpy as np
+import pytest
+import typer
+from support.campaign_files import CONFIG, campaign_file
+from support.digit_models import template_model
+from support.pages import read_as_the_program_would
+
+from neuroattack.cli import app
+from neuroattack.ir.storage import save_network
+from neuroattack.training.conversion import convert
+
+
+def commands(command=None, path=()):
+    """Yield the words of every command and group."""
+    command = command or typer.main.get_command(app)
+    for name, one in getattr(command, "commands", {}).items():
+        yield (*path, name)
+        yield from commands(one, (*path, name))
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_help_ends_in_an_example_that_is_one(words, command):
+    code, out, _ = command(*words, "--help")
+    assert code == 0
+    _, heading, end = out.partition("Example:\n")
+    assert heading
+    assert all(len(line) <= 80 for line in end.splitlines())
+    said = shlex.split(end.replace("\\\n", " "))
+    assert said[0] == "neuroattack"
+    assert read_as_the_program_would(said[1 : said.index(">") if ">" in said else None]) is None
+    # A group shows one of its commands, or what it does by itself.
+    assert said[1] == words[0]
+    if words[:1] != ("campaign",) or len(words) == 1:
+        assert tuple(said[1 : 1 + len(words)]) == words
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save_network(tmp_path / "net.h5", convert(template_model()).network)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("line", "nearest"),
+    [
+        ("atack net.h5", "attack"),
+        ("profiles shwo loihi1", "show"),
+        ("campaign statsu runs/x", "status"),
+        ("attack net.h5 --profil loihi1", "--profile"),
+        ("attack net.h5 --backend natve", "native"),
+        ("attack net.h5 --profile loihi3", "loihi2"),
+        ("profiles show truenort", "truenorth"),
+        ("energy net.h5 --profiles spinaker1", "spinnaker1"),
+        ("evaluate net.h5 --dataset mnit", "mnist"),
+        ("train --recipe fine-tune", "fine-tuned"),
+        ("paper tabel1", "table1"),
+        ("noise --noise norml", "normal"),
+        ("noise --on tst", "test"),
+        ("noise --networks sdnb", "sdbn"),
+        ("compare net.h5 --backends natve", "native"),
+        ("transfer net.h5 --place natve", "native"),
+        ("transfer net.h5 --place native,profle=loihi1", "profile"),
+        ("transfer net.h5 --place native,encoder=poison", "poisson"),
+        ("transfer net.h5 --place native,answers=label", "labels"),
+        ("transfer net.h5 --place native --place native,steps=9 --attack adaptve", "adaptive"),
+    ],
+)
+def test_the_nearest_name_is_suggested(folder, command, line, nearest):
+    code, out, err = command(*shlex.split(line))
+    assert (code, out) == (2, "")
+    hint = err.replace("Did you mean", "did you mean").replace("Possible options", "did you mean")
+    assert nearest in hint.partition("did you mean")[2].split(")")[0], err
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ("budgets", "budgts"),
+        ("goals", "goal"),
+        ("count", "cuont"),
+        ("settings", "setings"),
+        ("random-noise", "random-nose"),
+        ("rounds", "round"),
+        ("greedy-window", "greedy-windw"),
+        ("untargeted", "untargetd"),
+    ],
+)
+def test_the_nearest_name_in_a_campaign_s_file_is_suggested(tmp_path, command, right, wrong):
+    path = campaign_file(tmp_path, CONFIG.replace(right, wrong, 1))
+    code, out, err = command("campaign", path, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert right in err
+
+
+def test_a_campaign_s_file_that_is_missing_is_no_misspelt_command(folder, command):
+    code, _, err = command("campaign", "run.toml")
+    assert code == 2
+    assert "run.toml: is missing, expected the configuration of a campaign" in err
+
+
+def test_no_nearest_name_is_made_up(folder, command):
+    np.savez(folder / "x.npz", a=np.zeros(1))
+    _, _, err = command("attack", "net.h5", "--backend", "zzz")
+    assert "did you mean" not in err

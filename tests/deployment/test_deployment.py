@@ -1,0 +1,284 @@
+"""Deployment: draws, batches, streams, the black box; and evaluation by recount."""
+
+import numpy as np
+import pytest
+from support.networks import small_network
+
+from neuroattack.deployment.backend import Availability, Workload, list_backends
+from neuroattack.deployment.deployment import Deployment, deploy, search_stream, verification_stream
+from neuroattack.errors import (
+    BackendUnavailableError,
+    BudgetExceededError,
+    UnknownNameError,
+    ValidationError,
+)
+from neuroattack.experiments.evaluation import evaluate
+from neuroattack.hardware.quantization.fixed_format import fixed_format
+from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.ir.dynamics import simulate
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(0).random((300, 28, 28)).astype(np.float32)
+
+
+def test_an_image_is_drawn_alike_alone_and_in_any_batch(images):
+    deployment = deploy(small_network(), steps=30, seed=5)
+    whole = deployment.record(images, indices=np.arange(300)).counts
+    for place in (0, 255, 256, 299):
+        alone = deployment.record(images[place : place + 1], indices=[place]).counts
+        for name in whole:
+            np.testing.assert_array_equal(whole[name][place], alone[name][0])
+
+
+def test_a_recording_holds_the_spikes_of_the_plain_dynamics(images):
+    network = small_network()
+    deployment = deploy(network, steps=40, seed=5)
+    recording = deployment.record(images[:3], indices=[4, 5, 6], record_spikes=True)
+    for image in range(3):
+        raster = {n: s[image : image + 1].to_dense()[0] for n, s in recording.spikes.items()}
+        expected = simulate(network, raster["input"])
+        for name, spikes in expected.items():
+            np.testing.assert_array_equal(raster[name], spikes)
+
+
+def test_every_query_of_a_black_box_is_a_fresh_draw_that_the_seed_repeats(images):
+    def answers(seed, batches):
+        box = deploy(small_network(), steps=60, seed=seed).black_box(stream=1)
+        return np.concatenate(
+            [box.query(np.repeat(images[:1], n, axis=0)) for n in batches]
+        ).tolist()
+
+    first = answers(0, [6])
+    assert len({tuple(counts) for counts in first}) > 1
+    assert answers(0, [1, 2, 3]) == first
+    assert answers(1, [6]) != first
+
+
+class Listening:
+    """A simulator that keeps the input spikes it is given."""
+
+    def __init__(self):
+        self.simulator = deploy(small_network(), steps=60).simulator
+        self.inputs = []
+
+    def run(self, inputs, *, record_spikes=False):
+        self.inputs.append(inputs.to_dense())
+        return self.simulator.run(inputs)
+
+
+def test_a_batch_of_a_common_draw_differs_by_its_images_alone(images):
+    ear = Listening()
+    deployment = Deployment(small_network(), ear, "listening", "", steps=60, seed=3)
+    box = deployment.black_box(1, draws="common")
+    batch = np.repeat(images[:1].reshape(1, 784), 5, axis=0)
+    batch[3, 400] = 1 - batch[3, 400]
+    counts = box.query(batch)
+    (rasters,) = ear.inputs
+    for image in (1, 2, 4):
+        np.testing.assert_array_equal(rasters[image], rasters[0])
+        np.testing.assert_array_equal(counts[image], counts[0])
+    assert np.unique(np.nonzero(rasters[3] != rasters[0])[1]).tolist() == [400]
+    box.query(batch)
+    assert (ear.inputs[1] != rasters).any(axis=(1, 2)).all()
+
+
+def test_a_common_draw_is_the_same_in_any_order_and_wherever_a_batch_is_cut(images):
+    def answer(rows):
+        return deploy(small_network(), steps=60, seed=3).black_box(1, draws="common").query(rows)
+
+    whole = answer(images)
+    np.testing.assert_array_equal(answer(images[::-1]), whole[::-1])
+    for place in (0, 1, 255, 256, 299):
+        np.testing.assert_array_equal(answer(images[[place]])[0], whole[place])
+
+
+def test_independent_draws_are_the_default_and_go_on_from_image_to_image(images):
+    deployment = deploy(small_network(), steps=60, seed=3)
+
+    def answers(*draws):
+        box = deployment.black_box(1, None, *draws)
+        return np.concatenate([box.query(images[:3]), box.query(images[:1])])
+
+    def recorded(indices):
+        shown = images[[0, 1, 2, 0]]
+        return deployment.record(shown, indices=indices, stream=1).counts["output"]
+
+    np.testing.assert_array_equal(answers(), recorded([0, 1, 2, 3]))
+    np.testing.assert_array_equal(answers("independent"), recorded([0, 1, 2, 3]))
+    np.testing.assert_array_equal(answers("common"), recorded([0, 0, 0, 1]))
+
+
+def test_every_image_of_a_common_draw_is_counted_against_the_budget(images):
+    box = deploy(small_network(), steps=10).black_box(1, budget=5, draws="common")
+    box.query(images[:3])
+    assert (box.queries, box.remaining) == (3, 2)
+    with pytest.raises(BudgetExceededError):
+        box.query(images[:3])
+
+
+def test_draws_of_another_kind_are_refused():
+    with pytest.raises(ValidationError, match="'same', expected independent or common"):
+        deploy(small_network(), steps=5).black_box(1, draws="same")
+
+
+def test_streams_of_attacks_are_all_different():
+    streams = [
+        0,
+        *(
+            stream(index, target)
+            for index in range(50)
+            for target in (None, *range(10))
+            for stream in (search_stream, verification_stream)
+        ),
+    ]
+    assert len(set(streams)) == len(streams)
+
+
+def test_the_black_boxs_budget_is_hard(images):
+    box = deploy(small_network(), steps=10).black_box(1, budget=3)
+    with pytest.raises(BudgetExceededError):
+        box.query(images[:4])
+    assert box.query(images[:3]).shape == (3, 10)
+    assert box.remaining == 0
+
+
+def test_evaluation_equals_a_recount(images):
+    network = small_network()
+    deployment = deploy(network, steps=25, seed=2)
+    labels = np.random.default_rng(1).integers(0, 10, 300).astype(np.uint8)
+    done = []
+    found = evaluate(deployment, images, labels, lambda n, correct: done.append((n, correct)))
+    counts = deployment.record(images, indices=np.arange(300)).counts
+    correct = sum(
+        row[label] > max(np.delete(row, label))
+        for row, label in zip(counts["output"], labels, strict=True)
+    )
+    assert found.accuracy == correct / 300
+    assert done[-1] == (300, correct)
+    assert found.silent_fraction == np.mean(counts["output"].sum(axis=1) == 0)
+    assert found.spikes_per_image["hidden"] == pytest.approx(counts["hidden"].sum() / 300)
+    operations = sum(
+        counts[p.source].sum(axis=0) @ (p.mantissas != 0).sum(axis=1) for p in network.projections
+    )
+    assert found.synaptic_operations_per_image == pytest.approx(operations / 300)
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [(np.zeros(2, np.uint8), "2 of them, expected 3"), (np.full(3, 10, np.uint8), "class 10")],
+)
+def test_labels_that_do_not_fit_are_refused(images, labels, message):
+    with pytest.raises(ValidationError, match=message):
+        evaluate(deploy(small_network(), steps=5), images[:3], labels)
+
+
+def test_impossible_deployments_are_refused(images):
+    with pytest.raises(UnknownNameError, match="unknown backend 'x'"):
+        deploy(small_network(), backend="x")
+    with pytest.raises(ValidationError, match="steps: got 0"):
+        deploy(small_network(), steps=0)
+    with pytest.raises(ValidationError, match="indices: got shape"):
+        deploy(small_network(), steps=5).record(images[:3], indices=[1])
+
+
+class Missing:
+    name = "missing"
+
+    def __init__(self):
+        raise ImportError("No module named 'chip'")
+
+
+def test_a_backend_that_cannot_be_loaded_is_listed_with_its_reason(monkeypatch):
+    class Point:
+        name = "missing"
+
+        @staticmethod
+        def load():
+            return Missing
+
+    monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [Point])
+    (line,) = list_backends()
+    assert (line.available, line.reason) == (
+        False,
+        "cannot be loaded: ImportError: No module named 'chip'",
+    )
+    with pytest.raises(BackendUnavailableError, match="No module named 'chip'"):
+        deploy(small_network(), backend="missing")
+
+
+def test_steps_of_a_deployment_are_checked_where_it_is_built_by_hand():
+    with pytest.raises(ValidationError, match="seed: got -1"):
+        Deployment(small_network(), None, "none", "", steps=5, seed=-1)
+
+
+def test_long_runs_are_simulated_in_batches_that_fit_memory(images):
+    batches = []
+
+    class Counting:
+        def run(self, inputs, *, record_spikes=False):
+            batches.append(len(inputs))
+            return deploy(small_network(), steps=1).simulator.run(inputs)
+
+    deployment = Deployment(small_network(), Counting(), "counting", "", steps=20_000, seed=0)
+    deployment.record(np.zeros((40, 28, 28)), indices=np.arange(40))
+    assert sum(batches) == 40
+    assert max(batches) * 20_000 * 784 <= 2**28
+    assert sorted(batches)[-2] > 1
+
+
+class Attentive:
+    """A backend that remembers what it was told."""
+
+    name = "attentive"
+    told = None
+    closed = 0
+
+    def availability(self):
+        return Availability(True, version="1.2")
+
+    def deploy(self, network, workload):
+        Attentive.told = (network, workload)
+        return self
+
+    def close(self):
+        Attentive.closed += 1
+
+
+@pytest.fixture
+def attentive(monkeypatch):
+    class Point:
+        name = "attentive"
+
+        @staticmethod
+        def load():
+            return Attentive
+
+    monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [Point])
+    return Attentive
+
+
+def test_backends_are_told_what_they_will_be_asked_and_closed_in_the_end(attentive):
+    with deploy(small_network(), backend="attentive", steps=70, expected_images=12) as deployment:
+        assert deployment.backend_version == "1.2"
+        assert attentive.told[1] == Workload(images=12, steps=70)
+        assert attentive.closed == 0
+    assert attentive.closed == 1
+
+
+def test_fixed_point_rounds_a_floating_network_once(attentive):
+    network = small_network()
+    deployment = deploy(network, backend="attentive", precision="fixed")
+    assert attentive.told[0] == quantise(network, fixed_format()).network == deployment.network
+    assert deployment.network.precision == "fixed"
+    again = deploy(deployment.network, backend="attentive", precision="fixed")
+    assert again.network == deployment.network
+
+
+def test_a_network_in_fixed_point_cannot_be_had_in_floating_point(attentive):
+    fixed = quantise(small_network(), fixed_format()).network
+    with pytest.raises(ValidationError, match="precision: got 'floating', expected 'fixed'"):
+        deploy(fixed, backend="attentive", precision="floating")
+    with pytest.raises(ValidationError, match="precision: got 'double'"):
+        deploy(fixed, backend="attentive", precision="double")

@@ -1,0 +1,80 @@
+"""Encoders, and the images that they take."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from neuroattack.encoding.encoders import PoissonEncoder, RegularEncoder
+from neuroattack.encoding.images import validate_images
+from neuroattack.errors import ValidationError
+
+
+def draw(encoder, images, steps=100, indices=None, **options):
+    images = np.asarray(images, float)
+    indices = np.arange(len(images)) if indices is None else np.asarray(indices)
+    options = {"seed": 3, "stream": 0} | options
+    return encoder.encode(images, indices=indices, steps=steps, dt_s=1e-3, **options)
+
+
+@settings(max_examples=30)
+@given(st.integers(1, 8), st.integers(0, 7), st.integers(0, 2**31))
+def test_a_draw_depends_on_seed_stream_and_index_alone(batch, place, seed):
+    place %= batch
+    rng = np.random.default_rng(1)
+    images = rng.random((batch, 12)) * (rng.random((batch, 12)) > 0.3)
+    indices = rng.permutation(1000)[:batch]
+    encoder = PoissonEncoder(400.0)
+    whole = draw(encoder, images, indices=indices, seed=seed)
+    alone = draw(encoder, images[place : place + 1], indices=[indices[place]], seed=seed)
+    np.testing.assert_array_equal(whole[place : place + 1].to_dense(), alone.to_dense())
+
+
+def test_other_seeds_streams_and_indices_give_other_draws():
+    encoder = PoissonEncoder(400.0)
+    image = np.full((1, 50), 0.5)
+    base = draw(encoder, image, indices=[1]).to_dense()
+    for change in ({"seed": 4}, {"stream": 1}, {"indices": [2]}):
+        other = draw(encoder, image, **({"indices": [1]} | change)).to_dense()
+        assert (other != base).mean() > 0.1
+
+
+def test_regular_spikes_are_evenly_spaced_at_the_rate():
+    trains = draw(RegularEncoder(100.0), [[1.0, 0.5, 0.0]], steps=1000).to_dense()[0]
+    assert trains.sum(axis=0).tolist() == [100, 50, 0]
+    assert set(np.diff(np.flatnonzero(trains[:, 0]))) == {10}
+    assert set(np.diff(np.flatnonzero(trains[:, 1]))) == {20}
+
+
+def test_dark_images_are_silent_and_full_rate_is_saturated():
+    assert not draw(PoissonEncoder(1000.0), np.zeros((2, 9))).to_dense().any()
+    assert draw(PoissonEncoder(1000.0), np.ones((2, 9))).to_dense().all()
+    assert draw(RegularEncoder(1000.0), np.ones((2, 9))).to_dense().all()
+
+
+def test_more_than_one_spike_a_step_is_refused():
+    with pytest.raises(ValidationError, match=r"2000 Hz .* at most one spike a step, 1000 Hz"):
+        draw(PoissonEncoder(2000.0), np.zeros((1, 4)))
+
+
+@pytest.mark.parametrize("rate", [0.0, -1.0, np.nan, np.inf])
+def test_impossible_rates_are_refused(rate):
+    with pytest.raises(ValidationError, match="max_rate_hz"):
+        PoissonEncoder(rate)
+
+
+@pytest.mark.parametrize(
+    ("images", "message"),
+    [
+        (np.zeros((3, 5)), r"shape \(3, 5\), expected \(images, 2, 2\) or \(images, 4\)"),
+        (np.zeros((0, 4)), "an empty batch"),
+        ([[np.nan] * 4], "NaN"),
+        ([[np.inf] * 4], "infinite"),
+        ([[0, 0, 0, 1.5]], "from 0 to 1.5"),
+        ([[0, 0, -0.1, 1]], "from -0.1 to 1"),
+        ([["a", "b", "c", "d"]], "not numbers"),
+    ],
+)
+def test_impossible_images_are_refused(images, message):
+    with pytest.raises(ValidationError, match=message):
+        validate_images(images, (2, 2))

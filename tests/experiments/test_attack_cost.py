@@ -1,0 +1,110 @@
+"""What an attack makes the network do, against recordings of the same draws."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from scipy import stats
+from support.networks import small_network
+
+from neuroattack.attacks.greedy import GreedyWindow
+from neuroattack.attacks.perception import Window
+from neuroattack.attacks.result import Goal
+from neuroattack.deployment.backend import synaptic_operations
+from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
+from neuroattack.experiments.attack import attack_image
+from neuroattack.experiments.attack_cost import Change
+from neuroattack.hardware.profiles.files import load_profile
+from neuroattack.ir.network import INPUT
+
+ATTACK = GreedyWindow(Window.centred((28, 28), 5), moved_pixels=6, delta=0.4, max_distance=20)
+IMAGE = np.random.default_rng(2).random((28, 28)) * (np.indices((28, 28)).sum(0) % 3 > 0)
+
+
+@pytest.fixture(scope="module")
+def attacked():
+    deployment = deploy(small_network(), profile=load_profile("loihi1"), steps=50, seed=4)
+    return deployment, attack_image(deployment, ATTACK, IMAGE, Goal(3), index=7, draws=30)
+
+
+def recorded(deployment, image, first, draws):
+    return deployment.record(
+        np.repeat(image[None], draws, 0),
+        indices=range(first, first + draws),
+        stream=verification_stream(7, None),
+    )
+
+
+def test_original_and_adversarial_image_are_compared_on_the_same_fresh_draws(attacked):
+    deployment, outcome = attacked
+    # The verdict takes the first 60 draws, the report's raster the next two.
+    before = recorded(deployment, outcome.search.original, 62, 30)
+    after = recorded(deployment, outcome.search.adversarial, 62, 30)
+    operations = [synaptic_operations(deployment.network, each) for each in (before, after)]
+    found = outcome.cost.changes["synaptic_operations"]
+    assert found.original == operations[0].mean()
+    assert found.adversarial == operations[1].mean()
+    difference = operations[1] - operations[0]
+    expected = stats.t.interval(0.95, 29, difference.mean(), stats.sem(difference))
+    assert found.difference_ci95 == pytest.approx(expected)
+    assert found.difference == pytest.approx(difference.mean())
+    spikes = [
+        sum(c.sum(axis=1) for name, c in each.counts.items() if name != INPUT)
+        for each in (before, after)
+    ]
+    assert outcome.cost.changes["spikes"].adversarial == spikes[1].mean()
+    assert outcome.cost.changes["spikes"].original == spikes[0].mean()
+    assert outcome.cost.changes["input_spikes"].original == before.counts[INPUT].sum(1).mean()
+
+
+def test_energy_is_that_of_the_chip_for_the_same_spikes(attacked):
+    deployment, outcome = attacked
+    after = recorded(deployment, outcome.search.adversarial, 62, 30)
+    estimate = deployment.fitted.estimate(deployment.fitted.activity(after.counts, 50))
+    lower, upper = estimate.priced_per_image_pj
+    assert outcome.cost.changes["energy_pj_lower"].adversarial == lower.mean()
+    assert outcome.cost.changes["energy_pj_upper"].adversarial == upper.mean()
+    assert outcome.cost.unpriced == estimate.unpriced != ()
+
+
+def test_every_query_of_the_search_is_in_the_mean_of_queries(attacked):
+    deployment, outcome = attacked
+    seen = []
+    box = deployment.black_box(search_stream(7, None), observe=seen.append)
+    ATTACK.run(box, IMAGE, Goal(3))
+    operations = np.concatenate([synaptic_operations(deployment.network, each) for each in seen])
+    assert len(operations) == outcome.cost.queries == outcome.search.queries
+    assert outcome.cost.query_synaptic_operations == pytest.approx(operations.mean())
+    energies = np.concatenate(
+        [
+            deployment.fitted.estimate(
+                deployment.fitted.activity(each.counts, 50)
+            ).priced_per_image_pj[0]
+            for each in seen
+        ]
+    )
+    assert outcome.cost.query_energy_pj[0] == pytest.approx(energies.mean())
+
+
+def test_without_a_chip_there_are_spikes_and_operations_and_no_energy():
+    deployment = deploy(small_network(), steps=50, seed=4)
+    cost = attack_image(deployment, ATTACK, IMAGE, Goal(3), index=7, draws=5).cost
+    assert set(cost.changes) == {"spikes", "input_spikes", "synaptic_operations"}
+    assert cost.query_energy_pj is None
+    assert cost.unpriced == ()
+    assert cost.as_json()["energy_pj_per_query"] is None
+
+
+def test_observing_changes_nothing_that_the_attacker_sees():
+    deployment = deploy(small_network(), steps=50, seed=4)
+    images = np.repeat(IMAGE[None], 3, 0)
+    plain = deployment.black_box(5).query(images)
+    np.testing.assert_array_equal(
+        deployment.black_box(5, observe=lambda _: None).query(images), plain
+    )
+
+
+def test_an_interval_takes_two_draws_and_a_ratio_something_to_divide_by():
+    one = Change.of(np.array([0.0]), np.array([3.0]))
+    assert one == Change(0.0, 3.0, 3.0, None, None)
+    assert dataclasses.asdict(one)["difference_ci95"] is one.as_json()["difference_ci95"] is None

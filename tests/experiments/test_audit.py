@@ -1,0 +1,396 @@
+"""The audit of a small network: every figure again by a plain loop, the page, and the command."""
+
+import hashlib
+import json
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from support.audit_cards import TINY
+from support.digit_models import template_model
+
+from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.registry import make_attack
+from neuroattack.attacks.result import Goal, verify
+from neuroattack.datasets import load_dataset
+from neuroattack.datasets.noise import SCALE
+from neuroattack.datasets.transformations import Transformation
+from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
+from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
+from neuroattack.experiments.audit import suite as audit_suite
+from neuroattack.experiments.audit.audit import audit
+from neuroattack.experiments.audit.card import Figure, judge, share_figure
+from neuroattack.experiments.audit.cells import Audited, judge_images, transform_images
+from neuroattack.experiments.audit.comparison import compare, read_baseline
+from neuroattack.experiments.audit.suite import Suite, other_places
+from neuroattack.ir.storage import load_network, save_network
+from neuroattack.report.audit import render_card
+from neuroattack.statistics import wilson_interval
+from neuroattack.targets.places import Place
+from neuroattack.training.conversion import convert
+
+STEPS = 40
+PLACE = Place(steps=STEPS, seed=3)
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "digits.h5"
+    save_network(path, convert(template_model()).network)
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return tmp_path_factory.mktemp("cells")
+
+
+@pytest.fixture(scope="module")
+def card(network, folder):
+    return audit(network, load_dataset("digits"), PLACE, TINY, folder, workers=1)
+
+
+def figure(card, key):
+    return next(each for each in card.figures if each.key == key)
+
+
+def test_a_card_has_every_section_and_no_key_twice(card):
+    values = card.as_json()
+    assert list(values["sections"]) == [
+        "clean",
+        "noise",
+        "attacks",
+        "transfer",
+        "transformations",
+        "energy",
+    ]
+    keys = [each.key for each in card.figures]
+    assert len(set(keys)) == len(keys)
+    for name, section in values["sections"].items():
+        assert section["figures"]
+        for each in section["figures"]:
+            assert each["key"].startswith(f"{name}/")
+            assert each["better"] in ("lower", "higher")
+            low, high = each["ci95"]
+            assert low <= each["value"] <= high
+    assert values["regressions"] == []
+    assert values["verdict"] in ("robust", "undecided", "fragile", "unreliable")
+    assert values["provenance"]["seed"] == 3
+    json.dumps(values, allow_nan=False)
+
+
+def test_an_attack_again_by_a_plain_loop(card, network):
+    test = load_dataset("digits").test
+    rates = []
+    with deploy(load_network(network), steps=STEPS, seed=3) as deployment:
+        for index in range(TINY.images):
+            goal = Goal(int(test.labels[index]))
+            seed = int(np.random.SeedSequence([3, index]).generate_state(1)[0])
+            attack = make_attack("random-noise", Limit("l2", 2.0), 40, seed)
+            image = test.images[index].astype(float)
+            found = attack.run(deployment.black_box(search_stream(index, None), 40), image, goal)
+            judge_of = deployment.black_box(verification_stream(index, None))
+            rates.append(verify(judge_of, found.adversarial, goal, TINY.draws).rate)
+    assert figure(card, "attacks/random-noise/40").value == pytest.approx(np.mean(rates))
+    assert figure(card, "attacks/random-noise/40").ci95 == pytest.approx(
+        wilson_interval(sum(rates), TINY.images)
+    )
+
+
+def test_noise_again_by_hand(card, network):
+    test = load_dataset("digits").test.first(TINY.accuracy_images)
+    rng = np.random.default_rng(np.random.SeedSequence(3, spawn_key=(7,)))
+    drawn = rng.standard_normal(test.images.shape, dtype=np.float32)
+    noisy = np.clip(test.images + drawn * np.float32(0.05 / SCALE), 0, 1)
+    with deploy(load_network(network), steps=STEPS, seed=3) as deployment:
+        counts = deployment.record(noisy, indices=np.arange(len(noisy))).counts["output"]
+    ordered = np.sort(counts, axis=1)
+    right = (counts.argmax(axis=1) == test.labels) & (ordered[:, -1] > ordered[:, -2])
+    assert figure(card, "noise/normal-0.05").value == pytest.approx(right.mean())
+
+
+@pytest.fixture(scope="module")
+def shown(card, folder):
+    """Return the file of the images that other sections show, and the images."""
+    # One chunk of images for each of two attacks and two budgets.
+    assert len(list((folder / "images").glob("*.npz"))) == 4
+    kept = next(folder.glob("audit-adaptive-40-0-*.json"))
+    name = json.loads(kept.read_text())["result"]["images"]
+    with np.load(folder / name) as arrays:
+        return name, arrays["adversarial"]
+
+
+def misclassified(network, place, images, draws, stream=lambda index: 10**15 + index):
+    """Return the mean share of draws that are misclassified, by a plain loop."""
+    labels, rates = load_dataset("digits").test.labels, []
+    with deploy(load_network(network), steps=place.steps, seed=place.seed) as deployment:
+        for index, image in enumerate(images):
+            goal = Goal(int(labels[index]))
+            rates.append(verify(deployment.black_box(stream(index)), image, goal, draws).rate)
+    return np.mean(rates)
+
+
+def test_images_tried_elsewhere_are_those_of_the_first_attack_at_most_queries(card, network, shown):
+    originals = load_dataset("digits").test.images
+    assert all(Limit("l2", 2.0).holds(originals[i], image) for i, image in enumerate(shown[1]))
+    there = replace(PLACE, steps=STEPS // 2, seed=4)
+    found = misclassified(
+        network, there, shown[1], TINY.draws, lambda index: verification_stream(index, None)
+    )
+    assert figure(card, "transfer/half-steps").value == pytest.approx(found)
+
+
+def test_transformed_images_again_by_a_plain_loop(card, network, folder, shown):
+    data = load_dataset("digits")
+    digest = hashlib.sha256(network.read_bytes()).hexdigest()[:12]
+    given = Audited(f"networks/{digest}.h5", PLACE, "", data.name, data.checksum)
+    turn = Transformation("rotation+5", "rotation", 5)
+    found = transform_images(
+        audited=given.as_json(),
+        indices=range(TINY.images),
+        images=[shown[0]],
+        transformation=turn.as_json(),
+        draws=500,
+        folder=folder,
+    )
+    rng = np.random.default_rng(0)
+    originals = data.test.images[: TINY.images]
+    for name, images in (("adversarial", shown[1]), ("original", originals)):
+        expected = misclassified(network, PLACE, turn.apply(images, rng), 500)
+        assert np.mean(found[name]) == pytest.approx(expected, abs=0.06)
+
+
+def test_energy_again_from_the_counts_of_the_same_draws(card, network, shown):
+    originals = load_dataset("digits").test.images
+    draws = np.arange(TINY.draws, 2 * TINY.draws)
+    ratios = []
+    with deploy(load_network(network), steps=STEPS, seed=3) as deployment:
+        for index, image in enumerate(shown[1]):
+            after, before = (
+                deployment.record(
+                    np.repeat(each[None], TINY.draws, axis=0),
+                    indices=draws,
+                    stream=verification_stream(index, None),
+                )
+                .counts["output"]
+                .sum()
+                for each in (image, originals[index])
+            )
+            ratios.append(after / before)
+    assert figure(card, "energy/spikes").value == pytest.approx(np.mean(ratios) - 1)
+
+
+def test_what_is_done_is_not_done_again_whatever_the_workers(card, network, folder):
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+    lost = sorted(folder.glob("audit-random-noise-*.json"))
+    for path in lost:
+        path.unlink()
+    again = audit(network, load_dataset("digits"), PLACE, TINY, folder, workers=2)
+    assert again == card
+    after = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
+    assert set(after) == set(before)
+    assert {path for path in after if after[path] != before[path]} == set(lost)
+
+
+def test_fewer_time_steps_are_a_regression_and_more_are_none(card, network, folder, tmp_path):
+    worse = audit(network, load_dataset("digits"), replace(PLACE, steps=4), TINY, folder, workers=1)
+    path = tmp_path / "before.json"
+    path.write_text(json.dumps(card.as_json()))
+    found = {
+        each.figure.key: each for each in compare(read_baseline(path), worse, 0.05).regressions
+    }
+    assert found["clean/accuracy"].supported
+    assert found["clean/accuracy"].fall == pytest.approx(
+        figure(card, "clean/accuracy").value - figure(worse, "clean/accuracy").value
+    )
+    path.write_text(json.dumps(worse.as_json()))
+    assert "clean/accuracy" not in {
+        each.figure.key for each in compare(read_baseline(path), card, 0.05).regressions
+    }
+
+
+def accuracy_of(value):
+    return Figure("clean/accuracy", "accuracy", "unattacked", value, (0.0, 1.0), "higher")
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "shares", "verdict"),
+    [
+        # Wilson of 0 of 16: up to 0.1936; of 15: up to 0.2039; of 2 of 40: 0.0138 to 0.165.
+        (0.9, [0.0] * 16, "robust"),
+        (0.9, [0.0] * 15, "undecided"),
+        (0.9, [1.0] * 2 + [0.0] * 38, "robust"),
+        # 8 of 20: from 0.2188; 7 of 20: from 0.1812.
+        (0.9, [1.0] * 8 + [0.0] * 12, "fragile"),
+        (0.9, [1.0] * 7 + [0.0] * 13, "undecided"),
+        (0.49, [0.0] * 100, "unreliable"),
+        (0.5, [0.0] * 100, "robust"),
+    ],
+)
+def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, shares, verdict):
+    strongest = share_figure("attacks/b/1", "b", "", shares)
+    others = share_figure("attacks/a/1", "a", "", [0.0] * len(shares))
+    found = judge(accuracy_of(accuracy), [others, strongest], "2 attacks were tried")
+    assert found.verdict == verdict
+    if verdict == "robust":
+        assert "for what was tried and no more" in found.sentence
+    if any(shares) and verdict != "unreliable":
+        assert "the strongest, b, " in found.sentence
+
+
+def test_a_chip_that_cannot_hold_the_network_is_left_out_and_said(tmp_path, network):
+    data = load_dataset("digits")
+    (tmp_path / "network.h5").write_bytes(network.read_bytes())
+    given = Audited("network.h5", Place(profile="xylo"), "", data.name, data.checksum)
+    found = judge_images(audited=given.as_json(), indices=[0], images=[], draws=1, folder=tmp_path)
+    assert list(found) == ["refused"]
+    assert "xylo" in found["refused"]
+
+
+def test_what_is_not_installed_is_left_out_and_said(monkeypatch):
+    def make(name, limit, queries, seed):
+        if name == "square":
+            raise UnsupportedFeatureError("attack 'square' needs the extra 'attacks'")
+
+    monkeypatch.setattr(audit_suite, "make_attack", make)
+    suite, left_out = Suite().available()
+    assert suite.attacks == tuple(name for name in Suite().attacks if name != "square")
+    assert left_out == {"square": "attack 'square' needs the extra 'attacks'"}
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "words"),
+    [
+        ({"images": 0}, ValidationError, "images"),
+        ({"budgets": ()}, ValidationError, "budgets"),
+        ({"budgets": (20, 10)}, ValidationError, "rising"),
+        ({"budgets": (10, 10)}, ValidationError, "rising"),
+        ({"attacks": ()}, ValidationError, "attacks"),
+        ({"attacks": ("adaptiv",)}, UnknownNameError, "did you mean 'adaptive'"),
+        ({"draws": 0}, ValidationError, "draws"),
+    ],
+)
+def test_a_suite_that_makes_no_sense_is_refused(values, kind, words):
+    with pytest.raises(kind, match=words):
+        Suite(**values)
+
+
+def test_other_places_are_never_out_of_range():
+    for place in (Place(steps=1, seed=2**63 - 1), Place(steps=20_000), Place(precision="fixed")):
+        assert len(set(other_places(place))) == 5
+
+
+class _Page(HTMLParser):
+    """What is written on a page, its identifiers and what it would load."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.text, self.ids, self.loads = [], [], []
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.ids += [value for name, value in attrs if name == "id"]
+        self.loads += [value for name, value in attrs if name == "src"]
+        if tag in ("script", "iframe", "object"):
+            self.loads.append(tag)
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def test_the_page_says_verdict_figures_and_falls_and_loads_nothing(card, tmp_path):
+    better = card.as_json()
+    (attacked,) = (
+        each
+        for each in better["sections"]["attacks"]["figures"]
+        if each["key"] == "attacks/adaptive/40"
+    )
+    attacked |= {"value": 0.0, "ci95": [0.0, 0.1]}
+    path = tmp_path / "before.json"
+    path.write_text(json.dumps(better))
+    comparison = compare(read_baseline(path), card, 0.05)
+    page = render_card(card, title="A <b>network</b>", comparison=comparison)
+    parsed = _Page(page)
+    text = " ".join(" ".join(parsed.text).split())
+    assert parsed.loads == []
+    assert len(parsed.ids) == len(set(parsed.ids))
+    assert not re.search(r"https?://(?!www\.w3\.org|purl\.org)", page)
+    assert "A <b>network</b>" in text
+    assert card.headline.verdict in text
+    assert "attacks/adaptive/40" in text
+    assert f"{100 * figure(card, 'attacks/adaptive/40').value:.0f}\u00a0%" in " ".join(parsed.text)
+    assert page == render_card(card, title="A <b>network</b>", comparison=comparison)
+    assert "earlier verdict" not in render_card(card, title="A network")
+
+
+@pytest.fixture
+def small_suite(monkeypatch):
+    monkeypatch.setattr(audit_suite, "QUICK", TINY)
+
+
+def one_object(out):
+    assert out.count("\n") == 1
+    return json.loads(out)
+
+
+def test_the_command_says_0_where_nothing_fell_1_where_something_did_and_2_where_it_cannot(
+    command, network, small_suite, tmp_path
+):
+    out = tmp_path / "out"
+    common = ("audit", network, "--quick", "--images", 2, "--steps", STEPS, "--out", out)
+    common += ("--workers", 1)
+    code, stdout, err = command(*common, "--json")
+    assert code == 0
+    first = one_object(stdout)
+    assert first == json.loads((out / "audit.json").read_text())
+    assert "audit.html" in err
+    assert (out / "audit.html").read_text().startswith("<!DOCTYPE html>")
+    assert (first["verdict"], first["regressions"]) == (first["verdict"], [])
+
+    before = tmp_path / "before.json"
+    before.write_text(json.dumps(first))
+    code, stdout, err = command(*common, "--against", before, "--json")
+    assert (code, one_object(stdout)["regressions"]) == (0, [])
+    assert "None of" in err
+
+    for each in first["sections"]["clean"]["figures"]:
+        if each["better"] == "higher":
+            each |= {"value": each["value"] + 0.06, "ci95": [each["ci95"][0], 2.0]}
+    before.write_text(json.dumps(first))
+    code, stdout, err = command(*common, "--against", before, "--json")
+    found = one_object(stdout)
+    assert code == 1
+    assert [each["key"] for each in found["regressions"]] == ["clean/accuracy"]
+    assert "1 of" in err
+    code, stdout, _ = command(*common, "--against", before, "--margin", 0.07)
+    assert code == 0
+    assert "attacks/adaptive/40" in stdout
+
+    for arguments, words in (
+        ((*common, "--images", 3, "--against", before), "another suite"),
+        ((*common, "--against", out / "audit.json"), "another file"),
+        ((*common, "--against", network), "is not a verdict"),
+        ((*common, "--against", tmp_path / "none.json"), "no such file"),
+        ((*common, "--margin", 2), "margin"),
+        ((*common, "--images", 10**6), "images"),
+        ((*common, "--backend", "nativ"), "did you mean 'native'"),
+    ):
+        code, stdout, err = command(*arguments)
+        assert (code, stdout) == (2, "")
+        assert err.count("\n") == 1
+        assert words in err
+
+
+@pytest.mark.slow
+def test_the_whole_suite(command, network, tmp_path):
+    out = tmp_path / "out"
+    code, stdout, _ = command("audit", network, "--quick", "--out", out, "--json")
+    assert code == 0
+    found = one_object(stdout)
+    tried = {each["row"] for each in found["sections"]["attacks"]["figures"]}
+    assert tried | set(found["sections"]["attacks"]["left_out"]) == set(Suite().attacks)
+    assert found["verdict"] == "fragile"
+    random = {each["key"]: each["value"] for each in found["sections"]["attacks"]["figures"]}
+    assert random["attacks/adaptive/200"] > random["attacks/random-noise/200"]

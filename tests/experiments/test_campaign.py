@@ -1,0 +1,458 @@
+"""Campaigns in processes of their own: killed, interrupted, side by side."""
+
+import contextlib
+import csv
+import functools
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+from support.campaign_files import CONFIG, ITEMS, campaign_file
+from support.networks import small_network
+
+from neuroattack.datasets import load_dataset
+from neuroattack.errors import ValidationError
+from neuroattack.experiments.campaign import running as campaign
+from neuroattack.experiments.campaign.config import read_config
+from neuroattack.experiments.campaign.export import result_rows
+from neuroattack.experiments.campaign.running import Workers, begin, carry_on
+from neuroattack.experiments.campaign.store import Counts, Store
+from neuroattack.experiments.campaign.work import attempt
+from neuroattack.ir.storage import save_network
+from neuroattack.report.curves import curves_figure
+
+WHOLE = Counts(done=ITEMS, failed=0, waiting=0, running=0)
+
+
+def start(config, out, *options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "neuroattack", "campaign", config, "--out", out, *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def finished(process):
+    out, err = process.communicate(timeout=240)
+    assert process.returncode == 0, err
+    return json.loads(out)
+
+
+def rows_of(folder):
+    """Return a campaign's rows without how long they took."""
+    with Store(folder) as store:
+        assert store.counts() == WHOLE
+        rows = result_rows(store.results())
+    return [{key: value for key, value in row.items() if key != "seconds"} for row in rows]
+
+
+def done_in(folder):
+    with contextlib.suppress(Exception), Store(folder) as store:
+        return store.counts().done
+    return 0
+
+
+def wait_until(condition):
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def on_one_core(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("one")
+    figures = finished(start(campaign_file(folder), folder / "out", "--workers", "1", "--json"))
+    return figures, rows_of(folder / "out")
+
+
+def test_the_figures_are_those_of_the_rows(on_one_core):
+    figures, rows = on_one_core
+    assert figures["progress"]["done"] == ITEMS
+    attacks = figures["attacks"]
+    assert len(attacks) == 2 * (2 * 2 * 2 + 1)
+    for one in attacks:
+        mine = [
+            row
+            for row in rows
+            if (row["attack"], row["limit"] or None, row["budget"])
+            == (one["attack"], one["limit"], one["budget"])
+            and (row["target_class"] is not None) == one["targeted"]
+        ]
+        assert len(mine) == one["images"] == 3
+        assert one["success"] == pytest.approx(sum(row["success"] for row in mine) / 3)
+        low, high = one["success_ci95"]
+        assert 0 <= low <= one["success"] <= high <= 1
+        assert one["verification_queries"] == 3 * 2 * 4
+        assert one["deployment"] == "native,steps=30"
+
+
+def test_attacks_are_held_to_what_algorithm_1_reached_on_that_image(on_one_core):
+    _, rows = on_one_core
+    reached = {
+        (row["index"], row["target_class"]): row["local_sd_distance"]
+        for row in rows
+        if not row["limit"]
+    }
+    held = [row for row in rows if row["limit"] == "local_sd@greedy-window"]
+    assert len(held) == 24
+    for row in held:
+        bound = reached[row["index"], row["target_class"]]
+        assert row["bound"] == bound
+        assert row["local_sd_distance"] <= bound * (1 + 1e-6)
+        assert row["queries"] <= row["budget"]
+
+
+def test_two_processes_share_a_campaign_and_find_what_one_core_finds(tmp_path, on_one_core):
+    config = campaign_file(tmp_path)
+    both = [start(config, tmp_path / "out", "--workers", "2", "--json") for _ in range(2)]
+    for process in both:
+        assert finished(process)["progress"]["done"] == ITEMS
+    assert rows_of(tmp_path / "out") == on_one_core[1]
+
+
+def kept_in(folder):
+    """Return what is kept of every item done, the seconds that it took included."""
+    if not (folder / "campaign.sqlite").exists():
+        return {}
+    with Store(folder) as store:
+        return {result.item.key: result.record for result in store.results()}
+
+
+def _more_done_or_ended(out, known, process):
+    return done_in(out) > known or process.poll() is not None
+
+
+def killed_at_random(config, out, moments, seed):
+    """Start and kill; see each time that what was done is as it was. Return how much was done."""
+    chance = random.Random(seed)  # noqa: S311
+    before = {}
+    for moment in range(moments):
+        process = start(config, out, "--workers", "2")
+        if moment % 2:
+            # However slow the machine is, every other time there is work to break off.
+            wait_until(functools.partial(_more_done_or_ended, out, len(before), process))
+        time.sleep(chance.uniform(0.0, 2.0))
+        process.kill()
+        process.communicate()
+        after = kept_in(out)
+        assert before == {key: record for key, record in after.items() if key in before}
+        before = after
+    return len(before)
+
+
+def test_killed_twice_nothing_is_lost_or_done_twice(tmp_path, on_one_core):
+    config = campaign_file(tmp_path)
+    process = start(config, tmp_path / "out", "--workers", "2")
+    wait_until(lambda: done_in(tmp_path / "out") >= 5)
+    process.kill()
+    process.communicate()
+    before = done_in(tmp_path / "out")
+    assert 5 <= before < ITEMS
+    killed_at_random(config, tmp_path / "out", 1, 0)
+    assert done_in(tmp_path / "out") >= before
+    finished(start(config, tmp_path / "out", "--json"))
+    assert rows_of(tmp_path / "out") == on_one_core[1]
+
+
+@pytest.mark.slow
+def test_killed_at_fifty_random_moments_nothing_is_lost_or_done_twice(tmp_path):
+    text = CONFIG.replace("count = 3", "count = 40")
+    config = campaign_file(tmp_path, text)
+    assert killed_at_random(config, tmp_path / "out", 50, 1) > 0
+    killed = finished(start(config, tmp_path / "out", "--json"))
+    whole = finished(start(campaign_file(tmp_path / "b", text), tmp_path / "b" / "out", "--json"))
+    for one, other in zip(killed["attacks"], whole["attacks"], strict=True):
+        assert {**one, "seconds": 0} == {**other, "seconds": 0}
+
+
+def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, on_one_core):
+    config = campaign_file(tmp_path)
+    process = start(config, tmp_path / "out", "--workers", "2", "--json")
+    wait_until(lambda: done_in(tmp_path / "out") >= 3)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, "")
+    assert "Traceback" not in err
+    assert "goes on" in err
+    assert 3 <= done_in(tmp_path / "out") < ITEMS
+    finished(start(config, tmp_path / "out", "--json"))
+    assert rows_of(tmp_path / "out") == on_one_core[1]
+
+
+def test_a_poisoned_attack_is_set_aside_with_its_error_and_the_others_are_done(tmp_path, command):
+    text = CONFIG.replace('"random-noise"', '"greedy-window", settings = { window = 40 }')
+    text = text.replace(', "local_sd@greedy-window"', "")
+    config = campaign_file(tmp_path, text)
+    code, out, err = command("campaign", config, "--out", tmp_path / "out", "--json")
+    assert code == 1
+    figures = json.loads(out)
+    poisoned = 3 * 2 * 2
+    groups = [(one["attack"], one["images"], one["set_aside"]) for one in figures["attacks"]]
+    assert sorted(set(groups)) == [("adaptive", 3, 0), ("greedy-window", 0, 3)]
+    assert {one["success"] for one in figures["attacks"] if not one["images"]} == {None}
+    assert figures["progress"] == {
+        "done": poisoned,
+        "failed": poisoned,
+        "waiting": 0,
+        "running": 0,
+    }
+    assert f"{poisoned} attacks were set aside" in err
+    code, out, _ = command("campaign", "status", tmp_path / "out", "--json")
+    aside = json.loads(out)["set_aside"]
+    assert len(aside) == poisoned
+    assert all("window" in one["error"] for one in aside)
+    assert "Set aside" in command("campaign", "status", tmp_path / "out")[1]
+    code, out, _ = command(
+        "campaign", "export", tmp_path / "out", "--curves", tmp_path / "curves.png"
+    )
+    assert code == 0
+    assert "0, 3 set aside" in out
+
+
+def test_a_worker_that_dies_is_no_loss(tmp_path, on_one_core):
+    config = campaign_file(tmp_path)
+    process = start(config, tmp_path / "out", "--workers", "2", "--json")
+    wait_until(lambda: done_in(tmp_path / "out") >= 3)
+    workers = [
+        int(pid)
+        for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        if b"LokyProcess" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    assert workers
+    os.kill(workers[0], signal.SIGKILL)
+    finished(process)
+    assert rows_of(tmp_path / "out") == on_one_core[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cores", [1, 2])
+def test_what_kills_its_worker_thrice_is_set_aside_and_nothing_else(tmp_path, monkeypatch, cores):
+    text = CONFIG.replace("[40, 120]", "[40]").replace(', "local_sd@greedy-window"', "")
+    begin(tmp_path / "out", read_config(campaign_file(tmp_path, text)))
+    with Store(tmp_path / "out") as store:
+        claimed = store.claim(ITEMS)
+    deadly_index = claimed[0][0].index
+    monkeypatch.setattr(campaign, "attempt", DyingAttempt(deadly_index))
+    counts = carry_on(tmp_path / "out", Workers(cores))
+    assert counts == Counts(done=3 * 2 * 2 - 2, failed=2, waiting=0, running=0)
+    with Store(tmp_path / "out") as store:
+        assert {one.attack for one, _ in store.failures()} == {"adaptive"}
+        assert all("worker process died" in error for _, error in store.failures())
+
+
+class DyingAttempt:
+    """Does items, but dies over one attack on one image."""
+
+    def __init__(self, deadly):
+        self.deadly = deadly
+
+    def __call__(self, task):
+        if task.item.attack == "adaptive" and task.item.index == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return attempt(task)
+
+
+def test_another_campaign_in_the_folder_is_refused(tmp_path, command):
+    config = campaign_file(tmp_path)
+    begin(tmp_path / "out", read_config(config))
+    other = campaign_file(tmp_path, CONFIG.replace("seed = 3", "seed = 4"))
+    code, out, err = command("campaign", other, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "another campaign" in err
+
+
+def test_export_writes_a_row_an_attack(tmp_path, command, on_one_core):
+    config = campaign_file(tmp_path, CONFIG.replace("count = 3", "count = 1"))
+    assert command("campaign", config, "--out", tmp_path / "out")[0] == 0
+    code, out, _ = command(
+        "campaign", "export", tmp_path / "out", "--csv", tmp_path / "rows.csv", "--json"
+    )
+    assert code == 0
+    lines = (tmp_path / "rows.csv").read_text().splitlines()
+    assert len(lines) == 1 + ITEMS // 3
+    assert set(json.loads(out)["attacks"][0]) >= {
+        "attack",
+        "deployment",
+        "budget",
+        "images",
+        "targeted",
+        "success",
+        "success_ci95",
+        "median_queries",
+        "median_distance",
+        "verification_queries",
+    }
+    assert command("campaign", "export", tmp_path / "out", "--images", tmp_path / "i.npz")[0] == 0
+    with np.load(tmp_path / "i.npz") as arrays:
+        images = arrays["adversarial"]
+    with (tmp_path / "rows.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    for row, image in zip(rows, images, strict=True):
+        original, _ = load_dataset("digits").test.pick(int(row["index"]))
+        distance = np.linalg.norm(image - original)
+        assert distance == pytest.approx(float(row["l2_distance"]), abs=1e-6)
+    parquet = pytest.importorskip("pyarrow.parquet", reason="needs the extra `campaigns`")
+    code, _, _ = command(
+        "campaign", "export", tmp_path / "out", "--parquet", tmp_path / "r.parquet"
+    )
+    assert code == 0
+    assert parquet.read_table(tmp_path / "r.parquet").num_rows == ITEMS // 3
+
+
+def test_a_campaign_grows_to_what_it_would_have_been(tmp_path, command, on_one_core):
+    small = CONFIG.replace("count = 3", "count = 1").replace("[40, 120]", "[120]")
+    out = tmp_path / "out"
+    assert command("campaign", campaign_file(tmp_path, small), "--out", out)[0] == 0
+    before = kept_in(out)
+    assert command("campaign", campaign_file(tmp_path), "--out", out)[0] == 0
+    after = kept_in(out)
+    assert before == {key: after[key] for key in before}
+
+    def ordered(rows):
+        return sorted(rows, key=lambda row: json.dumps(row, sort_keys=True))
+
+    assert ordered(rows_of(out)) == ordered(on_one_core[1])
+    code, _, err = command("campaign", campaign_file(tmp_path, small), "--out", out)
+    assert code == 2
+    assert "expected an empty one, or a configuration that asks for all" in err
+    assert kept_in(out) == after
+
+
+def test_another_network_in_the_same_file_is_refused(tmp_path, command):
+    config = campaign_file(tmp_path)
+    begin(tmp_path / "out", read_config(config))
+    save_network(tmp_path / "net.h5", small_network())
+    code, out, err = command("campaign", "resume", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "net.h5: is another one than when the campaign" in err
+    (tmp_path / "net.h5").unlink()
+    code, out, err = command("campaign", "resume", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "net.h5: cannot be read: No such file" in err
+
+
+def test_an_edited_profile_or_another_version_is_refused(tmp_path, command, monkeypatch):
+    profile = resources.files("neuroattack.hardware_profiles").joinpath("loihi1.toml")
+    chip = tmp_path / "chip.toml"
+    chip.write_text(profile.read_text(encoding="utf-8"), encoding="utf-8")
+    text = CONFIG.replace("native,steps=30", "native,steps=30,profile=chip.toml")
+    config = campaign_file(tmp_path, text.replace("[40, 120]", "[40]"))
+    assert read_config(config).places[0].profile == str(chip)
+    monkeypatch.chdir("/")
+    begin(tmp_path / "out", read_config(config))
+    monkeypatch.setattr(campaign, "__version__", "0.0.1")
+    for words in (["resume", tmp_path / "out"], [config, "--out", tmp_path / "out"]):
+        code, out, err = command("campaign", *words)
+        assert (code, out) == (2, "")
+        assert "expected one of 0.0.1, this version" in err
+    monkeypatch.undo()
+    with chip.open("a", encoding="utf-8") as file:
+        file.write("# Edited.\n")
+    code, out, err = command("campaign", "resume", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "chip.toml: is another one than when the campaign" in err
+
+
+def test_a_plan_that_failed_leaves_the_folder_to_another(tmp_path, command):
+    config = campaign_file(tmp_path, CONFIG.replace("count = 3", "count = 9999"))
+    code, _, err = command("campaign", config, "--out", tmp_path / "out")
+    assert code == 2
+    assert "images: got 9999, expected at most" in err
+    (tmp_path / "net.h5").rename(tmp_path / "other.h5")
+    text = CONFIG.replace("count = 3", "count = 1").replace("net.h5", "other.h5")
+    config.write_text(text.replace("[40, 120]", "[40]"), encoding="utf-8")
+    code, _, err = command("campaign", config, "--out", tmp_path / "out")
+    assert code == 0, err
+
+
+def test_curves_are_drawn_where_there_is_something_to_draw(tmp_path, command, on_one_core):
+    figures, _ = on_one_core
+    axes = curves_figure(figures["attacks"]).axes
+    assert [one.get_title(loc="left").splitlines() for one in axes if one.get_visible()] == [
+        [f"native,steps=30, {goal}", limit]
+        for goal in ("untargeted", "targeted")
+        for limit in ("l2=2", "local_sd@greedy-window")
+    ]
+    row = next(one for one in figures["attacks"] if one["attack"] == "random-noise")
+    (line,) = [
+        container.lines[0]
+        for container in axes[0].containers
+        if container.get_label() == "random-noise"
+    ]
+    assert line.get_ydata()[0] == pytest.approx(100 * row["success"])
+    config = campaign_file(
+        tmp_path,
+        CONFIG.replace("count = 3", "count = 1")
+        .replace("[40, 120]", "[40]")
+        .replace('"local_sd@greedy-window"', '"l2=3"'),
+    )
+    assert command("campaign", config, "--out", tmp_path / "out")[0] == 0
+    picture = tmp_path / "curves.png"
+    assert command("campaign", "export", tmp_path / "out", "--curves", picture)[0] == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(ValidationError, match="at two or more of either"):
+        curves_figure([row])
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--workers", "0"], "workers: got 0"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "none beside a scheduler"),
+    ],
+)
+def test_bad_workers_are_refused_before_anything_begins(tmp_path, command, options, sentence):
+    code, out, err = command("campaign", campaign_file(tmp_path), "--out", tmp_path / "o", *options)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_scheduler_without_dask_is_refused_in_a_sentence(tmp_path, command, monkeypatch):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    config = campaign_file(tmp_path)
+    code, out, err = command(
+        "campaign", config, "--out", tmp_path / "o", "--scheduler", "tcp://x:1"
+    )
+    assert (code, out) == (2, "")
+    assert "needs the extra `campaigns`" in err
+
+
+@pytest.mark.slow
+def test_a_real_scheduler_with_two_workers_finds_what_one_core_finds(tmp_path, on_one_core):
+    pytest.importorskip("distributed", reason="needs the extra `campaigns`")
+    address = tmp_path / "scheduler.json"
+    dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]
+    worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--scheduler-file", address]
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    processes = [
+        subprocess.Popen(
+            [*dask, "--host", "127.0.0.1", "--port", "0", "--scheduler-file", address], **quiet
+        )
+    ]
+    try:
+        wait_until(address.exists)
+        processes += [
+            subprocess.Popen([*worker, "--nthreads", "1", "--no-dashboard"], **quiet)
+            for _ in range(2)
+        ]
+        wait_until(lambda: address.read_text().strip().endswith("}"))
+        scheduler = json.loads(address.read_text())["address"]
+        time.sleep(5)
+        config = campaign_file(tmp_path)
+        finished(start(config, tmp_path / "out", "--scheduler", scheduler, "--json"))
+    finally:
+        for process in processes[::-1]:
+            process.terminate()
+            process.wait(30)
+    assert rows_of(tmp_path / "out") == on_one_core[1]

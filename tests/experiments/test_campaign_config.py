@@ -1,0 +1,111 @@
+import json
+
+import numpy as np
+import pytest
+from support.campaign_files import CONFIG, campaign_file
+
+from neuroattack.datasets import load_dataset
+from neuroattack.errors import FileError
+from neuroattack.experiments.campaign.config import read_config
+from neuroattack.experiments.campaign.plan import plan_items
+
+
+def test_a_configuration_is_read_from_its_own_folder(tmp_path):
+    config = read_config(campaign_file(tmp_path))
+    assert config.network == tmp_path / "net.h5"
+    assert [str(place) for place in config.places] == ["native,steps=30"]
+    assert config.attacks[1].settings == {"rounds": 2}
+    assert (config.images.count, config.draws, config.seed) == (3, 4, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("draws = 4", "draws = 0", "draws: got 0"),
+        ("draws = 4", "draw = 4", "draw: no such key"),
+        ("budgets = [40, 120]", "", "budgets: is missing"),
+        ("budgets = [40, 120]", "budgets = []", "budgets: got []; expected at least one"),
+        ("budgets = [40, 120]", "budgets = 'x'", "budgets: got 'x'; expected a list"),
+        ('{ name = "random-noise" }', '"square"', "attacks.0: got 'square'; expected a table"),
+        ("native,steps=30", "dnn", "dnn: is missing, and one of the places is"),
+        ("budgets = [40, 120]", "budgets = [40, 40]", "each may stand there once"),
+        ('"random"', '"targeted"', "goals.1"),
+        ("native,steps=30", "native,steps=none", "steps of a place: got 'none'"),
+        ("native,steps=30", "nativ", "did you mean 'native'"),
+        ('"l2=2"', '"l3=2"', "unknown measure of a limit 'l3'"),
+        ('"l2=2"', '"l2=-2"', "limit on l2: got -2"),
+        ('"l2=2"', '"l2"', "expected a measure and its bound"),
+        ("local_sd@greedy-window", "local_sd@square", "reference of a limit"),
+        ('"random-noise"', '"random-nose"', "did you mean 'random-noise'"),
+        ("rounds = 2", "round = 2", "did you mean 'rounds'"),
+        ("rounds = 2", "rounds = 0", "rounds: got 0"),
+        ("rounds = 2", 'rounds = "2"', "rounds: got '2'"),
+        ("{ count = 3 }", "{ count = 3, indices = [1] }", "either count or indices"),
+        ("{ count = 3 }", "{}", "either count or indices"),
+        ("{ count = 3 }", "{ indices = [] }", "images.indices"),
+        ("seed = 3", "seed = -1", "seed: got -1"),
+        ("seed = 3", "seed = ", "cannot be read as TOML"),
+    ],
+)
+def test_what_is_wrong_is_named_in_a_sentence(tmp_path, command, old, new, sentence):
+    assert old in CONFIG
+    path = campaign_file(tmp_path, CONFIG.replace(old, new))
+    with pytest.raises(FileError, match=r"campaign\.toml") as caught:
+        read_config(path)
+    assert sentence in str(caught.value)
+    code, out, err = command("campaign", path, "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_distances_of_algorithm_1_are_refused_where_the_class_alone_is_told(tmp_path, command):
+    place = '"native,steps=30,answers=labels"'
+    text = CONFIG.replace('"native,steps=30"', f'"native,steps=30", {place}')
+    code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "limits: 'local_sd@greedy-window' needs the distances that greedy-window" in err
+    assert "'native,steps=30,answers=labels' tells the class alone" in err
+    text = text.replace(', "local_sd@greedy-window"', "").replace("random-noise", "sparse-rs")
+    code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
+    assert (code, out) == (2, "")
+    assert "attacks: 'sparse-rs' needs spike counts" in err
+    assert not (tmp_path / "out").exists()
+
+
+def test_every_combination_is_an_item_and_references_come_first(tmp_path):
+    config = read_config(campaign_file(tmp_path))
+    items = plan_items(config, [(5, 1), (8, 0)], 10)
+    assert len(items) == 2 * 2 * (1 + 2 * 2 * 2)
+    assert [item.limit == "" for item in items] == [True] * 4 + [False] * 32
+    assert len({item.key for item in items}) == len(items)
+    references = {item.key for item in items[:4]}
+    for item in items[4:]:
+        assert (item.reference in references) == item.limit.endswith("@greedy-window")
+        assert item.target_class != item.label
+
+
+def test_a_random_target_class_depends_on_seed_and_image_only(tmp_path):
+    config = read_config(campaign_file(tmp_path))
+
+    def targets(images):
+        return {item.index: item.target_class for item in plan_items(config, images, 10)}
+
+    assert targets([(5, 1)])[5] == targets([(8, 0), (5, 1)])[5]
+    many = [(index, 4) for index in range(300)]
+    assert set(targets(many).values()) == set(range(10)) - {4} | {None} - {None}
+
+
+def test_a_data_set_of_ones_own_is_read_from_that_folder_too(tmp_path, monkeypatch, command):
+    images = load_dataset("digits").test
+    np.savez(tmp_path / "own.npz", test_images=images.images[:30], test_labels=images.labels[:30])
+    text = CONFIG.replace("count = 3", 'count = 1, dataset = "own.npz"').replace(
+        'goals = ["untargeted", "random"]', ""
+    )
+    path = campaign_file(tmp_path, text)
+    assert read_config(path).images.dataset == str(tmp_path / "own.npz")
+    monkeypatch.chdir("/")
+    # Options may stand before the file.
+    code, out, err = command("campaign", "--workers", 1, path, "--out", tmp_path / "out", "--json")
+    assert code == 0, err
+    assert {row["images"] for row in json.loads(out)["attacks"]} == {1}

@@ -1,0 +1,136 @@
+"""Studies of chips, on labels that the networks get right: each figure against a count."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from support.networks import small_network
+
+from neuroattack.deployment.deployment import deploy
+from neuroattack.encoding.readout import decide
+from neuroattack.errors import UnsupportedFeatureError
+from neuroattack.experiments.energy import study_energy
+from neuroattack.experiments.evaluation import evaluate
+from neuroattack.experiments.precision import measure_precision
+from neuroattack.hardware.energy.conventional import compare_conventional
+from neuroattack.hardware.profiles.files import load_profile, read_profile
+from neuroattack.hardware.quantization.number_format import NumberFormat
+from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.ir.network import Projection
+
+IMAGES = np.random.default_rng(3).random((24, 28, 28), dtype=np.float32)
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def labels():
+    """Return what the network says itself of most images, and something else of the others."""
+    recording = deploy(small_network(), steps=STEPS).record(IMAGES, indices=range(len(IMAGES)))
+    said = decide(recording.counts["output"])
+    assert len(set(said.tolist())) > 1
+    return np.where(np.arange(len(said)) % 5 == 0, (said + 1) % 10, np.maximum(said, 0))
+
+
+def silent(*_):
+    pass
+
+
+def test_curves_are_those_of_runs_of_their_own(labels):
+    network, loihi = small_network(), load_profile("loihi1").number_format()
+    curves = measure_precision(
+        network, IMAGES, labels, loihi, bits=[3, 8], time_steps=[15, 30, STEPS], on_progress=silent
+    )
+
+    def accuracy(held, steps=STEPS):
+        return evaluate(deploy(held, steps=steps), IMAGES, labels).accuracy
+
+    found = [point.accuracy for point in curves.floating]
+    assert found == [accuracy(network, steps) for steps in (15, 30, STEPS)]
+    assert len(set(found)) > 1
+    held = quantise(network, loihi).network
+    assert [p.accuracy for p in curves.quantised] == [accuracy(held, s) for s in (15, 30, STEPS)]
+    points = {(p.bits, p.signs, p.clipping): p for p in curves.bits}
+    # Three bits at the place of eight: weights are multiples of 2 * 2**5 of the last of 8 bits.
+    narrow = dataclasses.replace(loihi, weight_bits=3, weight_exponents=(5, 5))
+    for key, number_format, rounding in (
+        ((8, "mixed", "none"), loihi, Rounding()),
+        ((3, "mixed", "none"), narrow, Rounding()),
+        ((3, "split", "least_error"), narrow, Rounding(signs="split", clipping="least_error")),
+    ):
+        held = quantise(network, number_format, rounding).network
+        assert points[key].accuracy == accuracy(held)
+        connections = [
+            sum(int((p.mantissas != 0).sum()) for p in each.projections) for each in (network, held)
+        ]
+        assert points[key].lost_fraction == pytest.approx(1 - connections[1] / connections[0])
+
+
+def test_a_conventional_network_is_priced_beside_the_operations_that_were_counted(labels):
+    network = small_network()
+    study = study_energy(
+        network, IMAGES, labels, [load_profile("loihi1")], steps=STEPS, on_progress=silent
+    )
+    operations = study.reference.synaptic_operations_per_image
+    assert study.conventional == compare_conventional(network, operations, STEPS)
+    chip = study.chips["loihi1"]
+    figures = chip.as_json()
+    assert 0 < chip.evaluation.accuracy < 1
+    assert figures["priced_pj_per_correct_image"]["lower"] == pytest.approx(
+        figures["priced_subtotal_pj"]["lower"] / chip.evaluation.accuracy
+    )
+
+
+EVENT_CHIP = """
+schema = 1
+id = "eventchip"
+update_policy = "on_event"
+energy_scope = "per_term"
+[source]
+paper = { ref = "Doe 2026", access = "primary" }
+[energy_pJ]
+default = { src = "paper", at = "p. 3", basis = "measured", cond = "0.6 V" }
+synaptic_operation = { v = 2 }
+update_active = { v = 3 }
+"""
+
+
+def test_updates_on_events_are_counted_from_the_spikes(tmp_path, labels):
+    path = tmp_path / "eventchip.toml"
+    path.write_text(EVENT_CHIP)
+    study = study_energy(
+        small_network(), IMAGES[:6], labels[:6], [read_profile(path)], steps=20, on_progress=silent
+    )
+    chip = study.chips["eventchip"]
+    recording = deploy(chip.fitted.network, steps=20).record(
+        IMAGES[:6], indices=range(6), record_spikes=True
+    )
+    expected = 0
+    for projection in chip.fitted.network.projections:
+        raster = recording.spikes[projection.source].to_dense()
+        for image in range(6):
+            for step in range(20 - projection.delay_steps):
+                weights = projection.mantissas[raster[image, step]]
+                expected += int((weights != 0).any(axis=0).sum())
+    assert chip.estimate.terms["update_active"].count[0].sum() == expected
+    assert chip.estimate.terms["update_active"].energy_pj[0].sum() == 3 * expected
+
+
+def test_a_source_neuron_has_one_sign_in_all_its_projections():
+    network = small_network()
+    rng = np.random.default_rng(0)
+    # From the input to both populations: all excite one and inhibit the other.
+    both = (
+        Projection.from_weights("input", "hidden", rng.uniform(0.001, 0.01, (784, 30))),
+        Projection.from_weights("input", "output", -rng.uniform(0.01, 0.02, (784, 10))),
+    )
+    network = dataclasses.replace(network, projections=both)
+    one_sign = NumberFormat("one sign", weight_bits=4, sign_modes=frozenset(("per_source",)))
+    with pytest.raises(UnsupportedFeatureError, match="784 source neurons with weights of both"):
+        quantise(network, one_sign)
+    found = quantise(dataclasses.replace(network, projections=both[:1]), one_sign, Rounding())
+    assert (found.network.projections[0].mantissas >= 0).all()
+    lossy = quantise(network, one_sign, Rounding(allow_lossy=True))
+    assert len(lossy.dropped) == 2
+    signs = [np.sign(p.mantissas).sum(axis=1) for p in lossy.network.projections]
+    assert (signs[0] * signs[1] == 0).all()
+    assert (signs[0] != signs[1]).any()

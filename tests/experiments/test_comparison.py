@@ -1,0 +1,298 @@
+"""Backends compared: the sound agree, the faulty are found out, the failing are named."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from support.networks import small_network
+
+from neuroattack.datasets import load_dataset
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import SimulationError
+from neuroattack.experiments.comparison import _differing
+from neuroattack.experiments.trial import run_trial
+from neuroattack.hardware.quantization.fixed_format import fixed_format
+from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.storage import save_network
+
+PLUGIN = '''
+import dataclasses, os, time
+from neuroattack.deployment.backend import Availability, load_backend
+from neuroattack.errors import SimulationError, UnsupportedFeatureError
+
+class Backend:
+    name = "plugin"
+    def availability(self):
+        return Availability(True, version="7.1")
+
+class Late(Backend):
+    """Takes every delay for one step longer."""
+    def deploy(self, network, workload):
+        if network.precision == "fixed":
+            raise UnsupportedFeatureError("no integers here")
+        longer = tuple(
+            dataclasses.replace(p, delay_steps=p.delay_steps + 1) for p in network.projections
+        )
+        return load_backend("native").deploy(dataclasses.replace(network, projections=longer))
+
+class Failing(Backend):
+    def deploy(self, network, workload):
+        raise SimulationError("the board is on fire")
+
+class Crashing(Backend):
+    def deploy(self, network, workload):
+        raise RuntimeError("segment 7")
+
+class Dying(Backend):
+    def deploy(self, network, workload):
+        os.kill(os.getpid(), 9)
+
+class Hanging(Backend):
+    def deploy(self, network, workload):
+        open("hanging.pid", "w").write(str(os.getpid()))
+        time.sleep(600)
+
+class Large(Backend):
+    def deploy(self, network, workload):
+        self.held = bytearray(os.urandom(1)) * (300 * 2**20)
+        time.sleep(0.5)
+        return load_backend("native").deploy(network)
+'''
+
+
+@pytest.fixture
+def plugins(tmp_path, monkeypatch):
+    """Install backends late, failing, crashing, dying, hanging and large, for children too."""
+    folder = tmp_path / "site"
+    (folder / "plugin-7.1.dist-info").mkdir(parents=True)
+    (folder / "plugin.py").write_text(PLUGIN)
+    (folder / "plugin-7.1.dist-info" / "METADATA").write_text("Name: plugin\nVersion: 7.1\n")
+    names = ["Late", "Failing", "Crashing", "Dying", "Hanging", "Large"]
+    (folder / "plugin-7.1.dist-info" / "entry_points.txt").write_text(
+        "[neuroattack.backends]\n" + "".join(f"{n.lower()} = plugin:{n}\n" for n in names)
+    )
+    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.syspath_prepend(folder)
+    return folder
+
+
+def test_the_native_backend_agrees_in_both_arithmetics(command, network_file, tmp_path):
+    out_folder = tmp_path / "compared"
+    code, out, _ = command(
+        "compare",
+        network_file,
+        *("--backends", "native", "--images", 6, "--steps", 40, "--json", "--out", out_folder),
+    )
+    assert code == 0
+    assert out.count("\n") == 1
+    figures = json.loads(out)
+    assert figures["agree"] is True
+    assert list(figures["backends"]) == ["native", "native-fixed"]
+    for name, precision in (("native", "floating"), ("native-fixed", "fixed")):
+        found = figures["backends"][name]
+        assert found["precision"] == precision
+        assert found["differing_spikes"] == found["differing_counts"] == 0
+        assert found["differing_spikes_in"] == {"input": 0, "hidden": 0, "output": 0}
+        assert found["first_difference"] is None
+        assert found["class_agreement"] == 1
+        assert 0 <= found["accuracy"] <= 1
+        assert found["images_per_s"] > 0
+        assert 0.1 < found["setup_s"] < 120
+        assert 40 < found["peak_rss_mib"] < 4000
+    fixed = figures["fixed_point"]
+    network, test = small_network(), load_dataset("digits").test
+    inputs = network.input.encoder.encode(
+        test.images[:6].reshape(6, -1), indices=np.arange(6), steps=40, dt_s=1e-3, seed=0
+    )
+    counts = [
+        np.array([simulate(each, raster)["output"].sum(axis=0) for raster in inputs.to_dense()])
+        for each in (network, quantise(network, fixed_format()).network)
+    ]
+    correct = [
+        np.mean(
+            [
+                (row.argmax() == label) and (row == row.max()).sum() == 1
+                for row, label in zip(rows, test.labels, strict=False)
+            ]
+        )
+        for rows in counts
+    ]
+    assert [fixed["accuracy_floating"], fixed["accuracy_fixed"]] == correct
+    assert fixed["accuracy_drop"] == correct[0] - correct[1]
+    assert fixed["equal_counts"] == np.mean(counts[0] == counts[1])
+    correlation = np.corrcoef(*(rows.ravel() for rows in counts))[0, 1]
+    assert fixed["count_correlation"] == pytest.approx(correlation)
+    assert fixed["populations"][0]["effective_tau_m_s"] == pytest.approx(4.0955, abs=1e-3)
+    saved = json.loads((out_folder / "result.json").read_text())
+    assert saved == figures
+    for picture in ("rasters.png", "throughput.png"):
+        with Image.open(out_folder / picture) as image:
+            assert np.asarray(image.convert("L")).std() > 5
+
+
+def test_a_faulty_backend_is_found_out(command, network_file, plugins):
+    code, out, _ = command(
+        "compare",
+        network_file,
+        *("--backends", "native,late", "--images", 4, "--steps", 40, "--json"),
+    )
+    assert code == 1
+    figures = json.loads(out)
+    assert figures["agree"] is False
+    assert figures["backends"]["native"]["differing_spikes"] == 0
+    late = figures["backends"]["late"]
+    assert late["backend_version"] == "7.1"
+    assert late["differing_spikes_in"]["input"] == 0
+    assert late["differing_spikes"] > late["differing_spikes_in"]["hidden"] > 0
+    assert late["first_difference"]["population"] == "hidden"
+    assert late["first_difference"]["image"] == 0
+    assert figures["refused"] == {"late-fixed": "no integers here"}
+
+
+def test_differences_and_refusals_are_printed(command, network_file, plugins):
+    code, out, err = command(
+        "compare", network_file, "--backends", "late", "--images", 2, "--steps", 40
+    )
+    assert code == 1
+    assert "first: hidden, image 0, step" in out
+    assert "late-fixed: no integers here" in err
+    assert "time constant of hidden" in out
+
+
+@pytest.mark.parametrize(
+    ("backend", "message"),
+    [
+        ("brian2 --precision fixed", "cannot hold a network in fixed point"),
+        ("failing", "backend 'failing' failed: the board is on fire"),
+        ("crashing", "backend 'crashing' failed: RuntimeError: segment 7"),
+        ("dying", "backend 'dying' ended with exit code -9"),
+        ("nativ", "unknown backend 'nativ' (did you mean 'native'?)"),
+        ("native,,", "unknown backend ''"),
+    ],
+)
+def test_what_cannot_be_compared_is_one_sentence(command, network_file, plugins, backend, message):
+    code, out, err = command(
+        "compare", network_file, "--images", 1, "--steps", 5, "--backends", *backend.split()
+    )
+    assert (code, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--steps", 0), "steps: got 0"),
+        (("--images", 0), "got 0"),
+        (("--seed", -1), "seed: got -1"),
+    ],
+)
+def test_bad_settings_are_refused(command, network_file, options, message):
+    code, _, err = command("compare", network_file, "--backends", "native", *options)
+    assert code == 2
+    assert message in err
+
+
+def test_a_network_in_fixed_point_is_compared_in_that_alone(command, tmp_path):
+    path = tmp_path / "fixed.h5"
+    save_network(path, quantise(small_network(), fixed_format()).network)
+    options = ("--backends", "native", "--images", 2, "--steps", 20)
+    code, out, _ = command("compare", path, *options, "--json")
+    assert code == 0
+    figures = json.loads(out)
+    assert list(figures["backends"]) == ["native-fixed"]
+    assert figures["fixed_point"] is None
+    code, _, err = command("compare", path, *options, "--precision", "floating")
+    assert code == 2
+    assert "precision: got 'floating', expected 'fixed'" in err
+
+
+def test_memory_is_that_of_the_backend_and_not_of_the_caller(plugins):
+    held = bytearray(os.urandom(1)) * (500 * 2**20)
+    images = np.zeros((1, 28, 28), np.float32)
+    plain = run_trial(small_network(), images, backend="native", steps=5, seed=0)
+    large = run_trial(small_network(), images, backend="large", steps=5, seed=0)
+    assert plain.peak_rss_mib < 450
+    assert 250 < large.peak_rss_mib - plain.peak_rss_mib < 400
+    assert len(held) == 500 * 2**20
+
+
+def test_one_backend_that_fails_costs_no_other_its_result(command, network_file, plugins):
+    code, out, _ = command(
+        "compare",
+        network_file,
+        *("--backends", "native,failing", "--precision", "floating"),
+        *("--images", 1, "--steps", 5, "--json"),
+    )
+    assert code == 1
+    figures = json.loads(out)
+    assert list(figures["backends"]) == ["native"]
+    assert figures["failed"] == {"failing": "backend 'failing' failed: the board is on fire"}
+    assert figures["agree"] is False
+
+
+def test_a_spike_reported_twice_is_a_difference():
+    once = SpikeTrains.from_events([0], [1], [2], (1, 3, 4))
+    twice = SpikeTrains.from_events([0, 0], [1, 1], [2, 2], (1, 3, 4))
+    other = SpikeTrains.from_events([0, 0, 0], [1, 2, 2], [2, 3, 3], (1, 3, 4))
+    assert _differing(once, once).tolist() == []
+    assert _differing(twice, once).tolist() == [[0, 1, 2]]
+    assert _differing(other, once).tolist() == [[0, 2, 3]]
+
+
+def test_trials_fail_alone(plugins):
+    with pytest.raises(SimulationError, match="on fire"):
+        run_trial(small_network(), np.zeros((1, 28, 28)), backend="failing", steps=5, seed=0)
+
+
+def _ignore_interrupts():
+    # As a shell does for what it starts in the background.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.mark.parametrize(
+    ("number", "before"),
+    [(signal.SIGINT, None), (signal.SIGKILL, None), (signal.SIGTERM, _ignore_interrupts)],
+)
+def test_interruptions_leave_nothing_behind(plugins, tmp_path, monkeypatch, number, before):
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    save_network(tmp_path / "network.h5", small_network())
+    options = ["--backends", "hanging", "--images", "1", "--steps", "5"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "neuroattack", "compare", "network.h5", *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=before,  # noqa: PLW1509
+    )
+    found = tmp_path / "hanging.pid"
+    _wait_until(lambda: found.exists() and found.read_text())
+    child = int(found.read_text())
+    process.send_signal(number)
+    process.communicate(timeout=30)
+    _wait_until(lambda: not _runs(child))
+    assert list(temporary.glob("neuroattack-*")) == []
+
+
+def _wait_until(holds, timeout_s=30.0):
+    deadline = time.monotonic() + timeout_s
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def _runs(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

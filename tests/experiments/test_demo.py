@@ -1,0 +1,36 @@
+"""The demo, end to end through the command, on the digits that ship with scikit-learn."""
+
+import json
+
+import numpy as np
+import pytest
+
+from neuroattack.ir.storage import load_network
+from neuroattack.training.storage import load_model
+
+
+def test_the_demo_does_the_main_job(command, tmp_path):
+    code, out, err = command("demo", "--out", tmp_path, "--steps", 200, "--json")
+    assert (code, err) == (0, "")
+    figures = json.loads(out)
+    assert figures["rate_accuracy"] >= 0.95
+    assert figures["spiking_accuracy"] >= 0.95
+    assert len(figures["attacks"]) == 3
+    assert figures["attacks"][0]["label"] == 5
+    assert figures["attacks"][0]["target_class"] == 3
+    assert figures["provenance"]["dataset_checksum"].startswith("b747db89")
+    assert figures["provenance"]["command"].startswith("neuroattack demo")
+    page = tmp_path / "report.html"
+    assert figures.pop("report") == str(page)
+    assert json.loads((tmp_path / "result.json").read_text()) == figures
+    assert "</html>" in page.read_text()
+    images = np.load(tmp_path / "images.npz", allow_pickle=False)
+    assert images["attack2_adversarial"].shape == (28, 28)
+    model = load_model(tmp_path / "model.h5")
+    assert model.rate_accuracy == figures["rate_accuracy"]
+    assert load_network(tmp_path / "network.h5").origin["dataset"] == "digits"
+    # What is there is used again: the same figures, and no training.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr("neuroattack.experiments.demo.train_to_file")
+        _, again, _ = command("demo", "--out", tmp_path, "--steps", 200, "--resume", "--json")
+    assert json.loads(again)["attacks"] == figures["attacks"]

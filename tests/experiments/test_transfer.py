@@ -1,0 +1,140 @@
+import csv
+import json
+from importlib.resources import files
+
+import numpy as np
+import pytest
+from support.campaign_files import campaign_file
+
+from neuroattack.attacks.result import Goal
+from neuroattack.datasets import load_dataset
+from neuroattack.deployment.deployment import verification_stream
+from neuroattack.experiments.transfer.transfer import TransferSettings
+from neuroattack.statistics import wilson_interval
+from neuroattack.targets.places import Place, open_place
+
+PLACES = ["native,steps=40", "native,steps=60,seed=2", "native,steps=40,encoder=regular"]
+
+
+def arguments(folder, *options):
+    places = [part for place in PLACES for part in ("--place", place)]
+    small = ["--images", "3", "--queries", "200", "--draws", "6", "--limit", "l2=3"]
+    return ["transfer", folder / "net.h5", *places, *small, "--out", folder / "out", *options]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    made = tmp_path_factory.mktemp("transfer")
+    campaign_file(made)
+    return made
+
+
+@pytest.fixture
+def found(folder, command):
+    code, out, err = command(*arguments(folder, "--json"))
+    assert code == 0, err
+    return json.loads(out)
+
+
+def test_the_matrix_is_that_of_the_images_shown_again(folder, found):
+    assert found["rows"] == found["columns"] == PLACES
+    test = load_dataset("digits").test
+    archives = sorted((folder / "out" / "cells" / "images").glob("*.npz"))
+    assert len(archives) == 3
+    made = [np.load(path)["adversarial"] for path in archives]
+    shown = set()
+    for images in made:
+        line = []
+        for text in PLACES:
+            with open_place(Place.from_text(text), folder / "net.h5") as opened:
+                reached = []
+                for image, aim in zip(images, found["images"], strict=True):
+                    label = int(test.labels[aim["index"]])
+                    box = opened(verification_stream(aim["index"], None))
+                    reached.append(Goal(label).reached(box.query(np.array([image] * 6))).mean())
+                line.append(float(np.mean(reached)))
+        shown.add(tuple(line))
+    assert {tuple(row) for row in found["success"]} == shown
+    for row, line in enumerate(found["shares"]):
+        for column, shares in enumerate(line):
+            low, high = wilson_interval(sum(shares), 3)
+            assert found["ci95"][row][column] == [low, high]
+            assert found["success"][row][column] == pytest.approx(np.mean(shares))
+    assert any(found["success"][k][k] > 0 for k in range(3))
+
+
+def test_images_are_within_the_limit_and_classified_correctly_unattacked(folder, found):
+    test = load_dataset("digits").test
+    for path in (folder / "out" / "cells" / "images").glob("*.npz"):
+        for image, aim in zip(np.load(path)["adversarial"], found["images"], strict=True):
+            away = np.linalg.norm(image - test.images[aim["index"]].astype(float))
+            assert 0 < away <= 3 * (1 + 1e-6)
+    assert max(found["unattacked"]) < 0.5
+
+
+def test_a_second_run_takes_what_is_kept(folder, found, command):
+    before = {path: path.stat().st_mtime_ns for path in (folder / "out" / "cells").rglob("*.*")}
+    code, out, _ = command(*arguments(folder, "--json"))
+    again = json.loads(out)
+    assert code == 0
+    assert {**again, "provenance": 0} == {**found, "provenance": 0}
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_table_picture_and_words(folder, found, command):
+    with (folder / "out" / "transfer.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [float(row["success"]) for row in rows] == [x for line in found["success"] for x in line]
+    assert (folder / "out" / "transfer.png").read_bytes().startswith(b"\x89PNG")
+    code, out, _ = command(*arguments(folder))
+    assert code == 0
+    assert "made at" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        (["--place", "native"], "at least two"),
+        (["--place", "native", "--place", "native"], "each of them once"),
+        (["--place", "native", "--place", "dnn"], "a model of a conventional network"),
+        (["--place", "native", "--place", "nativ"], "did you mean 'native'"),
+        (["--attack", "adaptiv"], "did you mean 'adaptive'"),
+        (["--limit", "l2"], "a measure and its bound"),
+        (["--draws", "0"], "draws"),
+        (["--queries", "0"], "queries of an attack"),
+        (["--images", "0"], "images"),
+    ],
+)
+def test_bad_input_gets_a_sentence(folder, command, options, sentence):
+    code, out, err = command("transfer", folder / "net.h5", "--out", folder / "no", *options)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert err.count("\n") <= 2
+
+
+def test_settings_name_a_goal_there_is_not():
+    with pytest.raises(Exception, match="goals"):
+        TransferSettings((Place(), Place(steps=9)), goals="targeted")
+
+
+@pytest.mark.slow
+def test_an_edited_profile_leaves_no_earlier_result_behind(folder, tmp_path, command):
+    chip = (files("neuroattack.hardware_profiles") / "loihi1.toml").read_text(encoding="utf-8")
+    profile = tmp_path / "chip.toml"
+    places = ["--place", "native,steps=30", "--place", f"native,steps=30,profile={profile}"]
+
+    def matrix(out):
+        small = ("--images", 3, "--queries", 60, "--draws", 6, "--limit", "l2=3")
+        code, told, err = command(
+            "transfer", folder / "net.h5", *places, *small, "--out", out, "--json"
+        )
+        assert code == 0, err
+        return json.loads(told)["shares"]
+
+    profile.write_text(chip, encoding="utf-8")
+    before = matrix(tmp_path / "kept")
+    assert "weight_bits = { v = 8," in chip
+    profile.write_text(chip.replace("weight_bits = { v = 8,", "weight_bits = { v = 3,"))
+    after = matrix(tmp_path / "kept")
+    assert after == matrix(tmp_path / "fresh")
+    assert after != before

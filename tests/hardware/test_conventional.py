@@ -1,0 +1,117 @@
+"""Both networks are priced by the same table, and no figure comes without its caveats."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from support.networks import small_network
+
+from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.errors import ValidationError
+from neuroattack.hardware.energy.conventional import OPERATIONS_PJ, compare_conventional
+from neuroattack.hardware.energy.model import BASES
+from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+
+
+def two_layers():
+    """Return a 3-2-2 network, the last layer in two projections of one sign each."""
+    return Network(
+        dt_s=1e-3,
+        input=Input((3,), PoissonEncoder(100.0)),
+        populations=(
+            Population("hidden", 2, tau_m_s=0.02, threshold_v=1.0),
+            Population("output", 2, tau_m_s=0.02, threshold_v=1.0),
+        ),
+        projections=(
+            Projection(INPUT, "hidden", np.ones((3, 2), np.int32), 0),
+            Projection("hidden", "output", np.array([[1, 0], [0, 1]]), 0),
+            Projection("hidden", "output", np.array([[0, -1], [-1, 0]]), 0),
+        ),
+        readout="output",
+    )
+
+
+def close(value, decimal):
+    return math.isclose(value, decimal, rel_tol=1e-14)
+
+
+def test_both_networks_by_hand():
+    """3 * 2 + 2 * 2 = 10 multiply-accumulates; 50 synaptic operations; 4 neurons * 7 steps = 28.
+
+    Conventional, 8 bit: 10 * (0.2 + 0.1) = 3 pJ; weights 10 * 10 / 8 = 12.5 pJ.
+    Conventional, fp32: 10 * (3.7 + 0.9) = 46 pJ; weights 10 * 10 * 4 / 8 = 50 pJ.
+    Spiking, 8 bit: 50 * 0.1 + 28 * (3.1 + 0.1) = 5 + 89.6 = 94.6 pJ; weights 50 * 1.25 = 62.5 pJ.
+    Spiking, fp32: 50 * 0.9 + 28 * (3.7 + 0.9) = 45 + 128.8 = 173.8 pJ; weights 50 * 5 = 250 pJ.
+    Potentials of 32 bits, read and written: 28 * 2 * 5 = 280 pJ.
+    """
+    found = compare_conventional(two_layers(), 50, 7)
+    assert (found.multiply_accumulates, found.neuron_updates) == (10, 28)
+    expected = {
+        ("conventional", "int8"): (3.0, 12.5, 0.0),
+        ("conventional", "fp32"): (46.0, 50.0, 0.0),
+        ("spiking", "int8"): (94.6, 62.5, 280.0),
+        ("spiking", "fp32"): (173.8, 250.0, 280.0),
+    }
+    for (side, precision), (operations, fetches, states) in expected.items():
+        energy = getattr(found, side)[precision]
+        assert close(energy.operations_pj, operations)
+        assert close(energy.weight_fetches_pj, fetches)
+        assert close(energy.state_accesses_pj, states)
+        assert close(energy.with_memory_pj, operations + fetches + states)
+
+
+def test_the_caveats_always_come_along():
+    found = compare_conventional(small_network(), 1234.5, 350)
+    said = " ".join(found.caveats)
+    for fact in ("45 nm", "Dampfhoffer", "2409.08290", "T = 350", "batch", "DRAM", "23,820 bytes",
+                 "8-bit multiplication", "not trained"):  # fmt: skip
+        assert fact in said, fact
+    # 1234.5 operations over 784 * 30 + 30 * 10 = 23820 connections.
+    assert "0.0518 spikes, 0.01% of the steps" in said
+    assert "a range that T = 350 is not in" in said
+    figures = found.as_json()
+    assert figures["caveats"] == list(found.caveats)
+    assert json.loads(json.dumps(figures, allow_nan=False)) == figures
+
+
+def test_caveats_that_do_not_hold_are_not_said():
+    said = " ".join(compare_conventional(two_layers(), 50, 7).caveats)
+    assert "DRAM" not in said
+    assert "is not in" not in said
+
+
+def test_every_operation_has_a_source():
+    for price in OPERATIONS_PJ.values():
+        assert price.value > 0
+        assert price.source
+        assert price.place
+        assert price.conditions == "45 nm, 0.9 V"
+        assert price.basis in BASES
+    assert "not seen in the paper" in OPERATIONS_PJ["int8_multiply"].note
+
+
+@pytest.mark.parametrize(
+    ("operations", "steps", "message"),
+    [
+        (-1.0, 7, "synaptic operations: got -1.0"),
+        (math.nan, 7, "synaptic operations: got nan"),
+        (math.inf, 7, "synaptic operations: got inf"),
+        (1.0, 0, "steps: got 0"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(operations, steps, message):
+    with pytest.raises(ValidationError, match=message):
+        compare_conventional(two_layers(), operations, steps)
+
+
+def test_a_network_without_layers_is_refused():
+    network = Network(
+        1e-3,
+        Input((3,), PoissonEncoder(100.0)),
+        (Population("output", 2, tau_m_s=0.02, threshold_v=1.0),),
+        (),
+        "output",
+    )
+    with pytest.raises(ValidationError, match="network projections: got none"):
+        compare_conventional(network, 0.0, 7)

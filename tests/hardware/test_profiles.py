@@ -1,0 +1,724 @@
+"""Profiles of chips: what ships, what a file of one's own may say, and each way it is refused."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from dataclasses import fields
+from importlib import resources
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuroattack.errors import FileError, UnknownNameError
+from neuroattack.hardware.energy.model import BASES
+from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
+from neuroattack.hardware.profiles.files import list_profiles, load_profile, read_profile
+from neuroattack.hardware.quantization.number_format import BiasFormat, StateFormat
+
+ROOT = Path(__file__).parents[2]
+EXAMPLE = re.search(r"```toml\n(.*?)```", (ROOT / "docs/hardware.md").read_text(), re.DOTALL)[1]
+CHIPS = (
+    *("akida", "brainscales2", "dynapse2", "loihi1", "loihi2", "odin"),
+    *("speck", "spinnaker1", "spinnaker2", "tianjic", "truenorth", "xylo"),
+)
+
+
+def shipped(name):
+    return (resources.files("neuroattack.hardware_profiles") / f"{name}.toml").read_bytes()
+
+
+def written(tmp_path, text):
+    path = tmp_path / "mychip.toml"
+    path.write_text(text)
+    return path
+
+
+# What ships
+
+
+def test_twelve_chips_ship():
+    assert tuple(list_profiles()) == CHIPS
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_every_shipped_number_says_where_it_was_read(name):
+    profile = load_profile(name)
+    assert profile.id == name
+    entries = list(profile.entries())
+    assert entries
+    for entry in entries:
+        for text in (entry.reference, entry.place, entry.conditions):
+            assert text.strip()
+        assert entry.basis in BASES
+        # Numbers that nobody looked up have no place in what ships.
+        assert entry.access in {"primary", "transcript", "code"}
+    profile.number_format()
+    profile.core_limits()
+    prices = profile.energy_model().event_pj | profile.energy_model().power_mw
+    assert all(price.value > 0 for price in prices.values())
+    assert set(prices).isdisjoint(profile.energy_model().unknown)
+
+
+def test_loihi1_holds_the_numbers_that_were_read():
+    profile = load_profile("loihi1")
+    number_format = profile.number_format()
+    assert number_format.weight_bits == 8
+    assert number_format.mixed_weight_step == 2
+    assert number_format.sign_modes == {"mixed", "excitatory", "inhibitory"}
+    # -7 to 7 in the source; a weight at -7 would have a bit below the state's last.
+    assert number_format.weight_exponents == (-6, 7)
+    assert number_format.state == StateFormat(-8388607, 8388607, shift=6, leak_bits=12)
+    assert number_format.threshold_bits == 17
+    assert number_format.bias == BiasFormat(13, 3)
+    assert number_format.refractory_steps == (0, 62)
+    assert number_format.delay_steps == (1, 62)
+    assert not number_format.lacks
+
+    # Of a connection, the weight alone: what its index takes is not said.
+    assert profile.core_limits() == CoreLimits(
+        name="Intel Loihi 1",
+        bits_per_synapse=8,
+        cores_per_chip=128,
+        neurons_per_core=1024,
+        synapse_bits_per_core=128 * 1024 * 8,
+        in_axons_per_core=4096,
+        out_axons_per_core=4096,
+        mesh=Mesh(8, 4, 4),
+        not_applicable=frozenset({"fan_in_per_neuron"}),
+    )
+
+    model = profile.energy_model()
+    assert (model.scope, model.update_policy) == ("per_term", "every_step")
+    assert {term: price.value for term, price in model.event_pj.items()} == {
+        "synaptic_operation": 23.6,
+        "update_active": 81.0,
+        "update_inactive": 52.0,
+        "spike_in_tile": 1.7,
+        "hop_ew": 3.0,
+        "hop_ns": 4.0,
+    }
+    assert {(p.basis, p.conditions) for p in model.event_pj.values()} == {("simulated", "0.75 V")}
+    assert model.event_pj["synaptic_operation"].bound == "min"
+    assert model.power_mw["static_chip"].value == 104.4
+    assert model.unknown == ("synapse_fetch", "barrier", "host_io")
+    assert model.timing.kind == "events"
+    assert {name: price.value for name, price in model.timing.event_ns.items()} == {
+        "synaptic_operation": 3.5,
+        "update_active": 8.4,
+        "update_inactive": 5.3,
+        "barrier_fastest": 113,
+        "barrier_slowest": 465,
+    }
+    assert profile.weakest_basis() == "derived"
+    learning = [entry for entry in profile.entries() if entry.key == "stdp_update"]
+    assert [entry.value for entry in learning] == [120.0]
+
+
+def test_all_in_prices_stand_alone():
+    for name, price, bound in (
+        ("truenorth", 26, None),
+        ("odin", 12.7, None),
+        ("tianjic", 1.54, "min"),
+    ):
+        model = load_profile(name).energy_model()
+        assert model.scope == "all_in"
+        assert dict(model.power_mw) == {}
+        assert list(model.event_pj) == ["synaptic_operation"]
+        assert model.event_pj["synaptic_operation"].value == price
+        assert model.event_pj["synaptic_operation"].bound == bound
+    # What Tianjic's figure is made of: 649 billion operations a joule.
+    assert round(1e12 / 649e9, 2) == 1.54
+
+
+def test_chips_without_an_energy_have_none():
+    for name in (
+        *("akida", "brainscales2", "dynapse2", "loihi2"),
+        *("speck", "spinnaker2", "xylo"),
+    ):
+        model = load_profile(name).energy_model()
+        assert not model.event_pj
+        assert not model.power_mw
+        assert "synaptic_operation" in model.unknown
+
+
+def test_what_other_chips_are_like():
+    spinnaker = load_profile("spinnaker1").energy_model()
+    assert spinnaker.event_pj["spike_packet"].value == 1000
+    assert spinnaker.power_mw["static_chip"].value == 350
+    assert spinnaker.power_mw["active_core"].value == 34
+    assert dict(spinnaker.covered) == dict.fromkeys(
+        ("synaptic_operation", "update_active", "update_inactive"), "active_core"
+    )
+    assert (spinnaker.timing.kind, spinnaker.timing.step.value) == ("real_time", 1)
+
+    tick = load_profile("truenorth").energy_model().timing
+    assert (tick.kind, tick.step.value) == ("tick", 0.001)
+    fast = load_profile("brainscales2").energy_model().timing
+    assert (fast.kind, fast.step.value) == ("accelerated", 1000)
+    assert load_profile("odin").energy_model().timing is None
+
+    odin = load_profile("odin").number_format()
+    assert odin.state == StateFormat(0, 255)
+    assert (odin.sign_modes, odin.weight_bits) == ({"per_source"}, 3)
+    assert set(odin.lacks) == {"leak", "bias", "refractory_period", "delay"}
+    assert set(load_profile("truenorth").number_format().lacks) == {"free_weights"}
+    assert set(load_profile("speck").number_format().lacks) == {"leak"}
+    assert set(load_profile("xylo").number_format().lacks) == {"reset_to_rest"}
+    # Lava counts the step after the spike as 0.
+    assert load_profile("loihi2").number_format().delay_steps == (1, 64)
+    assert load_profile("loihi2").number_format().refractory_steps is None
+    # 6 bits and a sign, 63 steps to either side.
+    assert 2 ** (load_profile("brainscales2").number_format().weight_bits - 1) - 1 == 63
+    speck = load_profile("speck").core_limits()
+    assert speck.neurons_per_chip == (3 * 64 + 2 * 32 + 4 * 16) * 1024
+    assert load_profile("dynapse2").core_limits().destination_cores_per_neuron == 4
+    xylo = load_profile("xylo").core_limits()
+    assert (xylo.input_neurons, xylo.hidden_neurons, xylo.readout_neurons) == (16, 1000, 8)
+
+
+def test_every_limit_can_be_given():
+    from neuroattack.hardware.profiles.tables import Limits
+
+    shown_only = {"process_nm", "area_mm2", "clock_hz"}
+    others = {"name", "mesh", "not_applicable"}
+    assert set(Limits.model_fields) - shown_only == {f.name for f in fields(CoreLimits)} - others
+
+
+# A file of one's own
+
+
+def test_the_example_of_the_documentation_is_a_profile(tmp_path):
+    profile = read_profile(written(tmp_path, EXAMPLE))
+    assert profile.id == "mychip"
+    assert profile.number_format().state == StateFormat(-32767, 32767, leak_bits=12)
+    limits = profile.core_limits()
+    assert (limits.cores_per_chip, limits.fan_in_per_neuron) == (16, 1024)
+    model = profile.energy_model()
+    assert {term: price.value for term, price in model.event_pj.items()} == {
+        "synaptic_operation": 5.1,
+        "update_active": 20.5,
+        "update_inactive": 11.0,
+    }
+    assert model.event_pj["update_inactive"].bound == "max"
+    assert model.event_pj["update_active"].source == "Doe et al., 2026, doi:10.1000/mychip"
+    assert model.unknown == ("host_io", "static_chip")
+    (fan_in,) = [entry for entry in profile.entries() if entry.key == "fan_in_per_neuron"]
+    # From the default, what the entry leaves out; its own, what it says.
+    assert (fan_in.basis, fan_in.place) == ("design", "rtl/core.v:12")
+    assert fan_in.reference == "github.com/doe/mychip@0123abc"
+
+
+def test_a_chip_without_a_name_goes_by_its_id(tmp_path):
+    profile = read_profile(written(tmp_path, EXAMPLE.replace("name =", "# name =")))
+    assert profile.name == profile.number_format().name == "mychip"
+
+
+def test_a_path_is_told_from_a_name(tmp_path, monkeypatch):
+    path = written(tmp_path, EXAMPLE)
+    monkeypatch.chdir(tmp_path)
+    path.with_suffix("").write_text(EXAMPLE)
+    for name in (path, str(path), "mychip.toml", "./mychip", f"{tmp_path}/mychip", "mychip"):
+        assert load_profile(name).id == "mychip"
+    with pytest.raises(UnknownNameError, match="unknown hardware profile 'otherchip'"):
+        load_profile("otherchip")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(FileError, match="folder"):
+        load_profile("folder")
+    with pytest.raises(UnknownNameError, match="did you mean 'loihi1'"):
+        load_profile("loihi_1")
+
+
+def test_a_mark_that_editors_put_first_is_no_part_of_the_text(tmp_path):
+    path = tmp_path / "bom.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + EXAMPLE.encode())
+    assert read_profile(path).id == "mychip"
+
+
+@pytest.mark.parametrize("name", ["$x_{", "[/b]", "a\\u001b[31mb", "a\\u202eb", "<script>"])
+def test_a_name_for_people_is_of_letters_and_plain_signs(tmp_path, name):
+    text = re.sub(r'name = "My chip"', lambda _: f'name = "{name}"', EXAMPLE)
+    with pytest.raises(FileError, match=r"name: got .*expected a name of letters"):
+        read_profile(written(tmp_path, text))
+
+
+def test_the_checksum_is_of_the_bytes(tmp_path):
+    path = written(tmp_path, EXAMPLE)
+    before = read_profile(path).checksum
+    path.write_text(EXAMPLE + "# a remark\n")
+    assert read_profile(path).checksum != before
+    assert len(before) == 64
+
+
+# Each rule, and the sentence for breaking it. Changes are made to the documentation's example.
+
+SYNOP = "synaptic_operation = { v = 5.1 }"
+CORES = "cores_per_chip = { v = 16 }"
+ORIGIN = 'src = "paper", at = "p. 1", basis = "design", cond = "not stated"'
+ENERGY_DEFAULT = (
+    'default = { src = "paper", at = "Table 3", basis = "measured", cond = "0.8 V, 25 C" }'
+)
+MESH = (
+    f"[mesh]\nwidth = {{ v = 2, {ORIGIN} }}\nheight = {{ v = 4, {ORIGIN} }}\n"
+    f"cores_per_node = {{ v = 2, {ORIGIN} }}"
+)
+
+
+def synop(value):
+    return SYNOP, SYNOP.replace("5.1", value)
+
+
+def without(part):
+    return ENERGY_DEFAULT, re.sub(rf', {part} = "[^"]*"|{part} = "[^"]*", ', "", ENERGY_DEFAULT)
+
+
+BROKEN = {
+    # Origins.
+    "no source": (without("src"), "energy_pJ.synaptic_operation: has no src, expected the key of"),
+    "no place": (without("at"), "energy_pJ.synaptic_operation: has no at"),
+    "no basis": (without("basis"), "has no basis, expected what it rests on: measured, simul"),
+    "no conditions": (without("cond"), "has no cond, expected the conditions"),
+    "empty source": (
+        ('src = "paper", at = "Table 3"', 'src = " ", at = "Table 3"'),
+        "src: got ' ', expected text that is not empty",
+    ),
+    "unknown source": (
+        ('src = "paper", at = "Table 3"', 'src = "papper", at = "Table 3"'),
+        "energy_pJ.synaptic_operation.src: got 'papper', expected the key of a [source]: paper",
+    ),
+    "own source without own place": (
+        (SYNOP, 'synaptic_operation = { v = 5.1, src = "rtl" }'),
+        "energy_pJ.synaptic_operation: has no at, expected the place in its source",
+    ),
+    "unknown basis": (
+        ('basis = "measured"', 'basis = "guessed"'),
+        "basis: got 'guessed', expected 'measured', 'simulated'",
+    ),
+    "unknown access": (
+        ('access = "code"', 'access = "hearsay"'),
+        "source.rtl.access: got 'hearsay', expected 'primary', 'transcript', 'code' or 'memory'",
+    ),
+    "no reference": (('ref = "github.com/doe/mychip@0123abc", ', ""), "source.rtl: has no ref"),
+    "source not a table": (
+        ('rtl = { ref = "github.com/doe/mychip@0123abc", access = "code" }', "rtl = 3"),
+        "source.rtl: got 3, expected a table such as { ref = ..., access = ... }",
+    ),
+    "bare number": (
+        (CORES, "cores_per_chip = 16"),
+        "limits.cores_per_chip: got 16, expected a table such as { v = 128, src = ...",
+    ),
+    "default with a value": (
+        (ENERGY_DEFAULT, ENERGY_DEFAULT.replace("{ ", "{ v = 1, ")),
+        "energy_pJ.default: unknown key 'v', expected one of src, at, basis, cond",
+    ),
+    "default not a table": (
+        (ENERGY_DEFAULT, 'default = "paper"'),
+        "energy_pJ.default: got 'paper', expected a table",
+    ),
+    # Units and keys.
+    "unknown unit": (
+        ("[energy_pJ]", "[energy_nJ]"),
+        "unknown key 'energy_nJ', expected one of schema, id,",
+    ),
+    "unknown unit, nearest": (("[energy_pJ]", "[energy_nJ]"), "did you mean energy_pJ?"),
+    "power in watts": (
+        ("[energy_pJ]", f"[power_W]\nstatic_chip = {{ v = 1, {ORIGIN} }}\n[energy_pJ]"),
+        "unknown key 'power_W'",
+    ),
+    "unknown term": (
+        (SYNOP, SYNOP + "\nsynapse = { v = 1 }"),
+        "energy_pJ: unknown key 'synapse', expected one of synaptic_operation",
+    ),
+    "unknown limit": (
+        (CORES, "core_per_chip = { v = 16 }"),
+        "limits: unknown key 'core_per_chip', expected one of process_nm",
+    ),
+    "unknown part of an entry": (
+        (SYNOP, 'synaptic_operation = { v = 5.1, unit = "nJ" }'),
+        "energy_pJ.synaptic_operation: unknown key 'unit'",
+    ),
+    "unknown top key": (("schema = 1", 'schema = 1\nvendor = "me"'), "unknown key 'vendor'"),
+    "reported in no known unit": (
+        ("[energy_pJ]", f'[reported]\nx = {{ v = 1, unit = "hp", {ORIGIN} }}\n[energy_pJ]'),
+        "reported.x.unit: got 'hp', expected 'pJ'",
+    ),
+    "reported without a unit": (
+        ("[energy_pJ]", f"[reported]\nx = {{ v = 1, {ORIGIN} }}\n[energy_pJ]"),
+        "reported.x: has no unit",
+    ),
+    "reported zero": (
+        ("[energy_pJ]", f'[reported]\nx = {{ v = 0, unit = "W", {ORIGIN} }}\n[energy_pJ]'),
+        "reported.x.v: got 0, expected a value above 0",
+    ),
+    # Values.
+    "zero": (
+        synop("0"),
+        "energy_pJ.synaptic_operation: got 0, expected a value above 0: what is not known is left",
+    ),
+    "minus zero": (synop("-0.0"), "got 0, expected a value above 0"),
+    "negative": (synop("-5.1"), "got -5.1, expected 1e-06 to 1e+09 pJ"),
+    "NaN": (synop("nan"), "got nan, expected 1e-06 to 1e+09 pJ"),
+    "infinite": (synop("inf"), "got inf, expected 1e-06 to 1e+09 pJ"),
+    "absurd": (synop("2e9"), "got 2000000000.0, expected 1e-06 to 1e+09 pJ"),
+    "beyond floating point": (synop("1" + "0" * 400), "energy_pJ.synaptic_operation"),
+    "of a thousand digits": (synop("0x" + "f" * 1000), "energy_pJ.synaptic_operation"),
+    "cores of a thousand digits": (
+        (CORES, f"cores_per_chip = {{ v = {'9' * 1000} }}"),
+        "limits.cores_per_chip: got 999999999999999999...9999999999999999999, expected 1 to",
+    ),
+    "no such date": (synop("2020-02-30"), "is not TOML ("),
+    "text for a number": (synop('"5.1"'), "v: got '5.1', expected a number"),
+    "true for a number": (synop("true"), "v: got True, expected a number"),
+    "date for a number": (synop("2020-01-01"), "v: got datetime.date(2020, 1, 1), expected a"),
+    "too many cores": (
+        (CORES, "cores_per_chip = { v = 2147483649 }"),
+        "limits.cores_per_chip: got 2147483649, expected 1 to 2.14748e+09",
+    ),
+    "zero cores": ((CORES, "cores_per_chip = { v = 0 }"), "limits.cores_per_chip: got 0, expected"),
+    "half a core": (
+        (CORES, "cores_per_chip = { v = 16.5 }"),
+        "limits.cores_per_chip.v: got 16.5, expected a whole number",
+    ),
+    "wide state": (
+        ("v_bits = { v = 16 }", "v_bits = { v = 32 }"),
+        "format.v_bits: got 32, expected 2 to 24 bit",
+    ),
+    "wide state without a sign": (
+        ("v_bits = { v = 16 }", "v_bits = { v = 24, signed = false }"),
+        "format.v_bits: got 24 without a sign, expected 2 to 23 bit",
+    ),
+    "state that wraps": (
+        ("v_bits = { v = 16 }", 'v_bits = { v = 16, overflow = "wrap" }'),
+        "format.v_bits.overflow: got 'wrap', expected 'clip'",
+    ),
+    "range backwards": (
+        ("weight_bits = { v = 8 }", "weight_exp = { range = [3, -3] }"),
+        "format.weight_exp.range: got [3, -3], expected the lower end first",
+    ),
+    "range of one": (
+        ("weight_bits = { v = 8 }", "weight_exp = { range = [3] }"),
+        "format.weight_exp.range.1: got [3], expected one more value",
+    ),
+    "range without 0": (
+        ("weight_bits = { v = 8 }", "weight_exp = { range = [1, 3] }"),
+        "format.weight_exp.range: got [1, 3], expected 0 to be in it",
+    ),
+    "absurd range": (
+        ("weight_bits = { v = 8 }", "weight_exp = { range = [-99, 3] }"),
+        "format.weight_exp: got -99, expected -31 to 31",
+    ),
+    "delay of no step": (
+        ("weight_bits = { v = 8 }", "delay_steps = { range = [0, 9] }"),
+        "format.delay_steps: got 0 as the fewest steps, its offset added, expected at least 1",
+    ),
+    "no sign mode": (
+        ("weight_bits = { v = 8 }", "sign_modes = { v = [] }"),
+        "format.sign_modes.v: got [], expected a list of at least 1",
+    ),
+    "unknown sign mode": (
+        ("weight_bits = { v = 8 }", 'sign_modes = { v = ["both"] }'),
+        "format.sign_modes.v.0: got 'both', expected 'mixed', 'excitatory'",
+    ),
+    # Contradictions.
+    "price beside an all-in one": (
+        ('"per_term"', '"all_in"'),
+        "energy_pJ.update_active: got a price of its own beside energy_scope = 'all_in'",
+    ),
+    "all-in without a price": (
+        (SYNOP + "\n", "", '"per_term"', '"all_in"'),
+        "energy_scope: got 'all_in' without energy_pJ.synaptic_operation",
+    ),
+    "price of what another covers": (
+        (SYNOP, 'synaptic_operation = { v = 5.1, covers = ["update_active"] }'),
+        "energy_pJ.update_active: got a price of its own, which synaptic_operation covers",
+    ),
+    "unknown term covered": (
+        (SYNOP, 'synaptic_operation = { v = 5.1, covers = ["hops"] }'),
+        "energy_pJ.synaptic_operation.covers: got 'hops', expected one of",
+    ),
+    "covered and unknown": (
+        (SYNOP, 'synaptic_operation = { v = 5.1, covers = ["static_chip"] }'),
+        "covers: got static_chip, which is listed as unknown",
+    ),
+    "covered twice": (
+        (SYNOP, 'synaptic_operation = { v = 5.1, covers = ["hop_ew", "hop_ew"] }'),
+        "covers: got hop_ew, which synaptic_operation covers, expected it once",
+    ),
+    "priced and unknown": (
+        ('"energy.host_io"', '"energy.update_active"'),
+        "unknown: got 'energy.update_active', which energy_pJ.update_active gives",
+    ),
+    "given and not applicable": (
+        ('"energy.barrier"', '"limits.cores_per_chip"'),
+        "not_applicable: got 'limits.cores_per_chip', which limits.cores_per_chip gives",
+    ),
+    "unknown and not applicable": (
+        ('"energy.barrier"', '"energy.host_io"'),
+        "not_applicable: got 'energy.host_io', which is listed in unknown already",
+    ),
+    "unknown of no table": (
+        ('"energy.host_io"', '"host_io"'),
+        "unknown: got 'host_io', expected the name of a table's key, such as",
+    ),
+    "lacking and given": (
+        ("[energy_pJ]", f"[lacks]\nleak = {{ {ORIGIN} }}\n[energy_pJ]"),
+        "format.decay_bits: got a format of what [lacks] leak says is not there",
+    ),
+    "lacking without a source": (
+        ("[energy_pJ]", '[lacks]\nbias = { at = "p. 1" }\n[energy_pJ]'),
+        "lacks.bias: has no src",
+    ),
+    "mesh of other cores": (
+        ("[energy_pJ]", MESH.replace("v = 4", "v = 5") + "\n[energy_pJ]"),
+        "mesh: got 20 cores in all, expected the 16 of limits.cores_per_chip",
+    ),
+    "half a mesh": (
+        ("[energy_pJ]", MESH.partition("\nheight")[0] + "\n[energy_pJ]"),
+        "mesh: has no height, expected width, height and cores_per_node",
+    ),
+    "two accounts of time": (
+        (
+            "[energy_pJ]",
+            f"[pace]\ntick_s = {{ v = 0.001, {ORIGIN} }}\n[time_ns]\n"
+            f"update_active = {{ v = 5, {ORIGIN} }}\n[energy_pJ]",
+        ),
+        "time_ns: got it beside pace.tick_s, expected one account of hardware time",
+    ),
+    "barrier backwards": (
+        (
+            "[energy_pJ]",
+            f"[time_ns]\nbarrier_fastest = {{ v = 9, {ORIGIN} }}\n"
+            f"barrier_slowest = {{ v = 5, {ORIGIN} }}\n[energy_pJ]",
+        ),
+        "time_ns.barrier_fastest: got 9, expected at most 5",
+    ),
+    # The head of the file.
+    "another schema": (("schema = 1", "schema = 2"), "schema: got 2, expected 1"),
+    "schema true": (("schema = 1", "schema = true"), "schema: got True, expected a whole number"),
+    "no schema": (("schema = 1\n", ""), "has no schema, expected schema = 1"),
+    "not an identifier": (
+        ('id = "mychip"', 'id = "my chip/../x"'),
+        "id: got 'my chip/../x', expected a name of letters, digits and underscores",
+    ),
+    "endless name": (
+        ('name = "My chip"', f'name = "{"x" * 1000}"'),
+        "name: got 'xxxxxxxxxxxx...xxxxxxxxxxxxx', expected text of at most 80 characters",
+    ),
+    "unknown policy": (
+        ('"every_step"', '"sometimes"'),
+        "update_policy: got 'sometimes', expected 'every_step', 'on_event' or 'continuous'",
+    ),
+    "unknown scope": (('"per_term"', '"total"'), "energy_scope: got 'total', expected 'per_term'"),
+    "no scope": (('energy_scope = "per_term"', ""), "has no energy_scope, expected one of per_ter"),
+    "list for a table": (("[limits]", "[[limits]]"), "limits: got [{"),
+    # The file as such.
+    "not TOML": (("schema = 1", "schema: 1"), "is not TOML (", "(at line 2, column"),
+    "a key twice": ((SYNOP, f"{SYNOP}\n{SYNOP}"), "is not TOML ("),
+    "JSON": ((EXAMPLE, '{"schema": 1}'), "is not TOML ("),
+    "endless line": (
+        ("schema = 1", f"schema = 1 # {'x' * 2000}"),
+        "has a line of 2013 bytes, expected lines of at most 2000",
+    ),
+    "deeply nested": (("schema = 1", "schema = " + "[\n" * 5000), "is nested too deeply, expected"),
+    "deep below a key": (("schema = 1", f"schema = {'[' * 60}{']' * 60}"), "schema: got [[[["),
+    "empty": ((EXAMPLE, ""), "is empty, expected a hardware profile (TOML)"),
+    "only a remark": ((EXAMPLE, "# nothing"), "has no schema"),
+}
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_a_broken_file_is_refused_in_one_sentence(rule, tmp_path):
+    changes, *sentences = BROKEN[rule]
+    text = EXAMPLE
+    for old, new in zip(changes[::2], changes[1::2], strict=True):
+        assert old in text
+        text = text.replace(old, new, 1)
+    path = written(tmp_path, text)
+    with pytest.raises(FileError) as refusal:
+        read_profile(path)
+    message = str(refusal.value)
+    assert message.startswith(f"{path}: ")
+    for sentence in sentences:
+        assert sentence in message
+    assert "\n" not in message
+    assert "pydantic" not in message.lower()
+    assert len(message) < len(str(path)) + 700
+
+
+def test_what_is_no_readable_file_is_refused(tmp_path):
+    missing = tmp_path / "missing.toml"
+    latin = tmp_path / "latin.toml"
+    latin.write_bytes(EXAMPLE.replace("My chip", "Ma puçe").encode("latin-1"))
+    binary = tmp_path / "binary.toml"
+    binary.write_bytes(bytes(range(256)))
+    fifo = tmp_path / "fifo.toml"
+    os.mkfifo(fifo)
+    huge = tmp_path / "huge.toml"
+    with huge.open("wb") as file:
+        file.truncate(2**30)
+    large = tmp_path / "large.toml"
+    large.write_text(EXAMPLE + "#" * 2**20)
+    for path, words in (
+        (missing, "no such file, expected a hardware profile (TOML)"),
+        (tmp_path, "is not a regular file"),
+        (f"{tmp_path}/", "is not a regular file"),
+        (latin, "is not UTF-8 (byte"),
+        (binary, "is not UTF-8 (byte"),
+        (fifo, "is not a regular file"),
+        ("/dev/null", "is not a regular file"),
+        ("/dev/zero", "is not a regular file"),
+        (huge, "is 1024 MiB, expected a hardware profile (TOML) of at most 1 MiB"),
+        (large, "expected a hardware profile (TOML) of at most 1 MiB"),
+        (f"{tmp_path}/{'x' * 5000}.toml", "cannot be read"),
+        ("a\0b.toml", "no such file"),
+    ):
+        with pytest.raises(FileError) as refusal:
+            load_profile(path)
+        assert words in str(refusal.value)
+        assert "\n" not in str(refusal.value)
+
+
+# Whatever a file holds, it is a profile or it is refused.
+
+VALUES = (
+    *(b"0", b"-1", b"1.5", b"nan", b"inf", b"1e400", b"true", b"{}", b"[]", b'""', b'"x"'),
+    *(b"1979-05-27", b"[[1]]", b"{ v = 1 }", b"9" * 30, b'"\\n"', b"{a.b=1}", b"[1, 2]"),
+)
+
+
+@st.composite
+def damaged_profiles(draw):
+    content = bytearray(shipped(draw(st.sampled_from(CHIPS))))
+    for _ in range(draw(st.integers(1, 3))):
+        kind = draw(st.sampled_from(("byte", "line", "value", "key")))
+        if kind == "byte":
+            content[draw(st.integers(0, len(content) - 1))] = draw(st.integers(0, 255))
+        elif kind == "line":
+            lines = bytes(content).split(b"\n")
+            lines.pop(draw(st.integers(0, len(lines) - 1)))
+            content = bytearray(b"\n".join(lines))
+        else:
+            pattern = rb'(?<== )("[^"\n]*"|[-\d.e]+|\[[^]\n]*\]|\{[^}\n]*\})'
+            if kind == "key":
+                pattern = rb"\b[a-z_]+(?= =)"
+            places = list(re.finditer(pattern, bytes(content)))
+            if places:
+                found = draw(st.sampled_from(places))
+                others = VALUES if kind == "value" else (b"v", b"src", b"default", b'"a\\n"', b"zz")
+                content[found.start() : found.end()] = draw(st.sampled_from(others))
+    return bytes(content)
+
+
+@given(damaged_profiles())
+def test_a_damaged_file_is_a_profile_or_refused(tmp_path_factory, content):
+    path = tmp_path_factory.getbasetemp() / "damaged.toml"
+    path.write_bytes(content)
+    try:
+        profile = read_profile(path)
+    except FileError as error:
+        if "\n" in str(error):
+            raise
+        return
+    profile.number_format()
+    profile.core_limits()
+    profile.energy_model()
+    for entry in profile.entries():
+        json.dumps(entry.as_json(), allow_nan=False)
+
+
+# The command
+
+
+def test_profiles_lists_what_ships(command):
+    for arguments in (("profiles",), ("profiles", "list")):
+        code, out, err = command(*arguments)
+        assert (code, err) == (0, "")
+        for name in CHIPS:
+            assert re.search(rf"\b{name}\b", out)
+        code, out, _ = command(*arguments, "--json")
+        assert (code, out.count("\n")) == (0, 1)
+        rows = {row["id"]: row for row in json.loads(out)["profiles"]}
+        assert tuple(rows) == CHIPS
+        assert rows["loihi1"]["cores"] == 128
+        assert rows["loihi1"]["energy_scope"] == "per_term"
+        assert rows["loihi1"]["weakest_basis"] == "derived"
+        assert rows["brainscales2"]["arithmetic"] == "analogue"
+        assert rows["akida"]["weakest_basis"] is None
+
+
+def test_profiles_show_prints_every_number_with_its_source(command):
+    code, out, _ = command("profiles", "show", "loihi1")
+    assert code == 0
+    for entry in load_profile("loihi1").entries():
+        assert f"{entry.table}.{entry.key}" in out
+    for words in ("23.6 pJ at least", "0.75 V", "simulated", "Table 2, p. 96", "104.4 mW"):
+        assert words in out
+    assert "Unknown: energy.synapse_fetch, energy.barrier, energy.host_io\n" in out
+    assert "Not applicable: limits.clock_hz, limits.fan_in_per_neuron\n" in out
+
+
+@pytest.mark.parametrize("name", CHIPS)
+def test_profiles_show_as_json_is_the_whole_file(name, command, tmp_path):
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+
+    code, out, _ = command("profiles", "show", name, "--json")
+    assert (code, out.count("\n")) == (0, 1)
+    found = json.loads(out)
+    held = tomllib.loads(shipped(name).decode())
+    head = ("id", "name", "neuron_models", "update_policy", "energy_scope", "unknown")
+    for part in head:
+        assert found[part] == held[part]
+    assert found["not_applicable"] == held.get("not_applicable", [])
+    shown = {(entry["table"], entry["key"]): entry for entry in found["entries"]}
+    written_down = {
+        (table, key): {**entries.get("default", {}), **entry}
+        for table, entries in held.items()
+        if table != "source" and isinstance(entries, dict)
+        for key, entry in entries.items()
+        if key != "default"
+    }
+    assert set(shown) == set(written_down)
+    for place, entry in written_down.items():
+        assert shown[place]["value"] == entry.get("v", entry.get("range"))
+        assert shown[place]["reference"] == held["source"][entry["src"]]["ref"]
+        assert shown[place]["access"] == held["source"][entry["src"]]["access"]
+        for part, name_shown in (("at", "place"), ("basis", "basis"), ("cond", "conditions")):
+            assert shown[place][name_shown] == entry[part]
+        assert shown[place]["note"] == entry.get("note", "")
+        assert shown[place]["bound"] == entry.get("bound")
+        said = {"v", "range", "src", "at", "basis", "cond", "note", "bound", "unit"}
+        assert shown[place]["details"] == {k: v for k, v in entry.items() if k not in said}
+
+
+def test_profiles_check_says_what_it_found(command, tmp_path):
+    path = written(tmp_path, EXAMPLE)
+    code, out, err = command("profiles", "check", path)
+    assert (code, err) == (0, "")
+    assert out == f"{path}: profile 'mychip' is valid: 10 numbers from 2 sources, 2 listed as " + (
+        "unknown\n"
+    )
+    code, out, _ = command("profiles", "check", path, "--json")
+    assert json.loads(out)["valid"] is True
+
+
+def test_profiles_check_refuses_in_one_sentence(command, tmp_path):
+    broken = written(tmp_path, EXAMPLE.replace("5.1", "-5.1"))
+    for name in ("check", "show"):
+        code, out, err = command("profiles", name, broken, "--json")
+        assert (code, out) == (2, "")
+        assert "energy_pJ.synaptic_operation: got -5.1" in err
+        assert err.count("\n") == 1
+    code, _, err = command("profiles", "show", "loihi3")
+    assert code == 2
+    assert "unknown hardware profile 'loihi3'" in err
+
+
+def test_help_does_not_wait_for_the_schema():
+    probe = "import sys; import neuroattack.cli; sys.exit('pydantic' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", probe], check=False).returncode == 0

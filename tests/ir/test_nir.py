@@ -1,0 +1,454 @@
+"""NIR: networks survive the way out and in; readings are the equations; the rest is refused."""
+
+import itertools
+import math
+
+import h5py
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from neuroattack.conformance.networks import fixed_networks, networks, rasters
+from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.errors import FileError, UnsupportedFeatureError, ValidationError
+from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.nir.exporting import export_nir
+from neuroattack.ir.nir.importing import import_nir
+
+nir = pytest.importorskip("nir")
+
+ASKED = {
+    "dt_s": 1e-3,
+    "time_unit_s": 1.0,
+    "integration": "euler",
+    "arrival": "next-step",
+    "refractory_steps": 0,
+    "encoder": "poisson",
+    "max_rate_hz": 100.0,
+}
+
+
+def write(path, nodes, edges):
+    nir.write(path, nir.NIRGraph(nodes, edges, metadata={}, type_check=False))
+    return path
+
+
+def lif(size=1, **changes):
+    values = {"tau": 0.01, "r": 10.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, **changes}
+    return nir.LIF(**{name: np.full(size, value) for name, value in values.items()})
+
+
+def chain(path, *between, pixels=(2,), classes=1):
+    """Write a file whose nodes follow each other from input to output."""
+    names = [f"n{place}" for place in range(len(between))]
+    nodes = {
+        "in": nir.Input({"input": np.array(pixels)}),
+        **dict(zip(names, between, strict=True)),
+        "out": nir.Output({"output": np.array([classes])}),
+    }
+    order = ["in", *names, "out"]
+    return write(path, nodes, list(itertools.pairwise(order)))
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(networks(max_size=20), st.data())
+def test_a_network_is_the_same_spike_for_spike_after_export_and_import(tmp_path, network, data):
+    path = tmp_path / "network.nir"
+    export_nir(path, network, allow_lossy=True)
+    imported = import_nir(path)
+    assert imported.losses == ()
+    assert imported.largest_relative_rounding == 0
+    assert imported.network.input == network.input
+    for raster in data.draw(rasters(network.input.size)):
+        expected = simulate(network, raster)
+        found = simulate(imported.network, raster)
+        assert found.keys() == expected.keys()
+        for name, spikes in expected.items():
+            np.testing.assert_array_equal(found[name], spikes, name)
+
+
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.floats(1e-5, 1e3),
+    st.floats(1e-5, 1e-2),
+    st.lists(st.floats(-1, 1, allow_subnormal=False), min_size=3, max_size=3),
+)
+@example(160.0, 0.004211145714222155, [0.0, 0.0, 0.9999999999999999])
+def test_biases_and_decays_come_back_to_the_last_bit(tmp_path, tau_m_s, dt_s, bias_v):
+    network = Network(
+        dt_s=dt_s,
+        input=Input((2,), PoissonEncoder(1.0)),
+        populations=(Population("out", 3, tau_m_s, 1.0, np.array(bias_v)),),
+        projections=(Projection.from_weights(INPUT, "out", np.ones((2, 3))),),
+        readout="out",
+    )
+    export_nir(tmp_path / "n.nir", network)
+    (before,), (after,) = network.populations, import_nir(tmp_path / "n.nir").network.populations
+    assert after.decay(dt_s) == before.decay(dt_s)
+    np.testing.assert_array_equal(after.bias_v, before.bias_v)
+
+
+def test_where_a_network_comes_from_survives_too(tmp_path):
+    network = Network(
+        dt_s=1e-3,
+        input=Input((1, 2), PoissonEncoder(50.0)),
+        populations=(Population("out", 1, 0.1, 1.0),),
+        projections=(Projection.from_weights(INPUT, "out", np.ones((2, 1))),),
+        readout="out",
+        origin={"dataset": "mnist"},
+    )
+    export_nir(tmp_path / "n.nir", network)
+    found = import_nir(tmp_path / "n.nir").network
+    assert found.origin["dataset"] == "mnist"
+    assert found.input.shape == (1, 2)
+
+
+def test_nir_itself_reads_what_is_written_here(tmp_path):
+    network = Network(
+        dt_s=1e-3,
+        input=Input((2, 2), PoissonEncoder(50.0)),
+        populations=(Population("output", 3, 0.1, 1.0, 0.25),),
+        projections=(Projection.from_weights(INPUT, "output", np.eye(4, 3)),),
+        readout="output",
+    )
+    export_nir(tmp_path / "n.nir", network)
+    graph = nir.read(tmp_path / "n.nir")
+    neurons = graph.nodes["output"]
+    assert isinstance(neurons, nir.LIF)
+    np.testing.assert_array_equal(neurons.tau, np.full(3, 0.1))
+    np.testing.assert_array_equal(neurons.v_threshold, np.ones(3))
+    (affine,) = (node for node in graph.nodes.values() if isinstance(node, nir.Affine))
+    # Held for a step, a current of weight 1 moves the potential by 1.
+    held = neurons.r[0] * (1 - math.exp(-1e-3 / 0.1))
+    np.testing.assert_allclose(affine.weight * held, np.eye(4, 3).T, rtol=1e-15)
+    np.testing.assert_allclose(affine.bias * held, 0.25, rtol=1e-15)
+
+
+def test_a_refractory_period_is_written_only_where_losses_are_allowed(tmp_path):
+    network = Network(
+        dt_s=1e-3,
+        input=Input((1,), PoissonEncoder(50.0)),
+        populations=(Population("out", 1, 0.1, 1.0, refractory_steps=2),),
+        projections=(Projection.from_weights(INPUT, "out", np.ones((1, 1))),),
+        readout="out",
+    )
+    with pytest.raises(UnsupportedFeatureError, match="'out' has a refractory period of 2 steps"):
+        export_nir(tmp_path / "n.nir", network)
+    assert not (tmp_path / "n.nir").exists()
+    (loss,) = export_nir(tmp_path / "n.nir", network, allow_lossy=True)
+    assert "refractory" in loss
+    assert import_nir(tmp_path / "n.nir").network.populations[0].refractory_steps == 2
+
+
+@settings(
+    max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(fixed_networks(max_size=5))
+def test_fixed_point_is_refused_by_name(tmp_path, network):
+    with pytest.raises(UnsupportedFeatureError, match="fixed point"):
+        export_nir(tmp_path / "n.nir", network, allow_lossy=True)
+
+
+def potentials(node, weight, spikes, integration, dt, arrival_steps):
+    """Integrate NIR's equation as plainly as it reads, one neuron; return its spikes."""
+    tau, r, leak = (float(getattr(node, name)[0]) for name in ("tau", "r", "v_leak"))
+    v, fired = leak, []
+    for k in range(len(spikes)):
+        s = spikes[k - arrival_steps] if k >= arrival_steps else np.zeros(spikes.shape[1])
+        current = float(weight @ s)
+        if integration == "euler":
+            v = v + dt / tau * ((leak - v) + r * current)
+        elif integration == "hold":
+            alpha = math.exp(-dt / tau)
+            v = leak + (v - leak) * alpha + (1 - alpha) * r * current
+        else:
+            v = leak + (v - leak) * math.exp(-dt / tau) + r / tau * current
+        fired.append(v > node.v_threshold[0])
+        if fired[-1]:
+            v = float(node.v_reset[0])
+    return np.array(fired)
+
+
+@pytest.mark.parametrize("arrival", ["same-step", "next-step"])
+@pytest.mark.parametrize("integration", ["euler", "hold", "impulse"])
+@pytest.mark.parametrize(("leak", "reset"), [(0.0, 0.0), (-0.4, -0.6)])
+def test_each_reading_is_the_equation_solved_that_way(tmp_path, integration, arrival, leak, reset):
+    rng = np.random.default_rng(3)
+    weight = rng.normal(0.6, 0.4, (1, 5)) * (1e-3 if integration == "impulse" else 1)
+    node = lif(v_leak=leak, v_reset=reset, tau=0.02, r=7.0, v_threshold=0.5)
+    path = chain(tmp_path / "n.nir", nir.Linear(weight), node, pixels=(5,))
+    imported = import_nir(path, **{**ASKED, "integration": integration, "arrival": arrival})
+    spikes = rng.random((200, 5)) < 0.3
+    found = simulate(imported.network, spikes)["n1"][:, 0]
+    # An input takes a step to get here; with same-step the file's time is that step ahead.
+    expected = potentials(node, weight[0], spikes, integration, 1e-3, 1)
+    assert 5 < expected.sum() < 150
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_same_step_aligns_paths_of_different_length(tmp_path):
+    # The output fires only if a spike comes straight and through another neuron at once.
+    nodes = {
+        "in": nir.Input({"input": np.array([1])}),
+        "relay": lif(v_threshold=0.5),
+        "half": nir.Linear(np.array([[0.6]])),
+        "too": nir.Linear(np.array([[0.6]])),
+        "sum": lif(tau=2e-3, r=2.0),
+        "out": nir.Output({"output": np.array([1])}),
+    }
+    edges = [("in", "relay"), ("relay", "half"), ("in", "too")]
+    edges += [("half", "sum"), ("too", "sum"), ("sum", "out")]
+    path = write(tmp_path / "n.nir", nodes, edges)
+    spikes = np.zeros((10, 1), bool)
+    spikes[3] = True
+    together = import_nir(path, **{**ASKED, "arrival": "same-step"})
+    np.testing.assert_array_equal(np.flatnonzero(simulate(together.network, spikes)["sum"]), [5])
+    apart = import_nir(path, **ASKED)
+    assert not simulate(apart.network, spikes)["sum"].any()
+    assert (together.lag_steps, apart.lag_steps) == (2, 1)
+
+
+def test_delays_of_elements_become_projections_of_their_own(tmp_path):
+    delay = nir.Delay(np.array([0.0, 3e-3]))
+    weight = nir.Linear(np.array([[2.0, 2.0]]))
+    path = chain(tmp_path / "n.nir", delay, weight, lif())
+    network = import_nir(path, **ASKED).network
+    assert sorted(p.delay_steps for p in network.projections) == [1, 4]
+    spikes = np.zeros((9, 2), bool)
+    spikes[0] = True
+    np.testing.assert_array_equal(np.flatnonzero(simulate(network, spikes)["n2"]), [1, 4])
+
+
+@pytest.mark.parametrize("unit_s", [1.0, 1e-3])
+def test_times_are_in_the_unit_that_is_asked_for(tmp_path, unit_s):
+    node = lif(tau=0.01 / unit_s)
+    path = chain(
+        tmp_path / "n.nir", nir.Delay(np.full(2, 2e-3 / unit_s)), nir.Linear(np.ones((1, 2))), node
+    )
+    network = import_nir(path, **{**ASKED, "integration": "hold", "time_unit_s": unit_s}).network
+    assert network.populations[0].tau_m_s == pytest.approx(0.01)
+    assert network.projections[0].delay_steps == 3
+
+
+def test_a_synapse_of_one_euler_step_is_none(tmp_path):
+    values = {"tau_syn": 1e-3, "tau_mem": 0.01, "r": 10.0, "v_leak": 0.0, "v_threshold": 1.0}
+    cuba = nir.CubaLIF(**{k: np.full(1, v) for k, v in values.items()}, w_in=np.full(1, 0.5))
+    path = chain(tmp_path / "n.nir", nir.Linear(np.array([[1.0, 3.0]])), cuba)
+    network = import_nir(path, **ASKED).network
+    np.testing.assert_allclose(network.projections[0].weights_v[:, 0], [0.5, 1.5], rtol=1e-7)
+    with pytest.raises(FileError, match=r"synapses with a time constant of 0\.001"):
+        import_nir(path, **{**ASKED, "integration": "hold"})
+    lossy = import_nir(path, **{**ASKED, "integration": "hold"}, allow_lossy=True)
+    assert "synapses" in lossy.losses[0]
+    assert "synapses" in lossy.network.origin["lost"]
+
+
+def test_neurons_without_leak_and_scalar_parameters(tmp_path):
+    node = nir.IF(r=np.full(1, 1e3), v_threshold=np.full(1, 2.5))
+    path = chain(tmp_path / "n.nir", nir.Linear(np.ones((3, 2))), node, classes=3)
+    with h5py.File(path, "r+") as file:
+        _replace(file, "node/nodes/n1/v_threshold", 2.5)
+    network = import_nir(path, **ASKED).network
+    assert math.isinf(network.populations[0].tau_m_s)
+    spikes = simulate(network, np.ones((7, 2), bool))["n1"]
+    # Two spikes of weight 1 a step, from the second step on; over 2.5 in every second one.
+    np.testing.assert_array_equal(spikes.all(axis=1), [0, 0, 1, 0, 1, 0, 1])
+
+
+def plain_convolution(image, weight, bias, stride, padding, dilation, groups):
+    """Cross-correlate in plain loops; image of shape (channels, rows, columns)."""
+    outputs, per_group, height, width = weight.shape
+    padded = np.pad(image, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
+    rows = (padded.shape[1] - dilation[0] * (height - 1) - 1) // stride[0] + 1
+    columns = (padded.shape[2] - dilation[1] * (width - 1) - 1) // stride[1] + 1
+    result = np.zeros((outputs, rows, columns))
+    for out, i, j in np.ndindex(result.shape):
+        total = bias[out]
+        first = out // (outputs // groups) * per_group
+        for channel, row, column in np.ndindex(per_group, height, width):
+            total += (
+                weight[out, channel, row, column]
+                * padded[
+                    first + channel,
+                    i * stride[0] + row * dilation[0],
+                    j * stride[1] + column * dilation[1],
+                ]
+            )
+        result[out, i, j] = total
+    return result
+
+
+@settings(
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(st.data(), st.integers(0, 2**32 - 1))
+def test_convolutions_unroll_to_what_plain_loops_give(tmp_path, data, seed):
+    rng = np.random.default_rng(seed)
+    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
+    groups = data.draw(st.sampled_from([1, 2]))
+    channels, outputs = groups * data.draw(st.integers(1, 2)), groups * data.draw(st.integers(1, 2))
+    kernel, stride, dilation = (data.draw(pair) for _ in range(3))
+    padding = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
+    sides = [
+        d * (k - 1) + 1 + data.draw(st.integers(0, 4))
+        for d, k in zip(dilation, kernel, strict=True)
+    ]
+    weight = rng.normal(size=(outputs, channels // groups, *kernel))
+    bias = rng.normal(size=outputs)
+    conv = nir.Conv2d(tuple(sides), weight, stride, padding, dilation, groups, bias)
+    image = rng.integers(0, 2, (channels, *sides))
+    expected = plain_convolution(image, weight, bias, stride, padding, dilation, groups)
+    path = chain(
+        tmp_path / "n.nir",
+        conv,
+        nir.IF(r=np.full(1, 1e3), v_threshold=np.full(1, 1e9)),
+        pixels=(channels, *sides),
+        classes=expected.size,
+    )
+    network = import_nir(path, **ASKED).network
+    found = network.populations[0].bias_v.copy()
+    for projection in network.projections:
+        found += image.ravel() @ projection.weights_v
+    np.testing.assert_allclose(found, expected.ravel(), atol=1e-5)
+
+
+@pytest.mark.parametrize("average", [False, True])
+def test_pooling_is_a_convolution_of_each_channel(tmp_path, average):
+    kind = nir.AvgPool2d if average else nir.SumPool2d
+    pool = kind(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
+    node = nir.IF(r=np.full(1, 1e3), v_threshold=np.full(1, 1e9))
+    path = chain(tmp_path / "n.nir", pool, node, pixels=(3, 4, 4), classes=12)
+    (projection,) = import_nir(path, **ASKED).network.projections
+    image = np.arange(48.0).reshape(3, 4, 4)
+    expected = image.reshape(3, 2, 2, 2, 2).sum(axis=(2, 4)) / (4 if average else 1)
+    np.testing.assert_allclose(image.ravel() @ projection.weights_v, expected.ravel())
+
+
+ONE = np.ones((1, 2))
+
+
+@pytest.mark.parametrize(
+    ("between", "message"),
+    [
+        ([nir.Linear(ONE), lif(v_threshold=np.nan)], "v_threshold: got NaN"),
+        ([nir.Linear(ONE), lif(tau=-1.0)], "tau: got -1, expected positive"),
+        ([nir.Linear(ONE), lif(v_reset=2.0)], "v_threshold: got 1, expected above v_reset, 2"),
+        (
+            [nir.Linear(np.ones((1, 3))), lif()],
+            r"input: got shape \(2,\) \(2 elements\), expected 3",
+        ),
+        ([nir.Linear(ONE), lif(3)], "expected 1 neurons"),
+        ([nir.Linear(np.full((1, 2), np.inf)), lif()], "weight: got NaN or infinite"),
+        ([nir.Linear(ONE), lif(tau=1e-5)], "expected at least the step, 0.001"),
+        ([nir.Linear(ONE)], "expected one layer of spiking neurons"),
+        ([nir.Linear(ONE), nir.LI(*np.ones((3, 1)))], "is of type 'LI', expected one of"),
+        ([nir.Affine(ONE, np.ones(2)), lif()], r"bias: got shape \(2,\), expected \(1,\)"),
+        ([nir.Delay(np.full(2, 1.5e-3)), nir.Linear(ONE), lif()], "not a whole number of steps"),
+        ([nir.Delay(np.full(2, -1e-3)), nir.Linear(ONE), lif()], "expected no negative delays"),
+        (
+            [nir.Affine(np.ones((2, 2)), np.ones(2)), nir.Delay(np.full(2, 1e-3)), lif(2)],
+            "bias behind a delay",
+        ),
+        (
+            [
+                nir.Linear(np.ones((2, 2))),
+                nir.LIF(np.array([0.01, 0.02]), *np.ones((2, 2)), np.full(2, 3.0)),
+            ],
+            "differ in their time constant",
+        ),
+    ],
+)
+def test_what_is_wrong_or_cannot_be_held_is_named(tmp_path, between, message):
+    path = chain(tmp_path / "n.nir", *between)
+    with pytest.raises(FileError, match=message) as caught:
+        import_nir(path, **ASKED)
+    assert str(path) in str(caught.value)
+
+
+def test_a_bias_in_the_same_step_is_a_loss(tmp_path):
+    path = chain(tmp_path / "n.nir", nir.Affine(ONE, np.ones(1)), lif())
+    assert import_nir(path, **ASKED).losses == ()
+    with pytest.raises(FileError, match="'n1' has a bias"):
+        import_nir(path, **{**ASKED, "arrival": "same-step"})
+    assert import_nir(path, **{**ASKED, "arrival": "same-step"}, allow_lossy=True).losses
+
+
+@pytest.mark.parametrize(
+    "missing", ["dt_s", "time_unit_s", "integration", "arrival", "refractory_steps"]
+)
+def test_what_nir_leaves_open_is_never_guessed(tmp_path, missing):
+    path = chain(tmp_path / "n.nir", nir.Linear(ONE), lif())
+    option = missing.removesuffix("_s").replace("_", "-")
+    with pytest.raises(FileError, match=f"got nothing for --{option}, expected"):
+        import_nir(path, **{**ASKED, missing: None})
+    with pytest.raises(FileError, match="which NIR does not say"):
+        import_nir(path, **{**ASKED, "encoder": None})
+
+
+def test_images_may_take_another_shape_of_as_many_pixels(tmp_path):
+    path = chain(tmp_path / "n.nir", nir.Linear(np.ones((1, 12))), lif(), pixels=(1, 12))
+    assert import_nir(path, **ASKED).network.input.shape == (12,)
+    assert import_nir(path, **ASKED, image_shape=(3, 4)).network.input.shape == (3, 4)
+    with pytest.raises(FileError, match=r"got \(5, 2\), expected 12 pixels"):
+        import_nir(path, **ASKED, image_shape=(5, 2))
+
+
+def test_recurrent_graphs_are_refused_by_their_circle(tmp_path):
+    nodes = {
+        "in": nir.Input({"input": np.array([1])}),
+        "a": lif(),
+        "again": nir.Linear(np.ones((1, 1))),
+        "out": nir.Output({"output": np.array([1])}),
+    }
+    edges = [("in", "a"), ("a", "again"), ("again", "a"), ("a", "out")]
+    with pytest.raises(
+        FileError, match=r"recurrent \('(a' -> 'again' -> 'a|again' -> 'a' -> 'again)'\)"
+    ):
+        import_nir(write(tmp_path / "n.nir", nodes, edges), **ASKED)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda file: file.__delitem__("version"), "no NIR graph"),
+        (lambda file: _replace(file, "version", "2.0"), "NIR version: got '2.0', expected 1."),
+        (lambda file: file.__delitem__("node/edges"), "graph edges: got nothing"),
+        (lambda file: file.__delitem__("node/nodes/n1/tau"), "tau: got nothing"),
+        (lambda file: _replace(file, "node/nodes/n1/type", "Izhikevich"), "type 'Izhikevich'"),
+        (lambda file: file.__delitem__("node/nodes/out"), "an unknown node 'out'"),
+        (lambda file: _replace(file, "node/nodes/in/shape", np.array([-2])), "shape"),
+        (lambda file: _replace(file, "node/nodes/n1/tau", "fast"), "tau: got type"),
+    ],
+)
+def test_files_that_are_no_graph_are_refused_by_the_field(tmp_path, change, message):
+    path = chain(tmp_path / "n.nir", nir.Linear(ONE), lif())
+    with h5py.File(path, "r+") as file:
+        change(file)
+    with pytest.raises(FileError, match=message):
+        import_nir(path, **ASKED)
+
+
+def _replace(file, name, value):
+    del file[name]
+    file[name] = value
+
+
+def test_readings_are_checked(tmp_path):
+    path = chain(tmp_path / "n.nir", nir.Linear(ONE), lif())
+    for field, value, message in (
+        ("dt_s", 0.0, "dt: got 0.0"),
+        ("time_unit_s", math.nan, "time unit: got nan"),
+        ("integration", "heun", "expected one of euler, hold, impulse"),
+        ("arrival", "never", "expected one of same-step, next-step"),
+        ("refractory_steps", -1, "refractory steps: got -1"),
+        ("encoder", "morse", "unknown encoder 'morse'"),
+        ("max_rate_hz", 5e3, "spikes a step"),
+    ):
+        with pytest.raises((FileError, ValidationError), match=message):
+            import_nir(path, **{**ASKED, field: value})

@@ -1,0 +1,165 @@
+"""The paper's items: what they are computed from, and that a run can be stopped anywhere."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from neuroattack.errors import NeuroattackError, UnknownNameError, ValidationError
+from neuroattack.paper import published
+from neuroattack.paper.attack_tables import choose_sample
+from neuroattack.paper.noise_tables import _first_below
+from neuroattack.paper.settings import PaperSettings
+from neuroattack.paper.whole import ITEMS, expand_items
+
+FILES = ("table2", "table3", "figure3", "figure9", "population", "transformations")
+
+
+def test_the_published_numbers_have_the_shape_of_the_tables():
+    for columns in published.TABLE_I.values():
+        assert list(columns) == ["train", "test", "train+test"]
+        assert all(len(column) == len(published.DELTAS) for column in columns.values())
+    # Sums over the columns of Table I, from the text of the paper.
+    sums = [sum(column) for columns in published.TABLE_I.values() for column in columns.values()]
+    np.testing.assert_allclose(sums, [416.29, 469.09, 316.15, 464.97, 581.27, 422.75], atol=0.005)
+    for rows in (published.TABLE_II, published.TABLE_III):
+        assert [row.case for row in rows] == ["I"] * 3 + ["II"] * 3
+    # (x, y) = ([14 17], [10 14]) counted from 1, in an image of rows and columns.
+    image = np.zeros((28, 28))
+    image[10 - 1 : 14, 14 - 1 : 17] = 1
+    assert (published.MIDDLE.mask((28, 28)) == (image == 1)).all()
+    assert published.CORNER.mask((28, 28)).sum() == 20
+
+
+def run_of(labels, sdbn, dnn):
+    """Return what choosing a sample asks of a run: labels, and clean answers by network."""
+    answers = {"sdbn": sdbn, "dnn": dnn}
+
+    def clean_shares(name, indices, _draws):
+        shares = np.array(answers[name])[indices]
+        return shares.argmax(axis=1), shares
+
+    labels = np.array(labels)
+    return SimpleNamespace(
+        dataset=SimpleNamespace(test=SimpleNamespace(labels=labels)), clean_shares=clean_shares
+    )
+
+
+def shares(five, three):
+    row = np.full(10, (1 - five - three) / 8)
+    row[5], row[3] = five, three
+    return row
+
+
+def test_the_sample_is_the_five_nearest_the_papers_shares():
+    like_paper = shares(0.8269, 0.0764), shares(0.9879, 0.0089)
+    near = shares(0.80, 0.07), shares(0.98, 0.01)
+    wrong = shares(0.2, 0.7), shares(0.9879, 0.0089)
+    rows = [like_paper, near, wrong, shares_pair(0.6), near]
+    # Image 0 would fit best, but is no "five".
+    run = run_of([7, 5, 5, 5, 5], [row[0] for row in rows], [row[1] for row in rows])
+    sample = choose_sample(run)
+    assert sample.index == 1
+    expected = (0.8269 - 0.80) + (0.0764 - 0.07) + (0.9879 - 0.98) + (0.01 - 0.0089)
+    assert sample.mismatch == pytest.approx(expected)
+
+
+def shares_pair(five):
+    return shares(five, 0.1), shares(five, 0.1)
+
+
+def test_a_sample_that_neither_network_knows_is_refused():
+    run = run_of([5], [shares(0.1, 0.8)], [shares(0.9, 0.01)])
+    with pytest.raises(NeuroattackError, match="no test image of class 5"):
+        choose_sample(run)
+
+
+def test_items_come_in_the_order_of_the_paper_and_once():
+    assert expand_items(["table3", "table1", "table3"]) == ["table1", "table3"]
+    assert expand_items(["population", "all"]) == list(ITEMS)
+    with pytest.raises(UnknownNameError, match="did you mean 'table1'"):
+        expand_items(["tabel1"])
+
+
+def test_where_accuracy_collapses():
+    assert _first_below((0.1, 0.2, 0.3), [0.9, 0.4, 0.1]) == 0.2
+    assert _first_below((0.1, 0.2), [0.9, 0.5]) is None
+
+
+@pytest.mark.parametrize(
+    ("changed", "thing"),
+    [
+        ({"population": 0}, "population"),
+        ({"draws": 0}, "draws"),
+        ({"sweep": -1}, "sweep"),
+        ({"training_seeds": 1}, "training seeds"),
+        ({"steps": 0}, "steps"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(changed, thing):
+    with pytest.raises(ValidationError, match=thing):
+        PaperSettings(**changed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["table9"], "unknown item of the paper 'table9'"),
+        (["table2", "--population", "0"], "population: got 0"),
+        (["table2", "--images", "0", "--dataset", "digits"], "images: got 0"),
+        (["table2", "--workers", "0", "--dataset", "digits"], "workers: got 0"),
+        (["table2", "--backend", "brain"], "unknown backend 'brain'"),
+        (["table2", "--out", "/dev/null/x"], "cannot be written"),
+    ],
+)
+def test_bad_input_gets_one_sentence(command, tmp_path, arguments, sentence):
+    if "--out" not in arguments:
+        arguments = [*arguments, "--out", tmp_path / "paper"]
+    code, out, err = command("paper", *arguments)
+    assert (code, out) == (2, "")
+    assert sentence in err
+    assert len(err.strip().splitlines()) == 1
+
+
+def started(folder, workers):
+    options = ["--population", "2", "--draws", "3", "--images", "30", "--steps", "60"]
+    return subprocess.Popen(
+        [
+            *(sys.executable, "-m", "neuroattack", "paper", *FILES, "--dataset", "digits"),
+            *(*options, "--workers", str(workers), "--out", str(folder), "--json"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+@pytest.mark.slow
+def test_two_runs_are_equal_though_one_is_killed_twice(tmp_path):
+    whole = started(tmp_path / "whole", 1)
+    rng = np.random.default_rng(0)
+    for _ in range(2):
+        killed = started(tmp_path / "killed", 2)
+        time.sleep(rng.uniform(5, 20))
+        # The parent alone: its workers have to notice.
+        os.kill(killed.pid, signal.SIGKILL)
+        killed.communicate()
+    finished = started(tmp_path / "killed", 2)
+    figures = []
+    for run in (whole, finished):
+        out, err = run.communicate()
+        assert run.returncode == 0, err
+        figures.append(json.loads(out))
+    assert figures[0] == figures[1]
+    assert set(figures[0]) == set(FILES)
+    for item in FILES:
+        for kind in ("json", "csv"):
+            one, other = (tmp_path / run / f"{item}.{kind}" for run in ("whole", "killed"))
+            assert one.read_bytes() == other.read_bytes()

@@ -1,0 +1,312 @@
+"""Figures of many attacks against plain loops over them, and the choice of what is attacked."""
+
+import itertools
+import json
+import math
+import statistics
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from neuroattack.datasets.dataset import Dataset, Split
+from neuroattack.errors import NeuroattackError, ValidationError
+from neuroattack.paper.population import Group, compare_groups, pair_aims, random_aims
+from neuroattack.paper.population_tables import population, population_plans, sampling
+from neuroattack.paper.settings import PaperSettings
+from neuroattack.statistics import wilson_interval
+
+STOPS = ("distance", "iterations", "no candidates")
+
+
+def some_attacks(seed, images):
+    """Return attacks as cells give them, of whatever course and outcome."""
+    rng = np.random.default_rng(seed)
+    attacks = []
+    for index in range(images):
+        iterations = int(rng.integers(1, 9))
+        # Few levels, so that P(target) stays, rises and falls.
+        shares = rng.integers(0, 5, (iterations, 10)) / 40
+        draws = int(rng.integers(1, 60))
+        clean_draws = int(rng.integers(1, 60))
+        attacks.append(
+            {
+                "index": index,
+                "label": 5,
+                "target_class": int(rng.integers(0, 5)),
+                "best_iteration": int(rng.integers(0, iterations)),
+                "queries": int(rng.integers(1, 5000)),
+                "stopped_by": STOPS[rng.integers(3)],
+                "distance": float(rng.random()),
+                "predicted": rng.integers(-1, 10, iterations).tolist(),
+                "shares": shares.tolist(),
+                "draws": draws,
+                "targeted": int(rng.integers(0, draws + 1)),
+                "untargeted": int(rng.integers(0, draws + 1)),
+                "mean_shares": rng.random(10).tolist(),
+                "clean": {
+                    "draws": clean_draws,
+                    "targeted": int(rng.integers(0, clean_draws + 1)),
+                    "untargeted": int(rng.integers(0, clean_draws + 1)),
+                    "spikes": float(rng.random()),
+                },
+            }
+        )
+    return attacks
+
+
+def group(attacks, network="sdbn"):
+    return Group(network, "II", "random", 350, 1, attacks)
+
+
+def student_interval(values):
+    """Return the 95 % interval of a mean by SciPy's distribution."""
+    return list(
+        stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
+    )
+
+
+def quantile(values, share):
+    """Interpolate between the sorted values, as most programs do."""
+    ordered = sorted(values)
+    place = share * (len(ordered) - 1)
+    low = math.floor(place)
+    high = min(low + 1, len(ordered) - 1)
+    return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 30))
+def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
+    attacks = some_attacks(seed, images)
+    found = group(attacks).as_json()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert {name: found[name] for name in ("network", "case", "pairs", "steps", "repeats")} == {
+        "network": "sdbn",
+        "case": "II",
+        "pairs": "random",
+        "steps": 350,
+        "repeats": 1,
+    }
+    assert found["images"] == images
+    for what in ("targeted", "untargeted"):
+        rates = [attack[what] / attack["draws"] for attack in attacks]
+        clean = [attack["clean"][what] / attack["clean"]["draws"] for attack in attacks]
+        assert found[f"{what}_success"] == pytest.approx(sum(rates) / images)
+        assert found[f"clean_{what}"] == pytest.approx(sum(clean) / images)
+        assert found[f"{what}_mostly"] == sum(2 * a[what] > a["draws"] for a in attacks)
+        low, high = found[f"{what}_ci95"]
+        share, z = sum(rates) / images, 1.959963984540054
+        for end in (low, high):
+            expected = z * z * end * (1 - end) / images
+            assert (share - end) ** 2 == pytest.approx(expected, abs=1e-9)
+        assert low - 1e-12 <= share <= high + 1e-12
+        gains = [rate - before for rate, before in zip(rates, clean, strict=True)]
+        assert found[f"{what}_gain"] == pytest.approx(sum(gains) / images)
+        if max(gains) - min(gains) > 1e-9:
+            expected = student_interval(gains)
+        else:
+            expected = [end - sum(clean) / images for end in found[f"{what}_ci95"]]
+        assert found[f"{what}_gain_ci95"] == pytest.approx(expected)
+    stopped = [attack["stopped_by"] for attack in attacks]
+    assert found["stopped_by"] == {stop: stopped.count(stop) for stop in STOPS}
+    assert found["capped_share"] == stopped.count("iterations") / images
+    spikes = [attack["clean"]["spikes"] for attack in attacks]
+    assert found["clean_spikes"] == pytest.approx(sum(spikes) / images)
+    fallen = total = lucky = 0
+    best = []
+    for attack in attacks:
+        aim = attack["target_class"]
+        course = [shares[aim] for shares in attack["shares"]]
+        for before, after in itertools.pairwise(course):
+            fallen += after < before
+            total += 1
+        lucky += attack["predicted"][attack["best_iteration"]] == aim
+        best.append(max(course))
+    assert found["non_monotonic_share"] == pytest.approx(fallen / total if total else 0)
+    assert found["lucky_success"] == pytest.approx(lucky / images)
+    means = [attack["mean_shares"][attack["target_class"]] for attack in attacks]
+    for name, values in (("best_p_target", best), ("mean_p_target", means)):
+        assert found[name] == pytest.approx(
+            {
+                label: quantile(values, share)
+                for label, share in (
+                    ("q05", 0.05),
+                    ("q25", 0.25),
+                    ("q50", 0.5),
+                    ("q75", 0.75),
+                    ("q95", 0.95),
+                )
+            }
+        )
+    for name, values in (
+        ("median_queries", [attack["queries"] for attack in attacks]),
+        ("median_iterations", [len(attack["shares"]) - 1 for attack in attacks]),
+        ("median_distance", [attack["distance"] for attack in attacks]),
+    ):
+        assert found[name] == pytest.approx(quantile(values, 0.5))
+        assert found[name] == pytest.approx(statistics.median(values))
+
+
+def test_a_course_that_only_rises_is_monotonic_and_one_that_only_falls_is_not():
+    (attack,) = some_attacks(0, 1)
+    attack["target_class"] = 3
+    for course, expected in (
+        ([0.1, 0.2, 0.2, 0.4], 0.0),
+        ([0.4, 0.3, 0.1], 1.0),
+        ([0.1, 0.3, 0.2, 0.2, 0.5], 0.25),
+        ([0.1], 0.0),
+    ):
+        attack["shares"] = [[0, 0, 0, share, 0.5] for share in course]
+        assert group([attack]).fallen_share == expected
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 30))
+def test_groups_are_compared_image_by_image_and_by_newcombes_interval(seed, images):
+    first, second = some_attacks(seed, images), some_attacks(seed + 1, images)
+    for one, other in zip(first, second, strict=True):
+        other["target_class"] = one["target_class"]
+    found = compare_groups("Is it?", group(first), group(second, "dnn"))
+    assert (found["question"], found["first"], found["second"]) == ("Is it?", "sdbn", "dnn")
+    assert (found["case"], found["pairs"], found["images"]) == ("II", "random", images)
+    for what in ("targeted", "untargeted"):
+        shares, limits = [], []
+        for attacks in (first, second):
+            successes = sum(attack[what] / attack["draws"] for attack in attacks)
+            shares.append(successes / len(attacks))
+            limits.append(wilson_interval(successes, len(attacks)))
+        (p1, p2), ((low1, high1), (low2, high2)) = shares, limits
+        newcombe = [
+            p1 - p2 - math.sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2),
+            p1 - p2 + math.sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2),
+        ]
+        assert found[f"{what}_difference"] == pytest.approx(p1 - p2)
+        assert found[f"{what}_ci95"] == pytest.approx(newcombe)
+        gains = [0.0] * images
+        for attacks, sign in ((first, 1), (second, -1)):
+            for number, attack in enumerate(attacks):
+                clean = attack["clean"]
+                gains[number] += sign * attack[what] / attack["draws"]
+                gains[number] -= sign * clean[what] / clean["draws"]
+        mean = sum(gains) / images
+        assert found[f"{what}_gain_difference"] == pytest.approx(mean)
+        if max(gains) - min(gains) > 1e-9:
+            expected = student_interval(gains)
+        else:
+            expected = [end - (p1 - p2) + mean for end in newcombe]
+        assert found[f"{what}_gain_ci95"] == pytest.approx(expected)
+    turned = compare_groups("Is it?", group(second, "dnn"), group(first))
+    for name in ("targeted_ci95", "untargeted_gain_ci95"):
+        low, high = found[name]
+        assert turned[name] == pytest.approx([-high, -low])
+
+
+def test_images_that_do_not_differ_get_an_interval_all_the_same():
+    attacks = some_attacks(3, 40)
+    found = compare_groups("Is it?", group(attacks), group(attacks, "dnn"))
+    for what in ("targeted", "untargeted"):
+        assert found[f"{what}_gain_difference"] == 0
+        assert found[f"{what}_gain_ci95"] == found[f"{what}_ci95"]
+        assert found[f"{what}_gain_ci95"][0] < -0.1
+
+
+def test_groups_of_other_images_or_targets_are_not_compared():
+    attacks = some_attacks(3, 5)
+    aimed = [*attacks[:4], attacks[4] | {"target_class": 9}]
+    for others in (attacks[:4], attacks[::-1], aimed):
+        with pytest.raises(ValidationError, match="got other images or targets"):
+            compare_groups("Is it?", group(attacks), group(others, "dnn"))
+
+
+def test_exact_answers_have_no_spikes():
+    attacks = some_attacks(0, 3)
+    for attack in attacks:
+        attack["clean"]["spikes"] = None
+    assert group(attacks).as_json()["clean_spikes"] is None
+
+
+@pytest.mark.parametrize("study", [population, population_plans, sampling])
+def test_a_population_that_no_image_is_fit_for_is_refused(study):
+    dataset = some_dataset([5, 5, 1], 10)
+    run = SimpleNamespace(
+        dataset=dataset, correct=np.array([False, False, True]), settings=PaperSettings()
+    )
+    with pytest.raises(NeuroattackError, match="no test image of class 5 is classified correctly"):
+        study(run)
+
+
+def some_dataset(labels, classes):
+    labels = np.array(labels, np.uint8)
+    split = Split(np.zeros((len(labels), 2, 2), np.float32), labels)
+    return Dataset.of("made up", Split(split.images[:1].copy(), labels[:1].copy()), split, classes)
+
+
+@st.composite
+def classified(draw):
+    classes = draw(st.integers(2, 10))
+    labels = draw(st.lists(st.integers(0, classes - 1), min_size=1, max_size=40))
+    correct = draw(st.lists(st.booleans(), min_size=len(labels), max_size=len(labels)))
+    return some_dataset(labels, classes), np.array(correct)
+
+
+@settings(deadline=None)
+@given(classified(), st.integers(0, 9), st.integers(0, 9), st.integers(1, 50), st.integers(0, 99))
+def test_pairs_are_correct_images_of_the_class_once_each(known, source, target, images, seed):
+    dataset, correct = known
+    every = [
+        index
+        for index, label in enumerate(dataset.test.labels.tolist())
+        if label == source and correct[index]
+    ]
+    found, fewer = (
+        pair_aims(dataset, correct, source, target, size, np.random.default_rng(seed))
+        for size in (images, 1)
+    )
+    assert len(found) == min(images, len(every))
+    assert set(fewer) <= set(found) <= {(index, target) for index in every}
+    assert found == sorted(set(found))
+    assert all(type(index) is int for index, _ in found)
+
+
+def test_pairs_favour_no_image():
+    dataset, chosen = some_dataset([5] * 20, 10), np.zeros(20)
+    for seed in range(1000):
+        for index, _ in pair_aims(dataset, np.ones(20, bool), 5, 3, 5, np.random.default_rng(seed)):
+            chosen[index] += 1
+    # 5 standard deviations: a chance of 2e-5 that one of 20 is beyond.
+    assert (np.abs(chosen - 250) < 5 * math.sqrt(1000 * 0.25 * 0.75)).all()
+
+
+@settings(deadline=None)
+@given(classified(), st.integers(1, 50), st.integers(0, 2**32))
+def test_random_aims_are_correct_images_once_each_with_a_wrong_class(known, images, seed):
+    dataset, correct = known
+    aims = random_aims(dataset, correct, images, np.random.default_rng(seed))
+    assert aims == random_aims(dataset, correct, images, np.random.default_rng(seed))
+    indices = [index for index, _ in aims]
+    assert indices == sorted(set(indices))
+    assert len(aims) == min(images, int(correct.sum()))
+    for index, target in aims:
+        assert correct[index]
+        assert 0 <= target < dataset.classes
+        assert target != dataset.test.labels[index]
+    assert json.loads(json.dumps(aims)) == [list(aim) for aim in aims]
+
+
+def test_random_aims_favour_no_image_and_no_wrong_class():
+    dataset = some_dataset([0, 1, 2, 3] * 5, 4)
+    correct = np.ones(20, bool)
+    chosen, targets = np.zeros(20), np.zeros((4, 4))
+    for seed in range(1000):
+        for index, target in random_aims(dataset, correct, 5, np.random.default_rng(seed)):
+            chosen[index] += 1
+            targets[index % 4, target] += 1
+    # 5 standard deviations each: a chance of 2e-5 that one of 32 is beyond.
+    assert (np.abs(chosen - 250) < 5 * math.sqrt(1000 * 0.25 * 0.75)).all()
+    wrong = targets[~np.eye(4, dtype=bool)]
+    assert (np.abs(wrong - 5000 / 12) < 5 * math.sqrt(5000 / 12)).all()
+    assert (np.diag(targets) == 0).all()

@@ -1,0 +1,82 @@
+"""Networks for the tests of the Brian2 backend, and the comparison with the plain dynamics."""
+
+import numpy as np
+
+from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+
+
+def assert_exact(simulator, network, dense):
+    """Compare counts and spikes of all populations, for a raster (images, steps, size)."""
+    recording = simulator.run(SpikeTrains.from_dense(dense), record_spikes=True)
+    for image, raster in enumerate(dense):
+        for name, expected in simulate(network, raster).items():
+            found = recording.spikes[name][image : image + 1].to_dense()[0]
+            np.testing.assert_array_equal(found, expected, err_msg=f"image {image}, {name}")
+            np.testing.assert_array_equal(recording.counts[name][image], expected.sum(axis=0))
+
+
+def chain(*, delays=(1, 1), dt_s=1e-3, size=3, **changes):
+    """Return input, hidden and output whose neurons each pass on the spikes of one."""
+    fields = {"tau_m_s": 0.02, "threshold_v": 0.5} | changes
+    names = (INPUT, "hidden", "output")
+    return Network(
+        dt_s=dt_s,
+        input=Input((size,), PoissonEncoder(0.5 / dt_s)),
+        populations=tuple(Population(name, size, **fields) for name in names[1:]),
+        projections=tuple(
+            Projection.from_weights(names[i], names[i + 1], np.eye(size) * 0.625, delays[i])
+            for i in range(2)
+        ),
+        readout="output",
+    )
+
+
+def every_feature():
+    """Return a network that has every feature of the IR in floating point at once."""
+    rng = np.random.default_rng(3)
+
+    def weights(*shape):
+        drawn = np.round(rng.normal(0.1, 0.4, shape) * 8) / 8
+        return np.where(rng.random(shape) < 0.2, 0, drawn)
+
+    return Network(
+        dt_s=1e-3,
+        input=Input((8, 9), PoissonEncoder(200.0)),
+        populations=(
+            # Each named as Brian2 names a part of the one before.
+            Population("a", 17, tau_m_s=0.02, threshold_v=rng.integers(1, 9, 17) / 8),
+            Population("a_thresholder", 5, float("inf"), 1.0, 0.03, refractory_steps=4),
+            Population(
+                "alone",
+                4,
+                tau_m_s=5.0,
+                threshold_v=0.25,
+                bias_v=[0.3, 0.1, 0.01, -1.0],
+                reset_v=-0.5,
+                refractory_steps=30,
+            ),
+            Population("output", 6, 1e-3, 0.5, rng.normal(0, 0.1, 6), -0.25, refractory_steps=1),
+        ),
+        projections=(
+            Projection.from_weights(INPUT, "a", weights(72, 17)),
+            Projection.from_weights(INPUT, "a_thresholder", weights(72, 5), 7),
+            Projection.from_weights("a", "a_thresholder", weights(17, 5), 10_000),
+            Projection.from_weights("a", "output", weights(17, 6), 2),
+            Projection.from_weights("a", "output", weights(17, 6), 39),
+            Projection.from_weights("a_thresholder", "output", weights(5, 6)),
+            Projection.from_weights("alone", "output", weights(4, 6), 3),
+            Projection.from_weights(INPUT, "output", np.zeros((72, 6))),
+        ),
+        readout="output",
+    )
+
+
+def mixed_rasters(network, steps, images=7):
+    """Return rasters (images, steps, size): saturated, silent and in between, in turns."""
+    rng = np.random.default_rng(5)
+    density = np.resize([1.0, 0.0, 0.3, 1.0, 0.05], images)
+    shape = (images, steps, network.input.size)
+    return rng.random(shape) < density[:, None, None]

@@ -1,0 +1,32 @@
+"""A small campaign on the built-in digits."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from neuroattack.ir.storage import save_network
+from neuroattack.training.conversion import convert
+from support.digit_models import template_model
+
+CONFIG = """
+network = "net.h5"
+seed = 3
+draws = 4
+places = ["native,steps=30"]
+goals = ["untargeted", "random"]
+budgets = [40, 120]
+limits = ["l2=2", "local_sd@greedy-window"]
+attacks = [{ name = "random-noise" }, { name = "adaptive", settings = { rounds = 2 } }]
+images = { count = 3 }
+"""
+ITEMS = 3 * 2 * (2 * 2 * 2 + 1)
+"""Three images, two goals; at two budgets and limits two attacks; a reference."""
+
+
+def campaign_file(folder: Path, text: str = CONFIG) -> Path:
+    """Write the network and the configuration; return the latter's path."""
+    folder.mkdir(exist_ok=True)
+    save_network(folder / "net.h5", convert(template_model()).network)
+    path = folder / "campaign.toml"
+    path.write_text(text, encoding="utf-8")
+    return path

@@ -1,0 +1,65 @@
+"""Work for cells that leave a trace, so that what was done, where and how often can be counted."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from neuroattack.errors import DoesNotFitError
+from neuroattack.experiments.engine.cells import Cell
+
+
+def _trace(log, text):
+    # One write of a line that is opened for appending: lines of several processes do not mix.
+    with Path(log).open("a") as file:
+        file.write(f"{text} {os.getpid()}\n")
+
+
+def square(*, number, log, folder, seconds=0.05):
+    _trace(log, number)
+    time.sleep(seconds)
+    return {"square": number**2, "pair": (number, number + 1)}
+
+
+def squares(log, numbers, seconds=0.05, cost=1.0):
+    log.touch()
+    return [
+        Cell(
+            f"square-{number}",
+            square,
+            {"number": number, "log": str(log), "seconds": seconds},
+            cost,
+        )
+        for number in numbers
+    ]
+
+
+def leave_a_file(*, log, folder):
+    _trace(log, "file")
+    (folder / "large.txt").write_text("large")
+    return {"kept": "large.txt"}
+
+
+def leaving_a_file(log):
+    return Cell("file", leave_a_file, {"log": str(log)}, files=("kept",))
+
+
+def refuse(*, log, folder):
+    _trace(log, "refuse")
+    raise DoesNotFitError(
+        "population 'hidden1'",
+        "neurons",
+        "loihi",
+        resource="neurons",
+        population="hidden1",
+        used=5000,
+        available=1024,
+    )
+
+
+def be_killed_once(*, log, folder):
+    first = "killed" not in Path(log).read_text()
+    _trace(log, "killed")
+    if first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"alive": True}

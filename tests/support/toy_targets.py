@@ -1,0 +1,48 @@
+"""Small targets whose answers are known in closed form."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.targets.black_box import BlackBox, Draws
+
+SHAPE = (6, 6)
+CLASSES = 3
+
+
+def linear_scores(seed: int = 0, shape: tuple[int, int] = SHAPE) -> NDArray[np.float64]:
+    """Return slopes of shape (pixels, classes), smooth enough to be found."""
+    return np.random.default_rng(seed).normal(0, 8, (shape[0] * shape[1], CLASSES))
+
+
+def linear_target(
+    slopes: NDArray[np.float64],
+    *,
+    lead: float = 20.0,
+    noise_seed: int | None = None,
+    budget: int | None = None,
+    draws: Draws = "independent",
+    shape: tuple[int, int] = SHAPE,
+) -> BlackBox:
+    """Return a target of counts that are linear in the pixels; class 0 leads on a grey image.
+
+    With a noise seed the counts are Poisson around that: one draw a query, or a batch.
+    """
+    rng = np.random.default_rng(noise_seed)
+    base = 40.0 + np.array([lead] + [0.0] * (slopes.shape[1] - 1))
+
+    def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
+        means = np.maximum(base + (rows - 0.5) @ slopes, 0.0)
+        if noise_seed is None:
+            return np.rint(means).astype(np.int32)
+        if draws == "common":
+            return np.rint(means + rng.normal(0, 6, means.shape[1])).clip(0).astype(np.int32)
+        return rng.poisson(means).astype(np.int32)
+
+    return BlackBox(answer, shape, slopes.shape[1], budget, draws)
+
+
+def grey() -> NDArray[np.float64]:
+    """Return the image on which class 0 leads."""
+    return np.full(SHAPE, 0.5)

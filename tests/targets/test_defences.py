@@ -1,0 +1,181 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.toy_targets import grey, linear_scores, linear_target
+
+from neuroattack.attacks.adaptive import Adaptive
+from neuroattack.attacks.held import HeldGreedyWindow
+from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.random_noise import RandomNoise
+from neuroattack.attacks.result import Goal
+from neuroattack.attacks.sparse_rs import SparseRS
+from neuroattack.errors import (
+    BudgetExceededError,
+    QueryRefusedError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
+from neuroattack.targets.black_box import BlackBox
+from neuroattack.targets.defenses import (
+    CappedCounts,
+    FreshDraws,
+    HardLabel,
+    QueryLimited,
+    RoundedCounts,
+)
+from neuroattack.targets.detection import NearDuplicateDetector
+from neuroattack.targets.repetition import Repeated
+
+
+def answering(*counts: list[int]) -> BlackBox:
+    return BlackBox(lambda rows: np.array(counts[: len(rows)], np.int32), (2,), 3)
+
+
+def test_hard_label_tells_the_class_and_nothing_on_a_tie_or_silence() -> None:
+    target = HardLabel(answering([1, 5, 2], [4, 4, 1], [0, 0, 0]))
+    assert target.query(np.zeros((3, 2))).tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
+    assert target.answers == "labels"
+    assert target.queries == 3
+
+
+def test_counts_are_rounded_halves_up_and_capped() -> None:
+    assert RoundedCounts(answering([4, 5, 12]), 10).query(np.zeros((1, 2))).tolist() == [
+        [0, 10, 10]
+    ]
+    assert CappedCounts(answering([4, 5, 12]), 5).query(np.zeros((1, 2))).tolist() == [[4, 5, 5]]
+
+
+def test_a_limited_target_refuses_the_whole_batch_and_counts_nothing() -> None:
+    target = QueryLimited(answering([1, 2, 3], [1, 2, 3], [1, 2, 3]), 2)
+    with pytest.raises(BudgetExceededError):
+        target.query(np.zeros((3, 2)))
+    assert target.queries == 0
+    target.query(np.zeros((2, 2)))
+    assert target.remaining == 0
+
+
+def test_a_limit_is_never_above_the_budget_behind_it() -> None:
+    behind = BlackBox(lambda rows: np.ones((len(rows), 2), np.int32), (1,), 2, budget=1)
+    assert QueryLimited(behind, 5).remaining == 1
+
+
+def test_fresh_draws_take_the_common_draw_from_a_batch() -> None:
+    common = linear_target(linear_scores(), noise_seed=1, draws="common")
+    same = common.query(np.array([grey()] * 6))
+    assert (same == same[0]).all()
+    fresh = FreshDraws(common)
+    different = fresh.query(np.array([grey()] * 6))
+    assert not (different == different[0]).all()
+    assert fresh.draws == "independent"
+    assert fresh.queries == 12
+
+
+@pytest.mark.parametrize(
+    "attack", [HeldGreedyWindow(Limit("l2", 1), window=4), SparseRS(Limit("l0", 3))]
+)
+def test_attacks_that_need_counts_refuse_labels_by_name(attack: SparseRS) -> None:
+    target = HardLabel(linear_target(linear_scores()))
+    with pytest.raises(UnsupportedFeatureError, match=f"attack '{attack.name}' needs spike counts"):
+        attack.run(target, grey(), Goal(0))
+    assert target.queries == 0
+
+
+def test_detector_counts_near_queries_and_then_refuses() -> None:
+    target = NearDuplicateDetector(
+        linear_target(linear_scores()), 0.5, neighbours=3, detections_allowed=1
+    )
+    near = np.array([grey() + 0.001 * k for k in range(4)])
+    target.query(near)
+    assert target.detections == 1
+    with pytest.raises(QueryRefusedError, match="2 detections of near duplicates, 1 are allowed"):
+        target.query(near)
+    assert target.queries == 4
+
+
+def test_a_batch_beyond_the_budget_leaves_no_trace_in_the_detector() -> None:
+    near = np.array([grey() + 0.001 * k for k in range(4)])
+    target = NearDuplicateDetector(
+        linear_target(linear_scores(), budget=2), 0.5, neighbours=3, detections_allowed=0
+    )
+    for _ in range(3):
+        with pytest.raises(BudgetExceededError):
+            target.query(near)
+    assert (target.detections, target.queries) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "attack",
+    [
+        Adaptive(Limit("l2", 0.8), 400),
+        RandomNoise(Limit("l2", 0.8), 400),
+        SparseRS(Limit("l2", 0.8), 400),
+        HeldGreedyWindow(Limit("l2", 0.8), 400, window=3, moved_pixels=3),
+    ],
+)
+@pytest.mark.parametrize("neighbours", [10, 70])
+def test_refused_queries_end_a_search_with_its_best(attack: SparseRS, neighbours: int) -> None:
+    image = np.random.default_rng(0).random((6, 6))
+    target = NearDuplicateDetector(
+        linear_target(linear_scores(), lead=90, noise_seed=1),
+        100.0,
+        neighbours=neighbours,
+        detections_allowed=0,
+    )
+    found = attack.run(target, image, Goal(0))
+    assert found.stopped_by == "refused"
+    assert found.queries == target.queries <= neighbours
+    assert attack.limit.holds(image, found.adversarial)
+
+
+@settings(deadline=None)
+@given(
+    budget=st.integers(1, 60),
+    repeats=st.integers(1, 7),
+    most=st.integers(1, 20),
+    batches=st.lists(st.integers(1, 6), max_size=12),
+    repeated_first=st.booleans(),
+)
+def test_what_remains_and_what_was_asked_are_one_unit_through_all_wrappers(
+    budget: int, repeats: int, most: int, batches: list[int], repeated_first: bool
+) -> None:
+    inner = linear_target(linear_scores(), budget=budget)
+    if repeated_first:
+        target = QueryLimited(Repeated(inner, repeats), most)
+        affordable = min(most, budget // repeats)
+    else:
+        target = Repeated(QueryLimited(inner, most), repeats)
+        affordable = min(most, budget) // repeats
+    asked = 0
+    assert target.remaining == affordable
+    for batch in batches:
+        images = np.array([grey()] * batch)
+        if asked + batch > affordable:
+            with pytest.raises(BudgetExceededError):
+                target.query(images)
+        else:
+            target.query(images)
+            asked += batch
+        assert (target.queries, target.remaining) == (asked, affordable - asked)
+        assert inner.queries == asked * repeats
+
+
+def test_detector_lets_different_images_pass() -> None:
+    target = NearDuplicateDetector(linear_target(linear_scores()), 0.5, neighbours=3)
+    target.query(np.random.default_rng(0).random((50, 6, 6)))
+    assert target.detections == 0
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda t: QueryLimited(t, 0),
+        lambda t: RoundedCounts(t, 0),
+        lambda t: CappedCounts(t, 0),
+        lambda t: NearDuplicateDetector(t, -1.0),
+        lambda t: NearDuplicateDetector(t, 1.0, neighbours=10, memory=5),
+    ],
+)
+def test_settings_out_of_range_are_refused(make) -> None:
+    with pytest.raises(ValidationError):
+        make(answering([1, 2, 3]))

@@ -1,0 +1,126 @@
+"""Graded answers as counts: shares to nine digits, or Poisson counts about them."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import stats
+
+from neuroattack.encoding.readout import UNDECIDED, decide, spike_shares
+from neuroattack.errors import BudgetExceededError, ValidationError
+from neuroattack.targets.rates import WHOLE, GradedDeployment
+
+PIXELS, CLASSES = 6, 4
+
+WEIGHTS = np.random.default_rng(0).random((PIXELS, CLASSES))
+
+
+def linear(intensities):
+    return intensities @ WEIGHTS
+
+
+def deployment(outputs=linear, **named):
+    return GradedDeployment(outputs, (2, 3), CLASSES, **named)
+
+
+def some_images(n, seed=1):
+    return np.random.default_rng(seed).random((n, PIXELS))
+
+
+@settings(deadline=None)
+@given(
+    arrays(np.float64, (3, CLASSES), elements=st.floats(0, 1e6)),
+    st.sampled_from([np.float32, np.float64]),
+)
+def test_noiseless_shares_are_those_of_the_network_to_nine_digits(answers, dtype):
+    graded = deployment(lambda rows: answers[: len(rows)].astype(dtype))
+    counts = graded.black_box(0).query(some_images(3))
+    assert counts.dtype == np.int32
+    for row, answer in zip(counts.astype(int), answers.astype(dtype).astype(float), strict=True):
+        if answer.sum() == 0:
+            assert (row == 0).all()
+            continue
+        for count, part in zip(row, answer, strict=True):
+            assert abs(count / WHOLE - part / answer.sum()) <= 1e-9
+        # An attack divides by the sum, which rounding moves by half a part a class at most.
+        np.testing.assert_allclose(spike_shares(row[None])[0], answer / answer.sum(), atol=2e-9)
+
+
+def test_every_noiseless_query_gets_the_same():
+    one, other = deployment(seed=1).black_box(0), deployment(seed=2).black_box(7)
+    images = some_images(5)
+    together = one.query(images)
+    np.testing.assert_array_equal(together, one.query(images))
+    np.testing.assert_array_equal(together, other.query(images.reshape(5, 2, 3)))
+    alone = [other.query(image[None])[0] for image in images]
+    np.testing.assert_array_equal(together, alone)
+
+
+def test_sampled_counts_are_poisson_of_the_shares():
+    spikes, draws = 40.0, 20_000
+    image = some_images(1)
+    mean = spikes * linear(image)[0] / linear(image).sum()
+    counts = deployment(spikes=spikes).black_box(3).query(np.repeat(image, draws, axis=0))
+    # Means and variances of 4 classes: none is 5 standard errors off but with a chance of 5e-6.
+    assert (np.abs(counts.mean(axis=0) - mean) <= 5 * np.sqrt(mean / draws)).all()
+    of_variance = np.sqrt((mean + 2 * mean**2) / draws)
+    assert (np.abs(counts.var(axis=0, ddof=1) - mean) <= 5 * of_variance).all()
+    # Classes are independent of each other, so the total is Poisson too, not fixed.
+    correlation = np.corrcoef(counts.T)[np.triu_indices(CLASSES, 1)]
+    assert (np.abs(correlation) <= 5 / np.sqrt(draws)).all()
+    values = np.arange(20, 61)
+    seen = [(counts.sum(axis=1) == value).sum() for value in values]
+    expected = draws * stats.poisson(spikes).pmf(values)
+    assert ((seen - expected) ** 2 / expected).sum() < stats.chi2(len(values)).ppf(0.999)
+
+
+def test_seed_and_stream_tell_draws_apart():
+    images = some_images(30)
+
+    def counts(seed, stream):
+        return deployment(seed=seed, spikes=50.0).black_box(stream).query(images)
+
+    first = counts(4, 9)
+    np.testing.assert_array_equal(first, counts(4, 9))
+    assert (first != counts(4, 10)).any()
+    assert (first != counts(5, 9)).any()
+    # A second query of the same box takes fresh draws; in parts they are those of the whole.
+    box = deployment(seed=4, spikes=50.0).black_box(9)
+    parts = [box.query(images[:10]), box.query(images[10:])]
+    np.testing.assert_array_equal(np.concatenate(parts), first)
+    assert (box.query(images) != first).any()
+
+
+@pytest.mark.parametrize("spikes", [None, 25.0])
+def test_an_answer_that_is_all_0_is_silence(spikes):
+    graded = deployment(lambda rows: np.zeros((len(rows), CLASSES), np.float32), spikes=spikes)
+    np.testing.assert_array_equal(graded.shares(some_images(2)), np.zeros((2, CLASSES)))
+    counts = graded.black_box(0).query(some_images(2))
+    np.testing.assert_array_equal(counts, np.zeros((2, CLASSES)))
+    assert decide(counts).tolist() == [UNDECIDED] * 2
+
+
+def test_queries_are_counted_and_none_answered_beyond_the_budget():
+    box = deployment().black_box(0, budget=5)
+    assert (box.n_classes, box.image_shape, box.remaining) == (CLASSES, (2, 3), 5)
+    box.query(some_images(4))
+    with pytest.raises(BudgetExceededError):
+        box.query(some_images(2))
+    assert (box.queries, box.remaining) == (4, 1)
+
+
+@pytest.mark.parametrize(
+    ("named", "sentence"),
+    [
+        ({"seed": -1}, "seed: got -1"),
+        ({"seed": 1.5}, "seed: got 1.5"),
+        ({"spikes": 0.0}, "output spikes an image: got 0.0, expected a positive number"),
+        ({"spikes": float("nan")}, "output spikes an image: got nan"),
+        ({"spikes": 2e8}, "output spikes an image: got 200000000.0, expected at most 100,000,000"),
+    ],
+)
+def test_settings_out_of_range_are_refused(named, sentence):
+    with pytest.raises(ValidationError) as raised:
+        deployment(**named)
+    assert str(raised.value).startswith(sentence)

@@ -1,0 +1,113 @@
+"""Conversion keeps the model's drive, and its rates where theory says what they are."""
+
+import numpy as np
+import pytest
+
+from neuroattack.deployment.deployment import deploy
+from neuroattack.errors import ValidationError
+from neuroattack.ir.network import INPUT
+from neuroattack.training.conversion import convert
+from neuroattack.training.sdbn import SDBN
+from neuroattack.training.siegert import SiegertParameters
+
+
+def model_of(*weights):
+    return SDBN(
+        weights=tuple(np.asarray(w, np.float32) for w in weights),
+        siegert=SiegertParameters(),
+        noise_factor=1.0,
+        image_shape=(1, len(weights[0])),
+        recipe="fine-tuned",
+        dataset="digits",
+        dataset_checksum="abc",
+        seed=7,
+    )
+
+
+def test_weights_thresholds_and_times_are_the_models():
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(0, 1e-3, shape) for shape in ((6, 5), (5, 3))]
+    converted = convert(model_of(*weights))
+    network = converted.network
+    assert [p.name for p in network.populations] == ["hidden1", "output"]
+    assert network.input.encoder.max_rate_hz == pytest.approx(100.0)
+    for projection, trained in zip(network.projections, weights, strict=True):
+        kept = np.asarray(trained, np.float32).astype(np.float64)
+        error = np.abs(projection.weights_v - kept).max()
+        assert error <= converted.largest_rounding_v <= np.abs(kept).max() * 2**-22
+    for population in network.populations:
+        assert population.tau_m_s == 5.0
+        assert population.refractory_steps == 1
+        assert set(population.threshold_v) == {0.005}
+    assert network.origin["dataset_checksum"] == "abc"
+
+
+def test_another_input_rate_keeps_the_mean_drive():
+    weights = np.random.default_rng(0).normal(0, 1e-3, (6, 5))
+    base = convert(model_of(weights)).network
+    doubled = convert(model_of(weights), input_rate_hz=200.0).network
+    np.testing.assert_allclose(
+        doubled.projections[0].weights_v * 200, base.projections[0].weights_v * 100, rtol=1e-6
+    )
+    assert base.incoming("output")[0].source == INPUT
+
+
+def test_readout_gain_divides_the_readouts_threshold_only():
+    rng = np.random.default_rng(0)
+    network = convert(
+        model_of(rng.normal(0, 1e-3, (6, 5)), rng.normal(0, 1e-3, (5, 3))), readout_gain=4
+    ).network
+    assert network.population("hidden1").threshold_v[0] == 0.005
+    assert network.population("output").threshold_v[0] == 0.00125
+
+
+def test_refractory_steps_follow_the_time_step():
+    weights = np.ones((2, 2)) * 1e-3
+    steps = [
+        convert(model_of(weights), dt_s=dt).network.populations[0].refractory_steps
+        for dt in (2e-3, 1e-3, 5e-4, 1e-4)
+    ]
+    assert steps == [0, 1, 3, 19]
+
+
+def test_a_converted_neuron_fires_at_the_renewal_rate():
+    # Every input spike lifts v by w = threshold / 4.5: five spikes a cycle, no visible leak in
+    # tau = 5 s, and R = 1 refractory step. With p = 0.1 a step the mean cycle is 5 / p + R steps.
+    steps, images = 4000, 60
+    network = convert(model_of([[0.005 / 4.5]])).network
+    recording = deploy(network, steps=steps, seed=1).record(
+        np.ones((images, 1, 1)), indices=range(images)
+    )
+    per_step = recording.counts["output"].mean() / steps
+    # The leak over a cycle of 52 ms loses about 1 % of v, less than the half spike to spare.
+    assert per_step == pytest.approx(1 / (5 / 0.1 + 1), rel=0.03)
+
+
+def test_a_saturated_neuron_fires_at_the_models_highest_rate():
+    network = convert(model_of([[1.0]]), input_rate_hz=1000.0).network
+    counts = deploy(network, steps=1000).record(np.ones((1, 1, 1)), indices=[0]).counts
+    # 1 / t_ref = 500 Hz, one spike every second step, after the step that input takes to arrive.
+    assert counts["output"][0, 0] == 500
+
+
+def test_spiking_rates_are_the_models_rates():
+    rng = np.random.default_rng(3)
+    model = model_of(rng.normal(4e-5, 2e-4, (200, 40)))
+    image = rng.random((1, 1, 200))
+    network = convert(model).network
+    # A draw of this length leaves a few per cent of noise, about as much as is tolerated below.
+    draws = deploy(network, steps=20_000, seed=1).record(
+        np.repeat(image, 100, axis=0), indices=np.arange(100)
+    )
+    spiking = draws.counts["output"].mean(axis=0) / 20_000 / 1e-3 * model.siegert.t_ref_s
+    rates = model.rates(image)[0].astype(float)
+    active = rates > 0.02
+    assert active.sum() >= 10
+    np.testing.assert_allclose(spiking[active], rates[active], rtol=0.06)
+    assert spiking[active].sum() / rates[active].sum() == pytest.approx(1, abs=0.03)
+
+
+@pytest.mark.parametrize("changes", [{"dt_s": -1.0}, {"readout_gain": float("inf")}])
+def test_impossible_parameters_are_refused(changes):
+    with pytest.raises(ValidationError, match="expected a positive number"):
+        convert(model_of(np.ones((2, 2))), **changes)
