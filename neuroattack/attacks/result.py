@@ -186,10 +186,13 @@ class Verification:
     ----------
     successes, draws : int
         Draws that reached it, of how many.
+    predicted : int
+        Class that the counts of all draws together decide for, -1 on silence or a tie.
     """
 
     successes: int
     draws: int
+    predicted: int = UNDECIDED
 
     @property
     def rate(self) -> float:
@@ -233,8 +236,10 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -
             "draws of a verdict", f"{target.draws} to a batch", "independent ones"
         )
     successes = 0
+    together = np.zeros(target.n_classes, np.int64)
     for start in range(0, draws, _BATCH_DRAWS):
         batch = min(_BATCH_DRAWS, draws - start)
         counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
         successes += int(goal.reached(counts).sum())
-    return Verification(successes, draws)
+        together += counts.sum(axis=0, dtype=np.int64)
+    return Verification(successes, draws, int(decide(together[None])[0]))

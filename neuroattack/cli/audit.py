@@ -71,11 +71,11 @@ def audit(
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.report.audit import FIGURES, PAGE, comparison_sentence, save_card
-    from neuroattack.targets.places import Place
+    from neuroattack.deployment.spec import DeploymentSpec
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
-    place = Place(backend, precision, profile, steps, seed)
+    place = DeploymentSpec(backend, precision, profile, steps, seed)
     suite, left_out = replace(QUICK if quick else Suite(), images=images).available()
     source = load_dataset_of(dataset, load_network(network).origin)
     baseline = None

@@ -15,7 +15,7 @@ from neuroattack.deployment.deployment import EVALUATION_STREAM
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import Target
-from neuroattack.targets.places import Place, open_place
+from neuroattack.deployment.spec import DeploymentSpec, open_target
 from neuroattack.validation import check_whole
 
 __all__ = ["choose_images"]
@@ -26,7 +26,7 @@ _BATCH = 64
 
 def choose_images(
     test: Split,
-    places: Sequence[Place],
+    places: Sequence[DeploymentSpec],
     network: Path,
     dnn: Path | None,
     *,
@@ -41,10 +41,10 @@ def choose_images(
     ----------
     test : Split
         Test images.
-    places : sequence of Place
+    places : sequence of DeploymentSpec
         Where they are shown.
     network, dnn : Path
-        Files, as for :func:`~neuroattack.targets.places.open_place`.
+        Files, as for :func:`~neuroattack.deployment.spec.open_target`.
     count : int
         How many.
     seed : int
@@ -61,7 +61,7 @@ def choose_images(
     chosen: list[int] = []
     with contextlib.ExitStack() as stack:
         targets = [
-            stack.enter_context(open_place(place, network, dnn))(EVALUATION_STREAM)
+            stack.enter_context(open_target(place, network, dnn))(EVALUATION_STREAM)
             for place in places
         ]
         for start in range(0, len(order), _BATCH):

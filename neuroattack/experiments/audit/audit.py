@@ -25,7 +25,7 @@ from neuroattack.experiments.engine.cells import Cell, run_cells
 from neuroattack.experiments.model_cells import keep_network
 from neuroattack.ir.storage import load_network
 from neuroattack.provenance import Provenance
-from neuroattack.targets.places import Place, profile_checksum
+from neuroattack.deployment.spec import DeploymentSpec, profile_checksum
 
 __all__ = ["audit"]
 
@@ -40,7 +40,7 @@ Report = Callable[[str, float, str], None]
 def audit(
     network: Path,
     dataset: Dataset,
-    place: Place,
+    place: DeploymentSpec,
     suite: Suite,
     folder: Path,
     *,
@@ -59,7 +59,7 @@ def audit(
         File of the network.
     dataset : Dataset
         Whose test images are shown.
-    place : Place
+    place : DeploymentSpec
         Where the network is deployed.
     suite : Suite
         What to try; all its attacks are installed.

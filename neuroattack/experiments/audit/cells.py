@@ -30,7 +30,7 @@ from neuroattack.experiments.model_cells import dataset_of_cell
 from neuroattack.experiments.transformations import Case, survival
 from neuroattack.files import write_arrays
 from neuroattack.ir.storage import load_network
-from neuroattack.targets.places import Place
+from neuroattack.deployment.spec import DeploymentSpec
 
 __all__ = [
     "Audited",
@@ -53,7 +53,7 @@ class Audited:
     ----------
     network : str
         File in the study's folder, named after its content.
-    place : Place
+    place : DeploymentSpec
         Where it is deployed.
     profile_checksum : str
         Of the place's profile; empty without one.
@@ -62,7 +62,7 @@ class Audited:
     """
 
     network: str
-    place: Place
+    place: DeploymentSpec
     profile_checksum: str
     dataset: str
     dataset_checksum: str
@@ -70,7 +70,7 @@ class Audited:
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Audited:
         """Return what :meth:`as_json` described."""
-        return cls(**{**values, "place": Place(**values["place"])})
+        return cls(**{**values, "place": DeploymentSpec(**values["place"])})
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""

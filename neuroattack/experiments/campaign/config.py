@@ -18,7 +18,7 @@ from neuroattack.attacks.registry import make_attack
 from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
 from neuroattack.hardware.profiles.files import is_profile_path
-from neuroattack.targets.places import Place
+from neuroattack.deployment.spec import DeploymentSpec
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -43,12 +43,12 @@ def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
     return values
 
 
-def _place(value: object) -> Place:
-    if isinstance(value, Place):
+def _place(value: object) -> DeploymentSpec:
+    if isinstance(value, DeploymentSpec):
         return value
     if not isinstance(value, str):
         raise ValueError("a place is written as text: 'native,profile=loihi1'")  # noqa: TRY004
-    return Place.from_text(value)
+    return DeploymentSpec.from_text(value)
 
 
 def _limit(text: str) -> str:
@@ -131,7 +131,7 @@ class CampaignConfig(_Part):
         Of the choice of images and of all chance of the attacks.
     draws : int, optional
         Fresh draws by which an image is judged.
-    places : tuple of Place, optional
+    places : tuple of DeploymentSpec, optional
         Deployments; a profile's file is read from the configuration's folder.
     goals : tuple of {"untargeted", "random"}, optional
         ``"random"``: targeted at a wrong class, drawn for each image.
@@ -150,10 +150,10 @@ class CampaignConfig(_Part):
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     draws: Annotated[int, Field(ge=1, le=100_000)] = 50
     places: Annotated[
-        tuple[Annotated[Place, BeforeValidator(_place)], ...],
+        tuple[Annotated[DeploymentSpec, BeforeValidator(_place)], ...],
         Field(min_length=1),
         AfterValidator(_each_once),
-    ] = (Place(),)
+    ] = (DeploymentSpec(),)
     goals: Annotated[
         tuple[Literal["untargeted", "random"], ...],
         Field(min_length=1),
@@ -226,7 +226,7 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     )
 
 
-def _check_content_with_labels(config: CampaignConfig, place: Place, path: Path) -> None:
+def _check_content_with_labels(config: CampaignConfig, place: DeploymentSpec, path: Path) -> None:
     told = f"{str(place)!r} tells the class alone"
     for limit in config.limits:
         if "@" in limit:

@@ -22,7 +22,7 @@ class Item:
     Parameters
     ----------
     place : str
-        Where, as :meth:`neuroattack.targets.places.Place.from_text` reads it.
+        Where, as :meth:`neuroattack.deployment.spec.DeploymentSpec.from_text` reads it.
     attack : str
         Its name.
     settings : dict

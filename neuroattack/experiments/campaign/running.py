@@ -27,7 +27,7 @@ from neuroattack.experiments.campaign.work import Done, Failed, Task, attempt, e
 from neuroattack.experiments.common_images import choose_images
 from neuroattack.experiments.engine.cells import usable_cores
 from neuroattack.ir.storage import load_network
-from neuroattack.targets.places import profile_checksum
+from neuroattack.deployment.spec import profile_checksum
 from neuroattack.training.dnn.storage import load_mlp
 from neuroattack.validation import check_whole
 

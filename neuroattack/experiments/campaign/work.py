@@ -29,7 +29,7 @@ from neuroattack.deployment.deployment import search_stream, verification_stream
 from neuroattack.errors import FileError
 from neuroattack.experiments.campaign.plan import Item
 from neuroattack.targets.black_box import Target
-from neuroattack.targets.places import OpenPlace, Place, open_place, profile_checksum
+from neuroattack.deployment.spec import OpenTarget, DeploymentSpec, open_target, profile_checksum
 
 __all__ = ["Done", "Failed", "Task", "attempt", "end_with_parent"]
 
@@ -125,12 +125,12 @@ def attempt(task: Task) -> Done | Failed:
 
 
 @functools.lru_cache(maxsize=1)
-def _places() -> tuple[contextlib.ExitStack, dict[tuple[str, tuple[Any, ...]], OpenPlace]]:
+def _places() -> tuple[contextlib.ExitStack, dict[tuple[str, tuple[Any, ...]], OpenTarget]]:
     """Return the places this process has open: they stay so until it ends."""
     return contextlib.ExitStack(), {}
 
 
-def _opened(task: Task) -> OpenPlace:
+def _opened(task: Task) -> OpenTarget:
     stack, opened = _places()
     campaign = (task.network, task.dnn, *sorted(task.contents.items()))
     which = (task.item.place, campaign)
@@ -139,7 +139,7 @@ def _opened(task: Task) -> OpenPlace:
             # Another campaign's: a worker of a cluster outlives them.
             stack.close()
             opened.clear()
-        place = Place.from_text(task.item.place)
+        place = DeploymentSpec.from_text(task.item.place)
         here = {
             path: hashlib.sha256(Path(path).read_bytes()).hexdigest()
             for path in (task.network, task.dnn)
@@ -151,7 +151,7 @@ def _opened(task: Task) -> OpenPlace:
             if task.contents[file] != digest:
                 raise FileError(file, "is another one here than where the campaign began")
         dnn = Path(task.dnn) if task.dnn else None
-        opened[which] = stack.enter_context(open_place(place, Path(task.network), dnn))
+        opened[which] = stack.enter_context(open_target(place, Path(task.network), dnn))
     return opened[which]
 
 
@@ -169,7 +169,7 @@ def _done(task: Task) -> Done:
     goal = Goal(label, item.target_class)
     place = _opened(task)
     began = time.perf_counter()
-    draws = Place.from_text(item.place).search_draws
+    draws = DeploymentSpec.from_text(item.place).search_draws
     target = place(search_stream(item.index, item.target_class), item.budget, draws)
     found = _found(task, target, image, goal)
     judge = place(verification_stream(item.index, item.target_class))

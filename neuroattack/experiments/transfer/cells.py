@@ -17,7 +17,7 @@ from neuroattack.deployment.deployment import search_stream, verification_stream
 from neuroattack.experiments.engine.cells import read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell
 from neuroattack.files import write_arrays
-from neuroattack.targets.places import Place, open_place
+from neuroattack.deployment.spec import DeploymentSpec, open_target
 
 __all__ = ["attack_there", "show_there"]
 
@@ -55,10 +55,10 @@ def attack_there(
     del profile_checksum  # It decides the result, through the place.
     test = dataset_of_cell(dataset, checksum).test
     found, spent = [], []
-    where = Place(**place)
+    where = DeploymentSpec(**place)
     with (
         threadpool_limits(1, user_api="blas"),
-        open_place(where, folder / network, None if dnn is None else folder / dnn) as opened,
+        open_target(where, folder / network, None if dnn is None else folder / dnn) as opened,
     ):
         for index, target_class in aims:
             image, label = test.pick(index)
@@ -104,8 +104,8 @@ def show_there(
     test = dataset_of_cell(dataset, checksum).test
     adversarial = None if images is None else read_kept(folder / images, "adversarial")[0]
     shares = []
-    with open_place(
-        Place(**place), folder / network, None if dnn is None else folder / dnn
+    with open_target(
+        DeploymentSpec(**place), folder / network, None if dnn is None else folder / dnn
     ) as opened:
         for position, (index, target_class) in enumerate(aims):
             image, label = test.pick(index)

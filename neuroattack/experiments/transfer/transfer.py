@@ -19,7 +19,7 @@ from neuroattack.experiments.engine.cells import Cell, run_cells
 from neuroattack.experiments.model_cells import keep_model, keep_network
 from neuroattack.experiments.transfer.cells import attack_there, show_there
 from neuroattack.statistics import wilson_interval
-from neuroattack.targets.places import DNN, Place, profile_checksum
+from neuroattack.deployment.spec import DNN, DeploymentSpec, profile_checksum
 
 __all__ = ["Goals", "Transfer", "TransferSettings", "transfer"]
 
@@ -35,7 +35,7 @@ class TransferSettings:
 
     Parameters
     ----------
-    places : tuple of Place
+    places : tuple of DeploymentSpec
         At least two, all different; each makes images and is shown those of all.
     attack : str, optional
         Its name in :data:`neuroattack.attacks.registry.ATTACKS`.
@@ -58,7 +58,7 @@ class TransferSettings:
         If a value is out of range, or there is no such attack.
     """
 
-    places: tuple[Place, ...]
+    places: tuple[DeploymentSpec, ...]
     attack: str = "adaptive"
     limit: str = "l2=2"
     queries: int = 500
@@ -229,7 +229,7 @@ def _aim(settings: TransferSettings, dataset: Dataset, index: int) -> tuple[int,
     return index, int((int(dataset.test.labels[index]) + chance.integers(1, classes)) % classes)
 
 
-def _attack_cell(place: Place, settings: TransferSettings, common: Mapping[str, Any]) -> Cell:
+def _attack_cell(place: DeploymentSpec, settings: TransferSettings, common: Mapping[str, Any]) -> Cell:
     return Cell(
         "transfer-attack",
         attack_there,
@@ -248,7 +248,7 @@ def _attack_cell(place: Place, settings: TransferSettings, common: Mapping[str, 
     )
 
 
-def _show_cell(place: Place, images: str | None, draws: int, common: Mapping[str, Any]) -> Cell:
+def _show_cell(place: DeploymentSpec, images: str | None, draws: int, common: Mapping[str, Any]) -> Cell:
     return Cell(
         "transfer-show",
         show_there,
@@ -263,5 +263,5 @@ def _show_cell(place: Place, images: str | None, draws: int, common: Mapping[str
     )
 
 
-def _cost(place: Place) -> float:
+def _cost(place: DeploymentSpec) -> float:
     return _EXACT_COST if place.backend == DNN else _SPIKING_COST * place.steps / 350
