@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -106,6 +107,18 @@ class Step:
     distance: float
     moved: tuple[tuple[int, int, float], ...]
     queries: int
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; an undecided class is None."""
+        return {
+            "iteration": self.iteration,
+            "predicted": None if self.predicted == UNDECIDED else self.predicted,
+            "shares": list(self.shares),
+            "gap": self.gap,
+            "distance": self.distance,
+            "moved": [list(move) for move in self.moved],
+            "queries": self.queries,
+        }
 
 
 @dataclass(frozen=True, eq=False)

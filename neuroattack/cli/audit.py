@@ -65,13 +65,13 @@ def audit(
     from dataclasses import replace
 
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.deployment.spec import DeploymentSpec
     from neuroattack.experiments.audit.audit import audit as run_audit
     from neuroattack.experiments.audit.comparison import check_margin, compare, read_baseline
     from neuroattack.experiments.audit.suite import QUICK, Suite
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.report.audit import FIGURES, PAGE, comparison_sentence, save_card
-    from neuroattack.deployment.spec import DeploymentSpec
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)

@@ -34,9 +34,9 @@ def preflight(
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.deployment import search_stream
+    from neuroattack.deployment.spec import DeploymentSpec, open_target
     from neuroattack.experiments.preflight import look_at
     from neuroattack.ir.storage import load_network
-    from neuroattack.deployment.spec import DeploymentSpec, open_target
 
     where = DeploymentSpec.from_text(place)
     source = load_dataset_of(dataset, load_network(network).origin)
@@ -103,13 +103,13 @@ def transfer(
     fixed point, with 100 steps, and with regular input spikes.
     """
     from neuroattack.datasets import load_dataset_of
-    from neuroattack.experiments.transfer.transfer import TransferSettings
-    from neuroattack.experiments.transfer.transfer import transfer as run_transfer
+    from neuroattack.deployment.spec import DeploymentSpec
+    from neuroattack.experiments.transfer import TransferSettings
+    from neuroattack.experiments.transfer import transfer as run_transfer
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import versions_text
     from neuroattack.report.transfer import FIGURES, save_transfer
-    from neuroattack.deployment.spec import DeploymentSpec
 
     usual = ["native", "native,precision=fixed", "native,steps=100", "native,encoder=regular"]
     texts = place or [*usual, *(["dnn"] if dnn else [])]

@@ -352,13 +352,12 @@ def open_target(
             raise ValidationError("deployment", DNN, "a model of a conventional network beside it")
         model = load_mlp(dnn)
         graded = GradedDeployment(model.outputs, model.image_shape, model.classes)
-        # It is deterministic: shared randomness or not is the same.
-        yield OpenDeployment(
-            spec,
-            lambda stream, budget=None, draws="independent": graded.black_box(stream, budget),
-            model.image_shape,
-            model.classes,
-        )
+
+        def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
+            del draws  # It is deterministic.
+            return graded.black_box(stream, budget)
+
+        yield OpenDeployment(spec, boxes, model.image_shape, model.classes)
     elif spec.kind == "served":
         yield from _served(spec)
     else:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +12,19 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attacks.limits import Limit
 from neuroattack.attacks.protocol import Attack, Finding, Found, valid_original
 from neuroattack.attacks.result import Goal, Verification, check_draws, verify
-from neuroattack.deployment.deployment import search_stream, verification_stream
-from neuroattack.deployment.spec import OpenTarget
+from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
+from neuroattack.deployment.spec import OpenDeployment, OpenTarget
 from neuroattack.encoding.readout import UNDECIDED
-from neuroattack.errors import BudgetExceededError
-from neuroattack.targets.black_box import Draws
-from neuroattack.targets.defenses import Shielded
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import BudgetExceededError, SimulationError, ValidationError
+from neuroattack.experiments.attack_cost import AttackCost, QueryMeter, measure_change
+from neuroattack.experiments.seeds import attack_seed
+from neuroattack.statistics import wilson_interval
+from neuroattack.targets.black_box import Draws, Target
+from neuroattack.targets.defenses import HardLabel, Shielded
 from neuroattack.validation import check_whole
 
-__all__ = ["AttackedImage", "attack_and_verify"]
+__all__ = ["AttackResult", "AttackedImage", "attack_and_verify", "attack_images"]
 
 MAX_INDEX = 10**9
 
@@ -39,12 +43,20 @@ class AttackedImage:
         Fresh trials of the adversarial image that reached the goal.
     clean : Verification
         As many fresh trials of the original that reached it without an attack.
+    cost : AttackCost or None
+        What queries and adversarial image make the network do, where it runs here; not seen by the
+        attacker.
+    readout_spikes : SpikeTrains or None
+        Output spikes of one fresh trial of the original and one of the adversarial image, where
+        the network runs here.
     """
 
     index: int
     found: Found
     success: Verification
     clean: Verification
+    cost: AttackCost | None = None
+    readout_spikes: SpikeTrains | None = None
     distances: dict[str, float] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -61,7 +73,7 @@ class AttackedImage:
 
     def as_json(self, norm: str) -> dict[str, Any]:
         """Return the figures as JSON values; the distance is in that norm."""
-        return {
+        found = {
             "index": self.index,
             "label": self.found.goal.label,
             "target_class": self.found.goal.target_class,
@@ -76,6 +88,70 @@ class AttackedImage:
             "verification_queries": self.verification_queries,
             "stopped_by": self.found.stopped_by,
         }
+        if self.found.trace:
+            found["trace"] = [step.as_json() for step in self.found.trace]
+        if self.cost is not None:
+            found["cost"] = self.cost.as_json()
+        return found
+
+
+@dataclass(frozen=True, eq=False)
+class AttackResult:
+    """An attack on several images, verified on fresh trials.
+
+    Parameters
+    ----------
+    attack : Attack
+        As configured, but for its seed.
+    images : tuple of AttackedImage
+        In the order they were attacked.
+    """
+
+    attack: Attack
+    images: tuple[AttackedImage, ...]
+
+    @property
+    def success_rate(self) -> float:
+        """Probability that a fresh trial of an adversarial image reaches its goal."""
+        return float(np.mean([each.success.rate for each in self.images]))
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """95 % Wilson interval of the success rate over images."""
+        return wilson_interval(sum(each.success.rate for each in self.images), len(self.images))
+
+    @property
+    def clean_error_rate(self) -> float:
+        """Probability that a fresh trial of an original reaches the goal without an attack."""
+        return float(np.mean([each.clean.rate for each in self.images]))
+
+    @property
+    def adversarial(self) -> NDArray[np.float64]:
+        """Adversarial images, shape (images, height, width)."""
+        return np.array([each.found.adversarial for each in self.images])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures as JSON values."""
+        limit: Limit | None = getattr(self.attack, "limit", None)
+        norm = "local_sd" if limit is None else limit.measure
+        return {
+            "attack": self.attack.name,
+            "norm": None if limit is None else norm,
+            "bound": None if limit is None else limit.bound,
+            "queries": getattr(self.attack, "queries", None),
+            "settings": _settings(self.attack),
+            "images": [each.as_json(norm) for each in self.images],
+            "success_rate": self.success_rate,
+            "success_ci95": list(self.ci95),
+            "clean_error_rate": self.clean_error_rate,
+        }
+
+
+def _settings(attack: Attack) -> dict[str, Any]:
+    """Return the parameters of an attack beside bound, queries and seed."""
+    if not is_dataclass(attack):
+        return {}
+    return {k: v for k, v in asdict(attack).items() if k not in ("limit", "queries", "seed")}
 
 
 def _class(predicted: int) -> int | None:
@@ -156,3 +232,128 @@ def attack_and_verify(
     success = verify(judge, found.adversarial, goal, trials)
     clean = verify(judge, found.original, goal, trials)
     return AttackedImage(index, found, success, clean)
+
+
+def attack_images(
+    opened: OpenDeployment,
+    attack: Attack,
+    images: Sequence[ArrayLike],
+    goals: Sequence[Goal],
+    *,
+    indices: Sequence[int],
+    seed: int = 0,
+    trials: int = 50,
+    costs: bool = False,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> AttackResult:
+    """Attack images one after the other, and verify each.
+
+    Parameters
+    ----------
+    opened : OpenDeployment
+        What is attacked.
+    attack : Attack
+        How; its own random choices come from `seed` and the image's index.
+    images : sequence of float arrays, shape (height, width) each
+        Originals.
+    goals : sequence of Goal
+        One per image.
+    indices : sequence of int
+        Indices of the images: each has streams of trials of its own.
+    seed : int, optional
+        Random seed.
+    trials : int, optional
+        Fresh trials per adversarial image, and as many per original.
+    costs : bool, optional
+        Measure spikes, operations and energy under attack, where the network runs here.
+    on_progress : callable, optional
+        Called with the fraction that is done, and a few words.
+
+    Raises
+    ------
+    ValidationError
+        If there is no image, or one does not fit.
+    NeuroattackError
+        What the attack or the target raises.
+    """
+    if not len(images):
+        raise ValidationError("images to attack", 0, "at least one")
+    budget = getattr(attack, "queries", None)
+    attacked = []
+    for number, (image, goal, index) in enumerate(zip(images, goals, indices, strict=True)):
+
+        def report(queries: int, number: int = number) -> None:
+            if on_progress:
+                within = min(queries / budget, 1.0) if budget else 0.0
+                words = f"image {number + 1} of {len(images)}, {queries:,} queries"
+                on_progress((number + within) / len(images), words)
+
+        on_image = attack
+        if is_dataclass(attack) and hasattr(attack, "seed"):
+            on_image = replace(attack, seed=attack_seed(seed, index))
+        meter = None
+        boxes: OpenTarget = opened
+        if costs and opened.deployment is not None:
+            meter = QueryMeter(opened.deployment)
+            boxes = _metered(opened, opened.deployment, meter)
+        each = attack_and_verify(
+            boxes,
+            on_image,
+            image,
+            goal,
+            index=index,
+            trials=trials,
+            budget=budget,
+            search_draws=opened.spec.search_draws,
+            on_query=report,
+        )
+        if meter is not None and opened.deployment is not None:
+            each = _with_costs(each, opened.deployment, meter, trials)
+        attacked.append(each)
+    if on_progress:
+        on_progress(1.0, f"{len(images)} images")
+    return AttackResult(attack, tuple(attacked))
+
+
+def _metered(opened: OpenDeployment, deployment: Deployment, meter: QueryMeter) -> OpenTarget:
+    """Return the deployment's boxes, of which that of the search is metered."""
+    searched = False
+
+    def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
+        nonlocal searched
+        if searched:
+            return opened(stream, budget, draws)
+        searched = True
+        box = deployment.black_box(stream, budget, draws, observe=meter)
+        return box if opened.spec.answers == "counts" else HardLabel(box)
+
+    return boxes
+
+
+def _with_costs(
+    attacked: AttackedImage, deployment: Deployment, meter: QueryMeter, trials: int
+) -> AttackedImage:
+    """Show original and adversarial image again, on trials after those of the verification."""
+    found, goal = attacked.found, attacked.found.goal
+    stream = verification_stream(attacked.index, goal.target_class)
+    recording = deployment.record(
+        np.stack([found.original, found.adversarial]),
+        indices=[2 * trials, 2 * trials + 1],
+        stream=stream,
+        record_spikes=True,
+    )
+    if recording.spikes is None:
+        raise SimulationError(f"backend {deployment.backend!r} recorded no spikes")
+    changes = measure_change(
+        deployment,
+        found.original,
+        found.adversarial,
+        first_draw=2 * trials + 2,
+        draws=trials,
+        stream=stream,
+    )
+    return replace(
+        attacked,
+        cost=meter.cost(trials, changes),
+        readout_spikes=recording.spikes[deployment.network.readout],
+    )

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
 from neuroattack.encoding.encoders import ENCODERS
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import NeuroattackError
 from neuroattack.ir.storage import load_network
-from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
 
 
 @given(
@@ -118,6 +118,8 @@ def test_a_conventional_network_needs_its_model(tmp_path):
 
 def test_a_profile_is_known_by_its_checksum():
     assert profile_checksum(DeploymentSpec()) == ""
-    one, other = (profile_checksum(DeploymentSpec(profile=name)) for name in ("loihi1", "truenorth"))
+    one, other = (
+        profile_checksum(DeploymentSpec(profile=name)) for name in ("loihi1", "truenorth")
+    )
     assert one
     assert one != other

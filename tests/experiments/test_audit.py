@@ -18,6 +18,7 @@ from neuroattack.datasets import load_dataset
 from neuroattack.datasets.noise import SCALE
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.audit import suite as audit_suite
 from neuroattack.experiments.audit.audit import audit
@@ -28,7 +29,6 @@ from neuroattack.experiments.audit.suite import Suite, other_places
 from neuroattack.ir.storage import load_network, save_network
 from neuroattack.report.audit import render_card
 from neuroattack.statistics import wilson_interval
-from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.training.conversion import convert
 
 STEPS = 40
@@ -278,7 +278,11 @@ def test_a_suite_that_makes_no_sense_is_refused(values, kind, words):
 
 
 def test_other_places_are_never_out_of_range():
-    for place in (DeploymentSpec(steps=1, seed=2**63 - 1), DeploymentSpec(steps=20_000), DeploymentSpec(precision="fixed")):
+    for place in (
+        DeploymentSpec(steps=1, seed=2**63 - 1),
+        DeploymentSpec(steps=20_000),
+        DeploymentSpec(precision="fixed"),
+    ):
         assert len(set(other_places(place))) == 5
 
 

@@ -9,9 +9,9 @@ from support.campaign_files import campaign_file
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import verification_stream
-from neuroattack.experiments.transfer.transfer import TransferSettings
-from neuroattack.statistics import wilson_interval
 from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.experiments.transfer import TransferSettings
+from neuroattack.statistics import wilson_interval
 
 PLACES = ["native,steps=40", "native,steps=60,seed=2", "native,steps=40,encoder=regular"]
 

@@ -12,8 +12,8 @@ from neuroattack.datasets import Dataset
 from neuroattack.datasets.noise import Noise
 from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
 from neuroattack.deployment.deployment import MAX_SEED, MAX_STEPS
-from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.deployment.spec import DeploymentSpec
+from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.validation import check_whole
 
 __all__ = ["NOISES", "QUICK", "SHOWN_TRANSFORMED", "SUITE_VERSION", "Suite", "other_places"]

@@ -130,9 +130,7 @@ def do_cells(
                 reported = now
                 on_progress(store.counts(), finished / max(now - began, 1e-9))
 
-        return _Round(
-            store, folder, parallel, common, report, stop_at_failure=False
-        ).until_done()
+        return _Round(store, folder, parallel, common, report, stop_at_failure=False).until_done()
 
 
 def count_done(folder: Path) -> int:
