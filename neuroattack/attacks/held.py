@@ -31,7 +31,13 @@ def hold(found: Found, limit: Limit) -> Finding:
         if seen.gap > kept[-1].gap and limit.holds(found.original, seen.image):
             kept.append(seen)
     return Finding(
-        found.original, kept[-1].image, found.goal, found.queries, found.stopped_by, tuple(kept)
+        found.original,
+        kept[-1].image,
+        found.goal,
+        found.queries,
+        found.stopped_by,
+        tuple(kept),
+        found.trace,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,18 @@ class Step:
     moved: tuple[tuple[int, int, float], ...]
     queries: int
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; an undecided class is None."""
+        return {
+            "iteration": self.iteration,
+            "predicted": None if self.predicted == UNDECIDED else self.predicted,
+            "shares": list(self.shares),
+            "gap": self.gap,
+            "distance": self.distance,
+            "moved": [list(move) for move in self.moved],
+            "queries": self.queries,
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -186,10 +199,13 @@ class Verification:
     ----------
     successes, draws : int
         Draws that reached it, of how many.
+    predicted : int
+        Class that the counts of all draws together decide for, -1 on silence or a tie.
     """
 
     successes: int
     draws: int
+    predicted: int = UNDECIDED
 
     @property
     def rate(self) -> float:
@@ -233,8 +249,10 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -
             "draws of a verdict", f"{target.draws} to a batch", "independent ones"
         )
     successes = 0
+    together = np.zeros(target.n_classes, np.int64)
     for start in range(0, draws, _BATCH_DRAWS):
         batch = min(_BATCH_DRAWS, draws - start)
         counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
         successes += int(goal.reached(counts).sum())
-    return Verification(successes, draws)
+        together += counts.sum(axis=0, dtype=np.int64)
+    return Verification(successes, draws, int(decide(together[None])[0]))

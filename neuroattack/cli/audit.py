@@ -65,17 +65,17 @@ def audit(
     from dataclasses import replace
 
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.deployment.spec import DeploymentSpec
     from neuroattack.experiments.audit.audit import audit as run_audit
     from neuroattack.experiments.audit.comparison import check_margin, compare, read_baseline
     from neuroattack.experiments.audit.suite import QUICK, Suite
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.report.audit import FIGURES, PAGE, comparison_sentence, save_card
-    from neuroattack.targets.places import Place
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
-    place = Place(backend, precision, profile, steps, seed)
+    place = DeploymentSpec(backend, precision, profile, steps, seed)
     suite, left_out = replace(QUICK if quick else Suite(), images=images).available()
     source = load_dataset_of(dataset, load_network(network).origin)
     baseline = None

@@ -34,14 +34,14 @@ def preflight(
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.deployment import search_stream
+    from neuroattack.deployment.spec import DeploymentSpec, open_target
     from neuroattack.experiments.preflight import look_at
     from neuroattack.ir.storage import load_network
-    from neuroattack.targets.places import Place, open_place
 
-    where = Place.from_text(place)
+    where = DeploymentSpec.from_text(place)
     source = load_dataset_of(dataset, load_network(network).origin)
     image, label = source.test.pick(index)
-    with open_place(where, network, dnn) as opened:
+    with open_target(where, network, dnn) as opened:
         found = look_at(opened(search_stream(index, None)), image, label, draws=draws)
     # Adding up showings is what more time steps do; the conventional network has none.
     steps = where.steps * found.repeats if where.kind == "sdbn" else None
@@ -103,18 +103,18 @@ def transfer(
     fixed point, with 100 steps, and with regular input spikes.
     """
     from neuroattack.datasets import load_dataset_of
-    from neuroattack.experiments.transfer.transfer import TransferSettings
-    from neuroattack.experiments.transfer.transfer import transfer as run_transfer
+    from neuroattack.deployment.spec import DeploymentSpec
+    from neuroattack.experiments.transfer import TransferSettings
+    from neuroattack.experiments.transfer import transfer as run_transfer
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import versions_text
     from neuroattack.report.transfer import FIGURES, save_transfer
-    from neuroattack.targets.places import Place
 
     usual = ["native", "native,precision=fixed", "native,steps=100", "native,encoder=regular"]
     texts = place or [*usual, *(["dnn"] if dnn else [])]
     settings = TransferSettings(
-        tuple(Place.from_text(text) for text in texts),
+        tuple(DeploymentSpec.from_text(text) for text in texts),
         attack,
         limit,
         queries,

@@ -16,7 +16,8 @@ from neuroattack.datasets import Dataset, Labels
 from neuroattack.datasets.noise import Noise
 from neuroattack.deployment.deployment import check_settings, deploy
 from neuroattack.encoding.encoders import Encoder
-from neuroattack.experiments.engine.cells import Cell, run_cells
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import (
     NetworkKind,

@@ -16,7 +16,8 @@ from neuroattack.attacks.perception import Window
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import check_settings
 from neuroattack.errors import ValidationError
-from neuroattack.experiments.engine.cells import Cell, run_cells
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.model_cells import NetworkKind, training_cell
 from neuroattack.paper.attacked import Attacked
 from neuroattack.paper.clean_answers import CleanAnswers, clean_cell, read_clean

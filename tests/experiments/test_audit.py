@@ -18,6 +18,7 @@ from neuroattack.datasets import load_dataset
 from neuroattack.datasets.noise import SCALE
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.audit import suite as audit_suite
 from neuroattack.experiments.audit.audit import audit
@@ -28,11 +29,10 @@ from neuroattack.experiments.audit.suite import Suite, other_places
 from neuroattack.ir.storage import load_network, save_network
 from neuroattack.report.audit import render_card
 from neuroattack.statistics import wilson_interval
-from neuroattack.targets.places import Place
 from neuroattack.training.conversion import convert
 
 STEPS = 40
-PLACE = Place(steps=STEPS, seed=3)
+PLACE = DeploymentSpec(steps=STEPS, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -243,7 +243,7 @@ def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, shares
 def test_a_chip_that_cannot_hold_the_network_is_left_out_and_said(tmp_path, network):
     data = load_dataset("digits")
     (tmp_path / "network.h5").write_bytes(network.read_bytes())
-    given = Audited("network.h5", Place(profile="xylo"), "", data.name, data.checksum)
+    given = Audited("network.h5", DeploymentSpec(profile="xylo"), "", data.name, data.checksum)
     found = judge_images(audited=given.as_json(), indices=[0], images=[], draws=1, folder=tmp_path)
     assert list(found) == ["refused"]
     assert "xylo" in found["refused"]
@@ -278,7 +278,11 @@ def test_a_suite_that_makes_no_sense_is_refused(values, kind, words):
 
 
 def test_other_places_are_never_out_of_range():
-    for place in (Place(steps=1, seed=2**63 - 1), Place(steps=20_000), Place(precision="fixed")):
+    for place in (
+        DeploymentSpec(steps=1, seed=2**63 - 1),
+        DeploymentSpec(steps=20_000),
+        DeploymentSpec(precision="fixed"),
+    ):
         assert len(set(other_places(place))) == 5
 
 

@@ -12,8 +12,8 @@ from neuroattack.datasets import Dataset
 from neuroattack.datasets.noise import Noise
 from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
 from neuroattack.deployment.deployment import MAX_SEED, MAX_STEPS
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.targets.places import Place
 from neuroattack.validation import check_whole
 
 __all__ = ["NOISES", "QUICK", "SHOWN_TRANSFORMED", "SUITE_VERSION", "Suite", "other_places"]
@@ -121,7 +121,7 @@ QUICK = Suite(budgets=(50, 100, 200), draws=20, accuracy_images=200)
 """A look in less than a minute; its figures compare with those of its like alone."""
 
 
-def other_places(place: Place) -> dict[str, Place]:
+def other_places(place: DeploymentSpec) -> dict[str, DeploymentSpec]:
     """Return where images made at a place are tried, by the name that their figures have.
 
     All on the native backend, whose spikes are those of every other.

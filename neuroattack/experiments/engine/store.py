@@ -1,4 +1,4 @@
-"""Where a campaign keeps what is done: SQLite, one transaction a finished attack."""
+"""Where an experiment keeps its results: SQLite, one transaction per finished cell."""
 
 from __future__ import annotations
 
@@ -11,24 +11,25 @@ import secrets
 import sqlite3
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuroattack.errors import FileError, NeuroattackError, OutputError
-from neuroattack.experiments.campaign.plan import Item
+from neuroattack.experiments.engine.cells import Cell
 
-__all__ = ["STORE", "TRIES", "Counts", "Result", "Store"]
+__all__ = ["STORE", "TRIES", "Counts", "Done", "Store", "Waiting"]
 
-STORE = "campaign.sqlite"
-"""Name of the file in a campaign's folder."""
+STORE = "results.sqlite"
+"""Name of the file in an experiment's folder."""
 
 TRIES = 3
-"""So often an item may fail before it is set aside."""
+"""Attempts after which a cell has failed for good."""
 
+# What campaigns of version 0.1.0 named theirs; a row of it holds the arguments alone.
+_FORMER_STORE = "campaign.sqlite"
 _OWNERS = "owners"
 _SCHEMA_VERSION = 1
 _WAIT_S = 60.0
@@ -46,12 +47,12 @@ create index if not exists by_owner on items (owner, state);
 
 @dataclass(frozen=True)
 class Counts:
-    """How far a campaign is.
+    """How far an experiment is.
 
     Parameters
     ----------
     done, failed, waiting, running : int
-        Items; running ones are those that a living process has taken.
+        Cells; running ones are those that a living process has claimed.
     """
 
     done: int
@@ -61,20 +62,44 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """All items."""
+        """All cells."""
         return self.done + self.failed + self.waiting + self.running
 
 
 @dataclass(frozen=True)
-class Result:
-    """A finished item and its record."""
+class Waiting:
+    """A cell to do.
 
-    item: Item
-    record: dict[str, Any]
+    Parameters
+    ----------
+    key : str
+        The cell's.
+    module, function : str
+        Its work.
+    arguments : dict
+        Of its work.
+    before : dict or None
+        Result of the cell that it waited for.
+    """
+
+    key: str
+    module: str
+    function: str
+    arguments: dict[str, Any]
+    before: dict[str, Any] | None
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished cell: key, arguments and result without arrays."""
+
+    key: str
+    arguments: dict[str, Any]
+    result: dict[str, Any]
 
 
 class Store:
-    """A campaign's results, safe to share between processes, and to kill at any moment.
+    """An experiment's results, safe to share between processes, and to kill at any moment.
 
     What a process works on is marked with its name, and its name is a file that it keeps locked:
     the system unlocks it when the process ends, however it ends, and what was marked is free.
@@ -82,7 +107,7 @@ class Store:
     Parameters
     ----------
     folder : Path
-        Of the campaign.
+        Of the experiment.
     create : bool, optional
         Whether to begin a store where there is none.
 
@@ -96,10 +121,12 @@ class Store:
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         self._folder = folder
-        self._path = folder / STORE
+        former = folder / _FORMER_STORE
+        self._path = former if former.is_file() else folder / STORE
         self._lock = threading.RLock()
+        self._wanted = "key is not null"
         if not create and not self._path.is_file():
-            raise FileError(folder, f"is no campaign: expected {STORE} in it")
+            raise FileError(folder, f"holds no results: expected {STORE} in it")
         try:
             (folder / _OWNERS).mkdir(parents=True, exist_ok=True)
             self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -153,75 +180,78 @@ class Store:
             raise FileError(self._path, f"schema version {version}, expected {_SCHEMA_VERSION}")
 
     def about(self, key: str) -> Any:
-        """Return what was said of the campaign as a whole; None where nothing was."""
+        """Return what is stored of the experiment as a whole; None where nothing is."""
         with self._errors():
             row = self._db.execute("select value from about where key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
-    def plan(self, items: Sequence[Item], about: Mapping[str, Any]) -> None:
-        """Add items, those that are there already excepted, and say what they are for, at once."""
+    def plan(self, cells: Sequence[Cell], about: Mapping[str, Any] | None = None) -> None:
+        """Add cells, except those that are there already, and facts about the whole, at once."""
         with self._transaction() as db:
             db.executemany(
                 "insert or ignore into items (key, item, reference) values (?, ?, ?)",
-                [(item.key, json.dumps(asdict(item)), item.reference) for item in items],
+                [(cell.key, json.dumps(cell.as_json()), cell.after) for cell in cells],
             )
-            self._set_aside_dependents(db)
+            self._fail_dependents(db)
             db.executemany(
                 "insert or replace into about values (?, ?)",
-                [(key, json.dumps(value)) for key, value in about.items()],
+                [(key, json.dumps(value)) for key, value in (about or {}).items()],
             )
 
     def keys(self) -> set[str]:
-        """Return the keys of all items."""
+        """Return the keys of all cells."""
         with self._errors():
             return {key for (key,) in self._db.execute("select key from items")}
 
-    def claim(self, most: int, *, keys: Sequence[str] = ()) -> list[tuple[Item, Any]]:
-        """Take items that nobody works on, and whose reference is done.
+    def wait_for(self, keys: Sequence[str]) -> None:
+        """Restrict claims and counts of this process to these cells."""
+        with self._lock, self._errors():
+            self._db.execute("create temp table if not exists wanted (key text primary key)")
+            self._db.execute("delete from wanted")
+            self._db.executemany("insert into wanted values (?)", [(key,) for key in keys])
+        self._wanted = "key in (select key from wanted)"
+
+    def claim(self, *, key: str | None = None) -> Waiting | None:
+        """Claim a cell that nobody works on and that waits for no other; None if there is none.
 
         Parameters
         ----------
-        most : int
-            At most so many.
-        keys : sequence of str, optional
-            Of these only.
-
-        Returns
-        -------
-        list of (Item, record of its reference or None)
+        key : str, optional
+            This cell only.
         """
+        only = "" if key is None else "and i.key = ?"
         with self._transaction() as db:
             self._free_the_dead(db)
-            among = f"and i.key in ({', '.join('?' * len(keys))})" if keys else ""
-            rows = db.execute(
-                "select i.key, i.item, r.record from items i "  # noqa: S608  # only marks
+            row = db.execute(
+                "select i.key, i.item, r.record, r.arrays from items i "  # noqa: S608  # constants
                 "left join items r on r.key = i.reference where i.state = 'waiting' "
                 "and i.owner is null and (i.reference is null or r.state = 'done') "
-                f"{among} order by i.position limit ?",
-                (*keys, most),
-            ).fetchall()
-            db.executemany(
-                "update items set owner = ? where key = ?",
-                [(self._name, key) for key, _, _ in rows],
-            )
-        return [
-            (Item(**json.loads(item)), None if record is None else json.loads(record))
-            for _, item, record in rows
-        ]
+                f"and i.{self._wanted} {only} order by i.position limit 1",
+                () if key is None else (key,),
+            ).fetchone()
+            if row is None:
+                return None
+            found, item, record, arrays = row
+            db.execute("update items set owner = ? where key = ?", (self._name, found))
+        cell = json.loads(item)
+        before = None if record is None else _unpacked(record, arrays)
+        return Waiting(found, cell["module"], cell["function"], cell["arguments"], before)
 
-    def finish(self, key: str, record: dict[str, Any], **arrays: NDArray[np.float64]) -> None:
-        """Keep an item's result, in one transaction; an item is finished once."""
+    def finish(self, key: str, result: Mapping[str, Any]) -> None:
+        """Keep a cell's result, in one transaction; a cell is finished once."""
+        arrays = {name: value for name, value in result.items() if isinstance(value, np.ndarray)}
         packed = io.BytesIO()
         np.savez_compressed(packed, **dict[str, Any](arrays))
+        record = {name: value for name, value in result.items() if name not in arrays}
         with self._transaction() as db:
             db.execute(
                 "update items set state = 'done', owner = null, error = null, record = ?, "
                 "arrays = ? where key = ? and state = 'waiting'",
-                (json.dumps(record), packed.getvalue(), key),
+                (json.dumps(record), packed.getvalue() if arrays else None, key),
             )
 
     def fail(self, key: str, error: str) -> None:
-        """Count a failed try; after :data:`TRIES` the item is set aside, and what waits for it."""
+        """Count a failed attempt; after :data:`TRIES` the cell has failed, and its dependents."""
         with self._transaction() as db:
             db.execute(
                 "update items set tries = tries + 1, owner = null, error = ?, "
@@ -229,7 +259,15 @@ class Store:
                 "where key = ? and state = 'waiting'",
                 (error, TRIES, key),
             )
-            self._set_aside_dependents(db)
+            self._fail_dependents(db)
+
+    def forget(self, keys: Sequence[str]) -> None:
+        """Let cells be done again."""
+        with self._transaction() as db:
+            db.executemany(
+                "update items set state = 'waiting', record = null, arrays = null where key = ?",
+                [(key,) for key in keys],
+            )
 
     def release(self) -> None:
         """Give back all that this process has taken."""
@@ -237,10 +275,11 @@ class Store:
             db.execute("update items set owner = null where owner = ?", (self._name,))
 
     def counts(self) -> Counts:
-        """Return how far the campaign is; nothing is written."""
+        """Return how far the experiment is; nothing is written."""
         with self._errors():
             rows = self._db.execute(
-                "select owner, state, count(*) from items group by owner, state"
+                "select owner, state, count(*) from items "  # noqa: S608  # a constant
+                f"where {self._wanted} group by owner, state"
             ).fetchall()
         number = {"done": 0, "failed": 0, "waiting": 0, "running": 0}
         for owner, state, count in rows:
@@ -248,36 +287,38 @@ class Store:
             number["running" if taken else state] += count
         return Counts(**number)
 
-    def failures(self) -> list[tuple[Item, str]]:
-        """Return the items set aside, each with its last error."""
+    def failures(self) -> list[tuple[dict[str, Any], str]]:
+        """Return the arguments of the cells that failed, each with its last error."""
         with self._errors():
             rows = self._db.execute(
                 "select item, error from items where state = 'failed' order by position"
             ).fetchall()
-        return [(Item(**json.loads(item)), error) for item, error in rows]
+        return [(_arguments(item), error) for item, error in rows]
 
-    def results(self) -> Iterator[Result]:
+    def results(self) -> Iterator[Done]:
         """Yield what is done, in the order of the plan."""
         with self._errors():
             rows = self._db.execute(
-                "select item, record from items where state = 'done' order by position"
+                "select key, item, record from items where state = 'done' order by position"
             )
-            for item, record in rows:
-                yield Result(Item(**json.loads(item)), json.loads(record))
+            for key, item, record in rows:
+                yield Done(key, _arguments(item), json.loads(record))
 
-    def adversarial(self, key: str) -> NDArray[np.float64]:
-        """Return the image that an item found, shape (height, width)."""
+    def result(self, key: str) -> dict[str, Any] | None:
+        """Return the result of a cell, its arrays included; None where it is not done."""
         with self._errors():
-            row = self._db.execute("select arrays from items where key = ?", (key,)).fetchone()
-        if row is None or row[0] is None:
-            raise FileError(self._path, f"has no image of item {key}")
-        with np.load(io.BytesIO(row[0]), allow_pickle=False) as arrays:
-            image: NDArray[np.float64] = arrays["adversarial"]
-        return image
+            row = self._db.execute(
+                "select record, arrays from items where key = ? and state = 'done'", (key,)
+            ).fetchone()
+        try:
+            return None if row is None else _unpacked(*row)
+        except Exception as error:
+            # Damage shows itself in errors of JSON, zip, zlib and NumPy's header parser alike.
+            raise FileError(self._path, f"is damaged in the result of {key}") from error
 
-    def _set_aside_dependents(self, db: sqlite3.Connection) -> None:
+    def _fail_dependents(self, db: sqlite3.Connection) -> None:
         db.execute(
-            "update items set state = 'failed', error = 'its reference was set aside' "
+            "update items set state = 'failed', error = 'the cell it waited for failed' "
             "where state = 'waiting' and reference in "
             "(select key from items where state = 'failed')"
         )
@@ -325,3 +366,17 @@ class Store:
             raise OutputError(self._path, f"cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
             raise FileError(self._path, f"is damaged: {error}") from None
+
+
+def _arguments(item: str) -> dict[str, Any]:
+    stored = json.loads(item)
+    arguments: dict[str, Any] = stored.get("arguments", stored)
+    return arguments
+
+
+def _unpacked(record: str, arrays: bytes | None) -> dict[str, Any]:
+    result: dict[str, Any] = json.loads(record)
+    if arrays is not None:
+        with np.load(io.BytesIO(arrays), allow_pickle=False) as archive:
+            result.update({name: archive[name] for name in archive.files})
+    return result

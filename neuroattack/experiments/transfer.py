@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -13,20 +13,23 @@ from neuroattack.attacks.limits import Limit
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import check_draws
 from neuroattack.datasets import Dataset
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import ValidationError
+from neuroattack.experiments.attack_cells import (
+    Subject,
+    attack_cell,
+    keep_images,
+    show_cell,
+)
 from neuroattack.experiments.common_images import choose_images
-from neuroattack.experiments.engine.cells import Cell, run_cells
-from neuroattack.experiments.model_cells import keep_model, keep_network
-from neuroattack.experiments.transfer.cells import attack_there, show_there
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
+from neuroattack.experiments.seeds import random_target
 from neuroattack.statistics import wilson_interval
-from neuroattack.targets.places import DNN, Place, profile_checksum
 
 __all__ = ["Goals", "Transfer", "TransferSettings", "transfer"]
 
 Goals = Literal["untargeted", "random"]
-
-# Seconds on one core of a query of 350 steps, and of one that the conventional network answers.
-_SPIKING_COST, _EXACT_COST = 6e-4, 6e-5
 
 
 @dataclass(frozen=True)
@@ -35,7 +38,7 @@ class TransferSettings:
 
     Parameters
     ----------
-    places : tuple of Place
+    deployments : tuple of DeploymentSpec
         At least two, all different; each makes images and is shown those of all.
     attack : str, optional
         Its name in :data:`neuroattack.attacks.registry.ATTACKS`.
@@ -44,11 +47,11 @@ class TransferSettings:
     queries : int, optional
         Of a search.
     images : int, optional
-        Test images, all of which every place classifies correctly.
+        Test images, all of which every deployment classifies correctly.
     goals : {"untargeted", "random"}, optional
         Any wrong class, or a wrong class drawn for each image.
     draws : int, optional
-        Fresh draws by which an image is judged at a place.
+        Fresh draws by which an image is judged on a deployment.
     seed : int, optional
         Of the choice of images and classes, and of the attack's chance.
 
@@ -58,7 +61,7 @@ class TransferSettings:
         If a value is out of range, or there is no such attack.
     """
 
-    places: tuple[Place, ...]
+    deployments: tuple[DeploymentSpec, ...]
     attack: str = "adaptive"
     limit: str = "l2=2"
     queries: int = 500
@@ -68,10 +71,10 @@ class TransferSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        names = list(map(str, self.places))
+        names = list(map(str, self.deployments))
         if len(set(names)) < max(2, len(names)):
             raise ValidationError(
-                "places", ", ".join(names) or "none", "at least two, each of them once"
+                "deployments", ", ".join(names) or "none", "at least two, each of them once"
             )
         if self.goals not in get_args(Goals):
             raise ValidationError("goals", repr(self.goals), " or ".join(get_args(Goals)))
@@ -90,8 +93,8 @@ class Transfer:
     aims : tuple of (index, target class or None)
         Test images.
     shares : tuple of tuples of tuples of float
-        Row by row, the place that made the images; column by column, the place that was shown
-        them; for each image, the share of fresh draws that reached the goal. Where both are one,
+        Row by row, the deployment that made the images; column by column, the one that was
+        shown them; for each image, the share of fresh draws that reached the goal. Where both are one,
         draws are fresh all the same.
     unattacked : tuple of tuples of float
         Column by column, what the test images themselves reach.
@@ -107,8 +110,8 @@ class Transfer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The places, as people write them: rows and columns."""
-        return tuple(map(str, self.settings.places))
+        """The deployments, as people write them: rows and columns."""
+        return tuple(map(str, self.settings.deployments))
 
     def success(self, row: int, column: int) -> float:
         """Return the probability that a fresh draw of an image reaches its goal."""
@@ -121,22 +124,22 @@ class Transfer:
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
-        places = range(len(self.names))
+        several = range(len(self.names))
         return {
             "rows": list(self.names),
             "columns": list(self.names),
-            "success": [[self.success(row, column) for column in places] for row in places],
-            "ci95": [[list(self.ci95(row, column)) for column in places] for row in places],
+            "success": [[self.success(row, column) for column in several] for row in several],
+            "ci95": [[list(self.ci95(row, column)) for column in several] for row in several],
             "unattacked": [float(np.mean(shares)) for shares in self.unattacked],
             "queries": list(self.queries),
             "images": [{"index": index, "target_class": aim} for index, aim in self.aims],
             "shares": [[list(column) for column in row] for row in self.shares],
-            "settings": asdict(self.settings) | {"places": list(self.names)},
+            "settings": asdict(self.settings) | {"deployments": list(self.names)},
         }
 
 
 def transfer(
-    network: Path,
+    network: Path | None,
     dnn: Path | None,
     dataset: Dataset,
     settings: TransferSettings,
@@ -145,14 +148,14 @@ def transfer(
     workers: int | None = None,
     on_progress: Callable[[str, float, str], None] | None = None,
 ) -> Transfer:
-    """Make adversarial images at every place, and show them at every place.
+    """Make adversarial images on every deployment, and show them to every deployment.
 
     Parameters
     ----------
     network : Path
         File of the network.
     dnn : Path or None
-        File of the conventional model, for the place ``dnn``.
+        File of the conventional network, for the deployment ``dnn``.
     dataset : Dataset
         Whose test images are attacked.
     settings : TransferSettings
@@ -167,30 +170,14 @@ def transfer(
     Raises
     ------
     NeuroattackError
-        If a place cannot be opened, a file not be read, or there are too few images.
+        If a deployment cannot be opened, a file not be read, or there are too few images.
     """
-    kept_network = keep_network(network, folder)
-    kept_dnn = None
-    if any(place.backend == DNN for place in settings.places):
-        if dnn is None:
-            raise ValidationError("place", DNN, "a model of a conventional network beside it")
-        kept_dnn = keep_model(dnn, "dnn", folder)
+    specs = settings.deployments
+    subject = Subject.kept(folder, dataset, specs, network, dnn)
     indices = choose_images(
-        dataset.test,
-        settings.places,
-        folder / kept_network,
-        None if kept_dnn is None else folder / kept_dnn,
-        count=settings.images,
-        seed=settings.seed,
+        dataset.test, specs, network, dnn, count=settings.images, seed=settings.seed
     )
     aims = [_aim(settings, dataset, index) for index in indices]
-    common = {
-        "aims": aims,
-        "network": kept_network,
-        "dnn": kept_dnn,
-        "dataset": dataset.name,
-        "checksum": dataset.checksum,
-    }
 
     def run(words: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         def report(fraction: float, state: str) -> None:
@@ -199,69 +186,48 @@ def transfer(
 
         return run_cells(folder, cells, workers=workers, on_progress=report)
 
-    made = run("Attacking", [_attack_cell(place, settings, common) for place in settings.places])
-    sources: list[str | None] = [*(cell["images"] for cell in made), None]
+    many, count = len(specs), len(aims)
+    attacked = run(
+        "Attacking",
+        [
+            attack_cell(
+                subject,
+                spec,
+                attack=settings.attack,
+                limit=settings.limit,
+                budget=settings.queries,
+                index=index,
+                target_class=target_class,
+                seed=settings.seed,
+                trials=settings.draws,
+            )
+            for spec in specs
+            for index, target_class in aims
+        ],
+    )
+    made = [attacked[start : start + count] for start in range(0, len(attacked), count)]
+    sources = [keep_images([each["adversarial"] for each in row], folder) for row in made]
     shown = run(
         "Trying elsewhere",
         [
-            _show_cell(place, images, settings.draws, common)
-            for images in sources
-            for place in settings.places
+            show_cell(subject, spec, [images], aims, settings.draws)
+            for images in (*sources, None)
+            for spec in specs
         ],
     )
-    shares = [tuple(cell["shares"]) for cell in shown]
-    many = len(settings.places)
+    shares = [tuple(cell["rates"][0]) for cell in shown]
     rows = [tuple(shares[start : start + many]) for start in range(0, len(shares), many)]
     return Transfer(
         settings,
         tuple(aims),
         tuple(rows[:-1]),
         rows[-1],
-        tuple(float(np.mean(cell["queries"])) for cell in made),
+        tuple(float(np.mean([each["queries"] for each in row])) for row in made),
     )
 
 
 def _aim(settings: TransferSettings, dataset: Dataset, index: int) -> tuple[int, int | None]:
     if settings.goals == "untargeted":
         return index, None
-    classes = int(dataset.test.labels.max()) + 1
-    chance = np.random.default_rng([settings.seed, index])
-    return index, int((int(dataset.test.labels[index]) + chance.integers(1, classes)) % classes)
-
-
-def _attack_cell(place: Place, settings: TransferSettings, common: Mapping[str, Any]) -> Cell:
-    return Cell(
-        "transfer-attack",
-        attack_there,
-        {
-            "place": asdict(place),
-            "profile_checksum": profile_checksum(place),
-            "attack": settings.attack,
-            "settings": {},
-            "limit": settings.limit,
-            "queries": settings.queries,
-            "seed": settings.seed,
-            **common,
-        },
-        len(common["aims"]) * settings.queries * _cost(place),
-        files=("images",),
-    )
-
-
-def _show_cell(place: Place, images: str | None, draws: int, common: Mapping[str, Any]) -> Cell:
-    return Cell(
-        "transfer-show",
-        show_there,
-        {
-            "place": asdict(place),
-            "profile_checksum": profile_checksum(place),
-            "images": images,
-            "draws": draws,
-            **common,
-        },
-        len(common["aims"]) * draws * _cost(place),
-    )
-
-
-def _cost(place: Place) -> float:
-    return _EXACT_COST if place.backend == DNN else _SPIKING_COST * place.steps / 350
+    label = int(dataset.test.labels[index])
+    return index, random_target(settings.seed, index, label, int(dataset.test.labels.max()) + 1)

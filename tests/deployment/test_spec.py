@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
 from neuroattack.encoding.encoders import ENCODERS
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import NeuroattackError
 from neuroattack.ir.storage import load_network
-from neuroattack.targets.places import DNN, Place, open_place, profile_checksum
 
 
 @given(
@@ -24,21 +24,21 @@ from neuroattack.targets.places import DNN, Place, open_place, profile_checksum
     draws=st.sampled_from(["independent", "common"]),
 )
 def test_text_and_back(precision, steps, seed, encoder, answers, draws):
-    place = Place("native", precision, None, steps, seed, encoder, answers, draws)
-    assert Place.from_text(str(place)) == place
+    place = DeploymentSpec("native", precision, None, steps, seed, encoder, answers, draws)
+    assert DeploymentSpec.from_text(str(place)) == place
 
 
 def test_texts():
-    assert Place.from_text("native") == Place()
-    assert Place.from_text("steps=100") == Place(steps=100)
-    assert Place.from_text("native, profile=loihi1, steps=100") == Place(
+    assert DeploymentSpec.from_text("native") == DeploymentSpec()
+    assert DeploymentSpec.from_text("steps=100") == DeploymentSpec(steps=100)
+    assert DeploymentSpec.from_text("native, profile=loihi1, steps=100") == DeploymentSpec(
         profile="loihi1", steps=100
     )
-    assert str(Place(profile="loihi1", seed=3)) == "native,profile=loihi1,seed=3"
-    assert Place.from_text("dnn").kind == "dnn"
-    assert str(Place.from_text("dnn,answers=labels")) == "dnn,answers=labels"
-    assert str(Place.from_text("dnn")) == DNN
-    assert Place().kind == "sdbn"
+    assert str(DeploymentSpec(profile="loihi1", seed=3)) == "native,profile=loihi1,seed=3"
+    assert DeploymentSpec.from_text("dnn").kind == "dnn"
+    assert str(DeploymentSpec.from_text("dnn,answers=labels")) == "dnn,answers=labels"
+    assert str(DeploymentSpec.from_text("dnn")) == DNN
+    assert DeploymentSpec().kind == "sdbn"
 
 
 @pytest.mark.parametrize(
@@ -65,14 +65,14 @@ def test_texts():
 )
 def test_what_is_no_place_is_refused(text, told):
     with pytest.raises(NeuroattackError) as refused:
-        Place.from_text(text)
+        DeploymentSpec.from_text(text)
     assert told in str(refused.value)
 
 
 def test_a_place_answers_as_the_deployment_that_it_names(network_file):
     network = load_network(network_file)
     images = np.random.default_rng(0).uniform(0, 1, (5, *network.input.shape))
-    with open_place(Place(steps=80, seed=4), network_file) as boxes:
+    with open_target(DeploymentSpec(steps=80, seed=4), network_file) as boxes:
         seen = boxes(7).query(images)
     with deploy(network, backend="native", steps=80, seed=4) as deployment:
         np.testing.assert_array_equal(seen, deployment.black_box(7).query(images))
@@ -81,12 +81,12 @@ def test_a_place_answers_as_the_deployment_that_it_names(network_file):
 
 def test_a_place_may_tell_the_class_alone(network_file):
     images = np.random.default_rng(0).uniform(0, 1, (20, 28, 28))
-    with open_place(Place(answers="labels"), network_file) as boxes:
+    with open_target(DeploymentSpec(answers="labels"), network_file) as boxes:
         target = boxes(7, 20)
         told = target.query(images)
     assert target.answers == "labels"
     assert target.remaining == 0
-    with open_place(Place(), network_file) as boxes:
+    with open_target(DeploymentSpec(), network_file) as boxes:
         decided = decide(boxes(7).query(images))
     expected = np.zeros((20, 10), np.int32)
     for row, class_ in enumerate(decided):
@@ -102,7 +102,7 @@ def test_another_encoder_answers_otherwise(network_file):
     (other,) = set(ENCODERS) - {own}
     found = {}
     for kind in (None, own, other):
-        with open_place(Place(steps=100, encoder=kind), network_file) as boxes:
+        with open_target(DeploymentSpec(steps=100, encoder=kind), network_file) as boxes:
             found[kind] = boxes(0).query(images)
     np.testing.assert_array_equal(found[None], found[own])
     assert not np.array_equal(found[own], found[other])
@@ -111,13 +111,15 @@ def test_another_encoder_answers_otherwise(network_file):
 def test_a_conventional_network_needs_its_model(tmp_path):
     with (
         pytest.raises(NeuroattackError, match="a model of a conventional network beside it"),
-        open_place(Place.from_text("dnn"), tmp_path / "net.h5"),
+        open_target(DeploymentSpec.from_text("dnn"), tmp_path / "net.h5"),
     ):
         raise AssertionError("opened")
 
 
 def test_a_profile_is_known_by_its_checksum():
-    assert profile_checksum(Place()) == ""
-    one, other = (profile_checksum(Place(profile=name)) for name in ("loihi1", "truenorth"))
+    assert profile_checksum(DeploymentSpec()) == ""
+    one, other = (
+        profile_checksum(DeploymentSpec(profile=name)) for name in ("loihi1", "truenorth")
+    )
     assert one
     assert one != other
