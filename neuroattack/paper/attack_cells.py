@@ -132,7 +132,7 @@ def attack_images(
                     **verdict,
                     "clean": clean,
                     "imperceptibility": measure_imperceptibility(
-                        result.original, result.adversarial, search.window
+                        result.original, result.adversarial, result.window
                     ).as_json(),
                 }
             )

@@ -177,6 +177,7 @@ def attack_table(run: PaperRun, network: str) -> AttackTable:
         Which network.
     """
     sample = choose_sample(run)
+    shape = run.dataset.test.images.shape[1:]
     attacks = {case: run.attack(size) for case, size in ATTACK_CASES.items()}
     cells = [
         attack_cell(
@@ -198,7 +199,7 @@ def attack_table(run: PaperRun, network: str) -> AttackTable:
     return AttackTable(
         network,
         sample,
-        {case: asdict(attack.window) for case, attack in attacks.items()},
+        {case: asdict(attack.window_in(shape)) for case, attack in attacks.items()},
         {case: result["attacks"][0] for case, result in results.items()},
         courses,
         TABLE_II if network == DNN else TABLE_III,

@@ -206,7 +206,8 @@ class PaperRun:
         """Return Algorithm 1 with the paper's constants and a centred window of that side."""
         shape = self.dataset.test.images.shape[1:]
         return GreedyWindow(
-            Window.centred(shape, size),
+            queries=None,
+            window=Window.centred(shape, size),
             moved_pixels=MOVED_PIXELS,
             delta=DELTA,
             max_distance=MAX_DISTANCE,

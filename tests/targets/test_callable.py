@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal
 from neuroattack.attacks.sparse_rs import SparseRS
@@ -79,7 +79,7 @@ def test_labels_are_ones_for_decision_based_attacks_only(wrap):
     box = target(lambda images: wrap(labels(images)))
     np.testing.assert_array_equal(box.query(IMAGES), np.eye(CLASSES)[labels(IMAGES)])
     assert box.answers == "labels"
-    bound = Limit("l2", 1.0)
+    bound = Bound("l2", 1.0)
     assert RandomNoise(bound, queries=3).run(box, IMAGES[0], Goal(0)).queries == 3
     with pytest.raises(UnsupportedFeatureError, match="sparse-rs"):
         SparseRS(bound).run(box, IMAGES[0], Goal(0))

@@ -31,7 +31,7 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
     estimator : ART classifier
         With ``predict``; of scikit-learn, PyTorch, Keras or a function.
     attack : Attack
-        How to search: :class:`~neuroattack.attacks.adaptive.Adaptive` for one. Its limit is in
+        How to search: :class:`~neuroattack.attacks.adaptive.Adaptive` for one. Its bound is in
         intensities of [0, 1], to which the estimator's ``clip_values`` are mapped.
     targeted : bool, optional
         Whether the `y` of :meth:`generate` is what images are to be taken for.
