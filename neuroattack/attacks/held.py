@@ -20,7 +20,7 @@ from neuroattack.validation import check_whole
 __all__ = ["HeldGreedyWindow", "hold"]
 
 
-def hold(found: Found, limit: Limit) -> Finding:
+def hold(found: Found, limit: Limit | None) -> Finding:
     """Return what a search would have found had it looked at the limit.
 
     Of the images of its course within the limit, the one of highest gap; the course is cut to
@@ -28,7 +28,8 @@ def hold(found: Found, limit: Limit) -> Finding:
     """
     kept = [Seen(found.original, -np.inf, 0)]
     for seen in found.course:
-        if seen.gap > kept[-1].gap and limit.holds(found.original, seen.image):
+        within = limit is None or limit.holds(found.original, seen.image)
+        if seen.gap > kept[-1].gap and within:
             kept.append(seen)
     return Finding(
         found.original,
@@ -47,8 +48,8 @@ class HeldGreedyWindow:
 
     Parameters
     ----------
-    limit : Limit
-        Beside the paper's own D_max: of its iterations, those within it count.
+    limit : Limit or None
+        Beside the paper's own D_max: of its iterations, those within it count; None for all.
     queries : int, optional
         That it spends at most; too few for a whole first iteration, it returns the original.
     seed : int, optional
@@ -68,7 +69,7 @@ class HeldGreedyWindow:
         If a parameter is out of range.
     """
 
-    limit: Limit
+    limit: Limit | None
     queries: int = 2000
     seed: int = 0
     window: int = 7

@@ -28,11 +28,17 @@ ATTACKS = {
 """Module under :mod:`neuroattack.attacks` and class of each; a class that nobody asks for is not
 imported, nor what it needs."""
 
+# Attacks that end by themselves without a bound.
+_OWN_LIMITS = ("greedy-window",)
 _GIVEN = ("limit", "queries", "seed")
 
 
 def make_attack(
-    name: str, limit: Limit, queries: int, seed: int, settings: Mapping[str, Any] | None = None
+    name: str,
+    limit: Limit | None,
+    queries: int,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
 ) -> Attack:
     """Make an attack.
 
@@ -41,7 +47,8 @@ def make_attack(
     name : str
         One of :data:`ATTACKS`.
     limit : Limit
-        No image that it returns is farther from its original.
+        No image that it returns is farther from its original; None for an attack that has limits
+        of its own.
     queries : int
         That it spends at most.
     seed : int
@@ -62,6 +69,8 @@ def make_attack(
         raise UnknownNameError("attack", name, ATTACKS)
     module, kind = ATTACKS[name]
     attack: type[Any] = getattr(importlib.import_module(f"neuroattack.attacks.{module}"), kind)
+    if limit is None and name not in _OWN_LIMITS:
+        raise ValidationError(f"norm of attack {name!r}", "none", "a norm and its bound")
     known = {field.name for field in dataclasses.fields(attack)} - set(_GIVEN)
     for key in settings or {}:
         if key not in known:
