@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,10 +17,17 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import FileError, OutputError
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 __all__ = [
     "atomic_path",
     "check_writable",
     "require_file",
+    "toml_value",
+    "tomllib",
     "write_arrays",
     "write_json",
     "write_text",
@@ -138,3 +146,11 @@ def require_file(path: str | os.PathLike[str], limit_bytes: int, what: str) -> P
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
     return path
+
+
+def toml_value(text: str) -> Any:
+    """Return a value written as in TOML: a number, ``true``, a list; anything else is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -3,28 +3,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuroattack.cli.options import (
-    Backend,
-    Json,
-    NetworkDataset,
-    NetworkFile,
-    Precision,
-    ProfileName,
-    Seed,
-    Steps,
-    Workers,
-)
+from neuroattack.cli.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Workers
 from neuroattack.report.terminal import audit_tables, console
+
+if TYPE_CHECKING:
+    pass
 
 __all__ = ["audit"]
 
 
+@with_deployment()
 def audit(
     network: NetworkFile,
+    deployment: GivenDeployment,
     dataset: NetworkDataset = None,
     images: Annotated[
         int, typer.Option(help="Test images that are attacked, the first so many.")
@@ -39,11 +35,6 @@ def audit(
     margin: Annotated[
         float, typer.Option(help="Fall that is still allowed --against it: 0.05 is 5 points.")
     ] = 0.05,
-    steps: Steps = 350,
-    backend: Backend = "native",
-    precision: Precision = None,
-    profile: ProfileName = None,
-    seed: Seed = 0,
     workers: Workers = None,
     out: Annotated[
         Path | None,
@@ -65,7 +56,6 @@ def audit(
     from dataclasses import replace
 
     from neuroattack.datasets import load_dataset_of
-    from neuroattack.deployment.spec import DeploymentSpec
     from neuroattack.experiments.audit.audit import audit as run_audit
     from neuroattack.experiments.audit.comparison import check_margin, compare, read_baseline
     from neuroattack.experiments.audit.suite import QUICK, Suite
@@ -75,7 +65,6 @@ def audit(
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
-    place = DeploymentSpec(backend, precision, profile, steps, seed)
     suite, left_out = replace(QUICK if quick else Suite(), images=images).available()
     source = load_dataset_of(dataset, load_network(network).origin)
     baseline = None
@@ -89,7 +78,7 @@ def audit(
         card = run_audit(
             network,
             source,
-            place,
+            deployment(),
             suite,
             out / "cells",
             left_out=left_out,

@@ -8,52 +8,35 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.chips import Chip, chosen_chip
-from neuroattack.cli.options import (
-    AllowLossy,
-    Backend,
-    Json,
-    NetworkDataset,
-    NetworkFile,
-    Precision,
-    ProfileName,
-    Seed,
-    Steps,
-    WeightRounding,
-    WeightScale,
-)
+from neuroattack.cli.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.options import Json, NetworkDataset, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
 if TYPE_CHECKING:
+    from neuroattack.deployment.backend import BackendInfo
+    from neuroattack.deployment.spec import DeploymentSpec
     from neuroattack.hardware.fitting import Fitted
     from neuroattack.ir.network import Network
 
 __all__ = ["compare", "evaluate"]
 
 
+@with_deployment()
 def evaluate(
     network: NetworkFile,
+    deployment: GivenDeployment,
     dataset: NetworkDataset = None,
     images: Annotated[
-        int | None, typer.Option(help="Test images, the first so many; by default all.")
+        int | None, typer.Option(help="Number of test images, from the first. Default: all.")
     ] = None,
-    steps: Steps = 350,
-    backend: Backend = "native",
-    precision: Precision = None,
-    profile: ProfileName = None,
-    allow_lossy: AllowLossy = False,
-    weight_scale: WeightScale = "shared",
-    weight_rounding: WeightRounding = "nearest",
-    seed: Seed = 0,
     out: Annotated[
-        Path | None, typer.Option(help="JSON file for the figures and where they come from.")
+        Path | None, typer.Option(help="JSON file for the figures and their provenance.")
     ] = None,
     json: Json = False,
 ) -> None:
     """Classify test images with the deployed network, and count its spikes."""
     from neuroattack.datasets import load_dataset_of
-    from neuroattack.deployment.deployment import deploy
     from neuroattack.experiments import evaluation
     from neuroattack.experiments.metering import ActivityMeter
     from neuroattack.files import check_writable, write_json
@@ -63,41 +46,23 @@ def evaluate(
     if out:
         check_writable(out)
         console.check_other_file("--out", out, network)
-    chip = chosen_chip(
-        profile,
-        allow_lossy=allow_lossy,
-        weight_scale=weight_scale,
-        weight_rounding=weight_rounding,
-        seed=seed,
-    )
+    spec = deployment()
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
-    with (
-        deploy(
-            loaded,
-            backend=backend,
-            precision=precision,
-            profile=chip.profile,
-            rounding=chip.rounding,
-            steps=steps,
-            seed=seed,
-            expected_images=len(test.labels),
-        ) as deployment,
-        console.progress_bars() as show,
-    ):
-        meter = ActivityMeter(deployment.fitted, steps) if deployment.fitted else None
+    with spec.deploy(loaded, len(test.labels)) as deployed, console.progress_bars() as show:
+        meter = ActivityMeter(deployed.fitted, spec.steps) if deployed.fitted else None
         found = evaluation.evaluate(
-            deployment,
+            deployed,
             test.images,
             test.labels,
             lambda done, correct: show(
                 "Evaluating", done / len(test.labels), f"{correct}/{done} correct"
             ),
             observe=meter,
-            record_spikes=deployment.needs_spikes,
+            record_spikes=deployed.needs_spikes,
         )
-    provenance = Provenance.of(deployment, source.name, source.checksum, console.command_line())
+    provenance = Provenance.of(deployed, source.name, source.checksum, console.command_line())
     figures = asdict(found) | {"provenance": asdict(provenance)}
     if meter is not None:
         figures |= {"hardware": meter.as_json()}
@@ -111,36 +76,31 @@ def evaluate(
         write_json(out, figures)
 
 
+@with_deployment(leave_out=("backend", "precision", "encoder"), steps=100)
 def compare(
     network: NetworkFile,
+    deployment: GivenDeployment,
     backends: Annotated[
         str | None,
-        typer.Option(help="Names with commas between; by default all that can run here."),
+        typer.Option(help="Comma-separated names. Default: all that can run here."),
     ] = None,
     dataset: NetworkDataset = None,
     images: Annotated[int, typer.Option(help="Test images, the first so many.")] = 100,
-    steps: Steps = 100,
     precision: Annotated[
         Literal["floating", "fixed", "both"],
         typer.Option(help="Arithmetic; 'fixed' is Loihi's formats, or those of --profile."),
     ] = "both",
-    profile: ProfileName = None,
-    allow_lossy: AllowLossy = False,
-    weight_scale: WeightScale = "shared",
-    weight_rounding: WeightRounding = "nearest",
-    seed: Seed = 0,
     out: Annotated[
         Path | None, typer.Option(help="Folder for the figures (JSON) and the pictures (PNG).")
     ] = None,
     json: Json = False,
 ) -> None:
-    """Hold backends to the exact dynamics, spike for spike, and measure each.
+    """Check that backends reproduce the reference dynamics spike for spike, and measure each.
 
     Every spike of every population and step is compared with the plain executable form of the
     dynamics, on the same input spikes. Exit code 1 if a spike or a count differs.
     """
     from neuroattack.datasets import load_dataset_of
-    from neuroattack.deployment.backend import list_backends
     from neuroattack.experiments import comparison
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
@@ -150,24 +110,12 @@ def compare(
         from neuroattack.report.comparison import FIGURES, save_comparison
 
         check_writable(out / FIGURES)
-    chip = chosen_chip(
-        profile,
-        allow_lossy=allow_lossy,
-        weight_scale=weight_scale,
-        weight_rounding=weight_rounding,
-        seed=seed,
-    )
+    spec = deployment()
     loaded = load_network(network)
-    fitted = _fitted(loaded, chip, precision)
+    fitted = _fitted(loaded, spec, precision)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
-    missing = []
-    if backends is None:
-        found = list_backends()
-        chosen = [backend.name for backend in found if backend.available]
-        missing = [backend for backend in found if not backend.available]
-    else:
-        chosen = list(dict.fromkeys(name.strip() for name in backends.split(",")))
+    chosen, missing = _backends(backends)
     with console.progress_bars() as show:
         result = comparison.compare(
             loaded,
@@ -176,16 +124,16 @@ def compare(
             backends=chosen,
             precisions=("floating", "fixed") if precision == "both" else (precision,),
             fitted=fitted,
-            steps=steps,
-            seed=seed,
+            steps=spec.steps,
+            seed=spec.seed,
             on_progress=show,
         )
     provenance = Provenance.of_network(
         loaded,
         backends={each.backend: each.backend_version for each in result.backends.values()},
         precisions=sorted({each.precision for each in result.backends.values()}),
-        steps=steps,
-        seed=seed,
+        steps=spec.steps,
+        seed=spec.seed,
         dataset=source.name,
         dataset_checksum=source.checksum,
         command=console.command_line(),
@@ -211,12 +159,24 @@ def compare(
         raise typer.Exit(1)
 
 
-def _fitted(network: Network, chip: Chip, precision: str) -> Fitted | None:
-    """Return a network on the chip that was named; None where none was."""
-    if chip.profile is None:
+def _backends(names: str | None) -> tuple[list[str], list[BackendInfo]]:
+    """Return the backends to compare, and those that cannot run here and were not asked for."""
+    from neuroattack.deployment.backend import list_backends
+
+    if names is not None:
+        return list(dict.fromkeys(name.strip() for name in names.split(","))), []
+    found = list_backends()
+    available = [backend.name for backend in found if backend.available]
+    return available, [backend for backend in found if not backend.available]
+
+
+def _fitted(network: Network, spec: DeploymentSpec, precision: str) -> Fitted | None:
+    """Return the network on the hardware profile; None without one."""
+    if spec.profile is None:
         return None
     if precision == "floating":
         raise ValidationError("--precision", "'floating'", "'fixed' or 'both' beside --profile")
     from neuroattack.hardware.fitting import fit
+    from neuroattack.hardware.profiles.files import load_profile
 
-    return fit(network, chip.profile, chip.rounding)
+    return fit(network, load_profile(spec.profile), spec.rounding)

@@ -71,9 +71,15 @@ class AttackedImage:
         """Trials of adversarial image and original."""
         return self.success.draws + self.clean.draws
 
-    def as_json(self, norm: str) -> dict[str, Any]:
-        """Return the figures as JSON values; the distance is in that norm."""
-        found = {
+    def as_json(self, norm: str | None) -> dict[str, Any]:
+        """Return the figures as JSON values.
+
+        The distance is in that norm; without one, in that of Algorithm 1's trace, or L2.
+        """
+        distance = self.distances[norm or "l2"]
+        if norm is None and self.found.trace:
+            distance = max(self.found.trace, key=lambda step: step.gap).distance
+        found: dict[str, Any] = {
             "index": self.index,
             "label": self.found.goal.label,
             "target_class": self.found.goal.target_class,
@@ -82,7 +88,7 @@ class AttackedImage:
             "success_rate": self.success.rate,
             "success_ci95": list(self.success.ci95),
             "clean_error_rate": self.clean.rate,
-            "distance": self.distances[norm],
+            "distance": distance,
             "distances": self.distances,
             "search_queries": self.found.queries,
             "verification_queries": self.verification_queries,
@@ -133,10 +139,10 @@ class AttackResult:
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
         limit: Bound | None = getattr(self.attack, "bound", None)
-        norm = "local_sd" if limit is None else limit.norm
+        norm = None if limit is None else limit.norm
         return {
             "attack": self.attack.name,
-            "norm": None if limit is None else norm,
+            "norm": norm,
             "bound": None if limit is None else limit.maximum,
             "queries": getattr(self.attack, "queries", None),
             "settings": _settings(self.attack),

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.greedy import GreedyWindow
-from neuroattack.attacks.protocol import Attack
+from neuroattack.attacks.protocol import Attack, Finding, Need, valid_original
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.datasets import Dataset
@@ -38,6 +38,7 @@ from neuroattack.experiments.engine.cells import Cell, read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell, keep_model, keep_network
 from neuroattack.experiments.seeds import attack_seed
 from neuroattack.files import write_arrays
+from neuroattack.targets.black_box import Target
 
 __all__ = [
     "REFERENCE",
@@ -290,11 +291,28 @@ def _attack(
 ) -> Attack:
     if not limit:
         return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
+    if bound == 0:
+        return _Unmoved(name)
     if bound is not None:
         limit = f"{limit.partition('@')[0]}={bound!r}"
     if budget is None:
         raise ValidationError("queries of an attack", "no limit", "a number")
     return make_attack(name, Bound.from_text(limit), budget, seed, settings)
+
+
+@dataclass(frozen=True)
+class _Unmoved:
+    """What an attack is whose reference moved nothing: the original is all it may return."""
+
+    name: str
+
+    @property
+    def needs(self) -> Need:
+        return "labels"
+
+    def run(self, target: Target, image: ArrayLike, goal: Goal) -> Finding:
+        original = valid_original(target, image, goal)
+        return Finding(original, original, goal, 0, "no distance allowed")
 
 
 def keep_images(images: Sequence[NDArray[np.float64]], folder: Path) -> str:

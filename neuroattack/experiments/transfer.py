@@ -94,8 +94,8 @@ class Transfer:
         Test images.
     shares : tuple of tuples of tuples of float
         Row by row, the deployment that made the images; column by column, the one that was
-        shown them; for each image, the share of fresh draws that reached the goal. Where both are one,
-        draws are fresh all the same.
+        shown them; for each image, the share of fresh draws that reached the goal. Where both are
+        one, draws are fresh all the same.
     unattacked : tuple of tuples of float
         Column by column, what the test images themselves reach.
     queries : tuple of float

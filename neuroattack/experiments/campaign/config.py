@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -19,12 +18,8 @@ from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
 from neuroattack.experiments.attack_cells import REFERENCE
+from neuroattack.files import tomllib
 from neuroattack.hardware.profiles.files import is_profile_path
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 __all__ = ["AttackChoice", "CampaignConfig", "Images", "read_config"]
 
@@ -247,7 +242,8 @@ def _check_content_with_labels(config: CampaignConfig, spec: DeploymentSpec, pat
         if attack.made().needs == "counts":
             raise FileError(
                 path,
-                f"attacks: {attack.name!r} needs spike counts of every class, and the deployment {told}",
+                f"attacks: {attack.name!r} needs spike counts of every class, and the "
+                f"deployment {told}",
             )
 
 
