@@ -22,7 +22,15 @@ from numpy.typing import NDArray
 from neuroattack.errors import FileError
 from neuroattack.files import atomic_path, require_file
 
-__all__ = ["create_hdf5", "open_hdf5", "read_array", "read_attribute", "read_group", "seal_hdf5"]
+__all__ = [
+    "create_hdf5",
+    "open_hdf5",
+    "read_array",
+    "read_attribute",
+    "read_group",
+    "read_kind",
+    "seal_hdf5",
+]
 
 _USER_BLOCK = 512
 _MAGIC = b"neuroattack sha256 "
@@ -106,6 +114,20 @@ def open_hdf5(
             yield file
     except (OSError, KeyError, RuntimeError) as error:
         raise FileError(path, f"is not a valid {kind} file: {error}") from error
+
+
+def read_kind(path: str | os.PathLike[str]) -> str:
+    """Return what a file holds, as :func:`open_hdf5` checks it.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, too large, not neuroattack's or damaged.
+    """
+    path = require_file(path, 2**30, "a file of neuroattack (HDF5)")
+    _check_seal(path, "neuroattack")
+    with h5py.File(path, "r") as file:
+        return read_attribute(file, "kind", str)
 
 
 def _check_seal(path: Path, kind: str) -> None:
