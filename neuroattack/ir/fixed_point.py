@@ -29,6 +29,7 @@ from neuroattack.ir.parts import (
     MAX_REFRACTORY_STEPS,
     ByValue,
     check_name,
+    span,
 )
 from neuroattack.validation import check_whole
 
@@ -104,6 +105,16 @@ class FixedPopulation(ByValue):
         )
         for attribute, value in values:
             object.__setattr__(self, attribute, value)
+
+    def describe(self) -> str:
+        """Return the neuron model with its parameters, in one line."""
+        return ", ".join(
+            [
+                f"fixed-point LIF, leak {self.leak}/{LEAK_ONE}, threshold {span(self.threshold)}",
+                *([f"bias {span(self.bias)}"] if self.bias.any() else []),
+                f"refractory period {self.refractory_steps} dt",
+            ]
+        )
 
 
 def _states(thing: str, value: ArrayLike, size: int, lowest: int) -> NDArray[np.int32]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,16 @@ from neuroattack.encoding.encoders import Encoder
 from neuroattack.errors import ValidationError
 from neuroattack.validation import check_whole
 
-__all__ = ["INPUT", "MANTISSA_BITS", "ByValue", "Input", "Population", "Projection", "check_name"]
+__all__ = [
+    "INPUT",
+    "MANTISSA_BITS",
+    "ByValue",
+    "Input",
+    "Population",
+    "Projection",
+    "check_name",
+    "span",
+]
 
 INPUT = "input"
 """Name of the input population, as the source of projections and in recordings."""
@@ -52,6 +62,12 @@ def check_name(thing: str, value: object) -> str:
             f"{thing} name", repr(value), "letters, digits and underscores, no digit first"
         )
     return value
+
+
+def span(values: NDArray[Any]) -> str:
+    """Return the one value of all neurons, or the lowest and the highest."""
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _per_neuron(thing: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
@@ -134,6 +150,18 @@ class Population(ByValue):
     def decay(self, dt_s: float) -> float:
         """Return the factor exp(-dt / tau_m) by which the potential falls in one step."""
         return math.exp(-dt_s / self.tau_m_s)
+
+    def describe(self) -> str:
+        """Return the neuron model with its parameters, in one line."""
+        leak = "no leak" if math.isinf(self.tau_m_s) else f"tau_m {1e3 * self.tau_m_s:g} ms"
+        return ", ".join(
+            [
+                f"LIF, {leak}, threshold {span(self.threshold_v)} V",
+                *([f"bias {span(self.bias_v)} V"] if self.bias_v.any() else []),
+                *([f"reset {self.reset_v:g} V"] if self.reset_v else []),
+                f"refractory period {self.refractory_steps} dt",
+            ]
+        )
 
 
 @dataclass(frozen=True, eq=False)
