@@ -12,6 +12,7 @@ from neuroattack.cli.chips import Chip, chosen_chip
 from neuroattack.cli.options import (
     AllowLossy,
     Backend,
+    Images,
     Json,
     NetworkDataset,
     NetworkFile,
@@ -35,9 +36,7 @@ __all__ = ["compare", "evaluate"]
 def evaluate(
     network: NetworkFile,
     dataset: NetworkDataset = None,
-    images: Annotated[
-        int | None, typer.Option(help="Test images, the first so many; by default all.")
-    ] = None,
+    images: Images = None,
     steps: Steps = 350,
     backend: Backend = "native",
     precision: Precision = None,
