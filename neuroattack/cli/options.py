@@ -11,6 +11,7 @@ __all__ = [
     "AllowLossy",
     "Backend",
     "DatasetName",
+    "Images",
     "Json",
     "NetworkDataset",
     "NetworkFile",
@@ -26,6 +27,9 @@ __all__ = [
 DatasetName = Annotated[
     str,
     typer.Option("--dataset", help="Images: 'digits' (built in), 'mnist', or a .npz or .csv file."),
+]
+Images = Annotated[
+    int | None, typer.Option(help="Number of test images, from the first; by default all.")
 ]
 Seed = Annotated[int, typer.Option(help="Of all randomness: the same seed, the same result.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from neuroattack.cli.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.options import Json, NetworkDataset, NetworkFile
+from neuroattack.cli.options import Images, Json, NetworkDataset, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
@@ -27,9 +27,7 @@ def evaluate(
     network: NetworkFile,
     deployment: GivenDeployment,
     dataset: NetworkDataset = None,
-    images: Annotated[
-        int | None, typer.Option(help="Number of test images, from the first. Default: all.")
-    ] = None,
+    images: Images = None,
     out: Annotated[
         Path | None, typer.Option(help="JSON file for the figures and their provenance.")
     ] = None,
