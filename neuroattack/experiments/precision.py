@@ -15,8 +15,8 @@ from neuroattack.deployment.deployment import MAX_STEPS, Deployment, deploy
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.evaluation import evaluate
-from neuroattack.hardware.quantization.number_format import NumberFormat, SignMode
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.profiles.number_format import NumberFormat, SignMode
+from neuroattack.hardware.quantization.quantization import Rounding, quantize
 from neuroattack.ir.network import Network, Precision
 from neuroattack.statistics import wilson_interval
 from neuroattack.validation import check_whole
@@ -94,7 +94,7 @@ class PrecisionCurves:
         Images shown, for how many steps where bits are varied, and the seed of their spikes.
     bits : tuple of BitsPoint
         Accuracy in that format with so many bits a weight.
-    floating, quantised : tuple of StepsPoint
+    floating, quantized : tuple of StepsPoint
         Accuracy of the network as it is, and in that format, as time passes.
     """
 
@@ -107,11 +107,12 @@ class PrecisionCurves:
     seed: int
     bits: tuple[BitsPoint, ...]
     floating: tuple[StepsPoint, ...]
-    quantised: tuple[StepsPoint, ...]
+    quantized: tuple[StepsPoint, ...]
 
     def as_json(self) -> dict[str, Any]:
         """Return the curves as JSON values."""
-        return asdict(self)
+        figures = asdict(self)
+        return figures | {"quantised": figures.pop("quantized")}
 
 
 def measure_precision(
@@ -163,8 +164,8 @@ def measure_precision(
 
     curves = []
     version = ""
-    quantised = quantise(network, number_format).network
-    for name, held in (("floating", network), ("quantised", quantised)):
+    quantized = quantize(network, number_format).network
+    for name, held in (("floating", network), ("quantized", quantized)):
         with deploy(
             held, backend=backend, steps=last, seed=seed, expected_images=len(images)
         ) as deployment:
@@ -189,7 +190,7 @@ def measure_precision(
         for place, width in enumerate(bits):
             narrowed = _narrowed(number_format, width, signs)
             try:
-                held = quantise(network, narrowed, rounding).network
+                held = quantize(network, narrowed, rounding).network
             except UnsupportedFeatureError as error:
                 points.append(BitsPoint(width, signs, clipping, None, None, None, str(error)))
             else:
@@ -213,7 +214,7 @@ def measure_precision(
         number_format.name,
         backend,
         version,
-        sorted({network.precision, quantised.precision}),
+        sorted({network.precision, quantized.precision}),
         len(images),
         last,
         seed,

@@ -54,7 +54,7 @@ def curves_figure(curves: PrecisionCurves) -> Figure:
     full = curves.floating[-1].accuracy
     best = max(
         full,
-        *(point.accuracy for point in (*curves.floating, *curves.quantised)),
+        *(point.accuracy for point in (*curves.floating, *curves.quantized)),
         *(point.accuracy or 0.0 for point in curves.bits),
     )
     left.axhline(_error(full), color=_INK, linewidth=1, linestyle=":", label="floating point")
@@ -63,7 +63,7 @@ def curves_figure(curves: PrecisionCurves) -> Figure:
     left.set_title(f"{curves.format}, {curves.steps} steps", fontsize=10, color=_INK)
     for name, points, colour, marker in (
         ("floating point", curves.floating, _COLOURS["mixed"], "o"),
-        (curves.format, curves.quantised, _COLOURS["split"], "s"),
+        (curves.format, curves.quantized, _COLOURS["split"], "s"),
     ):
         _draw(
             right,

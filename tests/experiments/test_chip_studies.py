@@ -14,8 +14,8 @@ from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.precision import measure_precision
 from neuroattack.hardware.energy.conventional import compare_conventional
 from neuroattack.hardware.profiles.files import load_profile, read_profile
-from neuroattack.hardware.quantization.number_format import NumberFormat
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.profiles.number_format import NumberFormat
+from neuroattack.hardware.quantization.quantization import Rounding, quantize
 from neuroattack.ir.network import Projection
 
 IMAGES = np.random.default_rng(3).random((24, 28, 28), dtype=np.float32)
@@ -47,8 +47,8 @@ def test_curves_are_those_of_runs_of_their_own(labels):
     found = [point.accuracy for point in curves.floating]
     assert found == [accuracy(network, steps) for steps in (15, 30, STEPS)]
     assert len(set(found)) > 1
-    held = quantise(network, loihi).network
-    assert [p.accuracy for p in curves.quantised] == [accuracy(held, s) for s in (15, 30, STEPS)]
+    held = quantize(network, loihi).network
+    assert [p.accuracy for p in curves.quantized] == [accuracy(held, s) for s in (15, 30, STEPS)]
     points = {(p.bits, p.signs, p.clipping): p for p in curves.bits}
     # Three bits at the place of eight: weights are multiples of 2 * 2**5 of the last of 8 bits.
     narrow = dataclasses.replace(loihi, weight_bits=3, weight_exponents=(5, 5))
@@ -57,7 +57,7 @@ def test_curves_are_those_of_runs_of_their_own(labels):
         ((3, "mixed", "none"), narrow, Rounding()),
         ((3, "split", "least_error"), narrow, Rounding(signs="split", clipping="least_error")),
     ):
-        held = quantise(network, number_format, rounding).network
+        held = quantize(network, number_format, rounding).network
         assert points[key].accuracy == accuracy(held)
         connections = [
             sum(int((p.mantissas != 0).sum()) for p in each.projections) for each in (network, held)
@@ -125,11 +125,11 @@ def test_a_source_neuron_has_one_sign_in_all_its_projections():
     )
     network = dataclasses.replace(network, projections=both)
     one_sign = NumberFormat("one sign", weight_bits=4, sign_modes=frozenset(("per_source",)))
-    with pytest.raises(UnsupportedFeatureError, match="784 source neurons with weights of both"):
-        quantise(network, one_sign)
-    found = quantise(dataclasses.replace(network, projections=both[:1]), one_sign, Rounding())
+    with pytest.raises(UnsupportedFeatureError, match="784 source neurons have weights of both"):
+        quantize(network, one_sign)
+    found = quantize(dataclasses.replace(network, projections=both[:1]), one_sign, Rounding())
     assert (found.network.projections[0].mantissas >= 0).all()
-    lossy = quantise(network, one_sign, Rounding(allow_lossy=True))
+    lossy = quantize(network, one_sign, Rounding(allow_lossy=True))
     assert len(lossy.dropped) == 2
     signs = [np.sign(p.mantissas).sum(axis=1) for p in lossy.network.projections]
     assert (signs[0] * signs[1] == 0).all()

@@ -10,7 +10,7 @@ from support.networks import small_network
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.conventional import OPERATIONS_PJ, compare_conventional
-from neuroattack.hardware.energy.model import BASES
+from neuroattack.hardware.profiles.energy_model import BASES
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 
 

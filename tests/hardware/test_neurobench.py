@@ -24,8 +24,8 @@ from neuroattack.hardware.energy.neurobench import (
     footprint_in_format,
     neurobench_metrics,
 )
-from neuroattack.hardware.quantization.number_format import BiasFormat, NumberFormat, StateFormat
-from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.hardware.profiles.number_format import BiasFormat, NumberFormat, StateFormat
+from neuroattack.hardware.quantization.quantization import quantize
 from neuroattack.ir.dynamics import simulate, update_fixed
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
 
@@ -207,7 +207,7 @@ LOIHI = NumberFormat(
 
 
 def test_loihi_holds_a_rounded_network_in_fewer_bits():
-    network = quantise(three_neurons(), LOIHI).network
+    network = quantize(three_neurons(), LOIHI).network
     bits = footprint_in_format(network, LOIHI)
     assert (bits.weight_bits, bits.potential_bits, bits.threshold_bits) == (9 * 8, 4 * 24, 4 * 17)
     metrics = neurobench_metrics(network, trains_of(rasters_of(network, np.ones((1, 3, 2), bool))))

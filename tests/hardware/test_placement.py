@@ -206,15 +206,15 @@ def test_no_limit_is_ever_exceeded(network, limits):
 
     known = {name for name in taken if available(limits, name) is not None}
     assert {check.limit for check in placement.checks} == set(taken)
-    assert placement.utilisation == {
+    assert placement.utilization == {
         name: (taken[name], available(limits, name))
-        for name in placement.utilisation
+        for name in placement.utilization
     }  # fmt: skip
     # How many cores a network takes is known from limits of cores alone.
     if not any(getattr(limits, f"{resource}_per_core") is not None for resource in placement.used):
         known.discard("cores_per_chip")
     assert set(placement.unchecked) == set(taken) - known
-    assert set(placement.utilisation) == known
+    assert set(placement.utilization) == known
     again = place(network, limits)
     assert core_of_each(again) == core_of
     assert again.band == placement.band
@@ -318,7 +318,7 @@ def test_a_network_on_one_core_fewer_than_it_takes_is_refused():
     network = layers(30, 40, 50, 10, density=0.3)
     needed = place(network, CoreLimits("c", synapses_per_core=60)).cores_used
     fits = CoreLimits("c", synapses_per_core=60, cores_per_chip=needed)
-    assert place(network, fits).utilisation["cores_per_chip"] == (needed, needed)
+    assert place(network, fits).utilization["cores_per_chip"] == (needed, needed)
     with pytest.raises(DoesNotFitError) as refused:
         place(network, dataclasses.replace(fits, cores_per_chip=needed - 1))
     assert refused.value.resource == "cores_per_chip"
@@ -500,7 +500,7 @@ def test_what_does_not_fit_is_refused_by_name(limits, sentence, resource, popula
 def test_what_is_not_known_is_unchecked_and_what_is_meaningless_is_not_listed():
     limits = CoreLimits("c", neurons_per_core=10, not_applicable=frozenset({"fan_in_per_neuron"}))
     placement = place(layers(6, 7, 3), limits)
-    assert placement.utilisation == {"neurons_per_core": (10, 10)}
+    assert placement.utilization == {"neurons_per_core": (10, 10)}
     assert "cores_per_chip" in placement.unchecked
     assert "fan_in_per_neuron" not in placement.unchecked
     assert placement.is_by_core
@@ -509,7 +509,7 @@ def test_what_is_not_known_is_unchecked_and_what_is_meaningless_is_not_listed():
 def test_a_chip_of_which_nothing_is_known_is_one_core_with_nothing_checked():
     placement = place(layers(6, 7, 3), CoreLimits("c"))
     assert placement.cores_used == placement.lower_bound_cores == 1
-    assert placement.utilisation == {}
+    assert placement.utilization == {}
     assert {check.status for check in placement.checks} == {"unchecked"}
     assert not placement.is_by_core
 

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroattack.errors import FileError, UnknownNameError
-from neuroattack.hardware.energy.model import BASES
 from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
+from neuroattack.hardware.profiles.energy_model import BASES
 from neuroattack.hardware.profiles.files import list_profiles, load_profile, read_profile
-from neuroattack.hardware.quantization.number_format import BiasFormat, StateFormat
+from neuroattack.hardware.profiles.number_format import BiasFormat, StateFormat
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = re.search(r"```toml\n(.*?)```", (ROOT / "docs/hardware.md").read_text(), re.DOTALL)[1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from neuroattack.hardware.energy.model import BASES, Basis, EnergyModel, EnergyTerm, Price
 from neuroattack.hardware.energy.terms import POWERS, TermEstimate
+from neuroattack.hardware.profiles.energy_model import BASES, Basis, EnergyModel, EnergyTerm, Price
 
 if TYPE_CHECKING:
     from neuroattack.hardware.energy.energy import EnergyEstimate

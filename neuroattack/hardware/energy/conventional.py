@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any, Literal, get_args
 
 from neuroattack.errors import ValidationError
-from neuroattack.hardware.energy.model import Basis, Price
+from neuroattack.hardware.profiles.energy_model import Basis, Price
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_whole
 

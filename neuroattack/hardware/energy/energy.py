@@ -12,9 +12,9 @@ import numpy as np
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.activity import Activity
 from neuroattack.hardware.energy.caveats import caveats
-from neuroattack.hardware.energy.model import BASES, Basis, EnergyModel, EnergyTerm, Price
 from neuroattack.hardware.energy.terms import POWERS, TermEstimate, as_ends, mean_of, price_terms
 from neuroattack.hardware.energy.timing import Bounds, hardware_time_s, prices_of_time
+from neuroattack.hardware.profiles.energy_model import BASES, Basis, EnergyModel, EnergyTerm, Price
 from neuroattack.validation import check_positive
 
 __all__ = ["EnergyEstimate", "TermEstimate", "estimate"]

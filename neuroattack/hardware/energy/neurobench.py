@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
-from neuroattack.hardware.quantization.number_format import NumberFormat
+from neuroattack.hardware.profiles.number_format import NumberFormat
 from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
 
 __all__ = ["FormatFootprint", "NeuroBenchMetrics", "footprint_in_format", "neurobench_metrics"]

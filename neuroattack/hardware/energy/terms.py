@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.activity import Activity
-from neuroattack.hardware.energy.model import EnergyModel, EnergyTerm, Price
 from neuroattack.hardware.energy.timing import Bounds
+from neuroattack.hardware.profiles.energy_model import EnergyModel, EnergyTerm, Price
 
 __all__ = ["POWERS", "TermEstimate", "as_ends", "mean_of", "price_terms"]
 

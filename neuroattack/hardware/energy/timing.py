@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.hardware.energy.activity import Activity
-from neuroattack.hardware.energy.model import EnergyModel, Price, Timing, UpdatePolicy
+from neuroattack.hardware.profiles.energy_model import EnergyModel, Price, Timing, UpdatePolicy
 
 __all__ = ["hardware_time_s", "prices_of_time"]
 

@@ -135,7 +135,7 @@ class Placement:
     @property
     def is_by_core(self) -> bool:
         """Whether a limit of cores is known; if none is, one core of unknown size holds all."""
-        return any(limit.endswith("_per_core") for limit in self.utilisation)
+        return any(limit.endswith("_per_core") for limit in self.utilization)
 
     @property
     def unchecked(self) -> tuple[str, ...]:
@@ -143,7 +143,7 @@ class Placement:
         return tuple(check.limit for check in self.checks if check.status == "unchecked")
 
     @property
-    def utilisation(self) -> dict[str, tuple[int, int]]:
+    def utilization(self) -> dict[str, tuple[int, int]]:
         """What is used of every known limit where it is used most, and what is available there."""
         return {
             check.limit: (check.used, check.available)

@@ -20,8 +20,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from neuroattack.hardware.energy.model import BASES, Basis, Bound, Scope, UpdatePolicy
-from neuroattack.hardware.quantization.number_format import SignMode
+from neuroattack.hardware.profiles.energy_model import BASES, Basis, Bound, Scope, UpdatePolicy
+from neuroattack.hardware.profiles.number_format import SignMode
 
 __all__ = [
     "BiasBits",

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any, Literal, cast
 
-from neuroattack.hardware.energy.model import (
+from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
+from neuroattack.hardware.profiles.energy_model import (
     BASES,
     Basis,
     Bound,
@@ -16,15 +17,14 @@ from neuroattack.hardware.energy.model import (
     Price,
     Timing,
 )
-from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
 from neuroattack.hardware.profiles.entries import Count, Quantity, Statement
-from neuroattack.hardware.profiles.schema import ProfileDocument
-from neuroattack.hardware.quantization.number_format import (
+from neuroattack.hardware.profiles.number_format import (
     BiasFormat,
     Feature,
     NumberFormat,
     StateFormat,
 )
+from neuroattack.hardware.profiles.schema import ProfileDocument
 
 __all__ = ["Profile", "ProfileEntry"]
 

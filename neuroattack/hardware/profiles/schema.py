@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from neuroattack.hardware.energy.model import Scope, UpdatePolicy
 from neuroattack.hardware.profiles.agreement import check_agreement
+from neuroattack.hardware.profiles.energy_model import Scope, UpdatePolicy
 from neuroattack.hardware.profiles.entries import (
     Identifier,
     Price,
