@@ -100,7 +100,7 @@ class ChipResult:
                 self.estimate.priced_per_correct_classification_pj(self.evaluation.accuracy)
             ),
             "neurobench": self.metrics.as_json(),
-            "footprint": footprint_in_format(self.fitted.network, number_format).as_json(),
+            "footprint": footprint_in_format(self.fitted.network, number_format),
         }
 
 

@@ -391,10 +391,9 @@ def test_traffic_is_that_of_every_connection_one_by_one(network, per_core, per_n
             ]
             assert counted.hops_ew[name][i] == sum(east for east, _ in ways)
             assert counted.hops_ns[name][i] == sum(north for _, north in ways)
-            assert counted.in_tile[name][i] == ways.count((0, 0))
     for by_population in dataclasses.astuple(counted):
         assert all(values.dtype == np.int64 for values in by_population.values())
-    assert not {INPUT} & (set(counted.in_tile) | set(counted.hops_ew) | set(counted.hops_ns))
+    assert not {INPUT} & (set(counted.hops_ew) | set(counted.hops_ns))
     if seed is None:
         for band in range(1, 4):
             other = dataclasses.replace(placement, band=band)
@@ -422,35 +421,35 @@ def test_a_chain_on_a_mesh_worked_out_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("mesh", "in_tile", "east_west", "north_south"),
+    ("mesh", "east_west", "north_south"),
     [
-        (Mesh(5, 1), 0, 1 + 2 + 3 + 4, 0),
-        (Mesh(1, 5), 0, 0, 1 + 2 + 3 + 4),
-        (Mesh(1, 1, 5), 4, 0, 0),
+        (Mesh(5, 1), 1 + 2 + 3 + 4, 0),
+        (Mesh(1, 5), 0, 1 + 2 + 3 + 4),
+        (Mesh(1, 1, 5), 0, 0),
         # Cores 0 and 1 share a node; 2, 3 and 4 lie one and two nodes on.
-        (Mesh(3, 1, 2), 1, 1 + 1 + 2, 0),
-        (Mesh(1, 3, 2), 1, 0, 1 + 1 + 2),
+        (Mesh(3, 1, 2), 1 + 1 + 2, 0),
+        (Mesh(1, 3, 2), 0, 1 + 1 + 2),
     ],
 )
-def test_one_neuron_that_reaches_four_cores_by_hand(mesh, in_tile, east_west, north_south):
+def test_one_neuron_that_reaches_four_cores_by_hand(mesh, east_west, north_south):
     network = layers(2, 1, 4)
     found = traffic(network, place(network, CoreLimits("c", neurons_per_core=1, mesh=mesh)))
     assert found.destination_cores["p1"].tolist() == [4]
-    assert found.in_tile["p1"].tolist() == [in_tile]
     assert found.hops_ew["p1"].tolist() == [east_west]
     assert found.hops_ns["p1"].tolist() == [north_south]
 
 
-def test_a_route_to_the_own_core_is_one_in_the_tile():
+def test_a_route_to_the_own_core_has_no_hop():
     network = layers(2, 3, 4)
     found = traffic(network, place(network, CoreLimits("c", mesh=Mesh(2, 2))))
-    assert found.destination_cores["p1"].tolist() == found.in_tile["p1"].tolist() == [1, 1, 1]
+    assert found.destination_cores["p1"].tolist() == [1, 1, 1]
+    assert found.hops_ew["p1"].tolist() == found.hops_ns["p1"].tolist() == [0, 0, 0]
 
 
 def test_without_a_mesh_no_hops_are_made_up():
     network = layers(3, 4, 2)
     found = traffic(network, place(network, CoreLimits("c", neurons_per_core=2)))
-    assert found.hops_ew is found.hops_ns is found.in_tile is None
+    assert found.hops_ew is found.hops_ns is None
 
 
 @pytest.mark.parametrize(
