@@ -54,7 +54,7 @@ OPERATIONS_PJ: Mapping[str, Price] = MappingProxyType(
 CAVEATS = (
     "Operation counts at 45 nm, 0.9 V: not comparable with chips of other processes.",
     "Without memory accesses, no comparison of systems (Dampfhoffer et al., TETCI 7(3):731, 2023).",
-    "Weights are read from an 8 kB cache; larger memories cost more (DRAM 1.3 to 2.6 nJ).",
+    "Weights are read from an 8 kB cache; larger memories cost more.",
     "One image at a time: no weight is reused across a batch.",
     "Break-even spike rates (arXiv:2409.08290) are published for T = 5 to 10 only.",
     "The conventional network is not trained: its accuracy is not known.",
