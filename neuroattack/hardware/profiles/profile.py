@@ -46,6 +46,16 @@ class Profile:
     document: ProfileDocument = field(repr=False)
     checksum: str
 
+    @classmethod
+    def from_json(cls, values: Mapping[str, Any]) -> Profile:
+        """Return the profile of :meth:`as_json`."""
+        return cls(ProfileDocument.model_validate(values["document"]), values["checksum"])
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the file's content and its checksum as JSON values."""
+        document = self.document.model_dump(mode="json", by_alias=True, exclude_unset=True)
+        return {"document": document, "checksum": self.checksum}
+
     @property
     def id(self) -> str:
         """The chip's name in commands and results."""
