@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from neuroattack.hardware.profiles.profile import Profile
     from neuroattack.hardware.quantization.quantization import Rounding
 
+Scale = Literal["shared", "per_projection"]
+Mode = Literal["nearest", "stochastic"]
+
 __all__ = ["Chip", "chosen_chip", "chosen_profiles", "chosen_rounding"]
 
 
@@ -24,8 +27,8 @@ def chosen_chip(
     name: str | None,
     *,
     allow_lossy: bool,
-    weight_scale: Literal["shared", "per_projection"],
-    weight_rounding: Literal["nearest", "stochastic"],
+    weight_scale: Scale,
+    weight_rounding: Mode,
     seed: int,
 ) -> Chip:
     """Return what ``--profile`` and the options beside it ask for."""
@@ -40,30 +43,17 @@ def chosen_chip(
         return Chip(None, None)
     from neuroattack.hardware.profiles.files import load_profile
 
-    return Chip(
-        load_profile(name),
-        chosen_rounding(
-            allow_lossy=allow_lossy,
-            weight_scale=weight_scale,
-            weight_rounding=weight_rounding,
-            seed=seed,
-        ),
-    )
+    rounding = chosen_rounding(allow_lossy, weight_scale, weight_rounding, seed)
+    return Chip(load_profile(name), rounding)
 
 
 def chosen_rounding(
-    *,
-    allow_lossy: bool,
-    weight_scale: Literal["shared", "per_projection"],
-    weight_rounding: Literal["nearest", "stochastic"],
-    seed: int,
+    allow_lossy: bool, weight_scale: Scale, weight_rounding: Mode, seed: int
 ) -> Rounding:
-    """Return how the options ask to round."""
+    """Return the rounding of these options."""
     from neuroattack.hardware.quantization.quantization import Rounding
 
-    return Rounding(
-        scale=weight_scale, rounding=weight_rounding, seed=seed, allow_lossy=allow_lossy
-    )
+    return Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
 
 
 def chosen_profiles(names: str) -> list[Profile]:

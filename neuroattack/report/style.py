@@ -21,6 +21,7 @@ __all__ = [
     "ON_BARS",
     "ORANGE",
     "OTHERS",
+    "PALETTE",
     "PURPLE",
     "SKY",
     "SMALL_PT",
@@ -43,6 +44,7 @@ __all__ = [
 INK, MUTED, LINE, OTHERS = "#1f2328", "#59636e", "#d1d7de", "#a3abb4"
 BLUE, VERMILLION = "#0072b2", "#d55e00"
 GREEN, PURPLE, ORANGE, SKY = "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 
 FONT_PT = 9.5
 SMALL_PT = 8.5

@@ -1,4 +1,4 @@
-"""What a chip's events cost and how long they take: prices with their sources."""
+"""Energy and time of a chip's events: coefficients with their sources."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ EnergyTerm = Literal[
 
 @dataclass(frozen=True)
 class Price:
-    """A number of a chip, and where it comes from.
+    """A coefficient of a chip, and its source.
 
     Parameters
     ----------
@@ -56,13 +56,13 @@ class Price:
     source, place : str
         Reference, and where in it.
     basis : Basis
-        What it rests on.
+        Of the number, such as a measurement.
     conditions : str
-        Under which it holds (supply voltage, load); "not stated" where the source says nothing.
+        Such as supply voltage and load; "not stated" where the source says nothing.
     bound : {"min", "max"} or None
         Whether the source gives it as a lower or an upper bound.
     note : str
-        What else a reader should know.
+        Remarks.
     """
 
     value: float
@@ -76,7 +76,7 @@ class Price:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long the hardware takes for a time step.
+    """Hardware time of a time step.
 
     Parameters
     ----------
@@ -84,8 +84,7 @@ class Timing:
         A step takes as long as it simulates; a fixed time; a fixed fraction of what it
         simulates; or as long as its events take.
     step : Price or None
-        Seconds of a tick, or the factor of the acceleration, or the source of the claim that it
-        is real time (its value then 1).
+        Seconds of a tick, factor of the acceleration, or 1 for real time, with the source.
     event_ns : mapping of str to Price
         Nanoseconds of a ``"synaptic_operation"``, ``"update_active"``, ``"update_inactive"``,
         and of a ``"barrier_fastest"`` and ``"barrier_slowest"``, once a step.
@@ -98,25 +97,25 @@ class Timing:
 
 @dataclass(frozen=True)
 class EnergyModel:
-    """How a chip's energy is estimated.
+    """Coefficients of a chip's energy.
 
     Parameters
     ----------
     name : str
         Of the chip, for messages.
     scope : {"per_term", "all_in"}
-        Whether each kind of event has its price, or a synaptic operation's price holds all that
-        happens on the chip.
+        Whether each kind of event has its price, or a synaptic operation's price covers all of
+        the chip's energy.
     update_policy : {"every_step", "on_event", "continuous"}
         When neurons are updated: in each step, when spikes arrive, or in continuous time.
     event_pj : mapping of EnergyTerm to Price
-        Picojoules an event.
+        Picojoules per event.
     power_mw : mapping of EnergyTerm to Price
         Milliwatts of ``"static_chip"`` (a chip) and ``"active_core"`` (a core in use).
     unknown : tuple of EnergyTerm
-        Terms that the chip has and that no source prices.
+        Terms of the chip without a published coefficient.
     covered : mapping of EnergyTerm to str
-        Terms whose energy another price holds, and which: they are counted and not priced again.
+        Terms that are covered by the price of another term, and which.
     timing : Timing or None
         None where hardware time is not known.
     """
