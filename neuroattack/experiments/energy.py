@@ -20,7 +20,8 @@ from neuroattack.experiments.chip_cells import (
     keep_network,
     read_images,
 )
-from neuroattack.experiments.engine.cells import Cell, run_cells
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.metering import ActivityMeter
 from neuroattack.hardware.energy.conventional import compare_conventional

@@ -21,7 +21,8 @@ from neuroattack.experiments.chip_cells import (
     keep_network,
     read_images,
 )
-from neuroattack.experiments.engine.cells import Cell, run_cells
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
 from neuroattack.hardware.profiles.number_format import NumberFormat, SignMode
 from neuroattack.hardware.quantization.quantization import Rounding, quantize
 from neuroattack.ir.network import Network
