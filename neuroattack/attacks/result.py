@@ -153,11 +153,13 @@ class Search:
     window : Window
         Where pixels were moved.
     trace : tuple of Step
-        All iterations, the original image first.
+        All iterations, the original image first; empty where the budget does not hold the first.
     best_iteration : int
         The iteration of highest gap, the earliest of equals.
     stopped_by : str
-        ``"distance"``, ``"iterations"``, ``"budget"`` or ``"no candidates"``.
+        ``"distance"``, ``"iterations"``, ``"budget"``, ``"refused"`` or ``"no candidates"``.
+    course : tuple of Seen
+        The original, and every image of the trace that was the best for a time.
     """
 
     original: NDArray[np.float64]
@@ -167,18 +169,7 @@ class Search:
     trace: tuple[Step, ...]
     best_iteration: int
     stopped_by: str
-
-    @property
-    def course(self) -> tuple[Seen, ...]:
-        """Images of all iterations, of which the trace keeps the moves."""
-        image, seen = self.original, []
-        for step in self.trace:
-            if step.moved:
-                image = image.copy()
-                for row, column, change in step.moved:
-                    image[row, column] += change
-            seen.append(Seen(np.clip(image, 0.0, 1.0), step.gap, step.queries))
-        return tuple(seen)
+    course: tuple[Seen, ...]
 
     @property
     def best(self) -> Step:
@@ -188,7 +179,7 @@ class Search:
     @property
     def queries(self) -> int:
         """Queries that the search spent."""
-        return self.trace[-1].queries
+        return self.trace[-1].queries if self.trace else 0
 
 
 @dataclass(frozen=True)

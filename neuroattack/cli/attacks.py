@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuroattack.cli.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.options import Backend, DatasetName, Json, NetworkDataset, Seed, Steps
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import (
+    Backend,
+    DatasetName,
+    Json,
+    NetworkDataset,
+    Seed,
+    Steps,
+)
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
 if TYPE_CHECKING:
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.result import Goal
-    from neuroattack.cli.chosen_images import ChosenImages
+    from neuroattack.cli.arguments.images import ChosenImages
     from neuroattack.deployment.spec import DeploymentSpec, OpenDeployment
 
 __all__ = ["attack", "demo"]
@@ -163,11 +170,11 @@ def attack(
 
 
 def _made(name: str, norm: Norm, bound: float, queries: int, settings: list[str]) -> Attack:
-    from neuroattack.attacks.limits import Limit
+    from neuroattack.attacks.bounds import Bound
     from neuroattack.attacks.registry import make_attack
 
-    limit = None if norm == "none" else Limit(norm.replace("-", "_"), bound)  # type: ignore[arg-type]
-    return make_attack(name, limit, queries, 0, dict(map(_setting, settings)))
+    within = None if norm == "none" else Bound(norm.replace("-", "_"), bound)
+    return make_attack(name, within, queries, 0, dict(map(_setting, settings)))
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -188,7 +195,7 @@ def _chosen(
     image: Path | None,
     label: int | None,
 ) -> ChosenImages:
-    from neuroattack.cli.chosen_images import choose_images
+    from neuroattack.cli.arguments.images import choose_images
 
     origin = {} if network is None else network.origin
     return choose_images(

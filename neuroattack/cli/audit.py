@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from neuroattack.cli.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Workers
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import Json, NetworkDataset, NetworkFile, Workers
 from neuroattack.report.terminal import audit_tables, console
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuroattack.cli.options import Json, NetworkFile
+from neuroattack.cli.arguments.options import Json, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, tables
 

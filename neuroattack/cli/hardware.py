@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuroattack.cli.chips import chosen_profiles, chosen_rounding
-from neuroattack.cli.options import (
+from neuroattack.cli.arguments.options import (
     AllowLossy,
     Backend,
     Json,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from neuroattack.datasets import Dataset
+    from neuroattack.hardware.profiles.profile import Profile
     from neuroattack.ir.network import Network, Precision
     from neuroattack.provenance import Provenance
 
@@ -78,19 +78,29 @@ def energy(
     """
     from neuroattack.experiments.chip_cells import cell_folder
     from neuroattack.experiments.energy import study_energy
+    from neuroattack.hardware.quantization.quantization import Rounding
 
     _check_output(out, _ENERGY)
-    chips = chosen_profiles(profiles)
-    rounding = chosen_rounding(allow_lossy, weight_scale, weight_rounding, seed)
+    chips = _profiles(profiles)
+    rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
     loaded, source = _load(network, dataset)
     test = source.test.first(
         min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
     )
     with cell_folder(out) as folder, _progress(out, "Measuring chips") as show:
         study = study_energy(
-            loaded, test.images, test.labels, chips, folder=folder, rounding=rounding, steps=steps,
-            backend=backend, seed=seed, workers=workers, on_progress=show,
-        )  # fmt: skip
+            loaded,
+            test.images,
+            test.labels,
+            chips,
+            folder=folder,
+            rounding=rounding,
+            steps=steps,
+            backend=backend,
+            seed=seed,
+            workers=workers,
+            on_progress=show,
+        )
     version = study.pop("backend_version")
     held = {chip["precision"] for chip in study["profiles"].values() if chip["fits"]}
     study["provenance"] = asdict(
@@ -134,10 +144,18 @@ def precision(
     test = source.test.first(images)
     with cell_folder(out) as folder, _progress(out, "Measuring accuracy") as show:
         curves = measure_precision(
-            loaded, test.images, test.labels, chip.number_format(), bits=widths,
-            time_steps=moments, folder=folder, backend=backend, seed=seed, workers=workers,
+            loaded,
+            test.images,
+            test.labels,
+            chip.number_format(),
+            bits=widths,
+            time_steps=moments,
+            folder=folder,
+            backend=backend,
+            seed=seed,
+            workers=workers,
             on_progress=show,
-        )  # fmt: skip
+        )
     version, precisions = curves["backend_version"], curves["precisions"]
     provenance = _provenance(loaded, source, backend, version, precisions, curves["steps"], seed)
     curves["provenance"] = asdict(provenance.on(chip))
@@ -146,6 +164,17 @@ def precision(
         from neuroattack.report.precision import curves_figure
 
         _save(out / _PRECISION, curves, {"precision": curves_figure(curves)})
+
+
+def _profiles(names: str) -> list[Profile]:
+    """Return the profiles of comma-separated names or files; ``all`` is all that ship."""
+    from neuroattack.hardware.profiles.files import list_profiles, load_profile
+
+    given = [name.strip() for name in names.split(",")]
+    if not all(given):
+        raise ValidationError("--profiles", repr(names), "comma-separated names or files, or 'all'")
+    chosen = [each for name in given for each in (list_profiles() if name == "all" else [name])]
+    return [load_profile(name) for name in chosen]
 
 
 def _check_output(out: Path | None, name: str) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.options import DatasetName, Json, NetworkFile, Seed
+from neuroattack.cli.arguments.options import DatasetName, Json, NetworkFile, Seed
 from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 import typer
 
 from neuroattack import __version__
-from neuroattack.cli.options import Backend, DatasetName, Images, Json, Seed, Steps, Workers
+from neuroattack.cli.arguments.options import (
+    Backend,
+    DatasetName,
+    Images,
+    Json,
+    Seed,
+    Steps,
+    Workers,
+)
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.report.terminal import console
 

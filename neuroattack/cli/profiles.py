@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuroattack.cli.examples import example
-from neuroattack.cli.options import Json
+from neuroattack.cli.arguments.examples import example
+from neuroattack.cli.arguments.options import Json
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.options import Images, Json, NetworkDataset, NetworkFile
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import Images, Json, NetworkDataset, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 

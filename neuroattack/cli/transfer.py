@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.deployments import Deployments, GivenDeployment, with_deployment
-from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Seed, Workers
+from neuroattack.cli.arguments.deployments import Deployments, GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import Json, NetworkDataset, NetworkFile, Seed, Workers
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.distances import DISTANCES
 from neuroattack.attacks.protocol import Attack, Finding, Found, valid_original
 from neuroattack.attacks.result import Goal, Verification, check_draws, verify
 from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
@@ -61,8 +62,7 @@ class AttackedImage:
 
     def __post_init__(self) -> None:
         distances = {
-            name: Limit(name, 1).distance(self.found.original, self.found.adversarial)
-            for name in ("l0", "l2", "local_sd")
+            name: DISTANCES[name](self.found.original, self.found.adversarial) for name in DISTANCES
         }
         object.__setattr__(self, "distances", distances)
 
@@ -138,12 +138,12 @@ class AttackResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        limit: Limit | None = getattr(self.attack, "limit", None)
-        norm = None if limit is None else limit.measure
+        bound: Bound | None = getattr(self.attack, "bound", None)
+        norm = None if bound is None else bound.norm
         return {
             "attack": self.attack.name,
             "norm": norm,
-            "bound": None if limit is None else limit.bound,
+            "bound": None if bound is None else bound.maximum,
             "queries": getattr(self.attack, "queries", None),
             "settings": _settings(self.attack),
             "images": [each.as_json(norm) for each in self.images],
@@ -157,7 +157,7 @@ def _settings(attack: Attack) -> dict[str, Any]:
     """Return the parameters of an attack beside bound, queries and seed."""
     if not is_dataclass(attack):
         return {}
-    return {k: v for k, v in asdict(attack).items() if k not in ("limit", "queries", "seed")}
+    return {k: v for k, v in asdict(attack).items() if k not in ("bound", "queries", "seed")}
 
 
 def _class(predicted: int) -> int | None:

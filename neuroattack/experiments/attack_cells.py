@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.greedy import GreedyWindow
-from neuroattack.attacks.limits import Limit
-from neuroattack.attacks.perception import Window
 from neuroattack.attacks.protocol import Attack, Finding, Need, valid_original
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal, verify
@@ -291,14 +290,14 @@ def _attack(
     shape: tuple[int, ...],
 ) -> Attack:
     if not limit:
-        return GreedyWindow(Window.centred(shape, min(_REFERENCE_SIDE, *shape)))
+        return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
     if bound == 0:
         return _Unmoved(name)
     if bound is not None:
         limit = f"{limit.partition('@')[0]}={bound!r}"
     if budget is None:
         raise ValidationError("queries of an attack", "no limit", "a number")
-    return make_attack(name, Limit.from_text(limit), budget, seed, settings)
+    return make_attack(name, Bound.from_text(limit), budget, seed, settings)
 
 
 @dataclass(frozen=True)

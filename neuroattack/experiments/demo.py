@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets import Dataset
@@ -36,7 +36,7 @@ MODEL = "model.h5"
 IMAGES = 8
 QUERIES = 1000
 TRIALS = 50
-_LIMIT = Limit("l2", 2.0)
+_LIMIT = Bound("l2", 2.0)
 
 Progress = Callable[[str, float, str], None]
 

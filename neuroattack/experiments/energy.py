@@ -41,13 +41,23 @@ __all__ = ["measure_on_chip", "study_energy"]
 
 # Without a value where a chip does not support the network.
 _ABSENT = (
-    "cores_used", "accuracy", "accuracy_ci95", "spikes_per_image",
-    "synaptic_operations_per_image", "energy_pj_per_image", "priced_subtotal_pj", "latency_ms",
+    "cores_used",
+    "accuracy",
+    "accuracy_ci95",
+    "spikes_per_image",
+    "synaptic_operations_per_image",
+    "energy_pj_per_image",
+    "priced_subtotal_pj",
+    "latency_ms",
     "basis",
-)  # fmt: skip
+)
 _OF_EVALUATION = (
-    "accuracy", "accuracy_ci95", "precision", "spikes_per_image", "synaptic_operations_per_image",
-)  # fmt: skip
+    "accuracy",
+    "accuracy_ci95",
+    "precision",
+    "spikes_per_image",
+    "synaptic_operations_per_image",
+)
 
 
 def study_energy(

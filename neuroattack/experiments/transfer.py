@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import check_draws
 from neuroattack.datasets import Dataset
@@ -41,9 +41,9 @@ class TransferSettings:
     deployments : tuple of DeploymentSpec
         At least two, all different; each makes images and is shown those of all.
     attack : str, optional
-        Its name in :data:`neuroattack.attacks.registry.ATTACKS`.
+        Its name, one of :func:`neuroattack.attacks.registry.attack_names`.
     limit : str, optional
-        As :meth:`neuroattack.attacks.limits.Limit.from_text` reads it.
+        As :meth:`neuroattack.attacks.bounds.Bound.from_text` reads it.
     queries : int, optional
         Of a search.
     images : int, optional
@@ -79,7 +79,7 @@ class TransferSettings:
         if self.goals not in get_args(Goals):
             raise ValidationError("goals", repr(self.goals), " or ".join(get_args(Goals)))
         check_draws(self.draws)
-        make_attack(self.attack, Limit.from_text(self.limit), self.queries, self.seed)
+        make_attack(self.attack, Bound.from_text(self.limit), self.queries, self.seed)
 
 
 @dataclass(frozen=True)

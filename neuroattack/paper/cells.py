@@ -107,7 +107,7 @@ def attack_images(
                 for shown in (result.adversarial, result.original)
             )
             imperceptibility = measure_imperceptibility(
-                result.original, result.adversarial, search.window
+                result.original, result.adversarial, search.window_in(result.original.shape)
             )
             found.append(
                 {

@@ -120,7 +120,8 @@ def _attack(run: PaperRun, network: str) -> Study:
         for case, attack in attacks.items()
     ]
     results = dict(zip(attacks, run.run("Attacking", cells), strict=True))
-    sizes = {case: asdict(attack.window) for case, attack in attacks.items()}
+    shape = run.dataset.test.images.shape[1:]
+    sizes = {case: asdict(attack.window_in(shape)) for case, attack in attacks.items()}
     found = {case: result["attacks"][0] for case, result in results.items()}
     courses = {
         f"case{case}": read_kept(run.folder / result["images"], "course0")[0]
@@ -144,7 +145,8 @@ def table_three(run: PaperRun) -> Study:
 def windows(run: PaperRun) -> Study:
     """Return Figure 6: the sample, and the window of each case."""
     sample = choose_sample(run)
-    sizes = {case: asdict(run.attack(size).window) for case, size in ATTACK_CASES.items()}
+    shape = run.dataset.test.images.shape[1:]
+    sizes = {case: asdict(run.attack(size).window_in(shape)) for case, size in ATTACK_CASES.items()}
     image, _ = run.dataset.test.pick(sample.index)
     return {"sample_index": sample.index, "windows": sizes}, {"sample": image}
 

@@ -217,7 +217,7 @@ class PaperRun:
         shape = self.dataset.test.images.shape[1:]
         constants: dict[str, Any] = {"moved_pixels": 10, "delta": 0.1, "max_distance": MAX_DISTANCE}
         window = Window.centred(shape, size)
-        return GreedyWindow(window, **constants, max_iterations=max_iterations)
+        return GreedyWindow(queries=None, window=window, **constants, max_iterations=max_iterations)
 
     def generator(self, stream: int) -> np.random.Generator:
         """Return the random generator of a stream of the run."""

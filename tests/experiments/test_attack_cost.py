@@ -17,7 +17,9 @@ from neuroattack.experiments.attack_cost import Change
 from neuroattack.hardware.profiles.files import load_profile
 from neuroattack.ir.network import INPUT
 
-ATTACK = GreedyWindow(Window.centred((28, 28), 5), moved_pixels=6, delta=0.4, max_distance=20)
+ATTACK = GreedyWindow(
+    queries=None, window=Window.centred((28, 28), 5), moved_pixels=6, delta=0.4, max_distance=20
+)
 IMAGE = np.random.default_rng(2).random((28, 28)) * (np.indices((28, 28)).sum(0) % 3 > 0)
 
 

@@ -16,7 +16,13 @@ from neuroattack.experiments.attack import attack_image
 def attacked():
     deployment = deploy(small_network(), steps=60, seed=4)
     image = np.random.default_rng(2).random((28, 28)) * (np.indices((28, 28)).sum(0) % 3 > 0)
-    attack = GreedyWindow(Window.centred((28, 28), 9), moved_pixels=20, delta=0.3, max_distance=60)
+    attack = GreedyWindow(
+        queries=None,
+        window=Window.centred((28, 28), 9),
+        moved_pixels=20,
+        delta=0.3,
+        max_distance=60,
+    )
     label = int(deployment.black_box(99).query(np.repeat(image[None], 20, 0)).sum(0).argmax())
     return deployment, image, attack, Goal(label)
 

@@ -11,7 +11,7 @@ import pytest
 from support.audit_cards import TINY
 from support.digit_models import template_model
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.datasets import load_dataset
@@ -88,7 +88,7 @@ def test_an_attack_again_by_a_plain_loop(card, network):
         for index in range(TINY.images):
             goal = Goal(int(test.labels[index]))
             seed = int(np.random.SeedSequence([3, index]).generate_state(1)[0])
-            attack = make_attack("random-noise", Limit("l2", 2.0), 40, seed)
+            attack = make_attack("random-noise", Bound("l2", 2.0), 40, seed)
             image = test.images[index].astype(float)
             found = attack.run(deployment.black_box(search_stream(index, None), 40), image, goal)
             judge_of = deployment.black_box(verification_stream(index, None))
@@ -134,7 +134,7 @@ def misclassified(network, place, images, draws, stream=lambda index: 10**15 + i
 
 def test_images_tried_elsewhere_are_those_of_the_first_attack_at_most_queries(card, network, shown):
     originals = load_dataset("digits").test.images
-    assert all(Limit("l2", 2.0).holds(originals[i], image) for i, image in enumerate(shown[1]))
+    assert all(Bound("l2", 2.0).holds(originals[i], image) for i, image in enumerate(shown[1]))
     there = replace(PLACE, steps=STEPS // 2, seed=4)
     found = misclassified(
         network, there, shown[1], TINY.draws, lambda index: verification_stream(index, None)

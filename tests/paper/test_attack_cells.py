@@ -26,7 +26,12 @@ from neuroattack.training.storage import save_model
 MODEL = "models/templates.h5"
 SEED, DRAWS = 2, 20
 ATTACK = GreedyWindow(
-    Window(9, 10, 7), moved_pixels=12, delta=0.3, max_distance=30, max_iterations=5
+    queries=None,
+    window=Window(9, 10, 7),
+    moved_pixels=12,
+    delta=0.3,
+    max_distance=30,
+    max_iterations=5,
 )
 ANSWERS = {
     "spikes": Attacked(MODEL, "sdbn", "spikes", steps=60),

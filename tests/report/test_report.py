@@ -56,7 +56,7 @@ def image():
 
 
 def attacked(kind="columns", target_class=1, index=7):
-    attack = GreedyWindow(WINDOW, moved_pixels=4, max_distance=MAX_DISTANCE)
+    attack = GreedyWindow(queries=None, window=WINDOW, moved_pixels=4, max_distance=MAX_DISTANCE)
     goal = Goal(0, target_class)
     return attack_image(deployment(kind), attack, image(), goal, index=index, draws=20)
 

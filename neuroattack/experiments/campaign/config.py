@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import ValidationError as SchemaError
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.registry import make_attack
 from neuroattack.datasets import OWN_SUFFIXES
@@ -52,7 +52,7 @@ def _limit(text: str) -> str:
     measure, at, reference = text.partition("@")
     if at and reference != REFERENCE:
         raise UnknownNameError("reference of a limit", reference, [REFERENCE])
-    Limit.from_text(f"{measure}={_ANY_BOUND}" if at else text)
+    Bound.from_text(f"{measure}={_ANY_BOUND}" if at else text)
     return text
 
 
@@ -92,7 +92,7 @@ class AttackChoice(_Part):
     Parameters
     ----------
     name : str
-        In :data:`neuroattack.attacks.registry.ATTACKS`.
+        One of :func:`neuroattack.attacks.registry.attack_names`.
     settings : dict, optional
         Parameters of its constructor.
     """
@@ -106,7 +106,7 @@ class AttackChoice(_Part):
 
     def made(self) -> Attack:
         """Return the attack at some limit, for what it says of itself."""
-        return make_attack(self.name, Limit("l2", _ANY_BOUND), 1, 0, self.settings)
+        return make_attack(self.name, Bound("l2", _ANY_BOUND), 1, 0, self.settings)
 
     def __str__(self) -> str:
         return f"{self.name} {self.settings}" if self.settings else self.name

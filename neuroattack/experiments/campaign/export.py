@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.experiments.engine.store import Done
 from neuroattack.files import atomic_path, write_text
@@ -52,7 +52,7 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
 
 def _bound(asked: Mapping[str, Any], found: Mapping[str, Any]) -> float | None:
     if found["bound"] is None and asked["limit"]:
-        return Limit.from_text(asked["limit"]).bound
+        return Bound.from_text(asked["limit"]).maximum
     bound: float | None = found["bound"]
     return bound
 

@@ -25,9 +25,16 @@ _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).sum
 
 _OF_THE_CHIP = ("steps", "neurons_of_core", "is_by_core")
 _PER_IMAGE = (
-    "synaptic_operations", "spikes", "routes", "packets", "input_spikes", "readout_spikes",
-    "hops_ew", "hops_ns", "updates_on_event",
-)  # fmt: skip
+    "synaptic_operations",
+    "spikes",
+    "routes",
+    "packets",
+    "input_spikes",
+    "readout_spikes",
+    "hops_ew",
+    "hops_ns",
+    "updates_on_event",
+)
 
 _BY_CORE = ("routes", "hops_ew", "hops_ns")
 

@@ -154,21 +154,27 @@ class EnergyEstimate:
                 ("A coefficient is a minimum: upper figures are no upper bounds.", "min" in bounds),
                 ("A coefficient is a maximum: lower figures are no lower bounds.", "max" in bounds),
                 ("The all-in coefficient holds for the load of its source.", all_in),
-                ("Active updates are bounded: spiking neurons at least, all at most.",
-                 updates <= priced),
+                (
+                    "Active updates are bounded: spiking neurons at least, all at most.",
+                    updates <= priced,
+                ),
                 ("One update coefficient is used for all updates.", one_update),
                 ("Hops of input spikes are not counted.", bool(priced & {"hop_ew", "hop_ns"})),
                 ("Static power is that of one whole chip.", "static_chip" in priced),
                 ("Input encoding is not counted.", True),
                 ("Chip input and output are not counted.", "host_io" not in self.terms),
-                ("Time steps follow each other without a pause.",
-                 by_events and bool(POWERS & self.prices.keys())),
+                (
+                    "Time steps follow each other without a pause.",
+                    by_events and bool(POWERS & self.prices.keys()),
+                ),
                 ("Hardware time leaves out the transport of spikes.", by_events),
-                ("Hardware time leaves out barriers.",
-                 by_events and not any("barrier" in name for name in timed)),
+                (
+                    "Hardware time leaves out barriers.",
+                    by_events and not any("barrier" in name for name in timed),
+                ),
             )
             if applies
-        )  # fmt: skip
+        )
 
     def priced_per_correct_classification_pj(self, accuracy: float) -> tuple[float, float] | None:
         """Return the energy of the priced terms per correctly classified image.

@@ -149,9 +149,27 @@ class Reported(Quantity):
     """A figure that is shown and enters no sum; it has a unit of its own."""
 
     unit: Literal[
-        "pJ", "nJ", "uJ", "mJ", "J", "uW", "mW", "W", "ns", "us", "ms", "s",
-        "V", "Hz", "MHz", "bit", "KiB", "MiB", "count", "factor",
-    ]  # fmt: skip
+        "pJ",
+        "nJ",
+        "uJ",
+        "mJ",
+        "J",
+        "uW",
+        "mW",
+        "W",
+        "ns",
+        "us",
+        "ms",
+        "s",
+        "V",
+        "Hz",
+        "MHz",
+        "bit",
+        "KiB",
+        "MiB",
+        "count",
+        "factor",
+    ]
 
     @field_validator("v")
     @classmethod

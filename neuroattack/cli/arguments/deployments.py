@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuroattack.cli.options import Seed
+from neuroattack.cli.arguments.options import (
+    AllowLossy,
+    Backend,
+    Precision,
+    ProfileName,
+    Seed,
+    Steps,
+    WeightRounding,
+    WeightScale,
+)
 
 if TYPE_CHECKING:
     from neuroattack.deployment.spec import DeploymentSpec
@@ -32,44 +41,12 @@ Deployments = Annotated[
 
 # Flag by flag its type and help, and its default, which is that of DeploymentSpec.
 _FLAGS: dict[str, tuple[Any, Any]] = {
-    "backend": (Annotated[str, typer.Option(help="Simulator; see 'backends'.")], "native"),
-    "precision": (
-        Annotated[
-            Literal["floating", "fixed"] | None,
-            typer.Option(
-                help="Arithmetic: 'fixed' rounds the network to Loihi's formats. "
-                "Default: that of the network."
-            ),
-        ],
-        None,
-    ),
-    "profile": (
-        Annotated[str | None, typer.Option(help="Hardware profile, name or file; see 'profiles'.")],
-        None,
-    ),
-    "allow_lossy": (
-        Annotated[
-            bool,
-            typer.Option(
-                "--allow-lossy", help="Drop what the profile does not support, and report it."
-            ),
-        ],
-        False,
-    ),
-    "weight_scale": (
-        Annotated[
-            Literal["shared", "per_projection"],
-            typer.Option(help="Scale of a profile's weights: one per population or projection."),
-        ],
-        "shared",
-    ),
-    "weight_rounding": (
-        Annotated[
-            Literal["nearest", "stochastic"],
-            typer.Option(help="Rounding of weights to a profile's numbers."),
-        ],
-        "nearest",
-    ),
+    "backend": (Backend, "native"),
+    "precision": (Precision, None),
+    "profile": (ProfileName, None),
+    "allow_lossy": (AllowLossy, False),
+    "weight_scale": (WeightScale, "shared"),
+    "weight_rounding": (WeightRounding, "nearest"),
     "encoder": (
         Annotated[
             str | None,
@@ -77,7 +54,7 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
-    "steps": (Annotated[int, typer.Option(help="Time steps T per image.")], 350),
+    "steps": (Steps, 350),
     "seed": (Seed, 0),
     "answers": (
         Annotated[
