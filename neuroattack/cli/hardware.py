@@ -46,21 +46,25 @@ Out = Annotated[
 ]
 
 
+_Profiles = Annotated[
+    str,
+    typer.Option(
+        "--profiles",
+        "--profile",
+        help="Chips with commas between, or 'all'; names or files, see 'profiles'.",
+    ),
+]
+_Images = Annotated[
+    int | None,
+    typer.Option(help="Test images, the first so many; by default 1,000, or all of fewer."),
+]
+
+
 def energy(
     network: NetworkFile,
-    profiles: Annotated[
-        str,
-        typer.Option(
-            "--profiles",
-            "--profile",
-            help="Chips with commas between, or 'all'; names or files, see 'profiles'.",
-        ),
-    ] = "all",
+    profiles: _Profiles = "all",
     dataset: NetworkDataset = None,
-    images: Annotated[
-        int | None,
-        typer.Option(help="Test images, the first so many; by default 1,000, or all of fewer."),
-    ] = None,
+    images: _Images = None,
     steps: Steps = 350,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
