@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -63,7 +63,7 @@ class GreedyWindow:
         Has no effect: the algorithm is deterministic.
     window : int or Window, optional
         The paper's area A of N x N pixels: its side N, for a window in the center of the image,
-        or the window itself.
+        or the window itself, also as a mapping of top, left and size.
     moved_pixels : int, optional
         M, pixels moved in an iteration, 1 to N^2.
     delta : float, optional
@@ -123,6 +123,9 @@ class GreedyWindow:
     def __post_init__(self) -> None:
         if self.queries is not None:
             check_whole("queries of an attack", self.queries, 1)
+        if isinstance(self.window, Mapping):
+            # As files and command lines give one.
+            object.__setattr__(self, "window", _window(self.window))
         side = self._side
         check_whole("window size", side, 1)
         check_whole(f"moved pixels M of a {side} x {side} window", self.moved_pixels, 1, side**2)
@@ -344,3 +347,13 @@ class _Run:
 
 def _affordable(target: Target, queries: int) -> bool:
     return target.remaining is None or queries <= target.remaining
+
+
+def _window(sides: Mapping[str, Any]) -> Window:
+    if sorted(sides) != ["left", "size", "top"]:
+        raise ValidationError(
+            "window",
+            dict(sides),
+            "a side, or a table of top, left and size: {top=4, left=4, size=7}",
+        )
+    return Window(**sides)

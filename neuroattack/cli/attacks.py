@@ -8,15 +8,22 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuroattack.cli.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.options import Backend, DatasetName, Json, NetworkDataset, Seed, Steps
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import (
+    Backend,
+    DatasetName,
+    Json,
+    NetworkDataset,
+    Seed,
+    Steps,
+)
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
 if TYPE_CHECKING:
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.result import Goal
-    from neuroattack.cli.chosen_images import ChosenImages
+    from neuroattack.cli.arguments.images import ChosenImages
     from neuroattack.deployment.spec import DeploymentSpec, OpenDeployment
 
 __all__ = ["attack", "demo"]
@@ -79,45 +86,57 @@ def demo(
     console.note(f"Report: {page} (open it in a browser)")
 
 
+_Network = Annotated[
+    str,
+    typer.Argument(
+        help="Network file, or address of a served network: https://host/v2/models/NAME. With "
+        "--backend dnn, file of a conventional network."
+    ),
+]
+_Attack = Annotated[
+    str,
+    typer.Option(
+        "--attack",
+        help="Attack: adaptive, boundary, greedy-window (Algorithm 1 of the paper), "
+        "hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, zoo, or that of another "
+        "package.",
+    ),
+]
+_Norm = Annotated[Norm, typer.Option(help="Norm of the bound; 'none' for the attack's own limits.")]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Parameter of the attack, repeatable: key=value."),
+]
+_Index = Annotated[str, typer.Option(help="Test images: an index, a range such as 0:20, or 1,5,9.")]
+_Image = Annotated[
+    Path | None,
+    typer.Option(help="Image file to attack instead (.npy or picture); needs --label."),
+]
+_Target = Annotated[
+    str | None,
+    typer.Option(help="Target class, or 'random' for one per image. Default: any wrong class."),
+]
+_Out = Annotated[
+    Path | None, typer.Option(help="Folder for report, figures (JSON) and images (npz).")
+]
+
+
 @with_deployment(target=True)
 def attack(
-    network: Annotated[
-        str,
-        typer.Argument(
-            help="Network file, or address of a served network: https://host/v2/models/NAME. With "
-            "--backend dnn, file of a conventional network."
-        ),
-    ],
+    network: _Network,
     deployment: GivenDeployment,
-    attack: Annotated[
-        str, typer.Option("--attack", help="Attack; 'neuroattack attack --help' names all.")
-    ] = "adaptive",
-    norm: Annotated[
-        Norm, typer.Option(help="Norm of the bound; 'none' for the attack's own limits.")
-    ] = "l2",
+    attack: _Attack = "adaptive",
+    norm: _Norm = "l2",
     bound: Annotated[float, typer.Option(help="Maximum distance in that norm.")] = 2.0,
     queries: Annotated[int, typer.Option(help="Query budget per image.")] = 2000,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Parameter of the attack, repeatable: key=value."),
-    ] = None,
+    settings: _Settings = None,
     dataset: NetworkDataset = None,
-    index: Annotated[
-        str, typer.Option(help="Test images: an index, a range such as 0:20, or 1,5,9.")
-    ] = "0",
-    image: Annotated[
-        Path | None,
-        typer.Option(help="Image file to attack instead (.npy or picture); needs --label."),
-    ] = None,
+    index: _Index = "0",
+    image: _Image = None,
     label: Annotated[int | None, typer.Option(help="True class of --image.")] = None,
-    target: Annotated[
-        str | None,
-        typer.Option(help="Target class, or 'random' for one per image. Default: any wrong class."),
-    ] = None,
+    target: _Target = None,
     trials: Annotated[int, typer.Option(help="Fresh trials that verify each image.")] = 50,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for report, figures (JSON) and images (npz).")
-    ] = None,
+    out: _Out = None,
     json: Json = False,
 ) -> None:
     """Attack images of a deployed network through spike counts, and verify the results.
@@ -167,8 +186,8 @@ def _made(name: str, norm: Norm, bound: float, queries: int, settings: list[str]
     from neuroattack.attacks.bounds import Bound
     from neuroattack.attacks.registry import make_attack
 
-    limit = None if norm == "none" else Bound(norm.replace("-", "_"), bound)
-    return make_attack(name, limit, queries, 0, dict(map(_setting, settings)))
+    within = None if norm == "none" else Bound(norm.replace("-", "_"), bound)
+    return make_attack(name, within, queries, 0, dict(map(_setting, settings)))
 
 
 def _setting(text: str) -> tuple[str, Any]:
@@ -189,7 +208,7 @@ def _chosen(
     image: Path | None,
     label: int | None,
 ) -> ChosenImages:
-    from neuroattack.cli.chosen_images import choose_images
+    from neuroattack.cli.arguments.images import choose_images
 
     origin = {} if network is None else network.origin
     return choose_images(

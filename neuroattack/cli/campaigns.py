@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neuroattack.cli.examples import example
-from neuroattack.cli.options import Json
-from neuroattack.cli.options import Workers as WorkerNumber
+from neuroattack.cli.arguments.examples import example
+from neuroattack.cli.arguments.options import Json
+from neuroattack.cli.arguments.options import Workers as WorkerNumber
 from neuroattack.errors import UnknownNameError
 from neuroattack.report.terminal import console
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuroattack.cli.examples import example
-from neuroattack.cli.options import Json
+from neuroattack.cli.arguments.examples import example
+from neuroattack.cli.arguments.options import Json
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
-    from neuroattack.hardware.profiles.profile import Profile, ProfileEntry
+    from neuroattack.hardware.profiles.profile import Profile
 
 __all__ = ["profiles"]
 
@@ -70,7 +70,7 @@ def show(profile: ProfileName, json: Json = False) -> None:
                 **_summary(chip),
                 "neuron_models": list(chip.document.neuron_models),
                 "update_policy": chip.document.update_policy,
-                "entries": [entry.as_json() for entry in chip.entries()],
+                "entries": list(chip.entries()),
                 "unknown": list(chip.document.unknown),
                 "not_applicable": list(chip.document.not_applicable),
             }
@@ -81,12 +81,12 @@ def show(profile: ProfileName, json: Json = False) -> None:
         ["what", "value", "source", "basis", "conditions", "note"],
         [
             [
-                f"{entry.table}.{entry.key}",
+                f"{entry['table']}.{entry['key']}",
                 _value(entry),
-                f"{entry.reference} ({entry.access}), {entry.place}",
-                entry.basis,
-                entry.conditions,
-                entry.note,
+                f"{entry['reference']} ({entry['access']}), {entry['place']}",
+                entry["basis"],
+                entry["conditions"],
+                entry["note"],
             ]
             for entry in chip.entries()
         ],
@@ -107,8 +107,8 @@ def check(profile: ProfileName, json: Json = False) -> None:
     figures = {
         **_summary(chip),
         "valid": True,
-        "numbers": sum(entry.table != "lacks" for entry in entries),
-        "sources": len({entry.reference for entry in entries}),
+        "numbers": sum(entry["table"] != "lacks" for entry in entries),
+        "sources": len({entry["reference"] for entry in entries}),
         "unknown": len(chip.document.unknown),
     }
     if json:
@@ -139,19 +139,19 @@ def _summary(chip: Profile) -> dict[str, Any]:
     }
 
 
-def _value(entry: ProfileEntry) -> str:
-    words = []
-    if entry.table == "lacks":
+def _value(entry: dict[str, Any]) -> str:
+    words, value = [], entry["value"]
+    if entry["table"] == "lacks":
         words.append("lacking")
-    elif isinstance(entry.value, list):
-        joint = " to " if entry.table == "format" and isinstance(entry.value[0], int) else ", "
-        words.append(joint.join(map(str, entry.value)))
-    elif entry.value is not None:
-        words.append(f"{entry.value:.12g}")
-    words.append(entry.unit)
-    words += [f"{name} {_plain(value)}," for name, value in entry.details.items()]
-    if entry.bound:
-        words.append({"min": "at least", "max": "at most"}[entry.bound])
+    elif isinstance(value, list):
+        joint = " to " if entry["table"] == "format" and isinstance(value[0], int) else ", "
+        words.append(joint.join(map(str, value)))
+    elif value is not None:
+        words.append(f"{value:.12g}")
+    words.append(entry["unit"])
+    words += [f"{name} {_plain(value)}," for name, value in entry["details"].items()]
+    if entry["bound"]:
+        words.append({"min": "at least", "max": "at most"}[entry["bound"]])
     return " ".join(word for word in words if word).rstrip(",")
 
 

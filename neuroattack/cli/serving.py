@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from neuroattack.cli.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.options import NetworkFile
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import NetworkFile
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.report.terminal import console
 

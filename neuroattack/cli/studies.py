@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuroattack.cli.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.options import Json, NetworkDataset, NetworkFile
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import Images, Json, NetworkDataset, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
@@ -27,9 +27,7 @@ def evaluate(
     network: NetworkFile,
     deployment: GivenDeployment,
     dataset: NetworkDataset = None,
-    images: Annotated[
-        int | None, typer.Option(help="Number of test images, from the first. Default: all.")
-    ] = None,
+    images: Images = None,
     out: Annotated[
         Path | None, typer.Option(help="JSON file for the figures and their provenance.")
     ] = None,
@@ -76,23 +74,28 @@ def evaluate(
         write_json(out, figures)
 
 
+_Backends = Annotated[
+    str | None,
+    typer.Option(help="Comma-separated names. Default: all that can run here."),
+]
+_Precision = Annotated[
+    Literal["floating", "fixed", "both"],
+    typer.Option(help="Arithmetic; 'fixed' is Loihi's formats, or those of --profile."),
+]
+_Out = Annotated[
+    Path | None, typer.Option(help="Folder for the figures (JSON) and the pictures (PNG).")
+]
+
+
 @with_deployment(leave_out=("backend", "precision", "encoder"), steps=100)
 def compare(
     network: NetworkFile,
     deployment: GivenDeployment,
-    backends: Annotated[
-        str | None,
-        typer.Option(help="Comma-separated names. Default: all that can run here."),
-    ] = None,
+    backends: _Backends = None,
     dataset: NetworkDataset = None,
     images: Annotated[int, typer.Option(help="Test images, the first so many.")] = 100,
-    precision: Annotated[
-        Literal["floating", "fixed", "both"],
-        typer.Option(help="Arithmetic; 'fixed' is Loihi's formats, or those of --profile."),
-    ] = "both",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the figures (JSON) and the pictures (PNG).")
-    ] = None,
+    precision: _Precision = "both",
+    out: _Out = None,
     json: Json = False,
 ) -> None:
     """Check that backends reproduce the reference dynamics spike for spike, and measure each.
@@ -143,20 +146,24 @@ def compare(
         provenance = provenance.on(fitted.profile)
         hardware = {"hardware": fitted.as_json()}
     figures = result.as_json() | hardware | {"provenance": asdict(provenance)}
+    _print_comparison(figures, missing, json)
+    if out:
+        for path in save_comparison(out, result, provenance, hardware).values():
+            console.note(f"Written: {path}")
+    if not result.agree:
+        console.note("Not all backends reproduce the reference dynamics.")
+        raise typer.Exit(1)
+
+
+def _print_comparison(figures: dict[str, Any], missing: list[BackendInfo], json: bool) -> None:
     if json:
         console.print_json(figures)
     else:
         tables.print_comparison(figures)
-        if fitted is not None:
+        if "hardware" in figures:
             hardware_tables.print_losses(figures["hardware"])
-    if out:
-        for path in save_comparison(out, result, provenance, hardware).values():
-            console.note(f"Written: {path}")
     for backend in missing:
         console.note(f"Left out: {backend.name}: {backend.reason}")
-    if not result.agree:
-        console.note("Not all backends do as the plain dynamics do.")
-        raise typer.Exit(1)
 
 
 def _backends(names: str | None) -> tuple[list[str], list[BackendInfo]]:

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.deployments import Deployments, GivenDeployment, with_deployment
-from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Seed, Workers
+from neuroattack.cli.arguments.deployments import Deployments, GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import Json, NetworkDataset, NetworkFile, Seed, Workers
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
     from neuroattack.experiments.transfer import Transfer
+
+_USUAL = ("native", "native,precision=fixed", "native,steps=100", "native,encoder=regular")
 
 __all__ = ["preflight", "transfer"]
 
@@ -68,30 +70,34 @@ def preflight(
     )
 
 
+_Limit = Annotated[str, typer.Option(help="How far they may go: l2=2, l0=50 or local_sd=60.")]
+_Images = Annotated[
+    int, typer.Option(help="Number of test images, which all deployments classify correctly.")
+]
+_Goals = Annotated[
+    Literal["untargeted", "random"],
+    typer.Option(help="Any wrong class, or one that is drawn for each image."),
+]
+_Out = Annotated[
+    Path,
+    typer.Option(help="Folder for figures and picture, in which an interrupted run goes on."),
+]
+
+
 def transfer(
     network: NetworkFile,
     dataset: NetworkDataset = None,
     deployment: Deployments = None,
     dnn: DnnFile = None,
     attack: Annotated[str, typer.Option(help="Attack that makes the images.")] = "adaptive",
-    limit: Annotated[
-        str, typer.Option(help="How far they may go: l2=2, l0=50 or local_sd=60.")
-    ] = "l2=2",
+    limit: _Limit = "l2=2",
     queries: Annotated[int, typer.Option(help="Of a search.")] = 500,
-    images: Annotated[
-        int, typer.Option(help="Number of test images, which all deployments classify correctly.")
-    ] = 20,
-    goals: Annotated[
-        Literal["untargeted", "random"],
-        typer.Option(help="Any wrong class, or one that is drawn for each image."),
-    ] = "untargeted",
+    images: _Images = 20,
+    goals: _Goals = "untargeted",
     draws: Annotated[int, typer.Option(help="Fresh draws by which an image is judged.")] = 50,
     seed: Seed = 0,
     workers: Workers = None,
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder for figures and picture, in which an interrupted run goes on."),
-    ] = Path("runs/transfer"),
+    out: _Out = Path("runs/transfer"),
     json: Json = False,
 ) -> None:
     """Make adversarial images on each deployment, and try them on all others.
@@ -109,8 +115,7 @@ def transfer(
     from neuroattack.provenance import versions_text
     from neuroattack.report.transfer import FIGURES, save_transfer
 
-    usual = ["native", "native,precision=fixed", "native,steps=100", "native,encoder=regular"]
-    texts = deployment or [*usual, *(["dnn"] if dnn else [])]
+    texts = deployment or [*_USUAL, *(["dnn"] if dnn else [])]
     settings = TransferSettings(
         tuple(DeploymentSpec.from_text(text) for text in texts),
         attack,

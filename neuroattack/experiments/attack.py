@@ -138,12 +138,12 @@ class AttackResult:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        limit: Bound | None = getattr(self.attack, "bound", None)
-        norm = None if limit is None else limit.norm
+        bound: Bound | None = getattr(self.attack, "bound", None)
+        norm = None if bound is None else bound.norm
         return {
             "attack": self.attack.name,
             "norm": norm,
-            "bound": None if limit is None else limit.maximum,
+            "bound": None if bound is None else bound.maximum,
             "queries": getattr(self.attack, "queries", None),
             "settings": _settings(self.attack),
             "images": [each.as_json(norm) for each in self.images],

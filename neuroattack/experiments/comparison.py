@@ -18,8 +18,7 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.fixed_point import FixedPointComparison, compare_fixed_point
 from neuroattack.experiments.trial import Trial, run_trial
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import Quantised, quantise
+from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Network, Precision
 from neuroattack.statistics import wilson_interval
@@ -262,7 +261,7 @@ def compare(
 
 def _versions(
     network: Network, precisions: Sequence[Precision], fitted: Fitted | None
-) -> tuple[dict[str, Network], Quantised | None]:
+) -> tuple[dict[str, Network], Quantized | None]:
     """Return the network in each arithmetic, by what is added to a backend's name."""
     if network.precision == "fixed":
         if "fixed" not in precisions:
@@ -272,8 +271,8 @@ def _versions(
     if "fixed" not in precisions:
         return held, None
     if fitted is not None:
-        return held | {f"-{fitted.profile.id}": fitted.network}, fitted.quantised
-    rounding = quantise(network, fixed_format())
+        return held | {f"-{fitted.profile.id}": fitted.network}, fitted.quantized
+    rounding = quantize(network, fixed_format())
     return held | {"-fixed": rounding.network}, rounding
 
 

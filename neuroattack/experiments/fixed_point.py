@@ -11,7 +11,7 @@ import numpy as np
 from neuroattack.datasets import Labels
 from neuroattack.encoding.readout import decide
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.hardware.quantization.quantization import Quantised
+from neuroattack.hardware.quantization.quantization import Quantized
 
 __all__ = ["FixedPointComparison", "compare_fixed_point"]
 
@@ -51,7 +51,7 @@ class FixedPointComparison:
 def compare_fixed_point(
     readout: str,
     numbers: str,
-    rounding: Quantised | None,
+    rounding: Quantized | None,
     truths: Sequence[Mapping[str, SpikeTrains]],
     labels: Labels,
 ) -> FixedPointComparison:
@@ -63,7 +63,7 @@ def compare_fixed_point(
         Population whose spikes are the answer.
     numbers : str
         What the network was rounded to.
-    rounding : Quantised or None
+    rounding : Quantized or None
         What that did, where it is known.
     truths : (mapping, mapping) of str to SpikeTrains
         Spikes of the network as it is, and rounded.

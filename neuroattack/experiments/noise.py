@@ -27,9 +27,8 @@ from neuroattack.experiments.model_cells import (
     training_cell,
 )
 from neuroattack.ir.network import Input, Network
-from neuroattack.paper.attacked import readout_gain_of
 from neuroattack.statistics import wilson_interval
-from neuroattack.training.conversion import convert
+from neuroattack.training.conversion import convert, readout_gain_of
 from neuroattack.training.recipes import find_recipe
 from neuroattack.validation import check_positive
 

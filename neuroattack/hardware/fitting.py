@@ -15,7 +15,7 @@ from neuroattack.hardware.energy.energy import EnergyEstimate, estimate
 from neuroattack.hardware.energy.traffic import Traffic, traffic
 from neuroattack.hardware.placement.placement import Placement, place
 from neuroattack.hardware.profiles.profile import Profile
-from neuroattack.hardware.quantization.quantization import Quantised, Rounding, quantise
+from neuroattack.hardware.quantization.quantization import Quantized, Rounding, quantize
 from neuroattack.ir.network import Network
 
 __all__ = ["Fitted", "fit"]
@@ -31,7 +31,7 @@ class Fitted:
         The chip's.
     rounding : Rounding
         How numbers were rounded.
-    quantised : Quantised
+    quantized : Quantized
         The network in the chip's numbers, and what it lost.
     placement : Placement
         Its neurons on the chip's cores.
@@ -41,14 +41,14 @@ class Fitted:
 
     profile: Profile
     rounding: Rounding
-    quantised: Quantised
+    quantized: Quantized
     placement: Placement
     traffic: Traffic
 
     @property
     def network(self) -> Network:
         """The network that runs."""
-        return self.quantised.network
+        return self.quantized.network
 
     @property
     def needs_spikes(self) -> bool:
@@ -78,12 +78,12 @@ class Fitted:
             "profile": self.profile.id,
             "profile_checksum": self.profile.checksum,
             "rounding": asdict(self.rounding),
-            **self.quantised.roundings_as_json(),
-            "dropped": list(self.quantised.dropped),
-            "unchecked": [*self.quantised.unchecked, *self.placement.unchecked],
+            **self.quantized.roundings_as_json(),
+            "dropped": list(self.quantized.dropped),
+            "unchecked": [*self.quantized.unchecked, *self.placement.unchecked],
             # Without a limit of a core, how many the network takes is not known.
             "cores_used": self.placement.cores_used if self.placement.is_by_core else None,
-            "utilisation": {name: list(use) for name, use in self.placement.utilisation.items()},
+            "utilisation": {name: list(use) for name, use in self.placement.utilization.items()},
         }
 
 
@@ -107,6 +107,6 @@ def fit(network: Network, profile: Profile, rounding: Rounding | None = None) ->
         If it does not fit on the chip.
     """
     rounding = rounding or Rounding()
-    quantised = quantise(network, profile.number_format(), rounding)
-    placement = place(quantised.network, profile.core_limits())
-    return Fitted(profile, rounding, quantised, placement, traffic(quantised.network, placement))
+    quantized = quantize(network, profile.number_format(), rounding)
+    placement = place(quantized.network, profile.core_limits())
+    return Fitted(profile, rounding, quantized, placement, traffic(quantized.network, placement))

@@ -147,6 +147,11 @@ class Network(ByValue):
         return "fixed" if isinstance(self.populations[0], FixedPopulation) else "floating"
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Neurons of the input, under ``"input"``, and of every population."""
+        return {INPUT: self.input.size} | {p.name: p.size for p in self.populations}
+
+    @property
     def classes(self) -> int:
         """Neurons of the readout population."""
         return self.population(self.readout).size

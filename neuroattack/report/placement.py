@@ -120,7 +120,7 @@ def _use(placement: Placement) -> tuple[NDArray[np.float64] | None, str]:
     """Return how full each core in use is, 0 to 1, and the fullest in words."""
     known = {
         limit.removesuffix("_per_core"): available
-        for limit, (_, available) in placement.utilisation.items()
+        for limit, (_, available) in placement.utilization.items()
         if limit.endswith("_per_core")
     }
     if not known:

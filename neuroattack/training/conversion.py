@@ -19,7 +19,17 @@ from neuroattack.ir.parts import MAX_REFRACTORY_STEPS
 from neuroattack.training.sdbn import SDBN
 from neuroattack.validation import check_positive
 
-__all__ = ["Conversion", "convert"]
+__all__ = ["READOUT_GAIN", "Conversion", "convert", "readout_gain_of"]
+
+READOUT_GAIN = {"paper": 5.0}
+"""Readout gain by recipe, 1 for others. Without it a tenth of the images get no output spike:
+contrastive divergence trains with another noise than that of the spiking network."""
+
+
+def readout_gain_of(model: SDBN) -> float:
+    """Return the readout gain of a model's recipe, for :func:`convert`."""
+    # The noise of the training images follows the recipe's name.
+    return READOUT_GAIN.get(model.recipe.partition(",")[0], 1.0)
 
 
 @dataclass(frozen=True, eq=False)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neuroattack.hardware.profiles.files import list_profiles, load_profile
-from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.hardware.quantization.quantization import quantize
 from neuroattack.ir.storage import load_network, save_network
 
 SHOWN = ("--images", 12, "--steps", 40)
@@ -162,7 +162,7 @@ def test_energy_prints_every_chip_and_why_it_cannot_hold_the_network(command, ne
     assert code == 0
     for name in list_profiles():
         assert name in out
-    assert "truenorth: projection input->hidden has a weight of its own" in err
+    assert "truenorth: free weights: not supported" in err
     assert "speck: dropped: leak of hidden" in err
     assert "Horowitz" in err or "45 nm" in err
 
@@ -238,7 +238,7 @@ def test_bad_options_get_one_sentence(command, network_file, arguments, sentence
 def test_a_network_that_is_in_fixed_point_already_cannot_be_held_by_a_chip(command, tmp_path):
     from conftest import small_network
 
-    held = quantise(small_network(), load_profile("loihi1").number_format()).network
+    held = quantize(small_network(), load_profile("loihi1").number_format()).network
     path = tmp_path / "fixed.h5"
     save_network(path, held)
     assert load_network(path) == held

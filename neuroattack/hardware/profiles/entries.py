@@ -20,8 +20,8 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
-from neuroattack.hardware.energy.model import BASES, Basis, Bound, Scope, UpdatePolicy
-from neuroattack.hardware.quantization.number_format import SignMode
+from neuroattack.hardware.profiles.energy_model import BASES, Basis, Bound, Scope, UpdatePolicy
+from neuroattack.hardware.profiles.number_format import SignMode
 
 __all__ = [
     "BiasBits",
@@ -127,8 +127,9 @@ class Statement(Strict):
     note: str = ""
 
     def numbers(self) -> tuple[float, ...]:
-        """Return what the key's range is checked on."""
-        return ()
+        """Return the numbers that must be in the key's range."""
+        value = getattr(self, "v", None)
+        return (value,) if isinstance(value, int | float) else ()
 
 
 class Quantity(Statement):
@@ -136,10 +137,6 @@ class Quantity(Statement):
 
     v: float
     bound: Bound | None = None
-
-    def numbers(self) -> tuple[float, ...]:
-        """Return the value."""
-        return (self.v,)
 
 
 class Price(Quantity):
@@ -152,9 +149,27 @@ class Reported(Quantity):
     """A figure that is shown and enters no sum; it has a unit of its own."""
 
     unit: Literal[
-        "pJ", "nJ", "uJ", "mJ", "J", "uW", "mW", "W", "ns", "us", "ms", "s",
-        "V", "Hz", "MHz", "bit", "KiB", "MiB", "count", "factor",
-    ]  # fmt: skip
+        "pJ",
+        "nJ",
+        "uJ",
+        "mJ",
+        "J",
+        "uW",
+        "mW",
+        "W",
+        "ns",
+        "us",
+        "ms",
+        "s",
+        "V",
+        "Hz",
+        "MHz",
+        "bit",
+        "KiB",
+        "MiB",
+        "count",
+        "factor",
+    ]
 
     @field_validator("v")
     @classmethod
@@ -168,10 +183,6 @@ class Count(Statement):
 
     v: int
     bound: Bound | None = None
-
-    def numbers(self) -> tuple[float, ...]:
-        """Return the value."""
-        return (self.v,)
 
 
 class StateBits(Count):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from neuroattack.hardware.profiles.entries import (
     BiasBits,
     Count,
@@ -31,8 +33,9 @@ __all__ = [
     "full_name",
 ]
 
-_MOST = 2**31
-"""No chip has as many of anything."""
+_COUNT: Any = key("", 1, 2**31)
+_PJ: Any = key("pJ", 1e-6, 1e9)
+_NS: Any = key("ns", 1e-3, 1e9)
 
 
 class Limits(Table):
@@ -41,21 +44,21 @@ class Limits(Table):
     process_nm: Quantity | None = key("nm", 0.1, 1e5)
     area_mm2: Quantity | None = key("mm2", 1e-4, 1e6)
     clock_hz: Quantity | None = key("Hz", 1, 1e12)
-    cores_per_chip: Count | None = key("", 1, _MOST)
-    neurons_per_core: Count | None = key("", 1, _MOST)
-    neurons_per_chip: Count | None = key("", 1, _MOST)
-    synapses_per_core: Count | None = key("", 1, _MOST)
-    synapses_per_chip: Count | None = key("", 1, _MOST)
+    cores_per_chip: Count | None = _COUNT
+    neurons_per_core: Count | None = _COUNT
+    neurons_per_chip: Count | None = _COUNT
+    synapses_per_core: Count | None = _COUNT
+    synapses_per_chip: Count | None = _COUNT
     synapse_bits_per_core: Count | None = key("bit", 1, 1e12)
     bits_per_synapse: Count | None = key("bit", 1, 1024)
-    in_axons_per_core: Count | None = key("", 1, _MOST)
-    out_axons_per_core: Count | None = key("", 1, _MOST)
-    fan_in_per_neuron: Count | None = key("", 1, _MOST)
-    fan_out_per_neuron: Count | None = key("", 1, _MOST)
-    destination_cores_per_neuron: Count | None = key("", 1, _MOST)
-    input_neurons: Count | None = key("", 1, _MOST)
-    hidden_neurons: Count | None = key("", 1, _MOST)
-    readout_neurons: Count | None = key("", 1, _MOST)
+    in_axons_per_core: Count | None = _COUNT
+    out_axons_per_core: Count | None = _COUNT
+    fan_in_per_neuron: Count | None = _COUNT
+    fan_out_per_neuron: Count | None = _COUNT
+    destination_cores_per_neuron: Count | None = _COUNT
+    input_neurons: Count | None = _COUNT
+    hidden_neurons: Count | None = _COUNT
+    readout_neurons: Count | None = _COUNT
 
 
 class MeshTable(Table):
@@ -97,17 +100,17 @@ class Lacks(Table):
 class Energies(Table):
     """Picojoules an event. ``stdp_update`` is shown only: networks do not learn here."""
 
-    synaptic_operation: Price | None = key("pJ", 1e-6, 1e9)
-    update_active: Price | None = key("pJ", 1e-6, 1e9)
-    update_inactive: Price | None = key("pJ", 1e-6, 1e9)
-    spike_in_tile: Price | None = key("pJ", 1e-6, 1e9)
-    hop_ew: Price | None = key("pJ", 1e-6, 1e9)
-    hop_ns: Price | None = key("pJ", 1e-6, 1e9)
-    spike_packet: Price | None = key("pJ", 1e-6, 1e9)
-    synapse_fetch: Price | None = key("pJ", 1e-6, 1e9)
-    barrier: Price | None = key("pJ", 1e-6, 1e9)
-    host_io: Price | None = key("pJ", 1e-6, 1e9)
-    stdp_update: Price | None = key("pJ", 1e-6, 1e9)
+    synaptic_operation: Price | None = _PJ
+    update_active: Price | None = _PJ
+    update_inactive: Price | None = _PJ
+    spike_in_tile: Price | None = _PJ
+    hop_ew: Price | None = _PJ
+    hop_ns: Price | None = _PJ
+    spike_packet: Price | None = _PJ
+    synapse_fetch: Price | None = _PJ
+    barrier: Price | None = _PJ
+    host_io: Price | None = _PJ
+    stdp_update: Price | None = _PJ
 
 
 class Powers(Table):
@@ -120,11 +123,11 @@ class Powers(Table):
 class Times(Table):
     """Nanoseconds an event."""
 
-    synaptic_operation: Quantity | None = key("ns", 1e-3, 1e9)
-    update_active: Quantity | None = key("ns", 1e-3, 1e9)
-    update_inactive: Quantity | None = key("ns", 1e-3, 1e9)
-    barrier_fastest: Quantity | None = key("ns", 1e-3, 1e9)
-    barrier_slowest: Quantity | None = key("ns", 1e-3, 1e9)
+    synaptic_operation: Quantity | None = _NS
+    update_active: Quantity | None = _NS
+    update_inactive: Quantity | None = _NS
+    barrier_fastest: Quantity | None = _NS
+    barrier_slowest: Quantity | None = _NS
 
 
 class Pace(Table):
