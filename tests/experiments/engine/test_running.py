@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
 
@@ -23,16 +22,13 @@ from neuroattack.errors import (
     SimulationError,
     ValidationError,
 )
-from neuroattack.experiments.engine.cells import (
-    Cell,
-    _ctrl_c_held_back,
-    read_kept,
-    run_cells,
-    usable_cores,
-)
+from neuroattack.experiments.engine.cells import Cell, read_kept
+from neuroattack.experiments.engine.running import run_cells
+from neuroattack.experiments.engine.store import STORE, Store
+from neuroattack.experiments.engine.workers import usable_cores
 from neuroattack.files import write_arrays
 
-TESTS = Path(__file__).parents[1]
+TESTS = Path(__file__).parents[2]
 
 
 def done(log):
@@ -60,12 +56,6 @@ def test_results_come_in_order_whatever_the_number_of_workers(tmp_path, log):
     # A second time nothing is done, and what is read is what was computed.
     assert run_cells(tmp_path / "2", squares(log, numbers[::-1])) == expected[::-1]
     assert len(done(log)) == 8
-    files = [
-        {path.name: path.read_bytes() for path in (tmp_path / folder).glob("[!.]*")}
-        for folder in ("1", "2")
-    ]
-    assert files[0] == files[1]
-    assert len(files[0]) == 4
 
 
 def test_work_is_done_in_as_many_processes_as_were_asked_for(tmp_path, log):
@@ -86,14 +76,22 @@ def test_a_cell_whose_file_is_gone_is_done_again(tmp_path, log):
     assert (tmp_path / first[0]["kept"]).read_text() == "large"
 
 
-def test_two_processes_do_not_work_in_one_folder(tmp_path, log):
-    study = Study(tmp_path, log, 4, 0.5)
+def kept(folder, cell):
+    """Return what the folder holds of a cell; None where it is not done."""
+    with Store(folder) as store:
+        return store.result(cell.key)
+
+
+def test_two_processes_share_the_work_in_one_folder(tmp_path, log):
+    study = Study(tmp_path, log, 12, 0.2)
     while not (log.exists() and done(log)):
         time.sleep(0.02)
-    with pytest.raises(OutputError, match="another process is at work in this folder"):
-        run_cells(tmp_path / "cells", squares(log, [99]))
-    study.process.communicate()
-    assert run_cells(tmp_path / "cells", squares(log, [99])) == [result_of(99)]
+    cells = squares(log, range(12), 0.2)
+    assert run_cells(tmp_path / "cells", cells) == [result_of(number) for number in range(12)]
+    out, err = study.process.communicate()
+    assert (out, err) == ("finished\n", "")
+    assert sorted(map(int, done(log))) == list(range(12))
+    assert len({line.split()[1] for line in log.read_text().splitlines()}) == 4
 
 
 def damaged_archives(whole):
@@ -128,38 +126,6 @@ def test_the_longest_is_begun_first_and_progress_is_of_cost(tmp_path, log):
     seen.clear()
     assert run_cells(tmp_path, [], on_progress=lambda *state: seen.append(state)) == []
     assert seen == [(1.0, "0 of 0")]
-
-
-@pytest.mark.parametrize(
-    "damage",
-    [
-        lambda path: path.write_text(path.read_text()[:-9]),
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(b"\xff\xfe\x00"),
-        lambda path: path.write_text("[1, 2]"),
-        lambda path: path.write_text('{"result": {"square": 0}}'),
-        lambda path: path.write_text(path.read_text().replace('"number": 3', '"number": 4')),
-        lambda path: path.write_text(json.dumps({**json.loads(path.read_text()), "result": [9]})),
-        lambda path: path.unlink(),
-    ],
-    ids=["cut", "empty", "no-text", "list", "no-arguments", "foreign", "no-result", "gone"],
-)
-def test_a_damaged_or_foreign_file_counts_as_none(tmp_path, log, damage):
-    (cell,) = squares(log, [3])
-    good = {"arguments": dict(cell.arguments), "result": result_of(3)}
-    cell.path(tmp_path).write_text(json.dumps(good))
-    assert cell.result(tmp_path) == result_of(3)
-    damage(cell.path(tmp_path))
-    assert cell.result(tmp_path) is None
-
-
-def test_what_is_damaged_is_done_again_and_nothing_else(tmp_path, log):
-    cells = squares(log, [3, 4])
-    run_cells(tmp_path, cells, workers=1)
-    cells[0].path(tmp_path).write_text("{")
-    assert run_cells(tmp_path, cells, workers=1) == [result_of(3), result_of(4)]
-    assert sorted(done(log)) == ["3", "3", "4"]
-    assert cells[0].result(tmp_path) == result_of(3)
 
 
 values = st.recursive(
@@ -205,8 +171,8 @@ def test_an_error_in_a_cell_is_raised_here_as_it_was_there(tmp_path, log):
         "used": 5000,
         "available": 1024,
     }
-    assert before[0].result(tmp_path) == result_of(1)
-    assert refused.result(tmp_path) is None
+    assert kept(tmp_path, before[0]) == result_of(1)
+    assert kept(tmp_path, refused) is None
     with pytest.raises(DoesNotFitError):
         run_cells(tmp_path, [refused, *before], workers=1)
     assert done(log).count("1") == 1
@@ -215,7 +181,7 @@ def test_an_error_in_a_cell_is_raised_here_as_it_was_there(tmp_path, log):
 def test_a_worker_that_is_killed_is_named_and_the_next_call_goes_on(tmp_path, log):
     cells = squares(log, [1, 2], cost=5.0)
     killed = Cell("killed", cell_work.be_killed_once, {"log": str(log)})
-    with pytest.raises(SimulationError, match="the same command goes on where it stopped"):
+    with pytest.raises(SimulationError, match="worker process"):
         run_cells(tmp_path, [killed, *cells], workers=1)
     assert done(log) == ["1", "2", "killed"]
     expected = [{"alive": True}, result_of(1), result_of(2)]
@@ -243,7 +209,7 @@ def test_usable_cores_are_those_of_the_affinity():
     assert usable_cores() == len(os.sched_getaffinity(0)) >= 1
     code = (
         "import os; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]);"
-        "from neuroattack.experiments.engine.cells import usable_cores; print(usable_cores())"
+        "from neuroattack.experiments.engine.workers import usable_cores; print(usable_cores())"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "1\n"
 
@@ -254,7 +220,7 @@ import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
 from support.cell_work import squares
-from neuroattack.experiments.engine.cells import run_cells
+from neuroattack.experiments.engine.running import run_cells
 
 if __name__ == "__main__":
     # A shell that starts the tests in the background has this signal ignored.
@@ -313,46 +279,24 @@ def test_a_study_killed_at_any_moment_goes_on_where_it_was(tmp_path, log):
     cells = squares(log, range(24), 0.05)
     folder = tmp_path / "cells"
     rng = np.random.default_rng(1)
-    kept = {}
-    for delay_s in rng.uniform(0.1, 1.2, 3):
+    before = 0
+    for delay_s in rng.uniform(0.5, 2.5, 3):
         study = Study(tmp_path, log, 24, 0.05)
         time.sleep(delay_s)
         # The study alone: its workers have to notice.
         os.kill(study.process.pid, signal.SIGKILL)
         assert study.is_left_by_all()
         study.process.communicate()
-        # Whatever stands under a result's name is whole, and what was there before is untouched.
-        found = {path.name: path.stat().st_mtime_ns for path in folder.glob("[!.]*")}
-        assert found.items() >= kept.items()
-        whole = {cell.path(folder).name: cell.result(folder) for cell in cells}
-        assert all(whole[name] is not None for name in found)
-        kept = found
+        if (folder / STORE).exists():
+            with Store(folder) as store:
+                found = {one.key: one.result for one in store.results()}
+            assert len(found) >= before
+            before = len(found)
+            assert all(found[c.key] == result_of(n) for n, c in enumerate(cells) if c.key in found)
     begun = len(done(log))
     assert run_cells(folder, cells, workers=2) == [result_of(number) for number in range(24)]
-    assert len(done(log)) - begun == 24 - len(kept)
+    assert len(done(log)) - begun == 24 - before
     assert {int(number) for number in done(log)} == set(range(24))
-
-
-def test_ctrl_c_while_a_worker_starts_waits_until_it_has_whatever_thread_gets_it():
-    def while_held():
-        with _ctrl_c_held_back():
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.1)
-            reached.append("end")
-
-    reached, ended = [], threading.Event()
-    other = threading.Thread(target=ended.wait)
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    try:
-        other.start()
-        with pytest.raises(KeyboardInterrupt):
-            while_held()
-        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    finally:
-        ended.set()
-        other.join()
-        signal.signal(signal.SIGINT, before)
-    assert reached == ["end"]
 
 
 @needs_proc
