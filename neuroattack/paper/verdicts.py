@@ -75,7 +75,7 @@ def noise(figures: Figures) -> Iterator[Claim]:
         yield Claim(claim, exact(paper), _listed(exact, here), verdict)
     for one in figures["test_noise"]:
         near, far = len(one["within_6_points"]), len(one["beyond_6_points"])
-        claim = f"{one['noise']} test noise, \u03b4 \u2265 {TEST_DELTA:g}: within {WITHIN:.0%}"
+        claim = f"{one['noise']} test noise, \u03b4 \u2265 {TEST_DELTA:g}: within {100 * WITHIN:g} points"
         verdict = by_conditions([True] * near + [False] * far)
         yield Claim(claim, "", f"{near} of {near + far}", verdict)
     for one in figures["small_noise"]:

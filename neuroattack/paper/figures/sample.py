@@ -165,10 +165,9 @@ def windows(figures: Figures, images: Images) -> Figure:
         show_image(axes, images["sample"], f"({letter}) case {case}: {side} \u00d7 {side} pixels")
         # Pixel centers have integer coordinates. Dashes over white stay visible on any gray.
         corner = (window["left"] - 0.5, window["top"] - 0.5)
-        for colour, dashes in (("white", "-"), (st.GREEN, (0, (3, 2)))):
-            outline = Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=1.8)
-            outline.set_linestyle(dashes)
-            axes.add_patch(outline)
+        for colour, dashes in (("white", "-"), (st.GREEN, "--")):
+            outline: dict[str, Any] = {"edgecolor": colour, "linestyle": dashes, "linewidth": 1.8}
+            axes.add_patch(Rectangle(corner, side, side, fill=False, **outline))
     return figure
 
 
