@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import matplotlib
@@ -66,7 +66,7 @@ def save_paper(out: Path, found: Mapping[str, Study], origin: Mapping[str, str])
     return out / PAGE
 
 
-def _write_tables(out: Path, tables: list[Table]) -> None:
+def _write_tables(out: Path, tables: Iterable[Table]) -> None:
     for table in tables:
         write_text(out / f"{table.name}.md", table.markdown())
         write_text(out / f"{table.name}.csv", table.csv())
