@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.paper.networks import NAMES
-from neuroattack.paper.settings import SOURCE, TARGET
+from neuroattack.paper.settings import SOURCE, TARGET, Figures
 from neuroattack.report.table import Column, Table, decimals
 
 __all__ = ["attack", "cells", "curves", "distances", "fell_and_rose", "images", "mismatch"]
 __all__ += ["population", "sampling", "shares", "stages", "survival", "windows"]
-
-Figures = Mapping[str, Any]
 
 
 def _named(rows: Iterable[Figures]) -> list[dict[str, Any]]:

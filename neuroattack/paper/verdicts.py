@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from neuroattack.paper.networks import DNN, NAMES, SDBN
 from neuroattack.paper.noise import COLLAPSED, SMALL_DELTA, TEST_DELTA, WITHIN
 from neuroattack.paper.published import DNN_ACCURACY
-from neuroattack.paper.settings import SOURCE, TARGET
+from neuroattack.paper.settings import SOURCE, TARGET, Figures
 from neuroattack.paper.tables import fell_and_rose
 from neuroattack.report.table import decimals
 
 __all__ = ["CHANCE", "CLOSE", "SIGNIFICANT", "Claim", "Verdict", "by_conditions", "by_intervals"]
 __all__ += ["attack", "gaps", "noise", "population", "shares", "window"]
-
-Figures = Mapping[str, Any]
 
 Verdict = Literal["reproduced", "partly", "not reproduced", "undecided"]
 

@@ -14,7 +14,6 @@ from neuroattack.attacks.perception import Window
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
-from neuroattack.errors import ValidationError
 from neuroattack.experiments.engine.cells import read_kept
 from neuroattack.paper.cells import attack_images, classify_clean
 from neuroattack.paper.networks import Attacked
@@ -217,19 +216,3 @@ def test_a_query_adds_up_the_repeats(folder, digits):
             summed.query(image)[0], each.query(np.repeat(image, 3, axis=0)).sum(axis=0)
         )
         assert (summed.queries, each.queries) == (1, 3)
-
-
-@pytest.mark.parametrize(
-    ("description", "sentence"),
-    [
-        (("sdbn", "loud"), "answer: got 'loud', expected spikes or exact or sampled"),
-        (("dnn", "spikes"), "answer of a DNN: got spikes, expected exact or sampled"),
-        (("sdbn", "sampled"), "spikes of a sampled answer: got None"),
-        (("sdbn", "spikes", 350, 1, 40.0), "spikes of a sampled answer: got 40.0"),
-        (("dnn", "exact", 350, 3), "repeats of an exact answer: got 3, expected 1"),
-    ],
-)
-def test_a_network_that_cannot_answer_so_is_refused(description, sentence):
-    with pytest.raises(ValidationError) as raised:
-        Attacked(MODEL, *description)
-    assert str(raised.value).startswith(sentence)

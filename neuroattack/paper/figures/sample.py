@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,11 @@ from numpy.typing import NDArray
 
 from neuroattack.paper.figures import LOOKS, paper_points
 from neuroattack.paper.networks import NAMES
-from neuroattack.paper.settings import MAX_DISTANCE, SOURCE, TARGET
+from neuroattack.paper.settings import MAX_DISTANCE, SOURCE, TARGET, Figures, Images
 from neuroattack.report import style as st
 from neuroattack.report.style import Look, estimates, hollow, key, panels
 
 __all__ = ["course", "images", "shares", "show_image", "stages", "windows"]
-
-Figures = Mapping[str, Any]
-Images = Mapping[str, NDArray[Any]]
 
 _TRUE, _TARGET = Look(st.BLUE, "o"), Look(st.VERMILLION, "s", (0, (4, 1.5)))
 _DISTANCE = Look(st.INK, "D")
