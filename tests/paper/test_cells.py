@@ -14,10 +14,10 @@ from neuroattack.attacks.perception import Window
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
-from neuroattack.errors import ValidationError
-from neuroattack.paper.attack_cells import attack_cell, attack_images
-from neuroattack.paper.attacked import Attacked, open_attacked
-from neuroattack.paper.clean_answers import answer_clean, clean_cell, read_clean
+from neuroattack.experiments.engine.cells import read_kept
+from neuroattack.paper.cells import attack_images, classify_clean
+from neuroattack.paper.networks import Attacked
+from neuroattack.paper.settings import PaperRun, PaperSettings
 from neuroattack.targets.rates import GradedDeployment
 from neuroattack.targets.repetition import Repeated
 from neuroattack.training.conversion import convert
@@ -63,8 +63,12 @@ def by_hand(attacked, stream):
     return graded.black_box(stream)
 
 
+def run_of(digits, **sizes):
+    return PaperRun(digits, None, PaperSettings(**{"seed": SEED, "draws": DRAWS, **sizes}))
+
+
 def attacked_images(folder, digits, attacked, aims, **named):
-    cell = attack_cell("attack", attacked, ATTACK, aims, digits, seed=SEED, draws=DRAWS, **named)
+    cell = run_of(digits).attack_cell("attack", attacked, ATTACK, aims, **named)
     return attack_images(**json.loads(json.dumps(cell.arguments)), folder=folder)
 
 
@@ -159,10 +163,8 @@ def test_what_becomes_of_an_image_does_not_depend_on_the_others_of_its_cell(fold
 
 
 def test_cells_differ_where_their_results_would_and_cost_what_they_ask(digits):
-    def cell(attacked=ANSWERS["spikes"], attack=ATTACK, aims=((7, 3),), **named):
-        return attack_cell(
-            "a", attacked, attack, aims, digits, **{"seed": SEED, "draws": DRAWS, **named}
-        )
+    def cell(attacked=ANSWERS["spikes"], attack=ATTACK, aims=((7, 3),), sizes=None, **named):
+        return run_of(digits, **(sizes or {})).attack_cell("a", attacked, attack, aims, **named)
 
     others = [
         cell(ANSWERS["exact"]),
@@ -170,8 +172,8 @@ def test_cells_differ_where_their_results_would_and_cost_what_they_ask(digits):
         cell(attack=replace(ATTACK, window=Window(9, 10, 6))),
         cell(aims=((7, 4),)),
         cell(aims=((7, 3), (30, 0))),
-        cell(seed=3),
-        cell(draws=21),
+        cell(sizes={"seed": 3}),
+        cell(sizes={"draws": 21}),
         cell(keep_course=True),
     ]
     assert len({other.key for other in [cell(), *others]}) == 9
@@ -187,9 +189,11 @@ def test_cells_differ_where_their_results_would_and_cost_what_they_ask(digits):
 def test_clean_answers_are_those_of_the_evaluations_draws(folder, digits, answer, draws):
     attacked = ANSWERS[answer]
     indices = [300, 5, 5, *range(100, 200)]
-    cell = clean_cell("clean", attacked, indices, digits, seed=SEED, draws=draws)
-    result = answer_clean(**json.loads(json.dumps(cell.arguments)), folder=folder)
-    decided, shares = read_clean(folder, result)
+    run = run_of(digits)
+    run.attacked = lambda _: attacked
+    cell = run.clean_cell("clean", "all", indices, draws)
+    result = classify_clean(**json.loads(json.dumps(cell.arguments)), folder=folder)
+    decided, shares = read_kept(folder / result["answers"], "decided", "shares")
     images = np.repeat(digits.test.images[indices].astype(float), draws, axis=0)
     # All at once, for the last digits of float32 rates depend on what is evaluated together.
     counts = by_hand(attacked, 0).query(images).reshape(103, draws, 10).astype(float)
@@ -209,27 +213,11 @@ def test_a_query_adds_up_the_repeats(folder, digits):
     image = digits.test.images[:1].astype(float)
     once = replace(ANSWERS["repeated"], repeats=1)
     with (
-        open_attacked(ANSWERS["repeated"].as_json(), SEED, folder) as repeated,
-        open_attacked(once.as_json(), SEED, folder) as single,
+        ANSWERS["repeated"].open(SEED, folder) as repeated,
+        once.open(SEED, folder) as single,
     ):
         summed, each = repeated(5), single(5)
         np.testing.assert_array_equal(
             summed.query(image)[0], each.query(np.repeat(image, 3, axis=0)).sum(axis=0)
         )
         assert (summed.queries, each.queries) == (1, 3)
-
-
-@pytest.mark.parametrize(
-    ("description", "sentence"),
-    [
-        (("sdbn", "loud"), "answer: got 'loud', expected spikes or exact or sampled"),
-        (("dnn", "spikes"), "answer of a DNN: got spikes, expected exact or sampled"),
-        (("sdbn", "sampled"), "spikes of a sampled answer: got None"),
-        (("sdbn", "spikes", 350, 1, 40.0), "spikes of a sampled answer: got 40.0"),
-        (("dnn", "exact", 350, 3), "repeats of an exact answer: got 3, expected 1"),
-    ],
-)
-def test_a_network_that_cannot_answer_so_is_refused(description, sentence):
-    with pytest.raises(ValidationError) as raised:
-        Attacked(MODEL, *description)
-    assert str(raised.value).startswith(sentence)

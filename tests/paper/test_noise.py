@@ -15,12 +15,7 @@ from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import training_cell
 from neuroattack.experiments.noise import NoiseCell
 from neuroattack.files import write_json
-from neuroattack.paper.noise_tables import (
-    _collapse,
-    _small_noise,
-    _test_noise,
-    table_one,
-)
+from neuroattack.paper import noise as study
 from neuroattack.paper.published import DELTAS
 from neuroattack.paper.settings import PaperRun, PaperSettings
 from neuroattack.training.conversion import convert
@@ -75,7 +70,7 @@ def test_test_noise_is_near_where_it_is_within_six_points_and_each_column_is_its
                 reseeded.append(
                     cell(kind, delta, "range", base + 10 * seed + place, None, seed=seed)
                 )
-    normal, uniform = _test_noise(cells, rules, reseeded)
+    normal, uniform = study.test_noise(cells, rules, reseeded)
     assert (normal["noise"], uniform["noise"]) == ("normal", "uniform")
     assert normal["within_6_points"] == [0.1, 0.2, 0.3, 0.4]
     assert normal["beyond_6_points"] == [0.08, 0.15]
@@ -104,7 +99,7 @@ def test_small_noise_is_compared_seed_by_seed():
         rates, spiking = clean[seed]
         cells.append(cell("normal", 0.02, "range", rates + gain, spiking + 5, seed=seed))
         cells.append(cell("uniform", 0.02, "zero", rates - 10, spiking, seed=seed))
-    normal, uniform = _small_noise(cells)
+    normal, uniform = study.small_noise(cells)
     assert normal["seeds"] == [2, 0, 1]
     assert normal["clean"] == [0.95, 0.96, 0.97]
     assert normal["noisy"] == pytest.approx([0.956, 0.957, 0.979])
@@ -140,7 +135,7 @@ def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
             cell("normal", 0.15, "none", 800, None, mode="train"),
         ],
     }
-    found = _collapse(cells, retried)
+    found = study.collapse(cells, retried)
     assert found["below"] == 0.5
     columns = {(one["noise"], one["mode"]): one for one in found["columns"]}
     assert {
@@ -231,7 +226,7 @@ def accuracy_of(model, digits, noise=None, seed=0):
 @pytest.mark.slow
 def test_every_cell_of_table_one_is_of_the_network_and_the_noise_it_names(planted_run):
     run, models, dnn = planted_run
-    table = json.loads(json.dumps(table_one(run)))
+    table = json.loads(json.dumps(study.table_one(run)[0]))
     clean = models[0, None, None]
     assert len(table["cells"]) == 48
     for cell in table["cells"]:
@@ -255,7 +250,7 @@ def test_every_cell_of_table_one_is_of_the_network_and_the_noise_it_names(plante
 @pytest.mark.slow
 def test_what_is_tried_beside_the_cells_is_of_the_trainings_it_names(planted_run):
     run, models, _ = planted_run
-    table = table_one(run)
+    table, _ = study.table_one(run)
     found = table["collapse"]
     assert found["fast_decay"] == 0.5
     tried = {(one["fast_decay"], one["clipping"]): one for one in found["retried"]}
