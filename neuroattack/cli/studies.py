@@ -202,7 +202,7 @@ def compare(
         if fitted is not None:
             hardware_tables.print_losses(figures["hardware"])
     if out:
-        for path in save_comparison(out, result, provenance, hardware).values():
+        for path in save_comparison(out, result, provenance, hardware):
             console.note(f"Written: {path}")
     for backend in missing:
         console.note(f"Left out: {backend.name}: {backend.reason}")
