@@ -115,16 +115,9 @@ class Comparison:
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        return {
-            "images": self.images,
-            "steps": self.steps,
-            "seed": self.seed,
-            "agree": self.agree,
-            "backends": {name: asdict(found) for name, found in self.backends.items()},
-            "refused": self.refused,
-            "failed": self.failed,
-            "fixed_point": self.fixed_point,
-        }
+        shown = ("images", "steps", "seed", "agree", "refused", "failed", "fixed_point")
+        backends = {name: asdict(found) for name, found in self.backends.items()}
+        return {name: getattr(self, name) for name in shown} | {"backends": backends}
 
 
 def compare(

@@ -10,7 +10,6 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from neuroattack.hardware.profiles import tables
 from neuroattack.hardware.profiles.energy_model import Scope, UpdatePolicy
 from neuroattack.hardware.profiles.tables import (
-    TABLES,
     Identifier,
     Price,
     Strict,
@@ -223,6 +222,14 @@ class ProfileDocument(Strict):
                 "which barrier_slowest is"
             )
         return self
+
+
+TABLES = {
+    field.alias or name: type(field.default)
+    for name, field in ProfileDocument.model_fields.items()
+    if isinstance(field.default, Table)
+}
+"""Tables of entries, by their names in a file."""
 
 
 def _full_term(term: str) -> str:

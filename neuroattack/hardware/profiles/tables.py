@@ -24,7 +24,7 @@ from neuroattack.hardware.profiles.energy_model import BASES, Basis, Bound, Scop
 from neuroattack.hardware.profiles.number_format import SignMode
 
 __all__ = [
-    "TABLES", "Count", "Identifier", "Price", "Quantity", "Reported", "Source", "Statement",
+    "Count", "Identifier", "Price", "Quantity", "Reported", "Source", "Statement",
     "Strict", "Table", "Text", "expected_among", "full_name", "refuse", "shown",
 ]  # fmt: skip
 
@@ -357,18 +357,6 @@ class Pace(Table):
     tick_s: Quantity | None = key("s", 1e-9, 10)
     acceleration: Quantity | None = key("times real time", 1e-6, 1e9)
 
-
-TABLES: dict[str, type[Table]] = {
-    "limits": Limits,
-    "mesh": MeshTable,
-    "format": Format,
-    "lacks": Lacks,
-    "energy_pJ": Energies,
-    "power_mW": Powers,
-    "time_ns": Times,
-    "pace": Pace,
-}
-"""The tables of entries, by their names in a file."""
 
 _PREFIXES = {"energy": "energy_pJ", "power": "power_mW", "time": "time_ns"}
 
