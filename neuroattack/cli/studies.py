@@ -148,7 +148,7 @@ def compare(
     figures = result.as_json() | hardware | {"provenance": asdict(provenance)}
     _print_comparison(figures, missing, json)
     if out:
-        for path in save_comparison(out, result, provenance, hardware).values():
+        for path in save_comparison(out, result, provenance, hardware):
             console.note(f"Written: {path}")
     if not result.agree:
         console.note("Not all backends reproduce the reference dynamics.")
