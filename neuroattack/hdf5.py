@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +19,19 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import FileError
+from neuroattack.errors import FileError, NeuroattackError
 from neuroattack.files import atomic_path, require_file
 
-__all__ = ["create_hdf5", "open_hdf5", "read_array", "read_attribute", "read_group", "seal_hdf5"]
+__all__ = [
+    "create_hdf5",
+    "open_hdf5",
+    "read_array",
+    "read_attribute",
+    "read_attributes",
+    "read_group",
+    "seal_hdf5",
+    "write_attributes",
+]
 
 _USER_BLOCK = 512
 _MAGIC = b"neuroattack sha256 "
@@ -91,19 +100,18 @@ def open_hdf5(
     ------
     FileError
         If the file is missing, too large, not neuroattack's, damaged, or of another kind or
-        schema; and if reading it fails inside the block.
+        schema; and if reading it, or making something of it, fails inside the block.
     """
     path = require_file(path, limit_bytes, f"a {kind} file (HDF5)")
     _check_seal(path, kind)
     try:
         with h5py.File(path, "r") as file:
-            found = read_attribute(file, "kind", str)
-            if found != kind:
-                raise FileError(path, f"holds a {found}, expected a {kind}")
-            version = read_attribute(file, "schema", int)
-            if version != schema:
-                raise FileError(path, f"has {kind} schema {version}, expected {schema}")
+            _check_kind(file, kind, schema)
             yield file
+    except FileError:
+        raise
+    except NeuroattackError as error:
+        raise FileError(path, str(error)) from error
     except (OSError, KeyError, RuntimeError) as error:
         raise FileError(path, f"is not a valid {kind} file: {error}") from error
 
@@ -123,6 +131,15 @@ def _check_seal(path: Path, kind: str) -> None:
             path,
             f"is truncated or was changed since it was written, expected an intact {kind} file",
         )
+
+
+def _check_kind(file: h5py.File, kind: str, schema: int) -> None:
+    found = read_attribute(file, "kind", str)
+    if found != kind:
+        raise FileError(file.filename, f"holds a {found}, expected a {kind}")
+    version = read_attribute(file, "schema", int)
+    if version != schema:
+        raise FileError(file.filename, f"has {kind} schema {version}, expected {schema}")
 
 
 def read_group(parent: h5py.Group, name: str) -> h5py.Group:
@@ -163,6 +180,28 @@ def read_attribute(group: h5py.Group, name: str, kind: type[T]) -> T:
             group.file.filename, f"attribute {name} of {group.name} is {shown}, expected {expected}"
         )
     return kind(value)
+
+
+def read_attributes(
+    group: h5py.Group, kinds: Mapping[str, type[Any]], optional: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return scalar attributes by name, without those of `optional` that are missing.
+
+    See :func:`read_attribute` for kinds and exceptions.
+    """
+    return {
+        name: read_attribute(group, name, kind)
+        for name, kind in kinds.items()
+        if name not in optional or name in group.attrs
+    }
+
+
+def write_attributes(group: h5py.Group, source: object, names: Iterable[str]) -> None:
+    """Write attributes of an object, those that are None left out."""
+    for name in names:
+        value = getattr(source, name)
+        if value is not None:
+            group.attrs[name] = value
 
 
 def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[Any]:
