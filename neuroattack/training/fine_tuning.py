@@ -19,8 +19,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import ValidationError
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
+from neuroattack.validation import check_fields
 
 __all__ = [
     "AdamState",
@@ -67,17 +67,16 @@ class FineTuningParameters:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        for name in ("logit_gain", "softness", "epsilon"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValidationError(f"fine-tuning {name}", value, "a positive number")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValidationError(f"fine-tuning {name}", getattr(self, name), "in [0, 1)")
-        if not (math.isfinite(self.input_noise) and self.input_noise >= 0):
-            raise ValidationError(
-                "fine-tuning input_noise", self.input_noise, "a number of at least 0"
-            )
+        check_fields(
+            self,
+            "fine-tuning",
+            logit_gain="(0, inf)",
+            softness="(0, inf)",
+            epsilon="(0, inf)",
+            beta1="[0, 1)",
+            beta2="[0, 1)",
+            input_noise="[0, inf)",
+        )
 
 
 @dataclass(frozen=True)

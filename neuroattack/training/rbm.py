@@ -9,7 +9,6 @@ the converted neurons have none.
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import ValidationError
 from neuroattack.training.siegert import FloatArray, Transfer
+from neuroattack.validation import check_fields, check_whole
 
 __all__ = ["RBMParameters", "RBMState", "contrastive_divergence_step", "initial_state", "sparsify"]
 
@@ -65,25 +64,20 @@ class RBMParameters:
     initial_scale: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.gibbs_steps < 1:
-            raise ValidationError("RBM gibbs_steps", self.gibbs_steps, "at least 1")
-        if not 0 < self.sparsity < 1:
-            raise ValidationError("RBM sparsity", self.sparsity, "a number in (0, 1)")
-        if not 0 <= self.momentum < 1:
-            raise ValidationError("RBM momentum", self.momentum, "a number in [0, 1)")
-        for name in ("fast_decay", "sparsity_influence"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValidationError(f"RBM {name}", getattr(self, name), "a number in [0, 1]")
-        for name in (
-            "weight_decay",
-            "fast_influence",
-            "fast_rate",
-            "temperature",
-            "initial_scale",
-        ):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValidationError(f"RBM {name}", value, "a number of at least 0")
+        check_whole("RBM gibbs_steps", self.gibbs_steps, 1)
+        check_fields(
+            self,
+            "RBM",
+            sparsity="(0, 1)",
+            momentum="[0, 1)",
+            fast_decay="[0, 1]",
+            sparsity_influence="[0, 1]",
+            weight_decay="[0, inf)",
+            fast_influence="[0, inf)",
+            fast_rate="[0, inf)",
+            temperature="[0, inf)",
+            initial_scale="[0, inf)",
+        )
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfcx
 
 from neuroattack.errors import ValidationError
+from neuroattack.validation import check_number, check_positive
 
 __all__ = ["SiegertParameters", "Transfer", "fast_rates", "siegert_rates"]
 
@@ -71,9 +72,7 @@ class SiegertParameters:
 
     def __post_init__(self) -> None:
         for name in ("tau_m_s", "tau_syn_s", "t_ref_s", "threshold_v"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValidationError(f"Siegert parameter {name}", value, "a positive number")
+            check_positive(f"Siegert parameter {name}", getattr(self, name))
         if self.tau_syn_s >= self.tau_m_s:
             raise ValidationError(
                 "Siegert parameter tau_syn_s", self.tau_syn_s, f"less than tau_m_s, {self.tau_m_s}"
@@ -255,8 +254,7 @@ class Transfer:
     noise_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.noise_factor) and self.noise_factor >= 0):
-            raise ValidationError("noise_factor", self.noise_factor, "a number of at least 0")
+        check_number("noise_factor", self.noise_factor, "[0, inf)")
 
     @property
     def drive_gain(self) -> float:

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
+from neuroattack.validation import check_fields
 
 __all__ = ["Objective", "SCGParameters", "SCGState", "initial_state", "scg_step"]
 
@@ -57,10 +58,7 @@ class SCGParameters:
     initial_lambda: float = 1e-6
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma <= 1e-4:
-            raise ValidationError("SCG sigma", self.sigma, "a number in (0, 1e-4]")
-        if not 0 < self.initial_lambda <= 1e-6:
-            raise ValidationError("SCG initial_lambda", self.initial_lambda, "in (0, 1e-6]")
+        check_fields(self, "SCG", sigma="(0, 1e-4]", initial_lambda="(0, 1e-6]")
 
 
 @dataclass(frozen=True, eq=False)
