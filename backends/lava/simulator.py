@@ -36,16 +36,8 @@ _PER_NEURON_S = 2.5e-6
 class LavaSimulator:
     """A network on the Lava backend.
 
-    Parameters
-    ----------
-    network : Network
-        What to run.
-    block_steps : int
-        Time steps that one Lava step simulates; the spikes do not depend on it.
-    deadline_s : float or None
-        Seconds that a build or a query may take; None for as long as its work may need.
-    workload : Workload
-        What it will be asked.
+    Time steps are simulated in blocks, on which no spike depends. `deadline_s` is how long a build
+    or a query may take; None for as long as its work may need.
     """
 
     def __init__(
