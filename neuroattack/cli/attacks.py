@@ -156,9 +156,9 @@ def attack(
     from neuroattack.attacks.perception import Window
     from neuroattack.attacks.result import Goal, Step
     from neuroattack.deployment.deployment import deploy
+    from neuroattack.deployment.provenance import provenance_of
     from neuroattack.experiments.attack import attack_image, expected_queries
     from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
     served = network.startswith(("http://", "https://"))
     if out:
@@ -238,7 +238,7 @@ def attack(
             search_draws=search_draws,
             on_step=on_step,
         )
-    provenance = Provenance.of(deployment, chosen.name, chosen.checksum, console.command_line())
+    provenance = provenance_of(deployment, chosen.name, chosen.checksum, console.command_line())
     hardware = {"hardware": deployment.fitted.as_json()} if deployment.fitted else {}
     figures = outcome.as_json() | hardware | {"provenance": asdict(provenance)}
     if json:

@@ -62,10 +62,10 @@ def energy(
     then left out.
     """
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.deployment.provenance import network_provenance
     from neuroattack.experiments.energy import study_energy
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
     if out:
         from neuroattack.report.energy import FIGURES, save_energy
@@ -93,7 +93,7 @@ def energy(
             seed=seed,
             on_progress=show,
         )
-    provenance = Provenance.of_network(
+    provenance = network_provenance(
         loaded,
         backends={study.reference.backend: study.backend_version},
         precisions=study.precisions,
@@ -135,11 +135,11 @@ def precision(
 ) -> None:
     """Measure accuracy against the bits of a weight, and against the time an image is shown."""
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.deployment.provenance import network_provenance
     from neuroattack.experiments.precision import measure_precision
     from neuroattack.files import check_writable
     from neuroattack.hardware.profiles.files import load_profile
     from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
     if out:
         from neuroattack.report.precision import FIGURES, save_precision
@@ -162,7 +162,7 @@ def precision(
             seed=seed,
             on_progress=show,
         )
-    provenance = Provenance.of_network(
+    provenance = network_provenance(
         loaded,
         backends={backend: curves.backend_version},
         precisions=curves.precisions,
@@ -171,8 +171,8 @@ def precision(
         dataset=source.name,
         dataset_checksum=source.checksum,
         command=console.command_line(),
+        profile=chip,
     )
-    provenance = provenance.on(chip)
     figures = curves.as_json() | {"provenance": asdict(provenance)}
     if json:
         console.print_json(figures)

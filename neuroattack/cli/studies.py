@@ -54,11 +54,11 @@ def evaluate(
     """Classify test images with the deployed network, and count its spikes."""
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.deployment import deploy
+    from neuroattack.deployment.provenance import provenance_of
     from neuroattack.experiments import evaluation
     from neuroattack.experiments.metering import ActivityMeter
     from neuroattack.files import check_writable, write_json
     from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
     if out:
         check_writable(out)
@@ -97,7 +97,7 @@ def evaluate(
             observe=meter,
             record_spikes=deployment.needs_spikes,
         )
-    provenance = Provenance.of(deployment, source.name, source.checksum, console.command_line())
+    provenance = provenance_of(deployment, source.name, source.checksum, console.command_line())
     figures = asdict(found) | {"provenance": asdict(provenance)}
     if meter is not None:
         figures |= {"hardware": meter.as_json()}
@@ -141,10 +141,10 @@ def compare(
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.backend import list_backends
+    from neuroattack.deployment.provenance import network_provenance
     from neuroattack.experiments import comparison
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
     if out:
         from neuroattack.report.comparison import FIGURES, save_comparison
@@ -180,7 +180,7 @@ def compare(
             seed=seed,
             on_progress=show,
         )
-    provenance = Provenance.of_network(
+    provenance = network_provenance(
         loaded,
         backends={each.backend: each.backend_version for each in result.backends.values()},
         precisions=sorted({each.precision for each in result.backends.values()}),
@@ -189,11 +189,9 @@ def compare(
         dataset=source.name,
         dataset_checksum=source.checksum,
         command=console.command_line(),
+        profile=None if fitted is None else fitted.profile,
     )
-    hardware = {}
-    if fitted is not None:
-        provenance = provenance.on(fitted.profile)
-        hardware = {"hardware": fitted.as_json()}
+    hardware = {} if fitted is None else {"hardware": fitted.as_json()}
     figures = result.as_json() | hardware | {"provenance": asdict(provenance)}
     if json:
         console.print_json(figures)

@@ -15,6 +15,7 @@ from neuroattack.attacks.perception import Window
 from neuroattack.attacks.result import Goal, Step
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import Deployment, Draws, check_settings, deploy
+from neuroattack.deployment.provenance import provenance_of
 from neuroattack.encoding.readout import decide, spike_shares
 from neuroattack.errors import NeuroattackError
 from neuroattack.experiments.attack import AttackOutcome, attack_image, expected_queries
@@ -152,7 +153,7 @@ def run_demo(
             model,
             evaluation,
             tuple(_attacks(deployment, attack, dataset, on_progress)),
-            Provenance.of(deployment, dataset.name, dataset.checksum, command),
+            provenance_of(deployment, dataset.name, dataset.checksum, command),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.provenance import provenance_of
 from neuroattack.experiments.audit.card import Card, Section, judge
 from neuroattack.experiments.audit.cells import (
     Audited,
@@ -24,7 +25,6 @@ from neuroattack.experiments.audit.suite import NOISES, SHOWN_TRANSFORMED, Suite
 from neuroattack.experiments.engine.cells import Cell, run_cells
 from neuroattack.experiments.model_cells import keep_network
 from neuroattack.ir.storage import load_network
-from neuroattack.provenance import Provenance
 from neuroattack.targets.places import Place, profile_checksum
 
 __all__ = ["audit"]
@@ -91,7 +91,7 @@ def audit(
         steps=place.steps,
         seed=place.seed,
     ) as deployment:
-        provenance = Provenance.of(deployment, dataset.name, dataset.checksum, command)
+        provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
     audited = Audited(
         keep_network(network, folder),
         place,
