@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_number, check_whole
 
 __all__ = ["SCALE", "Area", "Clipping", "Noise", "NoiseKind"]
 
@@ -50,13 +50,8 @@ class Area:
     width: int
 
     def __post_init__(self) -> None:
-        for name, value, low in (
-            ("top", self.top, 0),
-            ("left", self.left, 0),
-            ("height", self.height, 1),
-            ("width", self.width, 1),
-        ):
-            check_whole(f"window {name}", value, low)
+        for name, low in (("top", 0), ("left", 0), ("height", 1), ("width", 1)):
+            check_whole(f"window {name}", getattr(self, name), low)
 
     @property
     def description(self) -> str:
@@ -120,10 +115,7 @@ class Noise:
         ):
             if value not in get_args(values):
                 raise ValidationError(thing, repr(value), " or ".join(get_args(values)))
-        if self.delta != 0:
-            check_positive("noise magnitude delta", self.delta)
-        if self.delta > _MOST_DELTA:
-            raise ValidationError("noise magnitude delta", self.delta, f"at most {_MOST_DELTA:g}")
+        check_number("noise magnitude delta", self.delta, f"[0, {_MOST_DELTA:g}]")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Noise:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from neuroattack.errors import ValidationError
+from neuroattack.ir.parts import freeze
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["Arrival", "Integration", "Reading"]
@@ -61,9 +62,11 @@ class Reading:
     refractory_steps: int | None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dt_s", check_positive("dt", self.dt_s, "number of seconds"))
-        unit_s = check_positive("time unit", self.time_unit_s, "number of seconds")
-        object.__setattr__(self, "time_unit_s", unit_s)
+        freeze(
+            self,
+            dt_s=check_positive("dt", self.dt_s, "number of seconds"),
+            time_unit_s=check_positive("time unit", self.time_unit_s, "number of seconds"),
+        )
         for field, kinds in (("integration", Integration), ("arrival", Arrival)):
             value, known = getattr(self, field), get_args(kinds)
             if value not in known:
