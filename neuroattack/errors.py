@@ -169,12 +169,8 @@ class DoesNotFitError(NeuroattackError):
 
     Parameters
     ----------
-    who : str
-        What needs it: ``"population 'hidden1'"``.
-    need : str
-        What there is too little of, in words: ``"connections into a neuron"``.
-    chip : str
-        Its name.
+    who, need, chip : str
+        For the message: ``"population 'hidden1'"``, ``"connections into a neuron"``, a name.
     resource : str
         What there is too little of, as a field of the chip's limits.
     population : str or None

@@ -54,21 +54,11 @@ def seal_hdf5(content: bytearray) -> None:
 
 @contextlib.contextmanager
 def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to fill; on a clean exit it takes `target`'s place, sealed.
+    """Yield an HDF5 file to fill; on a clean exit it takes `target`'s place, sealed, atomically.
 
     It is composed in memory, so that a full disk meets one plain write and not the HDF5 library.
-
-    Parameters
-    ----------
-    target : path
-        The file to write, atomically.
-    kind, schema : str, int
-        What it holds, and in which version of its layout.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written; what stood there before is unharmed.
+    `kind` and `schema` say what it holds, and in which version of its layout. Raises OutputError
+    if it cannot be written; what stood there before is unharmed.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", userblock_size=_USER_BLOCK) as file:
@@ -85,16 +75,7 @@ def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Itera
 def open_hdf5(
     path: str | os.PathLike[str], kind: str, schema: int, limit_bytes: int = 2**30
 ) -> Iterator[h5py.File]:
-    """Open a file for reading, checking its seal and that it holds what is expected.
-
-    Parameters
-    ----------
-    path : path
-        The file a user named.
-    kind, schema : str, int
-        What it must hold, and in which version of its layout.
-    limit_bytes : int, optional
-        Refuse larger files unread.
+    """Open a file for reading, checking size, seal, kind and schema.
 
     Raises
     ------
@@ -151,21 +132,9 @@ def read_group(parent: h5py.Group, name: str) -> h5py.Group:
 
 
 def read_attribute(group: h5py.Group, name: str, kind: type[T]) -> T:
-    """Return a scalar attribute of an open file.
+    """Return an attribute of an open file that is an int, float or str.
 
-    Parameters
-    ----------
-    group : h5py.Group
-        Where it stands.
-    name : str
-        Its name.
-    kind : int, float or str
-        What it must be.
-
-    Raises
-    ------
-    FileError
-        If it is missing or of another type.
+    Raises FileError if it is missing or of another type.
     """
     value = group.attrs.get(name)
     kinds = {int: "iu", float: "fiu"}.get(kind)
@@ -209,12 +178,8 @@ def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[A
 
     Parameters
     ----------
-    group : h5py.Group
-        Where the data set lies.
-    name : str
-        Its name.
     kinds : str
-        Accepted NumPy type kinds: ``"f"`` for floating point, ``"iu"`` for whole numbers.
+        Accepted NumPy type kinds: ``"f"`` for floating point, ``"iu"`` for integers.
     ndim : int
         Dimensions it must have.
 

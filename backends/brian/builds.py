@@ -109,10 +109,7 @@ def find_build(network: Network, steps: int) -> Build | None:
 def build(network: Network, steps: int) -> Build:
     """Build a network in floating point for images of so many steps, unless it is built.
 
-    Raises
-    ------
-    BackendUnavailableError
-        If it cannot be built here: says why.
+    Raises BackendUnavailableError if it cannot be built here: says why.
     """
     missing = missing_tools()
     if missing:

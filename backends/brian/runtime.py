@@ -20,12 +20,8 @@ __all__ = ["RuntimeSimulator"]
 class RuntimeSimulator(BatchSimulator):
     """A network in Brian2, in this process.
 
-    Raises
-    ------
-    UnsupportedFeatureError
-        If Brian2 cannot hold the network exactly.
-    BackendUnavailableError
-        If Brian2 cannot be imported.
+    Raises UnsupportedFeatureError if Brian2 cannot hold the network exactly, and
+    BackendUnavailableError if it cannot be imported.
     """
 
     def __init__(self, network: Network) -> None:

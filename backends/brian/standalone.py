@@ -29,20 +29,9 @@ _NEURON_S = 1e-6
 class StandaloneSimulator(BatchSimulator):
     """A network compiled with Brian2.
 
-    Parameters
-    ----------
-    network : Network
-        What to run.
-    workload : Workload, optional
-        Where it says how many steps an image is shown for, the network is built at once, else
-        with the first images.
-
-    Raises
-    ------
-    UnsupportedFeatureError
-        If Brian2 cannot hold the network exactly.
-    BackendUnavailableError
-        If it cannot be built.
+    Where the workload says how many steps an image is shown for, it is built at once, else with
+    the first images. Raises UnsupportedFeatureError if Brian2 cannot hold the network exactly, and
+    BackendUnavailableError if it cannot be built.
     """
 
     def __init__(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> None:

@@ -56,14 +56,10 @@ class LavaBackend:
         )
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> LavaSimulator:
-        """Prepare a network to run; holds every feature of the IR.
+        """Prepare a network to run; supports every feature of the IR.
 
-        Raises
-        ------
-        BackendUnavailableError
-            If lava-nc is missing.
-        SimulationError
-            If the worker could not be started.
+        Raises BackendUnavailableError if lava-nc is missing, and SimulationError if the worker
+        could not be started.
         """
         state = self.availability()
         if not state.available:

@@ -43,15 +43,7 @@ _Result = TypeVar("_Result")
 
 
 class NativeSimulator:
-    """A network on the native backend.
-
-    Parameters
-    ----------
-    network : Network
-        What to run.
-    threads : int
-        Threads that share the images of a batch; the spikes do not depend on it.
-    """
+    """A network on the native backend; the spikes do not depend on the number of threads."""
 
     def __init__(self, network: Network, threads: int) -> None:
         self._threads = threads

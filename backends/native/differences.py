@@ -90,14 +90,10 @@ def measure_margins(
     states: NDArray[np.float64],
     margins: NDArray[np.float64],
 ) -> None:
-    """Fill `margins` with how near the base's neurons come to their thresholds.
+    """Fill `margins`, of shape (steps + 1, size), with how near the base comes to its thresholds.
 
-    Parameters
-    ----------
-    currents, states
-        As :func:`~.kernels.simulate_floating` traces them.
-    margins : float64 array, shape (steps + 1, size)
-        Smallest distance from the threshold at that step or any later.
+    That is the smallest distance at that step or any later. Currents and states are as
+    :func:`~.kernels.simulate_floating` traces them.
     """
     steps, size = currents.shape[0], threshold.size
     margins[steps] = np.inf

@@ -35,23 +35,9 @@ _LARGEST_NARROW_LEAK = 255
 class Layer:
     """A population with the weights of all projections into it, in units of ``2**exponent``.
 
-    Attributes
-    ----------
-    population : Population or FixedPopulation
-        The neurons.
-    dt_s : float
-        Length of a step in seconds.
-    sources : list of str
-        Where its projections come from.
-    delays : list of int
-        Their delays in steps.
-    weights : array, shape (rows, at least size)
-        The rows of all projections, one below the other; columns beyond the size are 0. Whole
-        numbers, whose sums are exact in their type.
-    exponent : int
-        Of the weights' unit.
-    largest_sum : int
-        Of the magnitudes of the weights into one neuron.
+    `weights` are the rows of all projections, one below the other, with columns beyond the size
+    that are 0: integers, whose sums are exact in their type. `largest_sum` is the largest sum of
+    the magnitudes of the weights into one neuron.
     """
 
     population: Population | FixedPopulation

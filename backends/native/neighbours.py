@@ -35,14 +35,9 @@ _MOST_TRACE_BYTES = 256 * 2**20
 
 
 class Base:
-    """An image, what every layer did with it, and its neighbours.
+    """An image, what every layer did with it, and its neighbors.
 
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Of the network, each in floating point and with one source.
-    inputs : SpikeTrains
-        One image.
+    Each layer is in floating point and has one source.
     """
 
     def __init__(self, layers: Sequence[Layer], inputs: SpikeTrains) -> None:

@@ -19,13 +19,7 @@ together they give the mean intensity and the share of non-zero pixels that MNIS
 
 
 def draw_digits() -> Dataset:
-    """Draw the 1,797 digits of Alpaydin and Kaynak; see :func:`neuroattack.datasets.load_dataset`.
-
-    Returns
-    -------
-    Dataset
-        1,442 training and 355 test images of 28 x 28, equal on every platform.
-    """
+    """Draw the 1,797 digits; see :func:`neuroattack.datasets.load_dataset`."""
     from sklearn.datasets import load_digits
 
     source = load_digits()

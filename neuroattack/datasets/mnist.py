@@ -30,11 +30,7 @@ MIRRORS = (
 
 @dataclass(frozen=True)
 class MnistFile:
-    """What one of MNIST's gzip-compressed idx files must be.
-
-    `sha256` is that of the compressed file, in hexadecimal; `shape` the extent of its unsigned
-    bytes: (images, rows, columns), or (labels,).
-    """
+    """A gzip-compressed idx file of MNIST: its SHA-256 in hexadecimal, and its array's shape."""
 
     name: str
     sha256: str
@@ -59,12 +55,8 @@ MNIST_FILES = (
 def fetch_mnist(folder: Path, mirrors: Sequence[str] = MIRRORS) -> None:
     """Download what `folder` lacks of MNIST's four files, each checked by its SHA-256.
 
-    Parameters
-    ----------
-    folder : Path
-        Made if it is missing. A file there that is not the canonical one is replaced.
-    mirrors : sequence of str, optional
-        URLs of folders, each ending with a slash, tried in turn.
+    The folder is made if it is missing; a file there that is not the canonical one is replaced.
+    Mirrors are URLs of folders, each ending with a slash, tried in turn.
 
     Raises
     ------
@@ -118,12 +110,8 @@ def read_mnist(folder: Path) -> Dataset:
 def mnist_folder() -> Path:
     """Return the folder that holds MNIST, downloading it into the user's cache if need be.
 
-    Raises
-    ------
-    FileError
-        If the variable ``NEUROATTACK_DATA`` names something that is not a folder.
-    NeuroattackError
-        If MNIST is to be downloaded and no mirror serves it.
+    Raises FileError if the variable ``NEUROATTACK_DATA`` names something that is not a folder, and
+    NeuroattackError if no mirror serves MNIST.
     """
     named = os.environ.get(DATA_VARIABLE)
     if named:

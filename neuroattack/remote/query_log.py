@@ -79,26 +79,13 @@ class QueryLog:
     ) -> NDArray[np.int32] | None:
         """Count a request, unless it was counted before; return its answer if there is one.
 
-        Parameters
-        ----------
-        client, key : str
-            Who asks, and what the client knows the request by.
-        images : int
-            How many are asked.
-        content : bytes
-            By which the request is told from another of the same key.
-        budget : int, optional
-            Images that the client may ask at most, all its requests together.
-
-        Returns
-        -------
-        int32 array, shape (batch, classes), or None
-            The answer, of a request that came before and was answered.
+        A request is told from another of the same key by its content. The answer is an int32
+        array of shape (batch, classes).
 
         Raises
         ------
         BudgetExceededError
-            If the budget does not hold it; it is not counted.
+            If the budget, images of all the client's requests, does not hold it; it is not counted.
         ValidationError
             If the key was another request's.
         """

@@ -56,14 +56,8 @@ class Limits:
 class Service:
     """Answers requests in the order in which they come, in a thread of its own.
 
-    Parameters
-    ----------
-    target : Target
-        The black box.
-    log : QueryLog
-        Where requests are counted; closed with the service.
-    client_queries : int, optional
-        Images that a client may ask at most.
+    Requests are counted in the log, which is closed with the service. A client may ask for
+    `client_queries` images at most.
     """
 
     def __init__(self, target: Target, log: QueryLog, client_queries: int | None = None) -> None:

@@ -62,17 +62,10 @@ class Address:
 
 
 def read_tokens(path: Path) -> dict[str, str]:
-    """Read bearer tokens, a line each, with the client's name before it.
+    """Read bearer tokens, one per line, with the client's name before it; return names by token.
 
-    Returns
-    -------
-    dict of str to str
-        Name by token.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read, or a line is not a name and a token of 16 characters or more.
+    Raises FileError if the file cannot be read, or a line is not a name and a token of 16
+    characters or more.
     """
     require_file(path, _LARGEST_TOKEN_FILE, "a file of tokens")
     tokens: dict[str, str] = {}
@@ -106,19 +99,8 @@ def check_reach(address: Address, *, protected: bool) -> None:
 def serve(app: FastAPI, address: Address, *, announce: Callable[[str], None]) -> None:
     """Serve until interrupted or terminated; requests that were begun are finished.
 
-    Parameters
-    ----------
-    app : FastAPI
-        As :func:`neuroattack.remote.app.make_app` returns it.
-    address : Address
-        Where to listen; :func:`check_reach` says whether it should.
-    announce : callable
-        Called with the server's address once it listens.
-
-    Raises
-    ------
-    ValidationError
-        If the address cannot be listened on.
+    Calls `announce` with the server's address once it listens. Raises ValidationError if the
+    address cannot be listened on; :func:`check_reach` says whether it should.
     """
     config = uvicorn.Config(
         app,

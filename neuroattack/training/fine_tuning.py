@@ -121,23 +121,9 @@ class Surrogate:
 def cross_entropy(
     outputs: Floats, labels: NDArray[np.integer], logit_gain: float
 ) -> tuple[float, Floats]:
-    """Mean cross-entropy of ``softmax(logit_gain * outputs)`` and its gradient.
+    """Return the mean cross-entropy of ``softmax(logit_gain * outputs)`` and its gradient.
 
-    Parameters
-    ----------
-    outputs : float array (n, classes)
-        Output rates.
-    labels : integer array (n,)
-        Classes.
-    logit_gain : float
-        Gain before the softmax.
-
-    Returns
-    -------
-    loss : float
-        In nats.
-    gradient : float array (n, classes)
-        With respect to the outputs.
+    Outputs and gradient have the shape (n, classes), labels (n,); the unit is nats.
     """
     logits = outputs * np.asarray(logit_gain, outputs.dtype)
     logits -= logits.max(axis=1, keepdims=True)
@@ -158,7 +144,7 @@ def weight_gradients(
     output_gradient: Floats,
     worker: Executor,
 ) -> list[Floats]:
-    """Backpropagate.
+    """Return the gradient with respect to each layer's weights (inputs, units), by backpropagation.
 
     Parameters
     ----------
@@ -170,11 +156,6 @@ def weight_gradients(
         Gradient of the loss with respect to the output rates.
     worker : Executor
         What multiplies a layer's inputs while this thread goes on to the layer below.
-
-    Returns
-    -------
-    list of float arrays (inputs, units)
-        Gradient with respect to each layer's weights.
     """
     products = []
     delta = output_gradient
@@ -270,32 +251,20 @@ def fine_tuning_step(
     rng: np.random.Generator,
     worker: Executor,
 ) -> AdamState:
-    """Take one step of supervised learning.
+    """Take one step of supervised learning; `state` is left as it is.
 
     Parameters
     ----------
-    state : AdamState
-        Where the last step ended; left as it is.
     inputs : float32 array (batch, inputs)
-        Normalised input rates.
+        Normalized input rates; `full_scale` is that of an input at full scale.
     labels : integer array (batch,)
         Classes.
     learning_rate : float
         Step size of Adam, in volts per second.
-    parameters : FineTuningParameters
-        Constants.
-    transfer : Transfer
-        The units.
-    full_scale : float
-        Normalised rate of an input at full scale.
     rng : numpy.random.Generator
         Source of the input noise; advanced.
     worker : Executor
         What does a part of the work while this thread does another.
-
-    Returns
-    -------
-    AdamState
     """
     surrogate = Surrogate.of(transfer.siegert, parameters.softness)
     variance = np.float32(full_scale * parameters.input_noise**2)

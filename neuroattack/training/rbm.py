@@ -117,23 +117,11 @@ def initial_state(
 
 
 def sparsify(hidden: FloatArray, sparsity: float) -> FloatArray:
-    """Return sparse and selective targets of hidden activity, by rank.
+    """Return sparse and selective targets, in [0, 1], of hidden rates (batch, units), by rank.
 
     Each sample's activities are replaced by their rank among the units, each unit's ranks by
     their rank among the samples, and ranks r in [0, 1] by r ** (1 / sparsity - 1), whose mean is
     the sparsity (Goh, Thome and Cord 2010). Equal values rank in order of their index.
-
-    Parameters
-    ----------
-    hidden : float32 array (batch, units)
-        Rates.
-    sparsity : float
-        Mean of the targets, in (0, 1).
-
-    Returns
-    -------
-    float32 array (batch, units)
-        Targets in [0, 1].
     """
     batch, units = hidden.shape
     # Rates are not negative: the order of their bits is theirs. And ranks are enough for the second
@@ -203,29 +191,19 @@ def contrastive_divergence_step(
     rng: np.random.Generator,
     worker: Executor,
 ) -> RBMState:
-    """Take one step of persistent contrastive divergence with fast weights.
+    """Take one step of persistent contrastive divergence with fast weights, from `state`.
 
     Parameters
     ----------
-    state : RBMState
-        Where the last step ended; left as it is.
     visible : float32 array (batch, visible)
-        Normalised rates of the data; as many samples as there are chains.
+        Normalized rates of the data; as many samples as there are chains.
     learning_rate : float
         Of the (slow) weights.
-    parameters : RBMParameters
-        Constants.
-    transfer : Transfer
-        The units.
     rng : numpy.random.Generator
         Source of the input noise; advanced.
     worker : Executor
         Of **one** thread, which draws the noise in the order of its use and then does the data's
         phase, while this thread runs the chains: the same numbers as one after the other.
-
-    Returns
-    -------
-    RBMState
     """
     shape = state.weights.shape
 

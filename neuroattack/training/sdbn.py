@@ -62,12 +62,12 @@ def forward_rates(
     transfer: Transfer,
     product: Product = np.matmul,
 ) -> FloatArray:
-    """Return the rates of the last layer, in chunks so that memory stays bounded.
+    """Return the normalized rates of the last layer (n, units), in chunks to bound memory.
 
     Parameters
     ----------
     x : float32 array (n, inputs)
-        Normalised input rates.
+        Normalized input rates.
     drive_weights : tuple of float32 arrays (inputs, units)
         Layer by layer, in volts per second.
     transfer : Transfer
@@ -75,11 +75,6 @@ def forward_rates(
     product : callable, optional
         Multiplies matrices; :func:`~neuroattack.training.products.ordered_product` makes every
         row independent of the others to the last bit.
-
-    Returns
-    -------
-    float32 array (n, units of the last layer)
-        Normalised rates.
     """
     squared = [np.square(weights) for weights in drive_weights]
     out = np.empty((len(x), drive_weights[-1].shape[1]), np.float32)
@@ -152,17 +147,7 @@ class SDBN:
         return Transfer(self.siegert, self.noise_factor)
 
     def rates(self, images: ArrayLike) -> FloatArray:
-        """Evaluate the network as rates.
-
-        Parameters
-        ----------
-        images : array_like (n, h, w) or (n, pixels)
-            Intensities in [0, 1].
-
-        Returns
-        -------
-        float32 array (n, classes)
-            Output rates in units of 1 / t_ref.
+        """Return output rates (n, classes), in units of 1 / t_ref, of images in [0, 1].
 
         Raises
         ------
@@ -172,20 +157,11 @@ class SDBN:
         return self.outputs(validate_images(images, self.image_shape).astype(np.float32))
 
     def outputs(self, intensities: NDArray[np.floating[Any]]) -> FloatArray:
-        """Evaluate the network as rates, whatever noise made of the images.
+        """Return output rates (n, classes), in units of 1 / t_ref, of noisy images too.
 
         An image's rates are the same, bit for bit, whatever it is evaluated together with and on
-        any number of cores.
-
-        Parameters
-        ----------
-        intensities : float array (n, pixels)
-            Relative to full scale; not checked, and not only in [0, 1].
-
-        Returns
-        -------
-        float32 array (n, classes)
-            Output rates in units of 1 / t_ref.
+        any number of cores. Intensities (n, pixels) are relative to full scale; they are not
+        checked, and not only in [0, 1].
         """
         scale = np.float32(self.input_scale)
         drive = tuple(w * np.float32(1 / self.siegert.t_ref_s) for w in self.weights)

@@ -277,19 +277,9 @@ class Transfer:
         squared: FloatArray,
         product: Callable[[FloatArray, FloatArray], FloatArray] = np.matmul,
     ) -> FloatArray:
-        """Return the rates of a layer.
+        """Return the rates of a layer, shape (n, units), given input rates (n, inputs).
 
-        Parameters
-        ----------
-        x : float32 array (n, inputs)
-            Normalised input rates, not negative.
-        weights, squared : float32 arrays (inputs, units)
-            Drive weights in volts per second, and their squares.
-        product : callable, optional
-            Multiplies matrices.
-
-        Returns
-        -------
-        float32 array (n, units)
+        Weights and their squares have the shape (inputs, units), in volts per second. `product`
+        multiplies matrices.
         """
         return self.rates(product(x, weights), product(x, squared))

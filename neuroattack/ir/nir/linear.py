@@ -23,16 +23,10 @@ Key = tuple[str, float]
 class Signal:
     """What flows along an edge: a linear function of the spikes of earlier neurons.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the signal; its elements are in row-major order.
-    matrices : dict of (str, float) to sparse matrix, shape (source neurons, elements)
-        By name of the source and delay, in the file's unit of time.
-    constant : float64 array, shape (elements,)
-        What is there without spikes.
-    delayed_constant : bool
-        Whether a constant passed a delay, so that it is not there from the start.
+    Its elements are in row-major order. `matrices`, of shape (source neurons, elements), are by
+    name of the source and delay, in the file's unit of time. `constant`, of shape (elements,), is
+    what is there without spikes; `delayed_constant` says whether any of it passed a delay, so that
+    it is not there from the start.
     """
 
     shape: tuple[int, ...]

@@ -89,37 +89,18 @@ class MLP:
         return int(self.weights[-1].shape[1])
 
     def outputs(self, intensities: Floats) -> FloatArray:
-        """Evaluate the network, whatever noise made of the images.
+        """Return the probabilities of the classes (n, classes), whatever noise made of the images.
 
         An image's probabilities are the same, bit for bit, whatever it is evaluated together with
-        and on any number of cores.
-
-        Parameters
-        ----------
-        intensities : float array (n, pixels)
-            Relative to full scale; not checked, and not only in [0, 1].
-
-        Returns
-        -------
-        float32 array (n, classes)
-            Probabilities of the classes; each row sums to 1.
+        and on any number of cores. Intensities (n, pixels) are relative to full scale; they are not
+        checked, and not only in [0, 1].
         """
         layers = list(zip(self.weights, self.biases, strict=True))
         rows = np.ascontiguousarray(intensities, np.float32)
         return _softmax(_activations(rows, layers, ordered_product)[-1])
 
     def probabilities(self, images: ArrayLike) -> FloatArray:
-        """Evaluate the network.
-
-        Parameters
-        ----------
-        images : array_like (n, h, w) or (n, pixels)
-            Intensities in [0, 1].
-
-        Returns
-        -------
-        float32 array (n, classes)
-            Probabilities of the classes; each row sums to 1.
+        """Return the classes' probabilities (n, classes) of images with intensities in [0, 1].
 
         Raises
         ------

@@ -106,14 +106,7 @@ def initial_state(
 ) -> SCGState:
     """Return the state before the first step (step 1); evaluates the objective once.
 
-    Parameters
-    ----------
-    weights : float32 or float64 array (n,)
-        Where to begin. The vectors of all states have its type.
-    objective : callable
-        What is minimised.
-    parameters : SCGParameters, optional
-        Constants.
+    The vectors of all states have the type of `weights`, float32 or float64.
 
     Raises
     ------
@@ -137,23 +130,10 @@ def initial_state(
 def scg_step(
     state: SCGState, objective: Objective, parameters: SCGParameters | None = None
 ) -> SCGState:
-    """Take one step: once through steps 2 to 9.
+    """Take one step: once through steps 2 to 9; a converged state is returned as it is.
 
     Evaluates the objective twice after a success, at w + sigma_k p and at the trial point, and
     once after a failure; never again at w.
-
-    Parameters
-    ----------
-    state : SCGState
-        Where the last step ended; left as it is. A converged one is returned.
-    objective : callable
-        What is minimised, the same for every step.
-    parameters : SCGParameters, optional
-        Constants.
-
-    Returns
-    -------
-    SCGState
     """
     if state.converged:
         return state
