@@ -38,17 +38,9 @@ _BUILD_DEADLINE_S = 1800.0
 class Build:
     """A built network, such that it runs without Brian2 being imported.
 
-    Parameters
-    ----------
-    folder : Path
-        Where the executable and its arrays are.
-    timing : Timing
-        Of images in a run.
-    images : int
-        Images in a run, at most.
-    spikes : dict of str to sequence of str
-        Names of the three files that a run leaves for each population but the input: int32 index
-        and float64 second of every spike, and int32 count of every neuron.
+    A run holds up to `images` images. For each population but the input, it leaves three files,
+    named in `spikes`: int32 index and float64 second of every spike, and int32 count of every
+    neuron.
     """
 
     folder: Path

@@ -21,16 +21,14 @@ _GROUP_ENDS_S = 5.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child process ended."""
+    """How a child process ended, what it wrote, and whether its deadline had come.
+
+    The code is the negative of a signal that ended it.
+    """
 
     code: int
-    """Exit code; negative for the signal that ended it."""
-
     output: str
-    """What it wrote to stdout and stderr."""
-
     late: bool
-    """Whether it was ended at its deadline."""
 
     def problem(self) -> str:
         """Say in a few words what went wrong; empty if it ended well and without a word."""

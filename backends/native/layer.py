@@ -125,11 +125,6 @@ class Layer:
         """What is added to the input of every step, in units of :attr:`unit_v`."""
         return cast("Population", self.population).bias_v / self.unit_v
 
-    @cached_property
-    def _has_same_threshold(self) -> bool:
-        threshold = cast("Population", self.population).threshold_v
-        return bool((threshold == threshold[0]).all())
-
     def run(self, spikes: dict[str, SpikeTrains], images: int, steps: int) -> SpikeTrains:
         """Return the spikes of a batch, given those of its sources."""
         offsets, rows = arrivals(
@@ -183,7 +178,7 @@ class Layer:
             threshold,
             reset,
             refractory_steps,
-            float(threshold[0]) if self._has_same_threshold else None,
+            float(threshold[0]) if (threshold == threshold[0]).all() else None,
             bias if bias.any() else None,
             start,
             currents,

@@ -129,40 +129,32 @@ def mnist_folder() -> Path:
 
 def _fetch_file(file: MnistFile, folder: Path, mirrors: Sequence[str]) -> list[str]:
     """Fetch one file from the first mirror that serves it; return the mirrors that did not."""
-    reasons: dict[str, str] = {}
+    import pooch
+
+    failed: dict[str, str] = {}
     for mirror in mirrors:
-        reason = _try_mirror(file, folder, mirror)
-        if reason is None:
-            return list(reasons)
-        reasons[mirror] = reason
-    tried = " or ".join(f"{mirror} ({reason})" for mirror, reason in reasons.items())
+        try:
+            pooch.retrieve(
+                mirror + file.name,
+                known_hash=f"sha256:{file.sha256}",
+                fname=file.name,
+                path=folder,
+                downloader=pooch.HTTPDownloader(timeout=10),
+            )
+            return list(failed)
+        except OSError as error:
+            # The network's errors come from requests, without a number; the disk's have one, and
+            # no other mirror would help there.
+            if error.errno is not None:
+                raise
+            failed[mirror] = type(error).__name__
+        except ValueError:
+            failed[mirror] = "its bytes are not the canonical file's"
+    tried = " or ".join(f"{mirror} ({reason})" for mirror, reason in failed.items())
     raise NeuroattackError(
         f"MNIST's {file.name} could not be downloaded from {tried}: without a network, set the "
         f"variable {DATA_VARIABLE} to a folder with the four files of MNIST"
     )
-
-
-def _try_mirror(file: MnistFile, folder: Path, mirror: str) -> str | None:
-    """Fetch one file from one mirror; return why that failed, or None."""
-    import pooch
-
-    try:
-        pooch.retrieve(
-            mirror + file.name,
-            known_hash=f"sha256:{file.sha256}",
-            fname=file.name,
-            path=folder,
-            downloader=pooch.HTTPDownloader(timeout=10),
-        )
-    except OSError as error:
-        # The network's errors come from requests, without a number; the disk's have one, and
-        # no other mirror would help there.
-        if error.errno is not None:
-            raise
-        return type(error).__name__
-    except ValueError:
-        return "its bytes are not the canonical file's"
-    return None
 
 
 def _read_idx(path: Path, file: MnistFile) -> NDArray[np.uint8]:

@@ -29,19 +29,9 @@ _MOST_DELTA = 100.0
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of pixels.
+    """A rectangle of pixels: row and column of its first one, from 0, and its sides.
 
-    Parameters
-    ----------
-    top, left : int
-        Row and column of its first pixel, from 0.
-    height, width : int
-        Its sides in pixels.
-
-    Raises
-    ------
-    ValidationError
-        If it begins outside of the image or has no pixels.
+    Raises ValidationError if it begins outside of the image or has no pixels.
     """
 
     top: int
@@ -64,10 +54,7 @@ class Area:
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return True where a pixel of an image of that shape lies in it.
 
-        Raises
-        ------
-        ValidationError
-            If it reaches out of the image.
+        Raises ValidationError if it reaches out of the image.
         """
         height, width = shape
         if self.top + self.height > height or self.left + self.width > width:
@@ -135,25 +122,11 @@ class Noise:
         return f"{self.kind} noise {self.delta:g}{where}, {rule[self.clipping]}"
 
     def add(self, images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return noisy images.
+        """Return noisy images, of the same shape (n, height, width), relative to full scale.
 
-        Parameters
-        ----------
-        images : float32 array, shape (n, height, width)
-            Intensities in [0, 1].
-        rng : numpy.random.Generator
-            Source of the noise. A generator in the same state gives, for every magnitude and
-            area, the same numbers to the same pixels, times that magnitude.
-
-        Returns
-        -------
-        float32 array, shape (n, height, width)
-            Intensities relative to full scale, in [0, 1] only if clipped to the range.
-
-        Raises
-        ------
-        ValidationError
-            If the area reaches out of the images.
+        They are in [0, 1] only if clipped to the range. A generator in the same state gives, for every
+        magnitude and area, the same numbers to the same pixels, times that magnitude. Raises
+        ValidationError if the area reaches out of the images.
         """
         size = np.float32(self.delta / SCALE)
         if self.kind == "normal":

@@ -66,24 +66,10 @@ class Transformation:
         return self.family == "noise"
 
     def apply(self, images: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return transformed images.
+        """Return transformed images, of the same shape (images, height, width), in [0, 1].
 
-        Parameters
-        ----------
-        images : float array, shape (images, height, width)
-            Intensities in [0, 1].
-        rng : numpy.random.Generator
-            Source of noise; other families leave it alone.
-
-        Returns
-        -------
-        float64 array, shape (images, height, width)
-            Intensities in [0, 1].
-
-        Raises
-        ------
-        ValidationError
-            If the images are none.
+        `rng` is the source of noise; other families leave it alone. Raises ValidationError if the
+        images are none, or not in [0, 1].
         """
         shape = np.shape(images)
         if len(shape) != 3:

@@ -212,19 +212,10 @@ class Projection(ByValue):
     def from_weights(
         cls, source: str, target: str, weights_v: ArrayLike, delay_steps: int = 1
     ) -> Projection:
-        """Round weights to the finest grid that holds them.
+        """Round weights, in volts per spike, to the finest grid that holds them.
 
-        Parameters
-        ----------
-        source, target, delay_steps
-            As in the class.
-        weights_v : float array, shape (source size, target size)
-            Volts per spike; the rounding is at most ``2**(exponent - 1)``.
-
-        Raises
-        ------
-        ValidationError
-            If a weight is not finite.
+        The rounding is at most ``2**(exponent - 1)``. Raises ValidationError if a weight is not finite,
+        or too large.
         """
         weights = np.asarray(weights_v, np.float64)
         if not np.isfinite(weights).all():

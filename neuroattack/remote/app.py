@@ -69,15 +69,14 @@ class _Inferences:
         status = 500
         try:
             response = await self._answer(request, client)
+            status = response.status_code
         except HTTPException as refusal:
             status = refusal.status_code
             raise
-        else:
-            status = response.status_code
-            return response
         finally:
             self._metrics.requests.labels(str(status)).inc()
             self._metrics.seconds.observe(time.perf_counter() - begun_s)
+        return response
 
     async def _answer(self, request: Request, client: str) -> Response:
         if request.headers.get("content-encoding", "identity") != "identity":

@@ -32,21 +32,14 @@ _VERSION = 1
 
 
 class QueryLog:
-    """A log in an SQLite file: a row a request, written before it is simulated.
+    """A log in an SQLite file: one row per request, written before it is simulated.
 
     A request is known by its client and a key that the client chose. It is counted when it is
     accepted, once: a key that comes again is the same request, which gets the same answer,
     from here if there is one, also after the server was killed. To be used by one thread.
 
-    Parameters
-    ----------
-    path : path or None
-        The file; None for the length of this process only.
-
-    Raises
-    ------
-    OutputError, FileError
-        If the file cannot be made, or is no such log.
+    Without a file it lasts as long as this process. Raises OutputError or FileError if the file
+    cannot be made, or is no such log.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:

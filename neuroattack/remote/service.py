@@ -82,12 +82,8 @@ class Service:
         """Queue a request; return its answer to be.
 
         Cancelled before its turn, it was never counted. `content` is what tells it from another
-        request of the same key.
-
-        Raises
-        ------
-        ValidationError
-            If the images are not what the network takes; nothing is counted.
+        request of the same key. Raises ValidationError if the images are not what the network
+        takes; nothing is counted then.
         """
         rows = validate_images(images, self.image_shape)
         return self._thread.submit(self._answer, client, key, rows, content)

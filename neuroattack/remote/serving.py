@@ -25,21 +25,10 @@ _LARGEST_TOKEN_FILE = 2**20
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen.
+    """Where to listen; `port` 0 is any that is free.
 
-    Parameters
-    ----------
-    host : str
-        Address or name; loopback unless there are tokens.
-    port : int
-        0 for any that is free.
-    certificate, key : Path, optional
-        PEM files, to serve https; both or neither.
-
-    Raises
-    ------
-    ValidationError
-        If the port is out of range, or only one of the files is given.
+    To serve https, `certificate` and `key` are PEM files. Raises ValidationError if the port is out
+    of range, or only one of the files is given.
     """
 
     host: str = "127.0.0.1"

@@ -24,16 +24,10 @@ __all__ = ["Conversion", "convert"]
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """A converted network and what rounding did to its weights.
+    """A converted network, and what rounding to the fixed-point grid did to its weights.
 
-    Parameters
-    ----------
-    network : Network
-        The spiking network.
-    largest_rounding_v : float
-        Largest change of a weight by rounding to the fixed-point grid, in volts.
-    largest_relative_rounding : float
-        The same, relative to the largest weight of its projection.
+    `largest_rounding_v` is the largest change of a weight in volts, `largest_relative_rounding` the
+    same relative to the largest weight of its projection.
     """
 
     network: Network

@@ -39,7 +39,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class FineTuningParameters:
-    """Constants of fine-tuning; the learning rate is the schedule's.
+    """Constants of fine-tuning; the learning rate is the schedule's. Raises ValidationError.
 
     Parameters
     ----------
@@ -52,11 +52,6 @@ class FineTuningParameters:
         falls with the square root of the intensity, as that of a spike count does.
     beta1, beta2, epsilon : float
         Adam's decay rates and guard (Kingma and Ba 2015).
-
-    Raises
-    ------
-    ValidationError
-        If a value is outside its range.
     """
 
     logit_gain: float = 30.0
@@ -83,12 +78,8 @@ class FineTuningParameters:
 class Surrogate:
     """The smooth relative of the transfer function that the backward pass differentiates.
 
-    Parameters
-    ----------
-    gain : float
-        ``a`` a unit of ``W x``: t_ref / theta, in 1 / volts per second.
-    softness : float
-        Width of the rounding at a = 0.
+    `gain` is ``a`` a unit of ``W x``, t_ref / theta, in 1 / volts per second; `softness` is the
+    width of the rounding at a = 0.
     """
 
     gain: float

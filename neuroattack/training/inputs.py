@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,22 +24,10 @@ _NOISE_STREAM = 1
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Checked arguments of a training.
+    """Checked arguments of a training: labeled images as rows, layer sizes and seed.
 
-    Attributes
-    ----------
-    rows : float32 array (n, pixels)
-        Intensities, with noise if there is any.
-    labels : intp array (n,)
-        Classes.
-    test : (rows, labels) or None
-        Held-out images, likewise.
-    image_shape : (int, int)
-        Height and width.
-    sizes : tuple of int
-        Units layer by layer: pixels, hidden layers, classes.
-    seed : int
-        Of the training.
+    Rows are float32 arrays (n, pixels) of intensities, with noise if there is any; labels are intp
+    arrays (n,). `sizes` are units layer by layer: pixels, hidden layers, classes.
     """
 
     rows: FloatArray
@@ -87,6 +76,15 @@ class TrainingData:
             rows = noisy.reshape(rows.shape)
         sizes = (rows.shape[1], *hidden, classes)
         return cls(rows, targets, tested, (height, width), sizes, seed)
+
+    def accuracy(
+        self, evaluate: Callable[[FloatArray], FloatArray], images: int | None
+    ) -> float | None:
+        """Return the share of test images, or of the first so many, classified correctly."""
+        if self.test is None:
+            return None
+        rows, labels = self.test
+        return float(np.mean(evaluate(rows[:images]).argmax(axis=1) == labels[:images]))
 
     def identity(self) -> dict[str, str]:
         """Return by what a checkpoint is told from those of other trainings."""

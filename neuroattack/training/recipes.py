@@ -177,11 +177,9 @@ def train(
             rng.bit_generator.state = state.random
 
     def measure(weights: tuple[FloatArray, ...], limit: int | None) -> float | None:
-        if data.test is None or len(weights) < len(data.sizes) - 1:
+        if len(weights) < len(data.sizes) - 1:
             return None
-        rows, classes = data.test
-        outputs = forward_rates(rows[:limit] * scale, weights, transfer)
-        return float(np.mean(outputs.argmax(axis=1) == classes[:limit]))
+        return data.accuracy(lambda rows: forward_rates(rows * scale, weights, transfer), limit)
 
     def report(state: TrainingState) -> None:
         if checkpoint is not None:

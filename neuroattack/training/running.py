@@ -34,17 +34,7 @@ Weights = tuple[FloatArray, ...]
 
 @dataclass(frozen=True)
 class StageRun(abc.ABC):
-    """What training asks of a stage; its state is its own, and is passed back to it.
-
-    Attributes
-    ----------
-    name : str
-        For people.
-    schedule : Schedule
-        How long it lasts.
-    transfer : Transfer
-        The units.
-    """
+    """What training asks of a stage; its state is its own, and is passed back to it."""
 
     name: str
     schedule: Schedule

@@ -64,17 +64,10 @@ def forward_rates(
 ) -> FloatArray:
     """Return the normalized rates of the last layer (n, units), in chunks to bound memory.
 
-    Parameters
-    ----------
-    x : float32 array (n, inputs)
-        Normalized input rates.
-    drive_weights : tuple of float32 arrays (inputs, units)
-        Layer by layer, in volts per second.
-    transfer : Transfer
-        The units.
-    product : callable, optional
-        Multiplies matrices; :func:`~neuroattack.training.products.ordered_product` makes every
-        row independent of the others to the last bit.
+    Input rates `x` (n, inputs) are normalized, too; weights (inputs, units) are in volts per
+    second. `product` multiplies matrices: with
+    :func:`~neuroattack.training.products.ordered_product` every row is independent of the others
+    to the last bit.
     """
     squared = [np.square(weights) for weights in drive_weights]
     out = np.empty((len(x), drive_weights[-1].shape[1]), np.float32)
@@ -149,10 +142,7 @@ class SDBN:
     def rates(self, images: ArrayLike) -> FloatArray:
         """Return output rates (n, classes), in units of 1 / t_ref, of images in [0, 1].
 
-        Raises
-        ------
-        ValidationError
-            If the images do not fit.
+        Raises ValidationError if the images do not fit.
         """
         return self.outputs(validate_images(images, self.image_shape).astype(np.float32))
 
@@ -171,10 +161,7 @@ class SDBN:
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the class of the highest output rate of each image; int64 array (n,).
 
-        Raises
-        ------
-        ValidationError
-            If the images do not fit.
+        Raises ValidationError if the images do not fit.
         """
         classes: NDArray[np.int64] = self.rates(images).argmax(axis=1).astype(np.int64)
         return classes

@@ -205,19 +205,10 @@ def fast_rates(
 ) -> FloatArray:
     """Rates of LIF neurons in float32, compiled; within 1e-5 of :func:`siegert_rates`.
 
-    Parameters
-    ----------
-    mean, power : float32 arrays, same shape, C-contiguous
-        Drive Y and variance G^2, each divided by its gain.
-    parameters : SiegertParameters
-        The neuron.
-    drive_gain, variance_gain : float, optional
-        ``Y = drive_gain * mean`` in volts, ``G^2 = variance_gain * power`` in volts squared.
-
-    Returns
-    -------
-    float32 array, same shape
-        Rates in units of 1 / t_ref, in [0, 1]; never NaN for finite input.
+    `mean` and `power`, C-contiguous float32 arrays of one shape, are drive Y and variance G^2, each
+    divided by its gain: ``Y = drive_gain * mean`` in volts, ``G^2 = variance_gain * power`` in
+    volts squared. Returns a float32 array of that shape, in units of 1 / t_ref, in [0, 1]; never
+    NaN for finite input.
     """
     out = np.empty(mean.shape, np.float32)
     theta = parameters.threshold_v

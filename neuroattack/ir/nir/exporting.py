@@ -24,7 +24,7 @@ _OUTPUT = "network-output"
 def export_nir(
     path: str | os.PathLike[str], network: Network, *, allow_lossy: bool = False
 ) -> tuple[str, ...]:
-    """Write a network as a NIR file, atomically.
+    """Write a network in floating point as a NIR file, atomically.
 
     The file is to be read with integration ``hold``, arrival ``next-step`` and times in seconds
     (:class:`neuroattack.ir.nir.reading.Reading`); it says so itself in its metadata, along with
@@ -49,10 +49,8 @@ def export_nir(
     ------
     UnsupportedFeatureError
         If the network is in fixed point, or has a refractory period and losses are not allowed.
-    BackendUnavailableError
-        If the package nir is not installed.
-    OutputError
-        If the file cannot be written.
+    BackendUnavailableError, OutputError
+        If the package nir is not installed, or the file cannot be written.
     """
     try:
         import nir

@@ -102,20 +102,14 @@ class MLP:
     def probabilities(self, images: ArrayLike) -> FloatArray:
         """Return the classes' probabilities (n, classes) of images with intensities in [0, 1].
 
-        Raises
-        ------
-        ValidationError
-            If the images do not fit.
+        Raises ValidationError if the images do not fit.
         """
         return self.outputs(validate_images(images, self.image_shape))
 
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the most probable class of each image; int64 array (n,).
 
-        Raises
-        ------
-        ValidationError
-            If the images do not fit.
+        Raises ValidationError if the images do not fit.
         """
         classes: NDArray[np.int64] = self.probabilities(images).argmax(axis=1).astype(np.int64)
         return classes
@@ -161,21 +155,11 @@ def _softmax(logits: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class CrossEntropy:
-    """Mean over the images of -ln P(class), in nats: what training minimises.
+    """Mean over the images of -ln P(class), in nats: what training minimizes.
 
-    Chunks of 2,000 images go to the worker threads; their sums are added in float64 in a fixed
-    order. With BLAS held to one thread the result then doesn't depend on the number of workers.
-
-    Parameters
-    ----------
-    rows : float array (n, pixels)
-        Inputs. The products are taken in their type.
-    labels : integer array (n,)
-        Classes.
-    sizes : tuple of int
-        Units of every layer, inputs first.
-    workers : Executor
-        Threads.
+    Rows (n, pixels) are the inputs, and products are taken in their type. Chunks of 2,000 images go
+    to the worker threads; their sums are added in float64 in a fixed order. With BLAS held to one
+    thread the result then doesn't depend on the number of workers.
     """
 
     rows: Floats

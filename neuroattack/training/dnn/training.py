@@ -43,7 +43,7 @@ _WORKERS = 2
 
 # An iteration on a small data set is too short to be worth a report and a checkpoint of its own.
 _IMAGES_PER_REPORT = 300_000
-_TEST_IMAGES_PER_REPORT = 1000
+_TEST_IMAGES = 1000
 
 
 def train_mlp(
@@ -115,13 +115,6 @@ def train_mlp(
             recipe if noise is None else f"{recipe}, {noise.description}",
         )
 
-    def measure(state: SCGState, limit: int | None) -> float | None:
-        if data.test is None:
-            return None
-        rows, classes = data.test
-        predicted = model_of(state).outputs(rows[:limit]).argmax(axis=1)
-        return float(np.mean(predicted == classes[:limit]))
-
     def done(state: SCGState) -> bool:
         return state.iterations == iterations or state.converged
 
@@ -135,7 +128,7 @@ def train_mlp(
                     state.iterations,
                     iterations,
                     1.0 if done(state) else state.iterations / iterations,
-                    measure(state, _TEST_IMAGES_PER_REPORT),
+                    data.accuracy(lambda rows: model_of(state).outputs(rows), _TEST_IMAGES),
                     time.monotonic() - started,
                 )
             )
@@ -156,7 +149,7 @@ def train_mlp(
             state = scg_step(state, objective)
             if state.iterations % per_report == 0 or done(state):
                 report(state)
-        return model_of(state, measure(state, None))
+        return model_of(state, data.accuracy(model_of(state).outputs, None))
 
 
 def _initial_weights(rows: Floats, sizes: tuple[int, ...], seed: int) -> FloatArray:
