@@ -124,8 +124,8 @@ class Noise:
     def add(self, images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
         """Return noisy images, of the same shape (n, height, width), relative to full scale.
 
-        They are in [0, 1] only if clipped to the range. A generator in the same state gives, for every
-        magnitude and area, the same numbers to the same pixels, times that magnitude. Raises
+        They are in [0, 1] only if clipped to the range. A generator in the same state gives, for
+        every magnitude and area, the same numbers to the same pixels, times that magnitude. Raises
         ValidationError if the area reaches out of the images.
         """
         size = np.float32(self.delta / SCALE)

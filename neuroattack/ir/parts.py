@@ -214,8 +214,8 @@ class Projection(ByValue):
     ) -> Projection:
         """Round weights, in volts per spike, to the finest grid that holds them.
 
-        The rounding is at most ``2**(exponent - 1)``. Raises ValidationError if a weight is not finite,
-        or too large.
+        The rounding is at most ``2**(exponent - 1)``. Raises ValidationError if a weight is not
+        finite, or too large.
         """
         weights = np.asarray(weights_v, np.float64)
         if not np.isfinite(weights).all():
