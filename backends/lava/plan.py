@@ -52,7 +52,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Layout:
-    """Layout of the message between two neighbours in the chain of Lava processes.
+    """Layout of the message between two neighbors in the chain of Lava processes.
 
     A message is a :class:`Block` and the bit-packed spikes of the populations that `sizes` names,
     with their neurons; there is room for `capacity` images and `block_steps` steps of each.

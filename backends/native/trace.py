@@ -1,4 +1,4 @@
-"""What a layer did with one image, step by step, and from there what it does with neighbours."""
+"""What a layer did with one image, step by step, and from there what it does with neighbors."""
 
 from __future__ import annotations
 

@@ -129,7 +129,7 @@ def _resize(images: Pixels, scale: float, _rng: np.random.Generator) -> Pixels:
 
 
 def _rotate(images: Pixels, angle_degrees: float, _rng: np.random.Generator) -> Pixels:
-    """Turn about the centre, bilinear; what comes in from outside continues the edge."""
+    """Turn about the center, bilinear; what comes in from outside continues the edge."""
     from skimage.transform import rotate
 
     return np.stack([rotate(image, angle_degrees, order=1, mode="edge") for image in images])

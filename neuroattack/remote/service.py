@@ -81,7 +81,7 @@ class Service:
     ) -> Future[NDArray[np.int32]]:
         """Queue a request; return its answer to be.
 
-        Cancelled before its turn, it was never counted. `content` is what tells it from another
+        Canceled before its turn, it was never counted. `content` is what tells it from another
         request of the same key. Raises ValidationError if the images are not what the network
         takes; nothing is counted then.
         """

@@ -1,7 +1,7 @@
 """From a trained SDBN to a spiking network: same weights, same volts, now with spikes.
 
 The trained model's weights are volts per spike already, so a LIF layer whose inputs fire at the
-rates of the model has the model's mean drive; what remains different is the discretisation of
+rates of the model has the model's mean drive; what remains different is the discretization of
 time, the statistics of finite counts, and the Siegert function's own approximation.
 """
 

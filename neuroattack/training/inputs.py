@@ -1,4 +1,4 @@
-"""What a training is given: labelled images and layer sizes, checked."""
+"""What a training is given: labeled images and layer sizes, checked."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Restricted Boltzmann machines of Siegert units, trained by persistent contrastive divergence.
 
 The units are deterministic rates, so sampling is replaced by rates under a little input noise
-(the *temperature*). Fast weights that are learnt and forgotten quickly drive the negative phase
+(the *temperature*). Fast weights that are learned and forgotten quickly drive the negative phase
 through the energy landscape (Tieleman and Hinton 2009), and the hidden targets are made sparse
 and selective by rank (Goh, Thome and Cord 2010), as in O'Connor et al. 2013. There are no biases:
 the converted neurons have none.
@@ -40,9 +40,9 @@ class RBMParameters:
         [0, 1]; their learning rate.
     sparsity, sparsity_influence : float
         Mean of the rank-based target activity, in (0, 1); its share in the hidden activity that
-        is learnt, in [0, 1].
+        is learned, in [0, 1].
     temperature : float
-        Standard deviation of the noise on every layer's input, in normalised rate.
+        Standard deviation of the noise on every layer's input, in normalized rate.
     initial_scale : float
         Standard deviation of the initial drive weights, in volts per second.
 
@@ -172,7 +172,7 @@ def _warmed(rates: FloatArray, noise: FloatArray) -> FloatArray:
     return noise
 
 
-def _learnt_activity(
+def _learned_activity(
     visible: FloatArray, weights: FloatArray, parameters: RBMParameters, transfer: Transfer
 ) -> FloatArray:
     """Return the hidden rates of the data, drawn towards their sparse targets."""
@@ -215,7 +215,7 @@ def contrastive_divergence_step(
     data_noise = worker.submit(noise, shape[0])
     chain_noise = [worker.submit(noise, n) for n in shape[::-1] * parameters.gibbs_steps]
     data_phase = worker.submit(
-        lambda: _learnt_activity(
+        lambda: _learned_activity(
             _warmed(visible, data_noise.result()), state.weights, parameters, transfer
         )
     )

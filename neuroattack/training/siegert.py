@@ -13,10 +13,10 @@ neuron with threshold theta, reset and rest at 0 fires at
 
 (Siegert 1951; the scaled complementary error function keeps it stable: Jug et al. 2012). The
 integral is taken with Simpson's rule on 3 points, which is good wherever G is not small beside
-theta or Y is not near it. Rates are normalised: 1.0 is ``1 / t_ref``, 500 Hz by default.
+theta or Y is not near it. Rates are normalized: 1.0 is ``1 / t_ref``, 500 Hz by default.
 
 Weights here are *drive weights* ``W``, in volts per second at full rate: a neuron whose inputs
-fire at the normalised rates ``x`` has Y = tau_m W x. A spike of an input then carries
+fire at the normalized rates ``x`` has Y = tau_m W x. A spike of an input then carries
 ``W * t_ref`` volts, and the diffusion approximation gives G^2 = tau_m t_ref W^2 x / 2. The public
 implementation of O'Connor et al. leaves out that ``t_ref``, a variance 500 times larger: hence
 ``noise_factor``.
@@ -80,7 +80,7 @@ class SiegertParameters:
 
     @property
     def shift(self) -> float:
-        """Shift of threshold and reset by coloured synaptic noise, as a fraction of the spread."""
+        """Shift of threshold and reset by colored synaptic noise, as a fraction of the spread."""
         return _ABS_ZETA_HALF * math.sqrt(self.tau_syn_s / self.tau_m_s)
 
 
@@ -258,7 +258,7 @@ class Transfer:
         return self.noise_factor * self.siegert.tau_m_s * self.siegert.t_ref_s / 2
 
     def rates(self, mean: FloatArray, power: FloatArray) -> FloatArray:
-        """Return normalised rates from ``x @ W`` and ``x @ W**2``, W in volts per second."""
+        """Return normalized rates from ``x @ W`` and ``x @ W**2``, W in volts per second."""
         return fast_rates(mean, power, self.siegert, self.drive_gain, self.variance_gain)
 
     def layer(

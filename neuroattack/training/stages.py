@@ -18,7 +18,7 @@ class Schedule:
     """Length of a stage and course of its learning rate.
 
     A stage lasts `epochs` passes over the data, or as many as make `minimum_steps` gradient
-    steps where the data set is so small that this is more: what a network has learnt depends on
+    steps where the data set is so small that this is more: what a network has learned depends on
     the steps it took at least as much as on the images it saw.
 
     Parameters
@@ -104,9 +104,9 @@ class Recipe:
     fine_tuning : FineTuningStage or None
         The supervised stage; it and the model that leaves it use noise factor 1.
     input_scale : float
-        Normalised rate of an input at full intensity.
+        Normalized rate of an input at full intensity.
     label_rate : float
-        Normalised rate of the label unit of an image's class; the others are silent.
+        Normalized rate of the label unit of an image's class; the others are silent.
     siegert : SiegertParameters
         The neuron.
     """

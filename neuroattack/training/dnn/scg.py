@@ -1,4 +1,4 @@
-"""Scaled conjugate gradients: minimisation without a line search.
+"""Scaled conjugate gradients: minimization without a line search.
 
 M. F. Møller, "A scaled conjugate gradient algorithm for fast supervised learning", Neural
 Networks 6:525-533, 1993. The numbers in the comments are the steps of the paper's algorithm; its
@@ -32,7 +32,7 @@ __all__ = ["Objective", "SCGParameters", "SCGState", "initial_state", "scg_step"
 Vector = NDArray[np.floating[Any]]
 
 Objective = Callable[[Vector], tuple[float, Vector]]
-"""What is minimised: a point (n,) to the value there and the gradient (n,)."""
+"""What is minimized: a point (n,) to the value there and the gradient (n,)."""
 
 _LAMBDA_AFTER_OVERFLOW = 4.0
 
@@ -63,7 +63,7 @@ class SCGParameters:
 
 @dataclass(frozen=True, eq=False)
 class SCGState:
-    """Where a minimisation stands: all that the next step needs.
+    """Where a minimization stands: all that the next step needs.
 
     Attributes
     ----------
