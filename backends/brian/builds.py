@@ -63,8 +63,9 @@ def _open_build(folder: Path) -> Build | None:
         sizes.pop(_MANIFEST)
         if sizes != manifest["sizes"]:
             return None
-        timing = Timing(**manifest["timing"])
-        return Build(folder, timing, int(manifest["images"]), dict(manifest["spikes"]))
+        # Three files of each population.
+        spikes = {name: (i, t, n) for name, (i, t, n) in manifest["spikes"].items()}
+        return Build(folder, Timing(**manifest["timing"]), int(manifest["images"]), spikes)
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

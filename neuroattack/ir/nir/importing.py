@@ -93,13 +93,14 @@ def import_nir(
     graph = read_graph(path)
     try:
         reading = reading_of(graph, dt_s, time_unit_s, integration, arrival, refractory_steps)
+        found_encoder = encoder_of(graph, encoder, max_rate_hz)
         work = _Import(graph, reading, Losses(allow_lossy))
         readout = work.run()
         losses = tuple(work.losses.listed)
         shape = _image_shape(work.input_shape, image_shape or image_shape_of(graph))
         network = Network(
             dt_s=reading.dt_s,
-            input=Input(shape, encoder_of(graph, encoder, max_rate_hz)),
+            input=Input(shape, found_encoder),
             populations=tuple(work.populations),
             projections=tuple(work.projections),
             readout=readout,
@@ -219,7 +220,7 @@ class _Import:
         size = signal.size
         refractory_steps = self.reading.refractory_steps
         if refractory_steps is None:
-            # That each of the neurons says its own was asked for before.
+            # Where it is not asked for, reading_of has seen that all neurons have their own.
             refractory_steps = node.refractory_steps or 0
         tau = None if node.tau is None else self._one(node, "time constant", node.tau)
         tau_m_s, gain, constant_gain = self.reading.stepping(node.words, tau)
