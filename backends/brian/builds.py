@@ -64,7 +64,9 @@ def _open_build(folder: Path) -> Build | None:
         if sizes != manifest["sizes"]:
             return None
         # Three files of each population.
-        spikes = {name: (i, t, n) for name, (i, t, n) in manifest["spikes"].items()}
+        spikes: dict[str, Sequence[str]] = {
+            name: (i, t, n) for name, (i, t, n) in manifest["spikes"].items()
+        }
         return Build(folder, Timing(**manifest["timing"]), int(manifest["images"]), spikes)
     except (OSError, ValueError, KeyError, TypeError):
         return None
