@@ -18,13 +18,11 @@ __all__ = ["Limits", "Service"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server allows.
+    """What a server allows; raises ValidationError, naming what is not positive.
 
     Parameters
     ----------
-    body_bytes : int
-        Of a request.
-    batch_images : int
+    body_bytes, batch_images : int
         Of a request.
     client_queries : int or None
         Images of a client, all its requests together; None for no limit.
@@ -32,11 +30,6 @@ class Limits:
         Requests that wait for an answer at a time.
     query_s : float
         Seconds from a request to its answer.
-
-    Raises
-    ------
-    ValidationError
-        Naming what is not positive.
     """
 
     body_bytes: int = 16 * 2**20
