@@ -27,9 +27,10 @@ _VERSIONS = "1."
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes by name, each after all that lead to it; and for each node the names of those.
+    """Nodes by name, each after all that lead to it.
 
-    `metadata` is what the writer noted on the graph, `version` that of NIR.
+    `sources` names for each node those that lead to it, `metadata` is what the writer noted on the
+    graph, and `version` that of NIR.
     """
 
     nodes: Mapping[str, Node]
