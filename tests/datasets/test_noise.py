@@ -122,10 +122,10 @@ def test_json_values_give_the_noise_back(noise):
     [
         (("pink", 0.1), "noise: got 'pink', expected normal or uniform"),
         (("normal", 0.1, "wrap"), "clipping: got 'wrap', expected range or zero or none"),
-        (("normal", -0.1), "noise magnitude delta: got -0.1, expected a positive number"),
-        (("normal", float("nan")), "noise magnitude delta: got nan, expected a positive number"),
-        (("normal", float("inf")), "noise magnitude delta: got inf, expected a positive number"),
-        (("normal", 100.5), "noise magnitude delta: got 100.5, expected at most 100"),
+        (("normal", -0.1), "noise magnitude delta: got -0.1, expected a number in [0, 100]"),
+        (("normal", float("nan")), "noise magnitude delta: got nan, expected a number in [0, 100]"),
+        (("normal", float("inf")), "noise magnitude delta: got inf, expected a number in [0, 100]"),
+        (("normal", 100.5), "noise magnitude delta: got 100.5, expected a number in [0, 100]"),
     ],
 )
 def test_noise_out_of_range_is_refused(arguments, sentence):

@@ -1,7 +1,7 @@
 """Images whose input spikes are nearly those of another: simulating what they change.
 
-The queries of an attack that share their random numbers are such neighbours: one pixel differs,
-and so a few events do. What one image, the *base*, did at every step is kept; of each neighbour,
+The queries of an attack that share their random numbers are such neighbors: one pixel differs,
+and so a few events do. What one image, the *base*, did at every step is kept; of each neighbor,
 a layer where few events differ simulates the neurons that these may touch, and a later one takes
 up the base's simulation where the first difference arrives. All spikes are those that simulating
 each image by itself would give.
@@ -22,12 +22,12 @@ from .kernels import count_spikes
 from .layer import Layer
 from .trace import Differences, Trace, find_differences
 
-__all__ = ["Base", "Counts", "can_have_neighbours", "find_neighbours"]
+__all__ = ["Base", "Counts", "can_have_neighbors", "find_neighbors"]
 
 Counts = dict[str, NDArray[np.int32]]
 """Spikes of every neuron by population, shape (images, size)."""
 
-# Events that a neighbour may differ in.
+# Events that a neighbor may differ in.
 _MOST_INPUT_DIFFERENCES = 64
 
 _FEWEST_NEIGHBOURS = 8
@@ -35,14 +35,9 @@ _MOST_TRACE_BYTES = 256 * 2**20
 
 
 class Base:
-    """An image, what every layer did with it, and its neighbours.
+    """An image, what every layer did with it, and its neighbors.
 
-    Parameters
-    ----------
-    layers : sequence of Layer
-        Of the network, each in floating point and with one source.
-    inputs : SpikeTrains
-        One image.
+    Each layer is in floating point and has one source.
     """
 
     def __init__(self, layers: Sequence[Layer], inputs: SpikeTrains) -> None:
@@ -55,7 +50,7 @@ class Base:
         self._counts = {name: spikes.counts() for name, spikes in self._spikes.items()}
 
     def run(self, inputs: Differences) -> Counts:
-        """Return the spike counts of neighbours."""
+        """Return the spike counts of neighbors."""
         found: dict[str, Differences | SpikeTrains] = {INPUT: inputs}
         first_steps = {INPUT: inputs.first_steps()}
         for trace in self._traces:
@@ -83,8 +78,8 @@ class Base:
         return counts
 
 
-def can_have_neighbours(layers: Sequence[Layer], images: int, steps: int) -> bool:
-    """Return whether it may pay to look for neighbours in a batch.
+def can_have_neighbors(layers: Sequence[Layer], images: int, steps: int) -> bool:
+    """Return whether it may pay to look for neighbors in a batch.
 
     It holds more than a few images; each layer has one source and is in floating point; and what
     a base did in so many steps is not too much to keep.
@@ -102,7 +97,7 @@ def can_have_neighbours(layers: Sequence[Layer], images: int, steps: int) -> boo
     )
 
 
-def find_neighbours(inputs: SpikeTrains) -> tuple[Differences, NDArray[np.bool_]]:
+def find_neighbors(inputs: SpikeTrains) -> tuple[Differences, NDArray[np.bool_]]:
     """Return how the images of a batch differ from its first, and which are near enough.
 
     None is where only a few are, for whom it does not pay to keep what the first one did. The

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from neuroattack.backends.native import NativeBackend
 from neuroattack.backends.native.layer import Layer
-from neuroattack.backends.native.neighbours import can_have_neighbours, find_neighbours
+from neuroattack.backends.native.neighbors import can_have_neighbors, find_neighbors
 from neuroattack.backends.native.trace import Trace
 from neuroattack.conformance.networks import fixed_networks, networks
 from neuroattack.encoding.encoders import PoissonEncoder
@@ -86,7 +86,7 @@ def test_a_batch_one_pixel_apart_has_the_counts_of_each_image_alone(threads):
     assert together["layer3"].sum() > 1000
     assert len(np.unique(together["layer3"], axis=0)) > 10
     # Not by simulating each image whole: they are near, and touch a part of the first layer.
-    differences, near = find_neighbours(SpikeTrains.from_dense(dense))
+    differences, near = find_neighbors(SpikeTrains.from_dense(dense))
     assert near.all()
     trace = Trace(
         Layer.of(network, network.populations[0]), {"input": SpikeTrains.from_dense(dense[:1])}
@@ -125,7 +125,7 @@ def test_differences_are_events_that_one_has_and_the_other_has_not():
     rng = np.random.default_rng(2)
     base = rng.random((20, 30)) < 0.2
     dense = neighbours_of(base, rng, 12, 8)
-    differences, near = find_neighbours(SpikeTrains.from_dense(dense))
+    differences, near = find_neighbors(SpikeTrains.from_dense(dense))
     assert near.all()
     for image, raster in enumerate(dense):
         for k in range(20):
@@ -139,10 +139,10 @@ def test_images_are_near_up_to_64_differing_events_and_in_company():
     dense = np.repeat(base[None], 9, axis=0)
     dense[1].flat[:64] = True
     dense[2].flat[:65] = True
-    differences, near = find_neighbours(SpikeTrains.from_dense(dense))
+    differences, near = find_neighbors(SpikeTrains.from_dense(dense))
     np.testing.assert_array_equal(near, np.arange(9) != 2)
     assert differences.offsets[2, 0] == differences.offsets[2, -1]
-    assert not find_neighbours(SpikeTrains.from_dense(dense[:8]))[1].any()
+    assert not find_neighbors(SpikeTrains.from_dense(dense[:8]))[1].any()
 
 
 @settings(max_examples=30, deadline=None)
@@ -151,6 +151,6 @@ def test_only_chains_in_floating_point_of_bounded_memory_are_followed(network):
     layers = [Layer.of(network, population) for population in network.populations]
     one_source = all(len(network.incoming(p.name)) == 1 for p in network.populations)
     expected = one_source and network.precision == "floating"
-    assert can_have_neighbours(layers, 20, 100) == expected
-    assert not can_have_neighbours(layers, 20, 10**9)
-    assert not can_have_neighbours(layers, 7, 100)
+    assert can_have_neighbors(layers, 20, 100) == expected
+    assert not can_have_neighbors(layers, 20, 10**9)
+    assert not can_have_neighbors(layers, 7, 100)
