@@ -29,6 +29,7 @@ __all__ = [
     "read_attribute",
     "read_attributes",
     "read_group",
+    "read_kind",
     "seal_hdf5",
     "write_attributes",
 ]
@@ -95,6 +96,20 @@ def open_hdf5(
         raise FileError(path, str(error)) from error
     except (OSError, KeyError, RuntimeError) as error:
         raise FileError(path, f"is not a valid {kind} file: {error}") from error
+
+
+def read_kind(path: str | os.PathLike[str]) -> str:
+    """Return what a file holds, as :func:`open_hdf5` checks it.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, too large, not neuroattack's or damaged.
+    """
+    path = require_file(path, 2**30, "a file of neuroattack (HDF5)")
+    _check_seal(path, "neuroattack")
+    with h5py.File(path, "r") as file:
+        return read_attribute(file, "kind", str)
 
 
 def _check_seal(path: Path, kind: str) -> None:

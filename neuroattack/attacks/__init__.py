@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from neuroattack.lazy import lazy_attributes
 
 if TYPE_CHECKING:
     from neuroattack.attacks.adaptive import Adaptive
@@ -37,28 +38,21 @@ __all__ = [
     "make_attack",
 ]
 
-_MODULES = {
-    "Adaptive": "adaptive",
-    "Attack": "protocol",
-    "Boundary": "art.baselines",
-    "GreedyWindow": "greedy",
-    "HopSkipJump": "art.baselines",
-    "OnePixel": "art.baselines",
-    "RandomNoise": "random_noise",
-    "SimBA": "art.baselines",
-    "SparseRS": "sparse_rs",
-    "Square": "art.baselines",
-    "ZOO": "art.baselines",
-    "attack_names": "registry",
-    "make_attack": "registry",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _MODULES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_MODULES[name]}"), name)
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_attributes(
+    __name__,
+    {
+        "Adaptive": "neuroattack.attacks.adaptive:Adaptive",
+        "Attack": "neuroattack.attacks.protocol:Attack",
+        "Boundary": "neuroattack.attacks.art.baselines:Boundary",
+        "GreedyWindow": "neuroattack.attacks.greedy:GreedyWindow",
+        "HopSkipJump": "neuroattack.attacks.art.baselines:HopSkipJump",
+        "OnePixel": "neuroattack.attacks.art.baselines:OnePixel",
+        "RandomNoise": "neuroattack.attacks.random_noise:RandomNoise",
+        "SimBA": "neuroattack.attacks.art.baselines:SimBA",
+        "SparseRS": "neuroattack.attacks.sparse_rs:SparseRS",
+        "Square": "neuroattack.attacks.art.baselines:Square",
+        "ZOO": "neuroattack.attacks.art.baselines:ZOO",
+        "attack_names": "neuroattack.attacks.registry:attack_names",
+        "make_attack": "neuroattack.attacks.registry:make_attack",
+    },
+)

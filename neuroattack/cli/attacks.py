@@ -167,7 +167,8 @@ def attack(
             indices=chosen.indices,
             seed=spec.seed,
             trials=trials,
-            costs=True,
+            search_draws=spec.search_draws,
+            costs=opened,
             on_progress=lambda fraction, words: show("Attacking", fraction, words),
         )
         figures = result.as_json() | _origin(opened, chosen)

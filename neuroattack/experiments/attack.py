@@ -169,11 +169,12 @@ class _Watched(Shielded):
 
     def __init__(self, target: Any, on_query: Callable[[int], None]) -> None:
         super().__init__(target)
+        self._before = target.queries
         self._on_query = on_query
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
         counts = super().query(images)
-        self._on_query(self.queries)
+        self._on_query(self.queries - self._before)
         return counts
 
 
@@ -227,13 +228,14 @@ def attack_and_verify(
     check_draws(trials)
     check_whole("image index", index, 0, MAX_INDEX)
     target = boxes(search_stream(index, goal.target_class), budget, search_draws)
+    before = target.queries
     if on_query is not None:
         target = _Watched(target, on_query)
     try:
         found: Found = attack.run(target, image, goal)
     except BudgetExceededError:
         original = valid_original(target, image, goal)
-        found = Finding(original, original, goal, target.queries, "budget")
+        found = Finding(original, original, goal, target.queries - before, "budget")
     judge = boxes(verification_stream(index, goal.target_class))
     success = verify(judge, found.adversarial, goal, trials)
     clean = verify(judge, found.original, goal, trials)
@@ -241,7 +243,7 @@ def attack_and_verify(
 
 
 def attack_images(
-    opened: OpenDeployment,
+    boxes: OpenTarget,
     attack: Attack,
     images: Sequence[ArrayLike],
     goals: Sequence[Goal],
@@ -249,15 +251,16 @@ def attack_images(
     indices: Sequence[int],
     seed: int = 0,
     trials: int = 50,
-    costs: bool = False,
+    search_draws: Draws = "independent",
+    costs: OpenDeployment | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> AttackResult:
     """Attack images one after the other, and verify each.
 
     Parameters
     ----------
-    opened : OpenDeployment
-        What is attacked.
+    boxes : OpenTarget
+        Gives black boxes of what is attacked, by stream of trials.
     attack : Attack
         How; its own random choices come from `seed` and the image's index.
     images : sequence of float arrays, shape (height, width) each
@@ -270,8 +273,11 @@ def attack_images(
         Random seed.
     trials : int, optional
         Fresh trials per adversarial image, and as many per original.
-    costs : bool, optional
-        Measure spikes, operations and energy under attack, where the network runs here.
+    search_draws : {"independent", "common"}, optional
+        Randomness of a batch of a search's queries, as in :func:`attack_and_verify`.
+    costs : OpenDeployment, optional
+        What is attacked: if the network runs here, its spikes, operations and energy under attack
+        are measured.
     on_progress : callable, optional
         Called with the fraction that is done, and a few words.
 
@@ -297,40 +303,37 @@ def attack_images(
         on_image = attack
         if is_dataclass(attack) and hasattr(attack, "seed"):
             on_image = replace(attack, seed=attack_seed(seed, index))
-        meter = None
-        boxes: OpenTarget = opened
-        if costs and opened.deployment is not None:
-            meter = QueryMeter(opened.deployment)
-            boxes = _metered(opened, opened.deployment, meter)
+        deployment = None if costs is None else costs.deployment
+        meter = None if deployment is None else QueryMeter(deployment)
         each = attack_and_verify(
-            boxes,
+            boxes if costs is None or meter is None else _metered(costs, meter),
             on_image,
             image,
             goal,
             index=index,
             trials=trials,
             budget=budget,
-            search_draws=opened.spec.search_draws,
+            search_draws=search_draws,
             on_query=report,
         )
-        if meter is not None and opened.deployment is not None:
-            each = _with_costs(each, opened.deployment, meter, trials)
+        if deployment is not None and meter is not None:
+            each = _with_costs(each, deployment, meter, trials)
         attacked.append(each)
     if on_progress:
         on_progress(1.0, f"{len(images)} images")
     return AttackResult(attack, tuple(attacked))
 
 
-def _metered(opened: OpenDeployment, deployment: Deployment, meter: QueryMeter) -> OpenTarget:
+def _metered(opened: OpenDeployment, meter: QueryMeter) -> OpenTarget:
     """Return the deployment's boxes, of which that of the search is metered."""
     searched = False
 
     def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
         nonlocal searched
-        if searched:
+        if searched or opened.deployment is None:
             return opened(stream, budget, draws)
         searched = True
-        box = deployment.black_box(stream, budget, draws, observe=meter)
+        box = opened.deployment.black_box(stream, budget, draws, observe=meter)
         return box if opened.spec.answers == "counts" else HardLabel(box)
 
     return boxes

@@ -151,7 +151,7 @@ def run_demo(
                 indices=chosen,
                 seed=seed,
                 trials=TRIALS,
-                costs=True,
+                costs=opened,
                 on_progress=partial(on_progress, name),
             )
             for name in ("greedy-window", "adaptive")

@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.parts import ByValue, check_population, freeze
+from neuroattack.ir.parts import ByValue, check_population, freeze, span
 from neuroattack.validation import check_whole
 
 __all__ = ["CURRENT_SPAN", "LEAK_ONE", "POTENTIAL_LIMIT", "FixedPopulation"]
@@ -85,6 +85,16 @@ class FixedPopulation(ByValue):
             bias=_states(f"{me} bias", self.bias, self.size, -POTENTIAL_LIMIT),
             lowest=check_whole(f"{me} lowest", self.lowest, -POTENTIAL_LIMIT, 0),
             highest=check_whole(f"{me} highest", self.highest, 0, POTENTIAL_LIMIT),
+        )
+
+    def describe(self) -> str:
+        """Return the neuron model with its parameters, in one line."""
+        return ", ".join(
+            [
+                f"fixed-point LIF, leak {self.leak}/{LEAK_ONE}, threshold {span(self.threshold)}",
+                *([f"bias {span(self.bias)}"] if self.bias.any() else []),
+                f"refractory period {self.refractory_steps} dt",
+            ]
         )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import FixedPopulation
 from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection, freeze
+from neuroattack.notebook import html_table
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["INPUT", "FixedPopulation", "Input", "Network", "Population", "Projection"]
@@ -154,6 +155,49 @@ class Network(ByValue):
     def classes(self) -> int:
         """Neurons of the readout population."""
         return self.population(self.readout).size
+
+    def __repr__(self) -> str:
+        lines = [self._title]
+        lines += [f"  {name}: {size} {model}" for name, size, model in self._layers()]
+        lines += [f"  {ends}: {weights}" for ends, weights in self._connections()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            self._title, ("population", "size", "neurons"), self._layers()
+        ) + html_table("", ("projection", "weights"), self._connections())
+
+    @property
+    def _title(self) -> str:
+        return (
+            f"Network: {self.precision} point, dt {1e3 * self.dt_s:g} ms, "
+            f"{self.classes} classes read from {self.readout}"
+        )
+
+    def _layers(self) -> list[tuple[str, int, str]]:
+        shape, encoder = " x ".join(map(str, self.input.shape)), self.input.encoder
+        return [
+            (
+                INPUT,
+                self.input.size,
+                f"pixels ({shape}), {encoder.kind} encoder, at most {encoder.max_rate_hz:g} Hz",
+            ),
+            *((each.name, each.size, each.describe()) for each in self.populations),
+        ]
+
+    def _connections(self) -> list[tuple[str, str]]:
+        rows = []
+        for each in self.projections:
+            sources, targets = each.mantissas.shape
+            connected = int(np.count_nonzero(each.mantissas))
+            delay = f", delay {each.delay_steps} dt" if each.delay_steps != 1 else ""
+            rows.append(
+                (
+                    f"{each.source} -> {each.target}",
+                    f"{sources} x {targets}, {connected:,} nonzero{delay}",
+                )
+            )
+        return rows
 
     def population(self, name: str) -> Population | FixedPopulation:
         """Return the population of that name; KeyError if there is none."""

@@ -24,8 +24,10 @@ __all__ = [
     "Input",
     "Population",
     "Projection",
+    "check_name",
     "check_population",
     "freeze",
+    "span",
 ]
 
 INPUT = "input"
@@ -81,6 +83,12 @@ def freeze(part: object, **values: object) -> None:
     """Set fields of a frozen dataclass to their checked values."""
     for name, value in values.items():
         object.__setattr__(part, name, value)
+
+
+def span(values: NDArray[Any]) -> str:
+    """Return the one value of all neurons, or the lowest and the highest."""
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _per_neuron(thing: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
@@ -149,6 +157,18 @@ class Population(ByValue):
     def decay(self, dt_s: float) -> float:
         """Return the factor exp(-dt / tau_m) by which the potential falls in one step."""
         return math.exp(-dt_s / self.tau_m_s)
+
+    def describe(self) -> str:
+        """Return the neuron model with its parameters, in one line."""
+        leak = "no leak" if math.isinf(self.tau_m_s) else f"tau_m {1e3 * self.tau_m_s:g} ms"
+        return ", ".join(
+            [
+                f"LIF, {leak}, threshold {span(self.threshold_v)} V",
+                *([f"bias {span(self.bias_v)} V"] if self.bias_v.any() else []),
+                *([f"reset {self.reset_v:g} V"] if self.reset_v else []),
+                f"refractory period {self.refractory_steps} dt",
+            ]
+        )
 
 
 @dataclass(frozen=True, eq=False)

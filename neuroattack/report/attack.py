@@ -26,7 +26,7 @@ from neuroattack.report.numbers import (
 )
 from neuroattack.report.templates import render
 
-__all__ = ["PAGE", "provenance_rows", "render_report", "save_report", "verdict"]
+__all__ = ["PAGE", "provenance_rows", "render_report", "save_figures", "save_report", "verdict"]
 
 PAGE = "report.html"
 """Name of the page in its folder."""
@@ -98,6 +98,13 @@ def save_report(
     page = render_report(
         results, title=title, provenance=provenance, dt_s=dt_s, evaluation=evaluation
     )
+    save_figures(out, results, figures)
+    write_text(out / PAGE, page)
+    return out / PAGE
+
+
+def save_figures(out: Path, results: Sequence[AttackResult], figures: Mapping[str, Any]) -> None:
+    """Write ``result.json`` and ``images.npz`` of :func:`save_report`."""
     write_json(out / "result.json", figures)
     arrays = {}
     for number, result in enumerate(results):
@@ -105,8 +112,6 @@ def save_report(
         arrays[f"{prefix}original"] = np.array([each.found.original for each in result.images])
         arrays[f"{prefix}adversarial"] = result.adversarial
     write_arrays(out / "images.npz", arrays)
-    write_text(out / PAGE, page)
-    return out / PAGE
 
 
 def render_report(

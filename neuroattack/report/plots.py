@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import io
 import re
+from collections.abc import Sequence
 
 import matplotlib
 import numpy as np
@@ -16,7 +17,7 @@ from neuroattack.attacks.protocol import Found
 from neuroattack.attacks.result import Goal
 from neuroattack.encoding.spikes import SpikeTrains
 
-__all__ = ["course_figure", "images_figure", "inline_svg", "raster_figure"]
+__all__ = ["course_figure", "gallery_figure", "images_figure", "inline_svg", "raster_figure"]
 
 # Emphasis in Okabe and Ito's palette, which colour-blind readers can tell apart; dark enough
 # for white paper. A page may set the CSS variables to colours for a dark background.
@@ -68,6 +69,39 @@ def images_figure(search: Found) -> Figure:
     scale.set_ticks([-limit, 0.0, limit], labels=[f"\u2212{limit:.2g}", "0", f"+{limit:.2g}"])
     scale.outline.set_visible(False)
     _style(scale.ax)
+    return figure
+
+
+def gallery_figure(attacked: Sequence[tuple[Found, float]]) -> Figure:
+    """Draw originals, adversarial images and perturbations, one row per image.
+
+    Parameters
+    ----------
+    attacked : sequence of (Found, float)
+        Searches with their success rates, at least one; perturbations share one color scale.
+    """
+    first = attacked[0][0].original
+    changes = [found.adversarial - found.original for found, _ in attacked]
+    limit = max(float(np.abs(change).max()) for change in changes) or 1.0
+    side = 1.2 * first.shape[0] / first.shape[1]
+    figure = Figure(figsize=(4.2, side * len(attacked) + 0.3), layout="constrained")
+    rows = figure.subplots(len(attacked), 3, squeeze=False)
+    for axes, (found, rate), change in zip(rows, attacked, changes, strict=True):
+        for panel, pixels, colors, low, high in (
+            (axes[0], found.original, "gray", 0.0, 1.0),
+            (axes[1], found.adversarial, "gray", 0.0, 1.0),
+            (axes[2], change, "RdBu_r", -limit, limit),
+        ):
+            panel.imshow(pixels, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
+            panel.set_xticks([])
+            panel.set_yticks([])
+        wanted = found.goal.target_class
+        axes[0].set_ylabel(
+            f"class {found.goal.label}{'' if wanted is None else f' to {wanted}'}\n{rate:.0%}",
+            fontsize=_SMALL_PT,
+        )
+    for panel, title in zip(rows[0], ("original", "adversarial", "perturbation"), strict=True):
+        panel.set_title(title, fontsize=_FONT_PT)
     return figure
 
 

@@ -13,7 +13,7 @@ from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.rates import shares_as_counts
 from neuroattack.validation import check_whole
 
-__all__ = ["AnswerKind", "answers_as_counts", "target_from_callable"]
+__all__ = ["AnswerKind", "answers_as_counts", "target"]
 
 AnswerKind = Literal["counts", "labels", "probabilities", "logits"]
 """What a function returns for a batch of images; labels have shape (batch,), all others
@@ -24,7 +24,7 @@ _SUM_TOLERANCE = 1e-2
 _MOST_COUNTS = np.iinfo(np.int32).max
 
 
-def target_from_callable(
+def target(
     function: Callable[[NDArray[np.float64]], Any],
     *,
     image_shape: Sequence[int],
@@ -68,11 +68,11 @@ def target_from_callable(
 
     Examples
     --------
-    >>> target = target_from_callable(
+    >>> box = target(
     ...     lambda images: images.reshape(-1, 4)[:, :2], image_shape=(2, 2), classes=2,
     ...     answers="logits",
     ... )
-    >>> target.query([[[1.0, 0.0], [0.0, 0.0]]])
+    >>> box.query([[[1.0, 0.0], [0.0, 0.0]]])
     array([[731058579, 268941421]], dtype=int32)
     """
     if not callable(function):

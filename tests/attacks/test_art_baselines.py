@@ -22,8 +22,7 @@ from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import BlackBox
-from neuroattack.targets.defenses import HardLabel
-from neuroattack.targets.detection import NearDuplicateDetector
+from neuroattack.targets.defenses import HardLabel, NearDuplicateDetector
 
 LIMITS = [Bound("l2", 1.0), Bound("l0", 4), Bound("local_sd", 20)]
 KINDS = [Square, SimBA, ZOO, OnePixel, HopSkipJump, Boundary]

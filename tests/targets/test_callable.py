@@ -13,7 +13,7 @@ from neuroattack.errors import (
     UnsupportedFeatureError,
     ValidationError,
 )
-from neuroattack.targets.callable import target_from_callable
+from neuroattack.targets.callable import target as make_target
 
 SHAPE, CLASSES = (2, 3), 4
 IMAGES = np.random.default_rng(5).random((7, *SHAPE))
@@ -58,7 +58,7 @@ class Tensor:
 
 
 def target(function, **settings):
-    return target_from_callable(function, image_shape=SHAPE, classes=CLASSES, **settings)
+    return make_target(function, image_shape=SHAPE, classes=CLASSES, **settings)
 
 
 @pytest.mark.parametrize(
@@ -167,4 +167,4 @@ def test_errors_name_the_function():
 )
 def test_arguments_out_of_range_are_refused(function, settings, error):
     with pytest.raises(error):
-        target_from_callable(function, **{"image_shape": SHAPE, "classes": CLASSES, **settings})
+        make_target(function, **{"image_shape": SHAPE, "classes": CLASSES, **settings})

@@ -21,10 +21,10 @@ from neuroattack.targets.defenses import (
     CappedCounts,
     FreshDraws,
     HardLabel,
+    NearDuplicateDetector,
     QueryLimited,
     RoundedCounts,
 )
-from neuroattack.targets.detection import NearDuplicateDetector
 from neuroattack.targets.repetition import Repeated
 
 

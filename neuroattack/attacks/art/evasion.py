@@ -11,7 +11,7 @@ from neuroattack.attacks.art.target import import_art
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.result import Goal
 from neuroattack.errors import ValidationError
-from neuroattack.targets.callable import target_from_callable
+from neuroattack.targets.callable import target as black_box_of
 
 __all__ = ["CountingEvasion"]
 
@@ -112,7 +112,7 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
             shown = (low + rows * (high - low)).reshape(-1, *image.shape)
             return self.estimator.predict(shown.astype(np.float32))
 
-        target = target_from_callable(
+        target = black_box_of(
             predict,
             image_shape=shape,
             classes=int(self.estimator.nb_classes),
