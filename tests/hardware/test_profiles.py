@@ -299,38 +299,29 @@ def without(part):
 
 BROKEN = {
     # Origins.
-    "no source": (without("src"), "energy_pJ.synaptic_operation: has no src"),
-    "no place": (without("at"), "energy_pJ.synaptic_operation: has no at"),
+    "no source": (without("src"), "synaptic_operation: has no src"),
+    "no place": (without("at"), "synaptic_operation: has no at"),
     "no basis": (without("basis"), "has no basis"),
     "no conditions": (without("cond"), "has no cond"),
     "empty source": ((SOURCE, 'src = " ", at = "Table 3"'), "src: got ' '"),
     "unknown source": (
         (SOURCE, 'src = "papper", at = "Table 3"'),
-        "energy_pJ.synaptic_operation.src: got 'papper'",
+        "synaptic_operation.src: got 'papper'",
     ),
-    "own source without own place": (
-        entry('src = "rtl"'),
-        "energy_pJ.synaptic_operation: has no at",
-    ),
+    "own source without own place": (entry('src = "rtl"'), "synaptic_operation: has no at"),
     "unknown basis": (('basis = "measured"', 'basis = "guessed"'), "basis: got 'guessed'"),
-    "unknown access": (
-        ('access = "code"', 'access = "hearsay"'),
-        "source.rtl.access: got 'hearsay'",
-    ),
-    "no reference": (('ref = "github.com/doe/mychip@0123abc", ', ""), "source.rtl: has no ref"),
+    "unknown access": (('access = "code"', 'access = "hearsay"'), "rtl.access: got 'hearsay'"),
+    "no reference": (('ref = "github.com/doe/mychip@0123abc", ', ""), "rtl: has no ref"),
     "source not a table": (
         ('rtl = { ref = "github.com/doe/mychip@0123abc", access = "code" }', "rtl = 3"),
-        "source.rtl: got 3",
+        "rtl: got 3",
     ),
-    "bare number": ((CORES, "cores_per_chip = 16"), "limits.cores_per_chip: got 16"),
+    "bare number": ((CORES, "cores_per_chip = 16"), "cores_per_chip: got 16"),
     "default with a value": (
         (ENERGY_DEFAULT, ENERGY_DEFAULT.replace("{ ", "{ v = 1, ")),
-        "energy_pJ.default: unknown key 'v'",
+        "default: unknown key 'v'",
     ),
-    "default not a table": (
-        (ENERGY_DEFAULT, 'default = "paper"'),
-        "energy_pJ.default: got 'paper'",
-    ),
+    "default not a table": ((ENERGY_DEFAULT, 'default = "paper"'), "default: got 'paper'"),
     # Units and keys.
     "unknown unit": (("[energy_pJ]", "[energy_nJ]"), "unknown key 'energy_nJ'"),
     "unknown unit, nearest": (("[energy_pJ]", "[energy_nJ]"), "did you mean energy_pJ?"),
@@ -340,10 +331,7 @@ BROKEN = {
     ),
     "unknown term": ((SYNOP, SYNOP + "\nsynapse = { v = 1 }"), "energy_pJ: unknown key 'synapse'"),
     "unknown limit": ((CORES, "core_per_chip = { v = 16 }"), "limits: unknown key 'core_per_chip'"),
-    "unknown part of an entry": (
-        entry('unit = "nJ"'),
-        "energy_pJ.synaptic_operation: unknown key 'unit'",
-    ),
+    "unknown part of an entry": (entry('unit = "nJ"'), "synaptic_operation: unknown key 'unit'"),
     "unknown top key": (("schema = 1", 'schema = 1\nvendor = "me"'), "unknown key 'vendor'"),
     "reported in no known unit": (
         before(f'[reported]\nx = {{ v = 1, unit = "hp", {ORIGIN} }}'),
@@ -358,73 +346,58 @@ BROKEN = {
         "reported.x.v: got 0",
     ),
     # Values.
-    "zero": (synop("0"), "energy_pJ.synaptic_operation: got 0"),
+    "zero": (synop("0"), "synaptic_operation: got 0"),
     "minus zero": (synop("-0.0"), "got 0"),
     "negative": (synop("-5.1"), "got -5.1"),
     "NaN": (synop("nan"), "got nan"),
     "infinite": (synop("inf"), "got inf"),
     "absurd": (synop("2e9"), "got 2000000000.0"),
-    "beyond floating point": (synop("1" + "0" * 400), "energy_pJ.synaptic_operation"),
-    "of a thousand digits": (synop("0x" + "f" * 1000), "energy_pJ.synaptic_operation"),
-    "cores of a thousand digits": (
-        cores(f"{'9' * 1000}"),
-        "limits.cores_per_chip: got 999999999999999999...9999999999999999999",
-    ),
+    "beyond floating point": (synop("1" + "0" * 400), "synaptic_operation"),
+    "of a thousand digits": (synop("0x" + "f" * 1000), "synaptic_operation"),
+    "cores of a thousand digits": (cores(f"{'9' * 1000}"), "cores_per_chip: got 9999999"),
     "no such date": (synop("2020-02-30"), "is not TOML ("),
     "text for a number": (synop('"5.1"'), "v: got '5.1'"),
     "true for a number": (synop("true"), "v: got True"),
     "date for a number": (synop("2020-01-01"), "v: got datetime.date(2020, 1, 1)"),
-    "too many cores": (cores("2147483649"), "limits.cores_per_chip: got 2147483649"),
-    "zero cores": (cores("0"), "limits.cores_per_chip: got 0"),
-    "half a core": (cores("16.5"), "limits.cores_per_chip.v: got 16.5"),
-    "wide state": (of_state("v = 32"), "format.v_bits: got 32"),
+    "too many cores": (cores("2147483649"), "cores_per_chip: got 2147483649"),
+    "zero cores": (cores("0"), "cores_per_chip: got 0"),
+    "half a core": (cores("16.5"), "cores_per_chip.v: got 16.5"),
+    "wide state": (of_state("v = 32"), "v_bits: got 32"),
     "wide state without a sign": (
         of_state("v = 24, signed = false"),
-        "format.v_bits: got 24 without a sign",
+        "v_bits: got 24 without a sign",
     ),
-    "state that wraps": (
-        of_state('v = 16, overflow = "wrap"'),
-        "format.v_bits.overflow: got 'wrap'",
-    ),
+    "state that wraps": (of_state('v = 16, overflow = "wrap"'), "v_bits.overflow: got 'wrap'"),
     "range backwards": (
         of_format("weight_exp = { range = [3, -3] }"),
-        "format.weight_exp.range: got [3, -3]",
+        "weight_exp.range: got [3, -3]",
     ),
-    "range of one": (
-        of_format("weight_exp = { range = [3] }"),
-        "format.weight_exp.range.1: got [3]",
-    ),
+    "range of one": (of_format("weight_exp = { range = [3] }"), "weight_exp.range.1: got [3]"),
     "range without 0": (
         of_format("weight_exp = { range = [1, 3] }"),
-        "format.weight_exp.range: got [1, 3]",
+        "weight_exp.range: got [1, 3]",
     ),
-    "absurd range": (of_format("weight_exp = { range = [-99, 3] }"), "format.weight_exp: got -99"),
+    "absurd range": (of_format("weight_exp = { range = [-99, 3] }"), "weight_exp: got -99"),
     "delay of no step": (
         of_format("delay_steps = { range = [0, 9] }"),
-        "format.delay_steps: got 0 as the fewest steps",
+        "delay_steps: got 0 as the fewest steps",
     ),
-    "no sign mode": (of_format("sign_modes = { v = [] }"), "format.sign_modes.v: got []"),
-    "unknown sign mode": (
-        of_format('sign_modes = { v = ["both"] }'),
-        "format.sign_modes.v.0: got 'both'",
-    ),
+    "no sign mode": (of_format("sign_modes = { v = [] }"), "sign_modes.v: got []"),
+    "unknown sign mode": (of_format('sign_modes = { v = ["both"] }'), "sign_modes.v.0: got 'both'"),
     # Contradictions.
     "price beside an all-in one": (
         ('"per_term"', '"all_in"'),
-        "energy_pJ.update_active: got a price of its own beside energy_scope = 'all_in'",
+        "update_active: got a price of its own",
     ),
     "all-in without a price": (
         (SYNOP + "\n", "", '"per_term"', '"all_in"'),
-        "energy_scope: got 'all_in' without energy_pJ.synaptic_operation",
+        "energy_scope: got 'all_in'",
     ),
     "price of what another covers": (
         entry('covers = ["update_active"]'),
-        "energy_pJ.update_active: got a price of its own",
+        "update_active: got a price of its own",
     ),
-    "unknown term covered": (
-        entry('covers = ["hops"]'),
-        "energy_pJ.synaptic_operation.covers: got 'hops'",
-    ),
+    "unknown term covered": (entry('covers = ["hops"]'), "synaptic_operation.covers: got 'hops'"),
     "covered and unknown": (entry('covers = ["static_chip"]'), "covers: got static_chip"),
     "covered twice": (entry('covers = ["hop_ew", "hop_ew"]'), "covers: got hop_ew"),
     "priced and unknown": (
@@ -442,7 +415,7 @@ BROKEN = {
     "unknown of no table": (('"energy.host_io"', '"host_io"'), "unknown: got 'host_io'"),
     "lacking and given": (
         before(f"[lacks]\nleak = {{ {ORIGIN} }}"),
-        "format.decay_bits: got a format of what [lacks] leak says is not there",
+        "decay_bits: got a format of what [lacks] leak",
     ),
     "lacking without a source": (
         before('[lacks]\nbias = { at = "p. 1" }'),
@@ -469,10 +442,7 @@ BROKEN = {
     "schema true": (("schema = 1", "schema = true"), "schema: got True"),
     "no schema": (("schema = 1\n", ""), "has no schema"),
     "not an identifier": (('id = "mychip"', 'id = "my chip/../x"'), "id: got 'my chip/../x'"),
-    "endless name": (
-        ('name = "My chip"', f'name = "{"x" * 1000}"'),
-        "name: got 'xxxxxxxxxxxx...xxxxxxxxxxxxx'",
-    ),
+    "endless name": (('name = "My chip"', f'name = "{"x" * 1000}"'), "name: got 'xxxxxxxxxxxx..."),
     "unknown policy": (('"every_step"', '"sometimes"'), "update_policy: got 'sometimes'"),
     "unknown scope": (('"per_term"', '"total"'), "energy_scope: got 'total'"),
     "no scope": (('energy_scope = "per_term"', ""), "has no energy_scope"),
