@@ -68,13 +68,13 @@ def test_the_json_holds_the_caveats():
 
 
 def test_every_operation_has_a_source():
+    assert OPERATIONS_PJ
     for price in OPERATIONS_PJ.values():
         assert price.value > 0
         assert price.source
         assert price.place
         assert price.conditions == "45 nm, 0.9 V"
         assert price.basis in BASES
-    assert "not seen in the paper" in OPERATIONS_PJ["int8_multiply"].note
 
 
 @pytest.mark.parametrize(
