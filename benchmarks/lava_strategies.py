@@ -107,7 +107,7 @@ def stock_part(path: str, prefix: str) -> None:
     """
     # Not as a part of "tests": lava-nc installs a package of that name.
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-    from lava_stock import StockGraph
+    from support.lava_stock import StockGraph
 
     multiprocessing.shared_memory._SHM_NAME_PREFIX = f"/{prefix}"
     network = without_refractory_period(load_network(path))

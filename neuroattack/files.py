@@ -38,21 +38,9 @@ __all__ = [
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `target`; on a clean exit it takes the target's place.
 
-    Parameters
-    ----------
-    target : path
-        The file to write; missing parent folders are made.
-
-    Yields
-    ------
-    Path
-        Where to write. If the block raises, the temporary file is removed and
-        whatever stood at `target` stays as it was.
-
-    Raises
-    ------
-    OutputError
-        If the folder or the file cannot be written, or the disk is full.
+    If the block raises, the temporary file is removed and whatever stood at `target` stays as it
+    was. Missing parent folders are made. Raises OutputError if the folder or the file cannot be
+    written, or the disk is full.
     """
     # Through a symbolic link the file it points to is replaced, not the link.
     target = Path(target).resolve()
@@ -112,19 +100,8 @@ def write_arrays(target: str | os.PathLike[str], arrays: Mapping[str, NDArray[An
 def require_file(path: str | os.PathLike[str], limit_bytes: int, what: str) -> Path:
     """Return `path` if it is a readable, non-empty file of at most `limit_bytes`.
 
-    Parameters
-    ----------
-    path : path
-        The file a user named.
-    limit_bytes : int
-        Refuse anything larger before a byte of it is read.
-    what : str
-        What the file should hold, for the message: ``"a network file"``.
-
-    Raises
-    ------
-    FileError
-        If it is missing, a folder, empty, too large or unreadable.
+    `what` is what it should hold, for the message: ``"a network file"``. Raises FileError if it is
+    missing, a folder, empty, too large or unreadable.
     """
     path = Path(path)
     try:

@@ -234,7 +234,8 @@ def _goals(chosen: ChosenImages, target: str | None, seed: int, n_classes: int) 
 
 def _origin(opened: OpenDeployment, chosen: ChosenImages) -> dict[str, Any]:
     """Return what JSON and report say of deployment and images."""
-    from neuroattack.provenance import Provenance, machine_text, versions_text
+    from neuroattack.deployment.provenance import provenance_of
+    from neuroattack.provenance import machine_text, versions_text
 
     command = console.command_line()
     found: dict[str, Any] = {"deployment": str(opened.spec)}
@@ -248,7 +249,7 @@ def _origin(opened: OpenDeployment, chosen: ChosenImages) -> dict[str, Any]:
             "machine": machine_text(),
         }
         return found | {"provenance": origin}
-    provenance = Provenance.of(deployment, chosen.name, chosen.checksum, command)
+    provenance = provenance_of(deployment, chosen.name, chosen.checksum, command)
     if deployment.fitted is not None:
         found["hardware"] = deployment.fitted.as_json()
     return found | {"provenance": asdict(provenance)}

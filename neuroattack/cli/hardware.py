@@ -161,8 +161,9 @@ def precision(
             on_progress=show,
         )
     version, precisions = curves["backend_version"], curves["precisions"]
-    provenance = _provenance(loaded, source, backend, version, precisions, curves["steps"], seed)
-    curves["provenance"] = asdict(provenance.on(chip))
+    curves["provenance"] = asdict(
+        _provenance(loaded, source, backend, version, precisions, curves["steps"], seed, chip)
+    )
     _print(curves, hardware_tables.print_precision, json)
     if out:
         from neuroattack.report.precision import curves_figure
@@ -212,10 +213,11 @@ def _provenance(
     precisions: list[Precision],
     steps: int,
     seed: int,
+    profile: Profile | None = None,
 ) -> Provenance:
-    from neuroattack.provenance import Provenance
+    from neuroattack.deployment.provenance import network_provenance
 
-    return Provenance.of_network(
+    return network_provenance(
         network,
         backends={backend: version},
         precisions=precisions,
@@ -224,6 +226,7 @@ def _provenance(
         dataset=source.name,
         dataset_checksum=source.checksum,
         command=console.command_line(),
+        profile=profile,
     )
 
 

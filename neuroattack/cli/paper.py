@@ -62,8 +62,8 @@ def paper(
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.files import check_writable
-    from neuroattack.paper.items import expand_items, reproduce
-    from neuroattack.paper.save import PAGE, item_tables, save_paper
+    from neuroattack.paper.items import ITEMS, expand_items, reproduce
+    from neuroattack.paper.save import PAGE, save_paper, verdict_table
     from neuroattack.paper.settings import PaperRun, PaperSettings
 
     started = time.monotonic()
@@ -81,8 +81,9 @@ def paper(
         console.print_json(figures[names[0]] if len(names) == 1 else figures)
         return
     for item, of_item in figures.items():
-        for table in item_tables(item, of_item):
+        for table in ITEMS[item].tables(of_item):
             console.print_table(table)
+    console.print_table(verdict_table(found))
     console.note(f"Report: {page} (open it in a browser)")
 
 

@@ -1,4 +1,4 @@
-"""Commands about the profiles of chips."""
+"""Commands about hardware profiles."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 __all__ = ["profiles"]
 
 profiles = typer.Typer(
-    help="The profiles of chips: what they hold, what events cost, and where that was read.",
+    help="Hardware profiles: limits, number formats and energy coefficients, with sources.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
 
 ProfileName = Annotated[
-    str, typer.Argument(metavar="PROFILE", help="Name of a profile, or a .toml file of one's own.")
+    str, typer.Argument(metavar="PROFILE", help="Name of a profile, or a .toml file.")
 ]
 
 
@@ -34,7 +34,7 @@ def _list_by_default(context: typer.Context, json: Json = False) -> None:
 
 @profiles.command("list", epilog=example("profiles list"))
 def list_(json: Json = False) -> None:
-    """List the profiles that ship."""
+    """List the included profiles."""
     from neuroattack.hardware.profiles.files import list_profiles, load_profile
 
     found = [_summary(load_profile(name)) for name in list_profiles()]
@@ -60,7 +60,7 @@ def list_(json: Json = False) -> None:
 
 @profiles.command(epilog=example("profiles show"))
 def show(profile: ProfileName, json: Json = False) -> None:
-    """Print every number of a profile, and where it was read."""
+    """Print every number of a profile with its source."""
     from neuroattack.hardware.profiles.files import load_profile
 
     chip = load_profile(profile)
@@ -91,15 +91,16 @@ def show(profile: ProfileName, json: Json = False) -> None:
             for entry in chip.entries()
         ],
     )
-    console.print_text(f"Unknown: {', '.join(chip.document.unknown) or 'nothing listed'}\n")
-    console.print_text(
-        f"Not applicable: {', '.join(chip.document.not_applicable) or 'nothing listed'}\n"
-    )
+    for title, names in (
+        ("Unknown", chip.document.unknown),
+        ("Not applicable", chip.document.not_applicable),
+    ):
+        console.print_text(f"{title}: {', '.join(names) or 'nothing listed'}\n")
 
 
 @profiles.command(epilog=example("profiles check"))
 def check(profile: ProfileName, json: Json = False) -> None:
-    """Say whether a profile holds together; what is wrong with it is one sentence."""
+    """Check that a profile is valid."""
     from neuroattack.hardware.profiles.files import load_profile
 
     chip = load_profile(profile)
@@ -149,11 +150,9 @@ def _value(entry: dict[str, Any]) -> str:
     elif value is not None:
         words.append(f"{value:.12g}")
     words.append(entry["unit"])
-    words += [f"{name} {_plain(value)}," for name, value in entry["details"].items()]
+    for name, detail in entry["details"].items():
+        plain = ", ".join(map(str, detail)) if isinstance(detail, list) else detail
+        words.append(f"{name} {plain},")
     if entry["bound"]:
         words.append({"min": "at least", "max": "at most"}[entry["bound"]])
     return " ".join(word for word in words if word).rstrip(",")
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

@@ -35,11 +35,11 @@ def evaluate(
 ) -> None:
     """Classify test images with the deployed network, and count its spikes."""
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.deployment.provenance import provenance_of
     from neuroattack.experiments import evaluation
     from neuroattack.experiments.metering import ActivityMeter
     from neuroattack.files import check_writable, write_json
     from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
     if out:
         check_writable(out)
@@ -60,7 +60,7 @@ def evaluate(
             observe=meter,
             record_spikes=deployed.needs_spikes,
         )
-    provenance = Provenance.of(deployed, source.name, source.checksum, console.command_line())
+    provenance = provenance_of(deployed, source.name, source.checksum, console.command_line())
     figures = asdict(found) | {"provenance": asdict(provenance)}
     if meter is not None:
         figures |= {"hardware": meter.as_json()}
@@ -104,10 +104,10 @@ def compare(
     dynamics, on the same input spikes. Exit code 1 if a spike or a count differs.
     """
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.deployment.provenance import network_provenance
     from neuroattack.experiments import comparison
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
     if out:
         from neuroattack.report.comparison import FIGURES, save_comparison
@@ -131,7 +131,7 @@ def compare(
             seed=spec.seed,
             on_progress=show,
         )
-    provenance = Provenance.of_network(
+    provenance = network_provenance(
         loaded,
         backends={each.backend: each.backend_version for each in result.backends.values()},
         precisions=sorted({each.precision for each in result.backends.values()}),
@@ -140,15 +140,13 @@ def compare(
         dataset=source.name,
         dataset_checksum=source.checksum,
         command=console.command_line(),
+        profile=None if fitted is None else fitted.profile,
     )
-    hardware = {}
-    if fitted is not None:
-        provenance = provenance.on(fitted.profile)
-        hardware = {"hardware": fitted.as_json()}
+    hardware = {} if fitted is None else {"hardware": fitted.as_json()}
     figures = result.as_json() | hardware | {"provenance": asdict(provenance)}
     _print_comparison(figures, missing, json)
     if out:
-        for path in save_comparison(out, result, provenance, hardware).values():
+        for path in save_comparison(out, result, provenance, hardware):
             console.note(f"Written: {path}")
     if not result.agree:
         console.note("Not all backends reproduce the reference dynamics.")

@@ -1,4 +1,4 @@
-"""What a labelled data set is: images, classes, and a checksum over them."""
+"""What a labeled data set is: images, classes, and a checksum over them."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A labelled data set, its arrays read-only.
+    """A labeled data set, its arrays read-only.
 
     Parameters
     ----------

@@ -15,6 +15,7 @@ from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import Deployment, check_settings
+from neuroattack.deployment.provenance import provenance_of
 from neuroattack.deployment.spec import DeploymentSpec, open_target
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import NeuroattackError, ValidationError
@@ -155,7 +156,7 @@ def run_demo(
             )
             for name in ("greedy-window", "adaptive")
         ]
-        provenance = Provenance.of(deployment, dataset.name, dataset.checksum, command)
+        provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
         return Demo(model, evaluation, tuple(results), provenance)
 
 

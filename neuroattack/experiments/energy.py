@@ -137,7 +137,7 @@ def study_energy(
         "steps": steps,
         "backend": backend,
         **alone,
-        "conventional": compare_conventional(network, operations, steps).as_json(),
+        "conventional": compare_conventional(network, operations, steps),
         "profiles": dict(zip(names, chips, strict=True)),
     }
 

@@ -114,6 +114,16 @@ class NoiseCell:
     correct: int
     correct_spiking: int | None
 
+    @property
+    def accuracy(self) -> float:
+        """Fraction classified correctly, an SDBN as rates."""
+        return self.correct / self.images
+
+    @property
+    def spiking_accuracy(self) -> float | None:
+        """Fraction classified correctly in spikes."""
+        return None if self.correct_spiking is None else self.correct_spiking / self.images
+
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values, accuracies with their 95 % Wilson intervals."""
         spiking = self.correct_spiking
@@ -123,9 +133,9 @@ class NoiseCell:
             "delta": 0.0 if self.noise is None else self.noise.delta,
             "clipping": None if self.noise is None else self.noise.clipping,
             "mode": self.mode,
-            "accuracy": self.correct / self.images,
+            "accuracy": self.accuracy,
             "accuracy_ci95": list(wilson_interval(self.correct, self.images)),
-            "spiking_accuracy": None if spiking is None else spiking / self.images,
+            "spiking_accuracy": self.spiking_accuracy,
             "spiking_ci95": None
             if spiking is None
             else list(wilson_interval(spiking, self.images)),

@@ -13,7 +13,7 @@ import numpy as np
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import FixedPopulation
-from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection
+from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection, freeze
 from neuroattack.notebook import html_table
 from neuroattack.validation import check_positive, check_whole
 
@@ -62,14 +62,16 @@ class Network(ByValue):
     origin: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "populations", tuple(self.populations))
-        object.__setattr__(self, "projections", tuple(self.projections))
-        object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
+        freeze(
+            self,
+            populations=tuple(self.populations),
+            projections=tuple(self.projections),
+            origin=MappingProxyType(dict(self.origin)),
+            dt_s=check_positive("network dt_s", self.dt_s, "number of seconds"),
+        )
         if not all(isinstance(text, str) for item in self.origin.items() for text in item):
             raise ValidationError("network origin", "a value that is no text", "text for text")
-        dt_s = check_positive("network dt_s", self.dt_s, "number of seconds")
-        object.__setattr__(self, "dt_s", dt_s)
-        self.input.encoder.check_step(dt_s)
+        self.input.encoder.check_step(self.dt_s)
         sizes = self._check_order()
         if self.readout not in sizes or self.readout == INPUT:
             raise ValidationError("network readout", repr(self.readout), "one of the populations")
@@ -77,7 +79,7 @@ class Network(ByValue):
             expected = (sizes[projection.source], sizes[projection.target])
             if projection.mantissas.shape != expected:
                 raise ValidationError(
-                    f"projection {projection.source}->{projection.target} mantissas",
+                    f"{projection.label} mantissas",
                     f"shape {projection.mantissas.shape}",
                     f"{expected}",
                 )
@@ -93,10 +95,8 @@ class Network(ByValue):
             )
         if kinds == {FixedPopulation}:
             for projection in self.projections:
-                me = f"projection {projection.source}->{projection.target}"
-                check_whole(
-                    f"{me} exponent, in fixed point", projection.exponent, 0, _MAX_FIXED_EXPONENT
-                )
+                thing = f"{projection.label} exponent, in fixed point"
+                check_whole(thing, projection.exponent, 0, _MAX_FIXED_EXPONENT)
 
     def _check_order(self) -> dict[str, int]:
         sizes = {INPUT: self.input.size}
@@ -111,13 +111,13 @@ class Network(ByValue):
             for end in (projection.source, projection.target):
                 if end not in position:
                     raise ValidationError(
-                        f"projection {projection.source}->{projection.target}",
+                        projection.label,
                         f"an unknown population {end!r}",
                         f"one of {', '.join(sizes)}",
                     )
             if position[projection.source] >= position[projection.target]:
                 raise ValidationError(
-                    f"projection {projection.source}->{projection.target}",
+                    projection.label,
                     "a connection against the order of the populations",
                     "a feed-forward network: from an earlier to a later population",
                 )

@@ -16,12 +16,10 @@ from neuroattack.paper import population as many
 from neuroattack.paper.figures import noise as draw_noise
 from neuroattack.paper.figures import population as draw_many
 from neuroattack.paper.figures import sample as draw_sample
-from neuroattack.paper.settings import PaperRun, Study
+from neuroattack.paper.settings import Figures, PaperRun, Study
 from neuroattack.report.table import Table
 
 __all__ = ["ITEMS", "Item", "expand_items", "reproduce"]
-
-Figures = Mapping[str, Any]
 
 
 def _nothing(_: Figures) -> tuple[()]:
@@ -108,15 +106,7 @@ def expand_items(names: Sequence[str]) -> list[str]:
 
 
 def reproduce(run: PaperRun, names: Sequence[str]) -> dict[str, Study]:
-    """Compute items; what the run's folder has already is not computed again.
-
-    Raises
-    ------
-    UnknownNameError
-        If there is no such item.
-    NeuroattackError
-        What training, simulating or writing raises.
-    """
+    """Compute items; what the run's folder has already is not computed again."""
     about = {
         "dataset": run.dataset.name,
         "dataset_checksum": run.dataset.checksum,
@@ -124,7 +114,7 @@ def reproduce(run: PaperRun, names: Sequence[str]) -> dict[str, Study]:
         "settings": asdict(run.settings),
         "version": __version__,
     }
-    found = {}
+    found: dict[str, Study] = {}
     for item in expand_items(names):
         figures, images = ITEMS[item].study(run)
         found[item] = {"item": item, **about, **figures}, images

@@ -6,10 +6,9 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from neuroattack.deployment.deployment import deploy
-from neuroattack.errors import ValidationError
 from neuroattack.experiments.model_cells import NetworkKind, model_of_cell
 from neuroattack.targets.black_box import Target
 from neuroattack.targets.rates import GradedDeployment
@@ -54,11 +53,6 @@ class Attacked:
         Time steps T and backend of a spiking network.
     repeats : int, optional
         Trials whose counts a query adds up, in the search and in the verification.
-
-    Raises
-    ------
-    ValidationError
-        If the network cannot return such an answer.
     """
 
     model: str
@@ -68,17 +62,6 @@ class Attacked:
     repeats: int = 1
     spikes: float | None = None
     backend: str = "native"
-
-    def __post_init__(self) -> None:
-        if self.answer not in get_args(Answer):
-            raise ValidationError("answer", repr(self.answer), " or ".join(get_args(Answer)))
-        if self.answer == "spikes" and self.kind != "sdbn":
-            raise ValidationError("answer of a DNN", "spikes", "exact or sampled")
-        if (self.answer == "sampled") != (self.spikes is not None):
-            raise ValidationError("spikes of a sampled answer", self.spikes, "where it is sampled")
-        if self.noiseless and self.repeats != 1:
-            # Equal answers add nothing, and their sum exceeds the range of a count.
-            raise ValidationError("repeats of an exact answer", self.repeats, "1")
 
     @property
     def noiseless(self) -> bool:
@@ -99,17 +82,14 @@ class Attacked:
         """
         model = model_of_cell(folder / self.model, self.kind)
 
-        def repeated(once: OpenTarget) -> OpenTarget:
-            if self.repeats == 1:
-                return once
-            return lambda stream: Repeated(once(stream), self.repeats)
-
-        if self.answer == "spikes":
-            network = convert(model, readout_gain=readout_gain_of(model)).network
-            with deploy(network, backend=self.backend, steps=self.steps, seed=seed) as deployment:
-                yield repeated(deployment.black_box)
-        else:
-            graded = GradedDeployment(
-                model.outputs, model.image_shape, model.classes, seed, self.spikes
-            )
-            yield repeated(graded.black_box)
+        with contextlib.ExitStack() as stack:
+            if self.answer == "spikes":
+                network = convert(model, readout_gain=readout_gain_of(model)).network
+                deployed = deploy(network, backend=self.backend, steps=self.steps, seed=seed)
+                opened: OpenTarget = stack.enter_context(deployed).black_box
+            else:
+                shape, classes = model.image_shape, model.classes
+                graded = GradedDeployment(model.outputs, shape, classes, seed, self.spikes)
+                opened = graded.black_box
+            repeats = self.repeats
+            yield opened if repeats == 1 else lambda stream: Repeated(opened(stream), repeats)

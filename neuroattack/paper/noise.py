@@ -88,15 +88,13 @@ def table_one(run: PaperRun) -> Study:
         found = _study(run, "Fast weights in training", retried[:1], fast_decay=decay, **train)
         by_decay[decay] = found
     (readout,) = _study(run, "Readout as trained", [], spiking=as_trained, **test)
-    dnn = {(cell.noise, cell.mode): cell.as_json()["accuracy"] for cell in of_dnn}
+    dnn = {(cell.noise, cell.mode): cell.accuracy for cell in of_dnn}
     cells = [
         cell.as_json()
-        | {
-            "paper_accuracy": _published(cell.noise.kind, cell.mode, cell.noise.delta),
-            "dnn_accuracy": dnn.get((cell.noise, cell.mode)),
-        }
+        | {"paper_accuracy": _published(cell.noise.kind, cell.mode, cell.noise.delta)}
+        | {"dnn_accuracy": dnn.get((cell.noise, cell.mode))}
         for cell in whole
-        if cell.noise is not None and cell.mode is not None
+        if cell.noise is not None
     ]
     clean = whole[0].as_json()
     return {
@@ -109,7 +107,7 @@ def table_one(run: PaperRun) -> Study:
         "recipe": RECIPE,
         "readout": {
             "gain": READOUT_GAIN[RECIPE],
-            "spiking_accuracy_as_trained": _accuracy(readout, spiking=True),
+            "spiking_accuracy_as_trained": readout.spiking_accuracy,
         },
         "small_noise": small_noise(repeated),
         "test_noise": test_noise(cells, by_rule, by_seed),
@@ -146,7 +144,7 @@ def windows(run: PaperRun) -> Study:
         area = None if cell.noise is None else cell.noise.area
         curves.append({"place": None if area is None else names[area], **cell.as_json()})
     areas = {name: vars(area) for name, area in places.items()}
-    return {"curves": curves, "areas": areas, "clean_accuracy": _accuracy(found[0])}, {}
+    return {"curves": curves, "areas": areas, "clean_accuracy": found[0].accuracy}, {}
 
 
 def images(run: PaperRun) -> Study:
@@ -167,21 +165,21 @@ def small_noise(cells: Sequence[NoiseCell]) -> list[dict[str, Any]]:
     for kind in TABLE_I:
         noisy = _of_kind(cells, kind)
         pairs = [(cell, clean[cell.seed]) for cell in noisy]
-        differences = [(cell.correct - other.correct) / cell.images for cell, other in pairs]
-        in_spikes = [
-            (cell.correct_spiking - other.correct_spiking) / cell.images
+        differences = [cell.accuracy - other.accuracy for cell, other in pairs]
+        spiking = [
+            cell.spiking_accuracy - other.spiking_accuracy
             for cell, other in pairs
-            if cell.correct_spiking is not None and other.correct_spiking is not None
+            if cell.spiking_accuracy is not None and other.spiking_accuracy is not None
         ]
         found.append(
             {
                 "noise": kind,
                 "delta": SMALL_DELTA,
                 "seeds": [cell.seed for cell in noisy],
-                "clean": [_accuracy(other) for _, other in pairs],
-                "noisy": [_accuracy(cell) for cell in noisy],
+                "clean": [other.accuracy for _, other in pairs],
+                "noisy": [cell.accuracy for cell in noisy],
                 **_mean("difference", differences),
-                **_mean("spiking_difference", in_spikes),
+                **_mean("spiking_difference", spiking),
                 "paper_difference": _published(kind, "train", SMALL_DELTA) - CLEAN_ACCURACY / 100,
             }
         )
@@ -208,8 +206,16 @@ def test_noise(
             if (cell["noise"], cell["mode"]) == (kind, "test") and cell["delta"] >= TEST_DELTA
         }
         farthest = max(apart, key=lambda delta: abs(apart[delta]))
-        rules = {rule: _of_kind(by_rule, kind, rule) for rule in RULES}
-        of_kind = _of_kind(by_seed, kind)
+        rules: list[dict[str, Any]] = []
+        for rule in RULES:
+            tried = _of_kind(by_rule, kind, rule)
+            rates = [one.accuracy for one in tried]
+            spiking = [one.spiking_accuracy for one in tried]
+            rules.append({"clipping": rule, "rates": rates, "spiking": spiking})
+        seeds = [
+            {"seed": seed, "rates": [o.accuracy for o in _of_kind(by_seed, kind) if o.seed == seed]}
+            for seed in sorted({cell.seed for cell in by_seed})
+        ]
         found.append(
             {
                 "noise": kind,
@@ -220,18 +226,8 @@ def test_noise(
                 "beyond_6_points": sorted(d for d, by in apart.items() if abs(by) > WITHIN),
                 "deltas": list(DELTAS),
                 "paper": [value / 100 for value in columns["test"]],
-                "rules": [
-                    {
-                        "clipping": rule,
-                        "rates": [_accuracy(cell) for cell in of_rule],
-                        "spiking": [_accuracy(cell, spiking=True) for cell in of_rule],
-                    }
-                    for rule, of_rule in rules.items()
-                ],
-                "seeds": [
-                    {"seed": seed, "rates": [_accuracy(one) for one in of_kind if one.seed == seed]}
-                    for seed in sorted({cell.seed for cell in by_seed})
-                ],
+                "rules": rules,
+                "seeds": seeds,
             }
         )
     return found
@@ -266,8 +262,8 @@ def collapse(
             "delta": cell.noise.delta,
             "clipping": cell.noise.clipping,
             "fast_decay": decay,
-            "accuracy": _accuracy(cell),
-            "clean_accuracy": _accuracy(of_decay[0]),
+            "accuracy": cell.accuracy,
+            "clean_accuracy": of_decay[0].accuracy,
             "paper_accuracy": _published(cell.noise.kind, "train", cell.noise.delta),
         }
         for decay, of_decay in sorted(by_decay.items())
@@ -292,8 +288,3 @@ def _of_kind(
 ) -> list[NoiseCell]:
     noisy = [cell for cell in cells if cell.noise is not None and cell.noise.kind == kind]
     return [cell for cell in noisy if rule in (None, cell.noise and cell.noise.clipping)]
-
-
-def _accuracy(cell: NoiseCell, *, spiking: bool = False) -> float | None:
-    correct = cell.correct_spiking if spiking else cell.correct
-    return None if correct is None else correct / cell.images

@@ -59,9 +59,6 @@ _WANTED = ("targeted", "untargeted")
 _STOPS = ("distance", "iterations", "no candidates")
 _QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
-# Means that are equal but for rounding.
-_EQUAL = 1e-9
-
 
 @dataclass(frozen=True)
 class Group:
@@ -131,15 +128,11 @@ class Group:
             }
         stops = {stop: sum(one["stopped_by"] == stop for one in attacks) for stop in _STOPS}
         spikes = [one["clean"]["spikes"] for one in attacks]
-        lucky = sum(
-            one["predicted"][one["best_iteration"]] == one["target_class"] for one in attacks
-        )
+        lucky = sum(a["predicted"][a["best_iteration"]] == a["target_class"] for a in attacks)
         return found | {
             "lucky_success": lucky / images,
             "best_p_target": quantiles([course.max() for course in self.courses]),
-            "mean_p_target": quantiles(
-                [one["mean_shares"][one["target_class"]] for one in attacks]
-            ),
+            "mean_p_target": quantiles([a["mean_shares"][a["target_class"]] for a in attacks]),
             "median_queries": statistics.median(one["queries"] for one in attacks),
             "median_iterations": statistics.median(len(one["shares"]) - 1 for one in attacks),
             "median_distance": statistics.median(one["distance"] for one in attacks),
@@ -160,7 +153,8 @@ def _over_images(
     values: NDArray[np.float64], otherwise: tuple[float, float], less: float
 ) -> list[float]:
     """Return the interval of a mean over images, or where they are all equal another, moved."""
-    interval = mean_interval(values.tolist()) if np.ptp(values) > _EQUAL else None
+    # Means may be equal but for rounding.
+    interval = mean_interval(values.tolist()) if np.ptp(values) > 1e-9 else None
     return list(interval or (end - less for end in otherwise))
 
 
@@ -218,9 +212,8 @@ def _fives(run: PaperRun, images: int) -> Aims:
     test = run.dataset.test
     fives = run.correct & (test.labels == SOURCE)
     if not fives.any():
-        raise NeuroattackError(
-            f"no test image of class {SOURCE} is classified correctly by all networks"
-        )
+        text = f"no test image of class {SOURCE} is classified correctly by all networks"
+        raise NeuroattackError(text)
     aims = random_aims(test.labels, fives, run.dataset.classes, images, run.generator(4))
     return [(index, TARGET) for index, _ in aims]
 
@@ -239,9 +232,7 @@ def attack_groups(run: PaperRun, task: str, groups: Sequence[Group]) -> list[Gro
         for result in run.run(task, cells)
         for row, one in enumerate(result["attacks"])
     )
-    return [
-        replace(group, attacks=list(itertools.islice(found, len(group.aims)))) for group in groups
-    ]
+    return [replace(one, attacks=list(itertools.islice(found, len(one.aims)))) for one in groups]
 
 
 def population_groups(run: PaperRun) -> list[Group]:
@@ -327,10 +318,6 @@ def sampling(run: PaperRun) -> Study:
                 | {f"{side}_steps": group.steps for side, group in sides}
                 | {f"{side}_repeats": group.attacked.repeats for side, group in sides}
             )
-    return {
-        "groups": [group.as_json() for group in groups],
-        "comparisons": comparisons,
-        "case": SWEEP_CASE,
-        "pairs": PAIR,
-        "max_iterations": MAX_ITERATIONS,
-    }, {}
+    about = {"case": SWEEP_CASE, "pairs": PAIR, "max_iterations": MAX_ITERATIONS}
+    every = [group.as_json() for group in groups]
+    return {"groups": every, "comparisons": comparisons, **about}, {}

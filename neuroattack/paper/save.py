@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 import matplotlib
 from markupsafe import Markup
@@ -18,7 +17,7 @@ from neuroattack.report.plots import inline_svg
 from neuroattack.report.table import Table
 from neuroattack.report.templates import render
 
-__all__ = ["PAGE", "item_tables", "save_paper", "verdict_table"]
+__all__ = ["PAGE", "save_paper", "verdict_table"]
 
 PAGE = "report.html"
 """Name of the page in the folder."""
@@ -26,20 +25,14 @@ PAGE = "report.html"
 _DPI = 150
 
 
-def verdict_table(found: Mapping[str, Study], name: str = "verdicts") -> Table:
+def verdict_table(found: Mapping[str, Study]) -> Table:
     """Return the claims of items with their verdicts."""
     claims = [
         {"item": item, **claim._asdict()}
         for item, (figures, _) in found.items()
         for claim in ITEMS[item].claims(figures)
     ]
-    return Table.of(name, "Claims of the paper", claims, "item claim paper here verdict")
-
-
-def item_tables(item: str, figures: Mapping[str, Any]) -> list[Table]:
-    """Return the tables of an item, the verdicts on its claims last where it has some."""
-    verdicts = verdict_table({item: (dict(figures), {})}, f"{item}-verdicts")
-    return [*ITEMS[item].tables(figures), *([verdicts] if verdicts.rows else [])]
+    return Table.of("verdicts", "Claims of the paper", claims, "item claim paper here verdict")
 
 
 def save_paper(out: Path, found: Mapping[str, Study], origin: Mapping[str, str]) -> Path:
@@ -58,22 +51,22 @@ def save_paper(out: Path, found: Mapping[str, Study], origin: Mapping[str, str])
     for item, (figures, images) in found.items():
         title, _, draw, *_ = ITEMS[item]
         write_json(out / f"{item}.json", figures)
-        figure, tables = draw(figures, images), item_tables(item, figures)
+        figure, tables = draw(figures, images), ITEMS[item].tables(figures)
         _write_picture(out / item, figure)
         _write_tables(out, tables)
+        verdicts = [verdict_table({item: found[item]})] if ITEMS[item].claims(figures) else []
         # Equal images have equal identifiers, of which a page may have one; nothing refers to them.
         svg = re.sub(r' id="image[0-9a-f]+"', "", inline_svg(figure, title, item))
-        sections.append({"item": item, "title": title, "svg": Markup(svg), "tables": tables})  # noqa: S704
-    verdicts = verdict_table(found)
-    _write_tables(out, [verdicts])
-    page = render(
-        "paper/page.html.jinja", sections=sections, verdicts=verdicts, origin=dict(origin)
-    )
+        about = {"item": item, "title": title, "tables": [*tables, *verdicts]}
+        sections.append({**about, "svg": Markup(svg)})  # noqa: S704
+    judged = verdict_table(found)
+    _write_tables(out, [judged])
+    page = render("paper/page.html.jinja", sections=sections, verdicts=judged, origin=origin)
     write_text(out / PAGE, page)
     return out / PAGE
 
 
-def _write_tables(out: Path, tables: list[Table]) -> None:
+def _write_tables(out: Path, tables: Iterable[Table]) -> None:
     for table in tables:
         write_text(out / f"{table.name}.md", table.markdown())
         write_text(out / f"{table.name}.csv", table.csv())

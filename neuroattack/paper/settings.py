@@ -23,7 +23,8 @@ from neuroattack.paper.cells import Aims, attack_images, classify_clean
 from neuroattack.paper.networks import DNN, FINE_TUNED, SDBN, Attacked
 from neuroattack.validation import check_whole
 
-__all__ = ["MAX_DISTANCE", "RECIPE", "SOURCE", "TARGET", "PaperRun", "PaperSettings", "Study"]
+__all__ = ["MAX_DISTANCE", "RECIPE", "SOURCE", "TARGET", "Figures", "Images", "PaperRun"]
+__all__ += ["PaperSettings", "Study"]
 
 RECIPE = "paper"
 
@@ -32,8 +33,13 @@ SOURCE, TARGET = 5, 3
 
 MAX_DISTANCE = 22.0
 
-Study = tuple[dict[str, Any], dict[str, NDArray[Any]]]
-"""Results of an item: JSON values, and images by name."""
+Figures = Mapping[str, Any]
+"""Results of an item, JSON values."""
+
+Images = Mapping[str, NDArray[Any]]
+"""Images of an item, by name."""
+
+Study = tuple[Figures, Images]
 
 # Of an attack, for the estimate of the time left.
 _USUAL_ITERATIONS = 22

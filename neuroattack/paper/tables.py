@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.paper.networks import NAMES
-from neuroattack.paper.settings import SOURCE, TARGET
+from neuroattack.paper.settings import SOURCE, TARGET, Figures
 from neuroattack.report.table import Column, Table, decimals
 
 __all__ = ["attack", "cells", "curves", "distances", "fell_and_rose", "images", "mismatch"]
 __all__ += ["population", "sampling", "shares", "stages", "survival", "windows"]
-
-Figures = Mapping[str, Any]
 
 
 def _named(rows: Iterable[Figures]) -> list[dict[str, Any]]:
@@ -25,7 +23,11 @@ def _named(rows: Iterable[Figures]) -> list[dict[str, Any]]:
 
 def cells(figures: Figures) -> list[Table]:
     """Return Table I, and what was tried beside its cells."""
-    apart = [{**one, "apart": one["accuracy"] - one["paper_accuracy"]} for one in figures["cells"]]
+    found = [
+        {key: value for key, value in one.items() if not key.endswith("ci95")}
+        | {"apart": one["accuracy"] - one["paper_accuracy"]}
+        for one in figures["cells"]
+    ]
     trials = [{**one, "trainings": len(one["seeds"])} for one in figures["small_noise"]]
     below = f"Training noise with accuracy below {figures['collapse']['below']:.0%}"
     rules: list[tuple[Any, ...]] = []
@@ -44,7 +46,7 @@ def cells(figures: Figures) -> list[Table]:
         Table.of(
             "table1",
             "Accuracy under noise of magnitude \u03b4",
-            apart,
+            found,
             "noise clipping delta:g mode accuracy:%2 spiking_accuracy:%2 paper_accuracy:%2 "
             "apart:pt1 dnn_accuracy:%2",
         ),
@@ -178,7 +180,8 @@ def shares(figures: Figures) -> list[Table]:
 
 def population(figures: Figures) -> list[Table]:
     """Return the groups of the population and their comparisons."""
-    return _groups("population", figures, "case pairs", "case pairs")
+    sides = "case pairs targeted_difference:pt1 untargeted_difference:pt1"
+    return _groups("population", figures, "case pairs", sides)
 
 
 def sampling(figures: Figures) -> list[Table]:
@@ -194,14 +197,11 @@ def _groups(item: str, figures: Figures, about: str, sides: str) -> list[Table]:
         "untargeted_gain:pt1 best_p_target.q50:%1 non_monotonic_share:%1 median_iterations:g "
         "capped_share:%1 median_queries:g median_distance:f2 clean_spikes:f1"
     )
-    sides = (
-        f"first second {sides} images:g targeted_gain_difference:pt1 "
-        "untargeted_gain_difference:pt1 targeted_difference:pt1 untargeted_difference:pt1"
-    )
+    gains = "images:g targeted_gain_difference:pt1 untargeted_gain_difference:pt1"
     title = "First network less second, 95 % interval"
     return [
         Table.of(item, "Success on fresh trials, 95 % interval over images", groups, keys),
-        Table.of(f"{item}-comparisons", title, comparisons, sides),
+        Table.of(f"{item}-comparisons", title, comparisons, f"first second {gains} {sides}"),
     ]
 
 
@@ -209,18 +209,18 @@ def survival(figures: Figures) -> list[Table]:
     """Return misclassification after each transformation, and by the gap of the attack."""
     rows, gaps = [], []
     for network, study in figures["networks"].items():
-        rows += [
-            {"network": network, "transformation": one["name"], **one["untargeted"]}
-            for one in study["transformations"]
-        ]
+        for one in study["transformations"]:
+            of = one["untargeted"]
+            rates = {name: of[name]["rate"] for name in ("adversarial", "original")}
+            rows.append({**of, **rates, "network": network, "transformation": one["name"]})
         done = [one for one in study["transformations"] if one["family"] != "none"]
         for groups in zip(*(one["untargeted"]["gap_groups"] for one in done), strict=True):
             tried = [group["adversarial"] for group in groups]
             rate = sum(one["successes"] for one in tried) / sum(one["draws"] for one in tried)
             gaps.append({**groups[0], "network": network, "misclassified": rate})
     keys = (
-        "network transformation survived.draws:g survived.rate:%0 adversarial.rate:%1 "
-        "original.rate:%1 gap_correlation.rho:+2 gap_correlation.p_value:f3"
+        "network transformation survived.draws:g survived.rate:%0 adversarial:%1 "
+        "original:%1 gap_correlation.rho:+2 gap_correlation.p_value:p"
     )
     titles = "Misclassification after a transformation", "Misclassified trials by gap reached"
     by_gap = "network low:+3 high:+3 images:g misclassified:%1"

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal, NamedTuple
 
 from neuroattack.paper.networks import DNN, NAMES, SDBN
 from neuroattack.paper.noise import COLLAPSED, SMALL_DELTA, TEST_DELTA, WITHIN
 from neuroattack.paper.published import DNN_ACCURACY
-from neuroattack.paper.settings import SOURCE, TARGET
+from neuroattack.paper.settings import SOURCE, TARGET, Figures
 from neuroattack.paper.tables import fell_and_rose
 from neuroattack.report.table import decimals
 
 __all__ = ["CHANCE", "CLOSE", "SIGNIFICANT", "Claim", "Verdict", "by_conditions", "by_intervals"]
 __all__ += ["attack", "gaps", "noise", "population", "shares", "window"]
-
-Figures = Mapping[str, Any]
 
 Verdict = Literal["reproduced", "partly", "not reproduced", "undecided"]
 
@@ -75,9 +73,11 @@ def noise(figures: Figures) -> Iterator[Claim]:
         yield Claim(claim, exact(paper), _listed(exact, here), verdict)
     for one in figures["test_noise"]:
         near, far = len(one["within_6_points"]), len(one["beyond_6_points"])
-        claim = f"{one['noise']} test noise, \u03b4 \u2265 {TEST_DELTA:g}: within {WITHIN:.0%}"
+        tested = f"{one['noise']} test noise, \u03b4 \u2265 {TEST_DELTA:g}"
         verdict = by_conditions([True] * near + [False] * far)
-        yield Claim(claim, "", f"{near} of {near + far}", verdict)
+        yield Claim(
+            f"{tested}: within {100 * WITHIN:g} points", "", f"{near} of {near + far}", verdict
+        )
     for one in figures["small_noise"]:
         signed, ci95 = decimals(2, scale=100.0, sign=True), one["difference_ci95"]
         claim = f"gain from {one['noise']} training noise of {SMALL_DELTA:g} (points)"

@@ -65,6 +65,8 @@ def _column(key: str, form: str) -> Column:
     head = re.sub(r"[_.]", " ", key)
     if form == "":
         return Column(head)
+    if form == "p":
+        return Column(head, lambda value: "< 0.001" if value < 0.001 else f"{value:.3f}")
     if form.startswith("g"):
         return Column(head, f"{{:,.{form[1:] or 6}g}}".format)
     unit, write = _FORMATS[form.rstrip("0123456789")]
@@ -122,7 +124,7 @@ class Table:
             Keys with spaces between, each with a format: ``key`` is text, ``key:g`` a number,
             ``key:g3`` one with three digits, ``key:%1`` a share in percent with one decimal,
             ``key:pt1`` a difference of shares in percentage points, ``key:f2`` a number with two
-            decimals, ``key:+2`` the same with its sign.
+            decimals, ``key:+2`` the same with its sign, ``key:p`` a p-value.
             ``one.other`` is a key of the mapping under ``one``. The interval under ``key_ci95``,
             or, for ``targeted_success``, under ``targeted_ci95``, is written with the value.
         """

@@ -1,7 +1,7 @@
 """From a trained SDBN to a spiking network: same weights, same volts, now with spikes.
 
 The trained model's weights are volts per spike already, so a LIF layer whose inputs fire at the
-rates of the model has the model's mean drive; what remains different is the discretisation of
+rates of the model has the model's mean drive; what remains different is the discretization of
 time, the statistics of finite counts, and the Siegert function's own approximation.
 """
 
@@ -34,16 +34,10 @@ def readout_gain_of(model: SDBN) -> float:
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """A converted network and what rounding did to its weights.
+    """A converted network, and what rounding to the fixed-point grid did to its weights.
 
-    Parameters
-    ----------
-    network : Network
-        The spiking network.
-    largest_rounding_v : float
-        Largest change of a weight by rounding to the fixed-point grid, in volts.
-    largest_relative_rounding : float
-        The same, relative to the largest weight of its projection.
+    `largest_rounding_v` is the largest change of a weight in volts, `largest_relative_rounding` the
+    same relative to the largest weight of its projection.
     """
 
     network: Network

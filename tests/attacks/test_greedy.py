@@ -173,13 +173,26 @@ def test_pixels_of_sd_zero_are_never_moved(level):
 
 def test_saturated_pixels_do_not_move_outwards_and_skip_keeps_moves_whole():
     image = np.where(np.arange(81).reshape(SHAPE) % 2 == 0, 1.0, 0.05)
-    target, _ = linear_target()
-    search = GreedyWindow(
-        queries=None, window=Window(0, 0, 4), moved_pixels=16, clipping="skip", max_iterations=3
-    ).run(target, image, Goal(0, 1))
-    changes = [abs(change) for step in search.trace for *_, change in step.moved]
-    assert changes
-    np.testing.assert_allclose(changes, 0.1)
+    # Half of the window's 16 pixels are white and can only go down, the others go either way.
+    for clipping, of_dark in (("clip", {0.1, -0.05}), ("skip", {0.1})):
+        target, _ = linear_target()
+        attack = GreedyWindow(
+            queries=None,
+            window=Window(0, 0, 4),
+            moved_pixels=16,
+            clipping=clipping,
+            max_iterations=3,
+            max_distance=1e6,
+        )
+        search = attack.run(target, image, Goal(0, 1))
+        assert search.trace[0].queries == 1 + 8 + 8 * len(of_dark)
+        changes = {(row, column): change for row, column, change in search.trace[1].moved}
+        assert len(changes) == 16
+        for pixel, change in changes.items():
+            assert round(change, 12) in ({-0.1} if image[pixel] == 1 else of_dark)
+        if clipping == "skip":
+            sizes = [abs(change) for step in search.trace for *_, change in step.moved]
+            np.testing.assert_allclose(sizes, 0.1)
 
 
 def test_untargeted_gap_is_best_wrong_class_less_the_true_one():

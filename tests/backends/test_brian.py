@@ -17,16 +17,8 @@ from support.brian_networks import assert_exact, chain, every_feature, mixed_ras
 
 from neuroattack.conformance.networks import networks, rasters
 from neuroattack.deployment.backend import load_backend
-from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
-from neuroattack.ir.network import (
-    INPUT,
-    FixedPopulation,
-    Input,
-    Network,
-    Projection,
-)
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
 
@@ -101,25 +93,6 @@ def test_one_simulator_shows_images_of_several_lengths():
     rng = np.random.default_rng(0)
     for images, steps in [(3, 20), (1, 1), (2, 20), (4, 3), (2, 0), (3, 20)]:
         assert_exact(simulator, network, rng.random((images, steps, 3)) < 0.5)
-
-
-@pytest.mark.parametrize(("images", "size"), [(1, 4), (0, 3)])
-def test_inputs_of_another_size_or_none_are_refused(images, size):
-    inputs = SpikeTrains(size, np.zeros((images, 6), np.int64), np.empty(0, np.int32))
-    with pytest.raises(ValidationError, match="input spikes: got"):
-        deploy(chain()).run(inputs)
-
-
-def test_fixed_point_is_refused():
-    network = Network(
-        dt_s=1e-3,
-        input=Input((1,), PoissonEncoder(100.0)),
-        populations=(FixedPopulation("output", 1, leak=10, threshold=np.array(5)),),
-        projections=(Projection(INPUT, "output", np.ones((1, 1), np.int32), 0),),
-        readout="output",
-    )
-    with pytest.raises(UnsupportedFeatureError, match="fixed"):
-        deploy(network)
 
 
 def test_a_user_of_brian2_finds_everything_as_it_was():

@@ -6,14 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from support.brian_networks import every_feature
+from support.brian_networks import every_feature, fixed_neuron
 from support.networks import small_network
 
 from neuroattack.backends.brian.script import brian2_script
 from neuroattack.encoding.encoders import PoissonEncoder, RegularEncoder
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Projection
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
 
@@ -74,7 +73,7 @@ def test_an_image_of_another_size_is_refused(tmp_path):
     assert "expected an image of (28, 28) numbers" in ended.stderr
 
 
-def test_the_script_reads_well_and_is_not_much_larger_than_its_weights():
+def test_the_script_has_short_lines_and_is_not_much_larger_than_its_weights():
     network = small_network()
     script = brian2_script(network)
     assert max(map(len, script.splitlines())) <= 100
@@ -82,12 +81,5 @@ def test_the_script_reads_well_and_is_not_much_larger_than_its_weights():
 
 
 def test_fixed_point_is_refused():
-    network = Network(
-        dt_s=1e-3,
-        input=Input((1,), PoissonEncoder(100.0)),
-        populations=(FixedPopulation("output", 1, leak=10, threshold=np.array(5)),),
-        projections=(Projection(INPUT, "output", np.ones((1, 1), np.int32), 0),),
-        readout="output",
-    )
     with pytest.raises(UnsupportedFeatureError, match="fixed"):
-        brian2_script(network)
+        brian2_script(fixed_neuron())

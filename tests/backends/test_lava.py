@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.brian_networks import assert_exact
 from support.networks import small_network
 
 from neuroattack.backends.lava.backend import LavaBackend
@@ -37,15 +38,6 @@ from neuroattack.training.recipes import train
 needs_lava = pytest.mark.skipif(
     find_spec("lava") is None, reason="needs lava-nc, which installs on Python 3.10 only"
 )
-
-
-def assert_exact(simulator, network, dense):
-    recording = simulator.run(SpikeTrains.from_dense(dense), record_spikes=True)
-    for image, raster in enumerate(dense):
-        for name, expected in simulate(network, raster).items():
-            found = recording.spikes[name][image : image + 1].to_dense()[0]
-            np.testing.assert_array_equal(found, expected, err_msg=f"image {image}, {name}")
-            np.testing.assert_array_equal(recording.counts[name][image], expected.sum(axis=0))
 
 
 def random_raster(rng, images, steps, size, density=0.3):
@@ -162,21 +154,11 @@ def test_bad_inputs_are_refused():
 
 
 @needs_lava
-@settings(max_examples=4, deadline=None)
-@given(st.data())
-def test_every_spike_equals_the_plain_dynamics(data):
-    check_example(data, block_steps=10)
-
-
-@needs_lava
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.data())
 def test_every_spike_of_many_networks_equals_the_plain_dynamics(data):
-    check_example(data, block_steps=data.draw(st.sampled_from([1, 3, 10, 64])))
-
-
-def check_example(data, block_steps):
+    block_steps = data.draw(st.sampled_from([1, 3, 10, 64]))
     network = data.draw(st.one_of(networks(max_size=30), fixed_networks(max_size=30)))
     with closing(LavaBackend(block_steps).deploy(network)) as simulator:
         for _ in range(2):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.networks import small_network
 
 from neuroattack.conformance.networks import fixed_networks, networks, rasters
+from neuroattack.conformance.scenarios import check_batch
 from neuroattack.deployment.backend import load_backend, synaptic_operations
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
@@ -20,14 +20,7 @@ native = type(load_backend("native"))
 @given(st.data(), st.sampled_from([1, 2]))
 def test_every_spike_equals_the_plain_dynamics(data, threads):
     network = data.draw(st.one_of(networks(), fixed_networks()))
-    dense = data.draw(rasters(network.input.size))
-    simulator = native(threads).deploy(network)
-    recording = simulator.run(SpikeTrains.from_dense(dense), record_spikes=True)
-    for image, raster in enumerate(dense):
-        for name, expected in simulate(network, raster).items():
-            found = recording.spikes[name][image : image + 1].to_dense()[0]
-            np.testing.assert_array_equal(found, expected, err_msg=name)
-            np.testing.assert_array_equal(recording.counts[name][image], expected.sum(axis=0))
+    check_batch(native(threads).deploy(network), network, data.draw(rasters(network.input.size)))
 
 
 @settings(max_examples=40, deadline=None)
@@ -44,14 +37,6 @@ def test_synaptic_operations_equal_a_recount(data):
             for i, j in zip(*np.nonzero(p.mantissas), strict=True)
         )
         assert synaptic_operations(network, recording)[image] == recount
-
-
-@pytest.mark.parametrize(("images", "size"), [(1, 785), (0, 784)])
-def test_inputs_of_another_size_or_none_are_refused(images, size):
-    simulator = native(1).deploy(small_network())
-    inputs = SpikeTrains(size, np.zeros((images, 6), np.int64), np.empty(0, np.int32))
-    with pytest.raises(ValidationError, match="input spikes: got"):
-        simulator.run(inputs)
 
 
 @settings(max_examples=5, deadline=None)

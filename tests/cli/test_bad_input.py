@@ -9,52 +9,36 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.networks import edit_hdf5, small_network
+from support.output import refused
 
 from neuroattack.ir.storage import save_network
 
 
-def refused(result, *words):
-    code, out, err = result
-    assert code == 2
-    assert out == ""
-    assert "Traceback" not in err
-    assert err.count("\n") == 1, err
-    for word in words:
-        assert str(word) in err
-
-
-def test_missing_files(command, tmp_path):
-    missing = tmp_path / "missing.h5"
+def test_files_that_are_no_network(command, network_file, tmp_path):
     for name in ("evaluate", "attack", "convert"):
-        refused(command(name, missing), missing, "no such file")
-
-
-def test_a_folder_and_an_empty_file(command, tmp_path):
+        refused(command(name, tmp_path / "missing.h5"), tmp_path / "missing.h5", "no such file")
     refused(command("evaluate", tmp_path), tmp_path, "not a regular file")
-    empty = tmp_path / "empty.h5"
-    empty.touch()
-    refused(command("evaluate", empty), empty, "is empty")
-
-
-def test_truncated_and_wrong_format_files(command, network_file, tmp_path):
-    truncated = tmp_path / "truncated.h5"
-    truncated.write_bytes(network_file.read_bytes()[:5000])
-    refused(command("evaluate", truncated), truncated, "truncated")
-    text = tmp_path / "text.h5"
-    text.write_text("weights: 1 2 3")
-    refused(command("evaluate", text), text, "is not a file of neuroattack's")
-
-
-def test_oversized_files_are_refused_unread(command, tmp_path):
-    huge = tmp_path / "huge.h5"
-    with huge.open("wb") as file:
+    path = tmp_path / "file.h5"
+    for content, words in (
+        (b"", "is empty"),
+        (network_file.read_bytes()[:5000], "truncated"),
+        (b"weights: 1 2 3", "is not a file of neuroattack's"),
+    ):
+        path.write_bytes(content)
+        refused(command("evaluate", path), path, words)
+    with path.open("wb") as file:
         file.truncate(3 * 2**30)
-    refused(command("evaluate", huge), huge, "3072 MiB", "at most 1024 MiB")
+    refused(command("evaluate", path), path, "3072 MiB", "at most 1024 MiB")
 
 
 def test_a_model_where_a_network_is_expected_and_the_reverse(command, network_file, model_file):
     refused(command("evaluate", model_file), "holds a sdbn-model, expected a network")
     refused(command("convert", network_file), "holds a network, expected a sdbn-model")
+
+
+@pytest.fixture
+def attack_on(command, network_file):
+    return lambda image: command("attack", network_file, "--image", image, "--label", 1)
 
 
 @pytest.mark.parametrize(
@@ -70,27 +54,26 @@ def test_a_model_where_a_network_is_expected_and_the_reverse(command, network_fi
         (np.zeros((28, 28), np.int64), "holds int64"),
     ],
 )
-def test_impossible_images(command, network_file, tmp_path, pixels, words):
+def test_impossible_images(attack_on, tmp_path, pixels, words):
     image = tmp_path / "image.npy"
     np.save(image, pixels)
-    refused(command("attack", network_file, "--image", image, "--label", 1), image, words)
+    refused(attack_on(image), image, words)
 
 
 @pytest.mark.parametrize("mode", ["I;16", "RGBA", "LA"])
-def test_pictures_that_grey_levels_cannot_hold(command, network_file, tmp_path, mode):
+def test_pictures_that_grey_levels_cannot_hold(attack_on, tmp_path, mode):
     picture = tmp_path / "image.png"
     Image.new(mode, (28, 28)).save(picture)
-    refused(command("attack", network_file, "--image", picture, "--label", 1), "of mode")
+    refused(attack_on(picture), "of mode")
 
 
-def test_truncated_and_oversized_models_and_images(command, network_file, model_file, tmp_path):
+def test_truncated_models_and_oversized_images(command, attack_on, model_file, tmp_path):
     model_file.write_bytes(model_file.read_bytes()[:4000])
     refused(command("convert", model_file), model_file, "truncated")
-    for name, size in (("huge.npy", 65 * 2**20), ("huge.png", 65 * 2**20)):
-        with (tmp_path / name).open("wb") as file:
-            file.truncate(size)
-        huge = tmp_path / name
-        refused(command("attack", network_file, "--image", huge, "--label", 1), huge, "65 MiB")
+    for huge in (tmp_path / "huge.npy", tmp_path / "huge.png"):
+        with huge.open("wb") as file:
+            file.truncate(65 * 2**20)
+        refused(attack_on(huge), huge, "65 MiB")
 
 
 def test_damaged_mnist(command, network_file, tmp_path, monkeypatch):
@@ -117,18 +100,25 @@ def test_outputs_that_are_no_files_are_left_alone(command, network_file, tmp_pat
     assert pipe.is_fifo()
 
 
-def test_images_that_would_run_code_or_are_damaged(command, network_file, tmp_path):
+def test_images_that_would_run_code_or_are_damaged(command, attack_on, network_file, tmp_path):
     image = tmp_path / "image.npy"
     np.save(image, np.array([[object()]], dtype=object), allow_pickle=True)
-    refused(command("attack", network_file, "--image", image, "--label", 1), "not a readable .npy")
+    refused(attack_on(image), "not a readable .npy")
     np.save(image, np.zeros((28, 28)))
     image.write_bytes(image.read_bytes()[:200])
-    refused(command("attack", network_file, "--image", image, "--label", 1), "not a readable .npy")
+    refused(attack_on(image), "not a readable .npy")
+    with image.open("wb") as file:
+        np.savez(file, x=np.zeros((28, 28)))
+    refused(attack_on(image), "archive")
+    for header in (b"(-28, 28)", b"((((((("):
+        text = b"{'descr': '<f8', 'fortran_order': False, 'shape': " + header + b", }\n"
+        image.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
+        refused(attack_on(image), "not a readable .npy")
     picture = tmp_path / "image.png"
     picture.write_bytes(b"\x89PNG\r\n\x1a\n but no more")
-    refused(command("attack", network_file, "--image", picture, "--label", 1), picture)
+    refused(attack_on(picture), picture)
     Image.new("L", (30, 28)).save(picture)
-    refused(command("attack", network_file, "--image", picture, "--label", 1), "shape (28, 30)")
+    refused(attack_on(picture), "shape (28, 30)")
     refused(command("attack", network_file, "--image", picture), "--label")
 
 
@@ -151,10 +141,7 @@ def test_images_that_would_run_code_or_are_damaged(command, network_file, tmp_pa
         (("attack", "--left", -3), "window: got row 10, column -3"),
         (("attack", "--label", 7), "--label: got 7, expected --image with it"),
         (("attack", "--image", "x.png", "--dataset", "digits"), "--dataset: got digits"),
-        (
-            ("attack", "--window", 3, "--m", 10),
-            "moved pixels M of a 3 x 3 window: got 10, expected a whole number from 1 to 9",
-        ),
+        (("attack", "--window", 3, "--m", 10), "moved pixels M of a 3 x 3 window: got 10"),
         (("attack", "--m", 0), "moved pixels M of a 7 x 7 window: got 0"),
         (("attack", "--delta", 0), "delta: got 0.0"),
         (("attack", "--delta", -0.1), "delta: got -0.1"),
@@ -192,25 +179,18 @@ def test_impossible_conversions(command, model_file, arguments, words):
     assert not model_file.with_name("model-network.h5").exists()
 
 
-def test_a_network_is_not_written_over_its_model(command, model_file):
-    before = model_file.read_bytes()
-    refused(command("convert", model_file, "--out", model_file), "--out", model_file)
-    assert model_file.read_bytes() == before
+@pytest.mark.parametrize(("name", "kind"), [("convert", "model"), ("evaluate", "network")])
+def test_nothing_is_written_over_its_source(command, network_file, model_file, name, kind):
+    source = {"model": model_file, "network": network_file}[kind]
+    before = source.read_bytes()
+    refused(command(name, source, "--out", source), "--out", source)
+    assert source.read_bytes() == before
 
 
-def test_weights_that_are_not_finite(command, model_file):
-    def spoil(file):
-        file["weights/0"][3, 4] = np.nan
-
-    edit_hdf5(model_file, spoil)
+def test_impossible_fields_of_files(command, network_file, model_file):
+    edit_hdf5(model_file, lambda file: file["weights/0"].__setitem__((3, 4), np.nan))
     refused(command("convert", model_file), model_file, "weights/0", "NaN")
-
-
-def test_a_population_of_size_0(command, network_file):
-    def empty(file):
-        file["populations/0"].attrs["size"] = 0
-
-    edit_hdf5(network_file, empty)
+    edit_hdf5(network_file, lambda file: file["populations/0"].attrs.__setitem__("size", 0))
     refused(command("evaluate", network_file), "population 'hidden' size: got 0")
 
 
@@ -259,27 +239,19 @@ def test_mnist_that_is_not_there(command, network_file, monkeypatch, tmp_path):
     refused(command("evaluate", network_file, "--dataset", "mnist"), "NEUROATTACK_DATA")
 
 
-def test_help_of_unknown_options_is_exit_code_2(command, network_file):
+def test_unknown_options_are_exit_code_2(command, network_file):
     code, out, err = command("evaluate", network_file, "--speed", 3)
     assert (code, out) == (2, "")
     assert "--speed" in err
 
 
 def test_a_network_of_other_data_is_not_judged_on_todays_by_accident(command, network_file):
-    def other(file):
-        file["origin"].attrs["dataset_checksum"] = "0123456789abcdef"
-
-    edit_hdf5(network_file, other)
+    other = {"dataset_checksum": "0123456789abcdef"}
+    edit_hdf5(network_file, lambda file: file["origin"].attrs.update(other))
     refused(command("evaluate", network_file, "--images", 2), "checksum 0123456789ab")
     assert command("evaluate", network_file, "--images", 2, "--dataset", "digits")[0] == 0
     edit_hdf5(network_file, lambda file: file["origin"].attrs.clear())
     refused(command("evaluate", network_file), "data set: got none")
-
-
-def test_a_result_is_not_written_over_the_network(command, network_file):
-    before = network_file.read_bytes()
-    refused(command("evaluate", network_file, "--out", network_file), "--out", network_file)
-    assert network_file.read_bytes() == before
 
 
 def test_training_does_not_begin_over_a_checkpoint_unasked(command, tmp_path):
@@ -293,17 +265,6 @@ def test_training_does_not_begin_over_a_checkpoint_unasked(command, tmp_path):
 def test_paths_without_a_name(command, name):
     refused(command("convert", name), "not a regular file")
     refused(command("train", "--out", name), "cannot be written")
-
-
-def test_strange_arrays(command, network_file, tmp_path):
-    archive = tmp_path / "archive.npy"
-    with archive.open("wb") as file:
-        np.savez(file, x=np.zeros((28, 28)))
-    refused(command("attack", network_file, "--image", archive, "--label", 1), "archive")
-    for header in (b"(-28, 28)", b"((((((("):
-        text = b"{'descr': '<f8', 'fortran_order': False, 'shape': " + header + b", }\n"
-        archive.write_bytes(b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text)
-        refused(command("attack", network_file, "--image", archive, "--label", 1), "not a readable")
 
 
 def test_an_index_that_no_stream_could_have(command, network_file, tmp_path):

@@ -7,14 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from support.networks import small_network
+from support.output import one_object
 
 from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.storage import load_network
-
-
-def one_object(out):
-    assert out.count("\n") == 1
-    return json.loads(out)
 
 
 def test_evaluate_reports_what_scripts_rely_on(command, network_file):
@@ -61,13 +57,10 @@ def test_the_same_seed_gives_the_same_figures(command, network_file):
     assert run(1) != run(2)
 
 
-def test_evaluate_prints_a_table_and_saves_figures(command, network_file, tmp_path):
+def test_evaluate_saves_figures(command, network_file, tmp_path):
     out_file = tmp_path / "deep" / "figures.json"
-    code, out, _ = command(
-        "evaluate", network_file, "--images", 5, "--steps", 20, "--out", out_file
-    )
-    assert code == 0
-    assert "spiking accuracy" in out
+    arguments = ("--images", 5, "--steps", 20, "--out", out_file)
+    assert command("evaluate", network_file, *arguments)[0] == 0
     assert json.loads(out_file.read_text())["images"] == 5
 
 
@@ -148,13 +141,6 @@ def test_backends_lists_the_native_one(command):
     assert native["available"] is True
     assert native["reason"] == ""
     assert native["version"]
-
-
-@pytest.mark.parametrize("name", ["", "demo", "train", "convert", "evaluate", "attack", "backends"])
-def test_help_reads_like_documentation(command, name):
-    code, out, _ = command(*filter(None, [name]), "--help")
-    assert code == 0
-    assert "Usage" in out
 
 
 def test_the_version_is_the_packages(command):

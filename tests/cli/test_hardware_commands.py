@@ -4,17 +4,14 @@ import json
 
 import numpy as np
 import pytest
+from support.networks import small_network
+from support.output import one_object, refused
 
 from neuroattack.hardware.profiles.files import list_profiles, load_profile
 from neuroattack.hardware.quantization.quantization import quantize
 from neuroattack.ir.storage import load_network, save_network
 
 SHOWN = ("--images", 12, "--steps", 40)
-
-
-def one_object(out):
-    assert out.count("\n") == 1
-    return json.loads(out)
 
 
 def test_evaluate_on_a_chip_says_how_it_is_held_and_what_it_costs(command, network_file):
@@ -44,15 +41,6 @@ def test_evaluate_on_a_chip_says_how_it_is_held_and_what_it_costs(command, netwo
         for end in ("lower", "upper")
     ]
     assert list(hardware["priced_subtotal_pj"].values()) == pytest.approx(sums)
-
-
-def test_evaluate_prints_the_chip_too(command, network_file):
-    code, out, err = command("evaluate", network_file, *SHOWN, "--profile", "loihi1")
-    assert code == 0
-    assert "On loihi1" in out
-    assert "priced, total not known" in out
-    assert "23.6 pJ, simulated" in out
-    assert "Unchecked" in err
 
 
 def test_a_profile_of_ones_own_works_by_path(command, network_file, tmp_path):
@@ -87,7 +75,7 @@ def test_attack_on_a_chip_prices_queries_and_the_adversarial_image(command, netw
         *("--index", 2, "--window", 3, "--m", 2, "--steps", 30, "--draws", 5),
         *("--max-iterations", 2, "--profile", "loihi1"),
     )
-    code, out, err = command("attack", network_file, *arguments, "--out", tmp_path, "--json")
+    code, out, _ = command("attack", network_file, *arguments, "--out", tmp_path, "--json")
     assert code == 0
     figures = one_object(out)
     assert figures["hardware"]["profile"] == "loihi1"
@@ -95,12 +83,7 @@ def test_attack_on_a_chip_prices_queries_and_the_adversarial_image(command, netw
     assert cost["energy_pj_per_query"]["lower"] < cost["energy_pj_per_query"]["upper"]
     assert cost["queries"] == figures["search_queries"]
     assert json.loads((tmp_path / "result.json").read_text()) == figures
-    page = (tmp_path / "report.html").read_text()
-    assert "Energy of a query" in page
-    assert "synapse_fetch" in page
-    code, out, err = command("attack", network_file, *arguments)
-    assert "energy, lower bound" in out
-    assert "A query of the search" in err
+    assert "synapse_fetch" in (tmp_path / "report.html").read_text()
 
 
 def test_compare_holds_backends_to_the_network_on_the_chip(command, network_file, tmp_path):
@@ -157,14 +140,12 @@ def test_energy_of_a_chip_alone_is_that_of_evaluate(command, network_file):
     assert among["latency_ms"] == alone["hardware"]["latency_ms"]
 
 
-def test_energy_prints_every_chip_and_why_it_cannot_hold_the_network(command, network_file):
+def test_energy_prints_every_chip_and_what_is_refused_or_dropped(command, network_file):
     code, out, err = command("energy", network_file, *SHOWN, "--allow-lossy")
     assert code == 0
-    for name in list_profiles():
-        assert name in out
-    assert "truenorth: free weights: not supported" in err
-    assert "speck: dropped: leak of hidden" in err
-    assert "Horowitz" in err or "45 nm" in err
+    assert all(name in out for name in list_profiles())
+    assert "truenorth: " in err
+    assert "leak of hidden" in err
 
 
 def test_precision_measures_both_curves_on_the_same_draws(command, network_file, tmp_path):
@@ -202,19 +183,10 @@ def test_precision_measures_both_curves_on_the_same_draws(command, network_file,
         (("evaluate", "--profile", "loihi"), "unknown hardware profile 'loihi'"),
         (("evaluate", "--profile", "./no.toml"), "no.toml: no such file"),
         (("evaluate", "--profile", "odin"), "ODIN"),
-        (
-            ("evaluate", "--profile", "loihi1", "--precision", "fixed"),
-            "precision: got 'fixed', expected none",
-        ),
-        (("evaluate", "--allow-lossy"), "--allow-lossy: got no --profile with it"),
-        (
-            ("attack", "--weight-scale", "per_projection"),
-            "--weight-scale: got no --profile with it",
-        ),
-        (
-            ("compare", "--profile", "loihi1", "--precision", "floating"),
-            "--precision: got 'floating', expected 'fixed' or 'both'",
-        ),
+        (("evaluate", "--profile", "loihi1", "--precision", "fixed"), "precision: got 'fixed'"),
+        (("evaluate", "--allow-lossy"), "--allow-lossy: got no --profile"),
+        (("attack", "--weight-scale", "per_projection"), "--weight-scale: got no --profile"),
+        (("compare", "--profile", "loihi1", "--precision", "floating"), "expected 'fixed' or"),
         (("energy", "--profiles", "loihi1,loihi1"), "profiles: got loihi1, loihi1, expected each"),
         (("energy", "--profiles", ","), "--profiles: got ',', expected names or files"),
         (("precision", "--steps", "1-5000"), "--steps: got '1-5000', expected ranges of at most"),
@@ -229,26 +201,17 @@ def test_precision_measures_both_curves_on_the_same_draws(command, network_file,
 )
 def test_bad_options_get_one_sentence(command, network_file, arguments, sentence):
     name, *options = arguments
-    code, out, err = command(name, network_file, *options)
-    assert (code, out) == (2, "")
-    assert sentence in err
-    assert err.count("\n") == 1
+    refused(command(name, network_file, *options), sentence)
 
 
 def test_a_network_that_is_in_fixed_point_already_cannot_be_held_by_a_chip(command, tmp_path):
-    from conftest import small_network
-
     held = quantize(small_network(), load_profile("loihi1").number_format()).network
     path = tmp_path / "fixed.h5"
     save_network(path, held)
     assert load_network(path) == held
     for name in ("evaluate", "attack", "compare", "precision"):
-        code, _, err = command(name, path, "--profile", "loihi1")
-        assert (code, err.count("\n")) == (2, 1)
-        assert "in fixed point already" in err
-    code, _, err = command("energy", path)
-    assert code == 2
-    assert "fixed point already" in err
+        refused(command(name, path, "--profile", "loihi1"), "fixed point")
+    refused(command("energy", path), "fixed point")
 
 
 def test_figures_are_numbers_that_json_knows(command, network_file):

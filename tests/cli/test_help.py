@@ -1,5 +1,6 @@
 """The help of every command ends in an example that is one; errors suggest the nearest name."""
 
+import functools
 import shlex
 
 import numpy as np
@@ -20,6 +21,17 @@ def commands(command=None, path=()):
     for name, one in getattr(command, "commands", {}).items():
         yield (*path, name)
         yield from commands(one, (*path, name))
+
+
+def test_the_help_lists_every_command_and_every_option_has_help(command):
+    code, out, _ = command("--help")
+    assert code == 0
+    program = typer.main.get_command(app)
+    for words in commands():
+        one = functools.reduce(lambda group, name: group.commands[name], words, program)
+        assert len(words) > 1 or words[0] in out
+        assert one.help
+        assert all(parameter.help for parameter in one.params), words
 
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)

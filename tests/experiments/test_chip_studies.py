@@ -69,7 +69,7 @@ def test_a_conventional_network_is_priced_beside_the_operations_that_were_counte
         network, IMAGES, labels, [load_profile("loihi1")], steps=STEPS, folder=tmp_path
     )
     operations = study["reference"]["synaptic_operations_per_image"]
-    assert study["conventional"] == compare_conventional(network, operations, STEPS).as_json()
+    assert study["conventional"] == compare_conventional(network, operations, STEPS)
     chip = study["profiles"]["loihi1"]
     assert 0 < chip["accuracy"] < 1
     assert chip["priced_pj_per_correct_image"]["lower"] == pytest.approx(

@@ -453,47 +453,39 @@ def test_without_a_mesh_no_hops_are_made_up():
 
 
 @pytest.mark.parametrize(
-    ("limits", "sentence", "resource", "population"),
+    ("limits", "resource", "population", "used", "available"),
     [
-        ({"fan_in_per_neuron": 5}, "population 'p2' needs 7 connections into a neuron, c has 5",
-         "fan_in_per_neuron", "p2"),
-        ({"fan_out_per_neuron": 2}, "population 'p1' needs 3 connections out of a neuron, c has 2",
-         "fan_out_per_neuron", "p1"),
-        ({"input_neurons": 5}, "the input needs 6 input neurons, c has 5",
-         "input_neurons", INPUT),
-        ({"hidden_neurons": 6}, "population 'p1' needs 7 hidden neurons, c has 6",
-         "hidden_neurons", "p1"),
-        ({"readout_neurons": 2}, "population 'p2' needs 3 readout neurons, c has 2",
-         "readout_neurons", "p2"),
-        ({"neurons_per_chip": 9}, "the network needs 10 neurons, c has 9",
-         "neurons_per_chip", None),
-        ({"synapses_per_chip": 9}, "the network needs 63 connections, c has 9",
-         "synapses_per_chip", None),
-        ({"neurons_per_core": 2, "cores_per_chip": 4},
-         "the network, population 'p1' above all, needs 5 cores at least, c has 4",
-         "cores_per_chip", "p1"),
-        ({"neurons_per_core": 2, "mesh": Mesh(2, 1, 2)},
-         "the network, population 'p1' above all, needs 5 cores at least, c has 4",
-         "cores_per_chip", "p1"),
-        ({"synapses_per_core": 6}, "population 'p2' needs 7 connections into a core, c has 6",
-         "synapses_per_core", "p2"),
-        ({"synapse_bits_per_core": 55, "bits_per_synapse": 8},
-         "population 'p2' needs 56 bits for the connections into a core, c has 55",
-         "synapse_bits_per_core", "p2"),
-        ({"in_axons_per_core": 6}, "population 'p2' needs 7 source neurons of a core, c has 6",
-         "in_axons_per_core", "p2"),
-        ({"neurons_per_core": 1, "out_axons_per_core": 2},
-         "population 'p1' needs 3 routes out of a core, c has 2", "out_axons_per_core", "p1"),
-        ({"neurons_per_core": 1, "destination_cores_per_neuron": 2},
-         "population 'p1' needs 3 destination cores of a neuron, c has 2",
-         "destination_cores_per_neuron", "p1"),
+        ({"fan_in_per_neuron": 5}, "fan_in_per_neuron", "p2", 7, 5),
+        ({"fan_out_per_neuron": 2}, "fan_out_per_neuron", "p1", 3, 2),
+        ({"input_neurons": 5}, "input_neurons", INPUT, 6, 5),
+        ({"hidden_neurons": 6}, "hidden_neurons", "p1", 7, 6),
+        ({"readout_neurons": 2}, "readout_neurons", "p2", 3, 2),
+        ({"neurons_per_chip": 9}, "neurons_per_chip", None, 10, 9),
+        ({"synapses_per_chip": 9}, "synapses_per_chip", None, 63, 9),
+        ({"neurons_per_core": 2, "cores_per_chip": 4}, "cores_per_chip", "p1", 5, 4),
+        ({"neurons_per_core": 2, "mesh": Mesh(2, 1, 2)}, "cores_per_chip", "p1", 5, 4),
+        ({"synapses_per_core": 6}, "synapses_per_core", "p2", 7, 6),
+        (
+            {"synapse_bits_per_core": 55, "bits_per_synapse": 8},
+            *("synapse_bits_per_core", "p2", 56, 55),
+        ),
+        ({"in_axons_per_core": 6}, "in_axons_per_core", "p2", 7, 6),
+        ({"neurons_per_core": 1, "out_axons_per_core": 2}, "out_axons_per_core", "p1", 3, 2),
+        (
+            {"neurons_per_core": 1, "destination_cores_per_neuron": 2},
+            *("destination_cores_per_neuron", "p1", 3, 2),
+        ),
     ],
-)  # fmt: skip
-def test_what_does_not_fit_is_refused_by_name(limits, sentence, resource, population):
+)
+def test_what_does_not_fit_is_refused_by_name(limits, resource, population, used, available):
     with pytest.raises(DoesNotFitError) as refused:
         place(layers(6, 7, 3), CoreLimits("c", **limits))
-    assert str(refused.value) == sentence
-    assert (refused.value.resource, refused.value.population) == (resource, population)
+    error = refused.value
+    assert (error.resource, error.population) == (resource, population)
+    assert (error.used, error.available) == (used, available)
+    thing = {INPUT: "the input", None: "the network"}.get(population, f"population '{population}'")
+    for words in (thing, f"needs {used} ", f"c has {available}"):
+        assert words in str(error)
 
 
 def test_what_is_not_known_is_unchecked_and_what_is_meaningless_is_not_listed():

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.output import refused
 
 from neuroattack.errors import FileError, UnknownNameError
 from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
@@ -257,6 +258,7 @@ def test_the_checksum_is_of_the_bytes(tmp_path):
 
 SYNOP = "synaptic_operation = { v = 5.1 }"
 CORES = "cores_per_chip = { v = 16 }"
+SOURCE = 'src = "paper", at = "Table 3"'
 ORIGIN = 'src = "paper", at = "p. 1", basis = "design", cond = "not stated"'
 ENERGY_DEFAULT = (
     'default = { src = "paper", at = "Table 3", basis = "measured", cond = "0.8 V, 25 C" }'
@@ -271,260 +273,188 @@ def synop(value):
     return SYNOP, SYNOP.replace("5.1", value)
 
 
+def entry(text):
+    return SYNOP, f"synaptic_operation = {{ v = 5.1, {text} }}"
+
+
+def cores(value):
+    return CORES, f"cores_per_chip = {{ v = {value} }}"
+
+
+def of_format(text):
+    return "weight_bits = { v = 8 }", text
+
+
+def of_state(text):
+    return "v_bits = { v = 16 }", f"v_bits = {{ {text} }}"
+
+
+def before(text):
+    return "[energy_pJ]", f"{text}\n[energy_pJ]"
+
+
 def without(part):
     return ENERGY_DEFAULT, re.sub(rf', {part} = "[^"]*"|{part} = "[^"]*", ', "", ENERGY_DEFAULT)
 
 
 BROKEN = {
     # Origins.
-    "no source": (without("src"), "energy_pJ.synaptic_operation: has no src, expected the key of"),
-    "no place": (without("at"), "energy_pJ.synaptic_operation: has no at"),
-    "no basis": (without("basis"), "has no basis, expected what it rests on: measured, simul"),
-    "no conditions": (without("cond"), "has no cond, expected the conditions"),
-    "empty source": (
-        ('src = "paper", at = "Table 3"', 'src = " ", at = "Table 3"'),
-        "src: got ' ', expected text that is not empty",
-    ),
+    "no source": (without("src"), "synaptic_operation: has no src"),
+    "no place": (without("at"), "synaptic_operation: has no at"),
+    "no basis": (without("basis"), "has no basis"),
+    "no conditions": (without("cond"), "has no cond"),
+    "empty source": ((SOURCE, 'src = " ", at = "Table 3"'), "src: got ' '"),
     "unknown source": (
-        ('src = "paper", at = "Table 3"', 'src = "papper", at = "Table 3"'),
-        "energy_pJ.synaptic_operation.src: got 'papper', expected the key of a [source]: paper",
+        (SOURCE, 'src = "papper", at = "Table 3"'),
+        "synaptic_operation.src: got 'papper'",
     ),
-    "own source without own place": (
-        (SYNOP, 'synaptic_operation = { v = 5.1, src = "rtl" }'),
-        "energy_pJ.synaptic_operation: has no at, expected the place in its source",
-    ),
-    "unknown basis": (
-        ('basis = "measured"', 'basis = "guessed"'),
-        "basis: got 'guessed', expected 'measured', 'simulated'",
-    ),
-    "unknown access": (
-        ('access = "code"', 'access = "hearsay"'),
-        "source.rtl.access: got 'hearsay', expected 'primary', 'transcript', 'code' or 'memory'",
-    ),
-    "no reference": (('ref = "github.com/doe/mychip@0123abc", ', ""), "source.rtl: has no ref"),
+    "own source without own place": (entry('src = "rtl"'), "synaptic_operation: has no at"),
+    "unknown basis": (('basis = "measured"', 'basis = "guessed"'), "basis: got 'guessed'"),
+    "unknown access": (('access = "code"', 'access = "hearsay"'), "rtl.access: got 'hearsay'"),
+    "no reference": (('ref = "github.com/doe/mychip@0123abc", ', ""), "rtl: has no ref"),
     "source not a table": (
         ('rtl = { ref = "github.com/doe/mychip@0123abc", access = "code" }', "rtl = 3"),
-        "source.rtl: got 3, expected a table such as { ref = ..., access = ... }",
+        "rtl: got 3",
     ),
-    "bare number": (
-        (CORES, "cores_per_chip = 16"),
-        "limits.cores_per_chip: got 16, expected a table such as { v = 128, src = ...",
-    ),
+    "bare number": ((CORES, "cores_per_chip = 16"), "cores_per_chip: got 16"),
     "default with a value": (
         (ENERGY_DEFAULT, ENERGY_DEFAULT.replace("{ ", "{ v = 1, ")),
-        "energy_pJ.default: unknown key 'v', expected one of src, at, basis, cond",
+        "default: unknown key 'v'",
     ),
-    "default not a table": (
-        (ENERGY_DEFAULT, 'default = "paper"'),
-        "energy_pJ.default: got 'paper', expected a table",
-    ),
+    "default not a table": ((ENERGY_DEFAULT, 'default = "paper"'), "default: got 'paper'"),
     # Units and keys.
-    "unknown unit": (
-        ("[energy_pJ]", "[energy_nJ]"),
-        "unknown key 'energy_nJ', expected one of schema, id,",
-    ),
+    "unknown unit": (("[energy_pJ]", "[energy_nJ]"), "unknown key 'energy_nJ'"),
     "unknown unit, nearest": (("[energy_pJ]", "[energy_nJ]"), "did you mean energy_pJ?"),
     "power in watts": (
-        ("[energy_pJ]", f"[power_W]\nstatic_chip = {{ v = 1, {ORIGIN} }}\n[energy_pJ]"),
+        before(f"[power_W]\nstatic_chip = {{ v = 1, {ORIGIN} }}"),
         "unknown key 'power_W'",
     ),
-    "unknown term": (
-        (SYNOP, SYNOP + "\nsynapse = { v = 1 }"),
-        "energy_pJ: unknown key 'synapse', expected one of synaptic_operation",
-    ),
-    "unknown limit": (
-        (CORES, "core_per_chip = { v = 16 }"),
-        "limits: unknown key 'core_per_chip', expected one of process_nm",
-    ),
-    "unknown part of an entry": (
-        (SYNOP, 'synaptic_operation = { v = 5.1, unit = "nJ" }'),
-        "energy_pJ.synaptic_operation: unknown key 'unit'",
-    ),
+    "unknown term": ((SYNOP, SYNOP + "\nsynapse = { v = 1 }"), "energy_pJ: unknown key 'synapse'"),
+    "unknown limit": ((CORES, "core_per_chip = { v = 16 }"), "limits: unknown key 'core_per_chip'"),
+    "unknown part of an entry": (entry('unit = "nJ"'), "synaptic_operation: unknown key 'unit'"),
     "unknown top key": (("schema = 1", 'schema = 1\nvendor = "me"'), "unknown key 'vendor'"),
     "reported in no known unit": (
-        ("[energy_pJ]", f'[reported]\nx = {{ v = 1, unit = "hp", {ORIGIN} }}\n[energy_pJ]'),
-        "reported.x.unit: got 'hp', expected 'pJ'",
+        before(f'[reported]\nx = {{ v = 1, unit = "hp", {ORIGIN} }}'),
+        "reported.x.unit: got 'hp'",
     ),
     "reported without a unit": (
-        ("[energy_pJ]", f"[reported]\nx = {{ v = 1, {ORIGIN} }}\n[energy_pJ]"),
+        before(f"[reported]\nx = {{ v = 1, {ORIGIN} }}"),
         "reported.x: has no unit",
     ),
     "reported zero": (
-        ("[energy_pJ]", f'[reported]\nx = {{ v = 0, unit = "W", {ORIGIN} }}\n[energy_pJ]'),
-        "reported.x.v: got 0, expected a value above 0",
+        before(f'[reported]\nx = {{ v = 0, unit = "W", {ORIGIN} }}'),
+        "reported.x.v: got 0",
     ),
     # Values.
-    "zero": (
-        synop("0"),
-        "energy_pJ.synaptic_operation: got 0, expected a value above 0: what is not known is left",
-    ),
-    "minus zero": (synop("-0.0"), "got 0, expected a value above 0"),
-    "negative": (synop("-5.1"), "got -5.1, expected 1e-06 to 1e+09 pJ"),
-    "NaN": (synop("nan"), "got nan, expected 1e-06 to 1e+09 pJ"),
-    "infinite": (synop("inf"), "got inf, expected 1e-06 to 1e+09 pJ"),
-    "absurd": (synop("2e9"), "got 2000000000.0, expected 1e-06 to 1e+09 pJ"),
-    "beyond floating point": (synop("1" + "0" * 400), "energy_pJ.synaptic_operation"),
-    "of a thousand digits": (synop("0x" + "f" * 1000), "energy_pJ.synaptic_operation"),
-    "cores of a thousand digits": (
-        (CORES, f"cores_per_chip = {{ v = {'9' * 1000} }}"),
-        "limits.cores_per_chip: got 999999999999999999...9999999999999999999, expected 1 to",
-    ),
+    "zero": (synop("0"), "synaptic_operation: got 0"),
+    "minus zero": (synop("-0.0"), "got 0"),
+    "negative": (synop("-5.1"), "got -5.1"),
+    "NaN": (synop("nan"), "got nan"),
+    "infinite": (synop("inf"), "got inf"),
+    "absurd": (synop("2e9"), "got 2000000000.0"),
+    "beyond floating point": (synop("1" + "0" * 400), "synaptic_operation"),
+    "of a thousand digits": (synop("0x" + "f" * 1000), "synaptic_operation"),
+    "cores of a thousand digits": (cores(f"{'9' * 1000}"), "cores_per_chip: got 9999999"),
     "no such date": (synop("2020-02-30"), "is not TOML ("),
-    "text for a number": (synop('"5.1"'), "v: got '5.1', expected a number"),
-    "true for a number": (synop("true"), "v: got True, expected a number"),
-    "date for a number": (synop("2020-01-01"), "v: got datetime.date(2020, 1, 1), expected a"),
-    "too many cores": (
-        (CORES, "cores_per_chip = { v = 2147483649 }"),
-        "limits.cores_per_chip: got 2147483649, expected 1 to 2.14748e+09",
-    ),
-    "zero cores": ((CORES, "cores_per_chip = { v = 0 }"), "limits.cores_per_chip: got 0, expected"),
-    "half a core": (
-        (CORES, "cores_per_chip = { v = 16.5 }"),
-        "limits.cores_per_chip.v: got 16.5, expected a whole number",
-    ),
-    "wide state": (
-        ("v_bits = { v = 16 }", "v_bits = { v = 32 }"),
-        "format.v_bits: got 32, expected 2 to 24 bit",
-    ),
+    "text for a number": (synop('"5.1"'), "v: got '5.1'"),
+    "true for a number": (synop("true"), "v: got True"),
+    "date for a number": (synop("2020-01-01"), "v: got datetime.date(2020, 1, 1)"),
+    "too many cores": (cores("2147483649"), "cores_per_chip: got 2147483649"),
+    "zero cores": (cores("0"), "cores_per_chip: got 0"),
+    "half a core": (cores("16.5"), "cores_per_chip.v: got 16.5"),
+    "wide state": (of_state("v = 32"), "v_bits: got 32"),
     "wide state without a sign": (
-        ("v_bits = { v = 16 }", "v_bits = { v = 24, signed = false }"),
-        "format.v_bits: got 24 without a sign, expected 2 to 23 bit",
+        of_state("v = 24, signed = false"),
+        "v_bits: got 24 without a sign",
     ),
-    "state that wraps": (
-        ("v_bits = { v = 16 }", 'v_bits = { v = 16, overflow = "wrap" }'),
-        "format.v_bits.overflow: got 'wrap', expected 'clip'",
-    ),
+    "state that wraps": (of_state('v = 16, overflow = "wrap"'), "v_bits.overflow: got 'wrap'"),
     "range backwards": (
-        ("weight_bits = { v = 8 }", "weight_exp = { range = [3, -3] }"),
-        "format.weight_exp.range: got [3, -3], expected the lower end first",
+        of_format("weight_exp = { range = [3, -3] }"),
+        "weight_exp.range: got [3, -3]",
     ),
-    "range of one": (
-        ("weight_bits = { v = 8 }", "weight_exp = { range = [3] }"),
-        "format.weight_exp.range.1: got [3], expected one more value",
-    ),
+    "range of one": (of_format("weight_exp = { range = [3] }"), "weight_exp.range.1: got [3]"),
     "range without 0": (
-        ("weight_bits = { v = 8 }", "weight_exp = { range = [1, 3] }"),
-        "format.weight_exp.range: got [1, 3], expected 0 to be in it",
+        of_format("weight_exp = { range = [1, 3] }"),
+        "weight_exp.range: got [1, 3]",
     ),
-    "absurd range": (
-        ("weight_bits = { v = 8 }", "weight_exp = { range = [-99, 3] }"),
-        "format.weight_exp: got -99, expected -31 to 31",
-    ),
+    "absurd range": (of_format("weight_exp = { range = [-99, 3] }"), "weight_exp: got -99"),
     "delay of no step": (
-        ("weight_bits = { v = 8 }", "delay_steps = { range = [0, 9] }"),
-        "format.delay_steps: got 0 as the fewest steps, its offset added, expected at least 1",
+        of_format("delay_steps = { range = [0, 9] }"),
+        "delay_steps: got 0 as the fewest steps",
     ),
-    "no sign mode": (
-        ("weight_bits = { v = 8 }", "sign_modes = { v = [] }"),
-        "format.sign_modes.v: got [], expected a list of at least 1",
-    ),
-    "unknown sign mode": (
-        ("weight_bits = { v = 8 }", 'sign_modes = { v = ["both"] }'),
-        "format.sign_modes.v.0: got 'both', expected 'mixed', 'excitatory'",
-    ),
+    "no sign mode": (of_format("sign_modes = { v = [] }"), "sign_modes.v: got []"),
+    "unknown sign mode": (of_format('sign_modes = { v = ["both"] }'), "sign_modes.v.0: got 'both'"),
     # Contradictions.
     "price beside an all-in one": (
         ('"per_term"', '"all_in"'),
-        "energy_pJ.update_active: got a price of its own beside energy_scope = 'all_in'",
+        "update_active: got a price of its own",
     ),
     "all-in without a price": (
         (SYNOP + "\n", "", '"per_term"', '"all_in"'),
-        "energy_scope: got 'all_in' without energy_pJ.synaptic_operation",
+        "energy_scope: got 'all_in'",
     ),
     "price of what another covers": (
-        (SYNOP, 'synaptic_operation = { v = 5.1, covers = ["update_active"] }'),
-        "energy_pJ.update_active: got a price of its own, which synaptic_operation covers",
+        entry('covers = ["update_active"]'),
+        "update_active: got a price of its own",
     ),
-    "unknown term covered": (
-        (SYNOP, 'synaptic_operation = { v = 5.1, covers = ["hops"] }'),
-        "energy_pJ.synaptic_operation.covers: got 'hops', expected one of",
-    ),
-    "covered and unknown": (
-        (SYNOP, 'synaptic_operation = { v = 5.1, covers = ["static_chip"] }'),
-        "covers: got static_chip, which is listed as unknown",
-    ),
-    "covered twice": (
-        (SYNOP, 'synaptic_operation = { v = 5.1, covers = ["hop_ew", "hop_ew"] }'),
-        "covers: got hop_ew, which synaptic_operation covers, expected it once",
-    ),
+    "unknown term covered": (entry('covers = ["hops"]'), "synaptic_operation.covers: got 'hops'"),
+    "covered and unknown": (entry('covers = ["static_chip"]'), "covers: got static_chip"),
+    "covered twice": (entry('covers = ["hop_ew", "hop_ew"]'), "covers: got hop_ew"),
     "priced and unknown": (
         ('"energy.host_io"', '"energy.update_active"'),
-        "unknown: got 'energy.update_active', which energy_pJ.update_active gives",
+        "unknown: got 'energy.update_active'",
     ),
     "given and not applicable": (
         ('"energy.barrier"', '"limits.cores_per_chip"'),
-        "not_applicable: got 'limits.cores_per_chip', which limits.cores_per_chip gives",
+        "not_applicable: got 'limits.cores_per_chip'",
     ),
     "unknown and not applicable": (
         ('"energy.barrier"', '"energy.host_io"'),
-        "not_applicable: got 'energy.host_io', which is listed in unknown already",
+        "not_applicable: got 'energy.host_io'",
     ),
-    "unknown of no table": (
-        ('"energy.host_io"', '"host_io"'),
-        "unknown: got 'host_io', expected the name of a table's key, such as",
-    ),
+    "unknown of no table": (('"energy.host_io"', '"host_io"'), "unknown: got 'host_io'"),
     "lacking and given": (
-        ("[energy_pJ]", f"[lacks]\nleak = {{ {ORIGIN} }}\n[energy_pJ]"),
-        "format.decay_bits: got a format of what [lacks] leak says is not there",
+        before(f"[lacks]\nleak = {{ {ORIGIN} }}"),
+        "decay_bits: got a format of what [lacks] leak",
     ),
     "lacking without a source": (
-        ("[energy_pJ]", '[lacks]\nbias = { at = "p. 1" }\n[energy_pJ]'),
+        before('[lacks]\nbias = { at = "p. 1" }'),
         "lacks.bias: has no src",
     ),
-    "mesh of other cores": (
-        ("[energy_pJ]", MESH.replace("v = 4", "v = 5") + "\n[energy_pJ]"),
-        "mesh: got 20 cores in all, expected the 16 of limits.cores_per_chip",
-    ),
-    "half a mesh": (
-        ("[energy_pJ]", MESH.partition("\nheight")[0] + "\n[energy_pJ]"),
-        "mesh: has no height, expected width, height and cores_per_node",
-    ),
+    "mesh of other cores": (before(MESH.replace("v = 4", "v = 5")), "mesh: got 20 cores in all"),
+    "half a mesh": (before(MESH.partition("\nheight")[0]), "mesh: has no height"),
     "two accounts of time": (
-        (
-            "[energy_pJ]",
+        before(
             f"[pace]\ntick_s = {{ v = 0.001, {ORIGIN} }}\n[time_ns]\n"
-            f"update_active = {{ v = 5, {ORIGIN} }}\n[energy_pJ]",
+            f"update_active = {{ v = 5, {ORIGIN} }}"
         ),
-        "time_ns: got it beside pace.tick_s, expected one account of hardware time",
+        "time_ns: got it beside pace.tick_s",
     ),
     "barrier backwards": (
-        (
-            "[energy_pJ]",
+        before(
             f"[time_ns]\nbarrier_fastest = {{ v = 9, {ORIGIN} }}\n"
-            f"barrier_slowest = {{ v = 5, {ORIGIN} }}\n[energy_pJ]",
+            f"barrier_slowest = {{ v = 5, {ORIGIN} }}"
         ),
-        "time_ns.barrier_fastest: got 9, expected at most 5",
+        "time_ns.barrier_fastest: got 9",
     ),
     # The head of the file.
-    "another schema": (("schema = 1", "schema = 2"), "schema: got 2, expected 1"),
-    "schema true": (("schema = 1", "schema = true"), "schema: got True, expected a whole number"),
-    "no schema": (("schema = 1\n", ""), "has no schema, expected schema = 1"),
-    "not an identifier": (
-        ('id = "mychip"', 'id = "my chip/../x"'),
-        "id: got 'my chip/../x', expected a name of letters, digits and underscores",
-    ),
-    "endless name": (
-        ('name = "My chip"', f'name = "{"x" * 1000}"'),
-        "name: got 'xxxxxxxxxxxx...xxxxxxxxxxxxx', expected text of at most 80 characters",
-    ),
-    "unknown policy": (
-        ('"every_step"', '"sometimes"'),
-        "update_policy: got 'sometimes', expected 'every_step', 'on_event' or 'continuous'",
-    ),
-    "unknown scope": (('"per_term"', '"total"'), "energy_scope: got 'total', expected 'per_term'"),
-    "no scope": (('energy_scope = "per_term"', ""), "has no energy_scope, expected one of per_ter"),
+    "another schema": (("schema = 1", "schema = 2"), "schema: got 2"),
+    "schema true": (("schema = 1", "schema = true"), "schema: got True"),
+    "no schema": (("schema = 1\n", ""), "has no schema"),
+    "not an identifier": (('id = "mychip"', 'id = "my chip/../x"'), "id: got 'my chip/../x'"),
+    "endless name": (('name = "My chip"', f'name = "{"x" * 1000}"'), "name: got 'xxxxxxxxxxxx..."),
+    "unknown policy": (('"every_step"', '"sometimes"'), "update_policy: got 'sometimes'"),
+    "unknown scope": (('"per_term"', '"total"'), "energy_scope: got 'total'"),
+    "no scope": (('energy_scope = "per_term"', ""), "has no energy_scope"),
     "list for a table": (("[limits]", "[[limits]]"), "limits: got [{"),
     # The file as such.
     "not TOML": (("schema = 1", "schema: 1"), "is not TOML (", "(at line 2, column"),
     "a key twice": ((SYNOP, f"{SYNOP}\n{SYNOP}"), "is not TOML ("),
     "JSON": ((EXAMPLE, '{"schema": 1}'), "is not TOML ("),
-    "endless line": (
-        ("schema = 1", f"schema = 1 # {'x' * 2000}"),
-        "has a line of 2013 bytes, expected lines of at most 2000",
-    ),
-    "deeply nested": (("schema = 1", "schema = " + "[\n" * 5000), "is nested too deeply, expected"),
+    "endless line": (("schema = 1", f"schema = 1 # {'x' * 2000}"), "has a line of 2013 bytes"),
+    "deeply nested": (("schema = 1", "schema = " + "[\n" * 5000), "is nested too deeply"),
     "deep below a key": (("schema = 1", f"schema = {'[' * 60}{']' * 60}"), "schema: got [[[["),
-    "empty": ((EXAMPLE, ""), "is empty, expected a hardware profile (TOML)"),
+    "empty": ((EXAMPLE, ""), "is empty"),
     "only a remark": ((EXAMPLE, "# nothing"), "has no schema"),
 }
 
@@ -541,7 +471,7 @@ def test_a_broken_file_is_refused_in_one_sentence(rule, tmp_path):
         read_profile(path)
     message = str(refusal.value)
     assert message.startswith(f"{path}: ")
-    for sentence in sentences:
+    for sentence in (*sentences, "expected"):
         assert sentence in message
     assert "\n" not in message
     assert "pydantic" not in message.lower()
@@ -562,7 +492,7 @@ def test_what_is_no_readable_file_is_refused(tmp_path):
     large = tmp_path / "large.toml"
     large.write_text(EXAMPLE + "#" * 2**20)
     for path, words in (
-        (missing, "no such file, expected a hardware profile (TOML)"),
+        (missing, "no such file"),
         (tmp_path, "is not a regular file"),
         (f"{tmp_path}/", "is not a regular file"),
         (latin, "is not UTF-8 (byte"),
@@ -570,8 +500,8 @@ def test_what_is_no_readable_file_is_refused(tmp_path):
         (fifo, "is not a regular file"),
         ("/dev/null", "is not a regular file"),
         ("/dev/zero", "is not a regular file"),
-        (huge, "is 1024 MiB, expected a hardware profile (TOML) of at most 1 MiB"),
-        (large, "expected a hardware profile (TOML) of at most 1 MiB"),
+        (huge, "is 1024 MiB"),
+        (large, "of at most 1 MiB"),
         (f"{tmp_path}/{'x' * 5000}.toml", "cannot be read"),
         ("a\0b.toml", "no such file"),
     ):
@@ -656,8 +586,8 @@ def test_profiles_show_prints_every_number_with_its_source(command):
         assert f"{entry['table']}.{entry['key']}" in out
     for words in ("23.6 pJ at least", "0.75 V", "simulated", "Table 2, p. 96", "104.4 mW"):
         assert words in out
-    assert "Unknown: energy.synapse_fetch, energy.barrier, energy.host_io\n" in out
-    assert "Not applicable: limits.clock_hz, limits.fan_in_per_neuron\n" in out
+    for key in ("energy.synapse_fetch", "energy.host_io", "limits.fan_in_per_neuron"):
+        assert key in out
 
 
 @pytest.mark.parametrize("name", CHIPS)
@@ -700,9 +630,8 @@ def test_profiles_check_says_what_it_found(command, tmp_path):
     path = written(tmp_path, EXAMPLE)
     code, out, err = command("profiles", "check", path)
     assert (code, err) == (0, "")
-    assert out == f"{path}: profile 'mychip' is valid: 10 numbers from 2 sources, 2 listed as " + (
-        "unknown\n"
-    )
+    for words in (path, "'mychip'", "10 numbers", "2 sources"):
+        assert str(words) in out
     code, out, _ = command("profiles", "check", path, "--json")
     assert json.loads(out)["valid"] is True
 
@@ -710,13 +639,9 @@ def test_profiles_check_says_what_it_found(command, tmp_path):
 def test_profiles_check_refuses_in_one_sentence(command, tmp_path):
     broken = written(tmp_path, EXAMPLE.replace("5.1", "-5.1"))
     for name in ("check", "show"):
-        code, out, err = command("profiles", name, broken, "--json")
-        assert (code, out) == (2, "")
-        assert "energy_pJ.synaptic_operation: got -5.1" in err
-        assert err.count("\n") == 1
-    code, _, err = command("profiles", "show", "loihi3")
-    assert code == 2
-    assert "unknown hardware profile 'loihi3'" in err
+        result = command("profiles", name, broken, "--json")
+        refused(result, "energy_pJ.synaptic_operation: got -5.1")
+    refused(command("profiles", "show", "loihi3"), "'loihi3'")
 
 
 def test_help_does_not_wait_for_the_schema():

@@ -40,6 +40,20 @@ def lif(size=1, **changes):
     return nir.LIF(**{name: np.full(size, value) for name, value in values.items()})
 
 
+def one_layer(shape=(1, 2), weights=None, **changes):
+    """Return a network of one population, `out`, on an input of that shape."""
+    weights = np.ones((math.prod(shape), 1)) if weights is None else weights
+    fields = {"tau_m_s": 0.1, "threshold_v": 1.0} | changes
+    return Network(
+        dt_s=fields.pop("dt_s", 1e-3),
+        input=Input(shape, PoissonEncoder(1.0)),
+        populations=(Population("out", weights.shape[1], **fields),),
+        projections=(Projection.from_weights(INPUT, "out", weights),),
+        readout="out",
+        origin={"dataset": "mnist"},
+    )
+
+
 def chain(path, *between, pixels=(2,), classes=1):
     """Write a file whose nodes follow each other from input to output."""
     names = [f"n{place}" for place in range(len(between))]
@@ -81,13 +95,7 @@ def test_a_network_is_the_same_spike_for_spike_after_export_and_import(tmp_path,
 )
 @example(160.0, 0.004211145714222155, [0.0, 0.0, 0.9999999999999999])
 def test_biases_and_decays_come_back_to_the_last_bit(tmp_path, tau_m_s, dt_s, bias_v):
-    network = Network(
-        dt_s=dt_s,
-        input=Input((2,), PoissonEncoder(1.0)),
-        populations=(Population("out", 3, tau_m_s, 1.0, np.array(bias_v)),),
-        projections=(Projection.from_weights(INPUT, "out", np.ones((2, 3))),),
-        readout="out",
-    )
+    network = one_layer((2,), np.ones((2, 3)), tau_m_s=tau_m_s, bias_v=bias_v, dt_s=dt_s)
     export_nir(tmp_path / "n.nir", network)
     (before,), (after,) = network.populations, import_nir(tmp_path / "n.nir").network.populations
     assert after.decay(dt_s) == before.decay(dt_s)
@@ -95,31 +103,16 @@ def test_biases_and_decays_come_back_to_the_last_bit(tmp_path, tau_m_s, dt_s, bi
 
 
 def test_where_a_network_comes_from_survives_too(tmp_path):
-    network = Network(
-        dt_s=1e-3,
-        input=Input((1, 2), PoissonEncoder(50.0)),
-        populations=(Population("out", 1, 0.1, 1.0),),
-        projections=(Projection.from_weights(INPUT, "out", np.ones((2, 1))),),
-        readout="out",
-        origin={"dataset": "mnist"},
-    )
-    export_nir(tmp_path / "n.nir", network)
+    export_nir(tmp_path / "n.nir", one_layer())
     found = import_nir(tmp_path / "n.nir").network
     assert found.origin["dataset"] == "mnist"
     assert found.input.shape == (1, 2)
 
 
 def test_nir_itself_reads_what_is_written_here(tmp_path):
-    network = Network(
-        dt_s=1e-3,
-        input=Input((2, 2), PoissonEncoder(50.0)),
-        populations=(Population("output", 3, 0.1, 1.0, 0.25),),
-        projections=(Projection.from_weights(INPUT, "output", np.eye(4, 3)),),
-        readout="output",
-    )
-    export_nir(tmp_path / "n.nir", network)
+    export_nir(tmp_path / "n.nir", one_layer((2, 2), np.eye(4, 3), bias_v=0.25))
     graph = nir.read(tmp_path / "n.nir")
-    neurons = graph.nodes["output"]
+    neurons = graph.nodes["out"]
     assert isinstance(neurons, nir.LIF)
     np.testing.assert_array_equal(neurons.tau, np.full(3, 0.1))
     np.testing.assert_array_equal(neurons.v_threshold, np.ones(3))
@@ -131,13 +124,7 @@ def test_nir_itself_reads_what_is_written_here(tmp_path):
 
 
 def test_a_refractory_period_is_written_only_where_losses_are_allowed(tmp_path):
-    network = Network(
-        dt_s=1e-3,
-        input=Input((1,), PoissonEncoder(50.0)),
-        populations=(Population("out", 1, 0.1, 1.0, refractory_steps=2),),
-        projections=(Projection.from_weights(INPUT, "out", np.ones((1, 1))),),
-        readout="out",
-    )
+    network = one_layer(refractory_steps=2)
     with pytest.raises(UnsupportedFeatureError, match="'out' has a refractory period of 2 steps"):
         export_nir(tmp_path / "n.nir", network)
     assert not (tmp_path / "n.nir").exists()

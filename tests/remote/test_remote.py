@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tritonclient.http
 import trustme
+from support.output import refused
 from support.remote_servers import CLASSES, SHAPE, ServeCommand, faulty_network, served, toy_target
 
 from neuroattack.deployment.deployment import deploy
@@ -201,12 +202,8 @@ def test_tokens_are_asked_for_and_name_the_client():
         for token in (None, "wrong", TOKEN[:-1]):
             with pytest.raises(RemoteError, match="status 401: expected a bearer token"):
                 RemoteTarget(url, token=token)
-        for page in (
-            url,
-            f"{url}/ready",
-            url.split("/models")[0],
-            url.split("/v2")[0] + "/metrics",
-        ):
+        server = url.split("/v2")[0]
+        for page in (url, f"{url}/ready", f"{server}/v2", f"{server}/metrics"):
             assert httpx.get(page).status_code == 401
         for token in tokens:
             with RemoteTarget(url, token=token) as target:
@@ -245,8 +242,7 @@ def test_slow_answers_are_asked_for_again_and_counted_once():
 
 
 def test_too_many_that_wait_are_sent_away_uncounted():
-    limits = Limits(waiting=2)
-    with served(toy_target(delay_s=0.3), limits=limits) as (url, service):
+    with served(toy_target(delay_s=0.3), limits=Limits(waiting=2)) as (url, service):
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             asked = [
                 pool.submit(httpx.post, f"{url}/infer", json=tensor(images(1)), timeout=30)
@@ -322,7 +318,6 @@ def test_a_server_that_is_told_to_stop_finishes_what_it_began(network_file):
             server.process.send_signal(signal.SIGTERM)
             assert asked.result(60).shape == (90, 10)
         assert server.process.wait(30) == 0
-        assert "what was begun is answered" in server.process.stderr.read()
 
 
 def test_metrics_count_queries_and_requests():
@@ -337,31 +332,20 @@ def test_metrics_count_queries_and_requests():
         assert "neuroattack_waiting 0.0" in page
 
 
+def output(**changes):
+    """Return the JSON of an answer."""
+    values = {"name": "counts", "datatype": "INT32", "shape": [1, 5], "data": [0] * 5}
+    return {"outputs": [values | changes]}
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         ({"outputs": []}, "answer outputs: got \\[\\]"),
-        ({"outputs": [{"name": "counts", "datatype": "FP32", "shape": [1, 5]}]}, "'FP32'"),
-        (
-            {
-                "outputs": [
-                    {"name": "counts", "datatype": "INT32", "shape": [2, 5], "data": [0] * 10}
-                ]
-            },
-            r"answer shape: got \(2, 5\), expected \(1, 5\)",
-        ),
-        (
-            {"outputs": [{"name": "counts", "datatype": "INT32", "shape": [1, 5], "data": [0]}]},
-            "got 1 numbers, expected 5",
-        ),
-        (
-            {
-                "outputs": [
-                    {"name": "counts", "datatype": "INT32", "shape": [1, 5], "data": [-1] * 5}
-                ]
-            },
-            "negative counts",
-        ),
+        (output(datatype="FP32"), "'FP32'"),
+        (output(shape=[2, 5], data=[0] * 10), r"answer shape: got \(2, 5\), expected \(1, 5\)"),
+        (output(data=[0]), "got 1 numbers, expected 5"),
+        (output(data=[-1] * 5), "negative counts"),
     ],
 )
 def test_answers_that_are_none_are_refused(monkeypatch, answer, message):
@@ -412,9 +396,7 @@ def test_tokens_are_read_with_their_clients(tmp_path):
     ],
 )
 def test_serving_refuses_bad_options_before_it_listens(network_file, command, options, message):
-    code, _, err = command("serve", network_file, *options)
-    assert code == 2
-    assert message in err
+    refused(command("serve", network_file, *options), message)
 
 
 def test_an_attack_by_address_is_an_attack(network_file, tmp_path, command):
@@ -433,6 +415,5 @@ def test_an_attack_by_address_is_an_attack(network_file, tmp_path, command):
         assert f"neuroattack_queries_total {counted:.1f}" in page
         with np.load(tmp_path / "a" / "images.npz") as arrays:
             assert arrays["adversarial"].shape == (28, 28)
-        code, _, err = command("attack", server.url, "--dataset", "digits", "--backend", "lava")
-        assert code == 2
-        assert "how a served network runs is its server's" in err
+        result = command("attack", server.url, "--dataset", "digits", "--backend", "lava")
+        refused(result, "--backend")

@@ -5,7 +5,7 @@ import numpy as np
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
 
 
 def assert_exact(simulator, network, dense):
@@ -30,6 +30,17 @@ def chain(*, delays=(1, 1), dt_s=1e-3, size=3, **changes):
             Projection.from_weights(names[i], names[i + 1], np.eye(size) * 0.625, delays[i])
             for i in range(2)
         ),
+        readout="output",
+    )
+
+
+def fixed_neuron():
+    """Return a network in fixed point, of one pixel and one neuron."""
+    return Network(
+        dt_s=1e-3,
+        input=Input((1,), PoissonEncoder(100.0)),
+        populations=(FixedPopulation("output", 1, leak=10, threshold=5),),
+        projections=(Projection(INPUT, "output", np.ones((1, 1), np.int32), 0),),
         readout="output",
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroattack.datasets import Dataset
+from neuroattack.deployment.provenance import provenance_of
 from neuroattack.deployment.spec import DeploymentSpec, profile_checksum
 from neuroattack.experiments.attack_cells import (
     Subject,
@@ -24,7 +25,6 @@ from neuroattack.experiments.audit.suite import NOISES, SHOWN_TRANSFORMED, Suite
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.ir.storage import load_network
-from neuroattack.provenance import Provenance
 
 __all__ = ["audit"]
 
@@ -78,7 +78,7 @@ def audit(
     dataset.test.first(suite.images)
     # Here, so that a network that does not fit is refused at once.
     with spec.deploy(load_network(network)) as deployment:
-        provenance = Provenance.of(deployment, dataset.name, dataset.checksum, command)
+        provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
     subject = Subject.kept(folder, dataset, [spec], network)
     run = _Run(subject, spec, suite, suite.as_json(dataset), folder, workers, on_progress)
     sections = run.sections(left_out or {})

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import signal
 import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing import resource_tracker
 from pathlib import Path
 from typing import Any
 
 import joblib
+from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from neuroattack.errors import NeuroattackError, SimulationError
 from neuroattack.experiments.engine.cells import Cell
@@ -75,10 +79,14 @@ def run_cells(
         total = sum(cell.cost for cell in cells) or 1.0
         costs = {cell.key: cell.cost for cell in cells}
 
+        reported = -1
+
         def report(key: str | None) -> None:
+            nonlocal reported
             if key is not None:
                 done[key] = costs[key]
-            if on_progress:
+            if on_progress and len(done) != reported:
+                reported = len(done)
                 fraction = sum(done.values()) / total if cells else 1.0
                 on_progress(fraction, f"{len(done)} of {len(costs)}")
 
@@ -152,6 +160,19 @@ def _present(result: dict[str, Any] | None) -> dict[str, Any]:
     return result
 
 
+@contextlib.contextmanager
+def _ctrl_c_held_back() -> Iterator[None]:
+    """Hold Ctrl-C back while worker processes start: they inherit that, and leave it to us."""
+    # Their start lets Ctrl-C through again: have them running before.
+    loky_tracker.ensure_running()
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Round:
     """All that can be done now, then what waited for it, until nothing is left."""
 
@@ -210,7 +231,9 @@ class _Round:
         ):
             # loky replaces a worker whose memory has grown, and says so: no matter to the user.
             warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-            for result in pool(joblib.delayed(attempt)(task) for task in self._tasks()):
+            with _ctrl_c_held_back():
+                results = pool(joblib.delayed(attempt)(task) for task in self._tasks())
+            for result in results:
                 self._keep(result)
                 did += 1
         return did

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.profiles.energy_model import Basis, Price
 from neuroattack.ir.network import Network
 from neuroattack.validation import check_whole
 
-__all__ = [
-    "CAVEATS",
-    "OPERATIONS_PJ",
-    "ConventionalComparison",
-    "OperationEnergy",
-    "compare_conventional",
-]
-
-Precision = Literal["int8", "fp32"]
+__all__ = ["CAVEATS", "OPERATIONS_PJ", "compare_conventional"]
 
 _HOROWITZ = "Horowitz, Computing's energy problem (and what we can do about it), ISSCC 2014"
 _CONDITIONS = "45 nm, 0.9 V"
@@ -67,92 +59,38 @@ CAVEATS = (
 
 # Energies of multiplying by a weight, of a sum's addition and of a leak, and bytes of a weight.
 # Sums and potentials of 8-bit weights have 32 bits.
-_ARITHMETIC: Mapping[Precision, tuple[str, str, str, int]] = {
+_ARITHMETIC: Mapping[str, tuple[str, str, str, int]] = {
     "int8": ("int8_multiply", "int32_add", "int32_multiply", 1),
     "fp32": ("fp32_multiply", "fp32_add", "fp32_multiply", 4),
 }
 _STATE_BYTES = 4
 
 
-@dataclass(frozen=True)
-class OperationEnergy:
-    """Mean energy per image in picojoules, its operations apart from its memory.
-
-    Parameters
-    ----------
-    operations_pj : float
-        Of additions and multiplications.
-    weight_fetches_pj : float
-        Of reading a weight for every operation that takes one, each its part of a 64-bit access:
-        without reuse, an upper case.
-    state_accesses_pj : float
-        Of reading and writing 32 bits per neuron and step; 0 where there is no state.
-    """
-
-    operations_pj: float
-    weight_fetches_pj: float
-    state_accesses_pj: float
-
-    @property
-    def with_memory_pj(self) -> float:
-        """Operations and memory together."""
-        return self.operations_pj + self.weight_fetches_pj + self.state_accesses_pj
-
-
-@dataclass(frozen=True)
-class ConventionalComparison:
-    """Both networks on operations of 45 nm, under :data:`CAVEATS`.
-
-    Parameters
-    ----------
-    multiply_accumulates : int
-        Of the conventional network per image: its connections, layers fully connected.
-    synaptic_operations : float
-        Of the spiking network, mean per image: one addition each.
-    neuron_updates : int
-        N * T: one multiplication and one addition each, for leak and input.
-    conventional, spiking : mapping of {"int8", "fp32"} to OperationEnergy
-        By the precision of the weights.
-    """
-
-    multiply_accumulates: int
-    synaptic_operations: float
-    neuron_updates: int
-    conventional: Mapping[Precision, OperationEnergy]
-    spiking: Mapping[Precision, OperationEnergy]
-
-    def as_json(self) -> dict[str, Any]:
-        """Return figures, caveats and the table of operations as JSON values."""
-        energies = {
-            side: {
-                name: {**asdict(each), "with_memory_pj": each.with_memory_pj}
-                for name, each in getattr(self, side).items()
-            }
-            for side in ("conventional", "spiking")
-        }
-        return {
-            "multiply_accumulates": self.multiply_accumulates,
-            "synaptic_operations": self.synaptic_operations,
-            "neuron_updates": self.neuron_updates,
-            **energies,
-            "caveats": list(CAVEATS),
-            "operations_pj": {name: asdict(price) for name, price in OPERATIONS_PJ.items()},
-        }
-
-
 def compare_conventional(
     network: Network, synaptic_operations: float, steps: int
-) -> ConventionalComparison:
+) -> dict[str, Any]:
     """Estimate the energy of a conventional network of the same sizes and of the spiking one.
+
+    Both are on operations of 45 nm, under :data:`CAVEATS`.
 
     Parameters
     ----------
     network : Network
         The spiking one. Each pair of populations with projections between them is a dense layer.
     synaptic_operations : float
-        Its mean per image, spikes times actual fan-out.
+        Its mean per image, spikes times actual fan-out: one addition each.
     steps : int
         Time steps T per image.
+
+    Returns
+    -------
+    dict
+        JSON values. Per image: ``"multiply_accumulates"`` of the conventional network, the
+        ``"synaptic_operations"``, and N * T ``"neuron_updates"``, one multiplication and one
+        addition each. For both networks, ``"conventional"`` and ``"spiking"``, by weight
+        precision: ``"operations_pj"``; ``"weight_fetches_pj"`` of reading a weight for every
+        operation, without reuse, each its part of a 64-bit access; ``"state_accesses_pj"`` of
+        reading and writing 32 bits per neuron and step; ``"with_memory_pj"``, their sum.
 
     Raises
     ------
@@ -168,22 +106,32 @@ def compare_conventional(
     if not macs:
         raise ValidationError("network projections", "none", "at least one layer")
     updates = steps * sum(population.size for population in network.populations)
-    conventional: dict[Precision, OperationEnergy] = {}
-    spiking: dict[Precision, OperationEnergy] = {}
     per_byte_pj = OPERATIONS_PJ["cache_access_64bit"].value / 8
+    conventional, spiking = {}, {}
     for precision, (*operations, weight_bytes) in _ARITHMETIC.items():
         multiply, add, leak = (OPERATIONS_PJ[name].value for name in operations)
         fetch = per_byte_pj * weight_bytes
-        conventional[precision] = OperationEnergy(macs * (multiply + add), macs * fetch, 0.0)
-        spiking[precision] = OperationEnergy(
+        conventional[precision] = _energies(macs * (multiply + add), macs * fetch, 0.0)
+        spiking[precision] = _energies(
             synaptic_operations * add + updates * (leak + add),
             synaptic_operations * fetch,
             updates * 2 * per_byte_pj * _STATE_BYTES,
         )
-    return ConventionalComparison(
-        macs,
-        float(synaptic_operations),
-        updates,
-        MappingProxyType(conventional),
-        MappingProxyType(spiking),
-    )
+    return {
+        "multiply_accumulates": macs,
+        "synaptic_operations": float(synaptic_operations),
+        "neuron_updates": updates,
+        "conventional": conventional,
+        "spiking": spiking,
+        "caveats": list(CAVEATS),
+        "operations_pj": {name: asdict(price) for name, price in OPERATIONS_PJ.items()},
+    }
+
+
+def _energies(operations: float, fetches: float, states: float) -> dict[str, float]:
+    return {
+        "operations_pj": operations,
+        "weight_fetches_pj": fetches,
+        "state_accesses_pj": states,
+        "with_memory_pj": operations + fetches + states,
+    }

@@ -26,6 +26,8 @@ from neuroattack.validation import check_positive
 __all__ = ["EnergyEstimate", "estimate"]
 
 _MS_PER_S = 1e3
+_BOUNDED = ("priced_subtotal_pj", "latency_ms", "energy_delay_product_pj_s",
+            "priced_energy_delay_product_pj_s")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,16 +202,11 @@ class EnergyEstimate:
         """Return the figures, means over images, as JSON values."""
         return {
             "energy_pj_per_image": as_ends(self.total_pj),
-            "priced_subtotal_pj": as_ends(self.priced_subtotal_pj),
-            "unpriced": list(self.unpriced),
-            "latency_ms": as_ends(self.latency_ms),
-            "energy_delay_product_pj_s": as_ends(self.energy_delay_product_pj_s),
-            "priced_energy_delay_product_pj_s": as_ends(self.priced_energy_delay_product_pj_s),
+            **{name: as_ends(getattr(self, name)) for name in _BOUNDED},
+            **{name: list(getattr(self, name)) for name in ("unpriced", "conditions", "caveats")},
             "basis": self.basis,
             "latency_basis": self.latency_basis,
-            "conditions": list(self.conditions),
             "mixed_conditions": self.mixed_conditions,
-            "caveats": list(self.caveats),
             "terms": {name: term.as_json() for name, term in self.terms.items()},
             "time_prices": {name: asdict(price) for name, price in self.time_prices.items()},
             "activity_per_image": self.activity.as_json(),

@@ -98,11 +98,12 @@ class _Core:
     def __init__(self, wiring: Wiring, limits: CoreLimits) -> None:
         self._wiring = wiring
         self._limits = limits
-        self._spare = {
+        spare = {
             "neurons_per_core": limits.neurons_per_core,
             "synapses_per_core": most_connections(limits),
             "out_axons_per_core": limits.out_axons_per_core,
         }
+        self._spare = {limit: known for limit, known in spare.items() if known is not None}
         self._in_axons = 0
         self._axons: dict[str, NDArray[np.bool_]] = {}
         self._empty = True
@@ -115,22 +116,18 @@ class _Core:
             "out_axons_per_core": destinations[first:end][::-1],
         }
         room, tightest = end - first, ""
-        for limit, need in needs.items():
-            spare = self._spare[limit]
-            if spare is not None:
-                fits = int(np.searchsorted(np.cumsum(need), spare, side="right"))
-                if fits < room:
-                    room, tightest = fits, limit
+        for limit, spare in self._spare.items():
+            fits = int(np.searchsorted(np.cumsum(needs[limit]), spare, side="right"))
+            if fits < room:
+                room, tightest = fits, limit
         fits = self._connect(name, end, room)
         if fits < room:
             room, tightest = fits, "in_axons_per_core"
         if not room and self._empty:
             self._refuse(name, end - 1, tightest, needs)
         self._empty = self._empty and not room
-        for limit, need in needs.items():
-            spare = self._spare[limit]
-            if spare is not None:
-                self._spare[limit] = spare - int(need[:room].sum())
+        for limit in self._spare:
+            self._spare[limit] -= int(needs[limit][:room].sum())
         return room
 
     def _connect(self, name: str, end: int, room: int) -> int:

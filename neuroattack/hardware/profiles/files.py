@@ -12,9 +12,9 @@ import pydantic
 
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
 from neuroattack.files import require_file
-from neuroattack.hardware.profiles.entries import shown
 from neuroattack.hardware.profiles.profile import Profile
 from neuroattack.hardware.profiles.schema import ProfileDocument
+from neuroattack.hardware.profiles.tables import shown
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -16,7 +16,6 @@ from neuroattack.hardware.profiles.energy_model import (
     Price,
     Timing,
 )
-from neuroattack.hardware.profiles.entries import Count, Quantity, Statement
 from neuroattack.hardware.profiles.number_format import (
     BiasFormat,
     Feature,
@@ -24,6 +23,7 @@ from neuroattack.hardware.profiles.number_format import (
     StateFormat,
 )
 from neuroattack.hardware.profiles.schema import ProfileDocument
+from neuroattack.hardware.profiles.tables import Count, Quantity, Statement
 
 __all__ = ["Profile"]
 
@@ -150,7 +150,7 @@ class Profile:
         or None) with ``"unit"``, the source's ``"reference"``, ``"access"`` and ``"place"``,
         ``"basis"``, ``"conditions"``, ``"bound"``, ``"note"``, and the rest under ``"details"``.
         """
-        for name, table in self.document.tables():
+        for name, table in self.document.entry_tables():
             for key, entry in table.entries().items():
                 yield self._entry(name, key, entry, table.unit(key))
         for key, reported in self.document.reported.items():

@@ -7,30 +7,18 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
+from neuroattack.hardware.profiles import tables
 from neuroattack.hardware.profiles.energy_model import Scope, UpdatePolicy
-from neuroattack.hardware.profiles.entries import (
+from neuroattack.hardware.profiles.tables import (
     Identifier,
     Price,
-    Reported,
-    Source,
     Strict,
     Table,
     Text,
     expected_among,
+    full_name,
     refuse,
     shown,
-)
-from neuroattack.hardware.profiles.tables import (
-    TABLES,
-    Energies,
-    Format,
-    Lacks,
-    Limits,
-    MeshTable,
-    Pace,
-    Powers,
-    Times,
-    full_name,
 )
 
 __all__ = ["ProfileDocument"]
@@ -53,18 +41,18 @@ class ProfileDocument(Strict):
     energy_scope: Scope
     unknown: Texts = ()
     not_applicable: Texts = ()
-    source: dict[Identifier, Source]
-    limits: Limits = Limits()
-    mesh: MeshTable = MeshTable()
-    format: Format = Format()
-    lacks: Lacks = Lacks()
-    energy_pj: Energies = Field(default=Energies(), alias="energy_pJ")
-    power_mw: Powers = Field(default=Powers(), alias="power_mW")
-    time_ns: Times = Times()
-    pace: Pace = Pace()
-    reported: dict[Identifier, Reported] = Field(default_factory=dict)
+    source: dict[Identifier, tables.Source]
+    limits: tables.Limits = tables.Limits()
+    mesh: tables.MeshTable = tables.MeshTable()
+    format: tables.Format = tables.Format()
+    lacks: tables.Lacks = tables.Lacks()
+    energy_pj: tables.Energies = Field(default=tables.Energies(), alias="energy_pJ")
+    power_mw: tables.Powers = Field(default=tables.Powers(), alias="power_mW")
+    time_ns: tables.Times = tables.Times()
+    pace: tables.Pace = tables.Pace()
+    reported: dict[Identifier, tables.Reported] = Field(default_factory=dict)
 
-    def tables(self) -> Iterator[tuple[str, Table]]:
+    def entry_tables(self) -> Iterator[tuple[str, Table]]:
         """Yield the tables of entries with their names in the file, in the schema's order."""
         for name in TABLES:
             yield name, getattr(self, name.lower())
@@ -101,7 +89,7 @@ class ProfileDocument(Strict):
 
     @model_validator(mode="after")
     def _check_sources(self) -> ProfileDocument:
-        found = [(f"{t}.{k}", entry) for t, table in self.tables() for k, entry in table]
+        found = [(f"{t}.{k}", entry) for t, table in self.entry_tables() for k, entry in table]
         found += [(f"reported.{name}", entry) for name, entry in self.reported.items()]
         for place, entry in found:
             if entry is not None and entry.src not in self.source:
@@ -115,7 +103,7 @@ class ProfileDocument(Strict):
     def _check_listed(self) -> ProfileDocument:
         taken = {
             f"{table}.{name}": f"{table}.{name} gives, expected one of the two"
-            for table, entries in self.tables()
+            for table, entries in self.entry_tables()
             for name in entries.entries()
         }
         for which in ("unknown", "not_applicable"):
@@ -152,7 +140,7 @@ class ProfileDocument(Strict):
     @model_validator(mode="after")
     def _check_covers(self) -> ProfileDocument:
         prices = self.prices()
-        terms = (*Energies.model_fields, *Powers.model_fields)
+        terms = (*tables.Energies.model_fields, *tables.Powers.model_fields)
         unknown = self.listed(self.unknown, "energy_pJ", "power_mW")
         holders: dict[str, str] = {}
         for holder, price in prices.items():
@@ -208,7 +196,7 @@ class ProfileDocument(Strict):
     @model_validator(mode="after")
     def _check_mesh(self) -> ProfileDocument:
         mesh = self.mesh.entries()
-        missing = [name for name in MeshTable.model_fields if name not in mesh]
+        missing = [name for name in tables.MeshTable.model_fields if name not in mesh]
         if mesh and missing:
             refuse(f"mesh: has no {missing[0]}, expected width, height and cores_per_node")
         cores = 1
@@ -236,8 +224,16 @@ class ProfileDocument(Strict):
         return self
 
 
+TABLES = {
+    field.alias or name: type(field.default)
+    for name, field in ProfileDocument.model_fields.items()
+    if isinstance(field.default, Table)
+}
+"""Tables of entries, by their names in a file."""
+
+
 def _full_term(term: str) -> str:
-    return f"{'energy_pJ' if term in Energies.model_fields else 'power_mW'}.{term}"
+    return f"{'energy_pJ' if term in tables.Energies.model_fields else 'power_mW'}.{term}"
 
 
 def _filled_in(name: str, table: dict[str, Any]) -> dict[str, Any]:

@@ -7,17 +7,14 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 
 from neuroattack.paper.figures import paper_points
 from neuroattack.paper.figures.sample import show_image
+from neuroattack.paper.settings import Figures, Images
 from neuroattack.report import style as st
 from neuroattack.report.style import Look, estimates, hollow, key, panels, percents
 
 __all__ = ["curves", "images", "rules", "windows"]
-
-Figures = Mapping[str, Any]
-Images = Mapping[str, NDArray[Any]]
 
 _LOOKS = (Look(st.BLUE, "o"), Look(st.VERMILLION, "s"), Look(st.GREEN, "^"))
 _MODES = {
@@ -26,11 +23,7 @@ _MODES = {
     "train+test": "training and test images",
 }
 _RULES = {"range": "clipped to [0, 0.2]", "zero": "clipped at 0 only", "none": "not clipped"}
-_PLACES = {
-    "corner": "top-left corner",
-    "middle": "middle",
-    "middle, x as row": "middle, x read as the row",
-}
+_PLACES = {name: name for name in ("corner", "middle", "middle, x as row")}
 _SPIKING: dict[str, Any] = {"linestyle": (0, (3, 2)), "markersize": 3, "linewidth": 1.1}
 _DNN: dict[str, Any] = {"color": st.INK, "marker": "x", "markersize": 5, "linestyle": ":"}
 _SEEDS: dict[str, Any] = {"color": st.OTHERS, "linewidth": 3.5, "alpha": 0.6}

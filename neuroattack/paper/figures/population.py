@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from neuroattack.paper.figures import LOOKS, network_keys
 from neuroattack.paper.networks import DNN, NAMES
 from neuroattack.paper.population import PAIR
+from neuroattack.paper.settings import Figures, Images
 from neuroattack.report import style as st
 from neuroattack.report.style import estimates, hollow, key, panels
 
 __all__ = ["distances", "population", "sampling", "survival"]
-
-Figures = Mapping[str, Any]
-Images = Mapping[str, NDArray[Any]]
 
 METRICS = {
     "distance": "D of Eq. 2 (no unit)",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -14,14 +13,11 @@ from numpy.typing import NDArray
 
 from neuroattack.paper.figures import LOOKS, paper_points
 from neuroattack.paper.networks import NAMES
-from neuroattack.paper.settings import MAX_DISTANCE, SOURCE, TARGET
+from neuroattack.paper.settings import MAX_DISTANCE, SOURCE, TARGET, Figures, Images
 from neuroattack.report import style as st
 from neuroattack.report.style import Look, estimates, hollow, key, panels
 
 __all__ = ["course", "images", "shares", "show_image", "stages", "windows"]
-
-Figures = Mapping[str, Any]
-Images = Mapping[str, NDArray[Any]]
 
 _TRUE, _TARGET = Look(st.BLUE, "o"), Look(st.VERMILLION, "s", (0, (4, 1.5)))
 _DISTANCE = Look(st.INK, "D")
@@ -165,10 +161,9 @@ def windows(figures: Figures, images: Images) -> Figure:
         show_image(axes, images["sample"], f"({letter}) case {case}: {side} \u00d7 {side} pixels")
         # Pixel centers have integer coordinates. Dashes over white stay visible on any gray.
         corner = (window["left"] - 0.5, window["top"] - 0.5)
-        for colour, dashes in (("white", (0, ())), (st.GREEN, (0, (3, 2)))):
-            outline = Rectangle(corner, side, side, fill=False, edgecolor=colour, linewidth=1.8)
-            outline.set_linestyle(dashes)
-            axes.add_patch(outline)
+        for colour, dashes in (("white", "-"), (st.GREEN, "--")):
+            outline: dict[str, Any] = {"edgecolor": colour, "linestyle": dashes, "linewidth": 1.8}
+            axes.add_patch(Rectangle(corner, side, side, fill=False, **outline))
     return figure
 
 
