@@ -102,7 +102,7 @@ def test_every_item_can_be_drawn_and_tabulated(item, paper):
     assert len({table.name for table in tables}) == len(tables)
     for table in tables:
         assert table.name.startswith(item)
-        lines = table.markdown().splitlines()
+        _, _, *lines = table.markdown().splitlines()
         assert len(lines) == 2 + len(table.rows)
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
         assert len(list(csv.reader(io.StringIO(table.csv())))) == 1 + len(table.rows)
