@@ -56,44 +56,6 @@ def test_every_query_of_a_black_box_is_a_fresh_draw_that_the_seed_repeats(images
     assert answers(1, [6]) != first
 
 
-class Listening:
-    """A simulator that keeps the input spikes it is given."""
-
-    def __init__(self):
-        self.simulator = deploy(small_network(), steps=60).simulator
-        self.inputs = []
-
-    def run(self, inputs, *, record_spikes=False):
-        self.inputs.append(inputs.to_dense())
-        return self.simulator.run(inputs)
-
-
-def test_a_batch_of_a_common_draw_differs_by_its_images_alone(images):
-    ear = Listening()
-    deployment = Deployment(small_network(), ear, "listening", "", steps=60, seed=3)
-    box = deployment.black_box(1, draws="common")
-    batch = np.repeat(images[:1].reshape(1, 784), 5, axis=0)
-    batch[3, 400] = 1 - batch[3, 400]
-    counts = box.query(batch)
-    (rasters,) = ear.inputs
-    for image in (1, 2, 4):
-        np.testing.assert_array_equal(rasters[image], rasters[0])
-        np.testing.assert_array_equal(counts[image], counts[0])
-    assert np.unique(np.nonzero(rasters[3] != rasters[0])[1]).tolist() == [400]
-    box.query(batch)
-    assert (ear.inputs[1] != rasters).any(axis=(1, 2)).all()
-
-
-def test_a_common_draw_is_the_same_in_any_order_and_wherever_a_batch_is_cut(images):
-    def answer(rows):
-        return deploy(small_network(), steps=60, seed=3).black_box(1, draws="common").query(rows)
-
-    whole = answer(images)
-    np.testing.assert_array_equal(answer(images[::-1]), whole[::-1])
-    for place in (0, 1, 255, 256, 299):
-        np.testing.assert_array_equal(answer(images[[place]])[0], whole[place])
-
-
 def test_independent_draws_are_the_default_and_go_on_from_image_to_image(images):
     deployment = deploy(small_network(), steps=60, seed=3)
 

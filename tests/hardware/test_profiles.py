@@ -94,26 +94,13 @@ def test_loihi1_holds_the_numbers_that_were_read():
 
     model = profile.energy_model()
     assert (model.scope, model.update_policy) == ("per_term", "every_step")
-    assert {term: price.value for term, price in model.event_pj.items()} == {
-        "synaptic_operation": 23.6,
-        "update_active": 81.0,
-        "update_inactive": 52.0,
-        "spike_in_tile": 1.7,
-        "hop_ew": 3.0,
-        "hop_ns": 4.0,
-    }
+    assert [p.value for p in model.event_pj.values()] == [23.6, 81.0, 52.0, 1.7, 3.0, 4.0]
     assert {(p.basis, p.conditions) for p in model.event_pj.values()} == {("simulated", "0.75 V")}
     assert model.event_pj["synaptic_operation"].bound == "min"
     assert model.power_mw["static_chip"].value == 104.4
     assert model.unknown == ("synapse_fetch", "barrier", "host_io")
     assert model.timing.kind == "events"
-    assert {name: price.value for name, price in model.timing.event_ns.items()} == {
-        "synaptic_operation": 3.5,
-        "update_active": 8.4,
-        "update_inactive": 5.3,
-        "barrier_fastest": 113,
-        "barrier_slowest": 465,
-    }
+    assert [p.value for p in model.timing.event_ns.values()] == [3.5, 8.4, 5.3, 113, 465]
     assert profile.weakest_basis() == "derived"
     learning = [entry for entry in profile.entries() if entry.key == "stdp_update"]
     assert [entry.value for entry in learning] == [120.0]

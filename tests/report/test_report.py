@@ -346,17 +346,6 @@ def test_shares_are_lines_in_percent(targeted, untargeted):
         assert axes.lines[-1].get_xdata()[0] == outcome.search.best_iteration
 
 
-def test_labels_of_equal_lines_stand_apart(targeted):
-    search = targeted.search
-    level = tuple(replace(step, shares=(0.5, 0.5, 0.0)) for step in search.trace)
-    (axes,) = plots.shares_figure(replace(search, trace=level)).axes
-    heights = sorted(t.get_position()[1] for t in axes.texts if t.get_text()[0] in "01")
-    assert heights[1] - heights[0] > 7
-    level = tuple(replace(step, shares=(1.0, 1.0, 0.0)) for step in search.trace)
-    (axes,) = plots.shares_figure(replace(search, trace=level)).axes
-    assert max(t.get_position()[1] for t in axes.texts if t.get_text()[0] in "01") <= 100
-
-
 def test_distance_is_drawn_with_its_limit(targeted):
     search = targeted.search
     (axes,) = plots.distance_figure(search, MAX_DISTANCE).axes

@@ -8,7 +8,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.optimize import minimize, rosen, rosen_der
-from scipy.sparse.linalg import cg
 from scipy.special import log_softmax
 
 from neuroattack.errors import ValidationError
@@ -68,26 +67,6 @@ def test_a_quadratic_is_minimised_in_as_many_steps_as_dimensions(n, seed):
     state = stepped(initial_state(start, objective, TINY), objective, n, TINY)
     solution = np.linalg.solve(a, b)
     assert np.linalg.norm(state.weights - solution) < 1e-7 * np.linalg.norm(start - solution)
-
-
-def test_on_a_quadratic_the_points_are_those_of_linear_conjugate_gradients():
-    n = 12
-    a, b = a_quadratic(n, seed=3)
-    expected = []
-    cg(
-        a,
-        b,
-        x0=np.zeros(n),
-        rtol=0,
-        atol=0,
-        maxiter=n,
-        callback=lambda x: expected.append(x.copy()),
-    )
-    objective = quadratic(a, b)
-    state = initial_state(np.zeros(n), objective, TINY)
-    for point in expected[:n]:
-        state = scg_step(state, objective, TINY)
-        np.testing.assert_allclose(state.weights, point, rtol=0, atol=1e-7)
 
 
 def test_where_the_model_is_exact_every_step_succeeds_and_lambda_falls_to_a_quarter():
