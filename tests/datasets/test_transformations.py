@@ -10,11 +10,9 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
-from support.networks import small_network
 
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets.transformations import FAMILIES, TRANSFORMATIONS, Transformation
-from neuroattack.deployment.deployment import deploy
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.experiments.transformations import Case, survival
 from neuroattack.statistics import wilson_interval
@@ -392,19 +390,6 @@ def test_results_depend_on_neither_company_nor_order_but_on_the_seed():
     streams = []
     survival(lambda stream: streams.append(stream) or Coins(stream), cases, [NONE, SQUARE])
     assert len(set(streams)) == len(streams) == 3 + 2 * 2 * 3
-
-
-def test_a_spiking_deployment_survives_its_own_way():
-    with deploy(small_network(), steps=20) as deployment:
-        images = smooth(2)
-        cases = [Case(i, images[i], images[1 - i], Goal(0, 1 + i), 0.1) for i in range(2)]
-        study = survival(deployment.black_box, cases, TRANSFORMATIONS[:2], draws=10)
-        again = survival(deployment.black_box, cases, TRANSFORMATIONS[:2], draws=10)
-    assert study == again
-    for one in study.survivals:
-        for image in one.images:
-            assert image.adversarial.targeted <= image.adversarial.untargeted
-            assert image.adversarial.untargeted + image.adversarial.correct <= 10
 
 
 def test_json_says_all_with_intervals():

@@ -1,5 +1,7 @@
 """Deployment: draws, batches, streams, the black box; and evaluation by recount."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from support.networks import small_network
@@ -143,6 +145,8 @@ def test_impossible_deployments_are_refused(images):
         deploy(small_network(), steps=0)
     with pytest.raises(ValidationError, match="indices: got shape"):
         deploy(small_network(), steps=5).record(images[:3], indices=[1])
+    with pytest.raises(ValidationError, match="seed: got -1"):
+        Deployment(small_network(), None, "none", "", steps=5, seed=-1)
 
 
 class Missing:
@@ -152,27 +156,20 @@ class Missing:
         raise ImportError("No module named 'chip'")
 
 
+def register(monkeypatch, backend):
+    """Make a backend the only one that is installed."""
+    point = SimpleNamespace(name=backend.name, load=lambda: backend)
+    monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [point])
+    return backend
+
+
 def test_a_backend_that_cannot_be_loaded_is_listed_with_its_reason(monkeypatch):
-    class Point:
-        name = "missing"
-
-        @staticmethod
-        def load():
-            return Missing
-
-    monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [Point])
+    register(monkeypatch, Missing)
     (line,) = list_backends()
-    assert (line.available, line.reason) == (
-        False,
-        "cannot be loaded: ImportError: No module named 'chip'",
-    )
+    assert not line.available
+    assert "ImportError: No module named 'chip'" in line.reason
     with pytest.raises(BackendUnavailableError, match="No module named 'chip'"):
         deploy(small_network(), backend="missing")
-
-
-def test_steps_of_a_deployment_are_checked_where_it_is_built_by_hand():
-    with pytest.raises(ValidationError, match="seed: got -1"):
-        Deployment(small_network(), None, "none", "", steps=5, seed=-1)
 
 
 def test_long_runs_are_simulated_in_batches_that_fit_memory(images):
@@ -210,15 +207,7 @@ class Attentive:
 
 @pytest.fixture
 def attentive(monkeypatch):
-    class Point:
-        name = "attentive"
-
-        @staticmethod
-        def load():
-            return Attentive
-
-    monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [Point])
-    return Attentive
+    return register(monkeypatch, Attentive)
 
 
 def test_backends_are_told_what_they_will_be_asked_and_closed_in_the_end(attentive):

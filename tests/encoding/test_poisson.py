@@ -120,17 +120,6 @@ def test_rates_of_pixels_are_binomial(p, images):
     assert of_all.sf(spikes.sum() - 1) > 1e-4
 
 
-@pytest.mark.parametrize("p", [0.02, 0.3])
-def test_counts_of_images_are_binomial(p):
-    steps, images, pixels = 40, 400, 25
-    counts = draw(np.full((images, pixels), p), steps).counts().ravel()
-    observed = np.bincount(counts, minlength=steps + 1)
-    expected = stats.binom.pmf(np.arange(steps + 1), steps, p) * counts.size
-    bins = expected > 20
-    chi2 = ((observed - expected)[bins] ** 2 / expected[bins]).sum()
-    assert stats.chi2.sf(chi2, bins.sum() - 1) > 1e-4
-
-
 def test_draws_of_pixels_steps_images_streams_and_seeds_are_independent():
     shape = (24, 64, 200)
 

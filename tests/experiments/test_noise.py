@@ -15,7 +15,7 @@ from neuroattack.datasets.noise import Area, Noise
 from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.encoding.readout import decide
-from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.errors import ValidationError
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import training_cell
 from neuroattack.experiments.noise import (
@@ -287,19 +287,6 @@ def test_json_has_accuracies_with_their_intervals():
     clean = NoiseCell("dnn", None, None, 4, 200, 0, None).as_json()
     assert (clean["noise"], clean["delta"], clean["mode"]) == (None, 0.0, None)
     assert (clean["accuracy"], clean["spiking_accuracy"], clean["spiking_ci95"]) == (0, None, None)
-
-
-def test_what_cannot_be_is_refused_before_any_training(tmp_path, digits):
-    noise = Noise("normal", 0.1)
-    outside = replace(noise, area=Area(25, 0, 4, 4))
-    for arguments, named, kind, sentence in (
-        ([outside], {}, ValidationError, "window: got rows 25 to 28"),
-        ([noise], {"images": 356}, ValidationError, "images: got 356, expected 1 to 355"),
-        ([noise], {"recipe": "papre"}, UnknownNameError, "did you mean 'paper'"),
-    ):
-        with pytest.raises(kind, match=sentence):
-            study_noise(digits, arguments, tmp_path / "cells", **named)
-    assert not (tmp_path / "cells").exists()
 
 
 @pytest.fixture

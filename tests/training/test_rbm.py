@@ -150,18 +150,6 @@ def test_a_step_leaves_its_input_alone_and_repeats_with_the_same_generator(worke
         assert array.dtype == np.float32
 
 
-def test_the_temperature_makes_steps_differ(worker):
-    rng = np.random.default_rng(7)
-    p = RBMParameters()
-    visible = rng.random((8, 12), dtype=np.float32) * np.float32(0.2)
-    state = initial_state(12, 9, 8, p, rng)
-    one, two = (
-        contrastive_divergence_step(state, visible, 0.1, p, TRANSFER, rng, worker).weights
-        for _ in range(2)
-    )
-    assert not np.array_equal(one, two)
-
-
 def test_learning_lowers_the_reconstruction_error(worker):
     rng = np.random.default_rng(8)
     p = RBMParameters()
