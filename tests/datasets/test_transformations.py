@@ -401,10 +401,7 @@ def test_json_says_all_with_intervals():
     written = json.loads(json.dumps(study.as_json(), allow_nan=False))
     square = written["transformations"][1]
     assert (square["name"], square["family"], square["parameter"]) == ("square", "gamma", 2.0)
-    image = square["images"][2]
-    assert (image["index"], image["label"], image["target_class"], image["gap"]) == (2, 0, 1, 0.8)
-    found = image["adversarial"]["targeted"]
-    assert found["rate"] == found["successes"] / found["draws"]
+    found = square["images"][2]["adversarial"]["targeted"]
     assert found["ci95"] == list(wilson_interval(found["successes"], found["draws"]))
     pooled = square["targeted"]["adversarial"]
     every = [one["adversarial"]["targeted"]["successes"] for one in square["images"]]

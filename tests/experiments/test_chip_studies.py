@@ -8,15 +8,12 @@ from support.networks import small_network
 
 from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.readout import decide
-from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.experiments.energy import study_energy
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.precision import measure_precision
 from neuroattack.hardware.energy.conventional import compare_conventional
 from neuroattack.hardware.profiles.files import load_profile, read_profile
-from neuroattack.hardware.quantization.number_format import NumberFormat
 from neuroattack.hardware.quantization.quantization import Rounding, quantise
-from neuroattack.ir.network import Projection
 
 IMAGES = np.random.default_rng(3).random((24, 28, 28), dtype=np.float32)
 STEPS = 60
@@ -113,24 +110,3 @@ def test_updates_on_events_are_counted_from_the_spikes(tmp_path, labels):
                 expected += int((weights != 0).any(axis=0).sum())
     assert chip.estimate.terms["update_active"].count[0].sum() == expected
     assert chip.estimate.terms["update_active"].energy_pj[0].sum() == 3 * expected
-
-
-def test_a_source_neuron_has_one_sign_in_all_its_projections():
-    network = small_network()
-    rng = np.random.default_rng(0)
-    # From the input to both populations: all excite one and inhibit the other.
-    both = (
-        Projection.from_weights("input", "hidden", rng.uniform(0.001, 0.01, (784, 30))),
-        Projection.from_weights("input", "output", -rng.uniform(0.01, 0.02, (784, 10))),
-    )
-    network = dataclasses.replace(network, projections=both)
-    one_sign = NumberFormat("one sign", weight_bits=4, sign_modes=frozenset(("per_source",)))
-    with pytest.raises(UnsupportedFeatureError, match="784 source neurons with weights of both"):
-        quantise(network, one_sign)
-    found = quantise(dataclasses.replace(network, projections=both[:1]), one_sign, Rounding())
-    assert (found.network.projections[0].mantissas >= 0).all()
-    lossy = quantise(network, one_sign, Rounding(allow_lossy=True))
-    assert len(lossy.dropped) == 2
-    signs = [np.sign(p.mantissas).sum(axis=1) for p in lossy.network.projections]
-    assert (signs[0] * signs[1] == 0).all()
-    assert (signs[0] != signs[1]).any()
