@@ -141,32 +141,6 @@ def test_draws_of_pixels_steps_images_streams_and_seeds_are_independent():
         check_uncorrelated(base, signs(**other))
 
 
-@settings(max_examples=50, deadline=None)
-@given(probabilities(1, 30), probabilities(1, 30), st.integers(0, 2**31))
-def test_a_brighter_pixel_spikes_whenever_a_darker_one_does(one, other, seed):
-    darker = raster(np.minimum(one, other), seed=seed)
-    brighter = raster(np.maximum(one, other), seed=seed)
-    assert (darker <= brighter).all()
-
-
-@settings(max_examples=50, deadline=None)
-@given(probabilities(2, 20), st.integers(1, 60), st.integers(1, 60), st.integers(0, 2**31))
-def test_fewer_steps_are_the_first_of_more(probability, steps, more, seed):
-    long = raster(probability, steps + more, seed=seed)
-    np.testing.assert_array_equal(raster(probability, steps, seed=seed), long[:, :steps])
-
-
-@settings(max_examples=50, deadline=None)
-@given(probabilities(2, 20), st.integers(0, 19), st.integers(0, 2**31))
-def test_a_pixel_that_changes_changes_no_other(probability, pixel, seed):
-    changed = probability.copy()
-    changed[0, pixel] = 1 - changed[0, pixel]
-    before, after = raster(probability, seed=seed), raster(changed, seed=seed)
-    others = np.arange(20) != pixel
-    np.testing.assert_array_equal(before[..., others], after[..., others])
-    np.testing.assert_array_equal(before[1], after[1])
-
-
 @settings(max_examples=100, deadline=None)
 @given(probabilities(3, 8), st.integers(1, 30), st.lists(st.integers(0, 1), min_size=3, max_size=3))
 def test_an_image_of_a_common_draw_spikes_as_it_does_alone(images, steps, indices):

@@ -272,29 +272,6 @@ def test_where_one_limit_closes_every_core_few_are_taken(sizes, density, memory,
         assert placement.cores_used <= 1.1 * bound
 
 
-@settings(max_examples=80, **QUICK)
-@given(
-    st.lists(st.integers(20, 150), min_size=3, max_size=6),
-    st.lists(st.sampled_from([0.02, 0.1, 0.5, 1.0]), min_size=5, max_size=5),
-    st.integers(22, 60),
-    st.integers(22, 60),
-    st.integers(0, 2**32 - 1),
-)
-def test_many_neurons_and_many_connections_share_cores(sizes, densities, per_core, part, seed):
-    """Two limits, and populations that lean on one or the other: a core over a tenth at most."""
-    rng = np.random.default_rng(seed)
-    network = layers(*sizes)
-    projections = tuple(
-        dataclasses.replace(p, mantissas=(rng.random(p.mantissas.shape) < density).astype(np.int32))
-        for p, density in zip(network.projections, densities, strict=False)
-    )
-    network = dataclasses.replace(network, projections=projections)
-    widest = max(int(np.count_nonzero(p.mantissas, axis=0).max()) for p in network.projections)
-    limits = CoreLimits("c", neurons_per_core=per_core, synapses_per_core=part * max(widest, 1))
-    placement = place(network, limits)
-    assert placement.cores_used <= 1 + 1.1 * placement.lower_bound_cores
-
-
 @pytest.mark.parametrize(
     ("sizes", "limits", "bound"),
     [
