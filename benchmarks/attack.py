@@ -204,7 +204,8 @@ def _measure_attacks(
 ) -> Figures:
     """Attack each image in turn with either draws, on all cores."""
     attack = GreedyWindow(
-        Window.centred((28, 28), _SIDE),
+        queries=None,
+        window=Window.centred((28, 28), _SIDE),
         delta=_DELTA,
         max_distance=_MAX_DISTANCE,
         max_iterations=2 if options.quick else 100,

@@ -17,8 +17,7 @@ from benchmarks.rounds import seconds, stated
 from benchmarks.workload import Workload, check_recording
 from neuroattack.backends.native import NativeBackend, NativeSimulator
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 
 __all__ = ["measure_itself"]
 
@@ -46,7 +45,7 @@ def measure_itself(workload: Workload, options: Options) -> Figures:
 def _subjects(workload: Workload) -> tuple[dict[Hashable, Callable[[], object]], Limit, Figures]:
     """Return what runs, checked; its limit; and its spikes, for a reader."""
     network, inputs = workload.network, workload.inputs
-    rounded = quantise(network, fixed_format()).network
+    rounded = quantize(network, fixed_format()).network
     simulators = {
         "native": NativeBackend(threads=1).deploy(network),
         "native, 8 bits": NativeBackend(threads=1).deploy(rounded),

@@ -20,7 +20,8 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 4
 nb_execution_mode = "off"
 templates_path = ["_templates"]
-exclude_patterns = ["_templates", "site"]
+# Tables that a page includes are no pages.
+exclude_patterns = ["_templates", "site", "paper/*.md"]
 autosummary_generate = ["reference.rst"]
 autodoc_typehints = "signature"
 autodoc_typehints_format = "short"

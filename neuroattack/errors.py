@@ -63,15 +63,7 @@ class ValidationError(NeuroattackError):
 
 
 class FileError(NeuroattackError):
-    """A file is missing, damaged, too large, or of another kind than expected.
-
-    Parameters
-    ----------
-    path : object
-        The file, as the user named it.
-    problem : str
-        What is wrong, and what was expected.
-    """
+    """A file is missing, damaged, too large, or of another kind than expected."""
 
     def __init__(self, path: object, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
@@ -85,14 +77,7 @@ class OutputError(FileError):
 class UnknownNameError(NeuroattackError):
     """A name is not among the known ones; the nearest known name is suggested.
 
-    Parameters
-    ----------
-    kind : str
-        What the name is of: ``"data set"``, ``"backend"``.
-    name : str
-        The name given.
-    known : iterable of str
-        The names that would have been accepted.
+    `kind` is what the name is of: ``"data set"``, ``"backend"``.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -115,13 +100,7 @@ class UnsupportedFeatureError(NeuroattackError):
 
 
 class BudgetExceededError(NeuroattackError):
-    """A query was refused because it would overrun the target's budget.
-
-    Parameters
-    ----------
-    asked, left : int
-        Images in the refused query, and queries still allowed.
-    """
+    """A query of `asked` images was refused: the target's budget has only `left` queries left."""
 
     def __init__(self, asked: int, left: int) -> None:
         super().__init__(
@@ -134,10 +113,7 @@ class BudgetExceededError(NeuroattackError):
 class QueryRefusedError(NeuroattackError):
     """A target takes its queries for an attack, and answers no more.
 
-    Parameters
-    ----------
-    detections, allowed : int
-        How often it took them for one, and how often it suffers that.
+    It took them for one `detections` times, and `allowed` are allowed.
     """
 
     def __init__(self, detections: int, allowed: int) -> None:
@@ -149,15 +125,7 @@ class QueryRefusedError(NeuroattackError):
 
 
 class RemoteError(NeuroattackError):
-    """A server could not be asked, or did not answer as expected.
-
-    Parameters
-    ----------
-    url : str
-        The target's address.
-    problem : str
-        What is wrong.
-    """
+    """A server could not be asked, or did not answer as expected; `url` is its address."""
 
     def __init__(self, url: str, problem: str) -> None:
         super().__init__(f"{url}: {problem}")
@@ -169,12 +137,8 @@ class DoesNotFitError(NeuroattackError):
 
     Parameters
     ----------
-    who : str
-        What needs it: ``"population 'hidden1'"``.
-    need : str
-        What there is too little of, in words: ``"connections into a neuron"``.
-    chip : str
-        Its name.
+    who, need, chip : str
+        For the message: ``"population 'hidden1'"``, ``"connections into a neuron"``, a name.
     resource : str
         What there is too little of, as a field of the chip's limits.
     population : str or None

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import secrets
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,10 +17,17 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import FileError, OutputError
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 __all__ = [
     "atomic_path",
     "check_writable",
     "require_file",
+    "toml_value",
+    "tomllib",
     "write_arrays",
     "write_json",
     "write_text",
@@ -30,21 +38,9 @@ __all__ = [
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary path beside `target`; on a clean exit it takes the target's place.
 
-    Parameters
-    ----------
-    target : path
-        The file to write; missing parent folders are made.
-
-    Yields
-    ------
-    Path
-        Where to write. If the block raises, the temporary file is removed and
-        whatever stood at `target` stays as it was.
-
-    Raises
-    ------
-    OutputError
-        If the folder or the file cannot be written, or the disk is full.
+    If the block raises, the temporary file is removed and whatever stood at `target` stays as it
+    was. Missing parent folders are made. Raises OutputError if the folder or the file cannot be
+    written, or the disk is full.
     """
     # Through a symbolic link the file it points to is replaced, not the link.
     target = Path(target).resolve()
@@ -104,19 +100,8 @@ def write_arrays(target: str | os.PathLike[str], arrays: Mapping[str, NDArray[An
 def require_file(path: str | os.PathLike[str], limit_bytes: int, what: str) -> Path:
     """Return `path` if it is a readable, non-empty file of at most `limit_bytes`.
 
-    Parameters
-    ----------
-    path : path
-        The file a user named.
-    limit_bytes : int
-        Refuse anything larger before a byte of it is read.
-    what : str
-        What the file should hold, for the message: ``"a network file"``.
-
-    Raises
-    ------
-    FileError
-        If it is missing, a folder, empty, too large or unreadable.
+    `what` is what it should hold, for the message: ``"a network file"``. Raises FileError if it is
+    missing, a folder, empty, too large or unreadable.
     """
     path = Path(path)
     try:
@@ -138,3 +123,11 @@ def require_file(path: str | os.PathLike[str], limit_bytes: int, what: str) -> P
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
     return path
+
+
+def toml_value(text: str) -> Any:
+    """Return a value written as in TOML: a number, ``true``, a list; anything else is text."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

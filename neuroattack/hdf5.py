@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,10 +19,20 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import FileError
+from neuroattack.errors import FileError, NeuroattackError
 from neuroattack.files import atomic_path, require_file
 
-__all__ = ["create_hdf5", "open_hdf5", "read_array", "read_attribute", "read_group", "seal_hdf5"]
+__all__ = [
+    "create_hdf5",
+    "open_hdf5",
+    "read_array",
+    "read_attribute",
+    "read_attributes",
+    "read_group",
+    "read_kind",
+    "seal_hdf5",
+    "write_attributes",
+]
 
 _USER_BLOCK = 512
 _MAGIC = b"neuroattack sha256 "
@@ -45,21 +55,11 @@ def seal_hdf5(content: bytearray) -> None:
 
 @contextlib.contextmanager
 def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to fill; on a clean exit it takes `target`'s place, sealed.
+    """Yield an HDF5 file to fill; on a clean exit it takes `target`'s place, sealed, atomically.
 
     It is composed in memory, so that a full disk meets one plain write and not the HDF5 library.
-
-    Parameters
-    ----------
-    target : path
-        The file to write, atomically.
-    kind, schema : str, int
-        What it holds, and in which version of its layout.
-
-    Raises
-    ------
-    OutputError
-        If the file cannot be written; what stood there before is unharmed.
+    `kind` and `schema` say what it holds, and in which version of its layout. Raises OutputError
+    if it cannot be written; what stood there before is unharmed.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", userblock_size=_USER_BLOCK) as file:
@@ -76,36 +76,40 @@ def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Itera
 def open_hdf5(
     path: str | os.PathLike[str], kind: str, schema: int, limit_bytes: int = 2**30
 ) -> Iterator[h5py.File]:
-    """Open a file for reading, checking its seal and that it holds what is expected.
-
-    Parameters
-    ----------
-    path : path
-        The file a user named.
-    kind, schema : str, int
-        What it must hold, and in which version of its layout.
-    limit_bytes : int, optional
-        Refuse larger files unread.
+    """Open a file for reading, checking size, seal, kind and schema.
 
     Raises
     ------
     FileError
         If the file is missing, too large, not neuroattack's, damaged, or of another kind or
-        schema; and if reading it fails inside the block.
+        schema; and if reading it, or making something of it, fails inside the block.
     """
     path = require_file(path, limit_bytes, f"a {kind} file (HDF5)")
     _check_seal(path, kind)
     try:
         with h5py.File(path, "r") as file:
-            found = read_attribute(file, "kind", str)
-            if found != kind:
-                raise FileError(path, f"holds a {found}, expected a {kind}")
-            version = read_attribute(file, "schema", int)
-            if version != schema:
-                raise FileError(path, f"has {kind} schema {version}, expected {schema}")
+            _check_kind(file, kind, schema)
             yield file
+    except FileError:
+        raise
+    except NeuroattackError as error:
+        raise FileError(path, str(error)) from error
     except (OSError, KeyError, RuntimeError) as error:
         raise FileError(path, f"is not a valid {kind} file: {error}") from error
+
+
+def read_kind(path: str | os.PathLike[str]) -> str:
+    """Return what a file holds, as :func:`open_hdf5` checks it.
+
+    Raises
+    ------
+    FileError
+        If the file is missing, too large, not neuroattack's or damaged.
+    """
+    path = require_file(path, 2**30, "a file of neuroattack (HDF5)")
+    _check_seal(path, "neuroattack")
+    with h5py.File(path, "r") as file:
+        return read_attribute(file, "kind", str)
 
 
 def _check_seal(path: Path, kind: str) -> None:
@@ -125,6 +129,15 @@ def _check_seal(path: Path, kind: str) -> None:
         )
 
 
+def _check_kind(file: h5py.File, kind: str, schema: int) -> None:
+    found = read_attribute(file, "kind", str)
+    if found != kind:
+        raise FileError(file.filename, f"holds a {found}, expected a {kind}")
+    version = read_attribute(file, "schema", int)
+    if version != schema:
+        raise FileError(file.filename, f"has {kind} schema {version}, expected {schema}")
+
+
 def read_group(parent: h5py.Group, name: str) -> h5py.Group:
     """Return a group of an open file; FileError if it is missing."""
     group = parent.get(name)
@@ -134,21 +147,9 @@ def read_group(parent: h5py.Group, name: str) -> h5py.Group:
 
 
 def read_attribute(group: h5py.Group, name: str, kind: type[T]) -> T:
-    """Return a scalar attribute of an open file.
+    """Return an attribute of an open file that is an int, float or str.
 
-    Parameters
-    ----------
-    group : h5py.Group
-        Where it stands.
-    name : str
-        Its name.
-    kind : int, float or str
-        What it must be.
-
-    Raises
-    ------
-    FileError
-        If it is missing or of another type.
+    Raises FileError if it is missing or of another type.
     """
     value = group.attrs.get(name)
     kinds = {int: "iu", float: "fiu"}.get(kind)
@@ -165,17 +166,35 @@ def read_attribute(group: h5py.Group, name: str, kind: type[T]) -> T:
     return kind(value)
 
 
+def read_attributes(
+    group: h5py.Group, kinds: Mapping[str, type[Any]], optional: Iterable[str] = ()
+) -> dict[str, Any]:
+    """Return scalar attributes by name, without those of `optional` that are missing.
+
+    See :func:`read_attribute` for kinds and exceptions.
+    """
+    return {
+        name: read_attribute(group, name, kind)
+        for name, kind in kinds.items()
+        if name not in optional or name in group.attrs
+    }
+
+
+def write_attributes(group: h5py.Group, source: object, names: Iterable[str]) -> None:
+    """Write attributes of an object, those that are None left out."""
+    for name in names:
+        value = getattr(source, name)
+        if value is not None:
+            group.attrs[name] = value
+
+
 def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[Any]:
     """Read a numeric data set of an open file, checking its type and size before it is allocated.
 
     Parameters
     ----------
-    group : h5py.Group
-        Where the data set lies.
-    name : str
-        Its name.
     kinds : str
-        Accepted NumPy type kinds: ``"f"`` for floating point, ``"iu"`` for whole numbers.
+        Accepted NumPy type kinds: ``"f"`` for floating point, ``"iu"`` for integers.
     ndim : int
         Dimensions it must have.
 

@@ -3,27 +3,17 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
-
-import numba
-import numpy
-import scipy
+from dataclasses import dataclass
+from importlib.metadata import version
 
 from neuroattack import __version__
-from neuroattack.deployment.deployment import Deployment
-from neuroattack.ir.network import Network, Precision
-
-if TYPE_CHECKING:
-    from neuroattack.hardware.profiles.profile import Profile
 
 __all__ = ["Provenance", "machine_text", "versions_text"]
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a result.
+    """What made a result; :mod:`neuroattack.deployment.provenance` describes deployments.
 
     Parameters
     ----------
@@ -48,7 +38,7 @@ class Provenance:
     machine : str
         Processor architecture and operating system.
     profile, profile_checksum : str
-        Chip whose numbers the network was held in, and the SHA-256 of its file; empty without one.
+        Hardware profile, and the SHA-256 of its file; empty without one.
     """
 
     command: str
@@ -66,64 +56,11 @@ class Provenance:
     profile: str = ""
     profile_checksum: str = ""
 
-    @classmethod
-    def of(
-        cls, deployment: Deployment, dataset: str, dataset_checksum: str, command: str
-    ) -> Provenance:
-        """Describe results of a deployment on a data set, in this process."""
-        chip = None if deployment.fitted is None else deployment.fitted.profile
-        described = cls.of_network(
-            deployment.network,
-            backends={deployment.backend: deployment.backend_version},
-            precisions=[deployment.network.precision],
-            steps=deployment.steps,
-            seed=deployment.seed,
-            dataset=dataset,
-            dataset_checksum=dataset_checksum,
-            command=command,
-        )
-        return described if chip is None else described.on(chip)
-
-    def on(self, chip: Profile) -> Provenance:
-        """Return the same of a network held as a chip would."""
-        return replace(self, profile=chip.id, profile_checksum=chip.checksum)
-
-    @classmethod
-    def of_network(
-        cls,
-        network: Network,
-        *,
-        backends: Mapping[str, str],
-        precisions: Sequence[Precision],
-        steps: int,
-        seed: int,
-        dataset: str,
-        dataset_checksum: str,
-        command: str,
-    ) -> Provenance:
-        """Describe results of a network on several backends, their versions by their names."""
-        return cls(
-            command=command,
-            seed=seed,
-            dataset=dataset,
-            dataset_checksum=dataset_checksum,
-            network_checksum=network.checksum(),
-            backend=", ".join(backends),
-            backend_version=", ".join(backends.values()),
-            precision=", ".join(precisions),
-            steps=steps,
-            dt_s=network.dt_s,
-            versions=versions_text(),
-            machine=machine_text(),
-        )
-
 
 def versions_text() -> str:
     """Return the versions of neuroattack, Python and the libraries that compute."""
-    return (
-        f"neuroattack {__version__}, Python {platform.python_version()}, "
-        f"NumPy {numpy.__version__}, SciPy {scipy.__version__}, numba {numba.__version__}"
-    )
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("NumPy", "SciPy", "numba"))
+    return f"neuroattack {__version__}, Python {platform.python_version()}, {libraries}"
 
 
 def machine_text() -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from neuroattack.errors import ValidationError
 
-__all__ = ["check_positive", "check_whole"]
+__all__ = ["check_fields", "check_number", "check_positive", "check_whole"]
 
 
 def check_whole(thing: str, value: object, low: int, high: int | None = None) -> int:
@@ -28,3 +28,25 @@ def check_positive(thing: str, value: float, unit: str = "number") -> float:
     if not (math.isfinite(value) and value > 0):
         raise ValidationError(thing, value, f"a positive {unit}")
     return float(value)
+
+
+def check_number(thing: str, value: float, interval: str) -> float:
+    """Return a finite number in an interval such as ``"(0, 1]"`` or ``"[0, inf)"``.
+
+    Raises
+    ------
+    ValidationError
+        For anything else.
+    """
+    low, high = (float(bound) for bound in interval[1:-1].split(","))
+    above = value >= low if interval[0] == "[" else value > low
+    below = value <= high if interval[-1] == "]" else value < high
+    if not (math.isfinite(value) and above and below):
+        raise ValidationError(thing, value, f"a number in {interval}")
+    return float(value)
+
+
+def check_fields(source: object, thing: str, **intervals: str) -> None:
+    """Check fields of an object against intervals, as :func:`check_number` does."""
+    for name, interval in intervals.items():
+        check_number(f"{thing} {name}", getattr(source, name), interval)

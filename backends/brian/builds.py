@@ -10,6 +10,8 @@ import shlex
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -19,14 +21,63 @@ from neuroattack.ir.network import Network
 
 from .folders import builds_folder, locked, scratch_folder
 from .importing import brian2_availability, brian2_version
-from .manifest import Build, open_build
+from .model import Timing
 from .processes import run_in_group
-from .recording import images_per_run
+from .simulator import images_per_run
 
-__all__ = ["build", "find_build", "missing_tools"]
+__all__ = ["EXECUTABLE", "Build", "build", "find_build", "missing_tools", "write_manifest"]
+
+EXECUTABLE = "main"
+_MANIFEST = "manifest.json"
 
 # A large network on a busy machine takes a few minutes.
 _BUILD_DEADLINE_S = 1800.0
+
+
+@dataclass(frozen=True)
+class Build:
+    """A built network, such that it runs without Brian2 being imported.
+
+    A run holds up to `images` images. For each population but the input, it leaves three files,
+    named in `spikes`: int32 index and float64 second of every spike, and int32 count of every
+    neuron.
+    """
+
+    folder: Path
+    timing: Timing
+    images: int
+    spikes: dict[str, Sequence[str]]
+
+
+def write_manifest(build: Build) -> None:
+    """Write down, beside the files of a finished build, what they are. Raises OSError."""
+    manifest = {**asdict(build), "folder": None, "sizes": _sizes(build.folder)}
+    (build.folder / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _open_build(folder: Path) -> Build | None:
+    """Return the build in a folder; None if there is none, or if files of it are amiss."""
+    try:
+        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
+        sizes = _sizes(folder)
+        sizes.pop(_MANIFEST)
+        if sizes != manifest["sizes"]:
+            return None
+        # Three files of each population.
+        spikes: dict[str, Sequence[str]] = {
+            name: (i, t, n) for name, (i, t, n) in manifest["spikes"].items()
+        }
+        return Build(folder, Timing(**manifest["timing"]), int(manifest["images"]), spikes)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _sizes(folder: Path) -> dict[str, int]:
+    return {
+        str(path.relative_to(folder)): path.stat().st_size
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def missing_tools() -> str:
@@ -45,42 +96,28 @@ def find_build(network: Network, steps: int) -> Build | None:
     if not steps or missing_tools():
         return None
     try:
-        return open_build(builds_folder() / _key(network, steps))
+        return _open_build(builds_folder() / _key(network, steps))
     except NeuroattackError:
         return None
 
 
 def build(network: Network, steps: int) -> Build:
-    """Build a network for images of so many steps, unless that was done before.
+    """Build a network in floating point for images of so many steps, unless it is built.
 
-    Parameters
-    ----------
-    network : Network
-        In floating point.
-    steps : int
-        Time steps that an image is shown for.
-
-    Returns
-    -------
-    Build
-
-    Raises
-    ------
-    BackendUnavailableError
-        If it cannot be built here: says why.
+    Raises BackendUnavailableError if it cannot be built here: says why.
     """
     missing = missing_tools()
     if missing:
         raise BackendUnavailableError(missing)
     root = builds_folder()
     folder = root / _key(network, steps)
-    found = open_build(folder)
+    found = _open_build(folder)
     if found is not None:
         return found
     try:
         # One at a time: each uses all cores, and who waits here for the same finds it built.
         with locked(root / "builds.lock"):
-            found = open_build(folder)
+            found = _open_build(folder)
             return _build(network, steps, folder) if found is None else found
     except OSError as error:
         raise BackendUnavailableError(
@@ -112,7 +149,7 @@ def _build(network: Network, steps: int, folder: Path) -> Build:
         # Only damaged ones stand there.
         shutil.rmtree(folder, ignore_errors=True)
         (scratch / "build").rename(folder)
-    found = open_build(folder)
+    found = _open_build(folder)
     if found is None:
         raise BackendUnavailableError(f"the network built with Brian2 in {folder} is damaged")
     return found

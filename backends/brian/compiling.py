@@ -11,6 +11,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +20,10 @@ import numpy as np
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.storage import load_network
 
+from .builds import EXECUTABLE, Build, write_manifest
 from .importing import import_brian2
-from .manifest import EXECUTABLE, Build, SpikeFiles, write_manifest
-from .model import CLOCK, build_model, make_clock
+from .model import CLOCK, Timing, build_model, make_clock
 from .packing import BITS, LAST_STEP, PACKED_INPUT, packed_shape
-from .timing import Timing
 
 __all__ = ["main"]
 
@@ -83,8 +83,8 @@ def _end_with_parent(parent: int) -> None:
 
 def _write_project(
     network: Network, timing: Timing, images: int, folder: Path
-) -> dict[str, SpikeFiles]:
-    """Write a project in C++; return which files its executable will leave."""
+) -> dict[str, Sequence[str]]:
+    """Write a project in C++; return the files of spikes that its executable will leave."""
     brian2 = import_brian2()
     # A user's file of preferences has been read.
     brian2.prefs["core.default_float_dtype"] = np.float64
@@ -102,12 +102,10 @@ def _write_project(
     model.network.run(images * timing.period * network.dt_s * brian2.second, namespace={})
     brian2.device.build(directory=str(folder), compile=False, run=False)
     return {
-        name: SpikeFiles(
-            *(
-                brian2.device.get_array_filename(monitor.variables[variable])
-                for variable in ("i", "t", "count")
-            )
-        )
+        name: [
+            brian2.device.get_array_filename(monitor.variables[variable])
+            for variable in ("i", "t", "count")
+        ]
         for name, monitor in model.spikes.items()
     }
 

@@ -20,10 +20,7 @@ _SCRATCH = "scratch-"
 def builds_folder() -> Path:
     """Return the folder of built networks, in the user's cache; it may be deleted at any time.
 
-    Raises
-    ------
-    BackendUnavailableError
-        If it cannot be made.
+    Raises BackendUnavailableError if it cannot be made.
     """
     import pooch
 
@@ -40,13 +37,7 @@ def builds_folder() -> Path:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold a lock among processes inside the block; it is free when its holder dies.
-
-    Raises
-    ------
-    OSError
-        If the file of the lock cannot be made.
-    """
+    """Hold a lock among processes inside the block; it is free when its holder dies."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -59,12 +50,7 @@ def locked(file: Path) -> Iterator[None]:
 def scratch_folder() -> Iterator[Path]:
     """Yield a new folder that is removed after the block, or by the next one after a kill -9.
 
-    Raises
-    ------
-    BackendUnavailableError
-        If the folder of built networks cannot be made.
-    OSError
-        If it cannot be written.
+    Raises BackendUnavailableError or OSError if it cannot be made.
     """
     root = builds_folder()
     # While this is held, none takes the new folder for one that was left behind.

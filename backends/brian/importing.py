@@ -37,7 +37,6 @@ _SETTINGS: dict[str, Any] = {
     "legacy.refractory_timing": False,
 }
 
-
 _ONE_AT_A_TIME = threading.Lock()
 
 
@@ -59,15 +58,7 @@ def brian2_availability() -> Availability:
 def import_brian2() -> Any:
     """Import Brian2 and take back what the import changes in the process.
 
-    Returns
-    -------
-    module
-        ``brian2``. Where it was imported before, by a user, nothing is changed.
-
-    Raises
-    ------
-    BackendUnavailableError
-        If it cannot be imported.
+    Where it was imported before, by a user, nothing is changed. Raises BackendUnavailableError.
     """
     if "brian2" in sys.modules:
         return sys.modules["brian2"]
@@ -121,23 +112,16 @@ def own_settings(brian2: Any) -> Iterator[None]:
 
     One thread at a time: both are global.
     """
-    with _ONE_AT_A_TIME, _swapped(brian2):
-        yield
-
-
-@contextlib.contextmanager
-def _swapped(brian2: Any) -> Iterator[None]:
     devices: Any = sys.modules["brian2.devices.device"]
-    device = devices.active_device
-    # Not every version has every preference.
-    before = {name: brian2.prefs[name] for name in _SETTINGS if name in brian2.prefs}
-    # Assigned rather than set with set_device(), which forgets options given to the user's own.
-    devices.active_device = devices.runtime_device
-    try:
-        for name in before:
-            brian2.prefs[name] = _SETTINGS[name]
-        yield
-    finally:
-        devices.active_device = device
-        for name, value in before.items():
-            brian2.prefs[name] = value
+    with _ONE_AT_A_TIME:
+        device = devices.active_device
+        # Not every version has every preference.
+        before = {name: brian2.prefs[name] for name in _SETTINGS if name in brian2.prefs}
+        # Assigned rather than set with set_device(), which forgets options of the user's own.
+        devices.active_device = devices.runtime_device
+        try:
+            brian2.prefs.update({name: _SETTINGS[name] for name in before})
+            yield
+        finally:
+            devices.active_device = device
+            brian2.prefs.update(before)

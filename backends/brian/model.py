@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population, Projection
 
-from .timing import Timing
-
-__all__ = ["CLOCK", "BrianModel", "build_model", "check_supported", "make_clock"]
+__all__ = ["CLOCK", "BrianModel", "Timing", "build_model", "check_supported", "make_clock"]
 
 CLOCK = "clock_of_network"
 """Name of the one clock of a model."""
@@ -44,17 +44,48 @@ _LONGEST_STEP_S = 1e12
 _SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 
 
+@dataclass(frozen=True)
+class Timing:
+    """How images follow one another in a run: each is shown for `steps`, then there is silence.
+
+    The `gap` of silent steps lasts until nothing of the image is under way any more.
+    """
+
+    steps: int
+    gap: int
+
+    @classmethod
+    def of(cls, network: Network, steps: int) -> Timing:
+        """Return the shortest timing of a network that keeps images apart."""
+        delays = [p.delay_steps for p in network.projections if p.delay_steps < steps]
+        # What arrives one step after the last is cleared as the next image starts.
+        return cls(steps, max(delays, default=1) - 1)
+
+    @property
+    def period(self) -> int:
+        """Steps from the start of one image to the start of the next."""
+        return self.steps + self.gap
+
+    def arrives(self, projection: Projection) -> bool:
+        """Whether a spike can cross the projection before its image is over."""
+        return projection.delay_steps < self.steps and bool(projection.mantissas.any())
+
+    def run_steps(self, inputs: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
+        """Return the step of the run, and the neuron, of every input spike, in order."""
+        image, step, neuron = inputs.events()
+        return image * self.period + step, neuron
+
+    def split(
+        self, run_steps: NDArray[np.int64], neurons: NDArray[np.int32], images: int, size: int
+    ) -> SpikeTrains:
+        """Return spikes that were recorded in a run as those of its images."""
+        image, step = np.divmod(run_steps, self.period)
+        return SpikeTrains.from_events(image, step, neurons, (images, self.steps, size))
+
+
 @dataclass(frozen=True, eq=False)
 class BrianModel:
-    """A network in Brian2.
-
-    Parameters
-    ----------
-    network : brian2.Network
-        All objects, and nothing of anyone else's.
-    spikes : dict of str to brian2.SpikeMonitor
-        Of every population; the input is not among them.
-    """
+    """A brian2.Network of our objects only, and a SpikeMonitor of each population but the input."""
 
     network: Any
     spikes: dict[str, Any]
@@ -81,25 +112,7 @@ def make_clock(brian2: Any, network: Network) -> Any:
 def build_model(
     brian2: Any, network: Network, timing: Timing, clock: Any, source: Any
 ) -> BrianModel:
-    """Build a network in Brian2.
-
-    Parameters
-    ----------
-    brian2 : module
-        As :func:`neuroattack.backends.brian.importing.import_brian2` returns it.
-    network : Network
-        In floating point.
-    timing : Timing
-        Of the images.
-    clock : brian2.Clock
-        Of all objects.
-    source : brian2.Group
-        Spikes as the input population does.
-
-    Returns
-    -------
-    BrianModel
-    """
+    """Build a network in Brian2, on a clock, behind a group that spikes as the input does."""
     groups = {INPUT: source}
     populations: tuple[Population | FixedPopulation, ...] = network.populations
     for number, population in enumerate(populations, 1):

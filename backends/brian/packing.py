@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 
-from .timing import Timing
+from .model import Timing
 
 __all__ = ["BITS", "LAST_STEP", "PACKED_INPUT", "pack", "packed_shape"]
 
@@ -27,19 +27,7 @@ def packed_shape(timing: Timing, images: int, size: int) -> tuple[int, int]:
 
 
 def pack(inputs: SpikeTrains, timing: Timing) -> NDArray[np.float64]:
-    """Return input spikes packed: bit n of number w is neuron ``BITS * w + n``.
-
-    Parameters
-    ----------
-    inputs : SpikeTrains
-        Of a batch.
-    timing : Timing
-        Of its images in the run.
-
-    Returns
-    -------
-    float64 array, shape (images * period, numbers a step)
-    """
+    """Return input spikes packed, in the shape above: bit n of number w is neuron BITS * w + n."""
     packed = np.zeros(packed_shape(timing, inputs.images, inputs.size))
     run_steps, neurons = timing.run_steps(inputs)
     word, bit = np.divmod(neurons, BITS)

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..endings import describe_end, find_end
+
 __all__ = ["Ended", "run_in_group"]
 
 _GROUP_ENDS_S = 5.0
@@ -19,16 +21,9 @@ _GROUP_ENDS_S = 5.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child process ended.
+    """How a child process ended, what it wrote, and whether its deadline had come.
 
-    Parameters
-    ----------
-    code : int
-        Exit code; negative for the signal that ended it.
-    output : str
-        What it wrote to stdout and stderr.
-    late : bool
-        Whether it was ended at its deadline.
+    The code is the negative of a signal that ended it.
     """
 
     code: int
@@ -40,19 +35,11 @@ class Ended:
         if self.late:
             return "it did not end in time and was stopped"
         if self.code < 0:
-            return f"it was ended by {_name_of(-self.code)}"
+            return f"it {describe_end(self.code)}"
         lines = self.output.strip().splitlines()
         if lines:
             return lines[-1].strip().rstrip(".")
         return f"it ended with code {self.code}" if self.code else ""
-
-
-def _name_of(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:
-        # Real-time signals have no names.
-        return f"signal {number}"
 
 
 def run_in_group(
@@ -65,23 +52,8 @@ def run_in_group(
 ) -> Ended:
     """Run a program in a process group of its own, and end the whole group with it.
 
-    Parameters
-    ----------
-    command : sequence of str or path
-        Program and arguments.
-    folder : Path
-        Where it runs.
-    log : Path
-        File for its output.
-    deadline_s : float
-        Seconds after which it is killed.
-    environment : mapping, optional
-        Its environment, by default that of this process.
-
-    Raises
-    ------
-    OSError
-        If it cannot be started, or the file for its output cannot be written.
+    Its output goes to the file `log`. Raises OSError if it cannot be started, or the file cannot
+    be written.
     """
     late = threading.Event()
     with log.open("wb") as output:
@@ -105,7 +77,7 @@ def run_in_group(
     timer.start()
     try:
         # Not waited for yet: until its group is killed, no other may get its number.
-        os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)
+        find_end(child.pid)
     finally:
         # An interrupt comes through here too.
         timer.cancel()

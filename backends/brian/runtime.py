@@ -2,100 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from neuroattack.deployment.backend import Recording, check_inputs
+from neuroattack.deployment.backend import Recording
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.ir.network import INPUT, Network
+from neuroattack.ir.network import Network
 
 from .importing import import_brian2, own_settings
-from .model import (
-    BrianModel,
-    build_model,
-    check_supported,
-    make_clock,
-)
-from .recording import empty_recording, images_per_run, make_recording
-from .timing import Timing
+from .model import BrianModel, Timing, build_model, make_clock
+from .simulator import BatchSimulator
 
 __all__ = ["RuntimeSimulator"]
 
 
-@dataclass(frozen=True, eq=False)
-class _Built:
-    """A network in Brian2 for images of so many steps, in the state before any."""
-
-    timing: Timing
-    source: Any
-    model: BrianModel
-
-
-class RuntimeSimulator:
+class RuntimeSimulator(BatchSimulator):
     """A network in Brian2, in this process.
 
-    Parameters
-    ----------
-    network : Network
-        What to run.
-
-    Raises
-    ------
-    UnsupportedFeatureError
-        If Brian2 cannot hold the network exactly.
-    BackendUnavailableError
-        If Brian2 cannot be imported.
+    Raises UnsupportedFeatureError if Brian2 cannot hold the network exactly, and
+    BackendUnavailableError if it cannot be imported.
     """
 
     def __init__(self, network: Network) -> None:
-        check_supported(network)
-        self._network = network
+        super().__init__(network)
         self._brian2 = import_brian2()
-        self._built: _Built | None = None
+        # Timing, input and model of the last number of steps, in the state before any.
+        self._built: tuple[Timing, Any, BrianModel] | None = None
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
-        check_inputs(self._network, inputs)
-        if inputs.steps == 0:
-            return empty_recording(self._network, inputs, record_spikes)
-        size = images_per_run(self._network, inputs.steps)
         with own_settings(self._brian2):
-            return Recording.concatenate(
-                [
-                    self._run_part(inputs[start : start + size], record_spikes)
-                    for start in range(0, inputs.images, size)
-                ]
-            )
+            return super().run(inputs, record_spikes=record_spikes)
 
     def close(self) -> None:
         """Let go of the Brian2 objects."""
         self._built = None
 
-    def _run_part(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
-        if self._built is None or self._built.timing.steps != inputs.steps:
+    def _run_part(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
+        if self._built is None or self._built[0].steps != inputs.steps:
             self._built = None
             self._built = self._build(inputs.steps)
-        built, second = self._built, self._brian2.second
-        run_steps, neurons = built.timing.run_steps(inputs)
-        model = built.model
+        timing, source, model = self._built
+        dt_s, second = self._network.dt_s, self._brian2.second
+        run_steps, neurons = timing.run_steps(inputs)
         model.network.restore(restore_random_state=False)
-        built.source.set_spikes(neurons, run_steps * self._network.dt_s * second, sorted=True)
-        model.network.run(
-            inputs.images * built.timing.period * self._network.dt_s * second, namespace={}
-        )
-        spikes = {INPUT: inputs}
-        for name, monitor in model.spikes.items():
-            spikes[name] = built.timing.split(
-                np.rint(np.asarray(monitor.t_[:]) / self._network.dt_s).astype(np.int64),
+        source.set_spikes(neurons, run_steps * dt_s * second, sorted=True)
+        model.network.run(inputs.images * timing.period * dt_s * second, namespace={})
+        return {
+            name: timing.split(
+                np.rint(np.asarray(monitor.t_[:]) / dt_s).astype(np.int64),
                 np.asarray(monitor.i[:]),
                 inputs.images,
                 self._network.population(name).size,
             )
-        return make_recording(spikes, record_spikes)
+            for name, monitor in model.spikes.items()
+        }
 
-    def _build(self, steps: int) -> _Built:
+    def _build(self, steps: int) -> tuple[Timing, Any, BrianModel]:
         brian2 = self._brian2
         timing = Timing.of(self._network, steps)
         clock = make_clock(brian2, self._network)
@@ -104,4 +68,4 @@ class RuntimeSimulator:
         )
         model = build_model(brian2, self._network, timing, clock, source)
         model.network.store()
-        return _Built(timing, source, model)
+        return timing, source, model

@@ -245,21 +245,8 @@ def encode(image, steps, seed):
 def brian2_script(network: Network) -> str:
     """Return a Brian2 script of a network, weights and all, that needs nothing of neuroattack.
 
-    Parameters
-    ----------
-    network : Network
-        In floating point.
-
-    Returns
-    -------
-    str
-        Python source. Run, it shows the network an image and prints the spike counts of the
-        readout as its last line.
-
-    Raises
-    ------
-    UnsupportedFeatureError
-        If Brian2 cannot hold the network exactly.
+    Run, it shows the network an image and prints the spike counts of the readout as its last line.
+    Raises UnsupportedFeatureError if Brian2 cannot hold the network exactly.
     """
     check_supported(network)
     data: dict[str, str] = {}

@@ -5,20 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Recording, Workload, check_inputs
+from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Recording, Workload
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.ir.network import INPUT, Network
 
-from .builds import build
+from .builds import EXECUTABLE, Build, build
 from .folders import scratch_folder
-from .manifest import EXECUTABLE, Build, SpikeFiles
-from .model import check_supported
 from .packing import LAST_STEP, PACKED_INPUT, pack, packed_shape
 from .processes import run_in_group
-from .recording import empty_recording, make_recording
+from .simulator import BatchSimulator
 
 __all__ = ["StandaloneSimulator"]
 
@@ -29,47 +26,24 @@ _SYNAPSE_S = 5e-8
 _NEURON_S = 1e-6
 
 
-class StandaloneSimulator:
+class StandaloneSimulator(BatchSimulator):
     """A network compiled with Brian2.
 
-    Parameters
-    ----------
-    network : Network
-        What to run.
-    workload : Workload, optional
-        Where it says how many steps an image is shown for, the network is built at once, else
-        with the first images.
-
-    Raises
-    ------
-    UnsupportedFeatureError
-        If Brian2 cannot hold the network exactly.
-    BackendUnavailableError
-        If it cannot be built.
+    Where the workload says how many steps an image is shown for, it is built at once, else with
+    the first images. Raises UnsupportedFeatureError if Brian2 cannot hold the network exactly, and
+    BackendUnavailableError if it cannot be built.
     """
 
     def __init__(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> None:
-        check_supported(network)
-        self._network = network
+        super().__init__(network)
         self._builds: dict[int, Build] = {}
         if workload.steps:
             self._build(workload.steps)
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
-        check_inputs(self._network, inputs)
-        if inputs.steps == 0:
-            return empty_recording(self._network, inputs, record_spikes)
-        built = self._build(inputs.steps)
         try:
-            return Recording.concatenate(
-                [
-                    make_recording(
-                        self._run_part(built, inputs[start : start + built.images]), record_spikes
-                    )
-                    for start in range(0, inputs.images, built.images)
-                ]
-            )
+            return super().run(inputs, record_spikes=record_spikes)
         except (OSError, SimulationError) as error:
             # The next run looks whether the build is sound, and builds anew if it is not.
             self._builds.pop(inputs.steps, None)
@@ -87,7 +61,8 @@ class StandaloneSimulator:
             self._builds[steps] = build(self._network, steps)
         return self._builds[steps]
 
-    def _run_part(self, built: Build, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
+    def _run_part(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
+        built = self._build(inputs.steps)
         run_steps = inputs.images * built.timing.period
         with scratch_folder() as scratch:
             packed = scratch / "input"
@@ -113,27 +88,23 @@ class StandaloneSimulator:
             problem = ended.problem()
             if problem:
                 raise SimulationError(f"the network built with Brian2 failed: {problem}")
-            spikes = {INPUT: inputs}
-            for name, files in built.spikes.items():
-                size = self._network.population(name).size
-                steps, neurons = self._read(results, files, size)
-                spikes[name] = built.timing.split(steps, neurons, inputs.images, size)
-            return spikes
+            return {name: self._read(results, name, built, inputs.images) for name in built.spikes}
 
-    def _read(
-        self, results: Path, files: SpikeFiles, size: int
-    ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return step of the run and neuron of every spike; SimulationError if any is missing."""
-        neurons = np.fromfile(results / files.neurons, np.int32)
-        times_s = np.fromfile(results / files.times, np.float64)
-        counts = np.fromfile(results / files.counts, np.int32)
+    def _read(self, results: Path, name: str, built: Build, images: int) -> SpikeTrains:
+        """Return the spikes of a population; SimulationError if any is missing."""
+        size = self._network.population(name).size
+        indices, times, spikes = (results / file for file in built.spikes[name])
+        neurons = np.fromfile(indices, np.int32)
+        times_s = np.fromfile(times, np.float64)
+        counts = np.fromfile(spikes, np.int32)
         # The executable does not notice a full disk.
         if counts.size != size or not neurons.size == times_s.size == counts.sum():
             raise SimulationError(
                 "the network built with Brian2 could not write all of its results: is the disk "
                 "full?"
             )
-        return np.rint(times_s / self._network.dt_s).astype(np.int64), neurons
+        run_steps = np.rint(times_s / self._network.dt_s).astype(np.int64)
+        return built.timing.split(run_steps, neurons, images, size)
 
     def _deadline_s(self, run_steps: int) -> float:
         synapses = sum(int(p.fan_out().sum()) for p in self._network.projections)

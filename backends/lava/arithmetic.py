@@ -30,13 +30,7 @@ _DENSE_SHARE = 1 / 8
 
 
 class Synapses:
-    """The weights of one projection.
-
-    Parameters
-    ----------
-    projection : Projection
-        Whose weights.
-    """
+    """The weights of one projection."""
 
     def __init__(self, projection: Projection) -> None:
         self.source = projection.source
@@ -50,18 +44,9 @@ class Synapses:
         self._mantissas = mantissas
 
     def arriving(self, packed: NDArray[np.uint8], first_step: int, steps: int) -> NDArray[np.uint8]:
-        """Return the spikes that arrive in some steps, one row a step and image.
+        """Return the spikes that arrive in some steps, shape (steps * images, source size).
 
-        Parameters
-        ----------
-        packed : uint8 array, shape (total steps, images, packed bytes)
-            Spikes of the source, of steps before ``first_step + steps`` at least.
-        first_step, steps : int
-            When they arrive.
-
-        Returns
-        -------
-        uint8 array, shape (steps * images, source size)
+        `packed`, of shape (total steps, images, packed bytes), are spikes of the source.
         """
         images = packed.shape[1]
         rows = np.zeros((steps, images, self._size), np.uint8)
@@ -77,17 +62,9 @@ class Synapses:
         return rows.reshape(-1, self._size)
 
     def sums(self, arriving: NDArray[np.uint8]) -> NDArray[Any]:
-        """Return the sum of the mantissas of the spikes in each row; exact.
+        """Return the sum of the mantissas of the spikes in each row, shape (rows, target size).
 
-        Parameters
-        ----------
-        arriving : uint8 array, shape (rows, source size)
-            1 for a spike, otherwise 0.
-
-        Returns
-        -------
-        array, shape (rows, target size)
-            Whole numbers, of whatever type they are exact in.
+        Integers, of whatever type they are exact in.
         """
         rows, size = arriving.shape
         spikes = np.flatnonzero(arriving.view(bool))
@@ -108,35 +85,28 @@ class Synapses:
 
 
 class Neurons(abc.ABC):
-    """Neurons of one population for a batch of images, stepped in time.
+    """Neurons of one population for a batch of images, stepped in time."""
 
-    Parameters
-    ----------
-    size : int
-        Neurons.
-    refractory_steps : int
-        Steps after a spike in which a neuron holds its reset potential.
-    """
+    _reset: float = 0
+    """Potential after a spike."""
 
-    def __init__(self, size: int, refractory_steps: int) -> None:
-        self.size = size
-        self._refractory_steps = refractory_steps
+    def __init__(self, population: Population | FixedPopulation, potential: type[Any]) -> None:
+        self.size = population.size
+        self._refractory_steps = population.refractory_steps
+        self._potential = potential
 
     def rest(self, images: int) -> None:
         """Begin with a batch of so many images: all at rest, no spikes counted."""
         self.counts = np.zeros((images, self.size), np.int32)
         self._held = np.empty(0, np.intp)
         self._held_since: deque[int] = deque()
-        self._set_to_rest((images, self.size))
+        self._v = np.zeros((images, self.size), self._potential)
+        self._current = np.zeros((images, self.size), self._potential)
 
     def step(self, sums: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-        """Advance one step; return which neurons spike, shape (images, size).
+        """Advance one step, given :meth:`Synapses.sums` of each projection.
 
-        Parameters
-        ----------
-        sums : sequence of array, shape (images, size)
-            Of the mantissas that arrive through each projection, as :meth:`Synapses.sums`
-            returns them.
+        Returns which neurons spike, shape (images, size).
         """
         # The refractory neurons are those that spiked in the last R steps.
         fired = self._update(sums, self._held)
@@ -147,46 +117,24 @@ class Neurons(abc.ABC):
                 self._held = self._held[self._held_since.popleft() :]
             self._held = np.concatenate((self._held, spikes))
             self._held_since.append(len(spikes))
-        self._reset(spikes)
+        self._v.reshape(-1)[spikes] = self._reset
         return fired
-
-    @abc.abstractmethod
-    def _set_to_rest(self, shape: tuple[int, int]) -> None:
-        """Set potentials of that shape to rest."""
 
     @abc.abstractmethod
     def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
         """Update the potentials, then reset those of `held`; return which are over threshold."""
 
-    @abc.abstractmethod
-    def _reset(self, spikes: NDArray[np.intp]) -> None:
-        """Reset the potentials of neurons, by their place in (images, size)."""
-
 
 class FloatingNeurons(Neurons):
-    """Neurons in floating point.
-
-    Parameters
-    ----------
-    population : Population
-        What they are.
-    dt_s : float
-        Length of a step in seconds.
-    exponents : sequence of int
-        Of the projections that end here.
-    """
+    """Neurons in floating point; `exponents` are those of the projections that end here."""
 
     def __init__(self, population: Population, dt_s: float, exponents: Sequence[int]) -> None:
-        super().__init__(population.size, population.refractory_steps)
+        super().__init__(population, np.float64)
         self._grids_v = [2.0**exponent for exponent in exponents]
         self._decay = population.decay(dt_s)
         self._threshold_v = population.threshold_v
         self._bias_v = population.bias_v if population.bias_v.any() else None
-        self._reset_v = population.reset_v
-
-    def _set_to_rest(self, shape: tuple[int, int]) -> None:
-        self._v = np.zeros(shape)
-        self._current = np.zeros(shape)
+        self._reset = population.reset_v
 
     def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
         # Exact up to the bias: the sums of a network lie on one grid of 53 bits or fewer.
@@ -202,35 +150,20 @@ class FloatingNeurons(Neurons):
             current += self._bias_v
         v *= self._decay
         v += current
-        v.reshape(-1)[held] = self._reset_v
+        v.reshape(-1)[held] = self._reset
         return v > self._threshold_v
-
-    def _reset(self, spikes: NDArray[np.intp]) -> None:
-        self._v.reshape(-1)[spikes] = self._reset_v
 
 
 class FixedNeurons(Neurons):
-    """Neurons in fixed point, in 64-bit integers.
-
-    Parameters
-    ----------
-    population : FixedPopulation
-        What they are.
-    exponents : sequence of int
-        Of the projections that end here.
-    """
+    """Neurons in fixed point, in 64-bit integers; `exponents` as above."""
 
     def __init__(self, population: FixedPopulation, exponents: Sequence[int]) -> None:
-        super().__init__(population.size, population.refractory_steps)
+        super().__init__(population, np.int64)
         self._exponents = tuple(exponents)
         self._kept = LEAK_ONE - population.leak
         self._threshold = population.threshold
         self._bias = population.bias
         self._limits = population.lowest, population.highest
-
-    def _set_to_rest(self, shape: tuple[int, int]) -> None:
-        self._v = np.zeros(shape, np.int64)
-        self._current = np.zeros(shape, np.int64)
 
     def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
         v, current = self._v, self._current
@@ -249,8 +182,5 @@ class FixedNeurons(Neurons):
         v >>= _LEAK_BITS
         v += current
         np.clip(v, *self._limits, out=v)
-        v.reshape(-1)[held] = 0
+        v.reshape(-1)[held] = self._reset
         return v > self._threshold
-
-    def _reset(self, spikes: NDArray[np.intp]) -> None:
-        self._v.reshape(-1)[spikes] = 0

@@ -43,27 +43,18 @@ class LavaBackend:
         try:
             return Availability(True, version=version("lava-nc"))
         except PackageNotFoundError:
-            pass
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        if python == "3.10":
-            return Availability(
-                False, "lava-nc is not installed; run `pip install 'neuroattack[lava]'`"
-            )
-        return Availability(
-            False,
-            f"lava-nc installs on Python 3.10 only, and this is {python}; "
-            "run `pip install 'neuroattack[lava]'` on Python 3.10",
-        )
+            install = "run `pip install 'neuroattack[lava]'`"
+            python = f"{sys.version_info.major}.{sys.version_info.minor}"
+            if python == "3.10":
+                return Availability(False, f"lava-nc is not installed; {install}")
+            only = f"lava-nc installs on Python 3.10 only, and this is {python}"
+            return Availability(False, f"{only}; {install} on Python 3.10")
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> LavaSimulator:
-        """Prepare a network to run; holds every feature of the IR.
+        """Prepare a network to run; supports every feature of the IR.
 
-        Raises
-        ------
-        BackendUnavailableError
-            If lava-nc is missing.
-        SimulationError
-            If the worker could not be started.
+        Raises BackendUnavailableError if lava-nc is missing, and SimulationError if the worker
+        could not be started.
         """
         state = self.availability()
         if not state.available:

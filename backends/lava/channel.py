@@ -7,6 +7,7 @@ import select
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any
 
 __all__ = ["Channel", "Deadline"]
@@ -16,26 +17,14 @@ _LENGTH = struct.Struct("!Q")
 
 
 class Deadline:
-    """A point in time that waiting ends at.
-
-    Parameters
-    ----------
-    seconds : float
-        From now.
-    """
+    """A point in time, so many seconds from now, that waiting ends at."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def wait(self, poll: select.poll) -> dict[int, int]:
-        """Return what is ready, file descriptors with their events.
-
-        Raises
-        ------
-        TimeoutError
-            If nothing is by then.
-        """
+        """Return what is ready, file descriptors with their events; TimeoutError if nothing is."""
         while True:
             left_s = self._end - time.monotonic()
             # What is ready at the deadline is in time; poll takes no more than 2**31 ms.
@@ -49,12 +38,9 @@ class Deadline:
 class Channel:
     """Objects over a socket to a process of our own.
 
-    Parameters
-    ----------
-    connection : socket
-        Connected; it belongs to the channel from here on.
-    partner_ended : int, optional
-        A file descriptor that becomes readable when nobody answers any more.
+    The socket belongs to the channel from here on. `partner_ended` is a file descriptor that
+    becomes readable when nobody answers any more. Sending and receiving raise TimeoutError after
+    the deadline, and EOFError if the other side is gone.
     """
 
     def __init__(self, connection: socket.socket, partner_ended: int | None = None) -> None:
@@ -71,37 +57,15 @@ class Channel:
         return self._socket.fileno()
 
     def send(self, message: object, deadline: Deadline | None = None) -> None:
-        """Send an object.
-
-        Raises
-        ------
-        TimeoutError
-            If it was not taken before the deadline.
-        EOFError
-            If the other side is gone.
-        """
+        """Send an object."""
         body = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
         for part in (_LENGTH.pack(len(body)), body):
             view = memoryview(part)
             while view:
-                self._wait(select.POLLOUT, deadline)
-                try:
-                    view = view[self._socket.send(view) :]
-                except BlockingIOError:
-                    continue
-                except OSError as error:
-                    raise EOFError("the other side is gone") from error
+                view = view[self._transfer(select.POLLOUT, self._socket.send, view, deadline) :]
 
     def receive(self, deadline: Deadline | None = None) -> Any:
-        """Return the next object.
-
-        Raises
-        ------
-        TimeoutError
-            If it was not there before the deadline.
-        EOFError
-            If the other side is gone.
-        """
+        """Return the next object."""
         (length,) = _LENGTH.unpack(self._receive_exactly(_LENGTH.size, deadline))
         # From a process that we started ourselves, over a socket that no other has.
         return pickle.loads(self._receive_exactly(length, deadline))  # noqa: S301
@@ -110,24 +74,28 @@ class Channel:
         received = bytearray(length)
         view = memoryview(received)
         while view:
-            self._wait(select.POLLIN, deadline)
-            try:
-                count = self._socket.recv_into(view)
-            except BlockingIOError:
-                continue
-            except OSError as error:
-                raise EOFError("the other side is gone") from error
-            if not count:
-                raise EOFError("the other side is gone")
-            view = view[count:]
+            view = view[self._transfer(select.POLLIN, self._socket.recv_into, view, deadline) :]
         return received
 
-    def _wait(self, event: int, deadline: Deadline | None) -> None:
+    def _transfer(
+        self,
+        event: int,
+        transfer: Callable[[memoryview], int],
+        view: memoryview,
+        deadline: Deadline | None,
+    ) -> int:
+        """Wait for the socket, then send or receive; return how many bytes went through."""
         poll = select.poll()
         poll.register(self._socket, event)
         if self._partner_ended is not None:
             poll.register(self._partner_ended, select.POLLIN)
         ready = dict(poll.poll()) if deadline is None else deadline.wait(poll)
-        # What was sent before the end still counts.
-        if self._socket.fileno() not in ready:
-            raise EOFError("the other side is gone")
+        try:
+            # What was sent before the end still counts.
+            if self._socket.fileno() in ready and (count := transfer(view)):
+                return count
+        except BlockingIOError:
+            return 0
+        except OSError as error:
+            raise EOFError("the other side is gone") from error
+        raise EOFError("the other side is gone")

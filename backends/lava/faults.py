@@ -17,15 +17,7 @@ _LONGEST = 2000
 
 @contextmanager
 def reporting(faults: Connection, process: str) -> Iterator[None]:
-    """Report an exception that leaves the block, then let it go on.
-
-    Parameters
-    ----------
-    faults : Connection
-        Pipe to the worker's main process, shared by all Lava processes.
-    process : str
-        Name of the process that the block runs in.
-    """
+    """Report an exception that leaves the block of a Lava process, then let it go on."""
     try:
         yield
     except Exception as error:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from .endings import describe_end, find_end
+from ..endings import describe_end, find_end
 from .plan import GraphPlan
 
 __all__ = ["Graph", "GraphError"]
@@ -26,13 +26,7 @@ class GraphError(Exception):
 
 
 class Graph:
-    """A chain of running Lava processes: feed, layers, sink.
-
-    Parameters
-    ----------
-    plan : GraphPlan
-        What to build.
-    """
+    """A chain of running Lava processes: feed, layers, sink."""
 
     def __init__(self, plan: GraphPlan) -> None:
         # Our models stand beside their processes; Lava looks elsewhere too, in vain, and says so.
@@ -69,28 +63,11 @@ class Graph:
     def ask(
         self, record: int, packed: NDArray[np.uint8], abandon: Any
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
-        """Simulate a query.
+        """Simulate a query: packed input spikes of shape (steps, images, packed bytes).
 
-        Parameters
-        ----------
-        record : int
-            1 for the spikes too, otherwise 0.
-        packed : uint8 array, shape (steps, images, packed bytes)
-            Input spikes.
-        abandon : object with a file descriptor
-            Becomes readable if the answer is not wanted any more.
-
-        Returns
-        -------
-        counts : int32 array, shape (images, neurons of all populations)
-        spikes : dict of str to uint8 array, shape (steps, images, packed bytes), or None
-
-        Raises
-        ------
-        GraphError
-            If a process reported a failure, or ended.
-        EOFError
-            If the query was abandoned.
+        Returns counts of shape (images, neurons of all populations), and if `record` is 1 the
+        packed spikes of each population. Raises GraphError if a process reported a failure or
+        ended, and EOFError if `abandon` became readable: the answer is not wanted any more.
         """
         from lava.magma.core.run_conditions import RunSteps
 
@@ -104,8 +81,7 @@ class Graph:
             raise GraphError(self._faults.recv_bytes().decode(errors="replace"))
         for sentinel, process in self._children.items():
             if sentinel in ready:
-                end = describe_end(find_end(process) or 0)
-                raise GraphError(f"a Lava process {end}")
+                raise GraphError(f"a Lava process {describe_end(find_end(process) or 0)}")
         if self._answers not in ready:
             raise EOFError("the query was abandoned")
         counts, spikes = self._answers.recv()

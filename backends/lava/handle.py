@@ -18,14 +18,13 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import SimulationError
 
+from ..endings import describe_end
 from .channel import Channel, Deadline
-from .endings import describe_end
 from .leftovers import new_prefix, remove_leftovers
 from .plan import GraphPlan
 
 __all__ = ["Worker"]
 
-_MODULE = "neuroattack.backends.lava.worker"
 _PATIENCE_S = 5.0
 _REPORT_S = 2.0
 _TAIL_BYTES = 4096
@@ -35,17 +34,7 @@ _KEPT_BYTES = 2**28
 class Worker:
     """A process with a Lava graph in it.
 
-    Parameters
-    ----------
-    plan : GraphPlan
-        What it builds.
-    deadline_s : float
-        Seconds that it may take to be ready.
-
-    Raises
-    ------
-    SimulationError
-        If it is not ready by then, or failed; nothing of it is left.
+    Raises SimulationError if it fails or takes longer than a deadline; nothing of it is left then.
     """
 
     def __init__(self, plan: GraphPlan, deadline_s: float) -> None:
@@ -60,18 +49,9 @@ class Worker:
     def ask(
         self, record: bool, packed: NDArray[np.uint8], deadline_s: float
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
-        """Simulate a query; see :meth:`neuroattack.backends.lava.graph.Graph.ask`.
-
-        Raises
-        ------
-        SimulationError
-            If there is no answer within `deadline_s` seconds, or the worker failed; nothing of
-            it is left then.
-        """
-        answer: tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None] = self._exchange(
-            "answer", (int(record), packed), Deadline(deadline_s)
-        )
-        return answer
+        """Simulate a query; see :meth:`neuroattack.backends.lava.graph.Graph.ask`."""
+        counts, spikes = self._exchange("answer", (int(record), packed), Deadline(deadline_s))
+        return counts, spikes
 
     @property
     def usable(self) -> bool:
@@ -89,27 +69,23 @@ class Worker:
             kind, content = processes.channel.receive(deadline)
         except TimeoutError:
             self.end()
-            raise SimulationError(
-                f"lava: the worker did not {what} within {deadline.seconds:g} s and was ended; "
-                "the next run starts a new one"
-            ) from None
+            raise _failed(f"{what} within {deadline.seconds:g} s and was ended") from None
         except EOFError:
             processes.await_report()
             self.end()
-            raise SimulationError(
-                f"lava: the worker did not {what}: {processes.last_words()}; "
-                "the next run starts a new one"
-            ) from None
+            raise _failed(f"{what}: {processes.last_words}") from None
         except BaseException:
             # Ctrl-C: what the worker would still answer is nobody's answer.
             self.end()
             raise
         if kind == "fault":
             self.end()
-            raise SimulationError(
-                f"lava: the worker did not {what}: {content}; the next run starts a new one"
-            )
+            raise _failed(f"{what}: {content}")
         return content
+
+
+def _failed(what: str) -> SimulationError:
+    return SimulationError(f"lava: the worker did not {what}; the next run starts a new one")
 
 
 class _Processes:
@@ -119,20 +95,14 @@ class _Processes:
         self.owner = os.getpid()
         self._prefix = new_prefix()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the worker
-        self._words = ""
+        self.last_words = ""
+        program = sys.executable, "-m", "neuroattack.backends.lava.worker"
         ours, theirs = socket.socketpair()
         # Until the supervisor has a process group of its own, Ctrl-C would reach it.
         unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             self._supervisor = subprocess.Popen(  # noqa: S603  # this Python, a module of ours
-                [
-                    sys.executable,
-                    "-m",
-                    _MODULE,
-                    self._prefix,
-                    str(theirs.fileno()),
-                    str(self.owner),
-                ],
+                [*program, self._prefix, str(theirs.fileno()), str(self.owner)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -192,15 +162,12 @@ class _Processes:
                 with contextlib.suppress(OSError):
                     os.killpg(self._group, signal.SIGKILL)
             remove_leftovers(self._prefix)
-        self._words = self._read_last_words()
+        self.last_words = self._read_last_words()
         self._status.close()
         self._log.close()
 
-    def last_words(self) -> str:
-        """Return why the worker ended, after :meth:`end`."""
-        return self._words
-
     def _read_last_words(self) -> str:
+        """Return why the worker ended."""
         if self._supervisor.returncode:
             reason = f"its supervisor {describe_end(self._supervisor.returncode)}"
         else:

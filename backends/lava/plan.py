@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,18 +23,9 @@ def packed_bytes(size: int) -> int:
 
 @dataclass(frozen=True)
 class Block:
-    """The part of a query that one Lava step simulates.
+    """The part of a query that one Lava step simulates: `steps` time steps from `first_step`.
 
-    Parameters
-    ----------
-    first_step, steps : int
-        Time steps of the block: from `first_step`, `steps` of them.
-    total_steps : int
-        Time steps of the query.
-    images : int
-        Images of the query, at most the capacity of the graph.
-    record : int
-        1 where the spikes themselves were asked for, otherwise 0.
+    `total_steps` and `images` are the query's; `record` is 1 if it asks for the spikes, else 0.
     """
 
     first_step: int
@@ -61,17 +52,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Layout:
-    """Layout of the message between two neighbours in the chain of Lava processes.
+    """Layout of the message between two neighbors in the chain of Lava processes.
 
-    A message is a :class:`Block` and the bit-packed spikes of some populations, room for
-    `capacity` images and `block_steps` steps of each.
-
-    Parameters
-    ----------
-    sizes : mapping of str to int
-        Neurons of each population whose spikes are in the message.
-    block_steps, capacity : int
-        Steps and images that there is room for.
+    A message is a :class:`Block` and the bit-packed spikes of the populations that `sizes` names,
+    with their neurons; there is room for `capacity` images and `block_steps` steps of each.
     """
 
     sizes: Mapping[str, int]
@@ -90,13 +74,7 @@ class Layout:
 
     def write_block(self, message: NDArray[np.uint8], block: Block) -> None:
         """Set the block that a message is about."""
-        message[:_HEADER_BYTES].view(np.int64)[:] = (
-            block.first_step,
-            block.steps,
-            block.total_steps,
-            block.images,
-            block.record,
-        )
+        message[:_HEADER_BYTES].view(np.int64)[:] = astuple(block)
 
     def read_block(self, message: NDArray[np.uint8]) -> Block:
         """Return the block that a message is about."""
@@ -116,22 +94,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What one Layer process holds.
+    """What one Layer process holds, and the messages it receives and sends.
 
-    Parameters
-    ----------
-    population : Population or FixedPopulation
-        Its neurons.
-    incoming : tuple of Projection
-        Its synapses.
-    dt_s : float
-        Length of a time step in seconds.
-    received, sent : Layout
-        Of the messages from and to its neighbours.
-    counts : slice
-        Where its neurons are among those of all populations.
-    total : int
-        Neurons of all populations, the input's left out.
+    Its neurons are `counts` among the `total` of all populations but the input.
     """
 
     population: Population | FixedPopulation
@@ -145,32 +110,14 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """A chain of Lava processes: feed, a layer for each population, sink.
-
-    Parameters
-    ----------
-    precision : str
-        ``"floating"`` or ``"fixed"``.
-    layers : tuple of LayerPlan
-        In feed-forward order.
-    """
+    """A chain of Lava processes: feed, a layer for each population in order, sink."""
 
     precision: str
     layers: tuple[LayerPlan, ...]
 
     @classmethod
     def of(cls, network: Network, block_steps: int, capacity: int) -> GraphPlan:
-        """Lay out a network.
-
-        Parameters
-        ----------
-        network : Network
-            What to simulate.
-        block_steps : int
-            Time steps that one Lava step simulates.
-        capacity : int
-            Images that a query may have.
-        """
+        """Lay out a network, for queries of `capacity` images at most."""
         sizes = {INPUT: network.input.size}
         populations: tuple[Population | FixedPopulation, ...] = network.populations
         ends = np.cumsum([population.size for population in populations]).tolist()

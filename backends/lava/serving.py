@@ -22,14 +22,8 @@ def serve(connection: int, prefix: str) -> NoReturn:
 
     The first message is a GraphPlan, answered by ``("ready", None)``; each later one is (record,
     packed spikes), answered by ``("answer", (counts, spikes))``. A failure is answered by
-    ``("fault", text)``, once; after it comes nothing.
-
-    Parameters
-    ----------
-    connection : int
-        File descriptor of the socket.
-    prefix : str
-        What the names of shared memory begin with.
+    ``("fault", text)``, once; after it comes nothing. `connection` is the file descriptor of the
+    socket, `prefix` what the names in shared memory begin with.
     """
     channel = Channel(socket.socket(fileno=connection))
     # Lava's processes must not hold it: its end is how each side learns of the other's.

@@ -36,16 +36,8 @@ _PER_NEURON_S = 2.5e-6
 class LavaSimulator:
     """A network on the Lava backend.
 
-    Parameters
-    ----------
-    network : Network
-        What to run.
-    block_steps : int
-        Time steps that one Lava step simulates; the spikes do not depend on it.
-    deadline_s : float or None
-        Seconds that a build or a query may take; None for as long as its work may need.
-    workload : Workload
-        What it will be asked.
+    Time steps are simulated in blocks, on which no spike depends. `deadline_s` is how long a build
+    or a query may take; None for as long as its work may need.
     """
 
     def __init__(
@@ -54,8 +46,9 @@ class LavaSimulator:
         self._network = network
         self._block_steps = block_steps
         self._deadline_s = deadline_s
-        self._ends = np.cumsum([p.size for p in network.populations]).tolist()
-        self._bytes = sum(packed_bytes(n) for n in (network.input.size, *self._sizes()))
+        self._sizes = {population.name: population.size for population in network.populations}
+        self._ends = np.cumsum(list(self._sizes.values())).tolist()
+        self._bytes = sum(packed_bytes(n) for n in (network.input.size, *self._sizes.values()))
         self._synapses = sum(p.mantissas.size for p in network.projections)
         self._closed = False
         self._worker: Worker | None = None
@@ -87,12 +80,9 @@ class LavaSimulator:
             if self._worker is not None:
                 self._worker.end()
 
-    def _sizes(self) -> list[int]:
-        return [population.size for population in self._network.populations]
-
     def _capacity_for(self, images: int) -> int:
         """Return the capacity of a graph that so many images are run on, a power of two."""
-        largest = max(self._network.input.size, *self._sizes())
+        largest = max(self._network.input.size, *self._sizes.values())
         most = max(1, min(_MOST_IMAGES, _BLOCK_NUMBERS // (largest * self._block_steps)))
         return int(min(most, 2 ** (images - 1).bit_length()))
 
@@ -113,7 +103,6 @@ class LavaSimulator:
 
     def _run_slice(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
         images, steps = inputs.images, inputs.steps
-        names = [population.name for population in self._network.populations]
         counts = {INPUT: inputs.counts()}
         if steps:
             total, packed = self._worker_for(images).ask(
@@ -121,12 +110,13 @@ class LavaSimulator:
             )
         else:
             total, packed = np.zeros((images, self._ends[-1]), np.int32), None
-        for name, part in zip(names, np.split(total, self._ends[:-1], axis=1), strict=True):
+        parts = np.split(total, self._ends[:-1], axis=1)
+        for name, part in zip(self._sizes, parts, strict=True):
             counts[name] = np.ascontiguousarray(part)
         if not record_spikes:
             return Recording(counts)
         spikes = {INPUT: SpikeTrains.concatenate([inputs])}
-        for name, size in zip(names, self._sizes(), strict=True):
+        for name, size in self._sizes.items():
             spikes[name] = (
                 _unpack(packed[name], size)
                 if packed
@@ -135,7 +125,7 @@ class LavaSimulator:
         return Recording(counts, spikes)
 
     def _patience_s(self, images: int, steps: int) -> float:
-        each = _PER_SYNAPSE_S * self._synapses + _PER_NEURON_S * sum(self._sizes())
+        each = _PER_SYNAPSE_S * self._synapses + _PER_NEURON_S * sum(self._sizes.values())
         blocks = -(-steps // self._block_steps)
         return _LEAST_S + images * steps * each + blocks * _PER_LAVA_STEP_S
 

@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 
-from .endings import describe_end, find_end
+from ..endings import describe_end, find_end
 from .leftovers import remove_leftovers
 
 __all__ = ["main"]

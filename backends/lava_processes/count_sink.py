@@ -26,18 +26,9 @@ __all__ = ["CountSink", "PyCountSinkModel"]
 
 
 class CountSink(AbstractProcess):
-    """Where counts leave Lava.
+    """Where counts leave Lava; `total` is the neurons of all populations but the input.
 
-    Parameters
-    ----------
-    received : Layout
-        Of the messages it gets.
-    total : int
-        Neurons of all populations, the input's left out.
-    answers : Connection
-        Where answers go: (counts, packed spikes of each population or None).
-    faults : Connection
-        Where its failure is reported.
+    Answers are (counts, packed spikes of each population or None).
     """
 
     def __init__(self, *, received: Layout, total: int, answers: Any, faults: Any) -> None:

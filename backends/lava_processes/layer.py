@@ -32,13 +32,6 @@ class Layer(AbstractProcess):
 
     Spikes come in from all earlier populations that are still needed, and leave with its own
     beside them. Counts pass from layer to layer once a query, with its last block.
-
-    Parameters
-    ----------
-    plan : LayerPlan
-        What it holds.
-    faults : Connection
-        Where its failure is reported.
     """
 
     def __init__(self, *, plan: LayerPlan, faults: Any) -> None:

@@ -25,17 +25,7 @@ __all__ = ["PySpikeFeedModel", "SpikeFeed"]
 
 
 class SpikeFeed(AbstractProcess):
-    """Source of input spikes.
-
-    Parameters
-    ----------
-    sent : Layout
-        Of its messages.
-    queries : Connection
-        Where queries come from: (total steps, record, packed spikes).
-    faults : Connection
-        Where its failure is reported.
-    """
+    """Source of input spikes; queries are (record, packed spikes)."""
 
     def __init__(self, *, sent: Layout, queries: Any, faults: Any) -> None:
         super().__init__(sent=sent, queries=queries, faults=faults, name="feed")

@@ -29,7 +29,7 @@ from neuroattack.validation import check_whole
 
 from .kernels import count_spikes
 from .layer import Layer
-from .neighbours import Base, Counts, can_have_neighbours, find_neighbours
+from .neighbors import Base, Counts, can_have_neighbors, find_neighbors
 from .trace import Differences
 
 __all__ = ["NativeBackend", "NativeSimulator"]
@@ -43,15 +43,7 @@ _Result = TypeVar("_Result")
 
 
 class NativeSimulator:
-    """A network on the native backend.
-
-    Parameters
-    ----------
-    network : Network
-        What to run.
-    threads : int
-        Threads that share the images of a batch; the spikes do not depend on it.
-    """
+    """A network on the native backend; the spikes do not depend on the number of threads."""
 
     def __init__(self, network: Network, threads: int) -> None:
         self._threads = threads
@@ -75,18 +67,18 @@ class NativeSimulator:
         """Give nothing back: the simulator holds arrays only."""
 
     def _count(self, inputs: SpikeTrains) -> Counts:
-        if not can_have_neighbours(self._layers, inputs.images, inputs.steps):
+        if not can_have_neighbors(self._layers, inputs.images, inputs.steps):
             differences, near = None, np.zeros(inputs.images, bool)
         else:
-            differences, near = find_neighbours(inputs)
-        others, neighbours = np.flatnonzero(~near), np.flatnonzero(near)
+            differences, near = find_neighbors(inputs)
+        others, neighbors = np.flatnonzero(~near), np.flatnonzero(near)
         parts = self._each_slice(lambda part: _counts(self._simulate(part)), inputs, others)
-        if differences is not None and len(neighbours):
+        if differences is not None and len(neighbors):
             base = Base(self._layers, inputs[:1])
-            parts += self._each_slice(base.run, differences, neighbours)
+            parts += self._each_slice(base.run, differences, neighbors)
         counts = _joined(parts)
-        if len(neighbours) and len(others):
-            place = np.argsort(np.concatenate([others, neighbours]))
+        if len(neighbors) and len(others):
+            place = np.argsort(np.concatenate([others, neighbors]))
             counts = {name: one[place] for name, one in counts.items()}
         return counts
 

@@ -1,4 +1,4 @@
-"""What a few different input spikes change, compiled: the loops behind :mod:`.neighbours`.
+"""What a few different input spikes change, compiled: the loops behind :mod:`.neighbors`.
 
 Differences from one image, the *base*, stand where events stand elsewhere: as
 ``rows[offsets[b, k] : offsets[b, k + 1]]``, where n is a spike of neuron n that the base does not
@@ -71,7 +71,7 @@ def compare_trains(
 def count_differences(
     offsets: NDArray[np.int64], rows: NDArray[np.int32], counts: NDArray[np.int32]
 ) -> None:
-    """Turn the base's counts, repeated in `counts`, into those of its neighbours."""
+    """Turn the base's counts, repeated in `counts`, into those of its neighbors."""
     for image in range(counts.shape[0]):
         for row in rows[offsets[image, 0] : offsets[image, -1]]:
             if row >= 0:
@@ -90,14 +90,10 @@ def measure_margins(
     states: NDArray[np.float64],
     margins: NDArray[np.float64],
 ) -> None:
-    """Fill `margins` with how near the base's neurons come to their thresholds.
+    """Fill `margins`, of shape (steps + 1, size), with how near the base comes to its thresholds.
 
-    Parameters
-    ----------
-    currents, states
-        As :func:`~.kernels.simulate_floating` traces them.
-    margins : float64 array, shape (steps + 1, size)
-        Smallest distance from the threshold at that step or any later.
+    That is the smallest distance at that step or any later. Currents and states are as
+    :func:`~.kernels.simulate_floating` traces them.
     """
     steps, size = currents.shape[0], threshold.size
     margins[steps] = np.inf

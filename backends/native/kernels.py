@@ -25,7 +25,7 @@ __all__ = [
 Weights = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.float64]
 
 # First step of each image; potentials at the start of each step, and offsets and neurons of the
-# spikes, of the image that they are neighbours of.
+# spikes, of the image that they are neighbors of.
 Start = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]
 
 # Unsigned: numba tests a signed index for being negative, before every access.
@@ -154,7 +154,7 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     same_threshold, bias : float and float64 array, shape (size,), or None
         The threshold that all neurons have, if they do; what is added to the input, if anything.
     start : Start or None
-        Where to take up a simulation of the image that all are neighbours of; by default each
+        Where to take up a simulation of the image that all are neighbors of; by default each
         begins at rest.
     currents : array, shape (steps, columns), or None
         What arrives at that image; `rows` then are differences from it: row r arrives besides,

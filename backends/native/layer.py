@@ -35,23 +35,9 @@ _LARGEST_NARROW_LEAK = 255
 class Layer:
     """A population with the weights of all projections into it, in units of ``2**exponent``.
 
-    Attributes
-    ----------
-    population : Population or FixedPopulation
-        The neurons.
-    dt_s : float
-        Length of a step in seconds.
-    sources : list of str
-        Where its projections come from.
-    delays : list of int
-        Their delays in steps.
-    weights : array, shape (rows, at least size)
-        The rows of all projections, one below the other; columns beyond the size are 0. Whole
-        numbers, whose sums are exact in their type.
-    exponent : int
-        Of the weights' unit.
-    largest_sum : int
-        Of the magnitudes of the weights into one neuron.
+    `weights` are the rows of all projections, one below the other, with columns beyond the size
+    that are 0: integers, whose sums are exact in their type. `largest_sum` is the largest sum of
+    the magnitudes of the weights into one neuron.
     """
 
     population: Population | FixedPopulation
@@ -139,11 +125,6 @@ class Layer:
         """What is added to the input of every step, in units of :attr:`unit_v`."""
         return cast("Population", self.population).bias_v / self.unit_v
 
-    @cached_property
-    def _has_same_threshold(self) -> bool:
-        threshold = cast("Population", self.population).threshold_v
-        return bool((threshold == threshold[0]).all())
-
     def run(self, spikes: dict[str, SpikeTrains], images: int, steps: int) -> SpikeTrains:
         """Return the spikes of a batch, given those of its sources."""
         offsets, rows = arrivals(
@@ -197,7 +178,7 @@ class Layer:
             threshold,
             reset,
             refractory_steps,
-            float(threshold[0]) if self._has_same_threshold else None,
+            float(threshold[0]) if (threshold == threshold[0]).all() else None,
             bias if bias.any() else None,
             start,
             currents,

@@ -1,4 +1,4 @@
-"""What a layer did with one image, step by step, and from there what it does with neighbours."""
+"""What a layer did with one image, step by step, and from there what it does with neighbors."""
 
 from __future__ import annotations
 
@@ -22,12 +22,8 @@ _FEW_DIFFERENCES = 32
 class Differences:
     """Spikes of a population by what differs from those of one image, the base.
 
-    Attributes
-    ----------
-    offsets : int64 array, shape (images, steps + 1)
-        Where each step's differences start in `rows`.
-    rows : int32 array
-        The neuron n that spikes besides, or ``~n`` where it does not.
+    `rows[offsets[b, k] : offsets[b, k + 1]]` are those of step k of image b: the neuron n that
+    spikes besides, or ``~n`` where it does not.
     """
 
     offsets: NDArray[np.int64]
@@ -53,15 +49,7 @@ class Differences:
 
 
 class Trace:
-    """A layer and what it did with one image, the base.
-
-    Parameters
-    ----------
-    layer : Layer
-        In floating point, with one source.
-    spikes : dict of str to SpikeTrains
-        Of that image, the source's among them.
-    """
+    """A layer, in floating point and with one source, and what it did with one image, the base."""
 
     def __init__(self, layer: Layer, spikes: dict[str, SpikeTrains]) -> None:
         given = spikes[layer.sources[0]]

@@ -8,8 +8,8 @@ from typing import get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.effects import EffectEstimator, Effects, Scale
-from neuroattack.attacks.limits import Limit
 from neuroattack.attacks.planning import pixels_in_play, plan_images
 from neuroattack.attacks.protocol import Finding, Need, check_needs, valid_original
 from neuroattack.attacks.result import Goal, Seen
@@ -35,13 +35,13 @@ class Adaptive:
     Every round spends its queries on images in which a random part of the pixels is moved up or
     down, around the best image so far; estimates what every pixel does to every class from all
     answers so far (:mod:`neuroattack.attacks.effects`); plans, from the original anew, the images
-    that should reach the goal best within the limit (:mod:`neuroattack.attacks.planning`); and
+    that should reach the goal best within the bound (:mod:`neuroattack.attacks.planning`); and
     accepts one of them only if it does as well as the best so far on fresh draws, which had no
     part in choosing it.
 
     Parameters
     ----------
-    limit : Limit
+    bound : Bound
         How far the image may go; all of it is spent.
     queries : int, optional
         Spent at most, at least 1; fewer where the target's budget is smaller, or the goal is
@@ -64,8 +64,8 @@ class Adaptive:
     judging : float, optional
         Share of the queries that judge plans rather than move pixels.
     breadth : float, optional
-        Under a limit on the local-SD distance, the pixels that are measured: those that so many
-        times the limit would pay for, by what is known of their effects and of their SD.
+        Under a bound on the local-SD distance, the pixels that are measured: those that so many
+        times the bound would pay for, by what is known of their effects and of their SD.
 
     Raises
     ------
@@ -73,7 +73,7 @@ class Adaptive:
         If a parameter is out of range.
     """
 
-    limit: Limit
+    bound: Bound
     queries: int = 2000
     seed: int = 0
     rounds: int = 4
@@ -241,7 +241,7 @@ class _Run:
         self._in_play = self._worth_measuring(self._gains(fitted[0]))
         for effects in fitted:
             for image in plan_images(
-                effects, attack.limit, self._original, self._goal, attack.plans
+                effects, attack.bound, self._original, self._goal, attack.plans
             ):
                 if not any(np.array_equal(image, other.image) for other in contenders):
                     contenders.append(_Contender(image))
@@ -256,7 +256,7 @@ class _Run:
 
     def _worth_measuring(self, gains: NDArray[np.float64]) -> NDArray[np.bool_]:
         attack = self._attack
-        return pixels_in_play(attack.limit, self._original, gains, attack.breadth)
+        return pixels_in_play(attack.bound, self._original, gains, attack.breadth)
 
     def _judge(self, contenders: list[_Contender], queries: int) -> None:
         """Let plans compete, the worse half out each time; the last one meets the best so far.

@@ -7,14 +7,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.distances import l2
 from neuroattack.attacks.result import Goal, Seen
 
 __all__ = ["BestSeen", "NearestSeen"]
 
 
 class BestSeen:
-    """The image of highest gap within a limit, each by the one draw it was shown under.
+    """The image of highest gap within a bound, each by the one draw it was shown under.
 
     Parameters
     ----------
@@ -22,14 +23,14 @@ class BestSeen:
         The image attacked: what it starts from.
     goal : Goal
         Whose gap is compared.
-    limit : Limit or None
+    bound : Bound or None
         Images beyond it are passed over.
     """
 
-    def __init__(self, original: NDArray[np.float64], goal: Goal, limit: Limit | None) -> None:
+    def __init__(self, original: NDArray[np.float64], goal: Goal, bound: Bound | None) -> None:
         self._original = original
         self._goal = goal
-        self._limit = limit
+        self._bound = bound
         self._course = [Seen(original, -math.inf, 0)]
 
     @property
@@ -75,18 +76,18 @@ class BestSeen:
         return self._goal.gap(counts.astype(np.float64))
 
     def _allowed(self, image: NDArray[np.float64]) -> bool:
-        return self._limit is None or self._limit.holds(self._original, image)
+        return self._bound is None or self._bound.holds(self._original, image)
 
 
 class NearestSeen(BestSeen):
     """The image nearest to the original of those that reached the goal in the draw they were shown.
 
-    Its gap is minus the distance: by the limit's measure, or by L2 where there is no limit.
+    Its gap is minus the distance: the bound's, or by L2 where there is no bound.
     """
 
     def _worths(
         self, images: NDArray[np.float64], counts: NDArray[np.int32]
     ) -> NDArray[np.float64]:
-        measure = self._limit or Limit("l2", 1.0)
-        away = np.array([measure.distance(self._original, image) for image in images])
+        distance = self._bound.distance if self._bound else l2
+        away = np.array([distance(self._original, image) for image in images])
         return np.where(self._goal.reached(counts), -away, -math.inf)

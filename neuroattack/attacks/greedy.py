@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.perception import Window, distance, standard_deviation
 from neuroattack.attacks.protocol import Need, check_needs, valid_original
-from neuroattack.attacks.result import Goal, Search, Step
+from neuroattack.attacks.result import Goal, Search, Seen, Step
 from neuroattack.encoding.readout import decide, spike_shares
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
+from neuroattack.targets.defenses import QueryLimited
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["GreedyWindow"]
@@ -52,8 +54,16 @@ class GreedyWindow:
 
     Parameters
     ----------
-    window : Window
-        The paper's area A of N x N pixels.
+    bound : Bound, optional
+        Images beyond it are not returned, whatever the search does; by default D_max is the only
+        bound, as in the paper.
+    queries : int or None, optional
+        Maximum number of queries; None for as many as the target's budget allows.
+    seed : int, optional
+        Has no effect: the algorithm is deterministic.
+    window : int or Window, optional
+        The paper's area A of N x N pixels: its side N, for a window in the center of the image,
+        or the window itself, also as a mapping of top, left and size.
     moved_pixels : int, optional
         M, pixels moved in an iteration, 1 to N^2.
     delta : float, optional
@@ -87,7 +97,8 @@ class GreedyWindow:
       first pixel in row-major order goes first.
     - The best iteration is that of the highest gap in its one draw. On a random target that is
       a lucky draw among many: judge the image by :func:`~neuroattack.attacks.result.verify`.
-    - Where the budget does not hold another whole iteration, the search ends with what it has.
+    - Where the budget does not hold another whole iteration, the search ends with what it has;
+      where it does not hold the first one, with the original image and without a query.
 
     Raises
     ------
@@ -95,7 +106,10 @@ class GreedyWindow:
         If a parameter is out of range.
     """
 
-    window: Window
+    bound: Bound | None = None
+    queries: int | None = 2000
+    seed: int = 0
+    window: int | Window = 7
     moved_pixels: int = 10
     delta: float = 0.1
     max_distance: float = 22.0
@@ -107,9 +121,14 @@ class GreedyWindow:
     max_iterations: int = 100
 
     def __post_init__(self) -> None:
-        pixels = self.window.size**2
-        side = self.window.size
-        check_whole(f"moved pixels M of a {side} x {side} window", self.moved_pixels, 1, pixels)
+        if self.queries is not None:
+            check_whole("queries of an attack", self.queries, 1)
+        if isinstance(self.window, Mapping):
+            # As files and command lines give one.
+            object.__setattr__(self, "window", _window(self.window))
+        side = self._side
+        check_whole("window size", side, 1)
+        check_whole(f"moved pixels M of a {side} x {side} window", self.moved_pixels, 1, side**2)
         check_positive("delta", self.delta)
         check_positive("maximum distance D_max", self.max_distance)
         if self.delta > 1:
@@ -138,7 +157,18 @@ class GreedyWindow:
     @property
     def most_queries_an_iteration(self) -> int:
         """Queries of an iteration at most: the image, and each pixel of the window moved."""
-        return 1 + 2 * self.window.size**2
+        return 1 + 2 * self._side**2
+
+    @property
+    def _side(self) -> int:
+        return self.window.size if isinstance(self.window, Window) else self.window
+
+    def window_in(self, shape: tuple[int, ...]) -> Window:
+        """Return the window in images of that shape; ValidationError if it does not fit."""
+        if not isinstance(self.window, Window):
+            return Window.centred(shape, self.window)
+        self.window.check_inside(shape)
+        return self.window
 
     def run(
         self,
@@ -160,104 +190,131 @@ class GreedyWindow:
         on_step : callable, optional
             Called with every :class:`~neuroattack.attacks.result.Step` when it is known.
 
+        Returns
+        -------
+        Search
+            With the image of highest gap of those within the bound, and the trace.
+
         Raises
         ------
         ValidationError
             If the image, the window or the goal does not fit the target.
-        BudgetExceededError
-            If the budget does not even hold the first iteration.
-        QueryRefusedError
-            If the target refuses the first iteration; where it refuses a later one, the search ends
-            with what it has.
+        UnsupportedFeatureError
+            If the target returns the class alone.
         """
         check_needs(self, target)
         original = valid_original(target, image, goal)
-        self.window.check_inside(original.shape)
+        if self.queries is not None:
+            target = QueryLimited(target, self.queries)
+        return _Run(self, target, original, goal).whole(on_step)
 
+
+class _Run:
+    """One search: the attack's parameters with the window placed, and what came of it."""
+
+    def __init__(
+        self, attack: GreedyWindow, target: Target, original: NDArray[np.float64], goal: Goal
+    ) -> None:
+        self._attack = attack
+        self._target = target
+        self._original = original
+        self._goal = goal
+        self._window = attack.window_in(original.shape)
+        self._images: list[NDArray[np.float64]] = []
+        self._trace: list[Step] = []
+
+    def whole(self, on_step: Callable[[Step], None] | None) -> Search:
+        enough = _affordable(self._target, self._attack.most_queries_an_iteration)
+        stopped_by = self._search(on_step) if enough else "budget"
+        kept, best = [Seen(self._original, -np.inf, 0)], 0
+        bound = self._attack.bound
+        for step, image in zip(self._trace, self._images, strict=True):
+            if step.gap > kept[-1].gap and (bound is None or bound.holds(self._original, image)):
+                kept.append(Seen(image, step.gap, step.queries))
+                best = step.iteration
+        return Search(
+            self._original,
+            kept[-1].image,
+            self._goal,
+            self._window,
+            tuple(self._trace),
+            best,
+            stopped_by,
+            tuple(kept),
+        )
+
+    def _search(self, on_step: Callable[[Step], None] | None) -> str:
+        """Iterate; return why the search ended."""
+        attack, target, original = self._attack, self._target, self._original
         current, travelled = original, 0.0
         moved: tuple[tuple[int, int, float], ...] = ()
-        images: list[NDArray[np.float64]] = []
-        trace: list[Step] = []
         queries_before = target.queries
         stopped_by = ""
         while True:
-            sd = self._sd(original, current)
+            sd = self._sd(current)
             trials = self._trials(current, sd)
             if stopped_by:
                 trials = trials.none()
-            elif trace and not _affordable(target, 1 + len(trials.pixel)):
+            elif not _affordable(target, 1 + len(trials.pixel)):
                 stopped_by, trials = "budget", trials.none()
-            if trace and not _affordable(target, 1):
-                break
+            if not _affordable(target, 1):
+                return stopped_by
             try:
                 counts = target.query(np.concatenate([current[None], trials.images]))
             except QueryRefusedError:
-                if not trace:
-                    raise
-                stopped_by = "refused"
-                break
-            gaps = goal.gap(self._scores(counts))
-            images.append(current)
-            trace.append(
-                Step(
-                    iteration=len(trace),
-                    predicted=int(decide(counts[:1])[0]),
-                    shares=tuple(spike_shares(counts[:1])[0].tolist()),
-                    gap=float(gaps[0]),
-                    distance=travelled,
-                    moved=moved,
-                    queries=target.queries - queries_before,
-                )
+                return "refused"
+            gaps = self._goal.gap(self._scores(counts))
+            self._images.append(current)
+            step = Step(
+                iteration=len(self._trace),
+                predicted=int(decide(counts[:1])[0]),
+                shares=tuple(spike_shares(counts[:1])[0].tolist()),
+                gap=float(gaps[0]),
+                distance=travelled,
+                moved=moved,
+                queries=target.queries - queries_before,
             )
+            self._trace.append(step)
             if on_step:
-                on_step(trace[-1])
+                on_step(step)
             if stopped_by:
-                break
+                return stopped_by
             if not len(trials.pixel):
-                stopped_by = "no candidates"
-                break
+                return "no candidates"
             current, moved = self._move(current, trials, gaps[1:] - gaps[0], sd)
-            travelled = self._distance(current, original, self._sd(original, current))
-            if travelled >= self.max_distance:
+            travelled = self._distance(current)
+            if travelled >= attack.max_distance:
                 stopped_by = "distance"
-                if travelled > self.max_distance and self.overshoot == "discard":
-                    break
-            elif len(trace) == self.max_iterations:
+                if travelled > attack.max_distance and attack.overshoot == "discard":
+                    return stopped_by
+            elif len(self._trace) == attack.max_iterations:
                 stopped_by = "iterations"
-        best = int(np.argmax([step.gap for step in trace]))
-        return Search(original, images[best], goal, self.window, tuple(trace), best, stopped_by)
 
     def _scores(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
-        return spike_shares(counts) if self.score == "share" else counts / self.steps
+        attack = self._attack
+        return spike_shares(counts) if attack.score == "share" else counts / attack.steps
 
-    def _sd(
-        self, original: NDArray[np.float64], current: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        image = original if self.sd_of == "original" else current
-        return standard_deviation(image[self.window.slices])
+    def _sd(self, current: NDArray[np.float64]) -> NDArray[np.float64]:
+        image = self._original if self._attack.sd_of == "original" else current
+        return standard_deviation(image[self._window.slices])
 
-    def _distance(
-        self,
-        current: NDArray[np.float64],
-        original: NDArray[np.float64],
-        sd: NDArray[np.float64],
-    ) -> float:
-        area = self.window.slices
-        return distance(current[area], original[area], sd)
+    def _distance(self, current: NDArray[np.float64]) -> float:
+        area = self._window.slices
+        return distance(current[area], self._original[area], self._sd(current))
 
     def _trials(self, current: NDArray[np.float64], sd: NDArray[np.float64]) -> _Trials:
-        values = current[self.window.slices].ravel()
+        values = current[self._window.slices].ravel()
         pixel = np.repeat(np.arange(values.size), 2)
         # Up before down, so that the first of equal gaps is the raised pixel.
-        wanted = values[pixel] + np.tile([self.delta, -self.delta], values.size)
+        wanted = values[pixel] + np.tile([self._attack.delta, -self._attack.delta], values.size)
         reached = np.clip(wanted, 0.0, 1.0)
         possible = (reached != values[pixel]) & (sd.ravel()[pixel] > 0)
-        if self.clipping == "skip":
+        if self._attack.clipping == "skip":
             possible &= reached == wanted
         pixel, reached = pixel[possible], reached[possible]
         images = np.repeat(current[None], len(pixel), axis=0)
-        row, column = np.divmod(pixel, self.window.size)
-        images[np.arange(len(pixel)), row + self.window.top, column + self.window.left] = reached
+        row, column = np.divmod(pixel, self._window.size)
+        images[np.arange(len(pixel)), row + self._window.top, column + self._window.left] = reached
         return _Trials(pixel, reached, images)
 
     def _move(
@@ -276,13 +333,13 @@ class GreedyWindow:
             if pixel not in pixels:
                 pixels.add(pixel)
                 chosen.append(int(trial))
-            if len(chosen) == self.moved_pixels:
+            if len(chosen) == self._attack.moved_pixels:
                 break
         image = current.copy()
         moved = []
         for trial in chosen:
-            row, column = divmod(int(trials.pixel[trial]), self.window.size)
-            place = (row + self.window.top, column + self.window.left)
+            row, column = divmod(int(trials.pixel[trial]), self._window.size)
+            place = (row + self._window.top, column + self._window.left)
             image[place] = trials.reached[trial]
             moved.append((*place, float(image[place] - current[place])))
         return image, tuple(moved)
@@ -290,3 +347,13 @@ class GreedyWindow:
 
 def _affordable(target: Target, queries: int) -> bool:
     return target.remaining is None or queries <= target.remaining
+
+
+def _window(sides: Mapping[str, Any]) -> Window:
+    if sorted(sides) != ["left", "size", "top"]:
+        raise ValidationError(
+            "window",
+            dict(sides),
+            "a side, or a table of top, left and size: {top=4, left=4, size=7}",
+        )
+    return Window(**sides)

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.effects import Effects
-from neuroattack.attacks.limits import Limit, visibility_sd
 from neuroattack.attacks.result import Goal
 
 __all__ = ["best_change", "pixels_in_play", "plan_images"]
@@ -18,13 +19,13 @@ _PLAYS = 30
 
 
 def best_change(
-    limit: Limit, original: NDArray[np.float64], slopes: NDArray[np.float64]
+    bound: Bound, original: NDArray[np.float64], slopes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the change that raises a linear score most within a limit and the range [0, 1].
+    """Return the change that raises a linear score most within a bound and the range [0, 1].
 
     Parameters
     ----------
-    limit : Limit
+    bound : Bound
         Not to be passed.
     original : float64 array, shape (height, width)
         What is changed.
@@ -37,17 +38,17 @@ def best_change(
 
     Notes
     -----
-    ``l2``: along the slopes, cut short at 0 and 1, as long as the limit allows. ``l0``: the pixels
+    ``l2``: along the slopes, cut short at 0 and 1, as long as the bound allows. ``l0``: the pixels
     that gain most when moved all the way. ``local_sd``: pixels in the order of gain by distance,
     ``|slope|`` times SD, moved all the way, the last one as far as the distance reaches: the greedy
     solution of the fractional knapsack, which is exact.
     """
     start = original.ravel()
     room = np.where(slopes > 0, 1 - start, -start)
-    if limit.measure == "l2":
-        return _along(slopes, room, limit.bound)
-    if limit.measure == "l0":
-        most = np.argsort(-slopes * room, kind="stable")[: int(limit.bound)]
+    if bound.norm == "l2":
+        return _along(slopes, room, bound.maximum)
+    if bound.norm == "l0":
+        most = np.argsort(-slopes * room, kind="stable")[: int(bound.maximum)]
         change = np.zeros_like(start)
         change[most] = room[most]
         return np.where(slopes == 0, 0.0, change)
@@ -56,7 +57,7 @@ def best_change(
     cost = np.where(slopes == 0, 0.0, np.abs(room) / sd)[order]
     spent_before = np.cumsum(cost) - cost
     share = np.ones_like(cost)
-    np.divide(limit.bound - spent_before, cost, out=share, where=cost > 0)
+    np.divide(bound.maximum - spent_before, cost, out=share, where=cost > 0)
     change = np.zeros_like(start)
     change[order] = room[order] * np.clip(share, 0.0, 1.0)
     return np.where(slopes == 0, 0.0, change)
@@ -85,34 +86,34 @@ def _along(
 
 
 def pixels_in_play(
-    limit: Limit, original: NDArray[np.float64], gains: NDArray[np.float64], breadth: float
+    bound: Bound, original: NDArray[np.float64], gains: NDArray[np.float64], breadth: float
 ) -> NDArray[np.bool_]:
-    """Return the pixels worth measuring: those that so many times the limit would pay for.
+    """Return the pixels worth measuring: those that so many times the bound would pay for.
 
     Parameters
     ----------
-    limit : Limit
+    bound : Bound
         What may be spent.
     original : float64 array, shape (height, width)
         What is changed.
     gains : float64 array, shape (pixels,)
         How much moving each by the whole range is thought to gain, not negative.
     breadth : float
-        How many times the limit.
+        How many times the bound.
 
     Returns
     -------
     bool array, shape (height, width)
         Under ``local_sd``, the pixels that gain most by distance: the window, as it were, neither
         square nor fixed; of pixels that gain the same all or none, and always one at least. Under
-        the other limits all: no pixel is dearer than another there.
+        the other bounds all: no pixel is dearer than another there.
     """
-    if limit.measure != "local_sd":
+    if bound.norm != "local_sd":
         return np.ones(original.shape, np.bool_)
     sd = visibility_sd(original)
     worth = gains.reshape(original.shape) * sd
     order = np.argsort(-worth, axis=None, kind="stable")
-    paid = np.cumsum(1 / sd.ravel()[order]) <= breadth * limit.bound
+    paid = np.cumsum(1 / sd.ravel()[order]) <= breadth * bound.maximum
     last = max(int(np.count_nonzero(paid)) - 1, 0)
     return np.asarray(worth >= worth.ravel()[order[last]])
 
@@ -124,7 +125,7 @@ class _Plan:
 
 
 def plan_images(
-    effects: Effects, limit: Limit, original: NDArray[np.float64], goal: Goal, plans: int
+    effects: Effects, bound: Bound, original: NDArray[np.float64], goal: Goal, plans: int
 ) -> list[NDArray[np.float64]]:
     """Return the images that should reach a goal best, if effects add up.
 
@@ -132,7 +133,7 @@ def plan_images(
     ----------
     effects : Effects
         What pixels do, around the original.
-    limit : Limit
+    bound : Bound
         Not to be passed.
     original : float64 array, shape (height, width)
         What is changed.
@@ -152,12 +153,12 @@ def plan_images(
     beat every other class, also one that rises on the way: a game against an opponent who names
     the rival. It is played by fictitious play (Brown 1951): each move is the best one against the
     rivals named so far in their frequencies, the opponent then names the strongest rival. What
-    converges is the mean of the moves; it is a plan as well where the limit holds for it.
+    converges is the mean of the moves; it is a plan as well where the bound holds for it.
     """
     if goal.target_class is None:
-        tried = _against_the_label(effects, limit, original, goal.label)
+        tried = _against_the_label(effects, bound, original, goal.label)
     else:
-        tried = _against_all(effects, limit, original, goal.target_class)
+        tried = _against_all(effects, bound, original, goal.target_class)
     tried.sort(key=lambda plan: -plan.gap)
     images: list[NDArray[np.float64]] = []
     for plan in tried:
@@ -170,20 +171,20 @@ def plan_images(
 
 
 def _against_the_label(
-    effects: Effects, limit: Limit, original: NDArray[np.float64], label: int
+    effects: Effects, bound: Bound, original: NDArray[np.float64], label: int
 ) -> list[_Plan]:
     plans = []
     for rival in range(len(effects.base)):
         if rival != label:
             slopes = effects.slopes[:, rival] - effects.slopes[:, label]
-            change = best_change(limit, original, slopes)
+            change = best_change(bound, original, slopes)
             scores = effects.predict(change)
             plans.append(_Plan(change, float(scores[rival] - scores[label])))
     return plans
 
 
 def _against_all(
-    effects: Effects, limit: Limit, original: NDArray[np.float64], target_class: int
+    effects: Effects, bound: Bound, original: NDArray[np.float64], target_class: int
 ) -> list[_Plan]:
     others = np.delete(np.arange(len(effects.base)), target_class)
     ahead = effects.slopes[:, [target_class]] - effects.slopes[:, others]
@@ -197,10 +198,10 @@ def _against_all(
         return np.asarray(scores[target_class] - scores[others])
 
     for play in range(_PLAYS):
-        change = best_change(limit, original, ahead @ (named / named.sum()))
+        change = best_change(bound, original, ahead @ (named / named.sum()))
         plans.append(_Plan(change, float(gaps(change).min())))
         named[gaps(change).argmin()] += 1.0
         mean += (change - mean) / (play + 1)
-    if limit.is_convex:
+    if bound.is_convex:
         plans.append(_Plan(mean, float(gaps(mean).min())))
     return plans

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.perception import image_sides
-from neuroattack.attacks.result import Goal, Seen
+from neuroattack.attacks.result import Goal, Seen, Step
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
@@ -53,6 +53,11 @@ class Found(Protocol):
         """Images on the way, by rising queries, the original first."""
         ...
 
+    @property
+    def trace(self) -> tuple[Step, ...]:
+        """Iterations of Algorithm 1; empty for other attacks."""
+        ...
+
 
 @dataclass(frozen=True, eq=False)
 class Finding:
@@ -70,6 +75,8 @@ class Finding:
         Why it ended: ``"budget"``, ``"done"``, ``"no candidates"`` and the like.
     course : tuple of Seen
         Images on the way, by rising queries, the original first.
+    trace : tuple of Step
+        Iterations of Algorithm 1; empty for other attacks.
     """
 
     original: NDArray[np.float64]
@@ -78,6 +85,7 @@ class Finding:
     queries: int
     stopped_by: str
     course: tuple[Seen, ...] = ()
+    trace: tuple[Step, ...] = ()
 
 
 class Attack(Protocol):

@@ -1,4 +1,4 @@
-"""Random perturbations that spend the limit: the least that an attack has to beat."""
+"""Random perturbations that spend the bound: the least that an attack has to beat."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.best_seen import BestSeen
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.protocol import Finding, Need, check_needs, valid_original
 from neuroattack.attacks.result import Goal
@@ -23,7 +23,7 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class RandomNoise:
-    """Images moved at random as far as the limit allows, one query each; the best one is kept.
+    """Images moved at random as far as the bound allows, one query each; the best one is kept.
 
     Each image goes where a random linear score would rise most: under ``l2`` along normal noise,
     cut short at 0 and 1; under ``l0`` and ``local_sd`` the pixels of largest random worth, moved
@@ -31,7 +31,7 @@ class RandomNoise:
 
     Parameters
     ----------
-    limit : Limit
+    bound : Bound
         How far the image goes.
     queries : int, optional
         Images that are tried, at most.
@@ -44,7 +44,7 @@ class RandomNoise:
         If a parameter is out of range.
     """
 
-    limit: Limit
+    bound: Bound
     queries: int = 2000
     seed: int = 0
 
@@ -67,7 +67,7 @@ class RandomNoise:
         check_needs(self, target)
         original = valid_original(target, image, goal)
         rng = np.random.default_rng(self.seed)
-        best = BestSeen(original, goal, self.limit)
+        best = BestSeen(original, goal, self.bound)
         before, left = target.queries, target.remaining
         queries = self.queries if left is None else min(self.queries, left)
         stopped_by = "budget"
@@ -86,6 +86,6 @@ class RandomNoise:
     def _moved(
         self, original: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        change = best_change(self.limit, original, rng.normal(size=original.size))
+        change = best_change(self.bound, original, rng.normal(size=original.size))
         moved: NDArray[np.float64] = np.clip(original + change.reshape(original.shape), 0.0, 1.0)
         return moved

@@ -1,51 +1,85 @@
-"""All attacks by name, made for a limit and a number of queries: what campaigns choose from."""
+"""Attacks by name: those of this package and those that other packages register.
+
+Attacks register under the entry-point group ``neuroattack.attacks``: a name, and a class that is
+made with ``bound``, ``queries``, ``seed`` and parameters of its own, each with a default.
+"""
 
 from __future__ import annotations
 
-import dataclasses
-import importlib
+import inspect
 from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.protocol import Attack
-from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 
-__all__ = ["ATTACKS", "make_attack"]
+__all__ = ["attack_names", "attack_parameters", "load_attack", "make_attack"]
 
-ATTACKS = {
-    "adaptive": ("adaptive", "Adaptive"),
-    "greedy-window": ("held", "HeldGreedyWindow"),
-    "random-noise": ("random_noise", "RandomNoise"),
-    "sparse-rs": ("sparse_rs", "SparseRS"),
-    "square": ("art.baselines", "Square"),
-    "simba": ("art.baselines", "SimBA"),
-    "zoo": ("art.baselines", "ZOO"),
-    "one-pixel": ("art.baselines", "OnePixel"),
-    "hop-skip-jump": ("art.baselines", "HopSkipJump"),
-    "boundary": ("art.baselines", "Boundary"),
-}
-"""Module under :mod:`neuroattack.attacks` and class of each; a class that nobody asks for is not
-imported, nor what it needs."""
+ENTRY_POINT_GROUP = "neuroattack.attacks"
 
-_GIVEN = ("limit", "queries", "seed")
+_GIVEN = ("bound", "queries", "seed")
+
+
+def attack_names() -> list[str]:
+    """Return the names of all registered attacks, in alphabetical order."""
+    return sorted(_registered())
+
+
+def load_attack(name: str) -> type[Attack]:
+    """Return the class of an attack.
+
+    Raises
+    ------
+    UnknownNameError
+        If no attack has that name.
+    UnsupportedFeatureError
+        If it cannot be imported, with the reason.
+    """
+    registered = _registered()
+    if name not in registered:
+        raise UnknownNameError("attack", name, registered)
+    try:
+        kind: type[Attack] = registered[name].load()
+    except Exception as error:
+        raise UnsupportedFeatureError(
+            f"attack {name!r} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
+    return kind
+
+
+def attack_parameters(name: str) -> dict[str, Any]:
+    """Return the parameters of an attack beside bound, queries and seed, with their defaults.
+
+    Raises
+    ------
+    UnknownNameError, UnsupportedFeatureError
+        As :func:`load_attack`.
+    """
+    parameters = inspect.signature(load_attack(name)).parameters.values()
+    return {each.name: each.default for each in parameters if each.name not in _GIVEN}
 
 
 def make_attack(
-    name: str, limit: Limit, queries: int, seed: int, settings: Mapping[str, Any] | None = None
+    name: str,
+    bound: Bound | None,
+    queries: int,
+    seed: int,
+    settings: Mapping[str, Any] | None = None,
 ) -> Attack:
     """Make an attack.
 
     Parameters
     ----------
     name : str
-        One of :data:`ATTACKS`.
-    limit : Limit
-        No image that it returns is farther from its original.
+        One of :func:`attack_names`.
+    bound : Bound or None
+        Maximum distance of the images that it returns; None for an attack that ends by itself.
     queries : int
-        That it spends at most.
+        Maximum number of queries.
     seed : int
-        Of its own chance.
+        Random seed of the attack's own choices.
     settings : mapping, optional
         Other parameters of its constructor, by name.
 
@@ -54,22 +88,25 @@ def make_attack(
     UnknownNameError
         If there is no such attack, or it has no such parameter.
     ValidationError
-        If a parameter is out of range or of another type.
+        If a parameter is out of range or of another type, or the attack needs a bound.
     UnsupportedFeatureError
         If what the attack needs is not installed.
     """
-    if name not in ATTACKS:
-        raise UnknownNameError("attack", name, ATTACKS)
-    module, kind = ATTACKS[name]
-    attack: type[Any] = getattr(importlib.import_module(f"neuroattack.attacks.{module}"), kind)
-    known = {field.name for field in dataclasses.fields(attack)} - set(_GIVEN)
+    attack: Any = load_attack(name)
+    if bound is None and inspect.signature(attack).parameters["bound"].default is not None:
+        raise ValidationError(f"bound of attack {name!r}", "none", "a norm and its maximum")
+    known = attack_parameters(name)
     for key in settings or {}:
         if key not in known:
             raise UnknownNameError(f"setting of attack {name!r}", key, known)
     try:
-        made: Attack = attack(limit=limit, queries=queries, seed=seed, **(settings or {}))
+        made: Attack = attack(bound=bound, queries=queries, seed=seed, **(settings or {}))
     except TypeError as error:
         raise ValidationError(
             f"settings of attack {name!r}", dict(settings or {}), str(error)
         ) from None
     return made
+
+
+def _registered() -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}

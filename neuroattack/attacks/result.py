@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -107,6 +108,18 @@ class Step:
     moved: tuple[tuple[int, int, float], ...]
     queries: int
 
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values; an undecided class is None."""
+        return {
+            "iteration": self.iteration,
+            "predicted": None if self.predicted == UNDECIDED else self.predicted,
+            "shares": list(self.shares),
+            "gap": self.gap,
+            "distance": self.distance,
+            "moved": [list(move) for move in self.moved],
+            "queries": self.queries,
+        }
+
 
 @dataclass(frozen=True, eq=False)
 class Seen:
@@ -140,11 +153,13 @@ class Search:
     window : Window
         Where pixels were moved.
     trace : tuple of Step
-        All iterations, the original image first.
+        All iterations, the original image first; empty where the budget does not hold the first.
     best_iteration : int
         The iteration of highest gap, the earliest of equals.
     stopped_by : str
-        ``"distance"``, ``"iterations"``, ``"budget"`` or ``"no candidates"``.
+        ``"distance"``, ``"iterations"``, ``"budget"``, ``"refused"`` or ``"no candidates"``.
+    course : tuple of Seen
+        The original, and every image of the trace that was the best for a time.
     """
 
     original: NDArray[np.float64]
@@ -154,18 +169,7 @@ class Search:
     trace: tuple[Step, ...]
     best_iteration: int
     stopped_by: str
-
-    @property
-    def course(self) -> tuple[Seen, ...]:
-        """Images of all iterations, of which the trace keeps the moves."""
-        image, seen = self.original, []
-        for step in self.trace:
-            if step.moved:
-                image = image.copy()
-                for row, column, change in step.moved:
-                    image[row, column] += change
-            seen.append(Seen(np.clip(image, 0.0, 1.0), step.gap, step.queries))
-        return tuple(seen)
+    course: tuple[Seen, ...]
 
     @property
     def best(self) -> Step:
@@ -175,7 +179,7 @@ class Search:
     @property
     def queries(self) -> int:
         """Queries that the search spent."""
-        return self.trace[-1].queries
+        return self.trace[-1].queries if self.trace else 0
 
 
 @dataclass(frozen=True)
@@ -186,10 +190,13 @@ class Verification:
     ----------
     successes, draws : int
         Draws that reached it, of how many.
+    predicted : int
+        Class that the counts of all draws together decide for, -1 on silence or a tie.
     """
 
     successes: int
     draws: int
+    predicted: int = UNDECIDED
 
     @property
     def rate(self) -> float:
@@ -233,8 +240,10 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -
             "draws of a verdict", f"{target.draws} to a batch", "independent ones"
         )
     successes = 0
+    together = np.zeros(target.n_classes, np.int64)
     for start in range(0, draws, _BATCH_DRAWS):
         batch = min(_BATCH_DRAWS, draws - start)
         counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
         successes += int(goal.reached(counts).sum())
-    return Verification(successes, draws)
+        together += counts.sum(axis=0, dtype=np.int64)
+    return Verification(successes, draws, int(decide(together[None])[0]))

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attacks.limits import Limit, visibility_sd
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.protocol import Finding, Need, check_needs, valid_original
 from neuroattack.attacks.result import Goal, Seen
 from neuroattack.errors import QueryRefusedError, ValidationError
@@ -41,8 +42,8 @@ class SparseRS:
 
     Parameters
     ----------
-    limit : Limit
-        Under ``l0`` the set holds as many pixels as the limit. The paper has no other limit; under
+    bound : Bound
+        Under ``l0`` the set holds as many pixels as the bound. The paper has no other bound; under
         ``l2`` and ``local_sd`` pixels are set, in the random order of the set, until the next
         one would pass it.
     queries : int, optional
@@ -63,7 +64,7 @@ class SparseRS:
         If a parameter is out of range.
     """
 
-    limit: Limit
+    bound: Bound
     queries: int = 2000
     seed: int = 0
     first_share: float = 0.3
@@ -126,15 +127,15 @@ class SparseRS:
         order: NDArray[np.intp],
         values: NDArray[np.float64],
     ) -> int:
-        """Return how many pixels of that order the limit pays for, at least one."""
+        """Return how many pixels of that order the bound pays for, at least one."""
         change = np.abs(values - original.ravel())[order]
-        if self.limit.measure == "l0":
-            return min(int(self.limit.bound), original.size)
-        if self.limit.measure == "l2":
+        if self.bound.norm == "l0":
+            return min(int(self.bound.maximum), original.size)
+        if self.bound.norm == "l2":
             spent = np.sqrt(np.cumsum(change**2))
         else:
             spent = np.cumsum(change / visibility_sd(original).ravel()[order])
-        return max(1, int(np.searchsorted(spent, self.limit.bound, side="right")))
+        return max(1, int(np.searchsorted(spent, self.bound.maximum, side="right")))
 
     def _set(
         self,
@@ -146,8 +147,8 @@ class SparseRS:
         image = original.ravel().copy()
         image[chosen] = values[chosen]
         image = image.reshape(original.shape)
-        # The one pixel that is set at least may be dearer than the whole limit.
-        return image if self.limit.holds(original, image) else original
+        # The one pixel that is set at least may be dearer than the whole bound.
+        return image if self.bound.holds(original, image) else original
 
 
 def _ends(rng: np.random.Generator, pixels: int) -> NDArray[np.float64]:

@@ -13,11 +13,11 @@ from typing import Annotated
 
 import typer
 
+from neuroattack.cli.arguments.examples import example
 from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogues import backends, doctor
-from neuroattack.cli.examples import example
 from neuroattack.cli.exchange import export_nir, import_nir
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train

@@ -4,30 +4,31 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from neuroattack.cli.chips import chosen_chip
-from neuroattack.cli.images import WantedImage
-from neuroattack.cli.options import (
-    AllowLossy,
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import (
     Backend,
     DatasetName,
     Json,
     NetworkDataset,
-    Precision,
-    ProfileName,
     Seed,
     Steps,
-    WeightRounding,
-    WeightScale,
 )
-from neuroattack.cli.served import ServedNetwork, attack_served, check_left_to_server
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
+if TYPE_CHECKING:
+    from neuroattack.attacks.protocol import Attack
+    from neuroattack.attacks.result import Goal
+    from neuroattack.cli.arguments.images import ChosenImages
+    from neuroattack.deployment.spec import DeploymentSpec, OpenDeployment
+
 __all__ = ["attack", "demo"]
+
+Norm = Literal["l0", "l2", "local-sd", "none"]
 
 
 def demo(
@@ -35,19 +36,22 @@ def demo(
     seed: Seed = 0,
     backend: Backend = "native",
     steps: Steps = 350,
-    out: Annotated[Path, typer.Option(help="Folder for all that it leaves.")] = Path("runs/demo"),
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where Ctrl-C left off.")] = False,
+    out: Annotated[Path, typer.Option(help="Folder for models, figures and report.")] = Path(
+        "runs/demo"
+    ),
+    resume: Annotated[bool, typer.Option("--resume", help="Resume after Ctrl-C.")] = False,
     json: Json = False,
 ) -> None:
-    """Train a spiking network, attack it as a black box, and leave a report for the browser.
+    """Train a spiking network, attack it as a black box, and write a report for the browser.
 
-    About a minute on the built-in digits, a few on MNIST.
+    The same images are attacked with the paper's Algorithm 1 and with an attack made for spike
+    counts. About a minute on the built-in digits, a few on MNIST.
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.experiments.demo import MODEL, run_demo
     from neuroattack.experiments.training import checkpoint_of
     from neuroattack.files import check_writable
-    from neuroattack.report.folder import PAGE, save_demo
+    from neuroattack.report.attack import PAGE, provenance_rows, save_report
 
     check_writable(out / PAGE)
     images = load_dataset(dataset)
@@ -65,193 +69,201 @@ def demo(
             command=console.command_line(),
             on_progress=show,
         )
-    page = save_demo(out, result)
+    page = save_report(
+        out,
+        result.results,
+        result.as_json(),
+        title=f"Attacks on a spiking network trained on {images.name}",
+        provenance=provenance_rows(asdict(result.provenance)),
+        dt_s=result.provenance.dt_s,
+        evaluation=result.evaluation,
+    )
     if json:
         console.print_json(result.as_json() | {"report": str(page)})
         return
     tables.print_evaluation(asdict(result.evaluation), result.model.rate_accuracy)
-    tables.print_attacks([outcome.as_json() for outcome in result.outcomes])
+    tables.print_attacks([each.as_json() for each in result.results])
     console.note(f"Report: {page} (open it in a browser)")
 
 
+_Network = Annotated[
+    str,
+    typer.Argument(
+        help="Network file, or address of a served network: https://host/v2/models/NAME. With "
+        "--backend dnn, file of a conventional network."
+    ),
+]
+_Attack = Annotated[
+    str,
+    typer.Option(
+        "--attack",
+        help="Attack: adaptive, boundary, greedy-window (Algorithm 1 of the paper), "
+        "hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, zoo, or that of another "
+        "package.",
+    ),
+]
+_Norm = Annotated[Norm, typer.Option(help="Norm of the bound; 'none' for the attack's own limits.")]
+_Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Parameter of the attack, repeatable: key=value."),
+]
+_Index = Annotated[str, typer.Option(help="Test images: an index, a range such as 0:20, or 1,5,9.")]
+_Image = Annotated[
+    Path | None,
+    typer.Option(help="Image file to attack instead (.npy or picture); needs --label."),
+]
+_Target = Annotated[
+    str | None,
+    typer.Option(help="Target class, or 'random' for one per image. Default: any wrong class."),
+]
+_Out = Annotated[
+    Path | None, typer.Option(help="Folder for report, figures (JSON) and images (npz).")
+]
+
+
+@with_deployment(target=True)
 def attack(
-    network: Annotated[
-        str,
-        typer.Argument(
-            help="A network file, or the address of a served one: https://…/v2/models/…"
-        ),
-    ],
+    network: _Network,
+    deployment: GivenDeployment,
+    attack: _Attack = "adaptive",
+    norm: _Norm = "l2",
+    bound: Annotated[float, typer.Option(help="Maximum distance in that norm.")] = 2.0,
+    queries: Annotated[int, typer.Option(help="Query budget per image.")] = 2000,
+    settings: _Settings = None,
     dataset: NetworkDataset = None,
-    index: Annotated[
-        int, typer.Option(help="Test image to attack; it also picks the attack's draws.")
-    ] = 0,
-    image: Annotated[
-        Path | None,
-        typer.Option(help="Attack this image instead (.npy or picture); needs --label."),
-    ] = None,
+    index: _Index = "0",
+    image: _Image = None,
     label: Annotated[int | None, typer.Option(help="True class of --image.")] = None,
-    target: Annotated[
-        int | None, typer.Option(help="Class it is to be taken for; by default any wrong one.")
-    ] = None,
-    window: Annotated[int, typer.Option(help="Side N of the square window, in pixels.")] = 7,
-    top: Annotated[
-        int | None, typer.Option(help="First row of the window; by default centred.")
-    ] = None,
-    left: Annotated[
-        int | None, typer.Option(help="First column of the window; by default centred.")
-    ] = None,
-    moved_pixels: Annotated[int, typer.Option("--m", help="M, pixels moved an iteration.")] = 10,
-    delta: Annotated[float, typer.Option(help="Size of a move, in intensities 0 to 1.")] = 0.1,
-    d_max: Annotated[float, typer.Option(help="Distance D not to be passed (Eq. 2).")] = 22.0,
-    score: Annotated[
-        Literal["share", "rate"], typer.Option(help="Share of the output spikes, or spikes a step.")
-    ] = "share",
-    sd_of: Annotated[
-        Literal["original", "current"],
-        typer.Option(help="Image whose standard deviation (Eq. 1) is used."),
-    ] = "original",
-    clipping: Annotated[
-        Literal["clip", "skip"],
-        typer.Option(help="Cut moves short at 0 and 1, or leave such pixels out."),
-    ] = "clip",
-    overshoot: Annotated[
-        Literal["discard", "keep"],
-        typer.Option(help="Drop the first image beyond D_max, or keep it."),
-    ] = "discard",
-    max_iterations: Annotated[int, typer.Option(help="Iterations at most.")] = 100,
-    budget: Annotated[
-        int | None, typer.Option(help="Queries the search may spend; by default no limit.")
-    ] = None,
-    search_draws: Annotated[
-        Literal["independent", "common"],
-        typer.Option(help="A draw of input spikes for each query, or one for each batch of them."),
-    ] = "independent",
-    draws: Annotated[int, typer.Option(help="Fresh draws by which the result is judged.")] = 50,
-    steps: Steps = 350,
-    backend: Backend = "native",
-    precision: Precision = None,
-    profile: ProfileName = None,
-    allow_lossy: AllowLossy = False,
-    weight_scale: WeightScale = "shared",
-    weight_rounding: WeightRounding = "nearest",
-    seed: Seed = 0,
-    token_file: Annotated[
-        Path | None, typer.Option(help="Of a served network: a file with the bearer token alone.")
-    ] = None,
-    ca_file: Annotated[
-        Path | None, typer.Option(help="Of a served network: certificates (PEM) to verify it by.")
-    ] = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for report, figures (JSON) and images (npz).")
-    ] = None,
+    target: _Target = None,
+    trials: Annotated[int, typer.Option(help="Fresh trials that verify each image.")] = 50,
+    out: _Out = None,
     json: Json = False,
 ) -> None:
-    """Attack one image with the paper's Algorithm 1, through spike counts and nothing else.
+    """Attack images of a deployed network through spike counts, and verify the results.
 
-    Success is the share of fresh draws that reach the goal, with a 95 % interval: the search's
-    own draws are not counted. A network that 'serve' offers is attacked by its address; what
-    decides how it answers (steps, backend, profile, seed) is then the server's.
+    The success rate is the fraction of fresh trials that reach the goal, with a 95 % confidence
+    interval; the trials of the search do not count.
     """
-    from neuroattack.attacks.greedy import GreedyWindow
-    from neuroattack.attacks.perception import Window
-    from neuroattack.attacks.result import Goal, Step
-    from neuroattack.deployment.deployment import deploy
-    from neuroattack.experiments.attack import attack_image, expected_queries
+    from neuroattack.deployment.spec import is_address, open_target
+    from neuroattack.experiments.attack import attack_images
     from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
-    served = network.startswith(("http://", "https://"))
     if out:
         from neuroattack.files import check_writable
-        from neuroattack.report.folder import PAGE, save_attack
+        from neuroattack.report.attack import PAGE
 
         check_writable(out / PAGE)
-
-    def search_on(shape: tuple[int, ...]) -> GreedyWindow:
-        return GreedyWindow(
-            Window.centred(shape, window, top=top, left=left),
-            moved_pixels=moved_pixels,
-            delta=delta,
-            max_distance=d_max,
-            score=score,
-            steps=steps,
-            sd_of=sd_of,
-            clipping=clipping,
-            overshoot=overshoot,
-            max_iterations=max_iterations,
-        )
-
-    wanted = WantedImage(dataset, index, image, label)
-    if served:
-        check_left_to_server(
-            backend=backend, precision=precision, profile=profile, search_draws=search_draws
-        )
-        attack_served(
-            ServedNetwork(network, token_file, ca_file),
-            search_on,
-            wanted,
-            target,
-            draws=draws,
-            budget=budget,
-            out=out,
-            json=json,
-        )
-        return
-    if token_file is not None or ca_file is not None:
-        option, given = ("--token-file", token_file) if token_file else ("--ca-file", ca_file)
-        raise ValidationError(option, given, "the address of a served network with it")
-    chip = chosen_chip(
-        profile,
-        allow_lossy=allow_lossy,
-        weight_scale=weight_scale,
-        weight_rounding=weight_rounding,
-        seed=seed,
-    )
-    loaded = load_network(network)
-    chosen = wanted.load(loaded.input.shape, loaded.origin)
-    search = search_on(loaded.input.shape)
-    with (
-        deploy(
-            loaded,
-            backend=backend,
-            precision=precision,
-            profile=chip.profile,
-            rounding=chip.rounding,
-            steps=steps,
-            seed=seed,
-            expected_images=expected_queries(search, draws, budget),
-        ) as deployment,
-        console.progress_bars() as show,
-    ):
-
-        def on_step(step: Step) -> None:
-            show("Attacking", step.distance / d_max, f"iteration {step.iteration}")
-
-        outcome = attack_image(
-            deployment,
-            search,
+    spec = deployment(backend=network) if is_address(network) else deployment()
+    made = _made(attack, norm, bound, queries, settings or [])
+    loaded = load_network(network) if spec.kind == "network" else None
+    dnn = Path(network) if spec.kind == "dnn" else None
+    with open_target(spec, loaded, dnn) as opened, console.progress_bars() as show:
+        chosen = _chosen(opened, loaded, dataset, index, image, label)
+        result = attack_images(
+            opened,
+            made,
             chosen.pixels,
-            Goal(chosen.label, target),
-            index=index,
-            draws=draws,
-            budget=budget,
-            search_draws=search_draws,
-            on_step=on_step,
+            _goals(chosen, target, spec.seed, opened.n_classes),
+            indices=chosen.indices,
+            seed=spec.seed,
+            trials=trials,
+            search_draws=spec.search_draws,
+            costs=opened,
+            on_progress=lambda fraction, words: show("Attacking", fraction, words),
         )
-    provenance = Provenance.of(deployment, chosen.name, chosen.checksum, console.command_line())
-    hardware = {"hardware": deployment.fitted.as_json()} if deployment.fitted else {}
-    figures = outcome.as_json() | hardware | {"provenance": asdict(provenance)}
+        figures = result.as_json() | _origin(opened, chosen)
     if json:
         console.print_json(figures)
     else:
-        tables.print_trace(figures["trace"], figures["label"], figures["target_class"])
         tables.print_attacks([figures])
-        tables.print_cost(figures["cost"])
-        if hardware:
+        if "hardware" in figures:
             hardware_tables.print_losses(figures["hardware"])
     if out:
-        title = f"Attack on {Path(network).name}"
-        page = save_attack(
-            out, outcome, provenance, title=title, max_distance=d_max, hardware=hardware
-        )
-        console.note(f"Report: {page} (open it in a browser)")
+        _save(out, result, figures, spec, Path(network).name)
+
+
+def _made(name: str, norm: Norm, bound: float, queries: int, settings: list[str]) -> Attack:
+    from neuroattack.attacks.bounds import Bound
+    from neuroattack.attacks.registry import make_attack
+
+    within = None if norm == "none" else Bound(norm.replace("-", "_"), bound)
+    return make_attack(name, within, queries, 0, dict(map(_setting, settings)))
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    """Return key and value of ``key=value``, the value read as in TOML, or as text."""
+    from neuroattack.files import toml_value
+
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise ValidationError("--set", repr(text), "key=value")
+    return key.strip(), toml_value(value.strip())
+
+
+def _chosen(
+    opened: OpenDeployment,
+    network: Any,
+    dataset: str | None,
+    index: str,
+    image: Path | None,
+    label: int | None,
+) -> ChosenImages:
+    from neuroattack.cli.arguments.images import choose_images
+
+    origin = {} if network is None else network.origin
+    return choose_images(
+        opened.image_shape, origin, dataset=dataset, index=index, image=image, label=label
+    )
+
+
+def _goals(chosen: ChosenImages, target: str | None, seed: int, n_classes: int) -> list[Goal]:
+    from neuroattack.attacks.result import Goal
+    from neuroattack.experiments.seeds import random_target
+
+    if target is None:
+        return [Goal(label) for label in chosen.labels]
+    if target == "random":
+        return [
+            Goal(label, random_target(seed, index, label, n_classes))
+            for index, label in zip(chosen.indices, chosen.labels, strict=True)
+        ]
+    if not target.isdecimal():
+        raise ValidationError("--target", repr(target), "a class, or 'random'")
+    return [Goal(label, int(target)) for label in chosen.labels]
+
+
+def _origin(opened: OpenDeployment, chosen: ChosenImages) -> dict[str, Any]:
+    """Return what JSON and report say of deployment and images."""
+    from neuroattack.deployment.provenance import provenance_of
+    from neuroattack.provenance import machine_text, versions_text
+
+    command = console.command_line()
+    found: dict[str, Any] = {"deployment": str(opened.spec)}
+    deployment = opened.deployment
+    if deployment is None:
+        origin: dict[str, Any] = {
+            "command": command,
+            "dataset": chosen.name,
+            "dataset_checksum": chosen.checksum,
+            "versions": versions_text(),
+            "machine": machine_text(),
+        }
+        return found | {"provenance": origin}
+    provenance = provenance_of(deployment, chosen.name, chosen.checksum, command)
+    if deployment.fitted is not None:
+        found["hardware"] = deployment.fitted.as_json()
+    return found | {"provenance": asdict(provenance)}
+
+
+def _save(out: Path, result: Any, figures: dict[str, Any], spec: DeploymentSpec, name: str) -> None:
+    from neuroattack.report.attack import provenance_rows, save_report
+
+    page = save_report(
+        out,
+        [result],
+        figures,
+        title=f"{figures['attack']} on {name}",
+        provenance=[("Deployment", str(spec)), *provenance_rows(figures["provenance"])],
+        dt_s=figures["provenance"].get("dt_s", 1e-3),
+    )
+    console.note(f"Report: {page} (open it in a browser)")

@@ -3,55 +3,54 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuroattack.cli.options import (
-    Backend,
-    Json,
-    NetworkDataset,
-    NetworkFile,
-    Precision,
-    ProfileName,
-    Seed,
-    Steps,
-    Workers,
-)
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import Json, NetworkDataset, NetworkFile, Workers
 from neuroattack.report.terminal import audit_tables, console
+
+if TYPE_CHECKING:
+    pass
+
+if TYPE_CHECKING:
+    from neuroattack.experiments.audit.comparison import Baseline
 
 __all__ = ["audit"]
 
 
+_Images = Annotated[int, typer.Option(help="Test images that are attacked, the first so many.")]
+_Quick = Annotated[
+    bool, typer.Option("--quick", help="Fewer queries and draws: less than a minute.")
+]
+_Against = Annotated[
+    Path | None,
+    typer.Option(help="An audit.json to compare with; exit code 1 if robustness has fallen."),
+]
+_Margin = Annotated[
+    float, typer.Option(help="Fall that is still allowed --against it: 0.05 is 5 points.")
+]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder for audit.html and audit.json, in which an interrupted run goes on; "
+        "by default runs/audit-NETWORK."
+    ),
+]
+
+
+@with_deployment()
 def audit(
     network: NetworkFile,
+    deployment: GivenDeployment,
     dataset: NetworkDataset = None,
-    images: Annotated[
-        int, typer.Option(help="Test images that are attacked, the first so many.")
-    ] = 20,
-    quick: Annotated[
-        bool, typer.Option("--quick", help="Fewer queries and draws: less than a minute.")
-    ] = False,
-    against: Annotated[
-        Path | None,
-        typer.Option(help="An audit.json to compare with; exit code 1 if robustness has fallen."),
-    ] = None,
-    margin: Annotated[
-        float, typer.Option(help="Fall that is still allowed --against it: 0.05 is 5 points.")
-    ] = 0.05,
-    steps: Steps = 350,
-    backend: Backend = "native",
-    precision: Precision = None,
-    profile: ProfileName = None,
-    seed: Seed = 0,
+    images: _Images = 20,
+    quick: _Quick = False,
+    against: _Against = None,
+    margin: _Margin = 0.05,
     workers: Workers = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(
-            help="Folder for audit.html and audit.json, in which an interrupted run goes on; "
-            "by default runs/audit-NETWORK."
-        ),
-    ] = None,
+    out: _Out = None,
     json: Json = False,
 ) -> None:
     """Run a fixed suite against a network, and write a one-page verdict as HTML and JSON.
@@ -59,37 +58,31 @@ def audit(
     Noise, attacks at three budgets, transfer to other deployments, transformed images, and energy
     under attack; each figure with a 95 % interval. The verdict says how the network held against
     what was tried, and is no proof of security. With --against, exit code 1 if a figure is less
-    robust by more than --margin, 2 if the two verdicts cannot be compared. Stopped at any moment,
-    the same command goes on where it was.
+    robust by more than --margin, 2 if the two verdicts cannot be compared. After an interruption,
+    the same command resumes.
     """
     from dataclasses import replace
 
     from neuroattack.datasets import load_dataset_of
     from neuroattack.experiments.audit.audit import audit as run_audit
-    from neuroattack.experiments.audit.comparison import check_margin, compare, read_baseline
+    from neuroattack.experiments.audit.comparison import check_margin, compare
     from neuroattack.experiments.audit.suite import QUICK, Suite
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.report.audit import FIGURES, PAGE, comparison_sentence, save_card
-    from neuroattack.targets.places import Place
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
-    place = Place(backend, precision, profile, steps, seed)
     suite, left_out = replace(QUICK if quick else Suite(), images=images).available()
     source = load_dataset_of(dataset, load_network(network).origin)
-    baseline = None
-    if against is not None:
-        console.check_other_file("--out", out / FIGURES, against)
-        baseline = read_baseline(against)
-        baseline.check_suite(suite.as_json(source))
+    baseline = _baseline(against, out, suite.as_json(source))
     check_writable(out / FIGURES)
     check_writable(out / PAGE)
     with console.kept_in(out), console.progress_bars() as show:
         card = run_audit(
             network,
             source,
-            place,
+            deployment(),
             suite,
             out / "cells",
             left_out=left_out,
@@ -110,3 +103,16 @@ def audit(
         console.note(comparison_sentence(comparison))
         if comparison.regressions:
             raise typer.Exit(1)
+
+
+def _baseline(against: Path | None, out: Path, suite: dict[str, Any]) -> Baseline | None:
+    """Return the audit to compare with, of the same suite."""
+    from neuroattack.experiments.audit.comparison import read_baseline
+    from neuroattack.report.audit import FIGURES
+
+    if against is None:
+        return None
+    console.check_other_file("--out", out / FIGURES, against)
+    baseline = read_baseline(against)
+    baseline.check_suite(suite)
+    return baseline

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from neuroattack.cli.examples import example
-from neuroattack.cli.options import Json
-from neuroattack.cli.options import Workers as WorkerNumber
+from neuroattack.cli.arguments.examples import example
+from neuroattack.cli.arguments.options import Json
+from neuroattack.cli.arguments.options import Workers as WorkerNumber
 from neuroattack.errors import UnknownNameError
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
-    from neuroattack.experiments.campaign.plan import Item
-    from neuroattack.experiments.campaign.store import Counts
+    from neuroattack.experiments.engine.store import Counts
+    from neuroattack.experiments.engine.workers import Workers
 
 __all__ = ["campaign"]
 
@@ -66,7 +66,8 @@ def run(
     code 1 where attacks were set aside.
     """
     from neuroattack.experiments.campaign.config import read_config
-    from neuroattack.experiments.campaign.running import Workers, begin
+    from neuroattack.experiments.campaign.running import begin
+    from neuroattack.experiments.engine.workers import Workers
 
     chosen = Workers(workers, scheduler)
     settings = read_config(config)
@@ -80,7 +81,7 @@ def resume(
     folder: Folder, workers: WorkerNumber = None, scheduler: Scheduler = None, json: Json = False
 ) -> None:
     """Go on with a campaign, and print its figures."""
-    from neuroattack.experiments.campaign.running import Workers
+    from neuroattack.experiments.engine.workers import Workers
 
     _carry_on(folder, Workers(workers, scheduler), json)
 
@@ -88,11 +89,11 @@ def resume(
 @campaign.command(epilog=example("campaign status"))
 def status(folder: Folder, json: Json = False) -> None:
     """Say how far a campaign is, and what was set aside."""
-    from neuroattack.experiments.campaign.store import Store
+    from neuroattack.experiments.engine.store import Store
 
     with Store(folder) as store:
         counts, failures = store.counts(), store.failures()
-    failed = [{"error": error, **asdict(item)} for item, error in failures]
+    failed = [{"error": error, **asked} for asked, error in failures]
     if json:
         console.print_json({**asdict(counts), "total": counts.total, "set_aside": failed})
         return
@@ -132,7 +133,7 @@ def export(
         write_csv,
         write_parquet,
     )
-    from neuroattack.experiments.campaign.store import Store
+    from neuroattack.experiments.engine.store import Store
     from neuroattack.files import write_arrays
 
     with Store(folder) as store:
@@ -140,7 +141,7 @@ def export(
         rows = result_rows(results)
         counts, failures = store.counts(), store.failures()
         if images:
-            found = [store.adversarial(result.item.key) for result in results]
+            found = [(store.result(each.key) or {})["adversarial"] for each in results]
             write_arrays(images, {"adversarial": np.array(found)})
     if csv:
         write_csv(csv, rows)
@@ -153,10 +154,10 @@ def export(
     _print(rows, failures, counts, json)
 
 
-def _carry_on(folder: Path, workers: Any, json: bool) -> None:
+def _carry_on(folder: Path, workers: Workers, json: bool) -> None:
     from neuroattack.experiments.campaign.export import result_rows
-    from neuroattack.experiments.campaign.running import carry_on
-    from neuroattack.experiments.campaign.store import Store
+    from neuroattack.experiments.campaign.running import resume as resume_campaign
+    from neuroattack.experiments.engine.store import Store
 
     with console.kept_in(folder), console.progress_bars() as show:
 
@@ -168,7 +169,7 @@ def _carry_on(folder: Path, workers: Any, json: bool) -> None:
                 words += f", {left / 60:.0f} min left"
             show("Attacking", finished / max(counts.total, 1), words)
 
-        counts = carry_on(folder, workers, report)
+        counts = resume_campaign(folder, workers, report)
     with Store(folder) as store:
         rows = result_rows(store.results())
         failures = store.failures()
@@ -179,11 +180,14 @@ def _carry_on(folder: Path, workers: Any, json: bool) -> None:
 
 
 def _print(
-    rows: list[dict[str, Any]], failures: list[tuple[Item, str]], counts: Counts, json: bool
+    rows: list[dict[str, Any]],
+    failures: list[tuple[dict[str, Any], str]],
+    counts: Counts,
+    json: bool,
 ) -> None:
     from neuroattack.experiments.campaign.export import summarise
 
-    attacks = summarise(rows, [item for item, _ in failures])
+    attacks = summarise(rows, [asked for asked, _ in failures])
     if json:
         console.print_json({"attacks": attacks, "progress": asdict(counts)})
         return
@@ -233,5 +237,5 @@ def _print_failures(failed: list[dict[str, Any]]) -> None:
         console.print_rows(
             "Set aside",
             ("attack", "deployment", "image", "error"),
-            [(one["attack"], one["place"], str(one["index"]), one["error"]) for one in failed],
+            [(one["attack"], one["deployment"], str(one["index"]), one["error"]) for one in failed],
         )

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import typer
 
-from neuroattack.cli.options import Json
+from neuroattack.cli.arguments.options import Json
 from neuroattack.report.terminal import console
 
 __all__ = ["backends", "doctor"]

@@ -7,44 +7,50 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuroattack.cli.options import Json, NetworkFile
+from neuroattack.cli.arguments.options import Json, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, tables
 
 __all__ = ["export_nir", "import_nir"]
 
 
+_TimeUnit = Annotated[float | None, typer.Option(help="Seconds in a unit of the file's times.")]
+_Integration = Annotated[
+    Literal["euler", "hold", "impulse"] | None,
+    typer.Option(help="How the equation of a neuron is solved within a step."),
+]
+_Arrival = Annotated[
+    Literal["same-step", "next-step"] | None,
+    typer.Option(help="When a spike reaches the next layer, delays aside."),
+]
+_RefractorySteps = Annotated[
+    int | None, typer.Option(help="Whole steps in which a neuron rests after a spike.")
+]
+_Encoder = Annotated[
+    Literal["poisson", "regular"] | None, typer.Option(help="How intensities become spikes.")
+]
+_InputRate = Annotated[float | None, typer.Option(help="Rate in Hz of a pixel of intensity 1.")]
+_ImageShape = Annotated[
+    str | None, typer.Option(help="As '28x28'; by default as the file's input.")
+]
+_AllowLossy = Annotated[
+    bool,
+    typer.Option("--allow-lossy", help="Drop what cannot be held, and name it in the result."),
+]
+
+
 def import_nir(
     nir: Annotated[Path, typer.Argument(help="A NIR file, of any tool.")],
     out: Annotated[Path | None, typer.Option(help="Network file; by default NIR.h5.")] = None,
     dt: Annotated[float | None, typer.Option(help="Time step in seconds.")] = None,
-    time_unit: Annotated[
-        float | None, typer.Option(help="Seconds in a unit of the file's times.")
-    ] = None,
-    integration: Annotated[
-        Literal["euler", "hold", "impulse"] | None,
-        typer.Option(help="How the equation of a neuron is solved within a step."),
-    ] = None,
-    arrival: Annotated[
-        Literal["same-step", "next-step"] | None,
-        typer.Option(help="When a spike reaches the next layer, delays aside."),
-    ] = None,
-    refractory_steps: Annotated[
-        int | None, typer.Option(help="Whole steps in which a neuron rests after a spike.")
-    ] = None,
-    encoder: Annotated[
-        Literal["poisson", "regular"] | None, typer.Option(help="How intensities become spikes.")
-    ] = None,
-    input_rate: Annotated[
-        float | None, typer.Option(help="Rate in Hz of a pixel of intensity 1.")
-    ] = None,
-    image_shape: Annotated[
-        str | None, typer.Option(help="As '28x28'; by default as the file's input.")
-    ] = None,
-    allow_lossy: Annotated[
-        bool,
-        typer.Option("--allow-lossy", help="Drop what cannot be held, and name it in the result."),
-    ] = False,
+    time_unit: _TimeUnit = None,
+    integration: _Integration = None,
+    arrival: _Arrival = None,
+    refractory_steps: _RefractorySteps = None,
+    encoder: _Encoder = None,
+    input_rate: _InputRate = None,
+    image_shape: _ImageShape = None,
+    allow_lossy: _AllowLossy = False,
     json: Json = False,
 ) -> None:
     """Bring in a network that another tool wrote as NIR.

@@ -1,16 +1,17 @@
-"""Commands that hold a network as chips would."""
+"""Commands that run a network under hardware profiles."""
 
 from __future__ import annotations
 
+import contextlib
 import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuroattack.cli.chips import chosen_profiles, chosen_rounding
-from neuroattack.cli.options import (
+from neuroattack.cli.arguments.options import (
     AllowLossy,
     Backend,
     Json,
@@ -20,105 +21,108 @@ from neuroattack.cli.options import (
     Steps,
     WeightRounding,
     WeightScale,
+    Workers,
 )
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from neuroattack.datasets import Dataset
+    from neuroattack.hardware.profiles.profile import Profile
+    from neuroattack.ir.network import Network, Precision
+    from neuroattack.provenance import Provenance
 
 __all__ = ["energy", "precision"]
 
 _USUAL_IMAGES = 1000
 _MOST_NUMBERS = 1000
+_ENERGY, _PRECISION = "energy.json", "precision.json"
+
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder for figures (JSON), pictures (PNG) and results to resume from."),
+]
+
+
+_Profiles = Annotated[
+    str,
+    typer.Option(
+        "--profiles",
+        "--profile",
+        help="Chips with commas between, or 'all'; names or files, see 'profiles'.",
+    ),
+]
+_Images = Annotated[
+    int | None,
+    typer.Option(help="Test images, the first so many; by default 1,000, or all of fewer."),
+]
 
 
 def energy(
     network: NetworkFile,
-    profiles: Annotated[
-        str,
-        typer.Option(
-            "--profiles",
-            "--profile",
-            help="Chips with commas between, or 'all'; names or files, see 'profiles'.",
-        ),
-    ] = "all",
+    profiles: _Profiles = "all",
     dataset: NetworkDataset = None,
-    images: Annotated[
-        int | None,
-        typer.Option(help="Test images, the first so many; by default 1,000, or all of fewer."),
-    ] = None,
+    images: _Images = None,
     steps: Steps = 350,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
     weight_scale: WeightScale = "shared",
     weight_rounding: WeightRounding = "nearest",
     seed: Seed = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the figures (JSON) and the pictures (PNG).")
-    ] = None,
+    workers: Workers = None,
+    out: Out = None,
     json: Json = False,
 ) -> None:
-    """Hold a network as each chip would: does it fit, how well does it classify, what is the cost.
+    """Compare chips: does the network fit, how well does it classify, how much energy it takes.
 
-    A cost is of what has a price in the chip's profile; what has none is named, and the total is
-    then left out.
+    Energy covers the terms with a published coefficient in the chip's profile; the others are
+    named, and the total is then left out.
     """
-    from neuroattack.datasets import load_dataset_of
+    from neuroattack.experiments.chip_cells import cell_folder
     from neuroattack.experiments.energy import study_energy
-    from neuroattack.files import check_writable
-    from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
+    from neuroattack.hardware.quantization.quantization import Rounding
 
-    if out:
-        from neuroattack.report.energy import FIGURES, save_energy
-
-        check_writable(out / FIGURES)
-    chips = chosen_profiles(profiles)
-    loaded = load_network(network)
-    source = load_dataset_of(dataset, loaded.origin)
-    shown = min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
-    test = source.test.first(shown)
-    with console.progress_bars() as show:
+    _check_output(out, _ENERGY)
+    chips = _profiles(profiles)
+    rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
+    loaded, source = _load(network, dataset)
+    test = source.test.first(
+        min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
+    )
+    with cell_folder(out) as folder, _progress(out, "Measuring chips") as show:
         study = study_energy(
             loaded,
             test.images,
             test.labels,
             chips,
-            rounding=chosen_rounding(
-                allow_lossy=allow_lossy,
-                weight_scale=weight_scale,
-                weight_rounding=weight_rounding,
-                seed=seed,
-            ),
+            folder=folder,
+            rounding=rounding,
             steps=steps,
             backend=backend,
             seed=seed,
+            workers=workers,
             on_progress=show,
         )
-    provenance = Provenance.of_network(
-        loaded,
-        backends={study.reference.backend: study.backend_version},
-        precisions=study.precisions,
-        steps=steps,
-        seed=seed,
-        dataset=source.name,
-        dataset_checksum=source.checksum,
-        command=console.command_line(),
+    version = study.pop("backend_version")
+    held = {chip["precision"] for chip in study["profiles"].values() if chip["fits"]}
+    study["provenance"] = asdict(
+        _provenance(loaded, source, backend, version, sorted({"floating", *held}), steps, seed)
     )
-    figures = study.as_json() | {"provenance": asdict(provenance)}
-    if json:
-        console.print_json(figures)
-    else:
-        hardware_tables.print_energy(figures)
+    _print(study, hardware_tables.print_energy, json)
     if out:
-        for path in save_energy(out, study, provenance).values():
-            console.note(f"Written: {path}")
+        from neuroattack.report.energy import chip_figures
+
+        _save(out / _ENERGY, study, chip_figures(study, loaded, chips, rounding))
 
 
 def precision(
     network: NetworkFile,
     profile: Annotated[
-        str, typer.Option(help="Chip whose other formats hold; a name or a file, see 'profiles'.")
+        str, typer.Option(help="Chip of the other formats; a name or a file, see 'profiles'.")
     ] = "loihi1",
-    bits: Annotated[str, typer.Option(help="Bits a weight, a range such as 2-8.")] = "2-8",
+    bits: Annotated[str, typer.Option(help="Bits per weight, a range such as 2-8.")] = "2-8",
     steps: Annotated[
         str, typer.Option(help="Time steps to decide after; bits are varied at the last.")
     ] = "10,20,35,50,70,100,140,200,280,350",
@@ -128,29 +132,21 @@ def precision(
     ] = None,
     backend: Backend = "native",
     seed: Seed = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="Folder for the figures (JSON) and the curves (PNG).")
-    ] = None,
+    workers: Workers = None,
+    out: Out = None,
     json: Json = False,
 ) -> None:
-    """Measure accuracy against the bits of a weight, and against the time an image is shown."""
-    from neuroattack.datasets import load_dataset_of
+    """Measure accuracy against the bits of a weight, and against the time steps of an image."""
+    from neuroattack.experiments.chip_cells import cell_folder
     from neuroattack.experiments.precision import measure_precision
-    from neuroattack.files import check_writable
     from neuroattack.hardware.profiles.files import load_profile
-    from neuroattack.ir.storage import load_network
-    from neuroattack.provenance import Provenance
 
-    if out:
-        from neuroattack.report.precision import FIGURES, save_precision
-
-        check_writable(out / FIGURES)
-    widths, moments = _whole("--bits", bits), _whole("--steps", steps)
+    _check_output(out, _PRECISION)
+    widths, moments = _integers("--bits", bits), _integers("--steps", steps)
     chip = load_profile(profile)
-    loaded = load_network(network)
-    source = load_dataset_of(dataset, loaded.origin)
+    loaded, source = _load(network, dataset)
     test = source.test.first(images)
-    with console.progress_bars() as show:
+    with cell_folder(out) as folder, _progress(out, "Measuring accuracy") as show:
         curves = measure_precision(
             loaded,
             test.images,
@@ -158,33 +154,100 @@ def precision(
             chip.number_format(),
             bits=widths,
             time_steps=moments,
+            folder=folder,
             backend=backend,
             seed=seed,
+            workers=workers,
             on_progress=show,
         )
-    provenance = Provenance.of_network(
-        loaded,
-        backends={backend: curves.backend_version},
-        precisions=curves.precisions,
-        steps=curves.steps,
+    version, precisions = curves["backend_version"], curves["precisions"]
+    curves["provenance"] = asdict(
+        _provenance(loaded, source, backend, version, precisions, curves["steps"], seed, chip)
+    )
+    _print(curves, hardware_tables.print_precision, json)
+    if out:
+        from neuroattack.report.precision import curves_figure
+
+        _save(out / _PRECISION, curves, {"precision": curves_figure(curves)})
+
+
+def _profiles(names: str) -> list[Profile]:
+    """Return the profiles of comma-separated names or files; ``all`` is all that ship."""
+    from neuroattack.hardware.profiles.files import list_profiles, load_profile
+
+    given = [name.strip() for name in names.split(",")]
+    if not all(given):
+        raise ValidationError("--profiles", repr(names), "comma-separated names or files, or 'all'")
+    chosen = [each for name in given for each in (list_profiles() if name == "all" else [name])]
+    return [load_profile(name) for name in chosen]
+
+
+def _check_output(out: Path | None, name: str) -> None:
+    from neuroattack.files import check_writable
+
+    if out:
+        check_writable(out / name)
+
+
+def _load(network: Path, dataset: str | None) -> tuple[Network, Dataset]:
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.ir.storage import load_network
+
+    loaded = load_network(network)
+    return loaded, load_dataset_of(dataset, loaded.origin)
+
+
+@contextlib.contextmanager
+def _progress(out: Path | None, what: str) -> Iterator[Callable[[float, str], None]]:
+    """Show progress; on Ctrl-C, say that finished cells are kept."""
+    kept = console.kept_in(out) if out else contextlib.nullcontext()
+    with kept, console.progress_bars() as show:
+        yield lambda fraction, state: show(what, fraction, state)
+
+
+def _provenance(
+    network: Network,
+    source: Dataset,
+    backend: str,
+    version: str,
+    precisions: list[Precision],
+    steps: int,
+    seed: int,
+    profile: Profile | None = None,
+) -> Provenance:
+    from neuroattack.deployment.provenance import network_provenance
+
+    return network_provenance(
+        network,
+        backends={backend: version},
+        precisions=precisions,
+        steps=steps,
         seed=seed,
         dataset=source.name,
         dataset_checksum=source.checksum,
         command=console.command_line(),
+        profile=profile,
     )
-    provenance = provenance.on(chip)
-    figures = curves.as_json() | {"provenance": asdict(provenance)}
+
+
+def _print(
+    figures: Mapping[str, Any], tables: Callable[[Mapping[str, Any]], None], json: bool
+) -> None:
     if json:
         console.print_json(figures)
     else:
-        hardware_tables.print_precision(figures)
-    if out:
-        for path in save_precision(out, curves, provenance).values():
-            console.note(f"Written: {path}")
+        tables(figures)
 
 
-def _whole(option: str, text: str) -> list[int]:
-    """Return the whole numbers of ``2-8``, ``10,20,50`` or a mixture."""
+def _save(path: Path, figures: Mapping[str, Any], pictures: Mapping[str, Figure]) -> None:
+    from neuroattack.report.studies import save_study
+
+    for written in save_study(path, figures, pictures):
+        console.note(f"Written: {written}")
+
+
+def _integers(option: str, text: str) -> list[int]:
+    """Return the integers of ``2-8``, ``10,20,50`` or a mixture."""
     found: list[int] = []
     for part in text.split(","):
         given = re.fullmatch(r"\s*([0-9]{1,9})(?:-([0-9]{1,9}))?\s*", part)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.options import DatasetName, Json, NetworkFile, Seed
+from neuroattack.cli.arguments.options import DatasetName, Json, NetworkFile, Seed
 from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:
@@ -16,22 +16,25 @@ if TYPE_CHECKING:
 __all__ = ["convert", "export_brian2", "train"]
 
 
+_Recipe = Annotated[
+    str,
+    typer.Option(
+        help="'fine-tuned', 'paper' (contrastive divergence only), or 'dnn' (no SDBN but a "
+        "conventional network of the same size)."
+    ),
+]
+_Out = Annotated[Path | None, typer.Option(help="Model file; by default runs/DATASET-RECIPE.h5.")]
+_Resume = Annotated[
+    bool, typer.Option("--resume", help="Go on from the checkpoint beside the model file.")
+]
+
+
 def train(
     dataset: DatasetName = "digits",
-    recipe: Annotated[
-        str,
-        typer.Option(
-            help="'fine-tuned', 'paper' (contrastive divergence only), or 'dnn' (no SDBN but a "
-            "conventional network of the same size)."
-        ),
-    ] = "fine-tuned",
+    recipe: _Recipe = "fine-tuned",
     seed: Seed = 0,
-    out: Annotated[
-        Path | None, typer.Option(help="Model file; by default runs/DATASET-RECIPE.h5.")
-    ] = None,
-    resume: Annotated[
-        bool, typer.Option("--resume", help="Go on from the checkpoint beside the model file.")
-    ] = False,
+    out: _Out = None,
+    resume: _Resume = False,
     json: Json = False,
 ) -> None:
     """Train a spiking deep belief network; Ctrl-C leaves a checkpoint to --resume from.

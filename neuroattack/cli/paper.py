@@ -1,4 +1,4 @@
-"""Commands that repeat the paper's experiments, and noise studies of one's own."""
+"""Commands that reproduce the paper's experiments, and noise studies of one's own."""
 
 from __future__ import annotations
 
@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
 import typer
 
 from neuroattack import __version__
-from neuroattack.cli.options import Backend, DatasetName, Json, Seed, Steps, Workers
+from neuroattack.cli.arguments.options import (
+    Backend,
+    DatasetName,
+    Images,
+    Json,
+    Seed,
+    Steps,
+    Workers,
+)
 from neuroattack.errors import UnknownNameError, ValidationError
-from neuroattack.paper import paper_tables
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
@@ -24,23 +31,21 @@ __all__ = ["noise", "paper"]
 
 Name = TypeVar("Name", bound=str)
 
+_Items = Annotated[
+    list[str], typer.Argument(help="Items to reproduce: 'all', or of table1, figure2, figure3, ...")
+]
+_Out = Annotated[Path, typer.Option(help="Folder of results; an interrupted run resumes from it.")]
+
 
 def paper(
-    items: Annotated[
-        list[str],
-        typer.Argument(help="What to recompute: 'all', or of table1, figure2, figure3, ..."),
-    ],
+    items: _Items,
     dataset: DatasetName = "mnist",
-    out: Annotated[
-        Path, typer.Option(help="Folder for all results, in which an interrupted run goes on.")
-    ] = Path("runs/paper"),
+    out: _Out = Path("runs/paper"),
     seed: Seed = 0,
-    images: Annotated[
-        int | None, typer.Option(help="Test images under noise, the first so many; default all.")
-    ] = None,
-    population: Annotated[int, typer.Option(help="Images attacked a group.")] = 200,
+    images: Images = None,
+    population: Annotated[int, typer.Option(help="Images attacked per group.")] = 200,
     sweep: Annotated[int, typer.Option(help="Images for each T and number of repeats.")] = 40,
-    draws: Annotated[int, typer.Option(help="Fresh draws that judge an adversarial image.")] = 50,
+    draws: Annotated[int, typer.Option(help="Fresh trials that verify an image.")] = 50,
     training_seeds: Annotated[
         int, typer.Option(help="Trainings with and without small noise that are compared.")
     ] = 3,
@@ -49,135 +54,120 @@ def paper(
     workers: Workers = None,
     json: Json = False,
 ) -> None:
-    """Recompute the paper's tables and figures, and lay each beside the paper's numbers.
+    """Reproduce the paper's tables and figures beside its own numbers.
 
     Items: table1, figure2, figure3, figure4, table2, table3, figure6 to figure9; and beyond the
-    paper population, sampling, transformations, imperceptibility. Stopped at any moment, the same
-    command goes on where it was.
+    paper population, sampling, transformations, imperceptibility. After an interruption, the same
+    command resumes.
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.files import check_writable
-    from neuroattack.paper.report.save import PAGE, save_paper
+    from neuroattack.paper.items import ITEMS, expand_items, reproduce
+    from neuroattack.paper.save import PAGE, save_paper, verdict_table
     from neuroattack.paper.settings import PaperRun, PaperSettings
-    from neuroattack.paper.whole import expand_items, reproduce
 
     started = time.monotonic()
     names = expand_items(items)
-    settings = PaperSettings(
-        seed=seed,
-        training_seeds=training_seeds,
-        images=images,
-        population=population,
-        sweep=sweep,
-        draws=draws,
-        steps=steps,
-        backend=backend,
-    )
+    settings = PaperSettings(seed, training_seeds, images, population, sweep, draws, steps, backend)
     check_writable(out / PAGE)
     data = load_dataset(dataset)
     data.test.first(images)
-    cells = out / "cells"
-    done_before = len(list(cells.glob("*.json")))
     with console.kept_in(out), console.progress_bars() as show:
-        found = reproduce(PaperRun(data, cells, settings, workers, on_progress=show), names)
-    meta = _meta(data, settings, time.monotonic() - started, done_before)
-    page = save_paper(out, found, meta)
+        run = PaperRun(data, out / "cells", settings, workers, on_progress=show)
+        found = reproduce(run, names)
+    page = save_paper(out, found, _origin(data, settings, time.monotonic() - started))
+    figures = {item: of_item for item, (of_item, _) in found.items()}
     if json:
-        console.print_json(found.items[names[0]] if len(names) == 1 else found.items)
+        console.print_json(figures[names[0]] if len(names) == 1 else figures)
         return
-    for item, figures in found.items.items():
-        paper_tables.print_item(item, figures)
+    for item, of_item in figures.items():
+        for table in ITEMS[item].tables(of_item):
+            console.print_table(table)
+    console.print_table(verdict_table(found))
     console.note(f"Report: {page} (open it in a browser)")
 
 
-def _meta(
-    data: Dataset, settings: PaperSettings, seconds: float, done_before: int
-) -> dict[str, Any]:
+def _origin(data: Dataset, settings: PaperSettings, seconds: float) -> dict[str, str]:
+    """Return the provenance of a run, by name."""
     from neuroattack.provenance import machine_text, versions_text
 
     return {
-        "dataset": data.name,
-        "dataset_checksum": data.checksum,
-        "settings": asdict(settings),
-        "seed": settings.seed,
-        "seconds": seconds,
-        "done_before": done_before,
-        "versions": versions_text(),
-        "machine": machine_text(),
-        "command": console.command_line(),
+        "Command": console.command_line(),
+        "Data set": data.name,
+        "Data set, SHA-256": data.checksum,
+        "Settings": ", ".join(f"{name}={value}" for name, value in asdict(settings).items()),
+        "Time of this run": f"{seconds:.1f} s",
+        "Versions": versions_text(),
+        "Machine": machine_text(),
     }
+
+
+_Kinds = Annotated[str, typer.Option("--noise", help="'normal', 'uniform', or both with a comma.")]
+_Deltas = Annotated[str, typer.Option(help="Magnitudes, in intensities scaled to [0, 0.2].")]
+_On = Annotated[str, typer.Option(help="Noisy images: any of 'train,test,train+test'.")]
+_Clipping = Annotated[
+    Literal["range", "zero", "none"],
+    typer.Option(help="Clipping to [0, 0.2] ('range'), of negative intensities, or none."),
+]
+_Window = Annotated[
+    str | None, typer.Option(help="Noisy pixels as TOP,LEFT,HEIGHT,WIDTH; by default all.")
+]
+_Networks = Annotated[str, typer.Option(help="'sdbn', 'dnn', or both with a comma.")]
+_Recipe = Annotated[str, typer.Option(help="Training recipe of the SDBN; see 'train'.")]
+_Model = Annotated[
+    Path | None, typer.Option(help="SDBN trained without noise; by default one is trained.")
+]
+_Dnn = Annotated[
+    Path | None, typer.Option(help="DNN trained without noise; by default one is trained.")
+]
+_Spiking = Annotated[bool, typer.Option(help="Also run the SDBN in spikes.")]
+_Gain = Annotated[
+    float | None,
+    typer.Option(help="Divisor of the readout's threshold in spikes; by default the recipe's."),
+]
 
 
 def noise(
     dataset: DatasetName = "digits",
-    kinds: Annotated[
-        str, typer.Option("--noise", help="'normal', 'uniform', or both with a comma between.")
-    ] = "normal,uniform",
-    deltas: Annotated[
-        str, typer.Option(help="Magnitudes, in intensities scaled to [0, 0.2].")
-    ] = "0.02,0.05,0.08,0.1,0.15,0.2,0.3,0.4",
-    on: Annotated[
-        str, typer.Option(help="Noisy images: 'train', 'test', 'train+test', with commas between.")
-    ] = "test",
-    clipping: Annotated[
-        Literal["range", "zero", "none"],
-        typer.Option(help="'range' clips to [0, 0.2], 'zero' what is below 0, 'none' nothing."),
-    ] = "range",
-    window: Annotated[
-        str | None,
-        typer.Option(help="Noise only there: TOP,LEFT,HEIGHT,WIDTH in pixels; default everywhere."),
-    ] = None,
-    networks: Annotated[
-        str, typer.Option(help="'sdbn', 'dnn', or both with a comma between.")
-    ] = "sdbn",
-    recipe: Annotated[str, typer.Option(help="To train the SDBN; see 'train'.")] = "paper",
-    model: Annotated[
-        Path | None, typer.Option(help="SDBN trained without noise; by default it is trained.")
-    ] = None,
-    dnn: Annotated[
-        Path | None, typer.Option(help="DNN trained without noise; by default it is trained.")
-    ] = None,
-    images: Annotated[
-        int | None, typer.Option(help="Test images, the first so many; by default all.")
-    ] = None,
-    spiking: Annotated[
-        bool, typer.Option(help="Run the SDBN in spikes too, or as rates only.")
-    ] = True,
-    readout_gain: Annotated[
-        float | None,
-        typer.Option(
-            help="Divides the readout's threshold in spikes; default by the model's recipe."
-        ),
-    ] = None,
+    kinds: _Kinds = "normal,uniform",
+    deltas: _Deltas = "0.02,0.05,0.08,0.1,0.15,0.2,0.3,0.4",
+    on: _On = "test",
+    clipping: _Clipping = "range",
+    window: _Window = None,
+    networks: _Networks = "sdbn",
+    recipe: _Recipe = "paper",
+    model: _Model = None,
+    dnn: _Dnn = None,
+    images: Images = None,
+    spiking: _Spiking = True,
+    readout_gain: _Gain = None,
     steps: Steps = 350,
     backend: Backend = "native",
     seed: Seed = 0,
     workers: Workers = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder for results and models, in which a run goes on.")
-    ] = Path("runs/noise"),
+    out: _Out = Path("runs/noise"),
     json: Json = False,
 ) -> None:
     """Measure how noise on training images, test images or both changes the accuracy.
 
-    Stopped at any moment, the same command goes on where it was.
+    After an interruption, the same command resumes.
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.datasets.noise import Noise, NoiseKind
     from neuroattack.deployment.deployment import check_settings
     from neuroattack.experiments.model_cells import NetworkKind
     from neuroattack.experiments.noise import NOISY, Spiking, study_noise
-    from neuroattack.files import write_json
 
     check_settings(backend, steps, seed)
     area = None if window is None else _area(window)
+    magnitudes = _numbers("--deltas", deltas)
     noises = [
         Noise(kind, delta, clipping, area)
         for kind in _chosen("--noise", kinds, get_args(NoiseKind))
-        for delta in _numbers("--deltas", deltas)
+        for delta in magnitudes
     ]
     modes = _chosen("--on", on, NOISY)
-    kinds_of_network = _chosen("--networks", networks, get_args(NetworkKind))
+    chosen = _chosen("--networks", networks, get_args(NetworkKind))
     given: dict[NetworkKind, Path | None] = {"sdbn": model, "dnn": dnn}
     data = load_dataset(dataset)
     with console.kept_in(out), console.progress_bars() as show:
@@ -186,7 +176,7 @@ def noise(
             noises,
             out / "cells",
             modes=modes,
-            networks=kinds_of_network,
+            networks=chosen,
             models={kind: path for kind, path in given.items() if path is not None},
             recipe=recipe,
             spiking=Spiking(steps, backend, readout_gain) if spiking else None,
@@ -195,29 +185,38 @@ def noise(
             workers=workers,
             on_progress=show,
         )
-    with_sdbn = "sdbn" in kinds_of_network
-    trains_sdbn = with_sdbn and (model is None or set(modes) != {"test"})
-    figures: dict[str, Any] = {
+    trains_sdbn = "sdbn" in chosen and (model is None or set(modes) != {"test"})
+    runs_spikes = spiking and "sdbn" in chosen
+    figures = {
         "cells": [cell.as_json() for cell in cells],
         "dataset": data.name,
         "dataset_checksum": data.checksum,
         "recipe": recipe if trains_sdbn else None,
         "seed": seed,
-        "steps": steps if spiking and with_sdbn else None,
-        "backend": backend if spiking and with_sdbn else None,
+        "steps": steps if runs_spikes else None,
+        "backend": backend if runs_spikes else None,
         "version": __version__,
         "window": None if area is None else vars(area),
         "command": console.command_line(),
     }
+    _finish_noise(out, figures, json)
+
+
+def _finish_noise(out: Path, figures: dict[str, Any], json: bool) -> None:
+    """Write the results of a noise study, and print them."""
+    from neuroattack.files import write_json
+    from neuroattack.report.table import Table
+
     write_json(out / "noise.json", figures)
     if json:
         console.print_json(figures)
         return
-    paper_tables.print_noise(figures["cells"])
+    columns = "network noise delta:g mode clipping seed:g accuracy:%2 spiking_accuracy:%2"
+    console.print_table(Table.of("noise", "Accuracy under noise", figures["cells"], columns))
 
 
 def _chosen(option: str, text: str, known: tuple[Name, ...]) -> tuple[Name, ...]:
-    """Return names with commas between, each one of those that are known."""
+    """Return comma-separated names, each one of those that are known."""
     names = [part.strip() for part in text.split(",")]
     for name in names:
         if name not in known:

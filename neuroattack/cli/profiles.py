@@ -1,4 +1,4 @@
-"""Commands about the profiles of chips."""
+"""Commands about hardware profiles."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from neuroattack.cli.examples import example
-from neuroattack.cli.options import Json
+from neuroattack.cli.arguments.examples import example
+from neuroattack.cli.arguments.options import Json
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
-    from neuroattack.hardware.profiles.profile import Profile, ProfileEntry
+    from neuroattack.hardware.profiles.profile import Profile
 
 __all__ = ["profiles"]
 
 profiles = typer.Typer(
-    help="The profiles of chips: what they hold, what events cost, and where that was read.",
+    help="Hardware profiles: limits, number formats and energy coefficients, with sources.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
 
 ProfileName = Annotated[
-    str, typer.Argument(metavar="PROFILE", help="Name of a profile, or a .toml file of one's own.")
+    str, typer.Argument(metavar="PROFILE", help="Name of a profile, or a .toml file.")
 ]
 
 
@@ -34,7 +34,7 @@ def _list_by_default(context: typer.Context, json: Json = False) -> None:
 
 @profiles.command("list", epilog=example("profiles list"))
 def list_(json: Json = False) -> None:
-    """List the profiles that ship."""
+    """List the included profiles."""
     from neuroattack.hardware.profiles.files import list_profiles, load_profile
 
     found = [_summary(load_profile(name)) for name in list_profiles()]
@@ -60,7 +60,7 @@ def list_(json: Json = False) -> None:
 
 @profiles.command(epilog=example("profiles show"))
 def show(profile: ProfileName, json: Json = False) -> None:
-    """Print every number of a profile, and where it was read."""
+    """Print every number of a profile with its source."""
     from neuroattack.hardware.profiles.files import load_profile
 
     chip = load_profile(profile)
@@ -70,7 +70,7 @@ def show(profile: ProfileName, json: Json = False) -> None:
                 **_summary(chip),
                 "neuron_models": list(chip.document.neuron_models),
                 "update_policy": chip.document.update_policy,
-                "entries": [entry.as_json() for entry in chip.entries()],
+                "entries": list(chip.entries()),
                 "unknown": list(chip.document.unknown),
                 "not_applicable": list(chip.document.not_applicable),
             }
@@ -81,25 +81,26 @@ def show(profile: ProfileName, json: Json = False) -> None:
         ["what", "value", "source", "basis", "conditions", "note"],
         [
             [
-                f"{entry.table}.{entry.key}",
+                f"{entry['table']}.{entry['key']}",
                 _value(entry),
-                f"{entry.reference} ({entry.access}), {entry.place}",
-                entry.basis,
-                entry.conditions,
-                entry.note,
+                f"{entry['reference']} ({entry['access']}), {entry['place']}",
+                entry["basis"],
+                entry["conditions"],
+                entry["note"],
             ]
             for entry in chip.entries()
         ],
     )
-    console.print_text(f"Unknown: {', '.join(chip.document.unknown) or 'nothing listed'}\n")
-    console.print_text(
-        f"Not applicable: {', '.join(chip.document.not_applicable) or 'nothing listed'}\n"
-    )
+    for title, names in (
+        ("Unknown", chip.document.unknown),
+        ("Not applicable", chip.document.not_applicable),
+    ):
+        console.print_text(f"{title}: {', '.join(names) or 'nothing listed'}\n")
 
 
 @profiles.command(epilog=example("profiles check"))
 def check(profile: ProfileName, json: Json = False) -> None:
-    """Say whether a profile holds together; what is wrong with it is one sentence."""
+    """Check that a profile is valid."""
     from neuroattack.hardware.profiles.files import load_profile
 
     chip = load_profile(profile)
@@ -107,8 +108,8 @@ def check(profile: ProfileName, json: Json = False) -> None:
     figures = {
         **_summary(chip),
         "valid": True,
-        "numbers": sum(entry.table != "lacks" for entry in entries),
-        "sources": len({entry.reference for entry in entries}),
+        "numbers": sum(entry["table"] != "lacks" for entry in entries),
+        "sources": len({entry["reference"] for entry in entries}),
         "unknown": len(chip.document.unknown),
     }
     if json:
@@ -139,21 +140,19 @@ def _summary(chip: Profile) -> dict[str, Any]:
     }
 
 
-def _value(entry: ProfileEntry) -> str:
-    words = []
-    if entry.table == "lacks":
+def _value(entry: dict[str, Any]) -> str:
+    words, value = [], entry["value"]
+    if entry["table"] == "lacks":
         words.append("lacking")
-    elif isinstance(entry.value, list):
-        joint = " to " if entry.table == "format" and isinstance(entry.value[0], int) else ", "
-        words.append(joint.join(map(str, entry.value)))
-    elif entry.value is not None:
-        words.append(f"{entry.value:.12g}")
-    words.append(entry.unit)
-    words += [f"{name} {_plain(value)}," for name, value in entry.details.items()]
-    if entry.bound:
-        words.append({"min": "at least", "max": "at most"}[entry.bound])
+    elif isinstance(value, list):
+        joint = " to " if entry["table"] == "format" and isinstance(value[0], int) else ", "
+        words.append(joint.join(map(str, value)))
+    elif value is not None:
+        words.append(f"{value:.12g}")
+    words.append(entry["unit"])
+    for name, detail in entry["details"].items():
+        plain = ", ".join(map(str, detail)) if isinstance(detail, list) else detail
+        words.append(f"{name} {plain},")
+    if entry["bound"]:
+        words.append({"min": "at least", "max": "at most"}[entry["bound"]])
     return " ".join(word for word in words if word).rstrip(",")
-
-
-def _plain(value: Any) -> str:
-    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)

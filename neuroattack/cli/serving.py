@@ -7,26 +7,18 @@ from typing import Annotated
 
 import typer
 
-from neuroattack.cli.chips import chosen_chip
-from neuroattack.cli.options import (
-    AllowLossy,
-    Backend,
-    NetworkFile,
-    Precision,
-    ProfileName,
-    Seed,
-    Steps,
-    WeightRounding,
-    WeightScale,
-)
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import NetworkFile
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.report.terminal import console
 
 __all__ = ["serve"]
 
 
+@with_deployment()
 def serve(
     network: NetworkFile,
+    deployment: GivenDeployment,
     host: Annotated[
         str, typer.Option(help="Address to listen on; others than this machine's need tokens.")
     ] = "127.0.0.1",
@@ -48,21 +40,12 @@ def serve(
     body_mib: Annotated[int, typer.Option(help="Size of a request at most, in MiB.")] = 16,
     waiting: Annotated[int, typer.Option(help="Requests that may wait at a time.")] = 256,
     query_seconds: Annotated[float, typer.Option(help="Time limit of a request.")] = 120.0,
-    backend: Backend = "native",
-    precision: Precision = None,
-    profile: ProfileName = None,
-    allow_lossy: AllowLossy = False,
-    weight_scale: WeightScale = "shared",
-    weight_rounding: WeightRounding = "nearest",
-    steps: Steps = 350,
-    seed: Seed = 0,
 ) -> None:
     """Offer a network as a black box over HTTP: images in, spike counts out, nothing else.
 
     It speaks the Open Inference Protocol v2; 'attack https://…', Triton's client and others ask
     it. Ctrl-C ends it when what was begun is answered.
     """
-    from neuroattack.deployment.deployment import deploy
     from neuroattack.ir.storage import load_network
 
     try:
@@ -79,23 +62,8 @@ def serve(
     tokens = None if token_file is None else serving.read_tokens(token_file)
     limits = Limits(body_mib * 2**20, batch_images, client_queries, waiting, query_seconds)
     serving.check_reach(address, protected=tokens is not None)
-    chip = chosen_chip(
-        profile,
-        allow_lossy=allow_lossy,
-        weight_scale=weight_scale,
-        weight_rounding=weight_rounding,
-        seed=seed,
-    )
-    with deploy(
-        load_network(network),
-        backend=backend,
-        precision=precision,
-        profile=chip.profile,
-        rounding=chip.rounding,
-        steps=steps,
-        seed=seed,
-    ) as deployment:
-        box = deployment.black_box(stream=0)
+    with deployment().deploy(load_network(network)) as deployed:
+        box = deployed.black_box(stream=0)
         service = Service(box, QueryLog(log), limits.client_queries)
         app = make_app(name, service, limits=limits, tokens=tokens)
         serving.serve(

@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.options import Json, NetworkDataset, NetworkFile, Seed, Workers
+from neuroattack.cli.arguments.deployments import Deployments, GivenDeployment, with_deployment
+from neuroattack.cli.arguments.options import Json, NetworkDataset, NetworkFile, Seed, Workers
 from neuroattack.report.terminal import console
+
+if TYPE_CHECKING:
+    from neuroattack.experiments.transfer import Transfer
+
+_USUAL = ("native", "native,precision=fixed", "native,steps=100", "native,encoder=regular")
 
 __all__ = ["preflight", "transfer"]
 
@@ -17,83 +23,81 @@ DnnFile = Annotated[
 ]
 
 
+@with_deployment(target=True)
 def preflight(
-    network: NetworkFile,
+    network: Annotated[str, typer.Argument(help="Network file, or address of a served network.")],
+    deployment: GivenDeployment,
     dataset: NetworkDataset = None,
-    place: Annotated[
-        str, typer.Option(help="Where: a backend, then settings, as native,profile=loihi1.")
-    ] = "native",
-    dnn: DnnFile = None,
-    index: Annotated[int, typer.Option(help="Test image that is shown.")] = 0,
-    draws: Annotated[int, typer.Option(help="Queries to spend.")] = 100,
+    index: Annotated[int, typer.Option(help="Index of the test image.")] = 0,
+    queries: Annotated[int, typer.Option(help="Queries to spend.")] = 100,
     json: Json = False,
 ) -> None:
-    """Show one image many times: whether answers are random, noisy, or saturate.
-
-    Suggests how many showings to add up, and says what it takes to see the effect of one pixel.
-    """
+    """Measure how random a target's answers are: noise, saturation, suggested repeats per query."""
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.deployment import search_stream
+    from neuroattack.deployment.spec import is_address, open_target
     from neuroattack.experiments.preflight import look_at
     from neuroattack.ir.storage import load_network
-    from neuroattack.targets.places import Place, open_place
 
-    where = Place.from_text(place)
-    source = load_dataset_of(dataset, load_network(network).origin)
+    spec = deployment(backend=network) if is_address(network) else deployment()
+    loaded = load_network(network) if spec.kind == "network" else None
+    source = load_dataset_of(dataset, {} if loaded is None else loaded.origin)
     image, label = source.test.pick(index)
-    with open_place(where, network, dnn) as opened:
-        found = look_at(opened(search_stream(index, None)), image, label, draws=draws)
-    # Adding up showings is what more time steps do; the conventional network has none.
-    steps = where.steps * found.repeats if where.kind == "sdbn" else None
+    dnn = Path(network) if spec.kind == "dnn" else None
+    with open_target(spec, loaded, dnn) as opened:
+        found = look_at(
+            opened(search_stream(index, None), None, spec.search_draws), image, label, draws=queries
+        )
+    # Adding up repeats is what more time steps do; others than spiking networks have none.
+    steps = spec.steps * found.repeats if spec.kind == "network" else None
     if json:
-        console.print_json({"place": str(where), "index": index, "steps": steps, **found.as_json()})
+        described = {"deployment": str(spec), "index": index, "steps": steps}
+        console.print_json({**described, **found.as_json()})
         return
     console.print_figures(
-        f"Image {index} at {where}",
+        f"Image {index} on {spec}",
         {
-            "answers": "always the same" if found.deterministic else "random",
+            "answers": "deterministic" if found.deterministic else "random",
             "output spikes": f"{found.mean_spikes:,.1f}",
             "gap to the best wrong class": f"{found.mean_gap:,.1f}, SD {found.gap_sd:,.2f}",
             "correct": f"{found.correct:.1%}",
             "silent or tied": f"{found.undecided:.1%}",
             "saturated: one class has all spikes": f"{found.saturated:.1%}",
-            "showings to add up": f"{found.repeats:,}"
+            "suggested repeats per query": f"{found.repeats:,}"
             + ("" if steps is None else f", or T = {steps:,}"),
             "queries to see an effect of one spike": f"{found.queries_for_one_spike:,}",
         },
     )
 
 
+_Limit = Annotated[str, typer.Option(help="How far they may go: l2=2, l0=50 or local_sd=60.")]
+_Images = Annotated[
+    int, typer.Option(help="Number of test images, which all deployments classify correctly.")
+]
+_Goals = Annotated[
+    Literal["untargeted", "random"],
+    typer.Option(help="Any wrong class, or one that is drawn for each image."),
+]
+_Out = Annotated[
+    Path,
+    typer.Option(help="Folder for figures and picture, in which an interrupted run goes on."),
+]
+
+
 def transfer(
     network: NetworkFile,
     dataset: NetworkDataset = None,
-    place: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="A deployment that makes images and is shown all; give at least two: "
-            "native,profile=loihi1 or brian2,steps=100,seed=1 or dnn."
-        ),
-    ] = None,
+    deployment: Deployments = None,
     dnn: DnnFile = None,
     attack: Annotated[str, typer.Option(help="Attack that makes the images.")] = "adaptive",
-    limit: Annotated[
-        str, typer.Option(help="How far they may go: l2=2, l0=50 or local_sd=60.")
-    ] = "l2=2",
+    limit: _Limit = "l2=2",
     queries: Annotated[int, typer.Option(help="Of a search.")] = 500,
-    images: Annotated[
-        int, typer.Option(help="Test images, which all places classify correctly.")
-    ] = 20,
-    goals: Annotated[
-        Literal["untargeted", "random"],
-        typer.Option(help="Any wrong class, or one that is drawn for each image."),
-    ] = "untargeted",
+    images: _Images = 20,
+    goals: _Goals = "untargeted",
     draws: Annotated[int, typer.Option(help="Fresh draws by which an image is judged.")] = 50,
     seed: Seed = 0,
     workers: Workers = None,
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder for figures and picture, in which an interrupted run goes on."),
-    ] = Path("runs/transfer"),
+    out: _Out = Path("runs/transfer"),
     json: Json = False,
 ) -> None:
     """Make adversarial images on each deployment, and try them on all others.
@@ -103,18 +107,17 @@ def transfer(
     fixed point, with 100 steps, and with regular input spikes.
     """
     from neuroattack.datasets import load_dataset_of
-    from neuroattack.experiments.transfer.transfer import TransferSettings
-    from neuroattack.experiments.transfer.transfer import transfer as run_transfer
+    from neuroattack.deployment.spec import DeploymentSpec
+    from neuroattack.experiments.transfer import TransferSettings
+    from neuroattack.experiments.transfer import transfer as run_transfer
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import versions_text
     from neuroattack.report.transfer import FIGURES, save_transfer
-    from neuroattack.targets.places import Place
 
-    usual = ["native", "native,precision=fixed", "native,steps=100", "native,encoder=regular"]
-    texts = place or [*usual, *(["dnn"] if dnn else [])]
+    texts = deployment or [*_USUAL, *(["dnn"] if dnn else [])]
     settings = TransferSettings(
-        tuple(Place.from_text(text) for text in texts),
+        tuple(DeploymentSpec.from_text(text) for text in texts),
         attack,
         limit,
         queries,
@@ -139,21 +142,25 @@ def transfer(
     if json:
         console.print_json(found.as_json() | {"provenance": provenance})
     else:
-        several = range(len(found.names))
-        console.print_rows(
-            "Fresh draws that reach the goal, by where images were made and shown",
-            ("made at", *found.names),
-            [
-                (
-                    name,
-                    *(
-                        "{:.0%} ({:.0%} to {:.0%})".format(
-                            found.success(row, column), *found.ci95(row, column)
-                        )
-                        for column in several
-                    ),
-                )
-                for row, name in enumerate(found.names)
-            ],
-        )
+        _print(found)
     console.note(f"Picture: {paths['picture']}, table: {paths['table']}")
+
+
+def _print(found: Transfer) -> None:
+    several = range(len(found.names))
+    console.print_rows(
+        "Fresh trials that reach the goal, by where images were made and shown",
+        ("made on", *found.names),
+        [
+            (
+                name,
+                *(
+                    "{:.0%} ({:.0%} to {:.0%})".format(
+                        found.success(row, column), *found.ci95(row, column)
+                    )
+                    for column in several
+                ),
+            )
+            for row, name in enumerate(found.names)
+        ],
+    )

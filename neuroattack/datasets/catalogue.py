@@ -70,18 +70,7 @@ def load_dataset(name: str) -> Dataset:
 
 
 def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
-    """Load a data set by name, or the one that a network was trained on.
-
-    Parameters
-    ----------
-    name : str or None
-        One of :data:`DATASETS`, or a file; None for the origin's.
-    origin : mapping of str to str
-        Of the network.
-
-    Returns
-    -------
-    Dataset
+    """Load a data set by name, or (None) the one that a network of that origin was trained on.
 
     Raises
     ------

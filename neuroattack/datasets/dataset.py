@@ -1,8 +1,9 @@
-"""What a labelled data set is: images, classes, and a checksum over them."""
+"""What a labeled data set is: images, classes, and a checksum over them."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ Labels = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set.
+    """One part of a data set; a slice of it, ``split[:20]``, is one too.
 
     Parameters
     ----------
@@ -26,10 +27,39 @@ class Split:
         Intensities in [0, 1], ink 1 on ground 0; images of other shapes come from files.
     labels : uint8 or uint16 array, shape (n,)
         The class of each image, from 0.
+    indices : int64 array, shape (n,), optional
+        Index of each image in the whole part, from which random streams derive; by default
+        0 to n - 1.
     """
 
     images: NDArray[np.float32]
     labels: Labels
+    indices: NDArray[np.int64] = None  # type: ignore[assignment]  # set below
+
+    def __post_init__(self) -> None:
+        if self.indices is None:
+            object.__setattr__(self, "indices", np.arange(len(self.labels)))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, chosen: slice | Sequence[int] | NDArray[np.integer]) -> Split:
+        """Return the images of a slice or of a sequence of indices.
+
+        Raises
+        ------
+        ValidationError
+            If it is neither, or an index is out of range.
+        """
+        if isinstance(chosen, int | np.integer):
+            raise ValidationError(
+                "images of a split", chosen, f"a slice or a sequence of indices; use pick({chosen})"
+            )
+        at = chosen if isinstance(chosen, slice) else np.asarray(chosen)
+        try:
+            return Split(self.images[at], self.labels[at], self.indices[at])
+        except IndexError as error:
+            raise ValidationError("images of a split", chosen, str(error)) from None
 
     @classmethod
     def from_bytes(cls, images: NDArray[np.uint8], labels: Labels) -> Split:
@@ -42,7 +72,7 @@ class Split:
             return self
         if not 1 <= images <= len(self.labels):
             raise ValidationError("images", images, f"1 to {len(self.labels)}")
-        return Split(self.images[:images], self.labels[:images])
+        return self[:images]
 
     def pick(self, index: int) -> tuple[NDArray[np.float64], int]:
         """Return an image and its class; ValidationError if there is no such index."""
@@ -53,7 +83,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A labelled data set, its arrays read-only.
+    """A labeled data set, its arrays read-only.
 
     Parameters
     ----------

@@ -19,17 +19,11 @@ together they give the mean intensity and the share of non-zero pixels that MNIS
 
 
 def draw_digits() -> Dataset:
-    """Draw the 1,797 digits of Alpaydin and Kaynak; see :func:`neuroattack.datasets.load_dataset`.
-
-    Returns
-    -------
-    Dataset
-        1,442 training and 355 test images of 28 x 28, equal on every platform.
-    """
+    """Draw the 1,797 digits; see :func:`neuroattack.datasets.load_dataset`."""
     from sklearn.datasets import load_digits
 
     source = load_digits()
-    images = _centred(_upscaled(source.images.astype(np.int64)))
+    images = _centered(_upscaled(source.images.astype(np.int64)))
     labels = source.target.astype(np.uint8)
     test = np.zeros(len(labels), dtype=bool)
     for label in range(10):
@@ -62,8 +56,8 @@ def _upscaled(source: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray((2 * 255 * blocks + full) // (2 * full))
 
 
-def _centred(boxes: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Place (n, 20, 20) levels in (n, 28, 28), centre of mass nearest to (14, 14) as in MNIST.
+def _centered(boxes: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Place (n, 20, 20) levels in (n, 28, 28), center of mass nearest to (14, 14) as in MNIST.
 
     The nearest whole shift, in integers for the same reason as above.
     """

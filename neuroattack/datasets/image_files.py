@@ -19,7 +19,7 @@ __all__ = ["image_checksum", "read_image"]
 
 _LIMIT_BYTES = 64 * 2**20
 
-# What Pillow turns into 8-bit grey levels without losing anything but colour.
+# What Pillow turns into 8-bit grey levels without losing anything but color.
 _MODES = ("1", "L", "P", "RGB")
 
 
@@ -88,7 +88,7 @@ def _read_picture(path: os.PathLike[str], shape: tuple[int, ...]) -> NDArray[Any
             if picture.mode not in _MODES or "transparency" in picture.info:
                 raise FileError(
                     path,
-                    f"is a picture of mode {picture.mode}, expected 8 bits of grey or colour "
+                    f"is a picture of mode {picture.mode}, expected 8 bits of grey or color "
                     "without transparency",
                 )
             return np.asarray(picture.convert("L"))

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_number, check_whole
 
 __all__ = ["SCALE", "Area", "Clipping", "Noise", "NoiseKind"]
 
@@ -29,19 +29,9 @@ _MOST_DELTA = 100.0
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of pixels.
+    """A rectangle of pixels: row and column of its first one, from 0, and its sides.
 
-    Parameters
-    ----------
-    top, left : int
-        Row and column of its first pixel, from 0.
-    height, width : int
-        Its sides in pixels.
-
-    Raises
-    ------
-    ValidationError
-        If it begins outside of the image or has no pixels.
+    Raises ValidationError if it begins outside of the image or has no pixels.
     """
 
     top: int
@@ -50,13 +40,8 @@ class Area:
     width: int
 
     def __post_init__(self) -> None:
-        for name, value, low in (
-            ("top", self.top, 0),
-            ("left", self.left, 0),
-            ("height", self.height, 1),
-            ("width", self.width, 1),
-        ):
-            check_whole(f"window {name}", value, low)
+        for name, low in (("top", 0), ("left", 0), ("height", 1), ("width", 1)):
+            check_whole(f"window {name}", getattr(self, name), low)
 
     @property
     def description(self) -> str:
@@ -69,10 +54,7 @@ class Area:
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Return True where a pixel of an image of that shape lies in it.
 
-        Raises
-        ------
-        ValidationError
-            If it reaches out of the image.
+        Raises ValidationError if it reaches out of the image.
         """
         height, width = shape
         if self.top + self.height > height or self.left + self.width > width:
@@ -120,10 +102,7 @@ class Noise:
         ):
             if value not in get_args(values):
                 raise ValidationError(thing, repr(value), " or ".join(get_args(values)))
-        if self.delta != 0:
-            check_positive("noise magnitude delta", self.delta)
-        if self.delta > _MOST_DELTA:
-            raise ValidationError("noise magnitude delta", self.delta, f"at most {_MOST_DELTA:g}")
+        check_number("noise magnitude delta", self.delta, f"[0, {_MOST_DELTA:g}]")
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Noise:
@@ -143,25 +122,11 @@ class Noise:
         return f"{self.kind} noise {self.delta:g}{where}, {rule[self.clipping]}"
 
     def add(self, images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return noisy images.
+        """Return noisy images, of the same shape (n, height, width), relative to full scale.
 
-        Parameters
-        ----------
-        images : float32 array, shape (n, height, width)
-            Intensities in [0, 1].
-        rng : numpy.random.Generator
-            Source of the noise. A generator in the same state gives, for every magnitude and
-            area, the same numbers to the same pixels, times that magnitude.
-
-        Returns
-        -------
-        float32 array, shape (n, height, width)
-            Intensities relative to full scale, in [0, 1] only if clipped to the range.
-
-        Raises
-        ------
-        ValidationError
-            If the area reaches out of the images.
+        They are in [0, 1] only if clipped to the range. A generator in the same state gives, for
+        every magnitude and area, the same numbers to the same pixels, times that magnitude. Raises
+        ValidationError if the area reaches out of the images.
         """
         size = np.float32(self.delta / SCALE)
         if self.kind == "normal":

@@ -16,11 +16,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnknownNameError, ValidationError
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_number, check_whole
 
 __all__ = ["FAMILIES", "TRANSFORMATIONS", "Transformation"]
 
 _MOST_PARAMETER = 1000.0
+
+Pixels = NDArray[np.float64]
+"""Images, shape (images, height, width), of intensities in [0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -63,24 +66,10 @@ class Transformation:
         return self.family == "noise"
 
     def apply(self, images: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return transformed images.
+        """Return transformed images, of the same shape (images, height, width), in [0, 1].
 
-        Parameters
-        ----------
-        images : float array, shape (images, height, width)
-            Intensities in [0, 1].
-        rng : numpy.random.Generator
-            Source of noise; other families leave it alone.
-
-        Returns
-        -------
-        float64 array, shape (images, height, width)
-            Intensities in [0, 1].
-
-        Raises
-        ------
-        ValidationError
-            If the images are none.
+        `rng` is the source of noise; other families leave it alone. Raises ValidationError if the
+        images are none, or not in [0, 1].
         """
         shape = np.shape(images)
         if len(shape) != 3:
@@ -109,21 +98,11 @@ def _check_parameter(family: str, parameter: float | None) -> None:
         if not math.isfinite(parameter):
             raise ValidationError(thing, parameter, "an angle in degrees")
     else:
-        check_positive(thing, parameter)
         most = 1.0 if family == "resize" else _MOST_PARAMETER
-        if parameter > most:
-            raise ValidationError(thing, parameter, f"at most {most:g}")
+        check_number(thing, parameter, f"(0, {most:g}]")
 
 
-def _none(
-    images: NDArray[np.float64], _parameter: float, _rng: np.random.Generator
-) -> NDArray[np.float64]:
-    return images
-
-
-def _jpeg(
-    images: NDArray[np.float64], quality: float, _rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _jpeg(images: Pixels, quality: float, _rng: np.random.Generator) -> Pixels:
     """Write as an 8-bit grey JPEG and read back, with Pillow."""
     from PIL import Image
 
@@ -136,9 +115,7 @@ def _jpeg(
     return back
 
 
-def _resize(
-    images: NDArray[np.float64], scale: float, _rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _resize(images: Pixels, scale: float, _rng: np.random.Generator) -> Pixels:
     """Shrink, smoothed against aliasing, and enlarge to the former size, both bilinear."""
     from skimage.transform import resize
 
@@ -151,41 +128,32 @@ def _resize(
     return back
 
 
-def _rotate(
-    images: NDArray[np.float64], angle_degrees: float, _rng: np.random.Generator
-) -> NDArray[np.float64]:
-    """Turn about the centre, bilinear; what comes in from outside continues the edge."""
+def _rotate(images: Pixels, angle_degrees: float, _rng: np.random.Generator) -> Pixels:
+    """Turn about the center, bilinear; what comes in from outside continues the edge."""
     from skimage.transform import rotate
 
     return np.stack([rotate(image, angle_degrees, order=1, mode="edge") for image in images])
 
 
-def _blur(
-    images: NDArray[np.float64], sigma_pixels: float, _rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _blur(images: Pixels, sigma_pixels: float, _rng: np.random.Generator) -> Pixels:
     from skimage.filters import gaussian
 
     # Over rows and columns, not from one image into the next.
     return np.asarray(gaussian(images, sigma=(0, sigma_pixels, sigma_pixels), mode="nearest"))
 
 
-def _gamma(
-    images: NDArray[np.float64], exponent: float, _rng: np.random.Generator
-) -> NDArray[np.float64]:
+def _gamma(images: Pixels, exponent: float, _rng: np.random.Generator) -> Pixels:
     from skimage.exposure import adjust_gamma
 
     return np.asarray(adjust_gamma(images, exponent))
 
 
-def _noise(images: NDArray[np.float64], sd: float, rng: np.random.Generator) -> NDArray[np.float64]:
+def _noise(images: Pixels, sd: float, rng: np.random.Generator) -> Pixels:
     return images + rng.normal(0.0, sd, images.shape)
 
 
-_FAMILIES: dict[
-    str,
-    Callable[[NDArray[np.float64], float, np.random.Generator], NDArray[np.float64]],
-] = {
-    "none": _none,
+_FAMILIES: dict[str, Callable[[Pixels, float, np.random.Generator], Pixels]] = {
+    "none": lambda images, _parameter, _rng: images,
     "jpeg": _jpeg,
     "resize": _resize,
     "rotation": _rotate,

@@ -14,8 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.deployment.backend import Recording, Simulator, Workload, load_backend
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.network import Network, Precision
 from neuroattack.targets.black_box import BlackBox, Draws
 from neuroattack.validation import check_whole
@@ -301,7 +300,7 @@ def _in_precision(network: Network, precision: Precision | None) -> Network:
     if precision in (None, network.precision):
         return network
     if precision == "fixed":
-        return quantise(network, fixed_format()).network
+        return quantize(network, fixed_format()).network
     raise ValidationError(
         "precision",
         repr(precision),

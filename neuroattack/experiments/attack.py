@@ -1,254 +1,368 @@
-"""One attack on one image of a deployed network, from the search to the verdict on fresh draws."""
+"""One attack on one image: the search, and its verification on trials that it has not seen."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attacks.greedy import GreedyWindow
-from neuroattack.attacks.result import Goal, Search, Step, Verification, check_draws, verify
-from neuroattack.deployment.deployment import Deployment, Draws, search_stream, verification_stream
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.distances import DISTANCES
+from neuroattack.attacks.protocol import Attack, Finding, Found, valid_original
+from neuroattack.attacks.result import Goal, Verification, check_draws, verify
+from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
+from neuroattack.deployment.spec import OpenDeployment, OpenTarget
 from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import BudgetExceededError, SimulationError, ValidationError
 from neuroattack.experiments.attack_cost import AttackCost, QueryMeter, measure_change
-from neuroattack.targets.black_box import BlackBox, Target
+from neuroattack.experiments.seeds import attack_seed
+from neuroattack.statistics import wilson_interval
+from neuroattack.targets.black_box import Draws, Target
+from neuroattack.targets.defenses import HardLabel, Shielded
 from neuroattack.validation import check_whole
 
-__all__ = ["AttackOutcome", "JudgedSearch", "attack_image", "attack_target", "expected_queries"]
+__all__ = ["AttackResult", "AttackedImage", "attack_and_verify", "attack_images"]
 
 MAX_INDEX = 10**9
 
-# What Algorithm 1 mostly takes to a D_max of 22.
-_USUAL_ITERATIONS = 20
-
 
 @dataclass(frozen=True, eq=False)
-class JudgedSearch:
-    """A search, and what became of its image on draws that it has not seen.
+class AttackedImage:
+    """An attacked image, and how often it reaches the goal on fresh trials.
 
     Parameters
     ----------
     index : int
-        Of the image; where the network is deployed here it also picks the attack's draws.
-    settings : mapping
-        Name and every parameter of the attack, JSON values.
-    search : Search
-        The search, with the adversarial image.
+        Of the image; with the goal it selects the streams of trials.
+    found : Found
+        The search, with original and adversarial image.
     success : Verification
-        Fresh draws of the adversarial image that reached the goal.
-    clean_success : Verification
-        As many fresh draws of the original that reached it without any attack.
+        Fresh trials of the adversarial image that reached the goal.
+    clean : Verification
+        As many fresh trials of the original that reached it without an attack.
+    cost : AttackCost or None
+        What queries and adversarial image make the network do, where it runs here; not seen by the
+        attacker.
+    readout_spikes : SpikeTrains or None
+        Output spikes of one fresh trial of the original and one of the adversarial image, where
+        the network runs here.
     """
 
     index: int
-    settings: Mapping[str, Any]
-    search: Search
+    found: Found
     success: Verification
-    clean_success: Verification
+    clean: Verification
+    cost: AttackCost | None = None
+    readout_spikes: SpikeTrains | None = None
+    distances: dict[str, float] = field(init=False)
+
+    def __post_init__(self) -> None:
+        distances = {
+            name: DISTANCES[name](self.found.original, self.found.adversarial) for name in DISTANCES
+        }
+        object.__setattr__(self, "distances", distances)
 
     @property
     def verification_queries(self) -> int:
-        """Queries spent on the verdict, for the adversarial image and the original."""
-        return self.success.draws + self.clean_success.draws
+        """Trials of adversarial image and original."""
+        return self.success.draws + self.clean.draws
 
-    def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values; an undecided class is None."""
-        search = self.search
-        return {
+    def as_json(self, norm: str | None) -> dict[str, Any]:
+        """Return the figures as JSON values.
+
+        The distance is in that norm; without one, in that of Algorithm 1's trace, or L2.
+        """
+        distance = self.distances[norm or "l2"]
+        if norm is None and self.found.trace:
+            distance = max(self.found.trace, key=lambda step: step.gap).distance
+        found: dict[str, Any] = {
             "index": self.index,
-            "label": search.goal.label,
-            "target_class": search.goal.target_class,
-            "settings": dict(self.settings),
-            "trace": [
-                {
-                    "iteration": step.iteration,
-                    "predicted": None if step.predicted == UNDECIDED else step.predicted,
-                    "shares": list(step.shares),
-                    "gap": step.gap,
-                    "distance": step.distance,
-                    "moved": [list(move) for move in step.moved],
-                    "queries": step.queries,
-                }
-                for step in search.trace
-            ],
-            "best_iteration": search.best_iteration,
-            "distance": search.best.distance,
-            "stopped_by": search.stopped_by,
+            "label": self.found.goal.label,
+            "target_class": self.found.goal.target_class,
+            "predicted_clean": _class(self.clean.predicted),
+            "predicted": _class(self.success.predicted),
             "success_rate": self.success.rate,
             "success_ci95": list(self.success.ci95),
-            "clean_success_rate": self.clean_success.rate,
-            "clean_success_ci95": list(self.clean_success.ci95),
-            "search_queries": search.queries,
+            "clean_error_rate": self.clean.rate,
+            "distance": distance,
+            "distances": self.distances,
+            "search_queries": self.found.queries,
             "verification_queries": self.verification_queries,
+            "stopped_by": self.found.stopped_by,
         }
-
-    def arrays(self) -> dict[str, NDArray[np.float64]]:
-        """Return the images, for an npz file beside the JSON."""
-        return {"original": self.search.original, "adversarial": self.search.adversarial}
+        if self.found.trace:
+            found["trace"] = [step.as_json() for step in self.found.trace]
+        if self.cost is not None:
+            found["cost"] = self.cost.as_json()
+        return found
 
 
 @dataclass(frozen=True, eq=False)
-class AttackOutcome(JudgedSearch):
-    """What became of an attack on a network that is deployed here.
+class AttackResult:
+    """An attack on several images, verified on fresh trials.
 
     Parameters
     ----------
-    readout_spikes : SpikeTrains
-        Output spikes of one fresh draw of the original and one of the adversarial image, for
-        the report: seen by the laboratory, not by the attacker.
-    cost : AttackCost
-        What queries and adversarial image make the network do: as little seen by the attacker.
+    attack : Attack
+        As configured, but for its seed.
+    images : tuple of AttackedImage
+        In the order they were attacked.
     """
 
-    readout_spikes: SpikeTrains
-    cost: AttackCost
+    attack: Attack
+    images: tuple[AttackedImage, ...]
+
+    @property
+    def success_rate(self) -> float:
+        """Probability that a fresh trial of an adversarial image reaches its goal."""
+        return float(np.mean([each.success.rate for each in self.images]))
+
+    @property
+    def ci95(self) -> tuple[float, float]:
+        """95 % Wilson interval of the success rate over images."""
+        return wilson_interval(sum(each.success.rate for each in self.images), len(self.images))
+
+    @property
+    def clean_error_rate(self) -> float:
+        """Probability that a fresh trial of an original reaches the goal without an attack."""
+        return float(np.mean([each.clean.rate for each in self.images]))
+
+    @property
+    def adversarial(self) -> NDArray[np.float64]:
+        """Adversarial images, shape (images, height, width)."""
+        return np.array([each.found.adversarial for each in self.images])
 
     def as_json(self) -> dict[str, Any]:
-        """Return the outcome as JSON values; an undecided class is None."""
-        return super().as_json() | {"cost": self.cost.as_json()}
+        """Return the figures as JSON values."""
+        bound: Bound | None = getattr(self.attack, "bound", None)
+        norm = None if bound is None else bound.norm
+        return {
+            "attack": self.attack.name,
+            "norm": norm,
+            "bound": None if bound is None else bound.maximum,
+            "queries": getattr(self.attack, "queries", None),
+            "settings": _settings(self.attack),
+            "images": [each.as_json(norm) for each in self.images],
+            "success_rate": self.success_rate,
+            "success_ci95": list(self.ci95),
+            "clean_error_rate": self.clean_error_rate,
+        }
 
 
-def expected_queries(attack: GreedyWindow, draws: int, budget: int | None = None) -> int:
-    """Return about how many images an attack and its verdict will show, for the backend."""
-    iterations = min(attack.max_iterations, _USUAL_ITERATIONS)
-    search = iterations * attack.most_queries_an_iteration
-    return (search if budget is None else min(search, budget)) + 2 * draws
+def _settings(attack: Attack) -> dict[str, Any]:
+    """Return the parameters of an attack beside bound, queries and seed."""
+    if not is_dataclass(attack):
+        return {}
+    return {k: v for k, v in asdict(attack).items() if k not in ("bound", "queries", "seed")}
 
 
-def attack_image(
-    deployment: Deployment,
-    attack: GreedyWindow,
+def _class(predicted: int) -> int | None:
+    return None if predicted == UNDECIDED else predicted
+
+
+class _Watched(Shielded):
+    """A target that reports how many queries a search has spent, after each batch."""
+
+    def __init__(self, target: Any, on_query: Callable[[int], None]) -> None:
+        super().__init__(target)
+        self._before = target.queries
+        self._on_query = on_query
+
+    def query(self, images: ArrayLike) -> NDArray[np.int32]:
+        counts = super().query(images)
+        self._on_query(self.queries - self._before)
+        return counts
+
+
+def attack_and_verify(
+    boxes: OpenTarget,
+    attack: Attack,
     image: ArrayLike,
     goal: Goal,
     *,
     index: int,
-    draws: int = 50,
+    trials: int = 50,
     budget: int | None = None,
     search_draws: Draws = "independent",
-    on_step: Callable[[Step], None] | None = None,
-) -> AttackOutcome:
-    """Attack an image and judge the result on draws that the search has not seen.
+    on_query: Callable[[int], None] | None = None,
+) -> AttackedImage:
+    """Attack an image, and verify the result on trials that the search has not seen.
 
     Parameters
     ----------
-    deployment : Deployment
-        The network where it runs.
-    attack : GreedyWindow
+    boxes : OpenTarget
+        Gives black boxes by stream of trials: one for the search, another for the verification.
+    attack : Attack
         How to search.
     image : float array, shape (height, width)
         The original, intensities in [0, 1].
     goal : Goal
         True class, and target class if there is one.
     index : int
-        Of the image: each index has streams of draws of its own.
-    draws : int, optional
-        Fresh draws of the adversarial image, and as many of the original.
+        Of the image: each index and target class has streams of trials of its own.
+    trials : int, optional
+        Fresh trials of the adversarial image, and as many of the original.
     budget : int, optional
-        Queries that the search may spend.
+        Queries that the black box of the search answers at most.
     search_draws : {"independent", "common"}, optional
-        Of a batch of the search's queries, as in :meth:`Deployment.black_box`; the draws of the
-        verdict are independent always.
-    on_step : callable, optional
-        Called with every iteration of the search.
+        Randomness of a batch of the search's queries; the verification's is always independent.
+    on_query : callable, optional
+        Called with the number of queries that the search has spent.
+
+    Returns
+    -------
+    AttackedImage
+        Where the budget is below what the attack needs for its first step, the original image.
 
     Raises
     ------
     ValidationError
-        If the image, window, goal, budget, number of draws or kind of draws does not fit.
-    BudgetExceededError
-        If the budget does not hold the first iteration.
+        If image, goal, budget or number of trials do not fit.
+    UnsupportedFeatureError
+        If the target returns less than the attack needs.
     """
-    check_draws(draws)
+    check_draws(trials)
     check_whole("image index", index, 0, MAX_INDEX)
-    fresh = verification_stream(index, goal.target_class)
-    judge = deployment.black_box(fresh)
-    meter = QueryMeter(deployment)
-    search = attack.run(
-        deployment.black_box(
-            search_stream(index, goal.target_class), budget, search_draws, observe=meter
-        ),
-        image,
-        goal,
-        on_step=on_step,
-    )
-    success = verify(judge, search.adversarial, goal, draws)
-    clean = verify(judge, search.original, goal, draws)
-    recording = deployment.record(
-        np.stack([search.original, search.adversarial]),
-        indices=[2 * draws, 2 * draws + 1],
-        stream=fresh,
-        record_spikes=True,
-    )
-    if recording.spikes is None:
-        raise RuntimeError(f"backend {deployment.backend!r} kept no spikes though asked to")
-    changes = measure_change(
-        deployment,
-        search.original,
-        search.adversarial,
-        first_draw=2 * draws + 2,
-        draws=draws,
-        stream=fresh,
-    )
-    return AttackOutcome(
-        index,
-        _settings(attack, budget, search_draws, draws),
-        search,
-        success,
-        clean,
-        recording.spikes[deployment.network.readout],
-        meter.cost(draws, changes),
-    )
+    target = boxes(search_stream(index, goal.target_class), budget, search_draws)
+    before = target.queries
+    if on_query is not None:
+        target = _Watched(target, on_query)
+    try:
+        found: Found = attack.run(target, image, goal)
+    except BudgetExceededError:
+        original = valid_original(target, image, goal)
+        found = Finding(original, original, goal, target.queries - before, "budget")
+    judge = boxes(verification_stream(index, goal.target_class))
+    success = verify(judge, found.adversarial, goal, trials)
+    clean = verify(judge, found.original, goal, trials)
+    return AttackedImage(index, found, success, clean)
 
 
-def attack_target(
-    target: Target,
-    attack: GreedyWindow,
-    image: ArrayLike,
-    goal: Goal,
+def attack_images(
+    boxes: OpenTarget,
+    attack: Attack,
+    images: Sequence[ArrayLike],
+    goals: Sequence[Goal],
     *,
-    index: int,
-    draws: int = 50,
-    budget: int | None = None,
-    on_step: Callable[[Step], None] | None = None,
-) -> JudgedSearch:
-    """Attack an image on a target of which nothing is known but its answers.
+    indices: Sequence[int],
+    seed: int = 0,
+    trials: int = 50,
+    search_draws: Draws = "independent",
+    costs: OpenDeployment | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> AttackResult:
+    """Attack images one after the other, and verify each.
 
     Parameters
     ----------
-    target : Target
-        Answers search and verdict alike, each query with a draw of its own.
-    attack, image, goal, index, draws, budget, on_step
-        As in :func:`attack_image`.
+    boxes : OpenTarget
+        Gives black boxes of what is attacked, by stream of trials.
+    attack : Attack
+        How; its own random choices come from `seed` and the image's index.
+    images : sequence of float arrays, shape (height, width) each
+        Originals.
+    goals : sequence of Goal
+        One per image.
+    indices : sequence of int
+        Indices of the images: each has streams of trials of its own.
+    seed : int, optional
+        Random seed.
+    trials : int, optional
+        Fresh trials per adversarial image, and as many per original.
+    search_draws : {"independent", "common"}, optional
+        Randomness of a batch of a search's queries, as in :func:`attack_and_verify`.
+    costs : OpenDeployment, optional
+        What is attacked: if the network runs here, its spikes, operations and energy under attack
+        are measured.
+    on_progress : callable, optional
+        Called with the fraction that is done, and a few words.
 
     Raises
     ------
-    ValidationError, BudgetExceededError
-        As :func:`attack_image`.
+    ValidationError
+        If there is no image, or one does not fit.
+    NeuroattackError
+        What the attack or the target raises.
     """
-    check_draws(draws)
-    check_whole("image index", index, 0, MAX_INDEX)
-    box = BlackBox(target.query, target.image_shape, target.n_classes, budget)
-    search = attack.run(box, image, goal, on_step=on_step)
-    return JudgedSearch(
-        index,
-        _settings(attack, budget, target.draws, draws),
-        search,
-        verify(target, search.adversarial, goal, draws),
-        verify(target, search.original, goal, draws),
+    if not len(images):
+        raise ValidationError("images to attack", 0, "at least one")
+    budget = getattr(attack, "queries", None)
+    attacked = []
+    for number, (image, goal, index) in enumerate(zip(images, goals, indices, strict=True)):
+
+        def report(queries: int, number: int = number) -> None:
+            if on_progress:
+                within = min(queries / budget, 1.0) if budget else 0.0
+                words = f"image {number + 1} of {len(images)}, {queries:,} queries"
+                on_progress((number + within) / len(images), words)
+
+        on_image = attack
+        if is_dataclass(attack) and hasattr(attack, "seed"):
+            on_image = replace(attack, seed=attack_seed(seed, index))
+        deployment = None if costs is None else costs.deployment
+        meter = None if deployment is None else QueryMeter(deployment)
+        each = attack_and_verify(
+            boxes if costs is None or meter is None else _metered(costs, meter),
+            on_image,
+            image,
+            goal,
+            index=index,
+            trials=trials,
+            budget=budget,
+            search_draws=search_draws,
+            on_query=report,
+        )
+        if deployment is not None and meter is not None:
+            each = _with_costs(each, deployment, meter, trials)
+        attacked.append(each)
+    if on_progress:
+        on_progress(1.0, f"{len(images)} images")
+    return AttackResult(attack, tuple(attacked))
+
+
+def _metered(opened: OpenDeployment, meter: QueryMeter) -> OpenTarget:
+    """Return the deployment's boxes, of which that of the search is metered."""
+    searched = False
+
+    def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
+        nonlocal searched
+        if searched or opened.deployment is None:
+            return opened(stream, budget, draws)
+        searched = True
+        box = opened.deployment.black_box(stream, budget, draws, observe=meter)
+        return box if opened.spec.answers == "counts" else HardLabel(box)
+
+    return boxes
+
+
+def _with_costs(
+    attacked: AttackedImage, deployment: Deployment, meter: QueryMeter, trials: int
+) -> AttackedImage:
+    """Show original and adversarial image again, on trials after those of the verification."""
+    found, goal = attacked.found, attacked.found.goal
+    stream = verification_stream(attacked.index, goal.target_class)
+    recording = deployment.record(
+        np.stack([found.original, found.adversarial]),
+        indices=[2 * trials, 2 * trials + 1],
+        stream=stream,
+        record_spikes=True,
     )
-
-
-def _settings(
-    attack: GreedyWindow, budget: int | None, search_draws: Draws, draws: int
-) -> dict[str, Any]:
-    return {
-        "algorithm": "GreedyWindow",
-        **asdict(attack),
-        "budget": budget,
-        "search_draws": search_draws,
-        "draws": draws,
-    }
+    if recording.spikes is None:
+        raise SimulationError(f"backend {deployment.backend!r} recorded no spikes")
+    changes = measure_change(
+        deployment,
+        found.original,
+        found.adversarial,
+        first_draw=2 * trials + 2,
+        draws=trials,
+        stream=stream,
+    )
+    return replace(
+        attacked,
+        cost=meter.cost(trials, changes),
+        readout_spikes=recording.spikes[deployment.network.readout],
+    )

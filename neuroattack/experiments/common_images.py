@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from neuroattack.attacks.perception import image_sides
 from neuroattack.datasets.dataset import Split
 from neuroattack.deployment.deployment import EVALUATION_STREAM
+from neuroattack.deployment.spec import DeploymentSpec, open_target
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import Target
-from neuroattack.targets.places import Place, open_place
 from neuroattack.validation import check_whole
 
 __all__ = ["choose_images"]
@@ -26,25 +26,25 @@ _BATCH = 64
 
 def choose_images(
     test: Split,
-    places: Sequence[Place],
-    network: Path,
+    deployments: Sequence[DeploymentSpec],
+    network: Path | None,
     dnn: Path | None,
     *,
     count: int,
     seed: int,
 ) -> list[int]:
-    """Return the first test images, in an order drawn from the seed, that all places get right.
+    """Return the first test images, in a random order, that all deployments classify correctly.
 
-    A place gets an image right where five draws together decide for its class.
+    A deployment gets an image right where five draws together decide for its class.
 
     Parameters
     ----------
     test : Split
         Test images.
-    places : sequence of Place
+    deployments : sequence of DeploymentSpec
         Where they are shown.
     network, dnn : Path
-        Files, as for :func:`~neuroattack.targets.places.open_place`.
+        Files, as for :func:`~neuroattack.deployment.spec.open_target`.
     count : int
         How many.
     seed : int
@@ -61,8 +61,8 @@ def choose_images(
     chosen: list[int] = []
     with contextlib.ExitStack() as stack:
         targets = [
-            stack.enter_context(open_place(place, network, dnn))(EVALUATION_STREAM)
-            for place in places
+            stack.enter_context(open_target(spec, network, dnn))(EVALUATION_STREAM)
+            for spec in deployments
         ]
         for start in range(0, len(order), _BATCH):
             candidates = order[start : start + _BATCH]
@@ -72,7 +72,9 @@ def choose_images(
             if len(chosen) >= count:
                 return chosen[:count]
     raise ValidationError(
-        "images", count, f"at most {len(chosen)}, which is how many all places classify correctly"
+        "images",
+        count,
+        f"at most {len(chosen)}, which is how many all deployments classify correctly",
     )
 
 

@@ -1,4 +1,4 @@
-"""Backends side by side on the same images, each against the plain dynamics as the truth."""
+"""Backends side by side on the same images, each against the reference dynamics."""
 
 from __future__ import annotations
 
@@ -16,10 +16,8 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.encoding.readout import decide
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
-from neuroattack.experiments.fixed_point import FixedPointComparison, compare_fixed_point
 from neuroattack.experiments.trial import Trial, run_trial
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import Quantised, quantise
+from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Network, Precision
 from neuroattack.statistics import wilson_interval
@@ -28,62 +26,34 @@ if TYPE_CHECKING:
     # At run time only where a profile is asked for: reading one takes pydantic.
     from neuroattack.hardware.fitting import Fitted
 
-__all__ = [
-    "BackendComparison",
-    "Comparison",
-    "Difference",
-    "compare",
-]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """The first spike that only one of two simulations has.
-
-    Parameters
-    ----------
-    population : str
-        Where: the first in the order of the network, the input first.
-    image, step, neuron : int
-        The first image, in it the first step, in it the first neuron.
-    """
-
-    population: str
-    image: int
-    step: int
-    neuron: int
+__all__ = ["BackendComparison", "Comparison", "compare"]
 
 
 @dataclass(frozen=True)
 class BackendComparison:
-    """A backend against the plain dynamics.
+    """A backend against the reference dynamics.
 
     Parameters
     ----------
     backend, backend_version : str
         Its registered name, and the simulator's version.
-    precision : str
-        Arithmetic of the network, ``"floating"`` or ``"fixed"``.
+    precision : {"floating", "fixed"}
+        Arithmetic of the network.
     network_checksum : str
-        SHA-256 over all that decides the spikes of the network in that arithmetic.
+        SHA-256 of the network in that arithmetic.
     differing_spikes, differing_counts : int
         Spikes that only one of the two has, and counts that differ, over all populations.
     differing_spikes_in, differing_counts_in : dict of str to int
         The same for each population, the input's under ``"input"``.
-    first_difference : Difference or None
-        None where no spike differs.
+    first_difference : dict or None
+        ``"population"``, ``"image"``, ``"step"`` and ``"neuron"`` of the first differing spike,
+        populations in the order of the network, the input first.
     class_agreement : float
-        Share of the images of which both say the same class.
-    accuracy : float
-        Share of the images classified correctly.
-    accuracy_ci95 : (float, float)
-        Its 95 % Wilson interval.
-    images_per_s : float
-        Median throughput, encoding included.
-    setup_s : float
-        Seconds from a fresh process to the first answer.
-    peak_rss_mib : float
-        Largest resident memory in MiB over all processes, what they share counted once.
+        Fraction of the images with the same predicted class.
+    accuracy, accuracy_ci95 : float, (float, float)
+        Fraction of the images classified correctly, and its 95 % Wilson interval.
+    images_per_s, setup_s, peak_rss_mib : float
+        As in :class:`neuroattack.experiments.trial.Trial`.
     """
 
     backend: str
@@ -94,7 +64,7 @@ class BackendComparison:
     differing_counts: int
     differing_spikes_in: dict[str, int]
     differing_counts_in: dict[str, int]
-    first_difference: Difference | None
+    first_difference: dict[str, str | int] | None
     class_agreement: float
     accuracy: float
     accuracy_ci95: tuple[float, float]
@@ -105,26 +75,25 @@ class BackendComparison:
 
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Backends compared.
+    """Results of a comparison.
 
     Parameters
     ----------
     images, steps, seed : int
-        What they were shown.
+        Images, time steps per image, random seed.
     backends : dict of str to BackendComparison
         By name, ``-fixed`` added in fixed point.
-    refused : dict of str to str
-        Those that cannot hold the network in that arithmetic, and why.
-    failed : dict of str to str
-        Those that failed, and how.
-    fixed_point : FixedPointComparison or None
-        Where both arithmetics were compared.
+    refused, failed : dict of str to str
+        Backends that do not support the network in that arithmetic or failed, with the error.
+    fixed_point : dict or None
+        Where both arithmetics were compared, what rounding changes in the reference dynamics:
+        accuracies, correlation and equality of output counts, agreement of classes, and the
+        rounding of each population and projection.
     rasters : dict of str to SpikeTrains
-        Spikes of the last hidden population, or the readout where there is none, on the first
-        image: of the plain dynamics under ``"dynamics"``, ``"dynamics-fixed"``, and of each
-        backend under its name.
+        Spikes of one population on the first image: of the reference dynamics under
+        ``"dynamics"``, ``"dynamics-fixed"``, and of each backend under its name.
     raster_population : str
-        Which population that is.
+        The last hidden population, or the readout without one.
     """
 
     images: int
@@ -133,32 +102,22 @@ class Comparison:
     backends: dict[str, BackendComparison]
     refused: dict[str, str]
     failed: dict[str, str]
-    fixed_point: FixedPointComparison | None
+    fixed_point: dict[str, Any] | None
     rasters: dict[str, SpikeTrains]
     raster_population: str
 
     @property
     def agree(self) -> bool:
-        """Whether no backend failed, or differs from the plain dynamics in a spike or a count."""
+        """Whether no backend failed, or differs from the reference in a spike or a count."""
         return not self.failed and not any(
             found.differing_spikes or found.differing_counts for found in self.backends.values()
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        return {
-            "images": self.images,
-            "steps": self.steps,
-            "seed": self.seed,
-            "agree": self.agree,
-            "backends": {name: asdict(found) for name, found in self.backends.items()},
-            "refused": dict(self.refused),
-            "failed": dict(self.failed),
-            "fixed_point": asdict(self.fixed_point) if self.fixed_point else None,
-        }
-
-
-Progress = Callable[[str, float, str], None]
+        shown = ("images", "steps", "seed", "agree", "refused", "failed", "fixed_point")
+        backends = {name: asdict(found) for name, found in self.backends.items()}
+        return {name: getattr(self, name) for name in shown} | {"backends": backends}
 
 
 def compare(
@@ -171,40 +130,40 @@ def compare(
     fitted: Fitted | None = None,
     steps: int = 100,
     seed: int = 0,
-    on_progress: Progress,
+    on_progress: Callable[[str, float, str], None],
 ) -> Comparison:
-    """Run backends on the same spikes, one after the other, and hold each to the truth.
+    """Run backends on the same input spikes, and compare each with the reference dynamics.
 
     Parameters
     ----------
     network : Network
         In floating point; or in fixed point, and compared in that alone.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is the index of its draw.
+        Intensities in [0, 1]; the position of an image is the index of its trial.
     labels : int array, shape (images,)
         True classes.
     backends : sequence of str
         Registered names, at least one.
     precisions : sequence of str, optional
-        Arithmetics to compare in. A backend without one is left out of it, and said so.
+        Arithmetics. A backend that does not support one is listed as refused.
     fitted : Fitted, optional
         The network on a chip, which then takes the place of Loihi's fixed point.
     steps, seed : int, optional
-        Time steps T of an image, and seed of the input spikes.
+        Time steps T per image, and random seed of the input spikes.
     on_progress : callable
-        Called with what is being done, the fraction of it done, and how it stands.
+        Called with the name of the part, the fraction of it that is done, and a few words.
 
     Raises
     ------
     UnknownNameError, BackendUnavailableError
         If there is no such backend, or it cannot run here.
     ValidationError
-        If there is nothing to compare, a setting is out of range, or the network cannot be had
-        in floating point.
+        If there is nothing to compare, a setting is out of range, or the network is not
+        available in floating point.
     UnsupportedFeatureError
-        If the network cannot be held in fixed point, or by none of the backends.
+        If the network is not supported in fixed point, or by none of the backends.
     SimulationError
-        If all backends failed that could hold it.
+        If all backends failed that support it.
     """
     if not backends or not len(images):
         raise ValidationError("compare", "no backend or no image", "at least one of each")
@@ -239,31 +198,41 @@ def compare(
         raise SimulationError("; ".join(failed.values()))
     if not found:
         raise UnsupportedFeatureError("; ".join(refused.values()))
+    fixed_point = None
+    if rounding is not None and len(truths) == 2:
+        floating, fixed = (spikes[network.readout].counts() for spikes in truths.values())
+        fixed_point = {
+            "numbers": "Loihi's fixed point" if fitted is None else fitted.profile.name,
+            **_rounding_effect(floating, fixed, labels),
+            **rounding.roundings_as_json(),
+        }
     return Comparison(
-        len(images),
-        steps,
-        seed,
-        found,
-        refused,
-        failed,
-        compare_fixed_point(
-            network.readout,
-            "Loihi's fixed point" if fitted is None else fitted.profile.name,
-            rounding,
-            list(truths.values()),
-            labels,
-        )
-        if len(truths) == 2
-        else None,
-        rasters,
-        population,
+        len(images), steps, seed, found, refused, failed, fixed_point, rasters, population
     )
+
+
+def _rounding_effect(
+    floating: NDArray[np.int32], fixed: NDArray[np.int32], labels: Labels
+) -> dict[str, float | None]:
+    """Compare output counts, shape (images, classes), before and after rounding."""
+    decided = decide(floating), decide(fixed)
+    before, after = (float((classes == labels).mean()) for classes in decided)
+    varies = floating.std() > 0 and fixed.std() > 0
+    correlation = float(np.corrcoef(floating.ravel(), fixed.ravel())[0, 1]) if varies else None
+    return {
+        "accuracy_floating": before,
+        "accuracy_fixed": after,
+        "accuracy_drop": before - after,
+        "count_correlation": correlation,
+        "equal_counts": float((floating == fixed).mean()),
+        "class_agreement": float((decided[0] == decided[1]).mean()),
+    }
 
 
 def _versions(
     network: Network, precisions: Sequence[Precision], fitted: Fitted | None
-) -> tuple[dict[str, Network], Quantised | None]:
-    """Return the network in each arithmetic, by what is added to a backend's name."""
+) -> tuple[dict[str, Network], Quantized | None]:
+    """Return the network in each arithmetic, by the suffix of a backend's name."""
     if network.precision == "fixed":
         if "fixed" not in precisions:
             raise ValidationError("precision", "'floating'", "'fixed', which the network is in")
@@ -272,8 +241,8 @@ def _versions(
     if "fixed" not in precisions:
         return held, None
     if fitted is not None:
-        return held | {f"-{fitted.profile.id}": fitted.network}, fitted.quantised
-    rounding = quantise(network, fixed_format())
+        return held | {f"-{fitted.profile.id}": fitted.network}, fitted.quantized
+    rounding = quantize(network, fixed_format())
     return held | {"-fixed": rounding.network}, rounding
 
 
@@ -313,12 +282,13 @@ def _compared(
     labels: Labels,
 ) -> BackendComparison:
     spikes_in, counts_in = {}, {}
-    first: Difference | None = None
+    first: dict[str, str | int] | None = None
     for name, expected in truth.items():
         differing = _differing(_spikes(trial)[name], expected)
         spikes_in[name] = len(differing)
         if len(differing) and first is None:
-            first = Difference(name, *map(int, differing[0]))
+            image, step, neuron = map(int, differing[0])
+            first = {"population": name, "image": image, "step": step, "neuron": neuron}
         counts = expected.counts()
         wrong = trial.recording.counts[name] != counts
         counts_in[name] = int((wrong | (trial.recorded_counts[name] != counts)).sum())

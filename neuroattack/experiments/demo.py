@@ -10,14 +10,16 @@ from typing import Any
 
 import numpy as np
 
-from neuroattack.attacks.greedy import GreedyWindow
-from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal, Step
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.registry import make_attack
+from neuroattack.attacks.result import Goal
 from neuroattack.datasets import Dataset
-from neuroattack.deployment.deployment import Deployment, Draws, check_settings, deploy
-from neuroattack.encoding.readout import decide, spike_shares
-from neuroattack.errors import NeuroattackError
-from neuroattack.experiments.attack import AttackOutcome, attack_image, expected_queries
+from neuroattack.deployment.deployment import Deployment, check_settings
+from neuroattack.deployment.provenance import provenance_of
+from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.encoding.readout import decide
+from neuroattack.errors import NeuroattackError, ValidationError
+from neuroattack.experiments.attack import AttackResult, attack_images
 from neuroattack.experiments.evaluation import Evaluation, evaluate
 from neuroattack.experiments.training import checkpoint_of, describe_progress, train_to_file
 from neuroattack.ir.storage import save_network
@@ -27,20 +29,17 @@ from neuroattack.training.recipes import DEFAULT_RECIPE
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.storage import load_model
 
-__all__ = ["MAX_DISTANCE", "MODEL", "Demo", "run_demo"]
+__all__ = ["MODEL", "Demo", "run_demo"]
 
 MODEL = "model.h5"
 """Name of the model file in the demo's folder."""
 
-WINDOW_SIZE = 7
-MAX_DISTANCE = 22.0
-SOURCE_CLASS, TARGET_CLASS = 5, 3
-DRAWS = 50
+IMAGES = 8
+QUERIES = 1000
+TRIALS = 50
+_LIMIT = Bound("l2", 2.0)
 
 Progress = Callable[[str, float, str], None]
-
-# Index of the image, target class, and the draws of the search.
-_Plan = tuple[int, int | None, Draws]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,15 +52,15 @@ class Demo:
         The trained network.
     evaluation : Evaluation
         Of the spiking network on all test images.
-    outcomes : tuple of AttackOutcome
-        The attacks.
+    results : tuple of AttackResult
+        Algorithm 1 of the paper and Adaptive, on the same images.
     provenance : Provenance
         What made them.
     """
 
     model: SDBN
     evaluation: Evaluation
-    outcomes: tuple[AttackOutcome, ...]
+    results: tuple[AttackResult, ...]
     provenance: Provenance
 
     def as_json(self) -> dict[str, Any]:
@@ -70,7 +69,7 @@ class Demo:
             "rate_accuracy": self.model.rate_accuracy,
             "spiking_accuracy": self.evaluation.accuracy,
             "evaluation": asdict(self.evaluation),
-            "attacks": [outcome.as_json() for outcome in self.outcomes],
+            "attacks": [result.as_json() for result in self.results],
             "provenance": asdict(self.provenance),
         }
 
@@ -88,10 +87,8 @@ def run_demo(
 ) -> Demo:
     """Do the main job on a data set.
 
-    Three attacks with Algorithm 1, the images chosen by what the network says of them unattacked:
-    the first correctly classified "five", targeted at "three" as in the paper, the same
-    untargeted, and the correctly classified image with the smallest lead, untargeted and searched
-    under common draws.
+    The first correctly classified test images are attacked, untargeted and within the same bound
+    and query budget, with Algorithm 1 of the paper and with the attack made for spike counts.
 
     Parameters
     ----------
@@ -130,16 +127,12 @@ def run_demo(
     network = convert(model).network
     save_network(out / "network.h5", network)
     images = len(dataset.test.images)
-    attack = GreedyWindow(
-        Window.centred(network.input.shape, WINDOW_SIZE), max_distance=MAX_DISTANCE
-    )
-    with deploy(
-        network,
-        backend=backend,
-        steps=steps,
-        seed=seed,
-        expected_images=images + 3 * expected_queries(attack, DRAWS),
-    ) as deployment:
+    spec = DeploymentSpec(backend, steps=steps, seed=seed)
+    expected = images + 2 * IMAGES * (QUERIES + 3 * TRIALS)
+    with open_target(spec, network, expected_images=expected) as opened:
+        deployment = opened.deployment
+        if deployment is None:
+            raise ValidationError("backend", backend, "a simulator")
         evaluation = evaluate(
             deployment,
             dataset.test.images,
@@ -148,12 +141,33 @@ def run_demo(
                 "Evaluating", done / images, f"{correct}/{done} correct"
             ),
         )
-        return Demo(
-            model,
-            evaluation,
-            tuple(_attacks(deployment, attack, dataset, on_progress)),
-            Provenance.of(deployment, dataset.name, dataset.checksum, command),
-        )
+        chosen = _correct_images(deployment, dataset)
+        results = [
+            attack_images(
+                opened,
+                make_attack(name, _LIMIT, QUERIES, seed),
+                [dataset.test.pick(index)[0] for index in chosen],
+                [Goal(dataset.test.pick(index)[1]) for index in chosen],
+                indices=chosen,
+                seed=seed,
+                trials=TRIALS,
+                costs=opened,
+                on_progress=partial(on_progress, name),
+            )
+            for name in ("greedy-window", "adaptive")
+        ]
+        provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
+        return Demo(model, evaluation, tuple(results), provenance)
+
+
+def _correct_images(deployment: Deployment, dataset: Dataset) -> list[int]:
+    """Return the first test images that one trial classifies correctly."""
+    labels = dataset.test.labels[:1000]
+    counts = deployment.record(dataset.test.images[:1000], indices=np.arange(len(labels))).counts
+    correct = np.flatnonzero(decide(counts[deployment.network.readout]) == labels)
+    if not correct.size:
+        raise NeuroattackError("no test image is classified correctly: nothing to attack")
+    return [int(index) for index in correct[:IMAGES]]
 
 
 def _finished_model(path: Path, dataset: Dataset, seed: int) -> SDBN | None:
@@ -167,55 +181,3 @@ def _finished_model(path: Path, dataset: Dataset, seed: int) -> SDBN | None:
         dataset.checksum,
     )
     return model if same else None
-
-
-def _attacks(
-    deployment: Deployment, attack: GreedyWindow, dataset: Dataset, on_progress: Progress
-) -> list[AttackOutcome]:
-    labels = dataset.test.labels[:1000]
-    counts = deployment.record(dataset.test.images[:1000], indices=np.arange(len(labels))).counts[
-        deployment.network.readout
-    ]
-    correct = decide(counts) == labels
-    fives = np.flatnonzero(correct & (labels == SOURCE_CLASS))
-    if not fives.size:
-        raise NeuroattackError(
-            f"no test image of class {SOURCE_CLASS} is classified correctly: nothing to attack"
-        )
-    lead = np.sort(spike_shares(counts), axis=1)
-    lead = np.where(correct, lead[:, -1] - lead[:, -2], np.inf)
-    # As in the paper, and what an attacker can do at best where the encoder is on its side.
-    plans: list[_Plan] = [
-        (int(fives[0]), TARGET_CLASS, "independent"),
-        (int(fives[0]), None, "independent"),
-        (int(lead.argmin()), None, "common"),
-    ]
-    return [
-        _attack(deployment, attack, dataset, plan, partial(on_progress, f"Attack {number}"))
-        for number, plan in enumerate(plans, 1)
-    ]
-
-
-def _attack(
-    deployment: Deployment,
-    attack: GreedyWindow,
-    dataset: Dataset,
-    plan: _Plan,
-    on_progress: Callable[[float, str], None],
-) -> AttackOutcome:
-    index, target_class, search_draws = plan
-    image, label = dataset.test.pick(index)
-
-    def show(step: Step) -> None:
-        on_progress(step.distance / MAX_DISTANCE, f"iteration {step.iteration}")
-
-    return attack_image(
-        deployment,
-        attack,
-        image,
-        Goal(label, target_class),
-        index=index,
-        draws=DRAWS,
-        search_draws=search_draws,
-        on_step=show,
-    )

@@ -1,35 +1,45 @@
-"""One network on many chips: whether it fits, how well it classifies there, what it costs."""
+"""One network on many chips: whether it fits, its accuracy there, and its energy."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, NamedTuple
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.datasets import Labels
 from neuroattack.deployment.backend import Recording
-from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.deployment import check_settings, deploy
 from neuroattack.errors import DoesNotFitError, UnsupportedFeatureError, ValidationError
-from neuroattack.experiments.evaluation import Evaluation, evaluate
+from neuroattack.experiments.chip_cells import (
+    check_inputs,
+    keep_images,
+    keep_network,
+    read_images,
+)
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
+from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.metering import ActivityMeter
-from neuroattack.hardware.energy.conventional import ConventionalComparison, compare_conventional
-from neuroattack.hardware.energy.energy import EnergyEstimate
+from neuroattack.hardware.energy.conventional import compare_conventional
 from neuroattack.hardware.energy.neurobench import (
     NeuroBenchMetrics,
     footprint_in_format,
     neurobench_metrics,
 )
-from neuroattack.hardware.fitting import Fitted, fit
+from neuroattack.hardware.energy.terms import as_ends
+from neuroattack.hardware.fitting import fit
 from neuroattack.hardware.profiles.profile import Profile
 from neuroattack.hardware.quantization.quantization import Rounding
-from neuroattack.ir.network import Network, Precision
+from neuroattack.ir.network import Network
+from neuroattack.ir.storage import load_network
 
-__all__ = ["ChipResult", "EnergyStudy", "study_energy"]
+__all__ = ["measure_on_chip", "study_energy"]
 
-# Of a chip that cannot hold the network.
+# Without a value where a chip does not support the network.
 _ABSENT = (
     "cores_used",
     "accuracy",
@@ -41,114 +51,13 @@ _ABSENT = (
     "latency_ms",
     "basis",
 )
-
-
-@dataclass(frozen=True, eq=False)
-class ChipResult:
-    """A network on one chip.
-
-    Parameters
-    ----------
-    profile : Profile
-        The chip's.
-    refused : str
-        Why the chip cannot hold the network; empty where it can.
-    fitted : Fitted or None
-        The network there, None where it does not fit.
-    evaluation : Evaluation or None
-        How it classifies.
-    estimate : EnergyEstimate or None
-        What it costs, over all images.
-    metrics : NeuroBenchMetrics or None
-        NeuroBench's, of the network as the chip holds it.
-    """
-
-    profile: Profile
-    refused: str
-    fitted: Fitted | None = None
-    evaluation: Evaluation | None = None
-    estimate: EnergyEstimate | None = None
-    metrics: NeuroBenchMetrics | None = None
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures as JSON values; None where there is none."""
-        if (
-            self.fitted is None
-            or self.evaluation is None
-            or self.estimate is None
-            or self.metrics is None
-        ):
-            return {
-                "fits": False,
-                "refused": self.refused,
-                "profile": self.profile.id,
-                "profile_checksum": self.profile.checksum,
-                "unpriced": [],
-            } | dict.fromkeys(_ABSENT)
-        number_format = self.fitted.profile.number_format()
-        return {
-            "fits": True,
-            "refused": "",
-            **self.fitted.as_json(),
-            "accuracy": self.evaluation.accuracy,
-            "accuracy_ci95": list(self.evaluation.accuracy_ci95),
-            "precision": self.evaluation.precision,
-            "spikes_per_image": self.evaluation.spikes_per_image,
-            "synaptic_operations_per_image": self.evaluation.synaptic_operations_per_image,
-            **self.estimate.as_json(),
-            "priced_pj_per_correct_image": _ends(
-                self.estimate.priced_per_correct_classification_pj(self.evaluation.accuracy)
-            ),
-            "neurobench": self.metrics.as_json(),
-            "footprint": footprint_in_format(self.fitted.network, number_format).as_json(),
-        }
-
-
-def _ends(bounds: tuple[float, float] | None) -> dict[str, float] | None:
-    return bounds and {"lower": bounds[0], "upper": bounds[1]}
-
-
-@dataclass(frozen=True, eq=False)
-class EnergyStudy:
-    """A network on many chips, beside itself in floating point.
-
-    Parameters
-    ----------
-    reference : Evaluation
-        The network as it is, on no chip.
-    backend_version : str
-        Of the simulator it ran on.
-    metrics : NeuroBenchMetrics
-        NeuroBench's, of the network as it is.
-    conventional : ConventionalComparison
-        A conventional network of the same sizes, and this one on the same operations.
-    chips : mapping of str to ChipResult
-        By the id of the profile.
-    """
-
-    reference: Evaluation
-    backend_version: str
-    metrics: NeuroBenchMetrics
-    conventional: ConventionalComparison
-    chips: Mapping[str, ChipResult]
-
-    @property
-    def precisions(self) -> list[Precision]:
-        """Arithmetics that were simulated."""
-        held = {chip.fitted.network.precision for chip in self.chips.values() if chip.fitted}
-        return sorted({"floating", *held})
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the figures as JSON values."""
-        return {
-            "images": self.reference.images,
-            "steps": self.reference.steps,
-            "backend": self.reference.backend,
-            "reference": asdict(self.reference),
-            "neurobench": self.metrics.as_json(),
-            "conventional": self.conventional.as_json(),
-            "profiles": {name: chip.as_json() for name, chip in self.chips.items()},
-        }
+_OF_EVALUATION = (
+    "accuracy",
+    "accuracy_ci95",
+    "precision",
+    "spikes_per_image",
+    "synaptic_operations_per_image",
+)
 
 
 def study_energy(
@@ -157,30 +66,44 @@ def study_energy(
     labels: Labels,
     profiles: Sequence[Profile],
     *,
+    folder: Path,
     rounding: Rounding | None = None,
     steps: int = 350,
     backend: str = "native",
     seed: int = 0,
-    on_progress: Callable[[str, float, str], None],
-) -> EnergyStudy:
-    """Fit a network to each chip, show it the images there, and price what happens.
+    workers: int | None = None,
+    on_progress: Callable[[float, str], None] | None = None,
+) -> dict[str, Any]:
+    """Fit a network to each chip, run it there on images, and estimate the energy.
+
+    Each chip is one cell in the folder: what is there is not simulated again.
 
     Parameters
     ----------
     network : Network
         In floating point.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is the index of its draw.
+        Intensities in [0, 1]; the position of an image is the index of its trial.
     labels : int array, shape (images,)
         True classes.
     profiles : sequence of Profile
         Of the chips, each once.
+    folder : Path
+        Of the cells.
     rounding : Rounding, optional
-        How to round to each chip's numbers.
+        To each chip's number formats.
     steps, backend, seed : int, str, int, optional
         As in :func:`neuroattack.deployment.deployment.deploy`.
-    on_progress : callable
-        Called with what is being done, the fraction of it done, and how it stands.
+    workers : int, optional
+        Processes; by default one per core.
+    on_progress : callable, optional
+        Called with the fraction that is done, and a few words.
+
+    Returns
+    -------
+    dict
+        JSON values: the ``"reference"``, its ``"neurobench"`` metrics and a ``"conventional"``
+        network beside it, and by profile, under ``"profiles"``, what the chip supports.
 
     Raises
     ------
@@ -189,75 +112,95 @@ def study_energy(
     UnsupportedFeatureError
         If the network is in fixed point already.
     """
-    if network.precision == "fixed":
-        raise UnsupportedFeatureError(
-            "the network is in fixed point already: chips are compared on one in floating point"
-        )
-    if not len(images) or not profiles:
-        raise ValidationError("energy", "no image or no profile", "at least one of each")
+    check_inputs("energy", network, images, profiles)
+    check_settings(backend, steps, seed)
     names = [profile.id for profile in profiles]
     if len(set(names)) < len(names):
         raise ValidationError("profiles", ", ".join(names), "each id once")
+    common = {
+        "network": keep_network(folder, network),
+        "images": keep_images(folder, images, labels),
+        "rounding": asdict(rounding or Rounding()),
+        "steps": steps,
+        "backend": backend,
+        "seed": seed,
+    }
+    cells = [Cell("energy-reference", measure_on_chip, common | {"chip": None})]
+    cells += [
+        Cell(f"energy-{profile.id}", measure_on_chip, common | {"chip": profile.as_json()})
+        for profile in profiles
+    ]
+    alone, *chips = run_cells(folder, cells, workers=workers, on_progress=on_progress)
+    operations = alone["reference"]["synaptic_operations_per_image"]
+    return {
+        "images": len(images),
+        "steps": steps,
+        "backend": backend,
+        **alone,
+        "conventional": compare_conventional(network, operations, steps),
+        "profiles": dict(zip(names, chips, strict=True)),
+    }
 
-    found: dict[str, ChipResult] = {}
-    # Chips that hold the same numbers run the same network: it is simulated once for them.
-    alike: dict[str, list[Fitted]] = {}
-    for profile in profiles:
+
+def measure_on_chip(
+    *,
+    network: str,
+    images: str,
+    chip: Mapping[str, Any] | None,
+    rounding: Mapping[str, Any],
+    steps: int,
+    backend: str,
+    seed: int,
+    folder: Path,
+) -> dict[str, Any]:
+    """Run a network on images, as it is or fitted to a chip: the work of a cell.
+
+    Returns
+    -------
+    dict
+        Without a chip, its evaluation as ``"reference"``, the ``"neurobench"`` metrics and the
+        ``"backend_version"``; on a chip, whether it ``"fits"``, and all figures.
+    """
+    held, fitted = load_network(folder / network), None
+    if chip is not None:
+        profile = Profile.from_json(chip)
         try:
-            fitted = fit(network, profile, rounding)
+            fitted = fit(held, profile, Rounding(**rounding))
         except (DoesNotFitError, UnsupportedFeatureError) as error:
-            found[profile.id] = ChipResult(profile, str(error))
-        else:
-            alike.setdefault(fitted.network.checksum(), []).append(fitted)
+            return {
+                "fits": False,
+                "refused": str(error),
+                "profile": profile.id,
+                "profile_checksum": profile.checksum,
+                "unpriced": [],
+            } | dict.fromkeys(_ABSENT)
+        held = fitted.network
+    shown, labels = read_images(folder, images)
+    meter = None if fitted is None else ActivityMeter(fitted, steps)
+    metrics: list[NeuroBenchMetrics] = []
 
-    def run(version: Network, chips: Sequence[Fitted]) -> _Run:
-        meters = [ActivityMeter(chip, steps) for chip in chips]
-        metrics: list[NeuroBenchMetrics] = []
+    def observe(recording: Recording) -> None:
+        if meter is not None:
+            meter(recording)
+        metrics.append(neurobench_metrics(held, recording.spikes or {}))
 
-        def observe(recording: Recording) -> None:
-            for meter in meters:
-                meter(recording)
-            metrics.append(neurobench_metrics(version, recording.spikes or {}))
-
-        name = ", ".join(chip.profile.id for chip in chips) or "floating point"
-        with deploy(
-            version, backend=backend, steps=steps, seed=seed, expected_images=len(images)
-        ) as deployment:
-            evaluation = evaluate(
-                deployment,
-                images,
-                labels,
-                lambda done, right: on_progress(
-                    name, done / len(images), f"{right}/{done} correct"
-                ),
-                observe=observe,
-                record_spikes=True,
-            )
-            return _Run(
-                evaluation,
-                NeuroBenchMetrics.concatenate(metrics),
-                [chip.estimate(meter.activity) for chip, meter in zip(chips, meters, strict=True)],
-                deployment.backend_version,
-            )
-
-    alone = run(network, [])
-    for chips in alike.values():
-        there = run(chips[0].network, chips)
-        for chip, estimate in zip(chips, there.estimates, strict=True):
-            found[chip.profile.id] = ChipResult(
-                chip.profile, "", chip, there.evaluation, estimate, there.metrics
-            )
-    return EnergyStudy(
-        alone.evaluation,
-        alone.backend_version,
-        alone.metrics,
-        compare_conventional(network, alone.evaluation.synaptic_operations_per_image, steps),
-        {name: found[name] for name in names},
-    )
-
-
-class _Run(NamedTuple):
-    evaluation: Evaluation
-    metrics: NeuroBenchMetrics
-    estimates: list[EnergyEstimate]
-    backend_version: str
+    with deploy(
+        held, backend=backend, steps=steps, seed=seed, expected_images=len(shown)
+    ) as deployment:
+        found = asdict(evaluate(deployment, shown, labels, observe=observe, record_spikes=True))
+        version = deployment.backend_version
+    neurobench = NeuroBenchMetrics.concatenate(metrics).as_json()
+    if fitted is None or meter is None:
+        return {"reference": found, "neurobench": neurobench, "backend_version": version}
+    estimate = fitted.estimate(meter.activity)
+    per_correct = estimate.priced_per_correct_classification_pj(found["accuracy"])
+    return {
+        "fits": True,
+        "refused": "",
+        **{name: found[name] for name in _OF_EVALUATION},
+        **fitted.as_json(),
+        **estimate.as_json(),
+        "priced_pj_per_correct_image": as_ends(per_correct),
+        "neurobench": neurobench,
+        "footprint": footprint_in_format(held, fitted.profile.number_format()),
+    }

@@ -1,4 +1,4 @@
-"""What recordings of a network on a chip set off there, added up as they come."""
+"""Activity of a network on a chip, summed over recordings."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ class ActivityMeter:
 
     @property
     def activity(self) -> Activity:
-        """The events of all images so far, in their order."""
+        """Events of all images so far, in order."""
         return Activity.concatenate(self._parts)
 
     def as_json(self) -> dict[str, Any]:
-        """Return how the network is held, and what all images cost, as JSON values."""
+        """Return the network on the chip and the energy of all images as JSON values."""
         return self._fitted.as_json() | self._fitted.estimate(self.activity).as_json()

@@ -16,7 +16,8 @@ from neuroattack.datasets import Dataset, Labels
 from neuroattack.datasets.noise import Noise
 from neuroattack.deployment.deployment import check_settings, deploy
 from neuroattack.encoding.encoders import Encoder
-from neuroattack.experiments.engine.cells import Cell, run_cells
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import (
     NetworkKind,
@@ -26,9 +27,8 @@ from neuroattack.experiments.model_cells import (
     training_cell,
 )
 from neuroattack.ir.network import Input, Network
-from neuroattack.paper.attacked import readout_gain_of
 from neuroattack.statistics import wilson_interval
-from neuroattack.training.conversion import convert
+from neuroattack.training.conversion import convert, readout_gain_of
 from neuroattack.training.recipes import find_recipe
 from neuroattack.validation import check_positive
 
@@ -114,6 +114,16 @@ class NoiseCell:
     correct: int
     correct_spiking: int | None
 
+    @property
+    def accuracy(self) -> float:
+        """Fraction classified correctly, an SDBN as rates."""
+        return self.correct / self.images
+
+    @property
+    def spiking_accuracy(self) -> float | None:
+        """Fraction classified correctly in spikes."""
+        return None if self.correct_spiking is None else self.correct_spiking / self.images
+
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values, accuracies with their 95 % Wilson intervals."""
         spiking = self.correct_spiking
@@ -123,9 +133,9 @@ class NoiseCell:
             "delta": 0.0 if self.noise is None else self.noise.delta,
             "clipping": None if self.noise is None else self.noise.clipping,
             "mode": self.mode,
-            "accuracy": self.correct / self.images,
+            "accuracy": self.accuracy,
             "accuracy_ci95": list(wilson_interval(self.correct, self.images)),
-            "spiking_accuracy": None if spiking is None else spiking / self.images,
+            "spiking_accuracy": self.spiking_accuracy,
             "spiking_ci95": None
             if spiking is None
             else list(wilson_interval(spiking, self.images)),

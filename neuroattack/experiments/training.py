@@ -22,6 +22,7 @@ __all__ = [
     "checkpoint_of",
     "describe_progress",
     "train_dnn_to_file",
+    "train_on",
     "train_to_file",
 ]
 
@@ -45,6 +46,31 @@ def describe_progress(progress: Progress) -> str:
     """Say in a few words where a training stands."""
     accuracy = "" if progress.accuracy is None else f", {100 * progress.accuracy:.1f} %"
     return f"{progress.stage} {progress.epoch}/{progress.epochs}{accuracy}"
+
+
+def train_on(
+    dataset: Dataset,
+    *,
+    recipe: str = DEFAULT_RECIPE,
+    seed: int = 0,
+    checkpoint: Path | None = None,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> SDBN:
+    """Train an SDBN on a data set; see :func:`neuroattack.training.recipes.train`."""
+    return train(
+        dataset.train.images,
+        dataset.train.labels,
+        recipe=recipe,
+        seed=seed,
+        classes=dataset.classes,
+        dataset=dataset.name,
+        dataset_checksum=dataset.checksum,
+        test=(dataset.test.images, dataset.test.labels),
+        checkpoint=checkpoint,
+        resume=resume,
+        progress=progress,
+    )
 
 
 def train_to_file(
@@ -80,15 +106,10 @@ def train_to_file(
     find_recipe(recipe)
 
     def run(checkpoint: Path) -> SDBN:
-        return train(
-            dataset.train.images,
-            dataset.train.labels,
+        return train_on(
+            dataset,
             recipe=recipe,
             seed=seed,
-            classes=dataset.classes,
-            dataset=dataset.name,
-            dataset_checksum=dataset.checksum,
-            test=(dataset.test.images, dataset.test.labels),
             checkpoint=checkpoint,
             resume=resume,
             progress=progress,

@@ -1,7 +1,7 @@
-"""One backend tried in a process of its own, so that its start-up and its memory are its own.
+"""Run of one backend in its own process, with its own start-up time and memory.
 
-``python -m neuroattack.experiments.trial FOLDER START`` is that process: it reads what to run
-from the folder, and leaves there what it found. START is the monotonic clock when it was started.
+``python -m neuroattack.experiments.trial FOLDER START`` is that process: it reads its inputs from
+the folder and leaves its results there. START is the monotonic clock when it was started.
 """
 
 from __future__ import annotations
@@ -40,15 +40,18 @@ _REPEAT_WITHIN_S = 5.0
 _SAMPLE_S = 0.05
 _GRACE_S = 5.0
 
+# Arrays that are kept of each population.
+_PARTS = ("counts", "recorded_counts", "offsets", "neurons")
+
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What a backend did with a batch of images, and what it took.
+    """Results of a backend on a batch of images, and its speed and memory.
 
     Parameters
     ----------
     recording : Recording
-        Counts, as a query without spikes gives them, and the spikes of a second run.
+        Counts of a query without spikes, and the spikes of a second run.
     recorded_counts : dict of str to int32 array, shape (images, size)
         Counts that came with the spikes.
     backend_version : str
@@ -58,8 +61,8 @@ class Trial:
     images_per_s : float
         Median throughput of the following queries, encoding included.
     peak_rss_mib : float
-        Largest resident memory, in MiB, over all processes of the backend: what each has for
-        itself, and once what they share.
+        Largest resident memory in MiB over all processes of the backend, shared memory counted
+        once.
     """
 
     recording: Recording
@@ -73,23 +76,23 @@ class Trial:
 def run_trial(
     network: Network, images: NDArray[np.float32], *, backend: str, steps: int, seed: int
 ) -> Trial:
-    """Try a backend in a process of its own.
+    """Run a backend in its own process.
 
     Parameters
     ----------
     network : Network
         In floating or fixed point.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is the index of its draw.
+        Intensities in [0, 1]; the position of an image is the index of its trial.
     backend : str
         Its registered name.
     steps, seed : int
-        Time steps T of an image, and seed of the input spikes.
+        Time steps T per image, and random seed of the input spikes.
 
     Raises
     ------
     UnsupportedFeatureError
-        If the backend cannot hold the network exactly.
+        If the backend does not support the network.
     SimulationError
         If the backend cannot run, or failed.
     """
@@ -104,19 +107,14 @@ def run_trial(
             # The child ends when this pipe does, so that it does not outlive its parent.
             # The clock is the machine's, the same for both.
             child = subprocess.Popen(  # noqa: S603  # this Python, on a folder of our own
-                [
-                    sys.executable,
-                    "-m",
-                    "neuroattack.experiments.trial",
-                    name,
-                    str(time.monotonic()),
-                ],
+                [sys.executable, "-m", "neuroattack.experiments.trial", name,
+                 str(time.monotonic())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                # What was compiled before would hide what compiling takes.
+                # What was compiled before would hide the time of compiling.
                 env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
-            )
+            )  # fmt: skip
         try:
             peak_mib = _peak_mib(child)
         finally:
@@ -149,7 +147,7 @@ def _end(child: subprocess.Popen[bytes]) -> None:
 
 
 def _peak_mib(child: subprocess.Popen[bytes]) -> float:
-    """Wait for a process to end; return the most memory that it and its descendants held."""
+    """Wait for a process to end; return the peak memory of it and its descendants."""
     peak_kib = 0
     while child.poll() is None:
         private, shared = zip(*map(_resident_kib, _descendants(child.pid)), strict=True)
@@ -160,7 +158,7 @@ def _peak_mib(child: subprocess.Popen[bytes]) -> float:
 
 
 def _resident_kib(pid: int) -> tuple[int, int]:
-    """Return the memory of a process that is its own, and that which it shares with others."""
+    """Return the private and the shared memory of a process."""
     kib = {"Private": 0, "Shared": 0}
     # It may have ended in the meantime.
     with contextlib.suppress(OSError):
@@ -182,31 +180,20 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
-def _packed(recording: Recording, recorded: Recording) -> dict[str, NDArray[Any]]:
-    if recorded.spikes is None:
-        raise SimulationError("no spikes were kept though they were asked for")
-    arrays: dict[str, NDArray[Any]] = {}
-    for name, counts in recording.counts.items():
-        trains = recorded.spikes[name]
-        arrays |= {
-            f"{name}.counts": counts,
-            f"{name}.recorded_counts": recorded.counts[name],
-            f"{name}.offsets": trains.offsets,
-            f"{name}.neurons": trains.neurons,
-        }
+def _packed(recording: Recording, recorded: Recording) -> dict[str, Any]:
+    arrays: dict[str, Any] = {}
+    for name, trains in (recorded.spikes or {}).items():
+        parts = recording.counts[name], recorded.counts[name], trains.offsets, trains.neurons
+        arrays |= {f"{name}.{part}": array for part, array in zip(_PARTS, parts, strict=True)}
     return arrays
 
 
 def _unpacked(arrays: dict[str, NDArray[Any]]) -> tuple[Recording, dict[str, NDArray[np.int32]]]:
-    names = [key.removesuffix(".offsets") for key in arrays if key.endswith(".offsets")]
-    counts = {name: arrays[f"{name}.counts"] for name in names}
-    spikes = {
-        name: SpikeTrains(
-            counts[name].shape[1], arrays[f"{name}.offsets"], arrays[f"{name}.neurons"]
-        )
-        for name in names
-    }
-    return Recording(counts, spikes), {name: arrays[f"{name}.recorded_counts"] for name in names}
+    counts, recorded_counts, spikes = {}, {}, {}
+    for name in dict.fromkeys(key.rpartition(".")[0] for key in arrays):
+        counts[name], recorded_counts[name], *events = (arrays[f"{name}.{p}"] for p in _PARTS)
+        spikes[name] = SpikeTrains(counts[name].shape[1], *events)
+    return Recording(counts, spikes), recorded_counts
 
 
 def _tried(folder: Path, started_s: float) -> dict[str, Any]:
@@ -224,7 +211,9 @@ def _tried(folder: Path, started_s: float) -> dict[str, Any]:
             recording = deployment.record(images, indices=indices)
             seconds.append(time.perf_counter() - before)
         recorded = deployment.record(images, indices=indices, record_spikes=True)
-        np.savez(folder / "recording.npz", **dict[str, Any](_packed(recording, recorded)))
+        if recorded.spikes is None:
+            raise SimulationError("no spikes were kept though they were asked for")
+        np.savez(folder / "recording.npz", **_packed(recording, recorded))
         return {
             "backend_version": deployment.backend_version,
             "setup_s": setup_s,

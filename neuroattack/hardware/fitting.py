@@ -1,4 +1,4 @@
-"""A network as a chip would hold it: rounded to its numbers, placed on its cores."""
+"""A network fitted to a chip: quantized and placed on its cores."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neuroattack.hardware.energy.energy import EnergyEstimate, estimate
 from neuroattack.hardware.energy.traffic import Traffic, traffic
 from neuroattack.hardware.placement.placement import Placement, place
 from neuroattack.hardware.profiles.profile import Profile
-from neuroattack.hardware.quantization.quantization import Quantised, Rounding, quantise
+from neuroattack.hardware.quantization.quantization import Quantized, Rounding, quantize
 from neuroattack.ir.network import Network
 
 __all__ = ["Fitted", "fit"]
@@ -28,31 +28,31 @@ class Fitted:
     Parameters
     ----------
     profile : Profile
-        The chip's.
+        Of the chip.
     rounding : Rounding
-        How numbers were rounded.
-    quantised : Quantised
-        The network in the chip's numbers, and what it lost.
+        Settings of the quantization.
+    quantized : Quantized
+        The network in the chip's number formats, and what it lost.
     placement : Placement
         Its neurons on the chip's cores.
     traffic : Traffic
-        Where their spikes go.
+        Destinations of their spikes.
     """
 
     profile: Profile
     rounding: Rounding
-    quantised: Quantised
+    quantized: Quantized
     placement: Placement
     traffic: Traffic
 
     @property
     def network(self) -> Network:
         """The network that runs."""
-        return self.quantised.network
+        return self.quantized.network
 
     @property
     def needs_spikes(self) -> bool:
-        """Whether an estimate takes the spikes themselves, and not their counts alone."""
+        """Whether an estimate needs the spikes themselves, not only their counts."""
         return self.profile.energy_model().update_policy == "on_event"
 
     def activity(
@@ -61,7 +61,7 @@ class Fitted:
         steps: int,
         spikes: Mapping[str, SpikeTrains] | None = None,
     ) -> Activity:
-        """Count what recorded spikes set off on the chip; see :func:`count_activity`."""
+        """Count the events of recorded spikes on the chip; see :func:`count_activity`."""
         # Counting updates on events takes a hundred times as long as all the rest.
         needed = spikes if self.needs_spikes else None
         return count_activity(
@@ -69,44 +69,44 @@ class Fitted:
         )
 
     def estimate(self, activity: Activity) -> EnergyEstimate:
-        """Price it; see :func:`neuroattack.hardware.energy.energy.estimate`."""
+        """Estimate its energy; see :func:`neuroattack.hardware.energy.energy.estimate`."""
         return estimate(activity, self.profile.energy_model(), self.network.dt_s)
 
     def as_json(self) -> dict[str, Any]:
-        """Return how the network is held as JSON values: what was lost, what was not checked."""
+        """Return the rounding, placement and unchecked limits as JSON values."""
         return {
             "profile": self.profile.id,
             "profile_checksum": self.profile.checksum,
             "rounding": asdict(self.rounding),
-            **self.quantised.roundings_as_json(),
-            "dropped": list(self.quantised.dropped),
-            "unchecked": [*self.quantised.unchecked, *self.placement.unchecked],
+            **self.quantized.roundings_as_json(),
+            "dropped": list(self.quantized.dropped),
+            "unchecked": [*self.quantized.unchecked, *self.placement.unchecked],
             # Without a limit of a core, how many the network takes is not known.
             "cores_used": self.placement.cores_used if self.placement.is_by_core else None,
-            "utilisation": {name: list(use) for name, use in self.placement.utilisation.items()},
+            "utilisation": {name: list(use) for name, use in self.placement.utilization.items()},
         }
 
 
 def fit(network: Network, profile: Profile, rounding: Rounding | None = None) -> Fitted:
-    """Round a network to a chip's numbers and place it on its cores.
+    """Quantize a network for a chip and place it on its cores.
 
     Parameters
     ----------
     network : Network
         In floating point.
     profile : Profile
-        The chip's.
+        Of the chip.
     rounding : Rounding, optional
-        How to round; by default to the nearest, with one scale a population.
+        By default to nearest, with one scale per population.
 
     Raises
     ------
     UnsupportedFeatureError
-        If the network has what the chip lacks, or rounding would destroy it.
+        If the network has a feature that the chip lacks, or rounding would destroy it.
     DoesNotFitError
         If it does not fit on the chip.
     """
     rounding = rounding or Rounding()
-    quantised = quantise(network, profile.number_format(), rounding)
-    placement = place(quantised.network, profile.core_limits())
-    return Fitted(profile, rounding, quantised, placement, traffic(quantised.network, placement))
+    quantized = quantize(network, profile.number_format(), rounding)
+    placement = place(quantized.network, profile.core_limits())
+    return Fitted(profile, rounding, quantized, placement, traffic(quantized.network, placement))

@@ -34,14 +34,8 @@ def update_fixed(
     """Return the potentials a step later, refractory period aside, in fixed point.
 
     The potential loses ``leak`` parts of 4096, rounded toward zero; the current wraps around at
-    24 bits, into (-2**23, 2**23]; the new potential is clipped to the population's limits.
-
-    Parameters
-    ----------
-    v, current : float64 array, shape (..., size)
-        Potentials, and the weights that arrived: whole numbers, in units of the state's last bit.
-    population : FixedPopulation
-        Whose neurons they are.
+    24 bits, into (-2**23, 2**23]; the new potential is clipped to the population's limits. Both
+    have the shape (..., size), and are integers in units of the state's last bit.
     """
     # Whole numbers below 2**53, on which every operation here is exact in float64.
     leaked = np.trunc(v * (LEAK_ONE - population.leak) / LEAK_ONE)
@@ -51,14 +45,7 @@ def update_fixed(
 
 
 def simulate(network: Network, input_spikes: NDArray[np.bool_]) -> dict[str, NDArray[np.bool_]]:
-    """Simulate one image.
-
-    Parameters
-    ----------
-    network : Network
-        What to simulate.
-    input_spikes : bool array, shape (steps, pixels)
-        Spikes of the input population.
+    """Simulate one image, given its input spikes of shape (steps, pixels).
 
     Returns
     -------

@@ -23,13 +23,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.parts import (
-    INPUT,
-    MAX_POPULATION,
-    MAX_REFRACTORY_STEPS,
-    ByValue,
-    check_name,
-)
+from neuroattack.ir.parts import ByValue, check_population, freeze, span
 from neuroattack.validation import check_whole
 
 __all__ = ["CURRENT_SPAN", "LEAK_ONE", "POTENTIAL_LIMIT", "FixedPopulation"]
@@ -83,27 +77,25 @@ class FixedPopulation(ByValue):
     highest: int = POTENTIAL_LIMIT
 
     def __post_init__(self) -> None:
-        check_name("population", self.name)
-        if self.name == INPUT:
-            raise ValidationError("population name", repr(INPUT), "a name the input does not have")
-        me = f"population {self.name!r}"
-        size = check_whole(f"{me} size", self.size, 1, MAX_POPULATION)
-        values = (
-            ("size", size),
-            ("leak", check_whole(f"{me} leak", self.leak, 0, LEAK_ONE)),
-            ("threshold", _states(f"{me} threshold", self.threshold, size, 0)),
-            ("bias", _states(f"{me} bias", self.bias, size, -POTENTIAL_LIMIT)),
-            (
-                "refractory_steps",
-                check_whole(
-                    f"{me} refractory_steps", self.refractory_steps, 0, MAX_REFRACTORY_STEPS
-                ),
-            ),
-            ("lowest", check_whole(f"{me} lowest", self.lowest, -POTENTIAL_LIMIT, 0)),
-            ("highest", check_whole(f"{me} highest", self.highest, 0, POTENTIAL_LIMIT)),
+        me = check_population(self)
+        freeze(
+            self,
+            leak=check_whole(f"{me} leak", self.leak, 0, LEAK_ONE),
+            threshold=_states(f"{me} threshold", self.threshold, self.size, 0),
+            bias=_states(f"{me} bias", self.bias, self.size, -POTENTIAL_LIMIT),
+            lowest=check_whole(f"{me} lowest", self.lowest, -POTENTIAL_LIMIT, 0),
+            highest=check_whole(f"{me} highest", self.highest, 0, POTENTIAL_LIMIT),
         )
-        for attribute, value in values:
-            object.__setattr__(self, attribute, value)
+
+    def describe(self) -> str:
+        """Return the neuron model with its parameters, in one line."""
+        return ", ".join(
+            [
+                f"fixed-point LIF, leak {self.leak}/{LEAK_ONE}, threshold {span(self.threshold)}",
+                *([f"bias {span(self.bias)}"] if self.bias.any() else []),
+                f"refractory period {self.refractory_steps} dt",
+            ]
+        )
 
 
 def _states(thing: str, value: ArrayLike, size: int, lowest: int) -> NDArray[np.int32]:

@@ -13,7 +13,8 @@ import numpy as np
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import FixedPopulation
-from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection
+from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection, freeze
+from neuroattack.notebook import html_table
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["INPUT", "FixedPopulation", "Input", "Network", "Population", "Projection"]
@@ -61,14 +62,16 @@ class Network(ByValue):
     origin: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "populations", tuple(self.populations))
-        object.__setattr__(self, "projections", tuple(self.projections))
-        object.__setattr__(self, "origin", MappingProxyType(dict(self.origin)))
+        freeze(
+            self,
+            populations=tuple(self.populations),
+            projections=tuple(self.projections),
+            origin=MappingProxyType(dict(self.origin)),
+            dt_s=check_positive("network dt_s", self.dt_s, "number of seconds"),
+        )
         if not all(isinstance(text, str) for item in self.origin.items() for text in item):
             raise ValidationError("network origin", "a value that is no text", "text for text")
-        dt_s = check_positive("network dt_s", self.dt_s, "number of seconds")
-        object.__setattr__(self, "dt_s", dt_s)
-        self.input.encoder.check_step(dt_s)
+        self.input.encoder.check_step(self.dt_s)
         sizes = self._check_order()
         if self.readout not in sizes or self.readout == INPUT:
             raise ValidationError("network readout", repr(self.readout), "one of the populations")
@@ -76,7 +79,7 @@ class Network(ByValue):
             expected = (sizes[projection.source], sizes[projection.target])
             if projection.mantissas.shape != expected:
                 raise ValidationError(
-                    f"projection {projection.source}->{projection.target} mantissas",
+                    f"{projection.label} mantissas",
                     f"shape {projection.mantissas.shape}",
                     f"{expected}",
                 )
@@ -92,10 +95,8 @@ class Network(ByValue):
             )
         if kinds == {FixedPopulation}:
             for projection in self.projections:
-                me = f"projection {projection.source}->{projection.target}"
-                check_whole(
-                    f"{me} exponent, in fixed point", projection.exponent, 0, _MAX_FIXED_EXPONENT
-                )
+                thing = f"{projection.label} exponent, in fixed point"
+                check_whole(thing, projection.exponent, 0, _MAX_FIXED_EXPONENT)
 
     def _check_order(self) -> dict[str, int]:
         sizes = {INPUT: self.input.size}
@@ -110,13 +111,13 @@ class Network(ByValue):
             for end in (projection.source, projection.target):
                 if end not in position:
                     raise ValidationError(
-                        f"projection {projection.source}->{projection.target}",
+                        projection.label,
                         f"an unknown population {end!r}",
                         f"one of {', '.join(sizes)}",
                     )
             if position[projection.source] >= position[projection.target]:
                 raise ValidationError(
-                    f"projection {projection.source}->{projection.target}",
+                    projection.label,
                     "a connection against the order of the populations",
                     "a feed-forward network: from an earlier to a later population",
                 )
@@ -146,9 +147,57 @@ class Network(ByValue):
         return "fixed" if isinstance(self.populations[0], FixedPopulation) else "floating"
 
     @property
+    def sizes(self) -> dict[str, int]:
+        """Neurons of the input, under ``"input"``, and of every population."""
+        return {INPUT: self.input.size} | {p.name: p.size for p in self.populations}
+
+    @property
     def classes(self) -> int:
         """Neurons of the readout population."""
         return self.population(self.readout).size
+
+    def __repr__(self) -> str:
+        lines = [self._title]
+        lines += [f"  {name}: {size} {model}" for name, size, model in self._layers()]
+        lines += [f"  {ends}: {weights}" for ends, weights in self._connections()]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        return html_table(
+            self._title, ("population", "size", "neurons"), self._layers()
+        ) + html_table("", ("projection", "weights"), self._connections())
+
+    @property
+    def _title(self) -> str:
+        return (
+            f"Network: {self.precision} point, dt {1e3 * self.dt_s:g} ms, "
+            f"{self.classes} classes read from {self.readout}"
+        )
+
+    def _layers(self) -> list[tuple[str, int, str]]:
+        shape, encoder = " x ".join(map(str, self.input.shape)), self.input.encoder
+        return [
+            (
+                INPUT,
+                self.input.size,
+                f"pixels ({shape}), {encoder.kind} encoder, at most {encoder.max_rate_hz:g} Hz",
+            ),
+            *((each.name, each.size, each.describe()) for each in self.populations),
+        ]
+
+    def _connections(self) -> list[tuple[str, str]]:
+        rows = []
+        for each in self.projections:
+            sources, targets = each.mantissas.shape
+            connected = int(np.count_nonzero(each.mantissas))
+            delay = f", delay {each.delay_steps} dt" if each.delay_steps != 1 else ""
+            rows.append(
+                (
+                    f"{each.source} -> {each.target}",
+                    f"{sources} x {targets}, {connected:,} nonzero{delay}",
+                )
+            )
+        return rows
 
     def population(self, name: str) -> Population | FixedPopulation:
         """Return the population of that name; KeyError if there is none."""

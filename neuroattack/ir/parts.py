@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -16,7 +17,18 @@ from neuroattack.encoding.encoders import Encoder
 from neuroattack.errors import ValidationError
 from neuroattack.validation import check_whole
 
-__all__ = ["INPUT", "MANTISSA_BITS", "ByValue", "Input", "Population", "Projection", "check_name"]
+__all__ = [
+    "INPUT",
+    "MANTISSA_BITS",
+    "ByValue",
+    "Input",
+    "Population",
+    "Projection",
+    "check_name",
+    "check_population",
+    "freeze",
+    "span",
+]
 
 INPUT = "input"
 """Name of the input population, as the source of projections and in recordings."""
@@ -45,13 +57,38 @@ def _same(a: object, b: object) -> bool:
     return bool(a == b)
 
 
-def check_name(thing: str, value: object) -> str:
-    """Return an identifier; raise ValidationError for anything else."""
+def check_name(thing: str, value: object) -> None:
+    """Raise ValidationError for what is no identifier."""
     if not (isinstance(value, str) and value and value.isascii() and value.isidentifier()):
         raise ValidationError(
             f"{thing} name", repr(value), "letters, digits and underscores, no digit first"
         )
-    return value
+
+
+def check_population(population: Any) -> str:
+    """Check what populations of either arithmetic have in common; return how messages name it."""
+    check_name("population", population.name)
+    if population.name == INPUT:
+        raise ValidationError("population name", repr(INPUT), "a name the input does not have")
+    me = f"population {population.name!r}"
+    size = check_whole(f"{me} size", population.size, 1, MAX_POPULATION)
+    rest = check_whole(
+        f"{me} refractory_steps", population.refractory_steps, 0, MAX_REFRACTORY_STEPS
+    )
+    freeze(population, size=size, refractory_steps=rest)
+    return me
+
+
+def freeze(part: object, **values: object) -> None:
+    """Set fields of a frozen dataclass to their checked values."""
+    for name, value in values.items():
+        object.__setattr__(part, name, value)
+
+
+def span(values: NDArray[Any]) -> str:
+    """Return the one value of all neurons, or the lowest and the highest."""
+    low, high = values.min(), values.max()
+    return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
 
 def _per_neuron(thing: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
@@ -102,38 +139,36 @@ class Population(ByValue):
     refractory_steps: int = 0
 
     def __post_init__(self) -> None:
-        check_name("population", self.name)
-        if self.name == INPUT:
-            raise ValidationError("population name", repr(INPUT), "a name the input does not have")
-        me = f"population {self.name!r}"
-        size = check_whole(f"{me} size", self.size, 1, MAX_POPULATION)
+        me = check_population(self)
         tau_m_s = float(self.tau_m_s)
         if math.isnan(tau_m_s) or tau_m_s <= 0:
             raise ValidationError(f"{me} tau_m_s", tau_m_s, "a positive number of seconds")
         reset_v = float(self.reset_v)
         if not math.isfinite(reset_v):
             raise ValidationError(f"{me} reset_v", reset_v, "finite volts")
-        threshold_v = _per_neuron(f"{me} threshold_v", self.threshold_v, size)
+        threshold_v = _per_neuron(f"{me} threshold_v", self.threshold_v, self.size)
         if (threshold_v <= reset_v).any():
             raise ValidationError(
                 f"{me} threshold_v", f"{threshold_v.min():g} V", f"above reset_v, {reset_v:g} V"
             )
-        refractory = check_whole(
-            f"{me} refractory_steps", self.refractory_steps, 0, MAX_REFRACTORY_STEPS
-        )
-        for attribute, value in (
-            ("size", size),
-            ("tau_m_s", tau_m_s),
-            ("threshold_v", threshold_v),
-            ("bias_v", _per_neuron(f"{me} bias_v", self.bias_v, size)),
-            ("reset_v", reset_v),
-            ("refractory_steps", refractory),
-        ):
-            object.__setattr__(self, attribute, value)
+        bias_v = _per_neuron(f"{me} bias_v", self.bias_v, self.size)
+        freeze(self, tau_m_s=tau_m_s, threshold_v=threshold_v, bias_v=bias_v, reset_v=reset_v)
 
     def decay(self, dt_s: float) -> float:
         """Return the factor exp(-dt / tau_m) by which the potential falls in one step."""
         return math.exp(-dt_s / self.tau_m_s)
+
+    def describe(self) -> str:
+        """Return the neuron model with its parameters, in one line."""
+        leak = "no leak" if math.isinf(self.tau_m_s) else f"tau_m {1e3 * self.tau_m_s:g} ms"
+        return ", ".join(
+            [
+                f"LIF, {leak}, threshold {span(self.threshold_v)} V",
+                *([f"bias {span(self.bias_v)} V"] if self.bias_v.any() else []),
+                *([f"reset {self.reset_v:g} V"] if self.reset_v else []),
+                f"refractory period {self.refractory_steps} dt",
+            ]
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +204,7 @@ class Projection(ByValue):
     def __post_init__(self) -> None:
         check_name("projection source", self.source)
         check_name("projection target", self.target)
-        me = f"projection {self.source}->{self.target}"
+        me = self.label
         given = np.asarray(self.mantissas)
         if given.ndim != 2 or 0 in given.shape:
             raise ValidationError(
@@ -186,33 +221,21 @@ class Projection(ByValue):
             )
         mantissas = given.astype(np.int32)
         mantissas.flags.writeable = False
-        object.__setattr__(self, "mantissas", mantissas)
-        object.__setattr__(
-            self, "exponent", check_whole(f"{me} exponent", self.exponent, -300, 300)
-        )
-        object.__setattr__(
+        freeze(
             self,
-            "delay_steps",
-            check_whole(f"{me} delay_steps", self.delay_steps, 1, MAX_DELAY_STEPS),
+            mantissas=mantissas,
+            exponent=check_whole(f"{me} exponent", self.exponent, -300, 300),
+            delay_steps=check_whole(f"{me} delay_steps", self.delay_steps, 1, MAX_DELAY_STEPS),
         )
 
     @classmethod
     def from_weights(
         cls, source: str, target: str, weights_v: ArrayLike, delay_steps: int = 1
     ) -> Projection:
-        """Round weights to the finest grid that holds them.
+        """Round weights, in volts per spike, to the finest grid that holds them.
 
-        Parameters
-        ----------
-        source, target, delay_steps
-            As in the class.
-        weights_v : float array, shape (source size, target size)
-            Volts per spike; the rounding is at most ``2**(exponent - 1)``.
-
-        Raises
-        ------
-        ValidationError
-            If a weight is not finite.
+        The rounding is at most ``2**(exponent - 1)``. Raises ValidationError if a weight is not
+        finite, or too large.
         """
         weights = np.asarray(weights_v, np.float64)
         if not np.isfinite(weights).all():
@@ -232,6 +255,11 @@ class Projection(ByValue):
             exponent += 1
         mantissas = np.rint(np.ldexp(weights, -exponent)).astype(np.int64)
         return cls(source, target, mantissas.astype(np.int32), exponent, delay_steps)
+
+    @property
+    def label(self) -> str:
+        """How messages name it: ``"projection input->hidden1"``."""
+        return f"projection {self.source}->{self.target}"
 
     @property
     def weights_v(self) -> NDArray[np.float64]:
@@ -265,7 +293,7 @@ class Input:
             raise ValidationError("input shape", "()", "at least one dimension")
         shape = tuple(check_whole("input shape", side, 1, MAX_POPULATION) for side in self.shape)
         check_whole("input pixels", math.prod(shape), 1, MAX_POPULATION)
-        object.__setattr__(self, "shape", shape)
+        freeze(self, shape=shape)
 
     @property
     def size(self) -> int:

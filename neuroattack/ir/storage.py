@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from typing import Any
 
 import h5py
 
 from neuroattack.encoding.encoders import ENCODERS
-from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
+from neuroattack.errors import FileError, UnknownNameError
 from neuroattack.hdf5 import (
     create_hdf5,
     open_hdf5,
     read_array,
     read_attribute,
+    read_attributes,
     read_group,
+    write_attributes,
 )
 from neuroattack.ir.network import FixedPopulation, Input, Network, Population, Projection
 
@@ -24,10 +28,30 @@ SCHEMA = 1
 
 _MAX_PARTS = 10_000
 
-_NUMBERS = ("name", "size", "tau_m_s", "reset_v", "refractory_steps")
-_ARRAYS = ("threshold_v", "bias_v")
-_FIXED_NUMBERS = ("name", "size", "leak", "refractory_steps", "lowest", "highest")
-_FIXED_ARRAYS = ("threshold", "bias")
+# What is stored of a population of either precision: numbers, and arrays by their type.
+_POPULATIONS: dict[str, tuple[type[Any], dict[str, Any], dict[str, str]]] = {
+    "floating": (
+        Population,
+        {"name": str, "size": int, "tau_m_s": float, "reset_v": float, "refractory_steps": int},
+        {"threshold_v": "f", "bias_v": "f"},
+    ),
+    "fixed": (
+        FixedPopulation,
+        {
+            "name": str,
+            "size": int,
+            "leak": int,
+            "refractory_steps": int,
+            "lowest": int,
+            "highest": int,
+        },
+        {"threshold": "i", "bias": "i"},
+    ),
+}
+_PROJECTION = {"source": str, "target": str, "exponent": int, "delay_steps": int}
+
+# Files from before there were narrower states do not have these.
+_OPTIONAL = ("lowest", "highest")
 
 
 def save_network(path: str | os.PathLike[str], network: Network) -> None:
@@ -38,10 +62,9 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
     OutputError
         If it cannot be written; what stood at `path` is unharmed.
     """
+    _, numbers, arrays = _POPULATIONS[network.precision]
     with create_hdf5(path, KIND, SCHEMA) as file:
-        file.attrs["dt_s"] = network.dt_s
-        file.attrs["readout"] = network.readout
-        file.attrs["precision"] = network.precision
+        write_attributes(file, network, ("dt_s", "readout", "precision"))
         file.attrs["input_shape"] = network.input.shape
         file.attrs["encoder"] = network.input.encoder.kind
         file.attrs["max_rate_hz"] = network.input.encoder.max_rate_hz
@@ -49,16 +72,13 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
         populations = file.create_group("populations")
         for place, population in enumerate(network.populations):
             group = populations.create_group(str(place))
-            fixed = isinstance(population, FixedPopulation)
-            for name in _FIXED_NUMBERS if fixed else _NUMBERS:
-                group.attrs[name] = getattr(population, name)
-            for name in _FIXED_ARRAYS if fixed else _ARRAYS:
+            write_attributes(group, population, numbers)
+            for name in arrays:
                 group[name] = getattr(population, name)
         projections = file.create_group("projections")
         for place, projection in enumerate(network.projections):
             group = projections.create_group(str(place))
-            for name in ("source", "target", "exponent", "delay_steps"):
-                group.attrs[name] = getattr(projection, name)
+            write_attributes(group, projection, _PROJECTION)
             group.create_dataset(
                 "mantissas", data=projection.mantissas, compression="gzip", shuffle=True
             )
@@ -74,89 +94,45 @@ def load_network(path: str | os.PathLike[str]) -> Network:
         another kind or schema, or holds values outside what a network allows.
     """
     with open_hdf5(path, KIND, SCHEMA) as file:
-        try:
-            return _read(file)
-        except FileError:
-            raise
-        except NeuroattackError as error:
-            raise FileError(path, str(error)) from error
-
-
-def _read(file: h5py.File) -> Network:
-    encoder = read_attribute(file, "encoder", str)
-    if encoder not in ENCODERS:
-        raise UnknownNameError("encoder", encoder, ENCODERS)
-    shape = file.attrs.get("input_shape")
-    if getattr(shape, "ndim", 0) != 1 or shape.dtype.kind not in "iu":
-        raise FileError(file.filename, "attribute input_shape is not a list of whole numbers")
-    return Network(
-        dt_s=read_attribute(file, "dt_s", float),
-        input=Input(
-            tuple(int(side) for side in shape),
-            ENCODERS[encoder](read_attribute(file, "max_rate_hz", float)),
-        ),
-        populations=_read_populations(file),
-        projections=tuple(
-            Projection(
-                source=read_attribute(group, "source", str),
-                target=read_attribute(group, "target", str),
-                mantissas=read_array(group, "mantissas", "iu", 2),
-                exponent=read_attribute(group, "exponent", int),
-                delay_steps=read_attribute(group, "delay_steps", int),
-            )
-            for group in _numbered(file, "projections")
-        ),
-        readout=read_attribute(file, "readout", str),
-        origin={str(key): str(value) for key, value in read_group(file, "origin").attrs.items()},
-    )
-
-
-def _read_populations(file: h5py.File) -> tuple[Population, ...] | tuple[FixedPopulation, ...]:
-    # Files from before there was fixed point do not say.
-    precision = "floating"
-    if "precision" in file.attrs:
-        precision = read_attribute(file, "precision", str)
-    groups = _numbered(file, "populations")
-    if precision == "fixed":
-        return tuple(
-            FixedPopulation(
-                name=read_attribute(group, "name", str),
-                size=read_attribute(group, "size", int),
-                leak=read_attribute(group, "leak", int),
-                threshold=read_array(group, "threshold", "i", 1),
-                bias=read_array(group, "bias", "i", 1),
-                refractory_steps=read_attribute(group, "refractory_steps", int),
-                **_limits(group),
-            )
-            for group in groups
+        encoder = read_attribute(file, "encoder", str)
+        if encoder not in ENCODERS:
+            raise UnknownNameError("encoder", encoder, ENCODERS)
+        # Files from before there was fixed point have no precision.
+        stated = read_attributes(file, {"precision": str}, optional=("precision",))
+        precision = stated.get("precision", "floating")
+        if precision not in _POPULATIONS:
+            raise UnknownNameError("precision", precision, _POPULATIONS)
+        shape = file.attrs.get("input_shape")
+        if getattr(shape, "ndim", 0) != 1 or shape.dtype.kind not in "iu":
+            raise FileError(path, "attribute input_shape is not a list of whole numbers")
+        population, numbers, arrays = _POPULATIONS[precision]
+        return Network(
+            dt_s=read_attribute(file, "dt_s", float),
+            input=Input(
+                tuple(int(side) for side in shape),
+                ENCODERS[encoder](read_attribute(file, "max_rate_hz", float)),
+            ),
+            populations=tuple(
+                population(
+                    **read_attributes(group, numbers, _OPTIONAL),
+                    **{name: read_array(group, name, of, 1) for name, of in arrays.items()},
+                )
+                for group in _numbered(file, "populations")
+            ),
+            projections=tuple(
+                Projection(
+                    **read_attributes(group, _PROJECTION),
+                    mantissas=read_array(group, "mantissas", "iu", 2),
+                )
+                for group in _numbered(file, "projections")
+            ),
+            readout=read_attribute(file, "readout", str),
+            origin={str(k): str(v) for k, v in read_group(file, "origin").attrs.items()},
         )
-    if precision != "floating":
-        raise UnknownNameError("precision", precision, ["fixed", "floating"])
-    return tuple(
-        Population(
-            name=read_attribute(group, "name", str),
-            size=read_attribute(group, "size", int),
-            tau_m_s=read_attribute(group, "tau_m_s", float),
-            threshold_v=read_array(group, "threshold_v", "f", 1),
-            bias_v=read_array(group, "bias_v", "f", 1),
-            reset_v=read_attribute(group, "reset_v", float),
-            refractory_steps=read_attribute(group, "refractory_steps", int),
-        )
-        for group in groups
-    )
 
 
-def _limits(group: h5py.Group) -> dict[str, int]:
-    # Files from before there were narrower states do not say.
-    return {
-        name: read_attribute(group, name, int)
-        for name in ("lowest", "highest")
-        if name in group.attrs
-    }
-
-
-def _numbered(file: h5py.File, name: str) -> list[h5py.Group]:
+def _numbered(file: h5py.File, name: str) -> Iterator[h5py.Group]:
     parent = read_group(file, name)
     if len(parent) > _MAX_PARTS:
         raise FileError(file.filename, f"has {len(parent)} {name}, expected at most {_MAX_PARTS}")
-    return [read_group(parent, str(place)) for place in range(len(parent))]
+    return (read_group(parent, str(place)) for place in range(len(parent)))

@@ -1,117 +1,119 @@
-"""The same attack over many images: success with intervals, and networks compared."""
+"""Beyond the paper's one image: the attack on many images, and the noise of the answers."""
 
 from __future__ import annotations
 
+import itertools
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.datasets import Dataset
-from neuroattack.errors import ValidationError
+from neuroattack.errors import NeuroattackError, ValidationError
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.paper.cells import Aims
+from neuroattack.paper.networks import DNN, FINE_TUNED, SDBN, Attacked
+from neuroattack.paper.published import ATTACK_CASES
+from neuroattack.paper.settings import SOURCE, TARGET, PaperRun, Study
 from neuroattack.statistics import mean_interval, newcombe_interval, wilson_interval
 
-__all__ = ["Group", "compare_groups", "pair_aims", "random_aims"]
+__all__ = ["CASES", "PAIR", "RANDOM", "Group", "attack_groups", "compare_groups", "population"]
+__all__ += ["population_groups", "quantiles", "random_aims", "sampling"]
 
-Aims = list[tuple[int, int]]
+PAIR, RANDOM = "five-three", "random"
+"""Source and target classes of a group: "five" to "three", or all classes to random others."""
+
+CASES = {**ATTACK_CASES, "N=11": 11}
+"""Side of the window in each case, the paper's and a wider one."""
+
+MAX_ITERATIONS = 60
+"""Of an attack: on noisy answers it may move pixels up and down for ever."""
+
+SWEEP_CASE = "II"
+STEPS = (50, 100, 200, 500, 1000)
+REPEATS = 4
+
+# So that workers share a group, and little is lost when one is killed.
+_IMAGES_A_CELL = 20
+
+_FOUR = (SDBN, DNN, f"{SDBN}-exact", f"{DNN}-sampled")
+# Networks, cases and pairs of classes that are attacked.
+_PLANS: tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...] = (
+    (_FOUR, tuple(ATTACK_CASES), (PAIR, RANDOM)),
+    (_FOUR, ("N=11",), (PAIR,)),
+    ((FINE_TUNED, f"{FINE_TUNED}-exact"), (SWEEP_CASE,), (PAIR,)),
+)
+
+_QUESTIONS = (
+    (SDBN, DNN, "as the paper compares them: spike counts against probabilities"),
+    (f"{SDBN}-exact", DNN, "without noise in either answer: the networks themselves"),
+    (SDBN, f"{DNN}-sampled", "with the noise of as many spikes in both answers"),
+    (SDBN, f"{SDBN}-exact", "what spikes take from the attack on the SDBN"),
+    (f"{DNN}-sampled", DNN, "what as many spikes would take from the attack on the DNN"),
+    (FINE_TUNED, DNN, "the SDBN that converts without loss, against the DNN"),
+)
 
 _WANTED = ("targeted", "untargeted")
 _STOPS = ("distance", "iterations", "no candidates")
-
-# Means of draws that are equal but for rounding.
-_EQUAL = 1e-9
+_QUANTILES = {"q05": 0.05, "q25": 0.25, "q50": 0.5, "q75": 0.75, "q95": 0.95}
 
 
 @dataclass(frozen=True)
 class Group:
-    """What became of one attack on many images of one network.
+    """One attack on many images of one network.
 
-    Parameters
-    ----------
-    network : str
-        Name of the network, its answers included: ``"sdbn"``, ``"dnn-sampled"``.
-    case : str
-        Window: ``"I"``, ``"II"``, or its side as in ``"N=11"``.
-    pairs : str
-        Source and target classes: ``"five-three"`` or ``"random"``.
-    steps, repeats : int or None
-        Time steps T, and draws a query adds up; None where there are none.
-    attacks : sequence of mapping
-        As :func:`neuroattack.paper.attack_cells.attack_images` gives them, one an image.
+    Network, case (window) and pairs (source and target classes) are named as in the results.
+    `attacks` are results of :func:`neuroattack.paper.cells.attack_images`, one per image, each with
+    the ``file`` and ``row`` of its adversarial image.
     """
 
     network: str
+    attacked: Attacked
     case: str
     pairs: str
-    steps: int | None
-    repeats: int
-    attacks: Sequence[Mapping[str, Any]]
+    aims: Aims
+    attacks: Sequence[Mapping[str, Any]] = ()
+
+    @property
+    def steps(self) -> int | None:
+        """Time steps T; None without spikes."""
+        return self.attacked.steps if self.attacked.answer == "spikes" else None
 
     def rates(self, what: str) -> NDArray[np.float64]:
-        """Return each image's share of fresh draws: ``"targeted"`` or ``"untargeted"``."""
+        """Return the success rate of each image: ``"targeted"`` or ``"untargeted"``."""
         return np.array([attack[what] / attack["draws"] for attack in self.attacks])
 
     def clean_rates(self, what: str) -> NDArray[np.float64]:
-        """Return the same share of each original image, which nobody attacked."""
-        return np.array(
-            [attack["clean"][what] / attack["clean"]["draws"] for attack in self.attacks]
-        )
+        """Return the same rate of each clean image."""
+        return np.array([one["clean"][what] / one["clean"]["draws"] for one in self.attacks])
 
     def gains(self, what: str) -> NDArray[np.float64]:
-        """Return each image's rate less that of its original: what the attack did."""
+        """Return the rate of each image less that of the clean one: the effect of the attack."""
         return self.rates(what) - self.clean_rates(what)
 
     @property
-    def clean_spikes(self) -> float | None:
-        """Mean output spikes of a query of the originals; None where no spikes are counted."""
-        spikes = [attack["clean"]["spikes"] for attack in self.attacks]
-        return None if None in spikes else statistics.fmean(spikes)
-
-    @property
-    def stops(self) -> dict[str, int]:
-        """Searches by what ended them."""
-        return {stop: sum(one["stopped_by"] == stop for one in self.attacks) for stop in _STOPS}
-
-    @property
-    def best_target_shares(self) -> NDArray[np.float64]:
-        """Highest P(target) in each image's search, one draw each."""
-        return np.array(
-            [
-                max(shares[attack["target_class"]] for shares in attack["shares"])
-                for attack in self.attacks
-            ]
-        )
+    def courses(self) -> list[NDArray[np.float64]]:
+        """P(target) at every iteration of the search on each image."""
+        return [np.array(one["shares"])[:, one["target_class"]] for one in self.attacks]
 
     @property
     def fallen_share(self) -> float:
-        """Share of all iterations in which P(target) fell."""
-        fallen = total = 0
-        for attack in self.attacks:
-            course = np.array(attack["shares"])[:, attack["target_class"]]
-            fallen += int((np.diff(course) < 0).sum())
-            total += len(course) - 1
-        return fallen / total if total else 0.0
+        """Fraction of all iterations in which P(target) fell."""
+        steps = np.concatenate([np.diff(course) for course in self.courses])
+        return float((steps < 0).mean()) if len(steps) else 0.0
 
     def as_json(self) -> dict[str, Any]:
         """Return the group as JSON values.
 
-        An image's draws are not independent of each other, so an interval is over images. That of
-        success is Wilson's, in which an image counts as one trial. That of the gain, success less
-        that of the originals, is Student's; where all images gain alike, or there is one alone,
-        and Student's would have no width, it is Wilson's, moved by the originals' success.
+        The trials of an image are not independent, so intervals are over images: Wilson's of
+        success, in which an image counts as one trial, and Student's of the gain. Where all images
+        gain alike and Student's has no width, it is Wilson's less the rate of the clean images.
         """
-        images = len(self.attacks)
-        found: dict[str, Any] = {
-            "network": self.network,
-            "case": self.case,
-            "pairs": self.pairs,
-            "steps": self.steps,
-            "repeats": self.repeats,
-            "images": images,
-        }
+        attacks, images = self.attacks, len(self.attacks)
+        found: dict[str, Any] = {"network": self.network, "case": self.case, "pairs": self.pairs}
+        found |= {"steps": self.steps, "repeats": self.attacked.repeats, "images": images}
         for what in _WANTED:
             rates, gains = self.rates(what), self.gains(what)
             clean = float(self.clean_rates(what).mean())
@@ -124,57 +126,45 @@ class Group:
                 f"{what}_gain": float(gains.mean()),
                 f"{what}_gain_ci95": _over_images(gains, wilson, clean),
             }
-        lucky = [
-            attack["predicted"][attack["best_iteration"]] == attack["target_class"]
-            for attack in self.attacks
-        ]
+        stops = {stop: sum(one["stopped_by"] == stop for one in attacks) for stop in _STOPS}
+        spikes = [one["clean"]["spikes"] for one in attacks]
+        lucky = sum(a["predicted"][a["best_iteration"]] == a["target_class"] for a in attacks)
         return found | {
-            "lucky_success": sum(lucky) / images,
-            "best_p_target": _quantiles(self.best_target_shares),
-            "mean_p_target": _quantiles(
-                [attack["mean_shares"][attack["target_class"]] for attack in self.attacks]
-            ),
-            "median_queries": statistics.median(attack["queries"] for attack in self.attacks),
-            "median_iterations": statistics.median(
-                len(attack["shares"]) - 1 for attack in self.attacks
-            ),
-            "median_distance": statistics.median(attack["distance"] for attack in self.attacks),
+            "lucky_success": lucky / images,
+            "best_p_target": quantiles([course.max() for course in self.courses]),
+            "mean_p_target": quantiles([a["mean_shares"][a["target_class"]] for a in attacks]),
+            "median_queries": statistics.median(one["queries"] for one in attacks),
+            "median_iterations": statistics.median(len(one["shares"]) - 1 for one in attacks),
+            "median_distance": statistics.median(one["distance"] for one in attacks),
             "non_monotonic_share": self.fallen_share,
-            "stopped_by": self.stops,
-            "capped_share": self.stops["iterations"] / images,
-            "clean_spikes": self.clean_spikes,
+            "stopped_by": stops,
+            "capped_share": stops["iterations"] / images,
+            "clean_spikes": None if None in spikes else statistics.fmean(spikes),
         }
 
 
-def _quantiles(values: Any) -> dict[str, float]:
-    points = np.quantile(np.asarray(values, np.float64), [0.05, 0.25, 0.5, 0.75, 0.95])
-    return dict(zip(("q05", "q25", "q50", "q75", "q95"), points.tolist(), strict=True))
+def quantiles(values: ArrayLike) -> dict[str, float]:
+    """Return five quantiles by their names in the results."""
+    found = np.quantile(np.asarray(values, np.float64), list(_QUANTILES.values()))
+    return dict(zip(_QUANTILES, found.tolist(), strict=True))
 
 
 def _over_images(
     values: NDArray[np.float64], otherwise: tuple[float, float], less: float
 ) -> list[float]:
     """Return the interval of a mean over images, or where they are all equal another, moved."""
-    interval = mean_interval(values.tolist()) if np.ptp(values) > _EQUAL else None
+    # Means may be equal but for rounding.
+    interval = mean_interval(values.tolist()) if np.ptp(values) > 1e-9 else None
     return list(interval or (end - less for end in otherwise))
 
 
 def compare_groups(question: str, first: Group, second: Group) -> dict[str, Any]:
-    """Return by how much the attack does more on one network than on another, as JSON values.
+    """Return how much more the attack achieves on one network than on another, as JSON values.
 
-    The difference of gains, ``*_gain_difference``, is paired: the mean over images of the gain in
-    the first less that in the second, with Student's interval; where it is the same of every
-    image, and that would have no width, with Newcombe's, moved by the originals' difference.
-
-    The difference of success, ``*_difference``, has Newcombe's interval, which treats the groups
-    as independent though the images are the same: it errs towards too wide.
-
-    Parameters
-    ----------
-    question : str
-        What the comparison answers, for people.
-    first, second : Group
-        Of the same images, targets and attack.
+    The difference of gains, ``*_gain_difference``, is paired by image, with Student's interval, or
+    where that has no width with Newcombe's less the difference of the clean images. The difference
+    of success, ``*_difference``, has Newcombe's, which treats the groups as independent though the
+    images are the same: it errs towards too wide.
 
     Raises
     ------
@@ -187,21 +177,14 @@ def compare_groups(question: str, first: Group, second: Group) -> dict[str, Any]
             f"group of {second.network!r}", "other images or targets", f"those of {first.network!r}"
         )
     images = len(first.attacks)
-    found: dict[str, Any] = {
-        "question": question,
-        "first": first.network,
-        "second": second.network,
-        "case": first.case,
-        "pairs": first.pairs,
-        "images": images,
-    }
+    found: dict[str, Any] = {"question": question, "first": first.network, "second": second.network}
+    found |= {"case": first.case, "pairs": first.pairs, "images": images}
     for what in _WANTED:
         rates = first.rates(what), second.rates(what)
         gains = first.gains(what) - second.gains(what)
         difference = float(rates[0].mean() - rates[1].mean())
-        newcombe = newcombe_interval(
-            (float(rates[0].sum()), float(rates[1].sum())), (images, images)
-        )
+        successes = float(rates[0].sum()), float(rates[1].sum())
+        newcombe = newcombe_interval(successes, (images, images))
         of_clean = difference - float(gains.mean())
         found |= {
             f"{what}_difference": difference,
@@ -212,55 +195,129 @@ def compare_groups(question: str, first: Group, second: Group) -> dict[str, Any]
     return found
 
 
-def pair_aims(
-    dataset: Dataset,
-    correct: NDArray[np.bool_],
-    source: int,
-    target: int,
-    images: int,
-    rng: np.random.Generator,
-) -> Aims:
-    """Return so many of the correctly classified test images of a class, with the target.
-
-    Fewer images of the same generator are among the more.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Whose test images they are.
-    correct : bool array, shape (test images,)
-        Which are classified correctly.
-    source, target : int
-        Classes.
-    images : int
-        How many, if there are as many.
-    rng : numpy.random.Generator
-        Source of the choice.
-    """
-    candidates = np.flatnonzero(correct & (dataset.test.labels == source))
-    chosen = np.sort(rng.permutation(candidates)[:images])
-    return [(int(index), target) for index in chosen]
-
-
 def random_aims(
-    dataset: Dataset, correct: NDArray[np.bool_], images: int, rng: np.random.Generator
+    labels: NDArray[Any], eligible: NDArray[np.bool_], classes: int, images: int, rng: Any
 ) -> Aims:
-    """Return so many of the correctly classified test images, each with a random wrong class.
+    """Return so many of the eligible images, if there are as many, with random wrong classes.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Whose test images they are.
-    correct : bool array, shape (test images,)
-        Which are classified correctly.
-    images : int
-        How many, if there are as many.
-    rng : numpy.random.Generator
-        Source of the choice.
+    `labels` and `eligible` have shape (images,). Fewer images are among more of the same generator.
     """
-    candidates = np.flatnonzero(correct)
-    chosen = np.sort(rng.permutation(candidates)[:images])
-    shifts = rng.integers(1, dataset.classes, len(chosen))
-    labels = dataset.test.labels[chosen].astype(np.int64)
-    targets = (labels + shifts) % dataset.classes
+    chosen = np.sort(rng.permutation(np.flatnonzero(eligible))[:images])
+    shifts = rng.integers(1, classes, len(chosen))
+    targets = (labels[chosen].astype(np.int64) + shifts) % classes
     return [(int(index), int(aim)) for index, aim in zip(chosen, targets, strict=True)]
+
+
+def _fives(run: PaperRun, images: int) -> Aims:
+    test = run.dataset.test
+    fives = run.correct & (test.labels == SOURCE)
+    if not fives.any():
+        text = f"no test image of class {SOURCE} is classified correctly by all networks"
+        raise NeuroattackError(text)
+    aims = random_aims(test.labels, fives, run.dataset.classes, images, run.generator(4))
+    return [(index, TARGET) for index, _ in aims]
+
+
+def attack_groups(run: PaperRun, task: str, groups: Sequence[Group]) -> list[Group]:
+    """Return groups with the results of their attacks."""
+    cells: list[Cell] = []
+    for group in groups:
+        attack = run.attack(CASES[group.case], MAX_ITERATIONS)
+        for start in range(0, len(group.aims), _IMAGES_A_CELL):
+            name = f"attack-{group.network}-{group.case}-{group.pairs}-{start}"
+            aims = group.aims[start : start + _IMAGES_A_CELL]
+            cells.append(run.attack_cell(name, group.attacked, attack, aims))
+    found = (
+        {**one, "file": result["images"], "row": row}
+        for result in run.run(task, cells)
+        for row, one in enumerate(result["attacks"])
+    )
+    return [replace(one, attacks=list(itertools.islice(found, len(one.aims)))) for one in groups]
+
+
+def population_groups(run: PaperRun) -> list[Group]:
+    """Return the groups of the population, each network on the same images and targets."""
+    size, data = run.settings.population, run.dataset
+    rng = run.generator(3)
+    aims = {
+        PAIR: _fives(run, size),
+        RANDOM: random_aims(data.test.labels, run.correct, data.classes, size, rng),
+    }
+    return [
+        Group(network, run.attacked(network), case, pairs, aims[pairs])
+        for networks, cases, kinds in _PLANS
+        for network, case, pairs in itertools.product(networks, cases, kinds)
+    ]
+
+
+def population(run: PaperRun) -> Study:
+    """Attack populations of images on all networks.
+
+    Images are drawn from those that all networks classify correctly: so many "fives", targeted at
+    "three", and so many of all classes, targeted at random ones.
+    """
+    groups = attack_groups(run, "Attacking populations", population_groups(run))
+    found = {(group.network, group.case, group.pairs): group for group in groups}
+    comparisons = [
+        compare_groups(question, found[first, case, pairs], found[second, case, pairs])
+        for first, second, question in _QUESTIONS
+        for case, pairs in itertools.product(CASES, (PAIR, RANDOM))
+        if (first, case, pairs) in found and (second, case, pairs) in found
+    ]
+    return {
+        "groups": [
+            group.as_json()
+            | {"best_p_target_values": [float(course.max()) for course in group.courses]}
+            | {f"{what}_rates": group.rates(what).tolist() for what in _WANTED}
+            | {f"{what}_gains": group.gains(what).tolist() for what in _WANTED}
+            for group in groups
+        ],
+        "comparisons": comparisons,
+        "cases": CASES,
+        "max_iterations": MAX_ITERATIONS,
+        "draws": run.settings.draws,
+        "correct_by_all": int(run.correct.sum()),
+        "sampled_spikes": run.attacked(f"{DNN}-sampled").spikes,
+    }, {}
+
+
+def sampling(run: PaperRun) -> Study:
+    """Vary the time steps T, and the trials that a query adds up.
+
+    Differences between few and many spikes are due to sampling noise, those between many spikes and
+    rates to the network. A readout may fall silent early, so that more steps bring no more spikes;
+    repeats bring as many each. A verification adds up as many trials as the search.
+    """
+    aims = _fives(run, run.settings.sweep)
+    usual = run.settings.steps
+    steps = sorted({*STEPS, usual})
+    groups = [
+        Group(name, run.attacked(name, each, repeats), SWEEP_CASE, PAIR, aims)
+        for name in (SDBN, FINE_TUNED)
+        for each, repeats in [*((each, 1) for each in steps), (usual, REPEATS)]
+    ]
+    groups += [
+        Group(name, run.attacked(name), SWEEP_CASE, PAIR, aims)
+        for name in (f"{SDBN}-exact", f"{FINE_TUNED}-exact", DNN)
+    ]
+    groups = attack_groups(run, "Varying T and repeats", groups)
+    found = {(one.network, one.steps, one.attacked.repeats): one for one in groups}
+    comparisons = []
+    for name in (SDBN, FINE_TUNED):
+        most, repeated = found[name, steps[-1], 1], found[name, usual, REPEATS]
+        exact = found[f"{name}-exact", None, 1]
+        for question, first, second in (
+            ("what the most steps change against the fewest", most, found[name, steps[0], 1]),
+            ("what repeats change", repeated, found[name, usual, 1]),
+            ("the most steps against rates", most, exact),
+            ("repeats against rates", repeated, exact),
+        ):
+            sides = ("first", first), ("second", second)
+            comparisons.append(
+                compare_groups(question, first, second)
+                | {f"{side}_steps": group.steps for side, group in sides}
+                | {f"{side}_repeats": group.attacked.repeats for side, group in sides}
+            )
+    about = {"case": SWEEP_CASE, "pairs": PAIR, "max_iterations": MAX_ITERATIONS}
+    every = [group.as_json() for group in groups]
+    return {"groups": every, "comparisons": comparisons, **about}, {}

@@ -12,19 +12,8 @@ from typing import Literal
 
 from neuroattack.datasets.noise import Area, NoiseKind
 
-__all__ = [
-    "ATTACK_CASES",
-    "CLEAN_ACCURACY",
-    "CORNER",
-    "DELTAS",
-    "DNN_ACCURACY",
-    "MIDDLE",
-    "TABLE_I",
-    "TABLE_II",
-    "TABLE_III",
-    "AttackRow",
-    "Mode",
-]
+__all__ = ["ATTACK_CASES", "CLEAN_ACCURACY", "CORNER", "DELTAS", "DNN_ACCURACY", "MIDDLE"]
+__all__ += ["TABLE_I", "TABLE_II", "TABLE_III", "AttackRow", "Mode"]
 
 Mode = Literal["train", "test", "train+test"]
 
@@ -61,20 +50,9 @@ column."""
 
 @dataclass(frozen=True)
 class AttackRow:
-    """A row of Table II or III.
+    """A row of Table II or III: at an iteration, P of the true and of the target class, and D.
 
-    Parameters
-    ----------
-    case : {"I", "II"}
-        Window of 5 x 5 or of 7 x 7 pixels.
-    iteration : int
-        0 is the image before the attack.
-    p_max_class : float
-        Of the class that is most probable at iteration 0, the true one.
-    p_target : float
-        Of the target class.
-    distance : float
-        D of Eq. 2.
+    Iteration 0 is the clean image.
     """
 
     case: str

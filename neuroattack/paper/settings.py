@@ -1,9 +1,9 @@
-"""How large a run of the paper's experiments is, and the networks that they share."""
+"""Size of a run of the paper's experiments, and the networks that they share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,25 +16,33 @@ from neuroattack.attacks.perception import Window
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import check_settings
 from neuroattack.errors import ValidationError
-from neuroattack.experiments.engine.cells import Cell, run_cells
+from neuroattack.experiments.engine.cells import Cell, read_kept
+from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.model_cells import NetworkKind, training_cell
-from neuroattack.paper.attacked import Attacked
-from neuroattack.paper.clean_answers import CleanAnswers, clean_cell, read_clean
+from neuroattack.paper.cells import Aims, attack_images, classify_clean
+from neuroattack.paper.networks import DNN, FINE_TUNED, SDBN, Attacked
 from neuroattack.validation import check_whole
 
-__all__ = ["DNN", "FINE_TUNED", "RECIPE", "SDBN", "SOURCE", "TARGET", "PaperRun", "PaperSettings"]
+__all__ = ["MAX_DISTANCE", "RECIPE", "SOURCE", "TARGET", "Figures", "Images", "PaperRun"]
+__all__ += ["PaperSettings", "Study"]
 
 RECIPE = "paper"
-FINE_TUNED_RECIPE = "fine-tuned"
-
-SDBN, FINE_TUNED, DNN = "sdbn", "sdbn-fine-tuned", "dnn"
-"""Networks by the names that results have for them."""
 
 SOURCE, TARGET = 5, 3
+"""True class and target class of the paper's attack."""
 
 MAX_DISTANCE = 22.0
-MOVED_PIXELS = 10
-DELTA = 0.1
+
+Figures = Mapping[str, Any]
+"""Results of an item, JSON values."""
+
+Images = Mapping[str, NDArray[Any]]
+"""Images of an item, by name."""
+
+Study = tuple[Figures, Images]
+
+# Of an attack, for the estimate of the time left.
+_USUAL_ITERATIONS = 22
 
 
 @dataclass(frozen=True)
@@ -44,21 +52,17 @@ class PaperSettings:
     Parameters
     ----------
     seed : int
-        Of everything; trainings that are repeated take the seeds after it too.
+        Random seed; repeated trainings use the seeds after it too.
     training_seeds : int
-        Trainings of the comparison between clean and slightly noisy training images.
+        Trainings with and without small training noise that are compared.
     images : int or None
-        Test images of the noise study, the first so many; None for all.
-    population : int
-        Images of a population.
-    sweep : int
-        Images for each number of steps and of repeats.
+        Test images of the noise study, from the first; None for all.
+    population, sweep : int
+        Images of a population, and for each number of time steps and of repeats.
     draws : int
-        Fresh draws by which an adversarial image is judged.
-    steps : int
-        Time steps T, where they are not varied.
-    backend : str
-        Where spikes are simulated.
+        Fresh trials that verify an adversarial image.
+    steps, backend
+        Time steps T and backend of the spiking networks.
 
     Raises
     ------
@@ -85,20 +89,10 @@ class PaperSettings:
 
 @dataclass
 class PaperRun:
-    """A run: settings, data set, and the folder where everything is kept as it gets done.
+    """A run: settings, data set, and the folder that keeps results as they are computed.
 
-    Parameters
-    ----------
-    dataset : Dataset
-        Ten classes of digits.
-    folder : Path
-        Of the cells.
-    settings : PaperSettings
-        Sizes.
-    workers : int, optional
-        Processes side by side; results do not depend on it.
-    on_progress : callable, optional
-        Called with what is being done, the fraction of it done, and a few words.
+    Results do not depend on the number of worker processes. `on_progress` is called with the name
+    of a task, the fraction done, and its state in a few words.
 
     Raises
     ------
@@ -118,14 +112,54 @@ class PaperRun:
                 f"classes of data set {self.dataset.name!r}", self.dataset.classes, "ten digits"
             )
 
-    def run(self, what: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-        """Do cells, showing progress under that name; return their results."""
+    def run(self, task: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+        """Run cells, reporting progress under the task's name; return their results."""
         show = self.on_progress
         return run_cells(
             self.folder,
             cells,
             workers=self.workers,
-            on_progress=None if show is None else lambda part, state: show(what, part, state),
+            on_progress=None if show is None else lambda part, state: show(task, part, state),
+        )
+
+    def network_cell(
+        self,
+        name: str,
+        work: Callable[..., Mapping[str, Any]],
+        attacked: Attacked,
+        queries: float,
+        files: tuple[str, ...] = (),
+        **arguments: Any,
+    ) -> Cell:
+        """Return a cell of :mod:`neuroattack.paper.cells`.
+
+        `queries` are estimated, `files` the keys of its result that name a file, and `arguments`
+        those of the work, beside network, data set and seed.
+        """
+        data = {"dataset": self.dataset.name, "checksum": self.dataset.checksum}
+        about = {"attacked": asdict(attacked), **data, "seed": self.settings.seed}
+        return Cell(name, work, {**about, **arguments}, queries * attacked.query_s, files)
+
+    def clean_cell(self, name: str, kind: str, indices: Sequence[int], draws: int) -> Cell:
+        """Return the cell that classifies test images in so many trials each."""
+        queries, about = len(indices) * draws, {"indices": list(indices), "draws": draws}
+        network = self.attacked(name)
+        return self.network_cell(
+            f"{kind}-{name}", classify_clean, network, queries, ("answers",), **about
+        )
+
+    def attack_cell(
+        self, name: str, attacked: Attacked, attack: GreedyWindow, aims: Aims, **options: bool
+    ) -> Cell:
+        """Return the cell that attacks test images and verifies what was found.
+
+        With ``keep_course=True`` it keeps the images of all iterations.
+        """
+        draws = self.settings.draws
+        each = attack.most_queries_an_iteration * _USUAL_ITERATIONS + 2 * draws
+        about = {"attack": asdict(attack), "aims": [list(aim) for aim in aims], "draws": draws}
+        return self.network_cell(
+            name, attack_images, attacked, len(aims) * each, ("images",), **about, **options
         )
 
     @cached_property
@@ -133,85 +167,65 @@ class PaperRun:
         """Files of the networks under attack, in the folder; trained at first use."""
         plan: dict[str, tuple[NetworkKind, str]] = {
             SDBN: ("sdbn", RECIPE),
-            FINE_TUNED: ("sdbn", FINE_TUNED_RECIPE),
+            FINE_TUNED: ("sdbn", "fine-tuned"),
             DNN: ("dnn", ""),
         }
-        results = self.run(
-            "Training networks",
-            [
-                training_cell(kind, self.dataset, seed=self.settings.seed, recipe=recipe)
-                for kind, recipe in plan.values()
-            ],
-        )
+        cells = [
+            training_cell(kind, self.dataset, seed=self.settings.seed, recipe=recipe)
+            for kind, recipe in plan.values()
+        ]
+        results = self.run("Training networks", cells)
         return {name: result["model"] for name, result in zip(plan, results, strict=True)}
 
-    def attacked(self, name: str) -> Attacked:
-        """Return a network as it is attacked.
+    def attacked(self, name: str, steps: int | None = None, repeats: int = 1) -> Attacked:
+        """Return a network of :data:`neuroattack.paper.networks.NAMES`.
 
-        Parameters
-        ----------
-        name : str
-            ``"sdbn"`` or ``"sdbn-fine-tuned"`` in spikes, with ``"-exact"`` as rates; ``"dnn"``, or
-            ``"dnn-sampled"`` with as many counts as the SDBN has output spikes in the mean.
+        The sampled DNN returns as many counts as the SDBN has output spikes in the mean. `steps`
+        and `repeats` apply to spiking networks.
         """
         if name == f"{DNN}-sampled":
-            spikes = float(self._clean_results[SDBN]["spikes"])
+            spikes = float(self._clean[SDBN]["spikes"])
             return Attacked(self.models[DNN], "dnn", "sampled", spikes=spikes)
         if name == DNN or name.endswith("-exact"):
             model = name.removesuffix("-exact")
             return Attacked(self.models[model], "dnn" if name == DNN else "sdbn", "exact")
-        return Attacked(
-            self.models[name],
-            "sdbn",
-            "spikes",
-            steps=self.settings.steps,
-            backend=self.settings.backend,
-        )
+        steps, backend = steps or self.settings.steps, self.settings.backend
+        return Attacked(self.models[name], "sdbn", "spikes", steps, repeats, backend=backend)
 
     @cached_property
-    def _clean_results(self) -> dict[str, dict[str, Any]]:
+    def _clean(self) -> dict[str, dict[str, Any]]:
         names = (SDBN, f"{SDBN}-exact", FINE_TUNED, f"{FINE_TUNED}-exact", DNN)
         every = range(len(self.dataset.test.labels))
-        cells = [
-            clean_cell(
-                f"clean-{name}", self.attacked(name), every, self.dataset, seed=self.settings.seed
-            )
-            for name in names
-        ]
+        cells = [self.clean_cell(name, "clean", every, 1) for name in names]
         return dict(zip(names, self.run("Classifying", cells), strict=True))
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """Test images that all networks classify correctly, in one draw each where there is one."""
-        labels = self.dataset.test.labels
-        everywhere = np.ones(len(labels), bool)
-        for result in self._clean_results.values():
-            everywhere &= read_clean(self.folder, result)[0] == labels
-        return everywhere
+        """Test images that all networks classify correctly, in one trial each."""
+        files = [self.folder / result["answers"] for result in self._clean.values()]
+        decided = np.array([read_kept(file, "decided")[0] for file in files])
+        return np.asarray(np.all(decided == self.dataset.test.labels, axis=0))
 
-    def clean_shares(self, name: str, indices: Sequence[int], draws: int) -> CleanAnswers:
-        """Return what a network answers to test images, in the mean of so many draws."""
-        cell = clean_cell(
-            f"shares-{name}",
-            self.attacked(name),
-            indices,
-            self.dataset,
-            seed=self.settings.seed,
-            draws=draws,
-        )
-        return read_clean(self.folder, self.run("Clean shares", [cell])[0])
+    def clean_shares(
+        self, name: str, indices: Sequence[int], draws: int
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Return the decided class of test images, and their shares in the mean of so many trials.
+
+        Shapes are (images,) and (images, classes).
+        """
+        cell = self.clean_cell(name, "shares", indices, draws)
+        (result,) = self.run("Clean shares", [cell])
+        decided, shares = read_kept(self.folder / result["answers"], "decided", "shares")
+        return decided, shares
 
     def attack(self, size: int, max_iterations: int = 100) -> GreedyWindow:
         """Return Algorithm 1 with the paper's constants and a centred window of that side."""
         shape = self.dataset.test.images.shape[1:]
-        return GreedyWindow(
-            Window.centred(shape, size),
-            moved_pixels=MOVED_PIXELS,
-            delta=DELTA,
-            max_distance=MAX_DISTANCE,
-            max_iterations=max_iterations,
-        )
+        constants: dict[str, Any] = {"moved_pixels": 10, "delta": 0.1, "max_distance": MAX_DISTANCE}
+        window = Window.centred(shape, size)
+        return GreedyWindow(queries=None, window=window, **constants, max_iterations=max_iterations)
 
-    def with_steps(self, name: str, steps: int, repeats: int = 1) -> Attacked:
-        """Return a spiking network shown for so many steps, each query so often."""
-        return replace(self.attacked(name), steps=steps, repeats=repeats)
+    def generator(self, stream: int) -> np.random.Generator:
+        """Return the random generator of a stream of the run."""
+        seed = np.random.SeedSequence(self.settings.seed, spawn_key=(stream,))
+        return np.random.default_rng(seed)

@@ -69,15 +69,14 @@ class _Inferences:
         status = 500
         try:
             response = await self._answer(request, client)
+            status = response.status_code
         except HTTPException as refusal:
             status = refusal.status_code
             raise
-        else:
-            status = response.status_code
-            return response
         finally:
             self._metrics.requests.labels(str(status)).inc()
             self._metrics.seconds.observe(time.perf_counter() - begun_s)
+        return response
 
     async def _answer(self, request: Request, client: str) -> Response:
         if request.headers.get("content-encoding", "identity") != "identity":
@@ -127,7 +126,6 @@ class _Inferences:
         if told.isascii() and told.isdigit() and int(told) > limit:
             raise too_large
         body = bytearray()
-
         try:
             with fail_after(self._limits.query_s):
                 async for chunk in request.stream():
@@ -149,19 +147,11 @@ def make_app(
     limits: Limits,
     tokens: Mapping[str, str] | None = None,
 ) -> FastAPI:
-    """Return the web application that serves a black box.
+    """Return the web application that serves a black box as ``/v2/models/NAME``.
 
-    Parameters
-    ----------
-    name : str
-        Of the model, as in ``/v2/models/NAME``.
-    service : Service
-        What answers; closed when the application shuts down.
-    limits : Limits
-        What is allowed.
-    tokens : mapping of str to str, optional
-        Clients' bearer tokens, and their names in the log. Without any, whoever reaches the server
-        may ask, and is known by address.
+    The service is closed when the application shuts down. `tokens` are clients' bearer tokens and
+    their names in the log. Without any, whoever reaches the server may ask, and is known by
+    address.
     """
     metrics = _Metrics()
     infer = _Inferences(name, service, limits, metrics)

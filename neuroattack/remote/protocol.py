@@ -49,14 +49,9 @@ _MOST_CLASSES = 1_000_000
 class Inference:
     """What a client asks.
 
-    Parameters
-    ----------
-    images : float64 array, shape (batch, ...)
-        As they came; whether they are images is for the black box to say.
-    id : str
-        What the client calls its request; empty for nothing.
-    binary : bool
-        Whether the answer's tensor is to follow the JSON as bytes.
+    `images` of shape (batch, ...) are as they came; whether they are images is for the black box to
+    say. `id` is what the client calls its request, or empty. `binary` says whether the answer's
+    tensor is to follow the JSON as bytes.
     """
 
     images: NDArray[np.float64]
@@ -84,19 +79,9 @@ def encode_inference(images: NDArray[np.float64]) -> tuple[bytes, dict[str, str]
 
 
 def decode_inference(body: bytes, header_length: str | None) -> Inference:
-    """Return what a body asks.
+    """Return what a body asks; `header_length` is the header :data:`HEADER_LENGTH`, if any.
 
-    Parameters
-    ----------
-    body : bytes
-        Of the request.
-    header_length : str or None
-        The value of the header :data:`HEADER_LENGTH`, if it was there.
-
-    Raises
-    ------
-    ValidationError
-        Naming the field that is not as the protocol has it.
+    Raises ValidationError, naming the field that is not as the protocol has it.
     """
     head, raw = _split(body, header_length)
     inputs = head.get("inputs")
@@ -135,13 +120,7 @@ def encode_answer(
 def decode_answer(
     body: bytes, header_length: str | None, shape: tuple[int, int]
 ) -> NDArray[np.int32]:
-    """Return the counts of an answer, which must have that shape.
-
-    Raises
-    ------
-    ValidationError
-        If the answer is not what was asked for.
-    """
+    """Return the counts of an answer; ValidationError if it is not what was asked for."""
     head, raw = _split(body, header_length)
     outputs = head.get("outputs")
     if not isinstance(outputs, list) or len(outputs) != 1 or not isinstance(outputs[0], dict):
@@ -171,13 +150,7 @@ def describe_model(name: str, image_shape: tuple[int, ...], classes: int) -> dic
 
 
 def shapes_of_model(metadata: Any) -> tuple[tuple[int, ...], int]:
-    """Return image shape and number of classes of a model's metadata.
-
-    Raises
-    ------
-    ValidationError
-        If it is not the metadata of such a black box.
-    """
+    """Return image shape and number of classes of a model's metadata; raises ValidationError."""
     sides = []
     for kind, name in (("inputs", IMAGE), ("outputs", OUTPUT)):
         tensors = metadata.get(kind) if isinstance(metadata, dict) else None

@@ -32,21 +32,14 @@ _VERSION = 1
 
 
 class QueryLog:
-    """A log in an SQLite file: a row a request, written before it is simulated.
+    """A log in an SQLite file: one row per request, written before it is simulated.
 
     A request is known by its client and a key that the client chose. It is counted when it is
     accepted, once: a key that comes again is the same request, which gets the same answer,
     from here if there is one, also after the server was killed. To be used by one thread.
 
-    Parameters
-    ----------
-    path : path or None
-        The file; None for the length of this process only.
-
-    Raises
-    ------
-    OutputError, FileError
-        If the file cannot be made, or is no such log.
+    Without a file it lasts as long as this process. Raises OutputError or FileError if the file
+    cannot be made, or is no such log.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -79,26 +72,13 @@ class QueryLog:
     ) -> NDArray[np.int32] | None:
         """Count a request, unless it was counted before; return its answer if there is one.
 
-        Parameters
-        ----------
-        client, key : str
-            Who asks, and what the client knows the request by.
-        images : int
-            How many are asked.
-        content : bytes
-            By which the request is told from another of the same key.
-        budget : int, optional
-            Images that the client may ask at most, all its requests together.
-
-        Returns
-        -------
-        int32 array, shape (batch, classes), or None
-            The answer, of a request that came before and was answered.
+        A request is told from another of the same key by its content. The answer is an int32
+        array of shape (batch, classes).
 
         Raises
         ------
         BudgetExceededError
-            If the budget does not hold it; it is not counted.
+            If the budget, images of all the client's requests, does not hold it; it is not counted.
         ValidationError
             If the key was another request's.
         """

@@ -18,13 +18,11 @@ __all__ = ["Limits", "Service"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server allows.
+    """What a server allows; raises ValidationError, naming what is not positive.
 
     Parameters
     ----------
-    body_bytes : int
-        Of a request.
-    batch_images : int
+    body_bytes, batch_images : int
         Of a request.
     client_queries : int or None
         Images of a client, all its requests together; None for no limit.
@@ -32,11 +30,6 @@ class Limits:
         Requests that wait for an answer at a time.
     query_s : float
         Seconds from a request to its answer.
-
-    Raises
-    ------
-    ValidationError
-        Naming what is not positive.
     """
 
     body_bytes: int = 16 * 2**20
@@ -56,14 +49,8 @@ class Limits:
 class Service:
     """Answers requests in the order in which they come, in a thread of its own.
 
-    Parameters
-    ----------
-    target : Target
-        The black box.
-    log : QueryLog
-        Where requests are counted; closed with the service.
-    client_queries : int, optional
-        Images that a client may ask at most.
+    Requests are counted in the log, which is closed with the service. A client may ask for
+    `client_queries` images at most.
     """
 
     def __init__(self, target: Target, log: QueryLog, client_queries: int | None = None) -> None:
@@ -87,13 +74,9 @@ class Service:
     ) -> Future[NDArray[np.int32]]:
         """Queue a request; return its answer to be.
 
-        Cancelled before its turn, it was never counted. `content` is what tells it from another
-        request of the same key.
-
-        Raises
-        ------
-        ValidationError
-            If the images are not what the network takes; nothing is counted.
+        Canceled before its turn, it was never counted. `content` is what tells it from another
+        request of the same key. Raises ValidationError if the images are not what the network
+        takes; nothing is counted then.
         """
         rows = validate_images(images, self.image_shape)
         return self._thread.submit(self._answer, client, key, rows, content)

@@ -25,21 +25,10 @@ _LARGEST_TOKEN_FILE = 2**20
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen.
+    """Where to listen; `port` 0 is any that is free.
 
-    Parameters
-    ----------
-    host : str
-        Address or name; loopback unless there are tokens.
-    port : int
-        0 for any that is free.
-    certificate, key : Path, optional
-        PEM files, to serve https; both or neither.
-
-    Raises
-    ------
-    ValidationError
-        If the port is out of range, or only one of the files is given.
+    To serve https, `certificate` and `key` are PEM files. Raises ValidationError if the port is out
+    of range, or only one of the files is given.
     """
 
     host: str = "127.0.0.1"
@@ -62,17 +51,10 @@ class Address:
 
 
 def read_tokens(path: Path) -> dict[str, str]:
-    """Read bearer tokens, a line each, with the client's name before it.
+    """Read bearer tokens, one per line, with the client's name before it; return names by token.
 
-    Returns
-    -------
-    dict of str to str
-        Name by token.
-
-    Raises
-    ------
-    FileError
-        If the file cannot be read, or a line is not a name and a token of 16 characters or more.
+    Raises FileError if the file cannot be read, or a line is not a name and a token of 16
+    characters or more.
     """
     require_file(path, _LARGEST_TOKEN_FILE, "a file of tokens")
     tokens: dict[str, str] = {}
@@ -106,19 +88,8 @@ def check_reach(address: Address, *, protected: bool) -> None:
 def serve(app: FastAPI, address: Address, *, announce: Callable[[str], None]) -> None:
     """Serve until interrupted or terminated; requests that were begun are finished.
 
-    Parameters
-    ----------
-    app : FastAPI
-        As :func:`neuroattack.remote.app.make_app` returns it.
-    address : Address
-        Where to listen; :func:`check_reach` says whether it should.
-    announce : callable
-        Called with the server's address once it listens.
-
-    Raises
-    ------
-    ValidationError
-        If the address cannot be listened on.
+    Calls `announce` with the server's address once it listens. Raises ValidationError if the
+    address cannot be listened on; :func:`check_reach` says whether it should.
     """
     config = uvicorn.Config(
         app,

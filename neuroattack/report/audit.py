@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,8 +21,8 @@ from neuroattack.experiments.audit.card import (
 from neuroattack.experiments.audit.comparison import Change, Comparison
 from neuroattack.files import write_json, write_text
 from neuroattack.report import plots
+from neuroattack.report.attack import provenance_rows
 from neuroattack.report.audit_plots import attacks_figure, noise_figure
-from neuroattack.report.html import provenance_rows
 from neuroattack.report.numbers import NBSP
 from neuroattack.report.templates import render
 
@@ -143,7 +144,7 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
         fallen=[_fallen(change) for change in fallen],
         origin=[
             ("Suite", "; ".join(f"{name}: {_listed(value)}" for name, value in card.suite.items())),
-            *provenance_rows(card.provenance),
+            *provenance_rows(asdict(card.provenance)),
         ],
     )
 

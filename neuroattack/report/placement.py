@@ -1,4 +1,4 @@
-"""A picture of where the neurons of a network lie on a chip."""
+"""Picture of the placement of a network on a chip."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from numpy.typing import NDArray
 
 from neuroattack.hardware.placement.mesh_order import mesh_positions
 from neuroattack.hardware.placement.placement import Placement
+from neuroattack.report.style import INK, LINE, MUTED, PALETTE
 
 __all__ = ["placement_figure"]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart; without its blue, which
-# would be lost beside the shades of use.
-_COLOURS = ("#d55e00", "#009e73", "#e69f00", "#cc79a7", "#56b4e9", "#000000", "#f0e442")
-_INK, _MUTED, _LINE, _UNKNOWN = "#1f2328", "#59636e", "#d1d7de", "#c4cad1"
+# Without blue, which would be lost beside the shades of use.
+_COLORS = (*PALETTE[1:], "#f0e442")
+_UNKNOWN = "#c4cad1"
 _SHADES = "Blues"
 _MOST_CORES = 4096
-"""Drawn where fewer are used; a chip of a million would be grey."""
+"""Drawn where fewer are used; a chip of a million would be gray."""
 
 _CORE, _STRIP, _GAP = 0.9, 0.22, 0.35
 _MOST_SCALE_IN, _WIDEST_IN = 0.34, 9.0
@@ -33,9 +33,9 @@ _MOST_SCALE_IN, _WIDEST_IN = 0.34, 9.0
 def placement_figure(placement: Placement) -> Figure:
     """Draw the chip's cores: how full each is, and the populations on it.
 
-    A core's shade is the part used of the resource that it has least left of, grey where no limit
-    of cores is known; its lower edge has the colours of the populations on it. Cores of a node
-    stand together, and where the chip has no mesh, all of them in a square, row by row.
+    A core's shade is the used fraction of its fullest resource, gray where no limit of cores is
+    known; its lower edge has the colors of the populations on it. Cores of a node stand together;
+    without a mesh, all of them are in a square, row by row.
     """
     limits = placement.limits
     total = max(min(limits.cores_per_chip or 0, _MOST_CORES), placement.cores_used)
@@ -47,20 +47,20 @@ def placement_figure(placement: Placement) -> Figure:
     for core in range(placement.cores_used):
         fills[core] = _UNKNOWN if share is None else np.array(shades.to_rgba(100 * share[core]))
     names = list(placement.cores)
-    strips, strip_colours = [], []
+    strips, strip_colors = [], []
     for core, populations in enumerate(_populations(placement)):
         for i, name in enumerate(populations):
             width = _CORE / len(populations)
             strips.append(Rectangle((x[core] + i * width, y[core]), width, _STRIP))
-            strip_colours.append(_COLOURS[names.index(name) % len(_COLOURS)])
+            strip_colors.append(_COLORS[names.index(name) % len(_COLORS)])
     wide, high = x.max() + 1, y.max() + 1
     scale = min(_MOST_SCALE_IN, _WIDEST_IN / wide)
     figure = Figure(
         figsize=(max(5.6, scale * wide + 1.6), max(2.4, scale * high + 1.5)), layout="constrained"
     )
     axes = figure.subplots()
-    axes.add_collection(PatchCollection(cores, facecolor=fills, edgecolor=_LINE, linewidth=0.6))
-    axes.add_collection(PatchCollection(strips, facecolor=strip_colours))
+    axes.add_collection(PatchCollection(cores, facecolor=fills, edgecolor=LINE, linewidth=0.6))
+    axes.add_collection(PatchCollection(strips, facecolor=strip_colors))
     axes.set_xlim(-0.1, wide)
     axes.set_ylim(-0.1, high)
     axes.set_aspect("equal")
@@ -72,18 +72,18 @@ def placement_figure(placement: Placement) -> Figure:
     axes.set_title(
         f"{limits.name}: {placement.cores_used:,}{chip} core{plural} used\n{fullest}",
         fontsize=9.5,
-        color=_INK,
+        color=INK,
     )
     handles: list[Artist] = [
-        Patch(color=_COLOURS[place % len(_COLOURS)], label=name) for place, name in enumerate(names)
+        Patch(color=_COLORS[place % len(_COLORS)], label=name) for place, name in enumerate(names)
     ]
     if total > placement.cores_used:
-        handles.append(Patch(facecolor="white", edgecolor=_LINE, label="not used"))
+        handles.append(Patch(facecolor="white", edgecolor=LINE, label="not used"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8.5)
     if share is not None:
         bar = figure.colorbar(shades, ax=axes, shrink=0.8, aspect=15, pad=0.02)
-        bar.set_label("use of the fullest resource (%)", fontsize=8, color=_MUTED)
-        bar.ax.tick_params(labelsize=7.5, labelcolor=_MUTED, color=_LINE)
+        bar.set_label("use of the fullest resource (%)", fontsize=8, color=MUTED)
+        bar.ax.tick_params(labelsize=7.5, labelcolor=MUTED, color=LINE)
         bar.outline.set_visible(False)
     return figure
 
@@ -117,10 +117,10 @@ def _populations(placement: Placement) -> list[list[str]]:
 
 
 def _use(placement: Placement) -> tuple[NDArray[np.float64] | None, str]:
-    """Return how full each core in use is, 0 to 1, and the fullest in words."""
+    """Return the used fraction of each core in use, and the fullest resource."""
     known = {
         limit.removesuffix("_per_core"): available
-        for limit, (_, available) in placement.utilisation.items()
+        for limit, (_, available) in placement.utilization.items()
         if limit.endswith("_per_core")
     }
     if not known:

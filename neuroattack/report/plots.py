@@ -11,15 +11,13 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
-from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal, Search
+from neuroattack.attacks.protocol import Found
+from neuroattack.attacks.result import Goal
 from neuroattack.encoding.spikes import SpikeTrains
 
-__all__ = ["distance_figure", "images_figure", "inline_svg", "raster_figure", "shares_figure"]
+__all__ = ["course_figure", "gallery_figure", "images_figure", "inline_svg", "raster_figure"]
 
 # Emphasis in Okabe and Ito's palette, which colour-blind readers can tell apart; dark enough
 # for white paper. A page may set the CSS variables to colours for a dark background.
@@ -33,20 +31,17 @@ _CSS_VARIABLES = {
     _TRUE: "--true",
     _TARGET: "--target",
 }
-# Green stays visible on black, white, red and blue alike.
-_WINDOW = "#009e73"
-
 _FONT_PT = 9.5
 _SMALL_PT = 8.5
 _WIDTH_IN = 4.8
 
 
-def images_figure(search: Search) -> Figure:
-    """Draw the original, the adversarial image and their difference, with the window on each.
+def images_figure(search: Found) -> Figure:
+    """Draw the original, the adversarial image and their difference.
 
     Parameters
     ----------
-    search : Search
+    search : Found
         Whose images have intensities in [0, 1], shape (height, width).
     """
     height, width = search.original.shape
@@ -63,7 +58,6 @@ def images_figure(search: Search) -> Figure:
         shown = axes.imshow(
             pixels, cmap=colours, vmin=low, vmax=limit if low else 1.0, interpolation="nearest"
         )
-        axes.add_patch(_window_outline(search.window))
         _style(axes)
         axes.set_title(title, fontsize=_FONT_PT, color=_INK)
         axes.set_xlabel("column (pixels)", fontsize=_SMALL_PT, color=_MUTED)
@@ -78,90 +72,70 @@ def images_figure(search: Search) -> Figure:
     return figure
 
 
-def shares_figure(search: Search) -> Figure:
-    """Draw every class's share of the output spikes at every iteration of a search.
-
-    The true class is a solid line with discs; the target class, or without one the best wrong
-    class of each iteration, is dashed with squares.
+def gallery_figure(attacked: Sequence[tuple[Found, float]]) -> Figure:
+    """Draw originals, adversarial images and perturbations, one row per image.
 
     Parameters
     ----------
-    search : Search
-        The search; each of its shares is one draw.
+    attacked : sequence of (Found, float)
+        Searches with their success rates, at least one; perturbations share one color scale.
     """
-    goal = search.goal
-    percent = 100 * np.array([step.shares for step in search.trace])
-    iterations = np.arange(len(percent))
-    figure, axes = _iterations_figure(2.9)
-    wrong = percent.copy()
-    wrong[:, goal.label] = -1
-    if goal.target_class is None:
-        rivals, name = wrong.argmax(axis=1), "best wrong"
-    else:
-        rivals, name = np.full(len(percent), goal.target_class), f"{goal.target_class} target"
-    labels: list[tuple[float, str, str]] = []
-    for other in range(percent.shape[1]):
-        if other in (goal.label, goal.target_class):
-            continue
-        axes.plot(iterations, percent[:, other], color=_OTHERS, linewidth=0.9)
-        # The lowest lines lie on one another; names for them would not tell which is which.
-        if percent[-1, other] >= 5 and other != rivals[-1]:
-            labels.append((percent[-1, other], str(other), _MUTED))
-    for line, text, colour, dashes, marker in (
-        (percent[:, goal.label], f"{goal.label} true", _TRUE, "-", "o"),
-        (percent[iterations, rivals], name, _TARGET, (0, (3, 1.5)), "s"),
-    ):
-        axes.plot(
-            iterations,
-            line,
-            color=colour,
-            linewidth=2,
-            linestyle=dashes,
-            marker=marker,
-            markersize=4,
-            markevery=_marker_spacing(search),
-            clip_on=False,
+    first = attacked[0][0].original
+    changes = [found.adversarial - found.original for found, _ in attacked]
+    limit = max(float(np.abs(change).max()) for change in changes) or 1.0
+    side = 1.2 * first.shape[0] / first.shape[1]
+    figure = Figure(figsize=(4.2, side * len(attacked) + 0.3), layout="constrained")
+    rows = figure.subplots(len(attacked), 3, squeeze=False)
+    for axes, (found, rate), change in zip(rows, attacked, changes, strict=True):
+        for panel, pixels, colors, low, high in (
+            (axes[0], found.original, "gray", 0.0, 1.0),
+            (axes[1], found.adversarial, "gray", 0.0, 1.0),
+            (axes[2], change, "RdBu_r", -limit, limit),
+        ):
+            panel.imshow(pixels, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
+            panel.set_xticks([])
+            panel.set_yticks([])
+        wanted = found.goal.target_class
+        axes[0].set_ylabel(
+            f"class {found.goal.label}{'' if wanted is None else f' to {wanted}'}\n{rate:.0%}",
+            fontsize=_SMALL_PT,
         )
-        labels.append((line[-1], text, colour))
-    axes.set_ylim(0, 100)
-    axes.yaxis.set_major_locator(MaxNLocator(5))
-    _label_line_ends(axes, labels)
-    _style_iterations(axes, search)
-    axes.set_ylabel("share of output spikes (%)", fontsize=_FONT_PT, color=_INK)
+    for panel, title in zip(rows[0], ("original", "adversarial", "perturbation"), strict=True):
+        panel.set_title(title, fontsize=_FONT_PT)
     return figure
 
 
-def distance_figure(search: Search, max_distance: float | None = None) -> Figure:
-    """Draw the distance D of every iteration's image to the original.
+def course_figure(found: Found) -> Figure:
+    """Draw the gap of the best image so far over the queries of a search.
 
     Parameters
     ----------
-    search : Search
-        The search; a distance that is infinite is left out of the line.
-    max_distance : float, optional
-        D_max, drawn as a limit.
+    found : Found
+        Whose course is drawn; gaps that are not finite are left out.
     """
-    distances = np.array([step.distance for step in search.trace])
-    figure, axes = _iterations_figure(1.95)
+    height_in = 1.95
+    figure = Figure(figsize=(_WIDTH_IN, height_in))
+    axes = figure.add_axes((0.13, 0.47 / height_in, 0.84, 1 - 0.62 / height_in))
+    seen = [each for each in found.course if np.isfinite(each.gap)]
+    queries = [each.queries for each in seen]
+    best = np.maximum.accumulate([each.gap for each in seen]) if seen else np.zeros(0)
     axes.plot(
-        np.arange(len(distances)),
-        np.where(np.isfinite(distances), distances, np.nan),
+        [*queries, found.queries] if seen else [],
+        [*best, best[-1]] if seen else [],
         color=_INK,
         linewidth=2,
-        marker="o",
-        markersize=4,
-        markevery=_marker_spacing(search),
-        clip_on=False,
+        drawstyle="steps-post",
     )
-    top = float(distances[np.isfinite(distances)].max())
-    if max_distance is not None:
-        axes.axhline(max_distance, color=_MUTED, linewidth=1.2, linestyle=(0, (5, 3)))
-        _label_line_ends(axes, [(max_distance, f"limit {max_distance:g}", _MUTED)])
-        top = max(top, max_distance)
-    axes.set_ylim(0, 1.1 * top or 1.0)
+    axes.axhline(0.0, color=_MUTED, linewidth=1.2, linestyle=(0, (5, 3)))
+    _style(axes)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_xlim(0, max(found.queries, 1))
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(4))
-    _style_iterations(axes, search)
-    axes.set_ylabel("distance D (no unit)", fontsize=_FONT_PT, color=_INK)
+    axes.grid(axis="y", color=_LINE, linewidth=0.6)
+    axes.set_axisbelow(True)
+    axes.set_xlabel("queries", fontsize=_FONT_PT, color=_INK)
+    axes.set_ylabel("gap", fontsize=_FONT_PT, color=_INK)
     return figure
 
 
@@ -252,77 +226,7 @@ def inline_svg(figure: Figure, alt: str, name: str) -> str:
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 
-def _window_outline(window: Window) -> Rectangle:
-    # Pixel centres have whole coordinates.
-    corner = (window.left - 0.5, window.top - 0.5)
-    return Rectangle(corner, window.size, window.size, fill=False, edgecolor=_WINDOW, linewidth=1.6)
-
-
 def _style(axes: Axes) -> None:
     axes.tick_params(labelsize=_SMALL_PT, labelcolor=_MUTED, color=_LINE, length=3)
     for side in axes.spines.values():
         side.set_color(_LINE)
-
-
-def _iterations_figure(height_in: float) -> tuple[Figure, Axes]:
-    """Return a figure with axes whose sides stand where those of the others stand."""
-    figure = Figure(figsize=(_WIDTH_IN, height_in))
-    return figure, figure.add_axes((0.11, 0.47 / height_in, 0.705, 1 - 0.75 / height_in))
-
-
-def _marker_spacing(search: Search) -> int:
-    """Return every how many iterations a marker stands, so that the line under them shows."""
-    return 1 + len(search.trace) // 40
-
-
-def _style_iterations(axes: Axes, search: Search) -> None:
-    """Style axes whose x is the iteration, and mark the best one."""
-    _style(axes)
-    axes.spines[["top", "right"]].set_visible(False)
-    last, best = len(search.trace) - 1, search.best_iteration
-    # A search of one iteration has no extent.
-    axes.set_xlim(0, last or 1)
-    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.set_xlabel("iteration", fontsize=_FONT_PT, color=_INK)
-    axes.grid(axis="y", color=_LINE, linewidth=0.6)
-    axes.set_axisbelow(True)
-    axes.axvline(best, color=_MUTED, linewidth=1.2, linestyle=":", clip_on=False)
-    side = "left" if best < 0.25 * last else "right" if best > 0.75 * last else "center"
-    axes.annotate(
-        f"best: iteration {best}",
-        (best, 1.0),
-        xycoords=axes.get_xaxis_transform(),
-        xytext=(0, 4),
-        textcoords="offset points",
-        ha=side if last else "left",
-        fontsize=_SMALL_PT,
-        color=_MUTED,
-    )
-
-
-def _label_line_ends(axes: Axes, labels: Sequence[tuple[float, str, str]]) -> None:
-    """Write (value, text, colour) labels right of the axes, apart where the values are not."""
-    low, high = axes.get_ylim()
-    ordered = sorted(labels)
-    values = _spread(np.array([value for value, *_ in ordered]), 0.075 * (high - low), high)
-    for value, (_, text, colour) in zip(values, ordered, strict=True):
-        axes.text(
-            1.03,
-            value,
-            text,
-            transform=axes.get_yaxis_transform(),
-            va="center",
-            fontsize=_SMALL_PT,
-            fontweight="normal" if colour == _MUTED else "bold",
-            color=colour,
-        )
-
-
-def _spread(values: NDArray[np.float64], gap: float, top: float) -> NDArray[np.float64]:
-    """Move ascending values apart by at least `gap`, none above `top`."""
-    spread: NDArray[np.float64] = values.copy()
-    for i in range(1, len(spread)):
-        spread[i] = max(spread[i], spread[i - 1] + gap)
-    for i in reversed(range(len(spread))):
-        spread[i] = min(spread[i], top - gap * (len(spread) - 1 - i))
-    return spread

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-
-from neuroattack.paper.settings import DNN
+from numpy.typing import ArrayLike
 
 __all__ = [
     "BLUE",
@@ -19,22 +19,24 @@ __all__ = [
     "LINE",
     "MUTED",
     "ON_BARS",
+    "ORANGE",
     "OTHERS",
+    "PALETTE",
     "PURPLE",
     "SKY",
     "SMALL_PT",
     "VERMILLION",
     "Dashes",
     "Look",
+    "estimates",
     "hollow",
-    "is_noiseless",
     "key",
     "key_below",
     "name_axes",
-    "network_look",
-    "network_name",
-    "network_place",
+    "panels",
+    "percents",
     "style",
+    "ticks",
 ]
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart. The page turns the first six
@@ -42,6 +44,7 @@ __all__ = [
 INK, MUTED, LINE, OTHERS = "#1f2328", "#59636e", "#d1d7de", "#a3abb4"
 BLUE, VERMILLION = "#0072b2", "#d55e00"
 GREEN, PURPLE, ORANGE, SKY = "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 
 FONT_PT = 9.5
 SMALL_PT = 8.5
@@ -58,39 +61,6 @@ class Look(NamedTuple):
     colour: str
     marker: str
     dashes: Dashes = "-"
-
-
-_NETWORKS: dict[str, tuple[str, Look]] = {
-    "sdbn": ("spiking SDBN", Look(BLUE, "o", "-")),
-    "sdbn-exact": ("SDBN as rates", Look(SKY, "s", (0, (4, 1.5)))),
-    "dnn": ("DNN", Look(VERMILLION, "^", (0, (5, 1.5, 1, 1.5)))),
-    "dnn-sampled": ("sampled DNN", Look(ORANGE, "D", (0, (1, 1.2)))),
-    "sdbn-fine-tuned": ("spiking fine-tuned SDBN", Look(GREEN, "v", (0, (8, 2)))),
-    "sdbn-fine-tuned-exact": (
-        "fine-tuned SDBN as rates",
-        Look(PURPLE, "P", (0, (5, 1, 1, 1, 1, 1))),
-    ),
-}
-
-
-def is_noiseless(network: str) -> bool:
-    """Say whether a network of that name answers the same image always alike."""
-    return network == DNN or network.endswith("-exact")
-
-
-def network_name(name: str) -> str:
-    """Return what people call a network that results have under that name."""
-    return _NETWORKS[name][0]
-
-
-def network_look(name: str) -> Look:
-    """Return how a network looks in every picture."""
-    return _NETWORKS[name][1]
-
-
-def network_place(name: str) -> int:
-    """Return where a network stands in an order of all."""
-    return list(_NETWORKS).index(name)
 
 
 def style(axes: Axes, grid: Literal["both", "x", "y"] | None = "y") -> None:
@@ -148,3 +118,55 @@ def key_below(figure: Figure, handles: Sequence[Any], columns: int) -> None:
         labelcolor=INK,
         handlelength=3.8,
     )
+
+
+def panels(
+    rows: int, columns: int, size_in: tuple[float, float], **options: Any
+) -> tuple[Figure, Any]:
+    """Return a figure and its axes, an array of shape (rows, columns)."""
+    figure = Figure(figsize=size_in, layout="constrained")
+    return figure, figure.subplots(rows, columns, squeeze=False, **options)
+
+
+def percents(values: Iterable[float | None]) -> list[float]:
+    """Return shares in percent; None is no point."""
+    return [float("nan") if value is None else 100 * value for value in values]
+
+
+def estimates(
+    axes: Axes,
+    x: Sequence[float],
+    y: Sequence[float],
+    look: Look,
+    ends: ArrayLike | None = None,
+    *,
+    across: bool = False,
+    **drawn: Any,
+) -> None:
+    """Draw estimates with their intervals, joined unless told otherwise.
+
+    `ends` has shape (points, 2): of the interval on the vertical axis, or with `across` on the
+    horizontal one.
+    """
+    middle = np.asarray(x if across else y, np.float64)
+    bars: dict[str, Any] = {}
+    if ends is not None:
+        low, high = np.asarray(ends, np.float64).T
+        bars["xerr" if across else "yerr"] = np.maximum([middle - low, high - middle], 0)
+    options: dict[str, Any] = {
+        "marker": look.marker,
+        "linestyle": look.dashes,
+        "markersize": 5,
+        "linewidth": 1.6,
+    }
+    options |= {"elinewidth": 1.1, "capsize": 2, **drawn}
+    axes.errorbar(x, y, color=look.colour, **bars, **options)
+
+
+def ticks(axes: Axes, values: Iterable[float], size: float = 8) -> None:
+    """Give axes a logarithmic horizontal axis with a tick at each value."""
+    style(axes)
+    places = sorted(set(values))
+    axes.set_xscale("log")
+    axes.set_xticks(places, [f"{place:g}" for place in places], fontsize=size)
+    axes.minorticks_off()

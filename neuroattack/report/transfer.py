@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from neuroattack.experiments.transfer.transfer import Transfer
+from neuroattack.experiments.transfer import Transfer
 from neuroattack.files import atomic_path, write_json, write_text
 
 __all__ = ["FIGURES", "matrix_figure", "save_transfer"]

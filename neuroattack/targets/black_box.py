@@ -96,6 +96,8 @@ class BlackBox:
         Images it answers at most, at least 1; unlimited by default.
     draws : {"independent", "common"}, optional
         Whether each image of a batch has a draw of its own.
+    answers : {"counts", "labels"}, optional
+        Whether it returns counts, or a one for the predicted class.
 
     Raises
     ------
@@ -105,6 +107,7 @@ class BlackBox:
 
     __slots__ = (
         "__answer",
+        "__answers",
         "__budget",
         "__draws",
         "__image_shape",
@@ -120,10 +123,12 @@ class BlackBox:
         n_classes: int,
         budget: int | None = None,
         draws: Draws = "independent",
+        answers: Answers = "counts",
     ) -> None:
         if budget is not None:
             check_whole("query budget", budget, 1)
         self.__answer = answer
+        self.__answers: Answers = answers
         self.__budget = budget
         self.__image_shape = image_shape
         self.__n_classes = n_classes
@@ -143,8 +148,8 @@ class BlackBox:
 
     @property
     def answers(self) -> Answers:
-        """Spike counts."""
-        return "counts"
+        """What it tells of an image."""
+        return self.__answers
 
     @property
     def draws(self) -> Draws:

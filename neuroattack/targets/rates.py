@@ -19,13 +19,18 @@ from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.validation import check_positive, check_whole
 
-__all__ = ["WHOLE", "GradedDeployment"]
+__all__ = ["WHOLE", "GradedDeployment", "shares_as_counts"]
 
 WHOLE = 10**9
 """Parts that a noiseless answer is given in."""
 
 _MAX_SEED = 2**63 - 1
 _MOST_SPIKES = 10**8
+
+
+def shares_as_counts(shares: NDArray[np.float64]) -> NDArray[np.int32]:
+    """Return shares in [0, 1] as integers, in parts of :data:`WHOLE`."""
+    return np.rint(shares * WHOLE).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,7 +106,7 @@ class GradedDeployment:
         def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
             shares = self.shares(rows)
             if self.spikes is None:
-                return np.rint(shares * WHOLE).astype(np.int32)
+                return shares_as_counts(shares)
             return rng.poisson(shares * self.spikes).astype(np.int32)
 
         return BlackBox(answer, self.image_shape, self.classes, budget)

@@ -23,6 +23,8 @@ __all__ = ["TrainingState", "check_identity", "load_checkpoint", "save_checkpoin
 
 _KIND = "training-checkpoint"
 _SCHEMA = 1
+_RBM = tuple(field.name for field in dataclasses.fields(RBMState))
+_ADAM = ("weights", "first", "second")
 
 
 @dataclass(frozen=True)
@@ -53,16 +55,7 @@ class TrainingState:
 def save_checkpoint(
     path: str | os.PathLike[str], state: TrainingState, identity: dict[str, str]
 ) -> None:
-    """Write a checkpoint; an interruption leaves the one before it whole.
-
-    Parameters
-    ----------
-    path : path
-        The file to write.
-    state : TrainingState
-        Where the training stands.
-    identity : dict of str
-        What the training is of; :func:`load_checkpoint` refuses a checkpoint of anything else.
+    """Write a checkpoint, atomically: where the training stands, and what it is of.
 
     Raises
     ------
@@ -79,28 +72,16 @@ def save_checkpoint(
         file.attrs["inner"] = type(inner).__name__
         if isinstance(inner, RBMState):
             group = file.create_group("rbm")
-            for field in dataclasses.fields(inner):
-                group[field.name] = getattr(inner, field.name)
+            for name in _RBM:
+                group[name] = getattr(inner, name)
         elif isinstance(inner, AdamState):
             file.attrs["adam_steps"] = inner.steps
-            write_layers(file, "adam_weights", inner.weights)
-            write_layers(file, "adam_first", inner.first)
-            write_layers(file, "adam_second", inner.second)
+            for name in _ADAM:
+                write_layers(file, f"adam_{name}", getattr(inner, name))
 
 
-def load_checkpoint(path: str | os.PathLike[str], identity: dict[str, str]) -> TrainingState:
+def load_checkpoint(path: str | os.PathLike[str], identity: Mapping[str, str]) -> TrainingState:
     """Read a checkpoint that :func:`save_checkpoint` wrote.
-
-    Parameters
-    ----------
-    path : path
-        The file.
-    identity : dict of str
-        What it must be of.
-
-    Returns
-    -------
-    TrainingState
 
     Raises
     ------
@@ -136,30 +117,23 @@ def _shortened(value: str) -> str:
     return value if len(value) <= 60 else f"{value[:57]}..."
 
 
-def _read_inner(file: h5py.File) -> RBMState | AdamState | None:
+def _read_inner(file: h5py.File) -> RBMState | AdamState:
     kind = read_attribute(file, "inner", str)
     if kind == RBMState.__name__:
         group = read_group(file, "rbm")
-        names = [field.name for field in dataclasses.fields(RBMState)]
-        return RBMState(**{name: read_float32(group, name) for name in names})
+        return RBMState(**{name: read_float32(group, name) for name in _RBM})
     if kind == AdamState.__name__:
-        return AdamState(
-            weights=read_layers(file, "adam_weights"),
-            first=read_layers(file, "adam_first"),
-            second=read_layers(file, "adam_second"),
-            steps=read_attribute(file, "adam_steps", int),
-        )
+        layers = {name: read_layers(file, f"adam_{name}") for name in _ADAM}
+        return AdamState(**layers, steps=read_attribute(file, "adam_steps", int))
     raise FileError(file.filename, f"attribute inner is {kind!r}, expected a stage's state")
 
 
 def _read_random(file: h5py.File) -> Mapping[str, Any]:
-    state: Any = None
     try:
-        state = json.loads(read_attribute(file, "random", str))
+        state: Any = json.loads(read_attribute(file, "random", str))
         np.random.PCG64().state = state
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise FileError(
             file.filename, "attribute random is not the state of a random generator"
         ) from error
-    known: Mapping[str, Any] = state
-    return known
+    return dict(state)

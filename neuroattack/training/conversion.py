@@ -1,7 +1,7 @@
 """From a trained SDBN to a spiking network: same weights, same volts, now with spikes.
 
 The trained model's weights are volts per spike already, so a LIF layer whose inputs fire at the
-rates of the model has the model's mean drive; what remains different is the discretisation of
+rates of the model has the model's mean drive; what remains different is the discretization of
 time, the statistics of finite counts, and the Siegert function's own approximation.
 """
 
@@ -19,21 +19,25 @@ from neuroattack.ir.parts import MAX_REFRACTORY_STEPS
 from neuroattack.training.sdbn import SDBN
 from neuroattack.validation import check_positive
 
-__all__ = ["Conversion", "convert"]
+__all__ = ["READOUT_GAIN", "Conversion", "convert", "readout_gain_of"]
+
+READOUT_GAIN = {"paper": 5.0}
+"""Readout gain by recipe, 1 for others. Without it a tenth of the images get no output spike:
+contrastive divergence trains with another noise than that of the spiking network."""
+
+
+def readout_gain_of(model: SDBN) -> float:
+    """Return the readout gain of a model's recipe, for :func:`convert`."""
+    # The noise of the training images follows the recipe's name.
+    return READOUT_GAIN.get(model.recipe.partition(",")[0], 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """A converted network and what rounding did to its weights.
+    """A converted network, and what rounding to the fixed-point grid did to its weights.
 
-    Parameters
-    ----------
-    network : Network
-        The spiking network.
-    largest_rounding_v : float
-        Largest change of a weight by rounding to the fixed-point grid, in volts.
-    largest_relative_rounding : float
-        The same, relative to the largest weight of its projection.
+    `largest_rounding_v` is the largest change of a weight in volts, `largest_relative_rounding` the
+    same relative to the largest weight of its projection.
     """
 
     network: Network

@@ -19,8 +19,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import ValidationError
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
+from neuroattack.validation import check_fields
 
 __all__ = [
     "AdamState",
@@ -39,7 +39,7 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class FineTuningParameters:
-    """Constants of fine-tuning; the learning rate is the schedule's.
+    """Constants of fine-tuning; the learning rate is the schedule's. Raises ValidationError.
 
     Parameters
     ----------
@@ -52,11 +52,6 @@ class FineTuningParameters:
         falls with the square root of the intensity, as that of a spike count does.
     beta1, beta2, epsilon : float
         Adam's decay rates and guard (Kingma and Ba 2015).
-
-    Raises
-    ------
-    ValidationError
-        If a value is outside its range.
     """
 
     logit_gain: float = 30.0
@@ -67,29 +62,24 @@ class FineTuningParameters:
     epsilon: float = 1e-8
 
     def __post_init__(self) -> None:
-        for name in ("logit_gain", "softness", "epsilon"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValidationError(f"fine-tuning {name}", value, "a positive number")
-        for name in ("beta1", "beta2"):
-            if not 0 <= getattr(self, name) < 1:
-                raise ValidationError(f"fine-tuning {name}", getattr(self, name), "in [0, 1)")
-        if not (math.isfinite(self.input_noise) and self.input_noise >= 0):
-            raise ValidationError(
-                "fine-tuning input_noise", self.input_noise, "a number of at least 0"
-            )
+        check_fields(
+            self,
+            "fine-tuning",
+            logit_gain="(0, inf)",
+            softness="(0, inf)",
+            epsilon="(0, inf)",
+            beta1="[0, 1)",
+            beta2="[0, 1)",
+            input_noise="[0, inf)",
+        )
 
 
 @dataclass(frozen=True)
 class Surrogate:
     """The smooth relative of the transfer function that the backward pass differentiates.
 
-    Parameters
-    ----------
-    gain : float
-        ``a`` a unit of ``W x``: t_ref / theta, in 1 / volts per second.
-    softness : float
-        Width of the rounding at a = 0.
+    `gain` is ``a`` a unit of ``W x``, t_ref / theta, in 1 / volts per second; `softness` is the
+    width of the rounding at a = 0.
     """
 
     gain: float
@@ -122,23 +112,9 @@ class Surrogate:
 def cross_entropy(
     outputs: Floats, labels: NDArray[np.integer], logit_gain: float
 ) -> tuple[float, Floats]:
-    """Mean cross-entropy of ``softmax(logit_gain * outputs)`` and its gradient.
+    """Return the mean cross-entropy of ``softmax(logit_gain * outputs)`` and its gradient.
 
-    Parameters
-    ----------
-    outputs : float array (n, classes)
-        Output rates.
-    labels : integer array (n,)
-        Classes.
-    logit_gain : float
-        Gain before the softmax.
-
-    Returns
-    -------
-    loss : float
-        In nats.
-    gradient : float array (n, classes)
-        With respect to the outputs.
+    Outputs and gradient have the shape (n, classes), labels (n,); the unit is nats.
     """
     logits = outputs * np.asarray(logit_gain, outputs.dtype)
     logits -= logits.max(axis=1, keepdims=True)
@@ -159,7 +135,7 @@ def weight_gradients(
     output_gradient: Floats,
     worker: Executor,
 ) -> list[Floats]:
-    """Backpropagate.
+    """Return the gradient with respect to each layer's weights (inputs, units), by backpropagation.
 
     Parameters
     ----------
@@ -171,11 +147,6 @@ def weight_gradients(
         Gradient of the loss with respect to the output rates.
     worker : Executor
         What multiplies a layer's inputs while this thread goes on to the layer below.
-
-    Returns
-    -------
-    list of float arrays (inputs, units)
-        Gradient with respect to each layer's weights.
     """
     products = []
     delta = output_gradient
@@ -271,32 +242,20 @@ def fine_tuning_step(
     rng: np.random.Generator,
     worker: Executor,
 ) -> AdamState:
-    """Take one step of supervised learning.
+    """Take one step of supervised learning; `state` is left as it is.
 
     Parameters
     ----------
-    state : AdamState
-        Where the last step ended; left as it is.
     inputs : float32 array (batch, inputs)
-        Normalised input rates.
+        Normalized input rates; `full_scale` is that of an input at full scale.
     labels : integer array (batch,)
         Classes.
     learning_rate : float
         Step size of Adam, in volts per second.
-    parameters : FineTuningParameters
-        Constants.
-    transfer : Transfer
-        The units.
-    full_scale : float
-        Normalised rate of an input at full scale.
     rng : numpy.random.Generator
         Source of the input noise; advanced.
     worker : Executor
         What does a part of the work while this thread does another.
-
-    Returns
-    -------
-    AdamState
     """
     surrogate = Surrogate.of(transfer.siegert, parameters.softness)
     variance = np.float32(full_scale * parameters.input_noise**2)

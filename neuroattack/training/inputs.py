@@ -1,46 +1,106 @@
-"""What a training is given: labelled images and layer sizes, checked."""
+"""What a training is given: labeled images and layer sizes, checked."""
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from neuroattack.datasets.noise import Noise
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
 from neuroattack.training.siegert import FloatArray
 from neuroattack.validation import check_whole
 
-__all__ = ["checked_data", "checked_sizes"]
+__all__ = ["Labels", "TrainingData"]
+
+Labels = NDArray[np.intp]
+
+_NOISE_STREAM = 1
 
 
-def checked_data(
-    images: ArrayLike, labels: ArrayLike, classes: int, what: str
-) -> tuple[FloatArray, NDArray[np.intp]]:
-    """Return labelled images as rows, or say what is wrong with them.
+@dataclass(frozen=True, eq=False)
+class TrainingData:
+    """Checked arguments of a training: labeled images as rows, layer sizes and seed.
 
-    Parameters
-    ----------
-    images : array_like (n, height, width)
-        Intensities in [0, 1].
-    labels : integer array_like (n,)
-        Classes, 0 to `classes` - 1.
-    classes : int
-        How many there are.
-    what : str
-        What they are for, for the message: ``"training"``.
-
-    Returns
-    -------
-    rows : float32 array (n, pixels)
-        Intensities.
-    labels : intp array (n,)
-        Classes.
-
-    Raises
-    ------
-    ValidationError
-        If they are not as described.
+    Rows are float32 arrays (n, pixels) of intensities, with noise if there is any; labels are intp
+    arrays (n,). `sizes` are units layer by layer: pixels, hidden layers, classes.
     """
+
+    rows: FloatArray
+    labels: Labels
+    test: tuple[FloatArray, Labels] | None
+    image_shape: tuple[int, int]
+    sizes: tuple[int, ...]
+    seed: int
+
+    @classmethod
+    def of(
+        cls,
+        images: ArrayLike,
+        labels: ArrayLike,
+        test: tuple[ArrayLike, ArrayLike] | None,
+        hidden: tuple[int, ...],
+        classes: int,
+        seed: int,
+        noise: Noise | None,
+    ) -> TrainingData:
+        """Check the arguments of :func:`neuroattack.training.recipes.train`; add the noise.
+
+        Raises
+        ------
+        ValidationError
+            If images, labels, sizes or seed are not as described there.
+        """
+        rows, targets = _checked(images, labels, classes, "training")
+        height, width = np.shape(images)[1:]
+        tested = None if test is None else _checked(*test, classes, "test")
+        if tested is not None and tested[0].shape[1] != rows.shape[1]:
+            raise ValidationError(
+                "test images", f"{tested[0].shape[1]} pixels", f"{rows.shape[1]} as in training"
+            )
+        if not hidden:
+            raise ValidationError("hidden layers", "none", "at least one")
+        for units in hidden:
+            check_whole("hidden layer size", units, 1)
+        if classes < 2:
+            raise ValidationError("classes", classes, "at least 2")
+        check_whole("seed", seed, 0, 2**63 - 1)
+        if noise is not None:
+            # A generator of its own: the training draws the same numbers with noise and without.
+            sequence = np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,))
+            noisy = noise.add(rows.reshape(-1, height, width), np.random.default_rng(sequence))
+            rows = noisy.reshape(rows.shape)
+        sizes = (rows.shape[1], *hidden, classes)
+        return cls(rows, targets, tested, (height, width), sizes, seed)
+
+    def accuracy(
+        self, evaluate: Callable[[FloatArray], FloatArray], images: int | None
+    ) -> float | None:
+        """Return the share of test images, or of the first so many, classified correctly."""
+        if self.test is None:
+            return None
+        rows, labels = self.test
+        return float(np.mean(evaluate(rows[:images]).argmax(axis=1) == labels[:images]))
+
+    def identity(self) -> dict[str, str]:
+        """Return by what a checkpoint is told from those of other trainings."""
+        digest = hashlib.sha256(self.rows.data)
+        digest.update(self.labels.astype(np.int64).data)
+        return {
+            "seed": str(self.seed),
+            "layer sizes": "-".join(map(str, self.sizes)),
+            "training data": digest.hexdigest(),
+        }
+
+
+def _checked(
+    images: ArrayLike, labels: ArrayLike, classes: int, what: str
+) -> tuple[FloatArray, Labels]:
+    """Return labeled images as rows, or say what is wrong with them."""
     shape = np.shape(images)
     if len(shape) != 3:
         raise ValidationError(f"{what} images", f"shape {shape}", "shape (n, height, width)")
@@ -59,14 +119,3 @@ def checked_data(
             f"{what} labels", f"{array.min()} to {array.max()}", f"0 to {classes - 1}"
         )
     return rows, array.astype(np.intp)
-
-
-def checked_sizes(pixels: int, hidden: tuple[int, ...], classes: int) -> tuple[int, ...]:
-    """Return the units of all layers, inputs first; ValidationError for an impossible layer."""
-    if not hidden:
-        raise ValidationError("hidden layers", "none", "at least one")
-    for units in hidden:
-        check_whole("hidden layer size", units, 1)
-    if classes < 2:
-        raise ValidationError("classes", classes, "at least 2")
-    return (pixels, *hidden, classes)

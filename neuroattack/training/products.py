@@ -20,19 +20,10 @@ _ROWS = 4
 
 @njit(cache=True, nogil=True)
 def ordered_product(x: FloatArray, weights: FloatArray) -> FloatArray:
-    """Multiply, adding over the inputs from the first to the last.
+    """Multiply (n, inputs) by (inputs, units), adding over the inputs from the first to the last.
 
     BLAS adds in an order that depends on the processor, on the number of threads and, with some
     kernels, on where a row stands in the matrix.
-
-    Parameters
-    ----------
-    x : float32 array (n, inputs)
-    weights : float32 array (inputs, units)
-
-    Returns
-    -------
-    float32 array (n, units)
     """
     rows, inputs = x.shape
     units = weights.shape[1]

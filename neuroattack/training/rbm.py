@@ -1,7 +1,7 @@
 """Restricted Boltzmann machines of Siegert units, trained by persistent contrastive divergence.
 
 The units are deterministic rates, so sampling is replaced by rates under a little input noise
-(the *temperature*). Fast weights that are learnt and forgotten quickly drive the negative phase
+(the *temperature*). Fast weights that are learned and forgotten quickly drive the negative phase
 through the energy landscape (Tieleman and Hinton 2009), and the hidden targets are made sparse
 and selective by rank (Goh, Thome and Cord 2010), as in O'Connor et al. 2013. There are no biases:
 the converted neurons have none.
@@ -9,7 +9,6 @@ the converted neurons have none.
 
 from __future__ import annotations
 
-import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import Any
@@ -18,8 +17,8 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import ValidationError
 from neuroattack.training.siegert import FloatArray, Transfer
+from neuroattack.validation import check_fields, check_whole
 
 __all__ = ["RBMParameters", "RBMState", "contrastive_divergence_step", "initial_state", "sparsify"]
 
@@ -41,9 +40,9 @@ class RBMParameters:
         [0, 1]; their learning rate.
     sparsity, sparsity_influence : float
         Mean of the rank-based target activity, in (0, 1); its share in the hidden activity that
-        is learnt, in [0, 1].
+        is learned, in [0, 1].
     temperature : float
-        Standard deviation of the noise on every layer's input, in normalised rate.
+        Standard deviation of the noise on every layer's input, in normalized rate.
     initial_scale : float
         Standard deviation of the initial drive weights, in volts per second.
 
@@ -65,25 +64,20 @@ class RBMParameters:
     initial_scale: float = 0.01
 
     def __post_init__(self) -> None:
-        if self.gibbs_steps < 1:
-            raise ValidationError("RBM gibbs_steps", self.gibbs_steps, "at least 1")
-        if not 0 < self.sparsity < 1:
-            raise ValidationError("RBM sparsity", self.sparsity, "a number in (0, 1)")
-        if not 0 <= self.momentum < 1:
-            raise ValidationError("RBM momentum", self.momentum, "a number in [0, 1)")
-        for name in ("fast_decay", "sparsity_influence"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValidationError(f"RBM {name}", getattr(self, name), "a number in [0, 1]")
-        for name in (
-            "weight_decay",
-            "fast_influence",
-            "fast_rate",
-            "temperature",
-            "initial_scale",
-        ):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ValidationError(f"RBM {name}", value, "a number of at least 0")
+        check_whole("RBM gibbs_steps", self.gibbs_steps, 1)
+        check_fields(
+            self,
+            "RBM",
+            sparsity="(0, 1)",
+            momentum="[0, 1)",
+            fast_decay="[0, 1]",
+            sparsity_influence="[0, 1]",
+            weight_decay="[0, inf)",
+            fast_influence="[0, inf)",
+            fast_rate="[0, inf)",
+            temperature="[0, inf)",
+            initial_scale="[0, inf)",
+        )
 
 
 @dataclass(frozen=True)
@@ -123,23 +117,11 @@ def initial_state(
 
 
 def sparsify(hidden: FloatArray, sparsity: float) -> FloatArray:
-    """Return sparse and selective targets of hidden activity, by rank.
+    """Return sparse and selective targets, in [0, 1], of hidden rates (batch, units), by rank.
 
     Each sample's activities are replaced by their rank among the units, each unit's ranks by
     their rank among the samples, and ranks r in [0, 1] by r ** (1 / sparsity - 1), whose mean is
     the sparsity (Goh, Thome and Cord 2010). Equal values rank in order of their index.
-
-    Parameters
-    ----------
-    hidden : float32 array (batch, units)
-        Rates.
-    sparsity : float
-        Mean of the targets, in (0, 1).
-
-    Returns
-    -------
-    float32 array (batch, units)
-        Targets in [0, 1].
     """
     batch, units = hidden.shape
     # Rates are not negative: the order of their bits is theirs. And ranks are enough for the second
@@ -190,7 +172,7 @@ def _warmed(rates: FloatArray, noise: FloatArray) -> FloatArray:
     return noise
 
 
-def _learnt_activity(
+def _learned_activity(
     visible: FloatArray, weights: FloatArray, parameters: RBMParameters, transfer: Transfer
 ) -> FloatArray:
     """Return the hidden rates of the data, drawn towards their sparse targets."""
@@ -209,29 +191,19 @@ def contrastive_divergence_step(
     rng: np.random.Generator,
     worker: Executor,
 ) -> RBMState:
-    """Take one step of persistent contrastive divergence with fast weights.
+    """Take one step of persistent contrastive divergence with fast weights, from `state`.
 
     Parameters
     ----------
-    state : RBMState
-        Where the last step ended; left as it is.
     visible : float32 array (batch, visible)
-        Normalised rates of the data; as many samples as there are chains.
+        Normalized rates of the data; as many samples as there are chains.
     learning_rate : float
         Of the (slow) weights.
-    parameters : RBMParameters
-        Constants.
-    transfer : Transfer
-        The units.
     rng : numpy.random.Generator
         Source of the input noise; advanced.
     worker : Executor
         Of **one** thread, which draws the noise in the order of its use and then does the data's
         phase, while this thread runs the chains: the same numbers as one after the other.
-
-    Returns
-    -------
-    RBMState
     """
     shape = state.weights.shape
 
@@ -243,7 +215,7 @@ def contrastive_divergence_step(
     data_noise = worker.submit(noise, shape[0])
     chain_noise = [worker.submit(noise, n) for n in shape[::-1] * parameters.gibbs_steps]
     data_phase = worker.submit(
-        lambda: _learnt_activity(
+        lambda: _learned_activity(
             _warmed(visible, data_noise.result()), state.weights, parameters, transfer
         )
     )

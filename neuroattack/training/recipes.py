@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 import os
 import time
@@ -12,20 +11,19 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from neuroattack.datasets.noise import Noise
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
 from neuroattack.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
-from neuroattack.training.fine_tuning import AdamState, FineTuningParameters
-from neuroattack.training.inputs import checked_data, checked_sizes
-from neuroattack.training.rbm import RBMParameters, RBMState
+from neuroattack.training.fine_tuning import FineTuningParameters
+from neuroattack.training.inputs import Labels, TrainingData
+from neuroattack.training.rbm import RBMParameters
 from neuroattack.training.running import StageRun, plan
 from neuroattack.training.sdbn import SDBN, forward_rates
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
 from neuroattack.training.stages import FineTuningStage, RBMStage, Recipe, Schedule
-from neuroattack.validation import check_whole
 
 __all__ = ["DEFAULT_RECIPE", "RECIPES", "Progress", "find_recipe", "train"]
 
@@ -61,7 +59,6 @@ RECIPES: dict[str, Recipe] = {
 # A pass over a small data set is too short to be worth a report and a checkpoint of its own.
 _STEPS_PER_REPORT = 100
 _TEST_IMAGES_PER_REPORT = 1000
-_NOISE_STREAM = 1
 
 
 @dataclass(frozen=True)
@@ -160,40 +157,29 @@ def train(
     """
     started = time.monotonic()
     recipe = find_recipe(recipe)
-    rows, targets = checked_data(images, labels, classes, "training")
-    shape = np.shape(images)[1:]
-    tested = None if test is None else checked_data(*test, classes, "test")
-    if tested is not None and tested[0].shape[1] != rows.shape[1]:
-        raise ValidationError(
-            "test images", f"{tested[0].shape[1]} pixels", f"{rows.shape[1]} as in training"
-        )
-    sizes = checked_sizes(rows.shape[1], hidden, classes)
-    check_whole("seed", seed, 0, 2**63 - 1)
+    data = TrainingData.of(images, labels, test, hidden, classes, seed, noise)
     if resume and checkpoint is None:
         raise ValidationError("resume", "no checkpoint", "the checkpoint to resume from")
 
-    runs = plan(recipe, sizes)
+    count = len(data.rows)
+    runs = plan(recipe, data.sizes)
     transfer = Transfer(recipe.siegert, recipe.noise_factor)
     scale = np.float32(recipe.input_scale)
     rng = np.random.default_rng(seed)
     state = TrainingState(0, 0, (), None, rng.bit_generator.state)
-    if noise is not None:
-        # A generator of its own: the training draws the same numbers with noise and without.
-        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,)))
-        rows = noise.add(rows.reshape(-1, *shape), generator).reshape(rows.shape)
     identity: dict[str, str] = {}
     if checkpoint is not None:
-        identity = _identity(recipe, seed, sizes, rows, targets)
+        constants = json.dumps(dataclasses.asdict(recipe), sort_keys=True)
+        identity = {"recipe": recipe.name, "recipe constants": constants, **data.identity()}
         if resume:
             state = load_checkpoint(checkpoint, identity)
-            _check_state(checkpoint, state, runs, len(rows))
+            _check_state(checkpoint, state, runs, count)
             rng.bit_generator.state = state.random
 
     def measure(weights: tuple[FloatArray, ...], limit: int | None) -> float | None:
-        if tested is None or len(weights) < len(sizes) - 1:
+        if len(weights) < len(data.sizes) - 1:
             return None
-        outputs = forward_rates(tested[0][:limit] * scale, weights, transfer)
-        return float(np.mean(outputs.argmax(axis=1) == tested[1][:limit]))
+        return data.accuracy(lambda rows: forward_rates(rows * scale, weights, transfer), limit)
 
     def report(state: TrainingState) -> None:
         if checkpoint is not None:
@@ -204,20 +190,20 @@ def train(
                 Progress(
                     run.name,
                     state.epoch,
-                    run.schedule.epochs_for(len(rows)),
-                    _fraction_done(state, runs, len(rows)),
-                    measure(_weights_of(run, state), _TEST_IMAGES_PER_REPORT),
+                    run.schedule.epochs_for(count),
+                    _fraction_done(state, runs, count),
+                    measure(run.weights(state.weights, state.inner), _TEST_IMAGES_PER_REPORT),
                     time.monotonic() - started,
                 )
             )
 
-    inputs = rows * scale
+    inputs = data.rows * scale
     # One thread a product: on a busy machine products this small wait long for a second one, and
     # the sums then don't depend on the number of cores. A second core has products of its own.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(1) as worker:
         for stage in range(state.stage, len(runs)):
-            state = _run_stage(runs[stage], state, inputs, targets, rng, worker, report)
-            weights = _weights_of(runs[stage], state)
+            state = _run_stage(runs[stage], state, inputs, data.labels, rng, worker, report)
+            weights = runs[stage].weights(state.weights, state.inner)
             state = TrainingState(stage + 1, 0, weights, None, rng.bit_generator.state)
 
     t_ref = np.float32(recipe.siegert.t_ref_s)
@@ -225,7 +211,7 @@ def train(
         weights=tuple(weights * t_ref for weights in state.weights),
         siegert=recipe.siegert,
         noise_factor=recipe.noise_factor,
-        image_shape=(int(shape[0]), int(shape[1])),
+        image_shape=data.image_shape,
         recipe=recipe.name if noise is None else f"{recipe.name}, {noise.description}",
         dataset=dataset,
         dataset_checksum=dataset_checksum,
@@ -235,11 +221,20 @@ def train(
     )
 
 
+def find_recipe(recipe: str | Recipe) -> Recipe:
+    """Return the recipe of that name; UnknownNameError if there is none."""
+    if isinstance(recipe, Recipe):
+        return recipe
+    if recipe not in RECIPES:
+        raise UnknownNameError("recipe", recipe, RECIPES)
+    return RECIPES[recipe]
+
+
 def _run_stage(
     run: StageRun,
     state: TrainingState,
     inputs: FloatArray,
-    labels: NDArray[np.integer],
+    labels: Labels,
     rng: np.random.Generator,
     worker: Executor,
     report: Callable[[TrainingState], None],
@@ -265,10 +260,6 @@ def _run_stage(
     return state
 
 
-def _weights_of(run: StageRun, state: TrainingState) -> tuple[FloatArray, ...]:
-    return run.weights(state.weights, state.inner)
-
-
 def _fraction_done(state: TrainingState, runs: tuple[StageRun, ...], count: int) -> float:
     def cost(run: StageRun, epochs: int) -> float:
         schedule = run.schedule
@@ -279,38 +270,8 @@ def _fraction_done(state: TrainingState, runs: tuple[StageRun, ...], count: int)
     return (done + cost(runs[state.stage], state.epoch)) / total
 
 
-def find_recipe(recipe: str | Recipe) -> Recipe:
-    """Return the recipe of that name; UnknownNameError if there is none."""
-    if isinstance(recipe, Recipe):
-        return recipe
-    if recipe not in RECIPES:
-        raise UnknownNameError("recipe", recipe, RECIPES)
-    return RECIPES[recipe]
-
-
-def _identity(
-    recipe: Recipe,
-    seed: int,
-    sizes: tuple[int, ...],
-    rows: FloatArray,
-    labels: NDArray[np.intp],
-) -> dict[str, str]:
-    digest = hashlib.sha256(rows.data)
-    digest.update(labels.astype(np.int64).data)
-    return {
-        "recipe": recipe.name,
-        "recipe constants": json.dumps(dataclasses.asdict(recipe), sort_keys=True),
-        "seed": str(seed),
-        "layer sizes": "-".join(map(str, sizes)),
-        "training data": digest.hexdigest(),
-    }
-
-
 def _check_state(
-    path: str | os.PathLike[str],
-    state: TrainingState,
-    runs: tuple[StageRun, ...],
-    count: int,
+    path: str | os.PathLike[str], state: TrainingState, runs: tuple[StageRun, ...], count: int
 ) -> None:
     """Raise FileError where a checkpoint that claims the right identity doesn't fit it."""
     if not 0 <= state.stage < len(runs):
@@ -323,16 +284,11 @@ def _check_state(
     below: tuple[FloatArray, ...] = ()
     for earlier in runs[: state.stage]:
         below = earlier.weights(below, earlier.begin(count, below, scratch))
-    expected = TrainingState(0, 0, below, run.begin(count, below, scratch), {})
-    if _shapes(state) != _shapes(expected):
+    if _shapes(state.weights, state.inner) != _shapes(below, run.begin(count, below, scratch)):
         raise FileError(path, "its arrays have other shapes than this training's, damaged?")
 
 
-def _shapes(state: TrainingState) -> list[tuple[int, ...]]:
-    inner = state.inner
-    arrays = list(state.weights)
-    if isinstance(inner, RBMState):
-        arrays += [inner.weights, inner.velocity, inner.fast_weights, inner.chain]
-    elif isinstance(inner, AdamState):
-        arrays += [*inner.weights, *inner.first, *inner.second]
-    return [array.shape for array in arrays]
+def _shapes(weights: tuple[FloatArray, ...], inner: object) -> list[object]:
+    """Return the shapes of all arrays, and the kind of state."""
+    parts = [part if isinstance(part, tuple) else (part,) for part in vars(inner).values()]
+    return [type(inner), *(np.shape(array) for part in (weights, *parts) for array in part)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,47 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
 from neuroattack.training.products import Product, ordered_product
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
+from neuroattack.validation import check_fields, check_number, check_whole
 
-__all__ = ["SDBN", "forward_rates"]
+__all__ = ["SDBN", "check_model", "forward_rates", "frozen_layers"]
 
 _CHUNK = 2000
+
+
+def frozen_layers(thing: str, layers: Sequence[ArrayLike], ndim: int) -> tuple[FloatArray, ...]:
+    """Return read-only float32 copies of weights (`ndim` 2) or biases (1), layer by layer.
+
+    Raises
+    ------
+    ValidationError
+        If an array is empty, not finite, of another dimension, or not as wide as the layer below.
+    """
+    copies: list[FloatArray] = []
+    for index, values in enumerate(layers):
+        copy: FloatArray = np.array(values, dtype=np.float32, order="C")
+        field = f"{thing} of layer {index + 1}"
+        if copy.ndim != ndim or 0 in copy.shape:
+            expected = "shape (inputs, units)" if ndim == 2 else "shape (units,)"
+            raise ValidationError(field, f"shape {copy.shape}", expected)
+        if ndim == 2 and copies and copies[-1].shape[1] != copy.shape[0]:
+            raise ValidationError(
+                field, f"{copy.shape[0]} inputs", f"{copies[-1].shape[1]}, as the layer below"
+            )
+        if not np.isfinite(copy).all():
+            raise ValidationError(field, "NaN or infinity", "finite numbers")
+        copy.setflags(write=False)
+        copies.append(copy)
+    if not copies:
+        raise ValidationError(thing, "no layer", "at least one layer")
+    return tuple(copies)
+
+
+def check_model(thing: str, image_shape: tuple[int, int], pixels: int, seed: int) -> None:
+    """Check what an SDBN and an MLP have in common; raises ValidationError."""
+    height, width = image_shape
+    if height < 1 or width < 1 or height * width != pixels:
+        raise ValidationError(f"{thing} image_shape", image_shape, f"{pixels} pixels")
+    check_whole(f"{thing} seed", seed, 0, 2**63 - 1)
 
 
 def forward_rates(
@@ -25,24 +62,12 @@ def forward_rates(
     transfer: Transfer,
     product: Product = np.matmul,
 ) -> FloatArray:
-    """Return the rates of the last layer, in chunks so that memory stays bounded.
+    """Return the normalized rates of the last layer (n, units), in chunks to bound memory.
 
-    Parameters
-    ----------
-    x : float32 array (n, inputs)
-        Normalised input rates.
-    drive_weights : tuple of float32 arrays (inputs, units)
-        Layer by layer, in volts per second.
-    transfer : Transfer
-        The units.
-    product : callable, optional
-        Multiplies matrices; :func:`~neuroattack.training.products.ordered_product` makes every
-        row independent of the others to the last bit.
-
-    Returns
-    -------
-    float32 array (n, units of the last layer)
-        Normalised rates.
+    Input rates `x` (n, inputs) are normalized, too; weights (inputs, units) are in volts per
+    second. `product` multiplies matrices: with
+    :func:`~neuroattack.training.products.ordered_product` every row is independent of the others
+    to the last bit.
     """
     squared = [np.square(weights) for weights in drive_weights]
     out = np.empty((len(x), drive_weights[-1].shape[1]), np.float32)
@@ -98,36 +123,11 @@ class SDBN:
     rate_accuracy: float | None = None
 
     def __post_init__(self) -> None:
-        if not self.weights:
-            raise ValidationError("SDBN weights", "no layer", "at least one layer")
-        copies: list[FloatArray] = []
-        for index, weights in enumerate(self.weights):
-            copy = np.array(weights, dtype=np.float32, order="C")
-            field = f"SDBN weights of layer {index + 1}"
-            if copy.ndim != 2 or 0 in copy.shape:
-                raise ValidationError(field, f"shape {copy.shape}", "shape (inputs, units)")
-            if copies and copies[-1].shape[1] != copy.shape[0]:
-                raise ValidationError(
-                    field, f"{copy.shape[0]} inputs", f"{copies[-1].shape[1]}, as the layer below"
-                )
-            if not np.isfinite(copy).all():
-                raise ValidationError(field, "NaN or infinity", "finite numbers")
-            copy.setflags(write=False)
-            copies.append(copy)
-        object.__setattr__(self, "weights", tuple(copies))
-        height, width = self.image_shape
-        if height < 1 or width < 1 or height * width != copies[0].shape[0]:
-            raise ValidationError(
-                "SDBN image_shape", self.image_shape, f"{copies[0].shape[0]} pixels"
-            )
-        if not 0 < self.input_scale <= 1:
-            raise ValidationError("SDBN input_scale", self.input_scale, "a number in (0, 1]")
-        if not 0 <= self.seed < 2**63:
-            raise ValidationError("SDBN seed", self.seed, "an integer from 0 to 2**63 - 1")
-        if self.rate_accuracy is not None and not 0 <= self.rate_accuracy <= 1:
-            raise ValidationError("SDBN rate_accuracy", self.rate_accuracy, "in [0, 1], or None")
-        if not (math.isfinite(self.noise_factor) and self.noise_factor >= 0):
-            raise ValidationError("SDBN noise_factor", self.noise_factor, "a number of at least 0")
+        object.__setattr__(self, "weights", frozen_layers("SDBN weights", self.weights, 2))
+        check_model("SDBN", self.image_shape, len(self.weights[0]), self.seed)
+        check_fields(self, "SDBN", input_scale="(0, 1]", noise_factor="[0, inf)")
+        if self.rate_accuracy is not None:
+            check_number("SDBN rate_accuracy", self.rate_accuracy, "[0, 1]")
 
     @property
     def classes(self) -> int:
@@ -140,40 +140,18 @@ class SDBN:
         return Transfer(self.siegert, self.noise_factor)
 
     def rates(self, images: ArrayLike) -> FloatArray:
-        """Evaluate the network as rates.
+        """Return output rates (n, classes), in units of 1 / t_ref, of images in [0, 1].
 
-        Parameters
-        ----------
-        images : array_like (n, h, w) or (n, pixels)
-            Intensities in [0, 1].
-
-        Returns
-        -------
-        float32 array (n, classes)
-            Output rates in units of 1 / t_ref.
-
-        Raises
-        ------
-        ValidationError
-            If the images do not fit.
+        Raises ValidationError if the images do not fit.
         """
         return self.outputs(validate_images(images, self.image_shape).astype(np.float32))
 
     def outputs(self, intensities: NDArray[np.floating[Any]]) -> FloatArray:
-        """Evaluate the network as rates, whatever noise made of the images.
+        """Return output rates (n, classes), in units of 1 / t_ref, of noisy images too.
 
         An image's rates are the same, bit for bit, whatever it is evaluated together with and on
-        any number of cores.
-
-        Parameters
-        ----------
-        intensities : float array (n, pixels)
-            Relative to full scale; not checked, and not only in [0, 1].
-
-        Returns
-        -------
-        float32 array (n, classes)
-            Output rates in units of 1 / t_ref.
+        any number of cores. Intensities (n, pixels) are relative to full scale; they are not
+        checked, and not only in [0, 1].
         """
         scale = np.float32(self.input_scale)
         drive = tuple(w * np.float32(1 / self.siegert.t_ref_s) for w in self.weights)
@@ -183,10 +161,7 @@ class SDBN:
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the class of the highest output rate of each image; int64 array (n,).
 
-        Raises
-        ------
-        ValidationError
-            If the images do not fit.
+        Raises ValidationError if the images do not fit.
         """
         classes: NDArray[np.int64] = self.rates(images).argmax(axis=1).astype(np.int64)
         return classes

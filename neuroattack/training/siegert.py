@@ -13,10 +13,10 @@ neuron with threshold theta, reset and rest at 0 fires at
 
 (Siegert 1951; the scaled complementary error function keeps it stable: Jug et al. 2012). The
 integral is taken with Simpson's rule on 3 points, which is good wherever G is not small beside
-theta or Y is not near it. Rates are normalised: 1.0 is ``1 / t_ref``, 500 Hz by default.
+theta or Y is not near it. Rates are normalized: 1.0 is ``1 / t_ref``, 500 Hz by default.
 
 Weights here are *drive weights* ``W``, in volts per second at full rate: a neuron whose inputs
-fire at the normalised rates ``x`` has Y = tau_m W x. A spike of an input then carries
+fire at the normalized rates ``x`` has Y = tau_m W x. A spike of an input then carries
 ``W * t_ref`` volts, and the diffusion approximation gives G^2 = tau_m t_ref W^2 x / 2. The public
 implementation of O'Connor et al. leaves out that ``t_ref``, a variance 500 times larger: hence
 ``noise_factor``.
@@ -39,6 +39,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import erfcx
 
 from neuroattack.errors import ValidationError
+from neuroattack.validation import check_number, check_positive
 
 __all__ = ["SiegertParameters", "Transfer", "fast_rates", "siegert_rates"]
 
@@ -71,9 +72,7 @@ class SiegertParameters:
 
     def __post_init__(self) -> None:
         for name in ("tau_m_s", "tau_syn_s", "t_ref_s", "threshold_v"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise ValidationError(f"Siegert parameter {name}", value, "a positive number")
+            check_positive(f"Siegert parameter {name}", getattr(self, name))
         if self.tau_syn_s >= self.tau_m_s:
             raise ValidationError(
                 "Siegert parameter tau_syn_s", self.tau_syn_s, f"less than tau_m_s, {self.tau_m_s}"
@@ -81,7 +80,7 @@ class SiegertParameters:
 
     @property
     def shift(self) -> float:
-        """Shift of threshold and reset by coloured synaptic noise, as a fraction of the spread."""
+        """Shift of threshold and reset by colored synaptic noise, as a fraction of the spread."""
         return _ABS_ZETA_HALF * math.sqrt(self.tau_syn_s / self.tau_m_s)
 
 
@@ -206,19 +205,10 @@ def fast_rates(
 ) -> FloatArray:
     """Rates of LIF neurons in float32, compiled; within 1e-5 of :func:`siegert_rates`.
 
-    Parameters
-    ----------
-    mean, power : float32 arrays, same shape, C-contiguous
-        Drive Y and variance G^2, each divided by its gain.
-    parameters : SiegertParameters
-        The neuron.
-    drive_gain, variance_gain : float, optional
-        ``Y = drive_gain * mean`` in volts, ``G^2 = variance_gain * power`` in volts squared.
-
-    Returns
-    -------
-    float32 array, same shape
-        Rates in units of 1 / t_ref, in [0, 1]; never NaN for finite input.
+    `mean` and `power`, C-contiguous float32 arrays of one shape, are drive Y and variance G^2, each
+    divided by its gain: ``Y = drive_gain * mean`` in volts, ``G^2 = variance_gain * power`` in
+    volts squared. Returns a float32 array of that shape, in units of 1 / t_ref, in [0, 1]; never
+    NaN for finite input.
     """
     out = np.empty(mean.shape, np.float32)
     theta = parameters.threshold_v
@@ -255,8 +245,7 @@ class Transfer:
     noise_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.noise_factor) and self.noise_factor >= 0):
-            raise ValidationError("noise_factor", self.noise_factor, "a number of at least 0")
+        check_number("noise_factor", self.noise_factor, "[0, inf)")
 
     @property
     def drive_gain(self) -> float:
@@ -269,7 +258,7 @@ class Transfer:
         return self.noise_factor * self.siegert.tau_m_s * self.siegert.t_ref_s / 2
 
     def rates(self, mean: FloatArray, power: FloatArray) -> FloatArray:
-        """Return normalised rates from ``x @ W`` and ``x @ W**2``, W in volts per second."""
+        """Return normalized rates from ``x @ W`` and ``x @ W**2``, W in volts per second."""
         return fast_rates(mean, power, self.siegert, self.drive_gain, self.variance_gain)
 
     def layer(
@@ -279,19 +268,9 @@ class Transfer:
         squared: FloatArray,
         product: Callable[[FloatArray, FloatArray], FloatArray] = np.matmul,
     ) -> FloatArray:
-        """Return the rates of a layer.
+        """Return the rates of a layer, shape (n, units), given input rates (n, inputs).
 
-        Parameters
-        ----------
-        x : float32 array (n, inputs)
-            Normalised input rates, not negative.
-        weights, squared : float32 arrays (inputs, units)
-            Drive weights in volts per second, and their squares.
-        product : callable, optional
-            Multiplies matrices.
-
-        Returns
-        -------
-        float32 array (n, units)
+        Weights and their squares have the shape (inputs, units), in volts per second. `product`
+        multiplies matrices.
         """
         return self.rates(product(x, weights), product(x, squared))

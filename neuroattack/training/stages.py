@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
-from neuroattack.errors import ValidationError
 from neuroattack.training.fine_tuning import FineTuningParameters
 from neuroattack.training.rbm import RBMParameters
 from neuroattack.training.siegert import SiegertParameters
+from neuroattack.validation import check_fields, check_whole
 
 __all__ = ["FineTuningStage", "RBMStage", "Recipe", "Schedule"]
 
@@ -18,7 +18,7 @@ class Schedule:
     """Length of a stage and course of its learning rate.
 
     A stage lasts `epochs` passes over the data, or as many as make `minimum_steps` gradient
-    steps where the data set is so small that this is more: what a network has learnt depends on
+    steps where the data set is so small that this is more: what a network has learned depends on
     the steps it took at least as much as on the images it saw.
 
     Parameters
@@ -48,12 +48,8 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "minimum_steps", "batch"):
-            if getattr(self, name) < 1:
-                raise ValidationError(f"schedule {name}", getattr(self, name), "at least 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ValidationError("schedule learning_rate", self.learning_rate, "a positive number")
-        if not 0 <= self.final_fraction <= 1:
-            raise ValidationError("schedule final_fraction", self.final_fraction, "in [0, 1]")
+            check_whole(f"schedule {name}", getattr(self, name), 1)
+        check_fields(self, "schedule", learning_rate="(0, inf)", final_fraction="[0, 1]")
 
     def batch_for(self, images: int) -> int:
         """Return the images a step: never more than there are."""
@@ -74,15 +70,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class RBMStage:
-    """A layer trained by persistent contrastive divergence.
-
-    Parameters
-    ----------
-    schedule : Schedule
-        How long.
-    parameters : RBMParameters
-        Constants.
-    """
+    """A layer trained by persistent contrastive divergence: how long, and with which constants."""
 
     schedule: Schedule
     parameters: RBMParameters
@@ -90,15 +78,7 @@ class RBMStage:
 
 @dataclass(frozen=True)
 class FineTuningStage:
-    """All layers trained with labels through the physically consistent transfer function.
-
-    Parameters
-    ----------
-    schedule : Schedule
-        How long.
-    parameters : FineTuningParameters
-        Constants.
-    """
+    """All layers trained with labels through the physically consistent transfer function."""
 
     schedule: Schedule
     parameters: FineTuningParameters
@@ -124,9 +104,9 @@ class Recipe:
     fine_tuning : FineTuningStage or None
         The supervised stage; it and the model that leaves it use noise factor 1.
     input_scale : float
-        Normalised rate of an input at full intensity.
+        Normalized rate of an input at full intensity.
     label_rate : float
-        Normalised rate of the label unit of an image's class; the others are silent.
+        Normalized rate of the label unit of an image's class; the others are silent.
     siegert : SiegertParameters
         The neuron.
     """

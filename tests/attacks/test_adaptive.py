@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 from support.toy_targets import CLASSES, SHAPE, grey, linear_scores, linear_target
 
 from neuroattack.attacks.adaptive import Adaptive
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.errors import BudgetExceededError, NeuroattackError, ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import HardLabel, RoundedCounts
 
-L2 = Limit("l2", 0.7)
-LIMITS = [L2, Limit("l0", 6), Limit("local_sd", 25.0)]
+L2 = Bound("l2", 0.7)
+LIMITS = [L2, Bound("l0", 6), Bound("local_sd", 25.0)]
 
 
 def rate(image: np.ndarray, goal: Goal, seed: int, draws: int = 400) -> float:
@@ -33,7 +33,7 @@ def test_it_finds_what_noise_of_the_same_size_does_not(limit, target_class):
     for seed in range(5):
         for made, rates in ((Adaptive, found), (RandomNoise, noise)):
             target = linear_target(linear_scores(seed), noise_seed=seed)
-            result = made(limit=limit, queries=400, seed=seed).run(target, grey(), goal)
+            result = made(bound=limit, queries=400, seed=seed).run(target, grey(), goal)
             assert limit.holds(grey(), result.adversarial)
             assert result.queries == target.queries <= 400
             rates.append(rate(result.adversarial, goal, seed))
@@ -160,7 +160,7 @@ def test_labels_that_are_alike_are_not_taken_for_a_target_without_chance():
         return inner.query(rows.reshape(-1, *SHAPE))
 
     target = HardLabel(BlackBox(answer, SHAPE, CLASSES))
-    found = Adaptive(Limit("l2", 2.5), 3000).run(target, grey(), Goal(0))
+    found = Adaptive(Bound("l2", 2.5), 3000).run(target, grey(), Goal(0))
     assert found.stopped_by == "reached"
     final = found.adversarial.ravel()
     assert sum(np.array_equal(row, final) for row in shown) >= 30
@@ -208,7 +208,7 @@ def test_lists_from_files_make_equal_attacks():
 def test_without_a_query_left_the_original_is_all_that_is_found():
     target = linear_target(linear_scores(), budget=4)
     target.query(np.stack([grey()] * 4))
-    found = Adaptive(Limit("l2", 1.0)).run(target, grey(), Goal(0))
+    found = Adaptive(Bound("l2", 1.0)).run(target, grey(), Goal(0))
     assert (found.queries, found.stopped_by) == (0, "budget")
     np.testing.assert_array_equal(found.adversarial, grey())
 
@@ -218,5 +218,5 @@ def test_images_without_two_sides_are_refused_before_anything_is_asked():
     with pytest.raises(
         ValidationError, match=r"image shape: got \(36,\), expected \(height, width\)"
     ):
-        Adaptive(Limit("l2", 1.0)).run(target, np.zeros(36), Goal(0))
+        Adaptive(Bound("l2", 1.0)).run(target, np.zeros(36), Goal(0))
     assert target.queries == 0

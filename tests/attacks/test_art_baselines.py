@@ -18,14 +18,13 @@ from neuroattack.attacks.art.baselines import (
 )
 from neuroattack.attacks.art.target import ArtTarget
 from neuroattack.attacks.best_seen import BestSeen
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import BlackBox
-from neuroattack.targets.defenses import HardLabel
-from neuroattack.targets.detection import NearDuplicateDetector
+from neuroattack.targets.defenses import HardLabel, NearDuplicateDetector
 
-LIMITS = [Limit("l2", 1.0), Limit("l0", 4), Limit("local_sd", 20)]
+LIMITS = [Bound("l2", 1.0), Bound("l0", 4), Bound("local_sd", 20)]
 KINDS = [Square, SimBA, ZOO, OnePixel, HopSkipJump, Boundary]
 
 
@@ -34,7 +33,7 @@ KINDS = [Square, SimBA, ZOO, OnePixel, HopSkipJump, Boundary]
 @pytest.mark.parametrize("queries", [1, 7, 50, 200])
 @pytest.mark.parametrize("noise_seed", [None, 3])
 def test_never_past_queries_limit_or_range_and_the_same_again(
-    kind: type[ArtAttack], limit: Limit, queries: int, noise_seed: int | None
+    kind: type[ArtAttack], limit: Bound, queries: int, noise_seed: int | None
 ) -> None:
     attack = kind(limit, queries, seed=5)
     shape = (10, 10) if kind is Square else SHAPE
@@ -64,7 +63,7 @@ def test_easy_targets_are_fooled(kind: type[ArtAttack]) -> None:
     slopes = linear_scores()
     slopes[:, 1] += 60
     # ART's L2 form of Square needs larger images.
-    wide = kind(Limit("l0", 20) if kind is Square else Limit("l2", 3.0), 1500)
+    wide = kind(Bound("l0", 20) if kind is Square else Bound("l2", 3.0), 1500)
     found = wide.run(linear_target(slopes, lead=5), grey(), Goal(0, 1))
     assert verify(linear_target(slopes, lead=5), found.adversarial, Goal(0, 1), 1).rate == 1
 
@@ -74,7 +73,7 @@ def test_those_that_need_labels_only_are_content_with_them(kind: type[ArtAttack]
     slopes = linear_scores()
     slopes[:, 1] += 60
     target = HardLabel(linear_target(slopes, lead=5))
-    found = kind(Limit("l2", 3.0), 1500).run(target, grey(), Goal(0))
+    found = kind(Bound("l2", 3.0), 1500).run(target, grey(), Goal(0))
     assert verify(linear_target(slopes, lead=5), found.adversarial, Goal(0), 1).rate == 1
 
 
@@ -116,7 +115,7 @@ def test_pixels_that_art_leaves_alone_are_shown_as_they_are() -> None:
         shown.extend(rows.reshape(-1, *SHAPE))
         return np.tile([9, 5, 0], (len(rows), 1)).astype(np.int32)
 
-    SimBA(Limit("l0", 2), 5).run(BlackBox(answer, SHAPE, 3), original, Goal(0))
+    SimBA(Bound("l0", 2), 5).run(BlackBox(answer, SHAPE, 3), original, Goal(0))
     assert np.array_equal(shown[0], original)
     assert [np.count_nonzero(image != original) for image in shown[1:3]] == [1, 1]
 

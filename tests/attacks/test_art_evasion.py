@@ -9,7 +9,7 @@ from art.estimators.classification import BlackBoxClassifierNeuralNetwork, Sklea
 
 from neuroattack.attacks.adaptive import Adaptive
 from neuroattack.attacks.art.evasion import CountingEvasion
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.errors import ValidationError
 
@@ -32,8 +32,8 @@ def images(model):
 def test_arts_users_attack_their_scikit_learn_model(model, images):
     x, y = images
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
-    ours = CountingEvasion(classifier, Adaptive(Limit("l2", BOUND), queries=300)).generate(x, y)
-    noise = CountingEvasion(classifier, RandomNoise(Limit("l2", BOUND), queries=300)).generate(x, y)
+    ours = CountingEvasion(classifier, Adaptive(Bound("l2", BOUND), queries=300)).generate(x, y)
+    noise = CountingEvasion(classifier, RandomNoise(Bound("l2", BOUND), queries=300)).generate(x, y)
     assert np.linalg.norm(ours - x, axis=1).max() <= BOUND * (1 + 1e-5)
     assert ours.min() >= 0
     assert ours.max() <= 1
@@ -41,7 +41,7 @@ def test_arts_users_attack_their_scikit_learn_model(model, images):
     assert fooled >= 0.9
     assert fooled > (model.predict(noise) != y).mean()
     np.testing.assert_array_equal(
-        ours, CountingEvasion(classifier, Adaptive(Limit("l2", BOUND), queries=300)).generate(x)
+        ours, CountingEvasion(classifier, Adaptive(Bound("l2", BOUND), queries=300)).generate(x)
     )
 
 
@@ -49,7 +49,7 @@ def test_targeted_with_one_hot_classes(model, images):
     x, y = images
     wanted = (y + 1) % 10
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
-    attack = CountingEvasion(classifier, Adaptive(Limit("l2", 2.5), queries=300), targeted=True)
+    attack = CountingEvasion(classifier, Adaptive(Bound("l2", 2.5), queries=300), targeted=True)
     assert (model.predict(attack.generate(x, np.eye(10)[wanted])) == wanted).mean() >= 0.75
     np.testing.assert_array_equal(attack.generate(x[:1], y[:1]), x[:1].astype(np.float32))
     with pytest.raises(ValidationError, match="target classes"):
@@ -64,7 +64,7 @@ def test_logits_of_images_in_another_range(model, images):
         return model.decision_function(np.asarray(batch).reshape(-1, 64) / 255)
 
     classifier = BlackBoxClassifierNeuralNetwork(logits, (1, 8, 8), 10, clip_values=(0.0, 255.0))
-    found = CountingEvasion(classifier, Adaptive(Limit("l2", BOUND), queries=300)).generate(
+    found = CountingEvasion(classifier, Adaptive(Bound("l2", BOUND), queries=300)).generate(
         shown, y
     )
     assert found.shape == shown.shape
@@ -91,7 +91,7 @@ def test_whether_outputs_are_logits_is_decided_once(model, images):
             return super().run(target, image, goal)
 
     classifier = BlackBoxClassifierNeuralNetwork(scores, (64,), 10, clip_values=(0.0, 1.0))
-    CountingEvasion(classifier, Watching(Limit("l2", BOUND), queries=5)).generate(x, y)
+    CountingEvasion(classifier, Watching(Bound("l2", BOUND), queries=5)).generate(x, y)
     assert len(seen) == len(x)
     for alone, beside in seen:
         np.testing.assert_array_equal(alone, beside)
@@ -100,14 +100,14 @@ def test_whether_outputs_are_logits_is_decided_once(model, images):
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 8, 8, 3), (2, 2, 2, 2, 2)])
 def test_images_of_several_channels_are_refused(model, shape):
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
-    attack = CountingEvasion(classifier, RandomNoise(Limit("l2", BOUND), queries=5))
+    attack = CountingEvasion(classifier, RandomNoise(Bound("l2", BOUND), queries=5))
     with pytest.raises(ValidationError, match="greyscale"):
         attack.generate(np.zeros(shape))
 
 
 def test_arguments_it_does_not_know_are_refused(model, images):
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
-    attack = CountingEvasion(classifier, RandomNoise(Limit("l2", BOUND), queries=5))
+    attack = CountingEvasion(classifier, RandomNoise(Bound("l2", BOUND), queries=5))
     with pytest.raises(ValidationError, match="mask"):
         attack.generate(images[0], mask=None)
     with pytest.raises(ValidationError, match="a class for each"):

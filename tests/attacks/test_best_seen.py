@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroattack.attacks.best_seen import BestSeen, NearestSeen
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.result import Goal
 
 ORIGINAL = np.full((2, 2), 0.5)
@@ -15,7 +15,7 @@ def test_keeps_what_a_plain_loop_finds_best(seed: int, limited: bool) -> None:
     rng = np.random.default_rng(seed)
     images = rng.random((12, 2, 2))
     counts = rng.integers(0, 5, (12, 3)).astype(np.int32)
-    limit = Limit("l2", 0.5) if limited else None
+    limit = Bound("l2", 0.5) if limited else None
     goal = Goal(0, 2)
     best = BestSeen(ORIGINAL, goal, limit)
     best.remember(images[:5], counts[:5], 5)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.perception import Window
 from neuroattack.attacks.result import Goal, verify
-from neuroattack.errors import BudgetExceededError, ValidationError
+from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 
 SHAPE = (9, 9)
@@ -87,7 +87,13 @@ def test_every_iteration_equals_the_pseudocode(seed, image_seed, size, sd_of, da
     target, answer = linear_target(seed)
     image = random_image(image_seed)
     attack = GreedyWindow(
-        window, moved_pixels=m, delta=0.1, max_distance=6.0, max_iterations=15, sd_of=sd_of
+        queries=None,
+        window=window,
+        moved_pixels=m,
+        delta=0.1,
+        max_distance=6.0,
+        max_iterations=15,
+        sd_of=sd_of,
     )
     search = attack.run(target, image, Goal(0, 2))
     expected = algorithm_1(answer, image, window, m, 0.1, 6.0, 2, 15, sd_of)
@@ -111,7 +117,9 @@ def test_ties_raise_the_pixel_and_take_the_first_in_row_major_order():
     )
     image = np.full(SHAPE, 0.5)
     image[8, 8] = 0.7
-    attack = GreedyWindow(Window(4, 4, 5), moved_pixels=3, max_iterations=1, max_distance=1e6)
+    attack = GreedyWindow(
+        queries=None, window=Window(4, 4, 5), moved_pixels=3, max_iterations=1, max_distance=1e6
+    )
     step = attack.run(target, image, Goal(0, 1)).trace[1]
     assert [(row, column) for row, column, _ in step.moved] == [(4, 4), (4, 5), (4, 6)]
     assert all(change > 0 for *_, change in step.moved)
@@ -122,7 +130,9 @@ def test_a_step_is_one_batch_of_at_most_2n2_plus_1_queries():
     _, answer = linear_target()
     target = BlackBox(lambda rows: (batches.append(len(rows)), answer(rows))[1], SHAPE, CLASSES)
     image = np.clip(random_image(), 0.2, 0.8)
-    search = GreedyWindow(Window(0, 0, 5), max_distance=2.0).run(target, image, Goal(0, 1))
+    search = GreedyWindow(queries=None, window=Window(0, 0, 5), max_distance=2.0).run(
+        target, image, Goal(0, 1)
+    )
     assert batches[0] == 2 * 25 + 1
     assert search.queries == sum(batches)
     assert [step.queries for step in search.trace] == np.cumsum(batches).tolist()
@@ -131,7 +141,9 @@ def test_a_step_is_one_batch_of_at_most_2n2_plus_1_queries():
 def test_only_the_window_changes_and_trace_distances_hold():
     target, _ = linear_target()
     image = random_image()
-    search = GreedyWindow(Window(4, 4, 5), max_distance=8.0).run(target, image, Goal(0, 3))
+    search = GreedyWindow(queries=None, window=Window(4, 4, 5), max_distance=8.0).run(
+        target, image, Goal(0, 3)
+    )
     outside = np.ones(SHAPE, bool)
     outside[4:9, 4:9] = False
     np.testing.assert_array_equal(search.adversarial[outside], image[outside])
@@ -142,7 +154,7 @@ def test_only_the_window_changes_and_trace_distances_hold():
 
 def test_overshoot_is_kept_where_asked():
     target, _ = linear_target()
-    attack = GreedyWindow(Window(4, 4, 5), max_distance=1.0, overshoot="keep")
+    attack = GreedyWindow(queries=None, window=Window(4, 4, 5), max_distance=1.0, overshoot="keep")
     search = attack.run(target, random_image(), Goal(0, 3))
     assert search.stopped_by == "distance"
     assert search.trace[-1].distance > 1.0
@@ -152,7 +164,9 @@ def test_overshoot_is_kept_where_asked():
 @pytest.mark.parametrize("level", [0, 51, 77, 128, 254])
 def test_pixels_of_sd_zero_are_never_moved(level):
     target, _ = linear_target()
-    search = GreedyWindow(Window(0, 0, 5)).run(target, np.full(SHAPE, level / 255), Goal(0, 1))
+    search = GreedyWindow(queries=None, window=Window(0, 0, 5)).run(
+        target, np.full(SHAPE, level / 255), Goal(0, 1)
+    )
     assert search.stopped_by == "no candidates"
     assert search.queries == 1
 
@@ -163,7 +177,12 @@ def test_saturated_pixels_do_not_move_outwards_and_skip_keeps_moves_whole():
     for clipping, of_dark in (("clip", {0.1, -0.05}), ("skip", {0.1})):
         target, _ = linear_target()
         attack = GreedyWindow(
-            Window(0, 0, 4), moved_pixels=16, clipping=clipping, max_iterations=3, max_distance=1e6
+            queries=None,
+            window=Window(0, 0, 4),
+            moved_pixels=16,
+            clipping=clipping,
+            max_iterations=3,
+            max_distance=1e6,
         )
         search = attack.run(target, image, Goal(0, 1))
         assert search.trace[0].queries == 1 + 8 + 8 * len(of_dark)
@@ -193,7 +212,12 @@ def test_rate_score_ignores_the_other_classes_spikes():
     for score, expected in (("rate", 0.0), ("share", 1 / 5 - 10 / 60)):
         target = BlackBox(answer, (2, 2), 3)
         attack = GreedyWindow(
-            Window(0, 0, 2), moved_pixels=1, score=score, steps=100, max_iterations=1
+            queries=None,
+            window=Window(0, 0, 2),
+            moved_pixels=1,
+            score=score,
+            steps=100,
+            max_iterations=1,
         )
         search = attack.run(target, image, Goal(0, 1))
         assert search.trace[1].gap - search.trace[0].gap == pytest.approx(expected)
@@ -203,12 +227,17 @@ def test_budget_ends_the_search_with_what_it_has():
     image = np.clip(random_image(), 0.3, 0.7)
     for budget, iterations in ((51, 1), (52, 2), (101, 2), (102, 2), (103, 3)):
         target, _ = linear_target(budget=budget)
-        search = GreedyWindow(Window(0, 0, 5)).run(target, image, Goal(0, 1))
+        search = GreedyWindow(queries=None, window=Window(0, 0, 5)).run(target, image, Goal(0, 1))
         assert (search.stopped_by, len(search.trace)) == ("budget", iterations)
         assert target.queries <= budget
+        held = GreedyWindow(queries=budget, window=Window(0, 0, 5)).run(
+            linear_target()[0], image, Goal(0, 1)
+        )
+        np.testing.assert_array_equal(held.adversarial, search.adversarial)
     target, _ = linear_target(budget=50)
-    with pytest.raises(BudgetExceededError):
-        GreedyWindow(Window(0, 0, 5)).run(target, image, Goal(0, 1))
+    search = GreedyWindow(queries=None, window=Window(0, 0, 5)).run(target, image, Goal(0, 1))
+    assert (search.stopped_by, search.queries, target.queries) == ("budget", 0, 0)
+    np.testing.assert_array_equal(search.adversarial, image)
 
 
 def test_moves_that_cancel_end_with_the_iterations():
@@ -216,7 +245,7 @@ def test_moves_that_cancel_end_with_the_iterations():
     target = BlackBox(
         lambda rows: rng.integers(0, 50, (len(rows), CLASSES)).astype(np.int32), SHAPE, CLASSES
     )
-    attack = GreedyWindow(Window(0, 0, 5), max_distance=1e9, max_iterations=7)
+    attack = GreedyWindow(queries=None, window=Window(0, 0, 5), max_distance=1e9, max_iterations=7)
     search = attack.run(target, random_image(), Goal(0, 1))
     assert (search.stopped_by, len(search.trace)) == ("iterations", 8)
 
@@ -259,7 +288,7 @@ def test_verification_spends_its_draws_and_states_its_interval():
 )
 def test_impossible_parameters_are_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
-        GreedyWindow(Window(0, 0, 5), **changes)
+        GreedyWindow(queries=None, window=Window(0, 0, 5), **changes)
 
 
 @pytest.mark.parametrize(
@@ -273,5 +302,5 @@ def test_impossible_parameters_are_refused(changes, message):
 def test_impossible_goals_are_refused(goal, message):
     target, _ = linear_target()
     with pytest.raises(ValidationError, match=message):
-        GreedyWindow(Window(0, 0, 5)).run(target, random_image(), goal)
+        GreedyWindow(queries=None, window=Window(0, 0, 5)).run(target, random_image(), goal)
     assert target.queries == 0

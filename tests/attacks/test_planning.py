@@ -10,14 +10,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import optimize
 
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.effects import Effects
-from neuroattack.attacks.limits import Limit, visibility_sd
 from neuroattack.attacks.planning import best_change, pixels_in_play, plan_images
 from neuroattack.attacks.result import Goal
 
 SHAPE = (3, 4)
 PIXELS = 12
-LIMITS = [Limit("l2", 0.9), Limit("l0", 3), Limit("local_sd", 6.0)]
+LIMITS = [Bound("l2", 0.9), Bound("l0", 3), Bound("local_sd", 6.0)]
 
 
 def problem(seed: int):
@@ -35,30 +36,30 @@ def ends(original: np.ndarray) -> list[tuple[float, float]]:
     return [(-value, 1 - value) for value in original.ravel()]
 
 
-def of_programme(limit: Limit, original: np.ndarray, slopes: np.ndarray) -> float:
+def of_programme(limit: Bound, original: np.ndarray, slopes: np.ndarray) -> float:
     """Return the highest gain within a limit, by another route."""
-    if limit.measure == "l2":
+    if limit.norm == "l2":
         found = optimize.minimize(
             lambda change: -change @ slopes,
             np.zeros(PIXELS),
             jac=lambda _: -slopes,
             bounds=ends(original),
-            constraints={"type": "ineq", "fun": lambda change: limit.bound**2 - change @ change},
+            constraints={"type": "ineq", "fun": lambda change: limit.maximum**2 - change @ change},
             method="SLSQP",
             options={"maxiter": 500, "ftol": 1e-12},
         )
         return -found.fun
-    if limit.measure == "l0":
+    if limit.norm == "l0":
         gains = [
             max(low * slope, high * slope)
             for (low, high), slope in zip(ends(original), slopes, strict=True)
         ]
-        return max(sum(some) for some in itertools.combinations(gains, int(limit.bound)))
+        return max(sum(some) for some in itertools.combinations(gains, int(limit.maximum)))
     cost = 1 / visibility_sd(original).ravel()
     found = optimize.linprog(
         -np.concatenate([slopes, -slopes]),
         A_ub=[np.concatenate([cost, cost])],
-        b_ub=[limit.bound],
+        b_ub=[limit.maximum],
         bounds=[(0, high) for _, high in ends(original)] + [(0, -low) for low, _ in ends(original)],
     )
     return -found.fun
@@ -80,7 +81,7 @@ def test_no_change_within_the_limit_gains_more(limit, seed):
     silent=st.booleans(),
 )
 def test_changes_keep_to_limit_and_range(seed, measure, bound, silent):
-    limit = Limit(measure, bound)
+    limit = Bound(measure, bound)
     original, slopes = problem(seed)
     slopes = slopes * (not silent)
     change = best_change(limit, original, slopes)
@@ -90,7 +91,7 @@ def test_changes_keep_to_limit_and_range(seed, measure, bound, silent):
     assert image.max() <= 1 + 1e-12
     assert change[slopes == 0] == pytest.approx(0)
     # All of the limit is spent unless there is nothing left to gain.
-    wider = best_change(Limit(measure, bound + 1), original, slopes)
+    wider = best_change(Bound(measure, bound + 1), original, slopes)
     assert wider @ slopes >= change @ slopes - 1e-9
 
 
@@ -110,7 +111,7 @@ def gap(effects: Effects, goal: Goal, original: np.ndarray, image: np.ndarray) -
 @pytest.mark.parametrize("seed", range(5))
 def test_untargeted_plans_are_the_best_of_each_wrong_class(seed):
     original, effects = linear(seed)
-    limit = Limit("local_sd", 8.0)
+    limit = Bound("local_sd", 8.0)
     plans = plan_images(effects, limit, original, Goal(0), 3)
     gaps = [gap(effects, Goal(0), original, image) for image in plans]
     best = max(
@@ -127,7 +128,7 @@ def test_untargeted_plans_are_the_best_of_each_wrong_class(seed):
 @pytest.mark.parametrize("seed", range(12))
 def test_a_targeted_plan_comes_near_the_best_against_all_rivals(seed):
     original, effects = linear(seed, (10, 10))
-    limit = Limit("local_sd", 20.0)
+    limit = Bound("local_sd", 20.0)
     plan = plan_images(effects, limit, original, Goal(0, 3), 1)[0]
     assert limit.holds(original, plan)
     others = [0, 1, 2, 4]
@@ -140,7 +141,7 @@ def test_a_targeted_plan_comes_near_the_best_against_all_rivals(seed):
             [np.hstack([cost, cost, 0])]
             + [np.hstack([-ahead[:, k], ahead[:, k], 1]) for k in range(4)]
         ),
-        b_ub=[limit.bound, *(effects.base[3] - effects.base[others])],
+        b_ub=[limit.maximum, *(effects.base[3] - effects.base[others])],
         bounds=[(0, high) for _, high in ends(original)]
         + [(0, -low) for low, _ in ends(original)]
         + [(None, None)],
@@ -157,17 +158,17 @@ def test_pixels_in_play_are_those_that_gain_most_by_distance():
     gains = np.random.default_rng(4).uniform(0, 1, PIXELS)
     sd = visibility_sd(original).ravel()
     for breadth in (0.5, 2.0, 100.0):
-        limit = Limit("local_sd", 6.0)
+        limit = Bound("local_sd", 6.0)
         chosen = pixels_in_play(limit, original, gains, breadth).ravel()
-        assert (1 / sd[chosen]).sum() <= breadth * limit.bound or chosen.sum() == 1
+        assert (1 / sd[chosen]).sum() <= breadth * limit.maximum or chosen.sum() == 1
         if not chosen.all():
             left_out = (gains * sd)[~chosen]
             assert (gains * sd)[chosen].min(initial=np.inf) >= left_out.max()
     assert chosen.all()
-    for free in (Limit("l2", 0.1), Limit("l0", 1)):
+    for free in (Bound("l2", 0.1), Bound("l0", 1)):
         assert pixels_in_play(free, original, gains, 0.1).all()
 
 
 def test_of_pixels_that_gain_the_same_none_is_left_out_by_its_place():
     flat = np.full(SHAPE, 0.5)
-    assert pixels_in_play(Limit("local_sd", 6.0), flat, np.ones(PIXELS), 4.0).all()
+    assert pixels_in_play(Bound("local_sd", 6.0), flat, np.ones(PIXELS), 4.0).all()

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from support.toy_targets import SHAPE, grey, linear_scores, linear_target
 
 from neuroattack.attacks.adaptive import Adaptive
-from neuroattack.attacks.held import HeldGreedyWindow, hold
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal, verify
@@ -16,11 +16,11 @@ from neuroattack.attacks.sparse_rs import SparseRS
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 
-LIMITS = [Limit("l2", 0.8), Limit("l0", 5), Limit("local_sd", 25)]
+LIMITS = [Bound("l2", 0.8), Bound("l0", 5), Bound("local_sd", 25)]
 ATTACKS = [
     RandomNoise(LIMITS[0]),
     SparseRS(LIMITS[0]),
-    HeldGreedyWindow(LIMITS[0], window=3, moved_pixels=3),
+    GreedyWindow(LIMITS[0], window=3, moved_pixels=3),
     Adaptive(LIMITS[0]),
 ]
 
@@ -40,9 +40,9 @@ def by_name(attack: Attack) -> str:
     targeted=st.booleans(),
 )
 def test_never_past_limit_range_or_budget_and_the_same_again(
-    attack: Attack, limit: Limit, seed: int, queries: int, budget: int, noisy: bool, targeted: bool
+    attack: Attack, limit: Bound, seed: int, queries: int, budget: int, noisy: bool, targeted: bool
 ) -> None:
-    attack = replace(attack, limit=limit, queries=queries, seed=seed)
+    attack = replace(attack, bound=limit, queries=queries, seed=seed)
     image = np.random.default_rng(seed).random(SHAPE)
     goal = Goal(0, 1 if targeted else None)
     found = []
@@ -71,7 +71,7 @@ def test_random_search_finds_what_is_easy(attack: Attack) -> None:
 def test_sparse_rs_comes_near_the_best_pixels() -> None:
     slopes = linear_scores(3)
     goal = Goal(0, 1)
-    found = SparseRS(Limit("l0", 4), 3000).run(linear_target(slopes), grey(), goal)
+    found = SparseRS(Bound("l0", 4), 3000).run(linear_target(slopes), grey(), goal)
     gains = np.abs(slopes[:, 1] - np.maximum(slopes[:, 0], slopes[:, 2])) * 0.5
     reached = goal.gap(linear_target(slopes).query(found.adversarial[None]).astype(float))[0]
     start = goal.gap(linear_target(slopes).query(grey()[None]).astype(float))[0]
@@ -96,23 +96,30 @@ def test_a_set_of_all_pixels_goes_on_searching_their_values() -> None:
         return np.rint(np.c_[rows.sum(1), 40 - rows.sum(1)]).astype(np.int32)
 
     target = BlackBox(answer, SHAPE, 2)
-    found = SparseRS(Limit("l0", 100), 200).run(target, grey(), Goal(0))
+    found = SparseRS(Bound("l0", 100), 200).run(target, grey(), Goal(0))
     # Before, the first set was all that it ever showed.
     assert len(shown) > 50
     assert found.adversarial.sum() < 6
 
 
-def test_a_search_is_held_to_the_best_image_within_the_limit() -> None:
-    limit = Limit("l2", 0.35)
-    free = HeldGreedyWindow(Limit("l2", 100), window=5, moved_pixels=2)
-    found = free.run(linear_target(linear_scores()), np.linspace(0, 1, 36).reshape(SHAPE), Goal(0))
-    held = hold(found, limit)
-    within = [seen for seen in found.course if limit.holds(found.original, seen.image)]
-    assert 0 < len(within) < len(found.course)
-    assert held.course[-1].gap == max(seen.gap for seen in within)
+def test_algorithm_1_returns_the_best_image_of_its_trace_within_the_bound() -> None:
+    image = np.linspace(0, 1, 36).reshape(SHAPE)
+    bound = Bound("l2", 0.35)
+    free, held = (
+        GreedyWindow(limit, window=5, moved_pixels=2).run(
+            linear_target(linear_scores()), image, Goal(0)
+        )
+        for limit in (None, bound)
+    )
+    assert held.trace == free.trace
+    within = [seen for seen in free.course if bound.holds(image, seen.image)]
+    assert 1 < len(within) < len(free.course)
+    assert held.best.gap == held.course[-1].gap == max(seen.gap for seen in within)
+    assert bound.holds(image, held.adversarial)
+    assert not bound.holds(image, free.adversarial)
 
 
-@pytest.mark.parametrize("make", [Adaptive, RandomNoise, SparseRS, HeldGreedyWindow])
+@pytest.mark.parametrize("make", [Adaptive, RandomNoise, SparseRS, GreedyWindow])
 def test_no_queries_are_refused(make: type[RandomNoise]) -> None:
     with pytest.raises(ValidationError, match="queries of an attack"):
-        make(Limit("l2", 1.0), queries=0)
+        make(Bound("l2", 1.0), queries=0)

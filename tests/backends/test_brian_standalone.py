@@ -102,8 +102,8 @@ def test_a_build_is_found_again_without_brian2(simulator):
 @pytest.mark.parametrize(
     ("script", "said"),
     [
-        ("kill -SEGV $$", "ended by SIGSEGV"),
-        ("kill -KILL $$", "ended by SIGKILL"),
+        ("kill -SEGV $$", r"ended by signal 11 \(SIGSEGV\)"),
+        ("kill -KILL $$", r"ended by signal 9 \(SIGKILL\)"),
         ("kill -STOP $$", "did not end in time"),
         ("sleep 1000 & sleep 1000", "did not end in time"),
         ("echo Error writing output file; exit 0", "Error writing output file"),

@@ -21,8 +21,7 @@ from neuroattack.deployment.backend import Workload, load_backend
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import BackendUnavailableError, SimulationError, ValidationError
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import (
     INPUT,
@@ -168,7 +167,7 @@ def stock_networks():
             pixels=12,
         )
     # As Loihi holds it where each projection has one sign, with odd weights and a bit more each.
-    found["split"] = quantise(
+    found["split"] = quantize(
         dataclasses.replace(
             found["plain"],
             populations=tuple(

@@ -9,8 +9,7 @@ from PIL import Image
 from support.networks import small_network
 from support.output import one_object
 
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.storage import load_network
 
 
@@ -42,7 +41,7 @@ def test_evaluate_rounds_to_fixed_point_on_request(command, network_file):
     assert figures["precision"] == figures["provenance"]["precision"] == "fixed"
     assert (
         figures["provenance"]["network_checksum"]
-        == quantise(small_network(), fixed_format()).network.checksum()
+        == quantize(small_network(), fixed_format()).network.checksum()
     )
 
 

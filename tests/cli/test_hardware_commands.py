@@ -7,7 +7,7 @@ from support.networks import small_network
 from support.output import one_object, refused
 
 from neuroattack.hardware.profiles.files import list_profiles, load_profile
-from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.hardware.quantization.quantization import quantize
 from neuroattack.ir.storage import load_network, save_network
 
 SHOWN = ("--images", 12, "--steps", 40)
@@ -204,7 +204,7 @@ def test_bad_options_get_one_sentence(command, network_file, arguments, sentence
 
 
 def test_a_network_that_is_in_fixed_point_already_cannot_be_held_by_a_chip(command, tmp_path):
-    held = quantise(small_network(), load_profile("loihi1").number_format()).network
+    held = quantize(small_network(), load_profile("loihi1").number_format()).network
     path = tmp_path / "fixed.h5"
     save_network(path, held)
     assert load_network(path) == held

@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from neuroattack.datasets import load_dataset
 from neuroattack.encoding.encoders import PoissonEncoder
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.network import (
     INPUT,
     FixedPopulation,
@@ -280,4 +279,4 @@ def narrow_states() -> Network:
 @functools.cache
 def trained_fixed() -> Network:
     """Return the trained network in Loihi's formats."""
-    return quantise(trained(), fixed_format()).network
+    return quantize(trained(), fixed_format()).network

@@ -230,64 +230,53 @@ def test_a_missing_file_is_named(monkeypatch, folder, name):
 
 @needs_mnist
 @pytest.mark.parametrize(
-    ("name", "damage", "problem"),
+    ("name", "damage"),
     [
-        (TRAIN_IMAGES, lambda packed: packed[:5_000_000], "truncated"),
-        (TRAIN_IMAGES, lambda packed: packed[:-4], "truncated"),
-        (TRAIN_LABELS, lambda packed: packed[:12], "truncated"),
-        (TEST_IMAGES, lambda packed: packed[:-8] + bytes(4) + packed[-4:], "incorrect data check"),
-        (TEST_IMAGES, lambda packed: packed[:999] + bytes(99) + packed[1098:], "damaged"),
-        (TEST_LABELS, gzip.decompress, "not gzip"),
-        (TEST_LABELS, lambda packed: b"<html>404</html>", "not gzip"),
-        (TEST_LABELS, lambda packed: b"", "is empty"),
-        (TEST_LABELS, lambda packed: packed + bytes(9), "not the canonical MNIST file"),
+        (TRAIN_IMAGES, lambda packed: packed[:5_000_000]),
+        (TRAIN_IMAGES, lambda packed: packed[:-4]),
+        (TRAIN_LABELS, lambda packed: packed[:12]),
+        (TEST_IMAGES, lambda packed: packed[:-8] + bytes(4) + packed[-4:]),
+        (TEST_IMAGES, lambda packed: packed[:999] + bytes(99) + packed[1098:]),
+        (TEST_LABELS, gzip.decompress),
+        (TEST_LABELS, lambda packed: b"<html>404</html>"),
+        (TEST_LABELS, lambda packed: packed + bytes(9)),
+        (TEST_LABELS, lambda packed: gzip.compress(gzip.decompress(packed), 1)),
     ],
 )
-def test_damaged_files_are_refused(folder, name, damage, problem):
+def test_damaged_files_are_refused(folder, name, damage):
     replace(folder / name, damage((folder / name).read_bytes()))
-    assert problem in refusal(folder, name)
+    canonical = {file.name: file.sha256 for file in MNIST_FILES}[name]
+    assert f"expected {canonical}" in refusal(folder, name)
+
+
+@needs_mnist
+def test_an_empty_file_is_refused(folder):
+    replace(folder / TEST_LABELS, b"")
+    assert "is empty" in refusal(folder, TEST_LABELS)
 
 
 @needs_mnist
 def test_files_in_each_others_place_are_refused(folder):
     replace(folder / TRAIN_LABELS, (folder / TRAIN_IMAGES).read_bytes())
-    assert "3 dimensions, expected 1" in refusal(folder, TRAIN_LABELS)
-
-
-@needs_mnist
-def test_other_content_in_good_form_is_refused(folder):
-    labels = bytearray(gzip.decompress((folder / TEST_LABELS).read_bytes()))
-    labels[8] = 3
-    replace(folder / TEST_LABELS, gzip.compress(labels))
-    canonical = MNIST_FILES[3].sha256
-    assert f"expected {canonical}" in refusal(folder, TEST_LABELS)
-    labels[8] = 10
-    replace(folder / TEST_LABELS, gzip.compress(labels))
-    assert "label 10, expected labels from 0 to 9" in refusal(folder, TEST_LABELS)
+    assert f"expected {MNIST_FILES[1].sha256}" in refusal(folder, TRAIN_LABELS)
 
 
 # --- MNIST, files made here
 
 
 @pytest.mark.parametrize(
-    ("content", "problem"),
+    "content",
     [
-        (b"", "ends within its idx header"),
-        (struct.pack(">4B2I", 0, 0, 8, 3, 60000, 28), "ends within its idx header, expected 16"),
-        (b"\x89PNG" + bytes(60), "not idx: it begins with 0x8950, expected 0x0000"),
-        (struct.pack(">4B3I", 0, 0, 13, 3, 60000, 28, 28), "idx type 0x0d, expected 0x08"),
-        (struct.pack(">4B3I", 0, 0, 8, 1, 60000, 28, 28), "1 dimensions, expected 3"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, 59999, 28, 28), "59999 x 28 x 28 pixels"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, 10000, 28, 28), "expected 60000 x 28 x 28"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, 60000, 32, 32), "60000 x 32 x 32 pixels"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3), "4294967295 x 4294967295"),
-        (struct.pack(">4B3I", 0, 0, 8, 3, 60000, 28, 28) + bytes(784), "fewer bytes"),
+        b"",
+        b"\x89PNG" + bytes(60),
+        struct.pack(">4B3I", 0, 0, 8, 3, *[2**32 - 1] * 3),
+        struct.pack(">4B3I", 0, 0, 8, 3, 60000, 28, 28) + bytes(784),
     ],
 )
-def test_made_up_files_are_refused(tmp_path, content, problem):
+def test_made_up_files_are_refused(tmp_path, content):
     for file in MNIST_FILES:
         (tmp_path / file.name).write_bytes(gzip.compress(content))
-    assert problem in refusal(tmp_path, TRAIN_IMAGES)
+    assert f"expected {MNIST_FILES[0].sha256}" in refusal(tmp_path, TRAIN_IMAGES)
 
 
 def test_a_bomb_is_not_unpacked(tmp_path):
@@ -299,7 +288,7 @@ def test_a_bomb_is_not_unpacked(tmp_path):
     (tmp_path / TRAIN_IMAGES).write_bytes(b"".join(packed) + compress.flush())
     tracemalloc.start()
     try:
-        assert "more bytes than its header says" in refusal(tmp_path, TRAIN_IMAGES)
+        assert "not MNIST's file" in refusal(tmp_path, TRAIN_IMAGES)
         assert tracemalloc.get_traced_memory()[1] < 200 * 2**20
     finally:
         tracemalloc.stop()

@@ -15,8 +15,7 @@ from neuroattack.errors import (
     ValidationError,
 )
 from neuroattack.experiments.evaluation import evaluate
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 
 
@@ -221,14 +220,14 @@ def test_backends_are_told_what_they_will_be_asked_and_closed_in_the_end(attenti
 def test_fixed_point_rounds_a_floating_network_once(attentive):
     network = small_network()
     deployment = deploy(network, backend="attentive", precision="fixed")
-    assert attentive.told[0] == quantise(network, fixed_format()).network == deployment.network
+    assert attentive.told[0] == quantize(network, fixed_format()).network == deployment.network
     assert deployment.network.precision == "fixed"
     again = deploy(deployment.network, backend="attentive", precision="fixed")
     assert again.network == deployment.network
 
 
 def test_a_network_in_fixed_point_cannot_be_had_in_floating_point(attentive):
-    fixed = quantise(small_network(), fixed_format()).network
+    fixed = quantize(small_network(), fixed_format()).network
     with pytest.raises(ValidationError, match="precision: got 'floating', expected 'fixed'"):
         deploy(fixed, backend="attentive", precision="floating")
     with pytest.raises(ValidationError, match="precision: got 'double'"):

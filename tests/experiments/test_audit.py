@@ -11,13 +11,14 @@ import pytest
 from support.audit_cards import TINY
 from support.digit_models import template_model
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.datasets import load_dataset
 from neuroattack.datasets.noise import SCALE
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.audit import suite as audit_suite
 from neuroattack.experiments.audit.audit import audit
@@ -28,11 +29,10 @@ from neuroattack.experiments.audit.suite import Suite, other_places
 from neuroattack.ir.storage import load_network, save_network
 from neuroattack.report.audit import render_card
 from neuroattack.statistics import wilson_interval
-from neuroattack.targets.places import Place
 from neuroattack.training.conversion import convert
 
 STEPS = 40
-PLACE = Place(steps=STEPS, seed=3)
+PLACE = DeploymentSpec(steps=STEPS, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_an_attack_again_by_a_plain_loop(card, network):
         for index in range(TINY.images):
             goal = Goal(int(test.labels[index]))
             seed = int(np.random.SeedSequence([3, index]).generate_state(1)[0])
-            attack = make_attack("random-noise", Limit("l2", 2.0), 40, seed)
+            attack = make_attack("random-noise", Bound("l2", 2.0), 40, seed)
             image = test.images[index].astype(float)
             found = attack.run(deployment.black_box(search_stream(index, None), 40), image, goal)
             judge_of = deployment.black_box(verification_stream(index, None))
@@ -134,7 +134,7 @@ def misclassified(network, place, images, draws, stream=lambda index: 10**15 + i
 
 def test_images_tried_elsewhere_are_those_of_the_first_attack_at_most_queries(card, network, shown):
     originals = load_dataset("digits").test.images
-    assert all(Limit("l2", 2.0).holds(originals[i], image) for i, image in enumerate(shown[1]))
+    assert all(Bound("l2", 2.0).holds(originals[i], image) for i, image in enumerate(shown[1]))
     there = replace(PLACE, steps=STEPS // 2, seed=4)
     found = misclassified(
         network, there, shown[1], TINY.draws, lambda index: verification_stream(index, None)
@@ -243,7 +243,7 @@ def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, shares
 def test_a_chip_that_cannot_hold_the_network_is_left_out_and_said(tmp_path, network):
     data = load_dataset("digits")
     (tmp_path / "network.h5").write_bytes(network.read_bytes())
-    given = Audited("network.h5", Place(profile="xylo"), "", data.name, data.checksum)
+    given = Audited("network.h5", DeploymentSpec(profile="xylo"), "", data.name, data.checksum)
     found = judge_images(audited=given.as_json(), indices=[0], images=[], draws=1, folder=tmp_path)
     assert list(found) == ["refused"]
     assert "xylo" in found["refused"]
@@ -278,7 +278,11 @@ def test_a_suite_that_makes_no_sense_is_refused(values, kind, words):
 
 
 def test_other_places_are_never_out_of_range():
-    for place in (Place(steps=1, seed=2**63 - 1), Place(steps=20_000), Place(precision="fixed")):
+    for place in (
+        DeploymentSpec(steps=1, seed=2**63 - 1),
+        DeploymentSpec(steps=20_000),
+        DeploymentSpec(precision="fixed"),
+    ):
         assert len(set(other_places(place))) == 5
 
 

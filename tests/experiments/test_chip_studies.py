@@ -12,8 +12,9 @@ from neuroattack.experiments.energy import study_energy
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.precision import measure_precision
 from neuroattack.hardware.energy.conventional import compare_conventional
+from neuroattack.hardware.fitting import fit
 from neuroattack.hardware.profiles.files import load_profile, read_profile
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.quantization.quantization import Rounding, quantize
 
 IMAGES = np.random.default_rng(3).random((24, 28, 28), dtype=np.float32)
 STEPS = 60
@@ -28,25 +29,22 @@ def labels():
     return np.where(np.arange(len(said)) % 5 == 0, (said + 1) % 10, np.maximum(said, 0))
 
 
-def silent(*_):
-    pass
-
-
-def test_curves_are_those_of_runs_of_their_own(labels):
+def test_curves_are_those_of_runs_of_their_own(labels, tmp_path):
     network, loihi = small_network(), load_profile("loihi1").number_format()
     curves = measure_precision(
-        network, IMAGES, labels, loihi, bits=[3, 8], time_steps=[15, 30, STEPS], on_progress=silent
+        network, IMAGES, labels, loihi, bits=[3, 8], time_steps=[15, 30, STEPS], folder=tmp_path
     )
 
     def accuracy(held, steps=STEPS):
         return evaluate(deploy(held, steps=steps), IMAGES, labels).accuracy
 
-    found = [point.accuracy for point in curves.floating]
+    found = [point["accuracy"] for point in curves["floating"]]
     assert found == [accuracy(network, steps) for steps in (15, 30, STEPS)]
     assert len(set(found)) > 1
-    held = quantise(network, loihi).network
-    assert [p.accuracy for p in curves.quantised] == [accuracy(held, s) for s in (15, 30, STEPS)]
-    points = {(p.bits, p.signs, p.clipping): p for p in curves.bits}
+    held = quantize(network, loihi).network
+    found = [point["accuracy"] for point in curves["quantised"]]
+    assert found == [accuracy(held, steps) for steps in (15, 30, STEPS)]
+    points = {(p["bits"], p["signs"], p["clipping"]): p for p in curves["bits"]}
     # Three bits at the place of eight: weights are multiples of 2 * 2**5 of the last of 8 bits.
     narrow = dataclasses.replace(loihi, weight_bits=3, weight_exponents=(5, 5))
     for key, number_format, rounding in (
@@ -54,26 +52,25 @@ def test_curves_are_those_of_runs_of_their_own(labels):
         ((3, "mixed", "none"), narrow, Rounding()),
         ((3, "split", "least_error"), narrow, Rounding(signs="split", clipping="least_error")),
     ):
-        held = quantise(network, number_format, rounding).network
-        assert points[key].accuracy == accuracy(held)
+        held = quantize(network, number_format, rounding).network
+        assert points[key]["accuracy"] == accuracy(held)
         connections = [
             sum(int((p.mantissas != 0).sum()) for p in each.projections) for each in (network, held)
         ]
-        assert points[key].lost_fraction == pytest.approx(1 - connections[1] / connections[0])
+        assert points[key]["lost_fraction"] == pytest.approx(1 - connections[1] / connections[0])
 
 
-def test_a_conventional_network_is_priced_beside_the_operations_that_were_counted(labels):
+def test_a_conventional_network_is_priced_beside_the_operations_that_were_counted(labels, tmp_path):
     network = small_network()
     study = study_energy(
-        network, IMAGES, labels, [load_profile("loihi1")], steps=STEPS, on_progress=silent
+        network, IMAGES, labels, [load_profile("loihi1")], steps=STEPS, folder=tmp_path
     )
-    operations = study.reference.synaptic_operations_per_image
-    assert study.conventional == compare_conventional(network, operations, STEPS)
-    chip = study.chips["loihi1"]
-    figures = chip.as_json()
-    assert 0 < chip.evaluation.accuracy < 1
-    assert figures["priced_pj_per_correct_image"]["lower"] == pytest.approx(
-        figures["priced_subtotal_pj"]["lower"] / chip.evaluation.accuracy
+    operations = study["reference"]["synaptic_operations_per_image"]
+    assert study["conventional"] == compare_conventional(network, operations, STEPS)
+    chip = study["profiles"]["loihi1"]
+    assert 0 < chip["accuracy"] < 1
+    assert chip["priced_pj_per_correct_image"]["lower"] == pytest.approx(
+        chip["priced_subtotal_pj"]["lower"] / chip["accuracy"]
     )
 
 
@@ -94,19 +91,36 @@ update_active = { v = 3 }
 def test_updates_on_events_are_counted_from_the_spikes(tmp_path, labels):
     path = tmp_path / "eventchip.toml"
     path.write_text(EVENT_CHIP)
-    study = study_energy(
-        small_network(), IMAGES[:6], labels[:6], [read_profile(path)], steps=20, on_progress=silent
-    )
-    chip = study.chips["eventchip"]
-    recording = deploy(chip.fitted.network, steps=20).record(
-        IMAGES[:6], indices=range(6), record_spikes=True
-    )
+    network, chip = small_network(), read_profile(path)
+    study = study_energy(network, IMAGES[:6], labels[:6], [chip], steps=20, folder=tmp_path)
+    held = fit(network, chip).network
+    recording = deploy(held, steps=20).record(IMAGES[:6], indices=range(6), record_spikes=True)
     expected = 0
-    for projection in chip.fitted.network.projections:
+    for projection in held.projections:
         raster = recording.spikes[projection.source].to_dense()
         for image in range(6):
             for step in range(20 - projection.delay_steps):
                 weights = projection.mantissas[raster[image, step]]
                 expected += int((weights != 0).any(axis=0).sum())
-    assert chip.estimate.terms["update_active"].count[0].sum() == expected
-    assert chip.estimate.terms["update_active"].energy_pj[0].sum() == 3 * expected
+    term = study["profiles"]["eventchip"]["terms"]["update_active"]
+    assert term["count_per_image"]["lower"] == pytest.approx(expected / 6)
+    assert term["energy_pj_per_image"]["lower"] == pytest.approx(3 * expected / 6)
+
+
+def test_what_is_in_the_folder_is_not_computed_again(labels, tmp_path):
+    network, chips = small_network(), [load_profile("loihi1"), load_profile("odin")]
+
+    def studies(on_progress=None):
+        common = {"folder": tmp_path, "workers": 1, "on_progress": on_progress}
+        return (
+            study_energy(network, IMAGES[:6], labels[:6], chips, steps=20, **common),
+            measure_precision(
+                network, IMAGES[:6], labels[:6], chips[0].number_format(), bits=[4],
+                time_steps=[20], **common,
+            ),
+        )  # fmt: skip
+
+    first, done = studies(), []
+    # The images per second are those of the first time.
+    assert studies(lambda fraction, _: done.append(fraction)) == first
+    assert set(done) == {1.0}

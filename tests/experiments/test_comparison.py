@@ -19,8 +19,7 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.experiments.comparison import _differing
 from neuroattack.experiments.trial import run_trial
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.quantization import quantise
+from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.storage import save_network
 
@@ -114,7 +113,7 @@ def test_the_native_backend_agrees_in_both_arithmetics(command, network_file, tm
     )
     counts = [
         np.array([simulate(each, raster)["output"].sum(axis=0) for raster in inputs.to_dense()])
-        for each in (network, quantise(network, fixed_format()).network)
+        for each in (network, quantize(network, fixed_format()).network)
     ]
     correct = [
         np.mean(
@@ -187,7 +186,7 @@ def test_bad_settings_are_refused(command, network_file, options, message):
 
 def test_a_network_in_fixed_point_is_compared_in_that_alone(command, tmp_path):
     path = tmp_path / "fixed.h5"
-    save_network(path, quantise(small_network(), fixed_format()).network)
+    save_network(path, quantize(small_network(), fixed_format()).network)
     options = ("--backends", "native", "--images", 2, "--steps", 20)
     code, out, _ = command("compare", path, *options, "--json")
     assert code == 0

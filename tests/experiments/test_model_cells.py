@@ -18,7 +18,7 @@ from neuroattack.experiments.model_cells import (
     train_sdbn,
     training_cell,
 )
-from neuroattack.paper.attacked import READOUT_GAIN, readout_gain_of
+from neuroattack.training.conversion import READOUT_GAIN, readout_gain_of
 from neuroattack.training.dnn.storage import load_mlp
 from neuroattack.training.dnn.training import train_mlp
 from neuroattack.training.recipes import RECIPES, train

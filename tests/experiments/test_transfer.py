@@ -9,9 +9,9 @@ from support.campaign_files import campaign_file
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import verification_stream
-from neuroattack.experiments.transfer.transfer import TransferSettings
+from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.experiments.transfer import TransferSettings
 from neuroattack.statistics import wilson_interval
-from neuroattack.targets.places import Place, open_place
 
 PLACES = ["native,steps=40", "native,steps=60,seed=2", "native,steps=40,encoder=regular"]
 
@@ -46,7 +46,7 @@ def test_the_matrix_is_that_of_the_images_shown_again(folder, found):
     for images in made:
         line = []
         for text in PLACES:
-            with open_place(Place.from_text(text), folder / "net.h5") as opened:
+            with open_target(DeploymentSpec.from_text(text), folder / "net.h5") as opened:
                 reached = []
                 for image, aim in zip(images, found["images"], strict=True):
                     label = int(test.labels[aim["index"]])
@@ -114,7 +114,7 @@ def test_bad_input_gets_a_sentence(folder, command, options, sentence):
 
 def test_settings_name_a_goal_there_is_not():
     with pytest.raises(Exception, match="goals"):
-        TransferSettings((Place(), Place(steps=9)), goals="targeted")
+        TransferSettings((DeploymentSpec(), DeploymentSpec(steps=9)), goals="targeted")
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ CAMPAIGN = """
 network = "net.h5"
 seed = 3
 draws = 4
-places = ["native,steps=60"]
+deployments = ["native,steps=60"]
 goals = ["untargeted", "random"]
 budgets = [60]
 limits = ["l2=2", "l0=30", "local_sd@greedy-window"]
@@ -23,11 +23,14 @@ images = { count = 8 }
 
 COMMANDS = {
     "evaluate": "evaluate net.h5 --images 60 --steps 100",
-    "attack": "attack net.h5 --index 3 --steps 100 --draws 10",
+    "attack": (
+        "attack net.h5 --attack greedy-window --norm none --queries 100000 --index 3 "
+        "--steps 100 --trials 10"
+    ),
     "campaign": "campaign run campaign.toml --out campaign",
     "transfer": (
-        "transfer net.h5 --place native,steps=60 --place native,precision=fixed,steps=60 "
-        "--place native,encoder=regular,steps=60 --images 3 --queries 60 --draws 6"
+        "transfer net.h5 --deployment native,steps=60 --deployment native,precision=fixed,steps=60 "
+        "--deployment native,encoder=regular,steps=60 --images 3 --queries 60 --draws 6"
     ),
     "audit": "audit net.h5 --quick --images 2 --steps 60",
     "energy": "energy net.h5 --images 20 --steps 50",

@@ -14,11 +14,11 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.activity import Activity, count_activity
 from neuroattack.hardware.energy.energy import estimate
-from neuroattack.hardware.energy.model import EnergyModel, Price, Timing
 from neuroattack.hardware.energy.timing import hardware_time_s
 from neuroattack.hardware.energy.traffic import traffic
 from neuroattack.hardware.placement.placement import Check, Placement
 from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
+from neuroattack.hardware.profiles.energy_model import EnergyModel, Price, Timing
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 
 STEPS, DT_S = 4, 1e-3

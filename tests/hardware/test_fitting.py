@@ -17,7 +17,7 @@ from neuroattack.errors import (
 )
 from neuroattack.hardware.fitting import fit
 from neuroattack.hardware.profiles.files import load_profile
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.quantization.quantization import Rounding, quantize
 
 IMAGES = np.random.default_rng(3).random((4, 28, 28))
 
@@ -35,7 +35,7 @@ def test_a_deployment_with_a_profile_runs_the_network_that_the_chip_holds():
     profile = load_profile("loihi1")
     network = small_network()
     with deploy(network, profile=profile, steps=40) as deployment:
-        held = quantise(network, profile.number_format()).network
+        held = quantize(network, profile.number_format()).network
         assert deployment.network.checksum() == held.checksum()
         assert deployment.fitted.placement.cores_used == 1
         recording = deployment.record(IMAGES, indices=range(4))
@@ -66,7 +66,7 @@ def test_precision_and_rounding_do_not_go_with_just_anything():
     with pytest.raises(ValidationError, match="rounding: got no profile with it"):
         deploy(network, rounding=Rounding())
     with pytest.raises(UnsupportedFeatureError, match="in fixed point already"):
-        fit(quantise(network, profile.number_format()).network, profile)
+        fit(quantize(network, profile.number_format()).network, profile)
 
 
 def test_what_was_lost_and_what_was_not_checked_is_in_the_json():

@@ -9,9 +9,8 @@ from support.networks import small_network
 
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.hardware.quantization.fixed_format import fixed_format
-from neuroattack.hardware.quantization.number_format import BiasFormat, NumberFormat, StateFormat
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.profiles.number_format import BiasFormat, NumberFormat, StateFormat
+from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 
@@ -49,7 +48,7 @@ def into_one(*weights_v, delays=None, **changes):
 
 
 def test_numbers_worked_out_by_hand():
-    found = quantise(into_one([[0.5, -0.25, 0.001]], threshold_v=1.0, bias_v=0.125), LOIHI)
+    found = quantize(into_one([[0.5, -0.25, 0.001]], threshold_v=1.0, bias_v=0.125), LOIHI)
     (population,), (projection,) = found.network.populations, found.network.projections
     # 254 / 0.5 V = 508 a volt: 254, -127 (a tie between -126 and -128, to even halves), 0.508.
     assert projection.mantissas.tolist() == [[254, -128, 0]]
@@ -81,12 +80,12 @@ def test_fixed_precision_is_loihi_s():
 def test_a_bias_beyond_its_mantissa_takes_an_exponent():
     # 255 / 0.5 V = 510 a volt, for one sign; 0.5 V * 510 * 64 = 16,320 = 4,080 * 2**2
     for bias_v in (0.5, 0.5 + 1 / 510 / 64):
-        found = quantise(into_one([[0.5]], bias_v=bias_v), LOIHI)
+        found = quantize(into_one([[0.5]], bias_v=bias_v), LOIHI)
         assert found.network.populations[0].bias.tolist() == [16_320]
 
 
 def test_one_sign_has_a_bit_more():
-    found = quantise(into_one([[0.5, 0.1]], [[-0.5, -0.1]], [[0.5, -0.1]]), LOIHI)
+    found = quantize(into_one([[0.5, 0.1]], [[-0.5, -0.1]], [[0.5, -0.1]]), LOIHI)
     # 254 / 0.5 V = 508 a volt is what the last of them needs: 0.1 * 508 = 50.8.
     mantissas = [projection.mantissas.tolist() for projection in found.network.projections]
     assert mantissas == [[[254, 51]], [[-254, -51]], [[254, -50]]]
@@ -97,7 +96,7 @@ def test_one_sign_has_a_bit_more():
 def test_signs_are_split_where_the_chip_has_both():
     network = into_one([[0.5, -0.25, 0.1]], [[0.0, 0.3, 0.3]])
     split = Rounding(signs="split")
-    found = quantise(network, LOIHI, split)
+    found = quantize(network, LOIHI, split)
     # 255 / 0.5 V = 510 a volt: 255; -127.5, to even; 51; and 153.
     mantissas = [projection.mantissas.tolist() for projection in found.network.projections]
     assert mantissas == [[[255, 0, 51]], [[0, -128, 0]], [[0, 153, 153]]]
@@ -105,19 +104,19 @@ def test_signs_are_split_where_the_chip_has_both():
     assert [each.lost_fraction for each in found.projections] == [0, 0, 0]
     both = dataclasses.replace(LOIHI, sign_modes=frozenset({"excitatory", "inhibitory"}))
     for options in (Rounding(), split):
-        assert quantise(network, both, options).network == found.network
+        assert quantize(network, both, options).network == found.network
     mixed = dataclasses.replace(LOIHI, sign_modes=frozenset({"mixed"}))
-    assert quantise(network, mixed, split).network == quantise(network, mixed).network
-    assert len(quantise(network, mixed, split).network.projections) == 2
+    assert quantize(network, mixed, split).network == quantize(network, mixed).network
+    assert len(quantize(network, mixed, split).network.projections) == 2
 
 
 def test_small_projections_keep_their_bits_with_exponents_of_their_own():
     network = into_one([[0.5, -0.25]], [[0.01, -0.004]])
-    shared = quantise(network, LOIHI)
+    shared = quantize(network, LOIHI)
     # 508 a volt: 5.08 and -2.03, to multiples of 2.
     assert shared.network.projections[1].mantissas.tolist() == [[6, -2]]
     assert [each.exponent for each in shared.network.projections] == [6, 6]
-    own = quantise(network, LOIHI, Rounding(scale="per_projection"))
+    own = quantize(network, LOIHI, Rounding(scale="per_projection"))
     # 5.08 is below 254 / 2**5: 162.56 and -65.02, to multiples of 2.
     assert own.network.projections[1].mantissas.tolist() == [[162, -66]]
     assert [each.exponent for each in own.network.projections] == [6, 1]
@@ -127,7 +126,7 @@ def test_small_projections_keep_their_bits_with_exponents_of_their_own():
 
 def test_weights_keep_their_bits_where_thresholds_need_room():
     network = into_one([[0.5, -0.1]], threshold_v=1000.0)
-    found = quantise(network, LOIHI)
+    found = quantize(network, LOIHI)
     # 508 a volt would make the threshold 508,000, beyond 2**17; a quarter of it fits.
     assert found.network.populations[0].threshold.tolist() == [127_000 * 64] * 2
     assert found.network.projections[0].mantissas.tolist() == [[254, -50]]
@@ -138,23 +137,22 @@ def test_one_sign_a_source_neuron():
     chip = dataclasses.replace(
         LOIHI, name="ODIN-like", weight_bits=3, sign_modes=frozenset({"per_source"})
     )
-    found = quantise(into_one([[0.7, 0.2], [-0.3, -0.1], [0.0, 0.0]]), chip)
+    found = quantize(into_one([[0.7, 0.2], [-0.3, -0.1], [0.0, 0.0]]), chip)
     # 7 / 0.7 V = 10 a volt.
     assert found.network.projections[0].mantissas.tolist() == [[7, 2], [-3, -1], [0, 0]]
     assert (found.projections[0].signs, found.projections[0].bits_used) == ("per_source", 3)
     network = into_one([[0.7, -0.2], [0.3, -0.4], [0.0, 0.1]])
     with pytest.raises(
         UnsupportedFeatureError,
-        match="input->p has 2 source neurons with weights of both signs: ODIN-like holds one",
+        match="input->p: 2 source neurons have weights of both signs, ODIN-like supports one",
     ):
-        quantise(network, chip)
-    lossy = quantise(network, chip, Rounding(allow_lossy=True))
+        quantize(network, chip)
+    lossy = quantize(network, chip, Rounding(allow_lossy=True))
     assert lossy.network.projections[0].mantissas.tolist() == [[7, 0], [0, -4], [0, 1]]
     assert lossy.projections[0].lost_fraction == pytest.approx(2 / 5)
     assert lossy.projections[0].largest_error_v == pytest.approx(0.3)
     assert lossy.dropped == (
-        "2 of 5 connections of input->p: dropped, for their sign is not that of their "
-        "source neuron",
+        "projection input->p: 2 of 5 connections, of another sign than their source neuron",
     )
 
 
@@ -163,21 +161,21 @@ def test_few_large_weights_are_clipped_where_that_errs_less():
     weights[0, ::2] = -0.1
     weights[0, :2] = 1.0, -1.0
     chip = dataclasses.replace(ANALOGUE, weight_bits=2)
-    (held,) = quantise(into_one(0.6 * np.abs(weights)), chip).projections
+    (held,) = quantize(into_one(0.6 * np.abs(weights)), chip).projections
     assert held.saturated_fraction == 0
     with pytest.raises(UnsupportedFeatureError, match="all of input->p would be 0"):
-        quantise(into_one(weights[:, 2:], np.full((1, 398), 1.0)), chip)
-    clipped = quantise(into_one(weights), chip, Rounding(clipping="least_error"))
+        quantize(into_one(weights[:, 2:], np.full((1, 398), 1.0)), chip)
+    clipped = quantize(into_one(weights), chip, Rounding(clipping="least_error"))
     (rounding,) = clipped.projections
     assert rounding.saturated_fraction == pytest.approx(2 / 400)
     assert rounding.lost_fraction == 0
     assert set(clipped.network.projections[0].mantissas.ravel().tolist()) == {-1, 1}
-    assert rounding.rms_error_v < quantise(into_one(weights), chip).projections[0].rms_error_v
+    assert rounding.rms_error_v < quantize(into_one(weights), chip).projections[0].rms_error_v
 
 
 def test_analogue_potentials_are_in_units_of_a_weight_s_step():
     network = into_one([[0.5, -0.25, 0.09]], threshold_v=[0.3, 0.7, 1.0], bias_v=0.02, reset_v=-0.1)
-    found = quantise(network, ANALOGUE)
+    found = quantize(network, ANALOGUE)
     (population,), (projection,) = found.network.populations, found.network.projections
     # 7 / 0.5 V = 14 a volt: 7, -3.5 to even, 1.26.
     assert projection.mantissas.tolist() == [[7, -4, 1]]
@@ -193,7 +191,7 @@ def test_analogue_potentials_are_in_units_of_a_weight_s_step():
 
 def test_weights_of_unknown_format_are_left_as_they_are():
     network = into_one([[0.5, -0.25]], bias_v=0.1)
-    found = quantise(network, NumberFormat("Unknown"))
+    found = quantize(network, NumberFormat("Unknown"))
     assert found.network.projections == network.projections
     assert found.network.populations == network.populations
     assert "weight_bits" in found.unchecked
@@ -205,7 +203,7 @@ def test_stochastic_rounding_is_right_on_average():
     draws = 600
     found = np.array(
         [
-            quantise(into_one(weights), ANALOGUE, Rounding(rounding="stochastic", seed=seed))
+            quantize(into_one(weights), ANALOGUE, Rounding(rounding="stochastic", seed=seed))
             .network.projections[0]
             .mantissas[0]
             for seed in range(draws)
@@ -224,24 +222,24 @@ def test_stochastic_rounding_is_right_on_average():
 def test_each_projection_has_its_own_random_numbers():
     options = Rounding(rounding="stochastic", seed=3)
     network = into_one(*(np.random.default_rng(i).uniform(-1, 1, (9, 9)) for i in (0, 1, 1)))
-    found = quantise(network, ANALOGUE, options)
-    assert quantise(network, ANALOGUE, options).network == found.network
+    found = quantize(network, ANALOGUE, options)
+    assert quantize(network, ANALOGUE, options).network == found.network
     first, second, third = (each.mantissas for each in found.network.projections)
     assert (second != third).any()
-    other = quantise(network, ANALOGUE, dataclasses.replace(options, seed=4))
+    other = quantize(network, ANALOGUE, dataclasses.replace(options, seed=4))
     assert (other.network.projections[0].mantissas != first).any()
     # The same, whatever else there is.
     small = small_network()
-    last = quantise(small, LOIHI, options).network.projections[1]
+    last = quantize(small, LOIHI, options).network.projections[1]
     more = dataclasses.replace(small, projections=(small.projections[0], *small.projections))
-    assert quantise(more, LOIHI, options).network.projections[2] == last
+    assert quantize(more, LOIHI, options).network.projections[2] == last
 
 
 def test_rounded_networks_spike_much_as_they_did():
     network = small_network()
     raster = np.random.default_rng(0).random((300, 784)) < 0.05
     before = simulate(network, raster)["output"].sum(axis=0)
-    after = simulate(quantise(network, LOIHI).network, raster)["output"].sum(axis=0)
+    after = simulate(quantize(network, LOIHI).network, raster)["output"].sum(axis=0)
     assert before.sum() > 100
     assert np.corrcoef(before, after)[0, 1] > 0.95
 
@@ -253,13 +251,13 @@ def test_rounded_networks_spike_much_as_they_did():
         (into_one([[0.5]], threshold_v=1e-5), "a threshold of population 'p' would be 0"),
         (into_one([[0.0]], threshold_v=1e-306), "population 'p' would be 0"),
         (into_one([[0.5]], bias_v=1e6), "would be 0 in Loihi's formats"),
-        (quantise(into_one([[0.5]]), LOIHI).network, "in fixed point already"),
+        (quantize(into_one([[0.5]]), LOIHI).network, "in fixed point already"),
     ],
 )
 @pytest.mark.parametrize("allow_lossy", [False, True])
 def test_what_rounding_would_destroy_is_refused(network, message, allow_lossy):
     with pytest.raises(UnsupportedFeatureError, match=message):
-        quantise(network, LOIHI, Rounding(allow_lossy=allow_lossy))
+        quantize(network, LOIHI, Rounding(allow_lossy=allow_lossy))
 
 
 @pytest.mark.parametrize(
@@ -280,7 +278,7 @@ def test_what_rounding_would_destroy_is_refused(network, message, allow_lossy):
 )
 def test_formats_that_contradict_themselves_are_refused(changes, message):
     with pytest.raises(ValidationError, match=message):
-        quantise(into_one([[0.5]]), dataclasses.replace(LOIHI, **changes))
+        quantize(into_one([[0.5]]), dataclasses.replace(LOIHI, **changes))
 
 
 @pytest.mark.parametrize(

@@ -14,16 +14,16 @@ from neuroattack.backends.native.backend import NativeBackend
 from neuroattack.conformance.networks import networks, rasters
 from neuroattack.conformance.scenarios import check_batch
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.hardware.quantization.number_format import NumberFormat
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.profiles.number_format import NumberFormat
+from neuroattack.hardware.quantization.quantization import Rounding, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Population
 
 
-def quantised_or_none(network, number_format, **options):
+def quantized_or_none(network, number_format, **options):
     """Return None where weights and thresholds are too far apart for one scale."""
     try:
-        return quantise(network, number_format, Rounding(allow_lossy=True, **options))
+        return quantize(network, number_format, Rounding(allow_lossy=True, **options))
     except UnsupportedFeatureError:
         return None
 
@@ -71,7 +71,7 @@ def asked_weights(network, found):
 @settings(max_examples=150, deadline=None)
 @given(networks(max_size=15), number_formats(), OPTIONS)
 def test_every_number_is_in_its_range_and_as_near_as_it_can_be(network, number_format, options):
-    found = quantised_or_none(network, number_format, **options)
+    found = quantized_or_none(network, number_format, **options)
     assume(found is not None)
     state = number_format.state
     bit_v = {rounding.name: rounding.state_bit_v for rounding in found.populations}
@@ -146,7 +146,7 @@ def test_every_number_is_in_its_range_and_as_near_as_it_can_be(network, number_f
 @settings(max_examples=80, deadline=None)
 @given(networks(max_size=15), number_formats())
 def test_the_scale_is_the_largest_that_fits(network, number_format):
-    found = quantised_or_none(network, number_format)
+    found = quantized_or_none(network, number_format)
     state = number_format.state
     assume(found is not None)
     assume(state is not None)
@@ -180,9 +180,9 @@ def test_the_scale_is_the_largest_that_fits(network, number_format):
 @settings(max_examples=80, deadline=None)
 @given(networks(max_size=15), number_formats(), st.sampled_from(["shared", "per_projection"]))
 def test_what_lies_on_the_grid_stays_there(network, number_format, scale):
-    once = quantised_or_none(network, number_format, scale=scale)
+    once = quantized_or_none(network, number_format, scale=scale)
     assume(once is not None)
-    again = quantised_or_none(in_volts(once, network), number_format, scale=scale)
+    again = quantized_or_none(in_volts(once, network), number_format, scale=scale)
     # Where all weights of one sign became 0, the others may get a bit more.
     assume([each.signs for each in again.projections] == [each.signs for each in once.projections])
     for first, second in zip(once.network.projections, again.network.projections, strict=True):
@@ -220,8 +220,8 @@ def in_volts(found, network):
 @settings(max_examples=60, deadline=None)
 @given(networks(max_size=15), number_formats())
 def test_exponents_of_their_own_never_err_more(network, number_format):
-    shared = quantised_or_none(network, number_format)
-    own = quantised_or_none(network, number_format, scale="per_projection")
+    shared = quantized_or_none(network, number_format)
+    own = quantized_or_none(network, number_format, scale="per_projection")
     assume(shared is not None)
     for one, other in zip(shared.projections, own.projections, strict=True):
         assert other.rms_error_v <= one.rms_error_v * (1 + 1e-12)
@@ -231,9 +231,9 @@ def test_exponents_of_their_own_never_err_more(network, number_format):
 @settings(max_examples=60, deadline=None)
 @given(networks(max_size=15), number_formats())
 def test_clipping_never_errs_more_in_all(network, number_format):
-    fitting = quantised_or_none(network, number_format)
+    fitting = quantized_or_none(network, number_format)
     assume(fitting is not None)
-    clipped = quantised_or_none(network, number_format, clipping="least_error")
+    clipped = quantized_or_none(network, number_format, clipping="least_error")
     assume(clipped is not None)
 
     def squares(found, name):
@@ -252,7 +252,7 @@ def test_clipping_never_errs_more_in_all(network, number_format):
 @given(st.data())
 def test_native_does_as_the_plain_dynamics_on_any_chip_s_numbers(data):
     network = data.draw(networks(max_size=15))
-    found = quantised_or_none(network, data.draw(number_formats()), **data.draw(OPTIONS))
+    found = quantized_or_none(network, data.draw(number_formats()), **data.draw(OPTIONS))
     assume(found is not None)
     batch = data.draw(rasters(network.input.size))
     check_batch(NativeBackend(threads=1).deploy(found.network), found.network, batch)
@@ -271,7 +271,7 @@ def test_analogue_networks_on_the_grid_spike_as_before(data):
         projections.append(dataclasses.replace(projection, mantissas=mantissas, exponent=-3))
     network = dataclasses.replace(network, projections=tuple(projections))
     raster = data.draw(rasters(network.input.size))[0]
-    found = quantise(network, NumberFormat("Analogue", weight_bits=4))
+    found = quantize(network, NumberFormat("Analogue", weight_bits=4))
     assert all(rounding.rms_error_v == 0 for rounding in found.projections)
     before, after = simulate(network, raster), simulate(found.network, raster)
     for name, spikes in before.items():

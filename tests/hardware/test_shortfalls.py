@@ -1,4 +1,4 @@
-"""What a chip lacks: refused in one sentence, or dropped and said so."""
+"""What a chip lacks: refused, or dropped and listed."""
 
 import dataclasses
 import math
@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from neuroattack.conformance.networks import networks
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.hardware.quantization.number_format import BiasFormat, NumberFormat, StateFormat
-from neuroattack.hardware.quantization.quantization import Rounding, quantise
+from neuroattack.hardware.profiles.number_format import BiasFormat, NumberFormat, StateFormat
+from neuroattack.hardware.quantization.quantization import Rounding, quantize
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 
 LOSSY = Rounding(allow_lossy=True)
@@ -42,51 +42,43 @@ CASES = {
     "bias": (
         chip("bias"),
         network_with(bias_v=[0.25, -0.5]),
-        "population 'b' has biases of up to 0.5 V: Chip has no biases (its manual)",
-        "biases of b: up to 0.5 V in magnitude became 0 V",
+        "bias of b, up to 0.5 V: not supported by Chip (its manual)",
         lambda b: not b.bias_v.any(),
     ),
     "leak": (
         chip("leak"),
         network_with(tau_m_s=5.0),
-        "population 'b' has a leak, with a time constant of 5 s: Chip has no leak (its manual)",
-        "leak of b: a time constant of 5 s became infinite",
+        "leak of b, time constant 5 s: not supported by Chip (its manual)",
         lambda b: b.tau_m_s == math.inf,
     ),
     "leak of whole numbers": (
         chip("leak", state=WHOLE),
         network_with(tau_m_s=0.01),
-        "population 'b' has a leak, with a time constant of 0.01 s: Chip has no leak (its manual)",
-        "leak of b: a time constant of 0.01 s became infinite",
+        "leak of b, time constant 0.01 s: not supported by Chip (its manual)",
         lambda b: b.leak == 0,
     ),
     "refractory period": (
         chip("refractory_period"),
         network_with(refractory_steps=1),
-        "population 'b' has a refractory period of 1 step: Chip has no refractory period "
-        "(its manual)",
-        "refractory period of b: 1 step became 0",
+        "refractory period of b, 1 time steps: not supported by Chip (its manual)",
         lambda b: b.refractory_steps == 0,
     ),
     "long refractory period": (
         chip(refractory_steps=(0, 5)),
         network_with(refractory_steps=9),
-        "population 'b' has a refractory period of 9 steps: Chip holds 0 to 5",
-        "refractory period of b: 9 steps became 5",
+        "refractory period of b, 9 time steps: Chip supports 0 to 5",
         lambda b: b.refractory_steps == 5,
     ),
     "short refractory period": (
         chip(refractory_steps=(2, 5)),
         network_with({"refractory_steps": 3}, refractory_steps=1),
-        "population 'b' has a refractory period of 1 step: Chip holds 2 to 5",
-        "refractory period of b: 1 step became 2",
+        "refractory period of b, 1 time steps: Chip supports 2 to 5",
         lambda b: b.refractory_steps == 2,
     ),
     "reset": (
         chip(state=WHOLE),
         network_with(reset_v=-0.25),
-        "population 'b' resets to -0.25 V: Chip's neurons reset to rest, 0 V",
-        "reset potential of b: -0.25 V became 0 V, rest",
+        "reset of b to -0.25 V: neurons of Chip reset to 0 V",
         lambda b: b.threshold.tolist() == [14, 14],
     ),
 }
@@ -94,41 +86,39 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_a_population_s_shortfall_is_refused_or_dropped(case):
-    number_format, network, refusal, sentence, holds = CASES[case]
+    number_format, network, shortfall, holds = CASES[case]
     with pytest.raises(UnsupportedFeatureError) as error:
-        quantise(network, number_format)
-    assert str(error.value) == refusal
-    found = quantise(network, number_format, LOSSY)
-    assert found.dropped == (sentence,)
+        quantize(network, number_format)
+    assert str(error.value) == shortfall
+    found = quantize(network, number_format, LOSSY)
+    assert found.dropped == (shortfall,)
     assert holds(found.network.population("b"))
 
 
 @pytest.mark.parametrize(
-    ("number_format", "steps", "refusal", "sentence", "held"),
+    ("number_format", "steps", "shortfall", "held"),
     [
         (
             chip("delay"),
             3,
-            "projection a->b has a delay of 3 steps: Chip has no delays beyond a step (its manual)",
-            "delay of a->b: 3 steps became 1",
+            "delay of a->b, 3 time steps: not supported by Chip (its manual)",
             1,
         ),
         (
             chip(delay_steps=(1, 16)),
             17,
-            "projection a->b has a delay of 17 steps: Chip holds 1 to 16",
-            "delay of a->b: 17 steps became 16",
+            "delay of a->b, 17 time steps: Chip supports 1 to 16",
             16,
         ),
     ],
 )
-def test_a_delay_is_refused_or_shortened(number_format, steps, refusal, sentence, held):
+def test_a_delay_is_refused_or_shortened(number_format, steps, shortfall, held):
     network = network_with(projections=(joined(INPUT, "a"), joined("a", "b", steps)))
     with pytest.raises(UnsupportedFeatureError) as error:
-        quantise(network, number_format)
-    assert str(error.value) == refusal
-    found = quantise(network, number_format, LOSSY)
-    assert found.dropped == (sentence,)
+        quantize(network, number_format)
+    assert str(error.value) == shortfall
+    found = quantize(network, number_format, LOSSY)
+    assert found.dropped == (shortfall,)
     assert [each.delay_steps for each in found.network.projections] == [1, held]
 
 
@@ -136,19 +126,17 @@ def test_projections_that_skip_a_population_or_share_one_are_refused_or_dropped(
     parts = (joined(INPUT, "a"), joined(INPUT, "b"), joined("a", "b"), joined("a", "b", 4))
     network = network_with(projections=parts)
     with pytest.raises(UnsupportedFeatureError) as error:
-        quantise(network, chip("skip_projection"))
-    assert str(error.value) == (
-        "projection input->b skips a population: Chip has a single projection into each "
-        "population, from the one before (its manual)"
-    )
-    found = quantise(network, chip("skip_projection"), LOSSY)
+        quantize(network, chip("skip_projection"))
+    lacking = "not supported by Chip (its manual)"
+    assert str(error.value) == f"skip projection input->b: {lacking}"
+    found = quantize(network, chip("skip_projection"), LOSSY)
     assert [(p.source, p.target, p.delay_steps) for p in found.network.projections] == [
         (INPUT, "a", 1),
         ("a", "b", 1),
     ]
     assert found.dropped == (
-        "projection input->b: dropped with all its connections, for it skips a population",
-        "projection a->b: dropped with all its connections, for it is not the only one into b",
+        f"skip projection input->b: {lacking}",
+        f"second projection a->b: {lacking}",
     )
     split = Rounding(signs="split")
     weights = [[0.5, -0.5], [0.5, 0.25]]
@@ -157,50 +145,40 @@ def test_projections_that_skip_a_population_or_share_one_are_refused_or_dropped(
     )
     modes = frozenset({"excitatory", "inhibitory"})
     # The two halves of one projection are no second one.
-    assert len(quantise(signs, chip("skip_projection", sign_modes=modes), split).projections) == 3
+    assert len(quantize(signs, chip("skip_projection", sign_modes=modes), split).projections) == 3
 
 
 def test_another_reset_is_simulated_as_ours_and_said():
     number_format = chip("reset_to_rest")
     with pytest.raises(UnsupportedFeatureError) as error:
-        quantise(network_with(), number_format)
-    assert str(error.value) == (
-        "population 'a' resets to a fixed potential after a spike: Chip has no such reset "
-        "(its manual)"
-    )
-    found = quantise(network_with(), number_format, LOSSY)
-    assert found.dropped == tuple(
-        f"reset of {name}: simulated as a reset to a fixed potential, which is not Chip's "
-        "(its manual)"
-        for name in "ab"
-    )
+        quantize(network_with(), number_format)
+    said = [
+        f"reset of {name} to a fixed potential: not supported by Chip (its manual)" for name in "ab"
+    ]
+    assert str(error.value) == said[0]
+    found = quantize(network_with(), number_format, LOSSY)
+    assert found.dropped == tuple(said)
 
 
 @pytest.mark.parametrize("options", [Rounding(), LOSSY])
 def test_weights_that_are_not_free_cannot_be_had_at_any_loss(options):
     with pytest.raises(UnsupportedFeatureError) as error:
-        quantise(network_with(), chip("free_weights"), options)
-    assert str(error.value) == (
-        "projection input->a has a weight of its own for each connection: Chip does not "
-        "(its manual)"
-    )
+        quantize(network_with(), chip("free_weights"), options)
+    assert str(error.value) == "free weights: not supported by Chip (its manual)"
 
 
 def test_a_threshold_at_rest_cannot_be_had_at_any_loss():
     network = network_with(reset_v=-1.0, threshold_v=[0.5, -0.5])
-    with pytest.raises(UnsupportedFeatureError, match=r"'b' has a threshold of -0.5 V: Chip's"):
-        quantise(network, chip(state=WHOLE), LOSSY)
+    with pytest.raises(UnsupportedFeatureError, match=r"threshold of b, -0\.5 V: neurons"):
+        quantize(network, chip(state=WHOLE), LOSSY)
 
 
 def test_signs_that_a_chip_lacks_are_refused():
     number_format = chip(sign_modes=frozenset({"inhibitory"}))
     for options in (Rounding(), LOSSY):
         with pytest.raises(UnsupportedFeatureError) as error:
-            quantise(network_with(), number_format, options)
-        assert str(error.value) == (
-            "projection input->a has weights beside those of the only sign that Chip holds, "
-            "inhibitory"
-        )
+            quantize(network_with(), number_format, options)
+        assert str(error.value) == "projection input->a: Chip supports inhibitory weights only"
     weights = [[0.5, -0.5], [0.5, 0.25]]
     network = network_with(
         projections=(joined(INPUT, "a"), Projection.from_weights("a", "b", weights))
@@ -208,8 +186,8 @@ def test_signs_that_a_chip_lacks_are_refused():
     one_bit = dataclasses.replace(
         chip(), weight_bits=1, sign_modes=frozenset({"mixed", "excitatory"})
     )
-    with pytest.raises(UnsupportedFeatureError, match=r"weights of 1 bit hold none beside 0"):
-        quantise(network, one_bit)
+    with pytest.raises(UnsupportedFeatureError, match="weights of 1 bit of Chip are all 0"):
+        quantize(network, one_bit)
 
 
 @pytest.mark.parametrize(
@@ -243,7 +221,7 @@ def test_signs_that_a_chip_lacks_are_refused():
     ],
 )
 def test_what_is_not_known_of_a_chip_is_unchecked(number_format, network, unchecked):
-    assert quantise(network, number_format).unchecked == tuple(unchecked.split())
+    assert quantize(network, number_format).unchecked == tuple(unchecked.split())
 
 
 FEATURES = ("leak", "reset_to_rest", "bias", "refractory_period", "delay", "skip_projection")
@@ -253,12 +231,12 @@ FEATURES = ("leak", "reset_to_rest", "bias", "refractory_period", "delay", "skip
 @given(networks(max_size=8), st.sets(st.sampled_from(FEATURES)))
 def test_nothing_is_left_of_what_a_chip_lacks(network, lacks):
     number_format = NumberFormat("Chip", lacks=dict.fromkeys(lacks, "its manual"))
-    found = quantise(network, number_format, LOSSY)
-    again = quantise(found.network, number_format, LOSSY)
+    found = quantize(network, number_format, LOSSY)
+    again = quantize(found.network, number_format, LOSSY)
     assert again.network == found.network
     assert set(again.dropped) == {each for each in found.dropped if each.startswith("reset of")}
     try:
-        refused = quantise(network, number_format).dropped != ()
+        refused = quantize(network, number_format).dropped != ()
     except UnsupportedFeatureError:
         refused = True
     assert refused == bool(found.dropped)

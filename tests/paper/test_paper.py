@@ -13,10 +13,9 @@ import pytest
 
 from neuroattack.errors import NeuroattackError, UnknownNameError, ValidationError
 from neuroattack.paper import published
-from neuroattack.paper.attack_tables import choose_sample
-from neuroattack.paper.noise_tables import _first_below
+from neuroattack.paper.items import ITEMS, expand_items
+from neuroattack.paper.sample import choose_sample
 from neuroattack.paper.settings import PaperSettings
-from neuroattack.paper.whole import ITEMS, expand_items
 
 FILES = ("table2", "table3", "figure3", "figure9", "population", "transformations")
 
@@ -85,11 +84,6 @@ def test_items_come_in_the_order_of_the_paper_and_once():
     assert expand_items(["population", "all"]) == list(ITEMS)
     with pytest.raises(UnknownNameError, match="did you mean 'table1'"):
         expand_items(["tabel1"])
-
-
-def test_where_accuracy_collapses():
-    assert _first_below((0.1, 0.2, 0.3), [0.9, 0.4, 0.1]) == 0.2
-    assert _first_below((0.1, 0.2), [0.9, 0.5]) is None
 
 
 @pytest.mark.parametrize(

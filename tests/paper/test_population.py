@@ -4,7 +4,6 @@ import itertools
 import json
 import math
 import statistics
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,9 +13,16 @@ from scipy import stats
 
 from neuroattack.datasets.dataset import Dataset, Split
 from neuroattack.errors import NeuroattackError, ValidationError
-from neuroattack.paper.population import Group, compare_groups, pair_aims, random_aims
-from neuroattack.paper.population_tables import population, population_plans, sampling
-from neuroattack.paper.settings import PaperSettings
+from neuroattack.paper.networks import Attacked
+from neuroattack.paper.population import (
+    Group,
+    compare_groups,
+    population,
+    population_groups,
+    random_aims,
+    sampling,
+)
+from neuroattack.paper.settings import PaperRun
 from neuroattack.statistics import wilson_interval
 
 STOPS = ("distance", "iterations", "no candidates")
@@ -59,7 +65,8 @@ def some_attacks(seed, images):
 
 
 def group(attacks, network="sdbn"):
-    return Group(network, "II", "random", 350, 1, attacks)
+    attacked = Attacked("model.h5", "sdbn", "spikes", steps=350)
+    return Group(network, attacked, "II", "random", [], attacks)
 
 
 def student_interval(values):
@@ -229,12 +236,11 @@ def test_exact_answers_have_no_spikes():
     assert group(attacks).as_json()["clean_spikes"] is None
 
 
-@pytest.mark.parametrize("study", [population, population_plans, sampling])
+@pytest.mark.parametrize("study", [population, population_groups, sampling])
 def test_a_population_that_no_image_is_fit_for_is_refused(study):
     dataset = some_dataset([5, 5, 1], 10)
-    run = SimpleNamespace(
-        dataset=dataset, correct=np.array([False, False, True]), settings=PaperSettings()
-    )
+    run = PaperRun(dataset, None)
+    run.correct = np.array([False, False, True])
     with pytest.raises(NeuroattackError, match="no test image of class 5 is classified correctly"):
         study(run)
 
@@ -254,39 +260,16 @@ def classified(draw):
 
 
 @settings(deadline=None)
-@given(classified(), st.integers(0, 9), st.integers(0, 9), st.integers(1, 50), st.integers(0, 99))
-def test_pairs_are_correct_images_of_the_class_once_each(known, source, target, images, seed):
-    dataset, correct = known
-    every = [
-        index
-        for index, label in enumerate(dataset.test.labels.tolist())
-        if label == source and correct[index]
-    ]
-    found, fewer = (
-        pair_aims(dataset, correct, source, target, size, np.random.default_rng(seed))
-        for size in (images, 1)
-    )
-    assert len(found) == min(images, len(every))
-    assert set(fewer) <= set(found) <= {(index, target) for index in every}
-    assert found == sorted(set(found))
-    assert all(type(index) is int for index, _ in found)
-
-
-def test_pairs_favour_no_image():
-    dataset, chosen = some_dataset([5] * 20, 10), np.zeros(20)
-    for seed in range(1000):
-        for index, _ in pair_aims(dataset, np.ones(20, bool), 5, 3, 5, np.random.default_rng(seed)):
-            chosen[index] += 1
-    # 5 standard deviations: a chance of 2e-5 that one of 20 is beyond.
-    assert (np.abs(chosen - 250) < 5 * math.sqrt(1000 * 0.25 * 0.75)).all()
-
-
-@settings(deadline=None)
 @given(classified(), st.integers(1, 50), st.integers(0, 2**32))
 def test_random_aims_are_correct_images_once_each_with_a_wrong_class(known, images, seed):
     dataset, correct = known
-    aims = random_aims(dataset, correct, images, np.random.default_rng(seed))
-    assert aims == random_aims(dataset, correct, images, np.random.default_rng(seed))
+    labels, classes = dataset.test.labels, dataset.classes
+    aims, again, fewer = (
+        random_aims(labels, correct, classes, size, np.random.default_rng(seed))
+        for size in (images, images, 1)
+    )
+    assert aims == again
+    assert {index for index, _ in fewer} <= {index for index, _ in aims}
     indices = [index for index, _ in aims]
     assert indices == sorted(set(indices))
     assert len(aims) == min(images, int(correct.sum()))
@@ -302,7 +285,9 @@ def test_random_aims_favour_no_image_and_no_wrong_class():
     correct = np.ones(20, bool)
     chosen, targets = np.zeros(20), np.zeros((4, 4))
     for seed in range(1000):
-        for index, target in random_aims(dataset, correct, 5, np.random.default_rng(seed)):
+        for index, target in random_aims(
+            dataset.test.labels, correct, 4, 5, np.random.default_rng(seed)
+        ):
             chosen[index] += 1
             targets[index % 4, target] += 1
     # 5 standard deviations each: a chance of 2e-5 that one of 32 is beyond.

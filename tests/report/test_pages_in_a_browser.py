@@ -10,10 +10,10 @@ import sys
 
 import pytest
 from support.digit_models import template_model
-from support.paper_items import META, whole_paper
+from support.paper_items import ORIGIN, whole_paper
 
 from neuroattack.ir.storage import save_network
-from neuroattack.paper.report.save import save_paper
+from neuroattack.paper.save import save_paper
 from neuroattack.training.conversion import convert
 
 BROWSER = (
@@ -84,7 +84,7 @@ def pages(tmp_path_factory):
     ):
         command = [sys.executable, "-m", "neuroattack", *map(str, words)]
         subprocess.run(command, check=True, capture_output=True, timeout=300)
-    save_paper(folder / "paper", whole_paper(), META)
+    save_paper(folder / "paper", whole_paper(), ORIGIN)
     return {
         "attack": folder / "attack" / "report.html",
         "audit": folder / "audit" / "audit.html",

@@ -14,11 +14,11 @@ from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.perception import Window
 from neuroattack.attacks.result import Goal, Verification
 from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.provenance import provenance_of
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.experiments.attack import attack_image
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
-from neuroattack.provenance import Provenance
 from neuroattack.report import plots
 from neuroattack.report.html import render_report
 
@@ -56,7 +56,7 @@ def image():
 
 
 def attacked(kind="columns", target_class=1, index=7):
-    attack = GreedyWindow(WINDOW, moved_pixels=4, max_distance=MAX_DISTANCE)
+    attack = GreedyWindow(queries=None, window=WINDOW, moved_pixels=4, max_distance=MAX_DISTANCE)
     goal = Goal(0, target_class)
     return attack_image(deployment(kind), attack, image(), goal, index=index, draws=20)
 
@@ -73,7 +73,7 @@ def untargeted():
 
 @pytest.fixture(scope="module")
 def provenance():
-    return Provenance.of(deployment(), "stripes", "ab12" * 16, "neuroattack attack x.h5")
+    return provenance_of(deployment(), "stripes", "ab12" * 16, "neuroattack attack x.h5")
 
 
 @pytest.fixture(scope="module")

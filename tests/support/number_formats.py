@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from neuroattack.hardware.quantization.number_format import BiasFormat, NumberFormat, StateFormat
+from neuroattack.hardware.profiles.number_format import BiasFormat, NumberFormat, StateFormat
 
 STATES = (
     None,

@@ -7,19 +7,17 @@ from neuroattack.datasets.noise import Area, Noise
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.experiments.noise import NoiseCell
 from neuroattack.experiments.survival import ImageSurvival, Survival, SurvivalStudy, Tally
-from neuroattack.paper import noise_tables
-from neuroattack.paper.attack_tables import AttackTable, Sample
+from neuroattack.paper import noise as study
+from neuroattack.paper.afterwards import METRICS
 from neuroattack.paper.published import (
     ATTACK_CASES,
     CORNER,
     DELTAS,
     MIDDLE,
     TABLE_I,
-    TABLE_II,
-    TABLE_III,
 )
-from neuroattack.paper.whole import Paper
-from support.population_items import METRICS, UP, UP_AND_DOWN, attack_of, population, sampling
+from neuroattack.paper.sample import Sample, attack_figures
+from support.population_items import UP, UP_AND_DOWN, attack_of, population, sampling
 
 IMAGES = 1000
 
@@ -32,9 +30,7 @@ def noise_cell(noise, mode, accuracy, seed=0, network="sdbn", images=IMAGES):
 
 def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
     """Return Table I, each cell so far above the paper's, small noise gaining so much a seed."""
-    noises = [
-        Noise(kind, delta, noise_tables.CLIPPING[kind]) for kind in TABLE_I for delta in DELTAS
-    ]
+    noises = [Noise(kind, delta, study.CLIPPING[kind]) for kind in TABLE_I for delta in DELTAS]
     published = {
         (noise, mode): TABLE_I[noise.kind][mode][DELTAS.index(noise.delta)] / 100
         for noise in noises
@@ -49,7 +45,7 @@ def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
     rules = [
         noise_cell(Noise(noise.kind, noise.delta, rule), "test", 0.9 * published[noise, "test"])
         for noise in noises
-        for rule in noise_tables.RULES
+        for rule in study.RULES
     ]
     seeds = range(len(gains))
     reseeded = [
@@ -61,7 +57,7 @@ def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
     repeated += [
         noise_cell(noise, "train", 0.96 + gain, seed)
         for noise in noises
-        if noise.delta == noise_tables.SMALL_DELTA
+        if noise.delta == study.SMALL_DELTA
         for seed, gain in enumerate(gains)
     ]
     clean_cell = noise_cell(None, None, 0.96)
@@ -70,12 +66,12 @@ def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
             clean_cell,
             *(
                 noise_cell(Noise("normal", 0.15, rule), "train", accuracy)
-                for rule, accuracy in zip(noise_tables.RULES, (0.9, 0.2, 0.8), strict=True)
+                for rule, accuracy in zip(study.RULES, (0.9, 0.2, 0.8), strict=True)
             ),
         ]
     }
     for decay, accuracy in ((0.05, 0.1), (0.95, 0.95)):
-        noise = Noise("normal", 0.15, noise_tables.CLIPPING["normal"])
+        noise = Noise("normal", 0.15, study.CLIPPING["normal"])
         retried[decay] = [clean_cell, noise_cell(noise, "train", accuracy)]
     clean = clean_cell.as_json()
     return {
@@ -84,12 +80,12 @@ def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
         "clean": clean,
         "clean_dnn": noise_cell(None, None, 0.98, network="dnn").as_json(),
         "paper_clean_accuracy": 0.962,
-        "clipping": noise_tables.CLIPPING,
+        "clipping": study.CLIPPING,
         "recipe": "paper",
         "readout": {"gain": 5.0, "spiking_accuracy_as_trained": 0.9},
-        "small_noise": noise_tables._small_noise(repeated),
-        "test_noise": noise_tables._test_noise(cells, rules, reseeded),
-        "collapse": noise_tables._collapse(cells, retried) | {"fast_decay": 0.5},
+        "small_noise": study.small_noise(repeated),
+        "test_noise": study.test_noise(cells, rules, reseeded),
+        "collapse": study.collapse(cells, retried) | {"fast_decay": 0.5},
     }
 
 
@@ -117,25 +113,22 @@ def window_noise(corner=0.95, middle=0.8):
     return {"curves": curves, "areas": areas, "clean_accuracy": 0.96}
 
 
-def attack_table(network, courses, paper_rows):
+def attack_table(network, courses):
     """Return Table II or III with a course of P(target) a case."""
     attacks = {case: attack_of(course) for case, course in zip(["I", "II"], courses, strict=True)}
     windows = {case: {"top": 10, "left": 10, "size": size} for case, size in ATTACK_CASES.items()}
-    sample = Sample(15, 0.1, (0.1,) * 10, (0.1,) * 10)
-    images = {case: np.zeros((len(attacks[case]["shares"]), 28, 28)) for case in attacks}
-    return AttackTable(network, sample, windows, attacks, images, paper_rows).as_json()
+    return attack_figures(network, Sample(15, 0.1, (0.1,) * 10), windows, attacks)
 
 
 def table_two():
-    return attack_table("dnn", (UP, UP), TABLE_II)
+    return attack_table("dnn", (UP, UP))
 
 
 def table_three():
     also = {
-        name: attack_table(name, (UP, UP_AND_DOWN), TABLE_III)
-        for name in ("sdbn-exact", "sdbn-fine-tuned")
+        name: attack_table(name, (UP, UP_AND_DOWN)) for name in ("sdbn-exact", "sdbn-fine-tuned")
     }
-    return attack_table("sdbn", (UP_AND_DOWN, UP_AND_DOWN), TABLE_III) | {"also": also}
+    return attack_table("sdbn", (UP_AND_DOWN, UP_AND_DOWN)) | {"also": also}
 
 
 def transformations(before=8, after=6):
@@ -194,7 +187,7 @@ def small_figures():
 
 
 def whole_paper():
-    """Return all items, in the order of the paper."""
+    """Return all items, in the order of the paper, with their images."""
     table, small = table_one(), small_figures()
     kept = ("cells", "clean_accuracy", "paper_clean_accuracy", "clipping", "test_noise")
     items = {
@@ -217,23 +210,13 @@ def whole_paper():
         for case in ATTACK_CASES
         for stage in small["figure8"]["cases"]["I"]
     ]
-    return Paper(
-        {
-            item: {"item": item, "dataset": "digits", "seed": 0, **found}
-            for item, found in items.items()
-        },
-        dict.fromkeys(names, pixels),
-    )
+    return {
+        item: (
+            {"item": item, "dataset": "digits", "seed": 0, **found},
+            {name.partition("/")[2]: pixels for name in names if name.partition("/")[0] == item},
+        )
+        for item, found in items.items()
+    }
 
 
-META = {
-    "dataset": "digits",
-    "dataset_checksum": "ab12" * 16,
-    "seed": 0,
-    "settings": {"seed": 0, "images": None},
-    "seconds": 3725.0,
-    "done_before": 0,
-    "versions": "neuroattack 0.1",
-    "machine": "a machine",
-    "command": "neuroattack paper all",
-}
+ORIGIN = {"Command": "neuroattack paper all", "Data set": "digits", "Time of this run": "3725.0 s"}

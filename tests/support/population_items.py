@@ -2,14 +2,10 @@
 
 import numpy as np
 
-from neuroattack.paper.population import Group, compare_groups
-from neuroattack.paper.population_tables import PAIR, RANDOM
+from neuroattack.paper.afterwards import METRICS
+from neuroattack.paper.networks import Attacked
+from neuroattack.paper.population import PAIR, RANDOM, Group, compare_groups
 from neuroattack.paper.published import ATTACK_CASES
-
-METRICS = (
-    *("distance", "l0", "l1", "l2", "linf", "ssim"),
-    *("local_sd_distance", "floored_local_sd_distance"),
-)
 
 UP = (0.0, 0.2, 0.4, 0.7)
 UP_AND_DOWN = (0.1, 0.3, 0.2, 0.4, 0.3, 0.2)
@@ -52,7 +48,10 @@ def group(network, case, pairs=PAIR, fooled=4, images=40, steps=None, repeats=1,
     attacks = [
         attack_of(course, index, fooled=number, spikes=spikes) for index, number in enumerate(each)
     ]
-    return Group(network, case, pairs, steps, repeats, attacks)
+    attacked = Attacked("model.h5", "sdbn", "exact")
+    if steps is not None:
+        attacked = Attacked("model.h5", "sdbn", "spikes", steps, repeats)
+    return Group(network, attacked, case, pairs, [], attacks)
 
 
 def population(of_sdbn=1, of_dnn=9, random_sdbn=None):
@@ -70,7 +69,8 @@ def population(of_sdbn=1, of_dnn=9, random_sdbn=None):
     found = {(one.network, one.case, one.pairs): one for one in groups}
     return {
         "groups": [
-            one.as_json() | {"best_p_target_values": one.best_target_shares.tolist()}
+            one.as_json()
+            | {"best_p_target_values": [float(course.max()) for course in one.courses]}
             for one in groups
         ],
         "comparisons": [
@@ -100,7 +100,7 @@ def sampling(spikes=(10.0, 70.0, 200.0, 280.0), fooled=(1, 2, 3, 4), of_exact=9)
     ]
     comparisons = [
         compare_groups("for a test", one, limit)
-        | {"first_steps": one.steps, "first_repeats": one.repeats}
+        | {"first_steps": one.steps, "first_repeats": one.attacked.repeats}
         | {"second_steps": None, "second_repeats": 1}
         for one, limit in ((groups[2], limits[0]), (groups[3], limits[0]), (groups[6], limits[1]))
     ]

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from support.toy_targets import grey, linear_scores, linear_target
 
 from neuroattack.attacks.adaptive import Adaptive
-from neuroattack.attacks.held import HeldGreedyWindow
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal
 from neuroattack.attacks.sparse_rs import SparseRS
@@ -21,10 +21,10 @@ from neuroattack.targets.defenses import (
     CappedCounts,
     FreshDraws,
     HardLabel,
+    NearDuplicateDetector,
     QueryLimited,
     RoundedCounts,
 )
-from neuroattack.targets.detection import NearDuplicateDetector
 from neuroattack.targets.repetition import Repeated
 
 
@@ -72,7 +72,7 @@ def test_fresh_draws_take_the_common_draw_from_a_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    "attack", [HeldGreedyWindow(Limit("l2", 1), window=4), SparseRS(Limit("l0", 3))]
+    "attack", [GreedyWindow(Bound("l2", 1), window=4), SparseRS(Bound("l0", 3))]
 )
 def test_attacks_that_need_counts_refuse_labels_by_name(attack: SparseRS) -> None:
     target = HardLabel(linear_target(linear_scores()))
@@ -107,10 +107,10 @@ def test_a_batch_beyond_the_budget_leaves_no_trace_in_the_detector() -> None:
 @pytest.mark.parametrize(
     "attack",
     [
-        Adaptive(Limit("l2", 0.8), 400),
-        RandomNoise(Limit("l2", 0.8), 400),
-        SparseRS(Limit("l2", 0.8), 400),
-        HeldGreedyWindow(Limit("l2", 0.8), 400, window=3, moved_pixels=3),
+        Adaptive(Bound("l2", 0.8), 400),
+        RandomNoise(Bound("l2", 0.8), 400),
+        SparseRS(Bound("l2", 0.8), 400),
+        GreedyWindow(Bound("l2", 0.8), 400, window=3, moved_pixels=3),
     ],
 )
 @pytest.mark.parametrize("neighbours", [10, 70])
@@ -125,7 +125,7 @@ def test_refused_queries_end_a_search_with_its_best(attack: SparseRS, neighbours
     found = attack.run(target, image, Goal(0))
     assert found.stopped_by == "refused"
     assert found.queries == target.queries <= neighbours
-    assert attack.limit.holds(image, found.adversarial)
+    assert attack.bound.holds(image, found.adversarial)
 
 
 @settings(deadline=None)

@@ -95,7 +95,9 @@ def test_sums_beyond_int32_stay_at_its_end():
 
 def test_an_attack_spends_its_budget_in_whole_sums():
     inner = noisy_target(budget=1000)
-    attack = GreedyWindow(Window(0, 0, 3), moved_pixels=2, max_distance=1e6, max_iterations=99)
+    attack = GreedyWindow(
+        queries=None, window=Window(0, 0, 3), moved_pixels=2, max_distance=1e6, max_iterations=99
+    )
     search = attack.run(Repeated(inner, 10), some_images(1)[0], Goal(0, 1))
     assert search.stopped_by == "budget"
     assert 10 * search.queries == inner.queries <= 1000

@@ -1,7 +1,7 @@
 """Attacks of others, as the Adversarial Robustness Toolbox (ART) has them, at equal cost.
 
 Each is run until its queries are spent, anew where it ends before: those that stop at the first
-success would else stop at a lucky draw. Of all images they showed within the limit the best is
+success would else stop at a lucky draw. Of all images they showed within the bound the best is
 returned, by gap or, of those that see labels only, the nearest that reached the goal.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.art.target import ArtTarget, Ended, global_chance, import_art
 from neuroattack.attacks.best_seen import BestSeen, NearestSeen
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.perception import image_sides
 from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.protocol import Finding, Need, check_needs, valid_original
@@ -41,7 +41,7 @@ class ArtAttack:
 
     Parameters
     ----------
-    limit : Limit
+    bound : Bound
         Images beyond it are asked about where the attack goes there, and never returned.
     queries : int, optional
         That it spends at most.
@@ -54,7 +54,7 @@ class ArtAttack:
         If a parameter is out of range.
     """
 
-    limit: Limit
+    bound: Bound
     queries: int = 2000
     seed: int = 0
 
@@ -67,7 +67,7 @@ class ArtAttack:
 
     @property
     def name(self) -> str:
-        """Its name in :data:`neuroattack.attacks.registry.ATTACKS`."""
+        """Its registered name."""
         return self._name
 
     @property
@@ -88,7 +88,7 @@ class ArtAttack:
         original = valid_original(target, image, goal)
         self._check_fits(target)
         seen = BestSeen if self._needs == "counts" else NearestSeen
-        best = seen(original, goal, self.limit)
+        best = seen(original, goal, self.bound)
         asked = ArtTarget(
             target,
             original,
@@ -140,8 +140,8 @@ class ArtAttack:
 class Square(ArtAttack):
     """Square attack, Andriushchenko et al. 2020 (arXiv 1912.00049).
 
-    Under ``l2`` its L2 form. It has none for other limits: there its L-infinity form asks about
-    pixels at 0 or 1, and of each image the changes that go farthest within the limit are shown,
+    Under ``l2`` its L2 form. It has none for other bounds: there its L-infinity form asks about
+    pixels at 0 or 1, and of each image the changes that go farthest within the bound are shown,
     equal ones in an order that is drawn once. It goes on after a success.
 
     Parameters
@@ -161,7 +161,7 @@ class Square(ArtAttack):
 
     def _check_fits(self, target: Target) -> None:
         height, width = image_sides(target.image_shape)
-        if self.limit.measure == "l2":
+        if self.bound.norm == "l2":
             if height != width or height < _LEAST_SIDE:
                 raise UnsupportedFeatureError(
                     f"attack 'square' under l2 is ART's, which needs square images of at least "
@@ -182,11 +182,11 @@ class Square(ArtAttack):
             ahead: NDArray[np.float64] = shares[:, mine] - others
             return ahead if goal.target_class is None else -ahead
 
-        l2 = self.limit.measure == "l2"
+        l2 = self.bound.norm == "l2"
         return import_art("art.attacks.evasion").SquareAttack(
             classifier,
             norm=2 if l2 else np.inf,
-            eps=self.limit.bound if l2 else 1.0,
+            eps=self.bound.maximum if l2 else 1.0,
             p_init=self.p_init,
             # It asks thrice a step, so that its schedule ends with the queries.
             max_iter=max(1, self.queries // 3),
@@ -198,13 +198,13 @@ class Square(ArtAttack):
     def _shown(
         self, original: NDArray[np.float64]
     ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
-        if self.limit.measure == "l2":
+        if self.bound.norm == "l2":
             return None
         order = 1 + 1e-6 * np.random.default_rng(self.seed).random(original.size)
 
         def within(image: NDArray[np.float64]) -> NDArray[np.float64]:
             wanted = (image - original).ravel() * order
-            change = best_change(self.limit, original, wanted)
+            change = best_change(self.bound, original, wanted)
             return np.clip(original + change.reshape(original.shape), 0.0, 1.0)
 
         return within
@@ -232,7 +232,7 @@ class SimBA(ArtAttack):
             classifier,
             attack="px",
             order="random",
-            epsilon=1.0 if self.limit.measure == "l0" else self.epsilon,
+            epsilon=1.0 if self.bound.norm == "l0" else self.epsilon,
             max_iter=self.queries,
             # ART asks for the two even where pixels and not frequencies are moved.
             freq_dim=classifier.input_shape[-1],
@@ -282,7 +282,7 @@ class OnePixel(ArtAttack):
     Parameters
     ----------
     pixels : int, optional
-        That it sets, at most as many as the limit holds; the paper has 1, 3 and 5.
+        That it sets, at most as many as the bound holds; the paper has 1, 3 and 5.
     """
 
     pixels: int = 5
@@ -301,8 +301,8 @@ class OnePixel(ArtAttack):
 
     def _made(self, classifier: Any, goal: Goal) -> Any:
         most = self.pixels
-        if self.limit.measure == "l0":
-            most = min(most, int(self.limit.bound))
+        if self.bound.norm == "l0":
+            most = min(most, int(self.bound.maximum))
         return import_art("art.attacks.evasion").PixelAttack(
             classifier,
             th=most,

@@ -11,13 +11,12 @@ from neuroattack.attacks.art.target import import_art
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.result import Goal
 from neuroattack.errors import ValidationError
-from neuroattack.targets.black_box import BlackBox
+from neuroattack.targets.callable import target as black_box_of
 
 __all__ = ["CountingEvasion"]
 
 _EvasionAttack = import_art("art.attacks.attack").EvasionAttack
 _estimators = import_art("art.estimators")
-_WHOLE = 10**9
 
 
 class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART is not typed
@@ -32,7 +31,7 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
     estimator : ART classifier
         With ``predict``; of scikit-learn, PyTorch, Keras or a function.
     attack : Attack
-        How to search: :class:`~neuroattack.attacks.adaptive.Adaptive` for one. Its limit is in
+        How to search: :class:`~neuroattack.attacks.adaptive.Adaptive` for one. Its bound is in
         intensities of [0, 1], to which the estimator's ``clip_values`` are mapped.
     targeted : bool, optional
         Whether the `y` of :meth:`generate` is what images are to be taken for.
@@ -109,11 +108,16 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
         goal = Goal(predicted, wanted) if self.targeted else Goal(wanted)
         grid = (np.asarray(image, np.float64).reshape(shape) - low) / (high - low)
 
-        def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
+        def predict(rows: NDArray[np.float64]) -> Any:
             shown = (low + rows * (high - low)).reshape(-1, *image.shape)
-            return _as_counts(self.estimator.predict(shown.astype(np.float32)), logits=logits)
+            return self.estimator.predict(shown.astype(np.float32))
 
-        target = BlackBox(answer, grid.shape, int(self.estimator.nb_classes))
+        target = black_box_of(
+            predict,
+            image_shape=shape,
+            classes=int(self.estimator.nb_classes),
+            answers="logits" if logits else "probabilities",
+        )
         return low + self.attack.run(target, grid, goal).adversarial * (high - low)
 
     def _range(self) -> tuple[float, float]:
@@ -138,15 +142,3 @@ def _grid_of(shape: tuple[int, ...]) -> tuple[int, int]:
     if len(one) == 3 and one[2] == 1:
         return one[0], one[1]
     raise ValidationError("x", f"shape {shape}", "greyscale images, or plain features")
-
-
-def _as_counts(outputs: ArrayLike, *, logits: bool) -> NDArray[np.int32]:
-    values = np.asarray(outputs, np.float64)
-    if logits:
-        shares = np.exp(values - values.max(axis=1, keepdims=True))
-    else:
-        # Rounding may leave a probability just below 0.
-        shares = np.maximum(values, 0.0)
-    shares = shares / shares.sum(axis=1, keepdims=True)
-    counts: NDArray[np.int32] = np.rint(shares * _WHOLE).astype(np.int32)
-    return counts

@@ -4,35 +4,29 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neuroattack.datasets import Dataset
-from neuroattack.deployment.deployment import deploy
-from neuroattack.experiments.audit.card import Card, Section, judge
-from neuroattack.experiments.audit.cells import (
-    Audited,
-    attack_images,
-    judge_images,
-    measure_accuracy,
-    measure_costs,
-    transform_images,
+from neuroattack.deployment.provenance import provenance_of
+from neuroattack.deployment.spec import DeploymentSpec, profile_checksum
+from neuroattack.experiments.attack_cells import (
+    Subject,
+    attack_cell,
+    keep_images,
+    query_cost,
+    show_cell,
 )
+from neuroattack.experiments.audit.card import Card, Section, judge
+from neuroattack.experiments.audit.cells import measure_accuracy, measure_costs, transform_images
 from neuroattack.experiments.audit.sections import Key, sections_of
 from neuroattack.experiments.audit.suite import NOISES, SHOWN_TRANSFORMED, Suite, other_places
-from neuroattack.experiments.engine.cells import Cell, run_cells
-from neuroattack.experiments.model_cells import keep_network
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
 from neuroattack.ir.storage import load_network
-from neuroattack.provenance import Provenance
-from neuroattack.targets.places import Place, profile_checksum
 
 __all__ = ["audit"]
-
-# Seconds on one core of a query of 350 steps, for the estimate of the time left.
-_QUERY_COST = 6e-4
-# Images that a cell attacks: few, so that a run that is stopped loses seconds.
-_CHUNK = 5
 
 Report = Callable[[str, float, str], None]
 
@@ -40,7 +34,7 @@ Report = Callable[[str, float, str], None]
 def audit(
     network: Path,
     dataset: Dataset,
-    place: Place,
+    spec: DeploymentSpec,
     suite: Suite,
     folder: Path,
     *,
@@ -59,7 +53,7 @@ def audit(
         File of the network.
     dataset : Dataset
         Whose test images are shown.
-    place : Place
+    spec : DeploymentSpec
         Where the network is deployed.
     suite : Suite
         What to try; all its attacks are installed.
@@ -83,23 +77,10 @@ def audit(
     """
     dataset.test.first(suite.images)
     # Here, so that a network that does not fit is refused at once.
-    with deploy(
-        load_network(network),
-        backend=place.backend,
-        precision=place.precision,
-        profile=place.profile,
-        steps=place.steps,
-        seed=place.seed,
-    ) as deployment:
-        provenance = Provenance.of(deployment, dataset.name, dataset.checksum, command)
-    audited = Audited(
-        keep_network(network, folder),
-        place,
-        provenance.profile_checksum,
-        dataset.name,
-        dataset.checksum,
-    )
-    run = _Run(audited, suite, suite.as_json(dataset), folder, workers, on_progress)
+    with spec.deploy(load_network(network)) as deployment:
+        provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
+    subject = Subject.kept(folder, dataset, [spec], network)
+    run = _Run(subject, spec, suite, suite.as_json(dataset), folder, workers, on_progress)
     sections = run.sections(left_out or {})
     largest = f"/{suite.budgets[-1]}"
     headline = judge(
@@ -113,7 +94,8 @@ def audit(
 
 @dataclass(frozen=True)
 class _Run:
-    audited: Audited
+    subject: Subject
+    spec: DeploymentSpec
     suite: Suite
     described: Mapping[str, Any]
     folder: Path
@@ -124,8 +106,8 @@ class _Run:
         """Run all cells, in two rounds, and return what they found."""
         first = self._done("Attacking", self._first_cells())
         shown = self.suite.attacks[0], str(self.suite.budgets[-1])
-        images = [result["images"] for key, result in first.items() if key[:-1] == shown]
-        second = self._done("Trying images", self._second_cells(images))
+        made = [result["adversarial"] for key, result in first.items() if key[:-1] == shown]
+        second = self._done("Trying images", self._second_cells(keep_images(made, self.folder)))
         return sections_of(self.suite, self.described, {**first, **second}, left_out)
 
     def _done(self, words: str, cells: Mapping[Key, Cell]) -> dict[Key, dict[str, Any]]:
@@ -141,13 +123,16 @@ class _Run:
     def _cell(
         self, name: str, work: Callable[..., dict[str, Any]], queries: int, /, **arguments: Any
     ) -> Cell:
-        place = self.audited.place
+        audited = {
+            **self.subject.as_json(),
+            "deployment": str(self.spec),
+            "profile": profile_checksum(self.spec),
+        }
         return Cell(
             f"audit-{name}",
             work,
-            {"audited": self.audited.as_json(), **arguments},
-            queries * _QUERY_COST * place.steps / 350,
-            files=("images",) if work is attack_images else (),
+            {"audited": audited, **arguments},
+            queries * query_cost(self.spec),
         )
 
     def _first_cells(self) -> dict[Key, Cell]:
@@ -163,44 +148,37 @@ class _Run:
                 noise=None if noise is None else noise.as_json(),
                 images=shown,
             )
-        indices = list(range(suite.images))
-        cells["originals",] = self._cell(
-            "originals",
-            judge_images,
-            suite.images * suite.draws,
-            indices=indices,
-            images=[],
-            draws=suite.draws,
-        )
+        cells["originals",] = show_cell(self.subject, self.spec, [None], self._aims, suite.draws)
         for name, queries in itertools.product(suite.attacks, suite.budgets):
-            for start in range(0, suite.images, _CHUNK):
-                chunk = indices[start : start + _CHUNK]
-                cells[name, str(queries), str(start)] = self._cell(
-                    f"{name}-{queries}-{start}",
-                    attack_images,
-                    len(chunk) * (queries + suite.draws),
+            for index in range(suite.images):
+                cells[name, str(queries), str(index)] = attack_cell(
+                    self.subject,
+                    self.spec,
                     attack=name,
                     limit=str(suite.limit),
-                    queries=queries,
-                    indices=chunk,
-                    draws=suite.draws,
+                    budget=queries,
+                    index=index,
+                    seed=self.spec.seed,
+                    trials=suite.draws,
                 )
         return cells
 
-    def _second_cells(self, images: list[str]) -> dict[Key, Cell]:
+    @property
+    def _aims(self) -> list[tuple[int, int | None]]:
+        return [(index, None) for index in range(self.suite.images)]
+
+    def _second_cells(self, images: str) -> dict[Key, Cell]:
         suite = self.suite
-        shown = {"indices": list(range(suite.images)), "images": images, "draws": suite.draws}
+        shown = {
+            "indices": list(range(suite.images)),
+            "images": images,
+            "draws": suite.draws,
+        }
         queries = 2 * suite.images * suite.draws
         cells: dict[Key, Cell] = {}
-        for role, place in other_places(self.audited.place).items():
-            there = replace(
-                self,
-                audited=replace(
-                    self.audited, place=place, profile_checksum=profile_checksum(place)
-                ),
-            )
-            cells["transfer", role] = there._cell(
-                f"transfer-{role}", judge_images, queries, **shown
+        for role, spec in other_places(self.spec).items():
+            cells["transfer", role] = show_cell(
+                self.subject, spec, [images, None], self._aims, suite.draws
             )
         for each in SHOWN_TRANSFORMED:
             cells["transformations", each.name] = self._cell(

@@ -13,7 +13,7 @@ import pydantic
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.experiments.audit.card import Card, Figure, Verdict
 from neuroattack.files import require_file
-from neuroattack.hardware.profiles.entries import shown
+from neuroattack.hardware.profiles.tables import shown
 
 __all__ = ["Baseline", "Change", "Comparison", "check_margin", "compare", "read_baseline"]
 

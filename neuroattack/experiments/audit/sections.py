@@ -15,7 +15,7 @@ Key = tuple[str, ...]
 
 Found = Mapping[Key, Mapping[str, Any]]
 """Results of cells: ``("accuracy", noise)``, no noise the empty name; ``("originals",)``;
-``(attack, queries, first image)``; ``("transfer", place)``; ``("transformations", name)``;
+``(attack, queries, image)``; ``("transfer", place)``; ``("transformations", name)``;
 ``("energy",)``."""
 
 _PLACE_NAMES = {
@@ -71,7 +71,7 @@ def _clean(suite: Suite, images: int, found: Found) -> Section:
                 "clean/misclassified",
                 "attacked images misclassified",
                 "unattacked",
-                found["originals",]["original"],
+                found["originals",]["rates"][0],
             ),
         ),
         {},
@@ -106,13 +106,15 @@ def _accuracy(key: str, row: str, column: str, found: Mapping[str, Any]) -> Figu
 def _attacks(suite: Suite, found: Found, left_out: Mapping[str, str]) -> Section:
     figures = []
     for name, queries in itertools.product(suite.attacks, suite.budgets):
-        chunks = [result for key, result in found.items() if key[:-1] == (name, str(queries))]
+        verified = [
+            result["success"] for key, result in found.items() if key[:-1] == (name, str(queries))
+        ]
         figures.append(
             share_figure(
                 f"attacks/{name}/{queries}",
                 name,
                 f"{queries:,} queries",
-                [share for chunk in chunks for share in chunk["shares"]],
+                [each["successes"] / each["draws"] for each in verified],
             )
         )
     return Section(
@@ -151,7 +153,8 @@ def _transformations(made_by: str, found: Found) -> Section:
 
 
 def _shown(key: str, row: str, result: Mapping[str, Any]) -> Figure:
-    return share_figure(key, row, "misclassified", result["adversarial"], result["original"])
+    adversarial, original = result["rates"]
+    return share_figure(key, row, "misclassified", adversarial, original)
 
 
 def _energy(made_by: str, found: Found) -> Section:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from neuroattack.attacks.limits import Limit
-from neuroattack.attacks.registry import ATTACKS, make_attack
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.registry import attack_names, make_attack
 from neuroattack.attacks.result import check_draws
 from neuroattack.datasets import Dataset
 from neuroattack.datasets.noise import Noise
 from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
 from neuroattack.deployment.deployment import MAX_SEED, MAX_STEPS
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.targets.places import Place
 from neuroattack.validation import check_whole
 
 __all__ = ["NOISES", "QUICK", "SHOWN_TRANSFORMED", "SUITE_VERSION", "Suite", "other_places"]
@@ -36,7 +36,7 @@ _CHIP = "loihi1"
 _PLACES = ("other-draws", "fixed-point", "half-steps", "double-steps", _CHIP)
 
 
-_LIMIT = Limit("l2", 2.0)
+_LIMIT = Bound("l2", 2.0)
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Suite:
     attacks : tuple of str, optional
         Names of the catalogue. The images of the first, at the largest budget, are those that
         the other sections show elsewhere, transform and measure.
-    limit : Limit, optional
+    limit : Bound, optional
         How far adversarial images may be from their originals.
 
     Raises
@@ -72,7 +72,7 @@ class Suite:
     draws: int = 50
     accuracy_images: int = 500
     attacks: tuple[str, ...] = ("adaptive", "greedy-window", "sparse-rs", "random-noise", "square")
-    limit: Limit = _LIMIT
+    limit: Bound = _LIMIT
 
     def __post_init__(self) -> None:
         check_whole("images of an audit", self.images, 1)
@@ -83,8 +83,8 @@ class Suite:
         if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
             raise ValidationError("budgets of an audit", self.budgets, "one or more, rising")
         for name in self.attacks:
-            if name not in ATTACKS:
-                raise UnknownNameError("attack", name, ATTACKS)
+            if name not in attack_names():
+                raise UnknownNameError("attack", name, attack_names())
         if not self.attacks:
             raise ValidationError("attacks of an audit", "none", "one or more")
 
@@ -121,7 +121,7 @@ QUICK = Suite(budgets=(50, 100, 200), draws=20, accuracy_images=200)
 """A look in less than a minute; its figures compare with those of its like alone."""
 
 
-def other_places(place: Place) -> dict[str, Place]:
+def other_places(place: DeploymentSpec) -> dict[str, DeploymentSpec]:
     """Return where images made at a place are tried, by the name that their figures have.
 
     All on the native backend, whose spikes are those of every other.

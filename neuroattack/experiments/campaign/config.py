@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -12,23 +11,17 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic import ValidationError as SchemaError
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.registry import make_attack
 from neuroattack.datasets import OWN_SUFFIXES
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
+from neuroattack.experiments.attack_cells import REFERENCE
+from neuroattack.files import tomllib
 from neuroattack.hardware.profiles.files import is_profile_path
-from neuroattack.targets.places import Place
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
-__all__ = ["REFERENCE", "AttackChoice", "CampaignConfig", "Images", "read_config"]
-
-REFERENCE = "greedy-window"
-"""After the @ of a limit: image by image, the distance that Algorithm 1 reached there."""
+__all__ = ["AttackChoice", "CampaignConfig", "Images", "read_config"]
 
 _ANY_BOUND = 1.0
 _MOST_QUERIES = 10**7
@@ -43,19 +36,23 @@ def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
     return values
 
 
-def _place(value: object) -> Place:
-    if isinstance(value, Place):
+def _deployment(value: object) -> DeploymentSpec:
+    if isinstance(value, DeploymentSpec):
         return value
-    if not isinstance(value, str):
-        raise ValueError("a place is written as text: 'native,profile=loihi1'")  # noqa: TRY004
-    return Place.from_text(value)
+    if isinstance(value, str):
+        return DeploymentSpec.from_text(value)
+    if isinstance(value, dict):
+        return DeploymentSpec.from_values(value)
+    raise ValueError(  # pydantic reports ValueErrors
+        "expected a deployment: 'native,profile=loihi1' or { profile = 'loihi1' }"
+    )
 
 
 def _limit(text: str) -> str:
     measure, at, reference = text.partition("@")
     if at and reference != REFERENCE:
         raise UnknownNameError("reference of a limit", reference, [REFERENCE])
-    Limit.from_text(f"{measure}={_ANY_BOUND}" if at else text)
+    Bound.from_text(f"{measure}={_ANY_BOUND}" if at else text)
     return text
 
 
@@ -72,7 +69,7 @@ class Images(_Part):
         By default the one that the network was trained on; a file's name is read from the
         configuration's folder.
     count : int, optional
-        So many that all places classify correctly, in an order drawn from the seed.
+        So many that all deployments classify correctly, in an order drawn from the seed.
     indices : tuple of int, optional
         These instead, classified correctly or not.
     """
@@ -95,7 +92,7 @@ class AttackChoice(_Part):
     Parameters
     ----------
     name : str
-        In :data:`neuroattack.attacks.registry.ATTACKS`.
+        One of :func:`neuroattack.attacks.registry.attack_names`.
     settings : dict, optional
         Parameters of its constructor.
     """
@@ -109,7 +106,7 @@ class AttackChoice(_Part):
 
     def made(self) -> Attack:
         """Return the attack at some limit, for what it says of itself."""
-        return make_attack(self.name, Limit("l2", _ANY_BOUND), 1, 0, self.settings)
+        return make_attack(self.name, Bound("l2", _ANY_BOUND), 1, 0, self.settings)
 
     def __str__(self) -> str:
         return f"{self.name} {self.settings}" if self.settings else self.name
@@ -119,20 +116,21 @@ Texts = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_onc
 
 
 class CampaignConfig(_Part):
-    """A campaign: every attack, at every limit and budget, on every image in every place.
+    """A campaign: every attack, at every limit and budget, on every image of every deployment.
 
     Parameters
     ----------
-    network : Path
-        File of the converted network; from the folder of the configuration where relative.
+    network : Path, optional
+        File of the network, relative to the folder of the configuration; not needed where all
+        deployments are served or conventional.
     dnn : Path, optional
-        Of the conventional model, for the place ``dnn``.
+        Of the conventional network, for the deployment ``dnn``.
     seed : int, optional
         Of the choice of images and of all chance of the attacks.
     draws : int, optional
         Fresh draws by which an image is judged.
-    places : tuple of Place, optional
-        Deployments; a profile's file is read from the configuration's folder.
+    deployments : tuple of DeploymentSpec, optional
+        Where the network is attacked; a profile's file is read from the configuration's folder.
     goals : tuple of {"untargeted", "random"}, optional
         ``"random"``: targeted at a wrong class, drawn for each image.
     budgets : tuple of int
@@ -145,15 +143,15 @@ class CampaignConfig(_Part):
         What is attacked.
     """
 
-    network: Path
+    network: Path | None = None
     dnn: Path | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     draws: Annotated[int, Field(ge=1, le=100_000)] = 50
-    places: Annotated[
-        tuple[Annotated[Place, BeforeValidator(_place)], ...],
+    deployments: Annotated[
+        tuple[Annotated[DeploymentSpec, BeforeValidator(_deployment)], ...],
         Field(min_length=1),
         AfterValidator(_each_once),
-    ] = (Place(),)
+    ] = (DeploymentSpec(),)
     goals: Annotated[
         tuple[Literal["untargeted", "random"], ...],
         Field(min_length=1),
@@ -175,9 +173,9 @@ class CampaignConfig(_Part):
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values, as :func:`read_config` takes it."""
         values = self.model_dump(mode="python")
-        values["network"] = str(self.network)
+        values["network"] = None if self.network is None else str(self.network)
         values["dnn"] = None if self.dnn is None else str(self.dnn)
-        values["places"] = [str(place) for place in self.places]
+        values["deployments"] = [str(spec) for spec in self.deployments]
         return {
             key: list(value) if isinstance(value, tuple) else value for key, value in values.items()
         }
@@ -201,45 +199,51 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     config = config_of(values, path)
     if (config.images.count is None) == (config.images.indices is None):
         raise FileError(path, "images: expected either count or indices")
-    if config.dnn is None and any(place.kind == "dnn" for place in config.places):
-        raise FileError(path, "dnn: is missing, and one of the places is the conventional network")
-    for place in config.places:
-        if place.answers == "labels":
-            _check_content_with_labels(config, place, path)
+    specs = config.deployments
+    if config.dnn is None and any(spec.kind == "dnn" for spec in specs):
+        raise FileError(path, "dnn: is missing, and a deployment is the conventional network")
+    if config.network is None and any(spec.kind == "network" for spec in specs):
+        raise FileError(path, "network: is missing, and a deployment simulates it")
+    if config.network is None and config.images.dataset is None:
+        raise FileError(path, "images.dataset: is missing, and there is no network to take it from")
+    for spec in specs:
+        if spec.answers == "labels":
+            _check_content_with_labels(config, spec, path)
     folder = path.absolute().parent
-    places = tuple(
-        replace(place, profile=str(folder / place.profile))
-        if place.profile and is_profile_path(place.profile)
-        else place
-        for place in config.places
+    specs = tuple(
+        replace(spec, profile=str(folder / spec.profile))
+        if spec.profile and is_profile_path(spec.profile)
+        else spec
+        for spec in specs
     )
     dataset = config.images.dataset
     if dataset is not None and dataset.lower().endswith(OWN_SUFFIXES):
         dataset = str(folder / dataset)
     return config.model_copy(
         update={
-            "places": places,
-            "network": folder / config.network,
+            "deployments": specs,
+            "network": None if config.network is None else folder / config.network,
             "dnn": None if config.dnn is None else folder / config.dnn,
             "images": config.images.model_copy(update={"dataset": dataset}),
         }
     )
 
 
-def _check_content_with_labels(config: CampaignConfig, place: Place, path: Path) -> None:
-    told = f"{str(place)!r} tells the class alone"
+def _check_content_with_labels(config: CampaignConfig, spec: DeploymentSpec, path: Path) -> None:
+    told = f"{str(spec)!r} returns the class only"
     for limit in config.limits:
         if "@" in limit:
             raise FileError(
                 path,
                 f"limits: {limit!r} needs the distances that {REFERENCE} reaches with counts, and "
-                f"the place {told}; expected fixed limits",
+                f"the deployment {told}; expected fixed limits",
             )
     for attack in config.attacks:
         if attack.made().needs == "counts":
             raise FileError(
                 path,
-                f"attacks: {attack.name!r} needs spike counts of every class, and the place {told}",
+                f"attacks: {attack.name!r} needs spike counts of every class, and the "
+                f"deployment {told}",
             )
 
 

@@ -11,55 +11,54 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from neuroattack.attacks.limits import Limit
+from neuroattack.attacks.bounds import Bound
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.experiments.campaign.plan import Item
-from neuroattack.experiments.campaign.store import Result
+from neuroattack.experiments.engine.store import Done
 from neuroattack.files import atomic_path, write_text
 from neuroattack.statistics import wilson_interval
 
 __all__ = ["result_rows", "summarise", "write_csv", "write_parquet"]
 
 
-def result_rows(results: Iterable[Result]) -> list[dict[str, Any]]:
+def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
     """Return a flat row a finished attack, references included (their limit is empty)."""
     rows = []
-    for result in results:
-        item, record = result.item, result.record
-        success, clean = record["success"], record["clean_success"]
+    for done in results:
+        asked, found = done.arguments, done.result
+        success, clean = found["success"], found["clean_success"]
         rows.append(
             {
-                "attack": item.attack,
-                "settings": _settings(item),
-                "deployment": item.place,
-                "limit": item.limit,
-                "bound": _bound(item, record),
-                "budget": item.budget,
-                "index": item.index,
-                "label": item.label,
-                "target_class": item.target_class,
+                "attack": asked["attack"],
+                "settings": _settings(asked),
+                "deployment": _deployment(asked),
+                "limit": asked["limit"],
+                "bound": _bound(asked, found),
+                "budget": asked["budget"],
+                "index": asked["index"],
+                "label": asked["label"],
+                "target_class": asked["target_class"],
                 "success": success["successes"] / success["draws"],
                 "clean_success": clean["successes"] / clean["draws"],
                 "draws": success["draws"],
-                "queries": record["queries"],
-                "verification_queries": record["verification_queries"],
-                "stopped_by": record["stopped_by"],
-                **{f"{name}_distance": value for name, value in record["distance"].items()},
-                "seconds": record["seconds"],
+                "queries": found["queries"],
+                "verification_queries": found["verification_queries"],
+                "stopped_by": found["stopped_by"],
+                **{f"{name}_distance": value for name, value in found["distance"].items()},
+                "seconds": found["seconds"],
             }
         )
     return rows
 
 
-def _bound(item: Item, record: Mapping[str, Any]) -> float | None:
-    if record["bound"] is None and item.limit:
-        return Limit.from_text(item.limit).bound
-    bound: float | None = record["bound"]
+def _bound(asked: Mapping[str, Any], found: Mapping[str, Any]) -> float | None:
+    if found["bound"] is None and asked["limit"]:
+        return Bound.from_text(asked["limit"]).maximum
+    bound: float | None = found["bound"]
     return bound
 
 
 def summarise(
-    rows: Iterable[Mapping[str, Any]], set_aside: Iterable[Item] = ()
+    rows: Iterable[Mapping[str, Any]], set_aside: Iterable[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
     """Return a row for each attack, deployment, limit, budget and kind of goal.
 
@@ -74,7 +73,7 @@ def summarise(
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(_group(row, row["settings"], row["deployment"]), []).append(row)
-    missing = Counter(_group(vars(item), _settings(item), item.place) for item in set_aside)
+    missing = Counter(_group(asked, _settings(asked), _deployment(asked)) for asked in set_aside)
     for key in missing:
         groups.setdefault(key, [])
     return [_summary(key, group, missing[key]) for key, group in groups.items()]
@@ -85,8 +84,13 @@ def _group(of: Mapping[str, Any], settings: str, deployment: str) -> tuple[Any, 
     return of["attack"], settings, deployment, of["limit"], of["budget"], targeted
 
 
-def _settings(item: Item) -> str:
-    return json.dumps(item.settings, sort_keys=True)
+def _settings(asked: Mapping[str, Any]) -> str:
+    return json.dumps(asked["settings"], sort_keys=True)
+
+
+def _deployment(asked: Mapping[str, Any]) -> str:
+    # Stores of version 0.1.0 have it under its former name.
+    return str(asked["deployment"] if "deployment" in asked else asked["place"])
 
 
 def _summary(

@@ -1,24 +1,22 @@
-"""What recorded spikes set off on a chip: every kind of event that has a price, counted."""
+"""Events that recorded spikes cause on a chip, counted by kind."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
+from neuroattack.hardware.energy.traffic import Traffic
+from neuroattack.hardware.placement.placement import Placement
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_whole
 
-if TYPE_CHECKING:
-    from neuroattack.hardware.energy.traffic import Traffic
-    from neuroattack.hardware.placement.placement import Placement
-
-__all__ = ["Activity", "count_activity"]
+__all__ = ["Activity", "check_spikes", "count_activity"]
 
 Counts = NDArray[np.int64]
 
@@ -27,47 +25,56 @@ _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).sum
 
 _OF_THE_CHIP = ("steps", "neurons_of_core", "is_by_core")
 _PER_IMAGE = (
-    "synaptic_operations", "spikes", "routes", "packets", "input_spikes", "readout_spikes",
-    "hops_ew", "hops_ns", "updates_on_event",
-)  # fmt: skip
+    "synaptic_operations",
+    "spikes",
+    "routes",
+    "packets",
+    "input_spikes",
+    "readout_spikes",
+    "hops_ew",
+    "hops_ns",
+    "updates_on_event",
+)
 
 _BY_CORE = ("routes", "hops_ew", "hops_ns")
 
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """Events on a chip, image by image. The input is not on the chip: its neurons are not updated.
+    """Events on a chip per image. The input is off the chip: its neurons are not updated.
+
+    All counts but `neurons_of_core` are int64 arrays of shape (images,) or (images, cores).
 
     Parameters
     ----------
     steps : int
-        Time steps T that an image is shown for.
+        Time steps T per image.
     neurons_of_core : int64 array, shape (cores,)
         Neurons on every core in use.
     is_by_core : bool
-        Whether a limit of cores is known. Where none is, all neurons stand on one core here, which
-        says nothing of the chip: what depends on cores is then not to be priced.
+        Whether a limit of cores is known. If none is, all neurons stand on one core here, and
+        what depends on cores has no energy.
     synaptic_operations : int64 array, shape (images,)
-        Spikes times the connections that leave their neuron, those of weight 0 left out.
+        Spikes times the connections out of their neuron with nonzero weight.
     spikes : int64 array, shape (images,)
-        Of the neurons on the chip, those of the readout included.
+        Of the neurons on the chip, the readout included.
     routes : int64 array, shape (images,)
-        A spike takes one to each core that it has a target on, the input's spikes as well:
-        arrivals of spikes at cores.
+        Arrivals of spikes at cores, the input's included: one for each core on which the spike
+        has a target.
     packets : int64 array, shape (images,)
         Spikes, the input's included, of neurons with a connection: on a chip that multicasts, one
         packet each, however many cores it goes to.
     input_spikes : int64 array, shape (images,)
-        Those that enter the chip: spikes of input neurons with a connection.
+        Spikes of input neurons with a connection, which enter the chip.
     readout_spikes : int64 array, shape (images,)
-        Those that the answer is read from.
+        Of the readout.
     hops_ew, hops_ns : int64 array, shape (images,), or None
-        Between nodes of the mesh, from core to core; None without a mesh. The way of input spikes
-        to their cores is not in them, for it is not known where they enter.
+        Between nodes of the mesh, from core to core, without those of input spikes; None without
+        a mesh.
     updates_on_event, spiking_on_event : int64 array, shape (images,), or None
-        Pairs of a neuron and a step in which a spike arrives over a connection of non-zero
-        weight, and those of them in which the neuron spikes; None where only counts of spikes
-        were recorded.
+        Pairs of a neuron and a step in which a spike arrives over a connection of nonzero
+        weight, and those of them in which the neuron spikes; None where only spike counts were
+        recorded.
     core_synaptic_operations, core_spikes : int64 array, shape (images, cores)
         Synaptic operations into the neurons of every core, and spikes of those neurons.
     concentrated_synaptic_operations : int64 array, shape (images,)
@@ -93,7 +100,7 @@ class Activity:
 
     @property
     def images(self) -> int:
-        """Images shown."""
+        """Number of images."""
         return len(self.spikes)
 
     @property
@@ -103,18 +110,12 @@ class Activity:
 
     @property
     def updates(self) -> int:
-        """Updates of an image where every neuron is updated in every step: N * T."""
+        """Updates per image if every neuron is updated in every step: N * T."""
         return int(self.neurons_of_core.sum()) * self.steps
 
     @classmethod
     def concatenate(cls, parts: Sequence[Activity]) -> Activity:
-        """Join the activity of consecutive batches of the same network on the same chip.
-
-        Raises
-        ------
-        ValidationError
-            If there is none, or they are not of the same chip and steps.
-        """
+        """Join the activity of batches; ValidationError unless of the same chip and steps."""
         if not parts:
             raise ValidationError("activity", "no batch", "at least one")
         joined: dict[str, Any] = {}
@@ -147,19 +148,18 @@ def count_activity(
     steps: int,
     spikes: Mapping[str, SpikeTrains] | None = None,
 ) -> Activity:
-    """Count the events that recorded spikes set off on a chip.
+    """Count the events that recorded spikes cause on a chip.
 
     Synaptic operations are spikes times actual fan-out, as in
-    :func:`neuroattack.deployment.backend.synaptic_operations`: those of a spike count with the
-    spike, also where its delay would let it arrive after the last step. Updates on event are
-    counted where and when spikes arrive: what would arrive after the last step is not among them.
+    :func:`neuroattack.deployment.backend.synaptic_operations`, also of spikes whose delay passes
+    the last step. Updates on event are counted where and when spikes arrive, up to that step.
 
     Parameters
     ----------
     network : Network
-        What ran.
+        That was simulated.
     traffic, placement : Traffic, Placement
-        Of that network on the chip.
+        Of the network on the chip.
     counts : mapping of str to int array, shape (images, size)
         Spikes of every neuron of every population over all steps, the input's under ``"input"``.
     steps : int
@@ -175,7 +175,7 @@ def count_activity(
     steps = check_whole("steps", steps, 1)
     _check_counts(network, counts, steps)
     # Sums of whole numbers below 2**53, which float64 has exactly and adds up fast.
-    exact = {name: counts[name].astype(np.float64) for name in _sizes(network)}
+    exact = {name: counts[name].astype(np.float64) for name in network.sizes}
 
     def total(per_spike: Mapping[str, NDArray[Any]]) -> Counts:
         parts = [exact[name] @ each.astype(np.float64) for name, each in per_spike.items()]
@@ -190,7 +190,7 @@ def count_activity(
     }
     on_event = spiking = None
     if spikes is not None:
-        _check_spikes(network, spikes, len(exact[INPUT]), steps)
+        check_spikes(network, spikes, len(exact[INPUT]), steps)
         on_event, spiking = _updates_on_event(network, spikes)
     return Activity(
         steps=steps,
@@ -212,34 +212,11 @@ def count_activity(
     )
 
 
-def _sizes(network: Network) -> dict[str, int]:
-    return {INPUT: network.input.size} | {p.name: p.size for p in network.populations}
-
-
-def _check_counts(
-    network: Network, counts: Mapping[str, NDArray[np.integer[Any]]], steps: int
-) -> None:
-    images = None
-    for name, size in _sizes(network).items():
-        what = f"spike counts of {name}"
-        if name not in counts:
-            raise ValidationError(what, "none", "those of every population, and the input's")
-        shape = counts[name].shape
-        images = shape[0] if images is None and shape else images
-        if shape != (images, size) or not images:
-            raise ValidationError(what, f"shape {shape}", f"({images or 'images'}, {size})")
-        if counts[name].min() < 0 or counts[name].max() > steps:
-            raise ValidationError(
-                what,
-                f"{counts[name].min()} to {counts[name].max()}",
-                f"0 to {steps}: at most one a step",
-            )
-
-
-def _check_spikes(
+def check_spikes(
     network: Network, spikes: Mapping[str, SpikeTrains], images: int, steps: int
 ) -> None:
-    for name, size in _sizes(network).items():
+    """Raise ValidationError unless spikes are of every population, these images and steps."""
+    for name, size in network.sizes.items():
         what = f"spikes of {name}"
         if name not in spikes:
             raise ValidationError(what, "none", "those of every population, and the input's")
@@ -250,9 +227,28 @@ def _check_spikes(
             )
 
 
+def _check_counts(
+    network: Network, counts: Mapping[str, NDArray[np.integer[Any]]], steps: int
+) -> None:
+    images = None
+    for name, size in network.sizes.items():
+        what = f"spike counts of {name}"
+        if name not in counts:
+            raise ValidationError(what, "none", "those of every population, and the input's")
+        shape = counts[name].shape
+        images = shape[0] if images is None and shape else images
+        if shape != (images, size) or not images:
+            raise ValidationError(what, f"shape {shape}", f"({images or 'images'}, {size})")
+        lowest, highest = counts[name].min(), counts[name].max()
+        if lowest < 0 or highest > steps:
+            raise ValidationError(
+                what, f"{lowest} to {highest}", f"0 to {steps}: at most one per step"
+            )
+
+
 def _into_cores(network: Network, name: str, placement: Placement) -> Counts:
     """Return the connections of each neuron into each core, shape (size, cores)."""
-    into = np.zeros((_sizes(network)[name], placement.cores_used), np.int64)
+    into = np.zeros((network.sizes[name], placement.cores_used), np.int64)
     for projection in network.outgoing(name):
         place = placement.cores[projection.target]
         for core in np.unique(place):
@@ -265,7 +261,7 @@ def _updates_on_event(network: Network, spikes: Mapping[str, SpikeTrains]) -> tu
     images = spikes[INPUT].images
     updates, spiking = np.zeros(images, np.int64), np.zeros(images, np.int64)
     for population in network.populations:
-        # A bit for each target neuron: the targets of all spikes of a step are or-ed together.
+        # One bit per target neuron: the targets of all spikes of a step are or-ed together.
         incoming = [
             (spikes[p.source], np.packbits(p.mantissas != 0, axis=1), p.delay_steps)
             for p in network.incoming(population.name)
@@ -274,24 +270,14 @@ def _updates_on_event(network: Network, spikes: Mapping[str, SpikeTrains]) -> tu
         for image in range(images):
             arrived = np.zeros((own.steps, -(-population.size // 8)), np.uint8)
             for trains, targets, delay in incoming:
-                _add_arrivals(arrived, trains, image, targets, delay)
+                ends = trains.offsets[image, : max(trains.steps - delay, 0) + 1]
+                busy = np.flatnonzero(np.diff(ends))
+                if len(busy):
+                    reached = targets[trains.neurons[ends[0] : ends[-1]]]
+                    arrived[busy + delay] |= np.bitwise_or.reduceat(
+                        reached, ends[busy] - ends[0], axis=0
+                    )
             fired = np.packbits(own[image : image + 1].to_dense()[0], axis=1)
             updates[image] += _ONES[arrived].sum()
             spiking[image] += _ONES[arrived & fired].sum()
     return updates, spiking
-
-
-def _add_arrivals(
-    arrived: NDArray[np.uint8],
-    trains: SpikeTrains,
-    image: int,
-    targets: NDArray[np.uint8],
-    delay_steps: int,
-) -> None:
-    """Set the bits of the neurons that the spikes of one projection arrive at, step by step."""
-    ends = trains.offsets[image, : max(trains.steps - delay_steps, 0) + 1]
-    busy = np.flatnonzero(np.diff(ends))
-    if len(busy):
-        neurons = trains.neurons[ends[0] : ends[-1]]
-        reached = np.bitwise_or.reduceat(targets[neurons], ends[busy] - ends[0], axis=0)
-        arrived[busy + delay_steps] |= reached

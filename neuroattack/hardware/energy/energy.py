@@ -1,8 +1,8 @@
-"""What a chip spends on images, estimated from what happened: every term, its price, its source."""
+"""Energy of a network on a chip, estimated from its activity."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from types import MappingProxyType
 from typing import Any
@@ -11,32 +11,40 @@ import numpy as np
 
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.activity import Activity
-from neuroattack.hardware.energy.caveats import caveats
-from neuroattack.hardware.energy.model import BASES, Basis, EnergyModel, EnergyTerm, Price
-from neuroattack.hardware.energy.terms import POWERS, TermEstimate, as_ends, mean_of, price_terms
+from neuroattack.hardware.energy.terms import (
+    POWERS,
+    UPDATES,
+    TermEstimate,
+    as_ends,
+    estimate_terms,
+    mean_of,
+)
 from neuroattack.hardware.energy.timing import Bounds, hardware_time_s, prices_of_time
+from neuroattack.hardware.profiles.energy_model import BASES, Basis, EnergyModel, EnergyTerm, Price
 from neuroattack.validation import check_positive
 
-__all__ = ["EnergyEstimate", "TermEstimate", "estimate"]
+__all__ = ["EnergyEstimate", "estimate"]
 
 _MS_PER_S = 1e3
+_BOUNDED = ("priced_subtotal_pj", "latency_ms", "energy_delay_product_pj_s",
+            "priced_energy_delay_product_pj_s")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
 class EnergyEstimate:
-    """What a chip spends on images; one image, shown for T steps, is one classification.
+    """Energy and time of images on a chip; one image, shown for T steps, is one classification.
 
-    All pairs are a lower and an upper bound of the estimate: what its counts leave open. How good
-    the prices are, `basis`, `conditions` and `caveats` say.
+    All pairs are a lower and an upper bound of the estimate: what its counts leave open. `basis`,
+    `conditions` and `caveats` qualify the coefficients.
 
     Parameters
     ----------
     model : EnergyModel
         Of the chip.
     activity : Activity
-        What is priced.
+        Events that were counted.
     terms : mapping of EnergyTerm to TermEstimate
-        By the name that a profile has for it.
+        By the name in a profile.
     time_s : (lower, upper) of float64 arrays, shape (images,); or None
         Hardware time of each image; None where it is not known.
     """
@@ -48,12 +56,12 @@ class EnergyEstimate:
 
     @property
     def unpriced(self) -> tuple[str, ...]:
-        """Terms that are in no sum, for their price or their count is not known."""
+        """Terms that are in no sum: no published coefficient, or no known count."""
         return tuple(n for n, term in self.terms.items() if term.status == "unpriced")
 
     @property
     def priced_per_image_pj(self) -> Bounds | None:
-        """Energy of each image, of the terms with a price; None where none has one."""
+        """Energy of each image, of the priced terms; None without any."""
         parts = [term.energy_pj for term in self.terms.values() if term.energy_pj is not None]
         if not parts:
             return None
@@ -67,7 +75,7 @@ class EnergyEstimate:
 
     @property
     def priced_subtotal_pj(self) -> tuple[float, float] | None:
-        """Mean energy of an image, of the terms with a price: the sum of their means."""
+        """Mean energy per image, of the priced terms: the sum of their means."""
         means = [term.mean_pj for term in self.terms.values() if term.mean_pj is not None]
         if not means:
             return None
@@ -75,18 +83,18 @@ class EnergyEstimate:
 
     @property
     def total_pj(self) -> tuple[float, float] | None:
-        """Mean energy of an image; None where a term has no price."""
+        """Mean energy per image; None where a term has no price."""
         return None if self.unpriced else self.priced_subtotal_pj
 
     @property
     def latency_ms(self) -> tuple[float, float] | None:
-        """Mean hardware time of an image; None where it is not known."""
+        """Mean hardware time per image; None where it is not known."""
         mean = mean_of(self.time_s)
         return None if mean is None else (mean[0] * _MS_PER_S, mean[1] * _MS_PER_S)
 
     @property
     def priced_energy_delay_product_pj_s(self) -> tuple[float, float] | None:
-        """Mean over images of energy times hardware time, of the terms with a price."""
+        """Mean over images of energy times hardware time, of the priced terms."""
         energy = self.priced_per_image_pj
         if energy is None or self.time_s is None:
             return None
@@ -104,7 +112,7 @@ class EnergyEstimate:
 
     @property
     def prices(self) -> dict[str, Price]:
-        """The numbers that the energy rests on: those of time are among them if a power is."""
+        """The numbers that the energy rests on: with a power, those of time among them."""
         used: dict[str, Price] = {
             name: term.price
             for name, term in self.terms.items()
@@ -114,17 +122,17 @@ class EnergyEstimate:
 
     @property
     def basis(self) -> Basis | None:
-        """The weakest that a number of the energy rests on; None where there is none."""
-        return _weakest(self.prices)
+        """Weakest basis of a number of the energy; None where there is none."""
+        return _weakest(self.prices.values())
 
     @property
     def latency_basis(self) -> Basis | None:
-        """The weakest that a number of the hardware time rests on; None where there is none."""
-        return _weakest(self.time_prices)
+        """Weakest basis of a number of the hardware time; None where there is none."""
+        return _weakest(self.time_prices.values())
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """The conditions that the numbers of the energy hold under, each once."""
+        """Conditions of the numbers of the energy, each once."""
         return tuple(dict.fromkeys(price.conditions for price in self.prices.values()))
 
     @property
@@ -134,18 +142,51 @@ class EnergyEstimate:
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What a reader has to know of the figures, a sentence each."""
-        return caveats(self)
+        """What the estimate leaves out or assumes, in standard phrases."""
+        bounds = {price.bound for price in (self.prices | self.time_prices).values()}
+        priced = {name for name, term in self.terms.items() if term.status == "priced"}
+        updates = set(UPDATES)
+        timing, timed = self.model.timing, self.time_prices
+        by_events = timing is not None and timing.kind == "events" and bool(timed)
+        all_in = self.model.scope == "all_in" and "synaptic_operation" in self.model.event_pj
+        one_update = len(updates & self.terms.keys()) == 1 and bool(updates & priced)
+        return tuple(
+            phrase
+            for phrase, applies in (
+                ("A coefficient is a minimum: upper figures are no upper bounds.", "min" in bounds),
+                ("A coefficient is a maximum: lower figures are no lower bounds.", "max" in bounds),
+                ("The all-in coefficient holds for the load of its source.", all_in),
+                (
+                    "Active updates are bounded: spiking neurons at least, all at most.",
+                    updates <= priced,
+                ),
+                ("One update coefficient is used for all updates.", one_update),
+                ("Hops of input spikes are not counted.", bool(priced & {"hop_ew", "hop_ns"})),
+                ("Static power is that of one whole chip.", "static_chip" in priced),
+                ("Input encoding is not counted.", True),
+                ("Chip input and output are not counted.", "host_io" not in self.terms),
+                (
+                    "Time steps follow each other without a pause.",
+                    by_events and bool(POWERS & self.prices.keys()),
+                ),
+                ("Hardware time leaves out the transport of spikes.", by_events),
+                (
+                    "Hardware time leaves out barriers.",
+                    by_events and not any("barrier" in name for name in timed),
+                ),
+            )
+            if applies
+        )
 
     def priced_per_correct_classification_pj(self, accuracy: float) -> tuple[float, float] | None:
-        """Return the energy of all images by those that are classified rightly.
+        """Return the energy of the priced terms per correctly classified image.
 
-        Of the terms with a price; None where none has one, or no image is classified rightly.
+        None without any priced term, or at accuracy 0.
 
         Parameters
         ----------
         accuracy : float
-            Fraction of the same images that is classified rightly.
+            Fraction of the same images that is classified correctly.
 
         Raises
         ------
@@ -161,16 +202,11 @@ class EnergyEstimate:
         """Return the figures, means over images, as JSON values."""
         return {
             "energy_pj_per_image": as_ends(self.total_pj),
-            "priced_subtotal_pj": as_ends(self.priced_subtotal_pj),
-            "unpriced": list(self.unpriced),
-            "latency_ms": as_ends(self.latency_ms),
-            "energy_delay_product_pj_s": as_ends(self.energy_delay_product_pj_s),
-            "priced_energy_delay_product_pj_s": as_ends(self.priced_energy_delay_product_pj_s),
+            **{name: as_ends(getattr(self, name)) for name in _BOUNDED},
+            **{name: list(getattr(self, name)) for name in ("unpriced", "conditions", "caveats")},
             "basis": self.basis,
             "latency_basis": self.latency_basis,
-            "conditions": list(self.conditions),
             "mixed_conditions": self.mixed_conditions,
-            "caveats": list(self.caveats),
             "terms": {name: term.as_json() for name, term in self.terms.items()},
             "time_prices": {name: asdict(price) for name, price in self.time_prices.items()},
             "activity_per_image": self.activity.as_json(),
@@ -178,55 +214,49 @@ class EnergyEstimate:
 
 
 def estimate(activity: Activity, model: EnergyModel, dt_s: float) -> EnergyEstimate:
-    """Price what happened on a chip.
+    """Estimate the energy of recorded activity on a chip.
 
     Each term is its count times its price:
 
     - ``synaptic_operation``: spikes times their connections;
-    - ``update_active``, ``update_inactive``: where every neuron is updated in every step, N * T
-      together, and on a chip that updates on event, the pairs of a neuron and a step with an
-      arrival. Which updates are active no source says: at least those in which the neuron spikes,
-      at most all, and the two readings are the two bounds. With one price of the two known, it is
-      that of every update;
+    - ``update_active``, ``update_inactive``: N * T together where every neuron is updated in
+      every step, and on a chip that updates on event, the pairs of a neuron and a step with an
+      arrival. No source says which updates are active: at least those in which the neuron spikes,
+      at most all, which gives the two bounds. If one price of the two is known, it is that of
+      every update;
     - ``spike_in_tile``: each route of a spike to a core, the input's included, and ``hop_ew``,
-      ``hop_ns``: the hops on the way, those of input spikes not;
+      ``hop_ns``: the hops on the way, without those of input spikes;
     - ``spike_packet``: a packet for every spike of a neuron with a connection, the input's
       included, for they come in as packets as well;
     - ``synapse_fetch``: each arrival of a spike at a core;
-    - ``barrier``: one a step; ``host_io``: the input spikes that enter;
-    - ``static_chip``: power over hardware time, of one chip; ``active_core``: the same for each
+    - ``barrier``: one per step; ``host_io``: the input spikes that enter;
+    - ``static_chip``: power of one chip over hardware time; ``active_core``: the same for each
       core in use.
 
-    With an all-in price the sum is synaptic operations times that price: everything else on the
-    chip is counted, and in it. A term that another price covers is counted, and not priced again,
-    not even where it has a price of its own; one whose cover is not priced is not covered.
-    A term of the chip without a price, or without a count, is unpriced, and there is no total:
-    synaptic operations, updates and static power are terms of every chip, the others where its
-    model prices them or says that they are unknown.
+    An all-in price covers everything else on the chip. A term that another price covers is
+    counted and not priced again, not even where it has a price of its own; one whose cover is
+    not priced is not covered. A term of the chip without a price or a count is unpriced, and there
+    is no total: synaptic operations, updates and static power are terms of every chip, the others
+    where its model prices them or lists them as unknown.
 
     Parameters
     ----------
     activity : Activity
-        What happened.
+        Of the network on the chip.
     model : EnergyModel
         Of the chip.
     dt_s : float
-        Simulated seconds of a step.
+        Simulated seconds per step.
 
     Raises
     ------
     ValidationError
         If the chip prices updates on event, and the activity was counted without the spikes.
     """
-    dt_s = check_positive("dt_s", dt_s, "number of seconds")
-    time_s = hardware_time_s(activity, model, dt_s)
-    return EnergyEstimate(
-        model=model,
-        activity=activity,
-        terms=MappingProxyType(price_terms(activity, model, time_s)),
-        time_s=time_s,
-    )
+    time_s = hardware_time_s(activity, model, check_positive("dt_s", dt_s, "number of seconds"))
+    terms = MappingProxyType(estimate_terms(activity, model, time_s))
+    return EnergyEstimate(model, activity, terms, time_s)
 
 
-def _weakest(prices: Mapping[str, Price]) -> Basis | None:
-    return max((price.basis for price in prices.values()), key=BASES.index, default=None)
+def _weakest(prices: Iterable[Price]) -> Basis | None:
+    return max((price.basis for price in prices), key=BASES.index, default=None)

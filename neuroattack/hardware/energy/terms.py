@@ -1,21 +1,21 @@
-"""The terms of an energy estimate: how often each happened, at which price, from which source."""
+"""Terms of an energy estimate: how often each event happened, and the energy of one."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.activity import Activity
-from neuroattack.hardware.energy.model import EnergyModel, EnergyTerm, Price
 from neuroattack.hardware.energy.timing import Bounds
+from neuroattack.hardware.profiles.energy_model import EnergyModel, EnergyTerm, Price
 
-__all__ = ["POWERS", "TermEstimate", "as_ends", "mean_of", "price_terms"]
+__all__ = ["POWERS", "UPDATES", "TermEstimate", "as_ends", "estimate_terms", "mean_of"]
 
 _PJ_PER_MW_S = 1e9
 
@@ -37,10 +37,9 @@ _UNITS: dict[EnergyTerm, str] = {
 POWERS = frozenset(("static_chip", "active_core"))
 """Terms that are milliwatts over hardware time."""
 
-_TERMS: tuple[EnergyTerm, ...] = get_args(EnergyTerm)
-_UPDATES: tuple[EnergyTerm, EnergyTerm] = ("update_active", "update_inactive")
+UPDATES: tuple[EnergyTerm, EnergyTerm] = ("update_active", "update_inactive")
 _IN_ALL_IN: tuple[EnergyTerm, ...] = ("spike_in_tile", "hop_ew", "hop_ns")
-"""What an all-in price holds and is shown beside updates and static power."""
+"""What an all-in price covers and is shown beside updates and static power."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,23 +49,20 @@ class TermEstimate:
     Parameters
     ----------
     term : EnergyTerm
-        Which.
-    unit : str
-        What is counted.
+        Its name.
     count : (lower, upper) of float64 arrays, shape (images,); or None
-        How often it happened, in the reading of the lower bound of the whole and in that of the
-        upper. None where that is not known.
+        How often it happened, in the readings of the lower and of the upper bound of the total.
+        None where that is not known.
     price : Price or None
-        Picojoules for one, or milliwatts; None where no source prices it, or another price holds
-        it.
+        Picojoules each, or milliwatts; None without a published coefficient, or where another
+        price covers it.
     covered_by : str
-        The term whose price holds this one's energy; empty where none does.
+        The term whose price covers this one's energy; empty if there is none.
     energy_pj : (lower, upper) of float64 arrays, shape (images,); or None
         Count times price; None where either is missing.
     """
 
     term: EnergyTerm
-    unit: str
     count: Bounds | None
     price: Price | None
     covered_by: str
@@ -88,7 +84,7 @@ class TermEstimate:
         """Return means over images, and the price with its source, as JSON values."""
         return {
             "status": self.status,
-            "unit": self.unit,
+            "unit": _UNITS[self.term],
             "count_per_image": as_ends(mean_of(self.count)),
             "energy_pj_per_image": as_ends(self.mean_pj),
             "price": None if self.price is None else asdict(self.price),
@@ -97,24 +93,13 @@ class TermEstimate:
         }
 
 
-def price_terms(
+def estimate_terms(
     activity: Activity, model: EnergyModel, time_s: Bounds | None
 ) -> dict[EnergyTerm, TermEstimate]:
-    """Count and price a chip's terms; see :func:`neuroattack.hardware.energy.energy.estimate`.
+    """Count a chip's terms and multiply each with its price.
 
-    Parameters
-    ----------
-    activity : Activity
-        What happened.
-    model : EnergyModel
-        Of the chip.
-    time_s : (lower, upper) of float64 arrays, shape (images,); or None
-        Hardware time of each image.
-
-    Raises
-    ------
-    ValidationError
-        If the chip prices updates on event, and the activity was counted without the spikes.
+    See :func:`neuroattack.hardware.energy.energy.estimate` for parameters and errors; `time_s` is
+    the hardware time of each image.
     """
     counts = _counts(activity, time_s) | _update_counts(activity, model)
     return {term: _term(term, counts.get(term), model) for term in _listed(counts, model)}
@@ -128,35 +113,37 @@ def mean_of(bounds: Bounds | None) -> tuple[float, float] | None:
     return lower, upper
 
 
+def as_ends(bounds: tuple[float, float] | None) -> dict[str, float] | None:
+    """Return a lower and an upper bound as JSON values."""
+    return bounds and {"lower": bounds[0], "upper": bounds[1]}
+
+
 def _counts(activity: Activity, time_s: Bounds | None) -> dict[EnergyTerm, Bounds | None]:
     """Return how often each term but the updates happened in each image."""
-    steps = np.full(activity.images, activity.steps)
     by_core = activity.is_by_core
+    routes = activity.routes if by_core else None
     counted: dict[EnergyTerm, NDArray[np.int64] | None] = {
         "synaptic_operation": activity.synaptic_operations,
-        "spike_in_tile": activity.routes if by_core else None,
+        "spike_in_tile": routes,
         "hop_ew": activity.hops_ew if by_core else None,
         "hop_ns": activity.hops_ns if by_core else None,
         "spike_packet": activity.packets,
-        "synapse_fetch": activity.routes if by_core else None,
-        "barrier": steps,
+        "synapse_fetch": routes,
+        "barrier": np.full(activity.images, activity.steps),
         "host_io": activity.input_spikes,
     }
     found: dict[EnergyTerm, Bounds | None] = {
-        term: None if count is None else _both(count) for term, count in counted.items()
+        term: None if count is None else _floats(count, count) for term, count in counted.items()
     }
-    cores = activity.cores
-    found["static_chip"] = time_s
+    found["static_chip"], found["active_core"] = time_s, None
     if time_s is not None and by_core:
-        found["active_core"] = (cores * time_s[0], cores * time_s[1])
-    else:
-        found["active_core"] = None
+        found["active_core"] = activity.cores * time_s[0], activity.cores * time_s[1]
     return found
 
 
 def _update_counts(activity: Activity, model: EnergyModel) -> dict[EnergyTerm, Bounds | None]:
     """Return the active and the inactive updates of each image, in the two readings."""
-    active, inactive = (model.event_pj.get(term) for term in _UPDATES)
+    active, inactive = (model.event_pj.get(term) for term in UPDATES)
     if model.update_policy == "continuous":
         return {}
     if model.update_policy == "every_step":
@@ -171,24 +158,19 @@ def _update_counts(activity: Activity, model: EnergyModel) -> dict[EnergyTerm, B
             "one counted from the spikes: this chip's neurons are updated when spikes arrive",
         )
     else:
-        return dict.fromkeys(_UPDATES)
+        return dict.fromkeys(UPDATES)
     if active and not inactive and "update_inactive" not in model.covered:
-        return {"update_active": _both(updates)}
+        return {"update_active": _floats(updates, updates)}
     if inactive and not active and "update_active" not in model.covered:
-        return {"update_inactive": _both(updates)}
-    least = _Reading(spiking, updates - spiking)
-    most = _Reading(updates, np.zeros_like(updates))
+        return {"update_inactive": _floats(updates, updates)}
+    # Active at least where a neuron spikes, at most always; the dearer reading is the upper one.
+    least, most = spiking, updates
     if (active.value if active else 0.0) < (inactive.value if inactive else 0.0):
         least, most = most, least
     return {
-        "update_active": _floats(least.active, most.active),
-        "update_inactive": _floats(least.inactive, most.inactive),
+        "update_active": _floats(least, most),
+        "update_inactive": _floats(updates - least, updates - most),
     }
-
-
-class _Reading(NamedTuple):
-    active: NDArray[np.int64]
-    inactive: NDArray[np.int64]
 
 
 def _listed(counts: Mapping[EnergyTerm, Bounds | None], model: EnergyModel) -> Iterator[EnergyTerm]:
@@ -197,13 +179,11 @@ def _listed(counts: Mapping[EnergyTerm, Bounds | None], model: EnergyModel) -> I
     has |= {*model.unknown, *model.covered}
     if model.scope == "all_in":
         has |= {term for term in _IN_ALL_IN if counts.get(term) is not None}
-        # An all-in price is of the chip: what enters and leaves it is in no figure, and is said.
+        # An all-in price is of the chip: what enters and leaves it is not in it.
         has -= {"host_io"}
-    for term in _TERMS:
-        if term in _UPDATES and model.update_policy != "continuous":
-            if term in counts:
-                yield term
-        elif term in has:
+    for term in get_args(EnergyTerm):
+        listed = counts if term in UPDATES and model.update_policy != "continuous" else has
+        if term in listed:
             yield term
 
 
@@ -220,17 +200,8 @@ def _term(term: EnergyTerm, count: Bounds | None, model: EnergyModel) -> TermEst
     if price is not None and count is not None:
         scale = _PJ_PER_MW_S if power else 1.0
         energy_pj = (count[0] * price.value * scale, count[1] * price.value * scale)
-    return TermEstimate(term, _UNITS[term], count, price, covered_by, energy_pj)
+    return TermEstimate(term, count, price, covered_by, energy_pj)
 
 
 def _floats(lower: NDArray[np.int64], upper: NDArray[np.int64]) -> Bounds:
     return lower.astype(np.float64), upper.astype(np.float64)
-
-
-def _both(count: NDArray[np.int64]) -> Bounds:
-    return _floats(count, count)
-
-
-def as_ends(bounds: tuple[float, float] | None) -> dict[str, float] | None:
-    """Return a lower and an upper bound as JSON values."""
-    return bounds and {"lower": bounds[0], "upper": bounds[1]}

@@ -1,14 +1,12 @@
-"""How long a chip takes for an image, in hardware time: exactly, or between two bounds."""
+"""Hardware time of an image on a chip: exact, or between two bounds."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.hardware.energy.activity import Activity
-from neuroattack.hardware.energy.model import EnergyModel, Price, Timing, UpdatePolicy
+from neuroattack.hardware.profiles.energy_model import EnergyModel, Price
 
 __all__ = ["hardware_time_s", "prices_of_time"]
 
@@ -21,7 +19,7 @@ Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 def prices_of_time(model: EnergyModel) -> dict[str, Price]:
     """Return the numbers that hardware time is made of, by name; none where it is not known."""
     timing = model.timing
-    if timing is None or not _known(timing, model.update_policy):
+    if timing is None or not _known(model):
         return {}
     if timing.kind == "events":
         return {f"time of {name}": price for name, price in timing.event_ns.items()}
@@ -43,7 +41,7 @@ def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Boun
 
     *Lower*: a maximum over cores is at least any one of them, so the sum is at least
     max over c of (sum over k of w(c, k)), the work of the core that is busiest over the whole
-    image, which counts of spikes give. To it, T times the fastest barrier.
+    image, which spike counts give. To it, T times the fastest barrier.
 
     *Upper*: the maximum of a sum is at most the sum of the maxima. For the updates of a step that
     is those of the core with the most neurons. For its synaptic operations, with f(i, c) the
@@ -51,35 +49,32 @@ def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Boun
     the sum over spiking i of max over c of f(i, c), which summed over steps is
     :attr:`Activity.concentrated_synaptic_operations`. To it, T times the slowest barrier.
 
-    That the operations of a spike are the work of its own step, and not of the one it takes
-    effect in, is how a chip works that adds weights up as spikes arrive, for a later step.
-
-    An update is active at least where the neuron spikes, at most always. Chips that update on
-    event do between no update and one a neuron and step; continuous ones do none.
+    The operations of a spike are the work of its own step, not of the one it takes effect in:
+    such chips accumulate weights as spikes arrive, for a later step. An update is active at least
+    where the neuron spikes, at most always. Chips that update on event do between no update and
+    one per neuron and step; continuous ones do none.
 
     Parameters
     ----------
     activity : Activity
-        What happened.
+        Of the network on the chip.
     model : EnergyModel
-        Of the chip. An update with one known time takes it always; where one barrier is known, it
-        is both; where none is, there is none in the time.
+        Of the chip. An update with one known time always takes it; a single known barrier is both
+        the fastest and the slowest; without one, barriers take no time.
     dt_s : float
-        Simulated seconds of a step.
+        Simulated seconds per step.
 
     Returns
     -------
     (lower, upper) : float64 arrays, shape (images,); or None
-        None where hardware time is not known: also where it is that of cores, and how many there
-        are in use is not.
+        None where hardware time is not known, also if it is that of cores and how many are in use
+        is not known.
     """
     timing = model.timing
-    if timing is None or not _known(timing, model.update_policy):
+    if timing is None or not _known(model):
         return None
     if timing.kind == "events":
-        if not activity.is_by_core:
-            return None
-        return _time_of_events_s(activity, timing.event_ns, model.update_policy)
+        return _time_of_events_s(activity, model) if activity.is_by_core else None
     factor = 1.0 if timing.step is None else timing.step.value
     seconds = {
         "real_time": activity.steps * dt_s,
@@ -90,36 +85,36 @@ def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Boun
     return each, each
 
 
-def _known(timing: Timing, policy: UpdatePolicy) -> bool:
+def _known(model: EnergyModel) -> bool:
+    timing = model.timing
+    if timing is None:
+        return False
     if timing.kind != "events":
         return timing.kind == "real_time" or timing.step is not None
     updates = "update_active" in timing.event_ns or "update_inactive" in timing.event_ns
-    return "synaptic_operation" in timing.event_ns and (updates or policy == "continuous")
+    return "synaptic_operation" in timing.event_ns and (
+        updates or model.update_policy == "continuous"
+    )
 
 
-def _time_of_events_s(
-    activity: Activity, event_ns: Mapping[str, Price], policy: UpdatePolicy
-) -> Bounds:
-    def time_ns(name: str, instead: str) -> float:
-        for each in (name, instead):
-            if each in event_ns:
-                return event_ns[each].value
-        return 0.0
+def _time_of_events_s(activity: Activity, model: EnergyModel) -> Bounds:
+    event_ns = {} if model.timing is None else model.timing.event_ns
 
-    operation_ns = event_ns["synaptic_operation"].value
+    def time_ns(*names: str) -> float:
+        return next((event_ns[name].value for name in names if name in event_ns), 0.0)
+
+    operation_ns = time_ns("synaptic_operation")
     active_ns = time_ns("update_active", "update_inactive")
     inactive_ns = time_ns("update_inactive", "update_active")
-    neurons, steps = activity.neurons_of_core, activity.steps
-
-    spikes = activity.core_spikes
+    neurons, steps, spikes = activity.neurons_of_core, activity.steps, activity.core_spikes
     least_ns = np.zeros(spikes.shape)
     most_ns = 0.0
-    if policy == "every_step":
+    if model.update_policy == "every_step":
         updates = neurons * steps
         least_ns = np.minimum(
             spikes * active_ns + (updates - spikes) * inactive_ns, updates * active_ns
         )
-    if policy != "continuous":
+    if model.update_policy != "continuous":
         most_ns = float(neurons.max()) * max(active_ns, inactive_ns)
     busiest_ns = (activity.core_synaptic_operations * operation_ns + least_ns).max(axis=1)
     concentrated_ns = activity.concentrated_synaptic_operations.astype(np.float64) * operation_ns

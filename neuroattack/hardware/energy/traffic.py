@@ -1,4 +1,4 @@
-"""Where the spikes of every neuron go on a chip: connections, cores, and hops between them."""
+"""Destinations of the spikes of every neuron on a chip: connections, cores, hops between them."""
 
 from __future__ import annotations
 
@@ -15,10 +15,12 @@ from neuroattack.ir.network import INPUT, Network
 
 __all__ = ["Traffic", "traffic"]
 
+PerNeuron = Mapping[str, NDArray[np.int64]]
+
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """What one spike of each neuron sets off, by population; arrays of shape (size,).
+    """Effects of one spike of each neuron, by population; int64 arrays of shape (size,).
 
     A spike takes one route to each core that it has targets on, however many those are.
 
@@ -27,36 +29,23 @@ class Traffic:
     connections : mapping of str to int64 array
         Connections out of each neuron, the input's under ``"input"``.
     destination_cores : mapping of str to int64 array
-        Cores that each neuron has a target on: its routes. Its own core may be one of them.
-    in_tile : mapping of str to int64 array, or None
-        Those of them that lie on the neuron's own node of the mesh, its own core among them: routes
-        without a hop. The input comes from off the chip, where it enters is not known, and it is
-        in none of the last three; without a mesh they are None.
+        Cores on which each neuron has a target: its routes. Its own core may be one of them.
     hops_ew, hops_ns : mapping of str to int64 array, or None
-        Hops from node to node, east or west and north or south, summed over the routes: each
-        goes the shortest way, first along one direction, then along the other.
+        Hops between nodes, east-west and north-south, summed over the routes, each of which goes
+        first along one direction, then along the other. The input is not in them, for where its
+        spikes enter is not known; None without a mesh.
     """
 
-    connections: Mapping[str, NDArray[np.int64]]
-    destination_cores: Mapping[str, NDArray[np.int64]]
-    in_tile: Mapping[str, NDArray[np.int64]] | None
-    hops_ew: Mapping[str, NDArray[np.int64]] | None
-    hops_ns: Mapping[str, NDArray[np.int64]] | None
+    connections: PerNeuron
+    destination_cores: PerNeuron
+    hops_ew: PerNeuron | None
+    hops_ns: PerNeuron | None
 
 
 def traffic(network: Network, placement: Placement) -> Traffic:
-    """Return where the spikes of every neuron go.
-
-    Parameters
-    ----------
-    network : Network
-        That was placed.
-    placement : Placement
-        Where its neurons lie.
-    """
+    """Return the destinations of the spikes of every neuron of a placed network."""
     wiring = Wiring.of(network)
     destinations: dict[str, NDArray[np.int64]] = {}
-    in_tile: dict[str, NDArray[np.int64]] = {}
     hops_ew: dict[str, NDArray[np.int64]] = {}
     hops_ns: dict[str, NDArray[np.int64]] = {}
     mesh = placement.limits.mesh
@@ -66,12 +55,11 @@ def traffic(network: Network, placement: Placement) -> Traffic:
         if mesh is None or name == INPUT:
             continue
         column, row = mesh_positions(placement.cores[name].astype(np.int64), mesh, placement.band)
-        in_tile[name], hops_ew[name], hops_ns[name] = np.zeros((3, len(row)), np.int64)
+        hops_ew[name], hops_ns[name] = np.zeros((2, len(row)), np.int64)
         to_column, to_row = mesh_positions(cores.astype(np.int64), mesh, placement.band)
         for reaching, east, north in zip(reached, to_column, to_row, strict=True):
-            in_tile[name] += reaching & (column == east) & (row == north)
             hops_ew[name] += reaching * np.abs(column - east)
             hops_ns[name] += reaching * np.abs(row - north)
     if mesh is None:
-        return Traffic(wiring.fan_out, destinations, None, None, None)
-    return Traffic(wiring.fan_out, destinations, in_tile, hops_ew, hops_ns)
+        return Traffic(wiring.fan_out, destinations, None, None)
+    return Traffic(wiring.fan_out, destinations, hops_ew, hops_ns)

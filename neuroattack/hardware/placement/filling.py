@@ -20,17 +20,7 @@ Range = tuple[str, int, int]
 
 
 class UnplaceableError(Exception):
-    """A neuron that an empty core does not hold; told to users as :class:`DoesNotFitError`.
-
-    Parameters
-    ----------
-    population : str
-        Its population.
-    limit : str
-        Field of :class:`CoreLimits` that it breaks.
-    used : int
-        What it takes.
-    """
+    """A neuron exceeds a limit of an empty core; users get a :class:`DoesNotFitError`."""
 
     def __init__(self, population: str, limit: str, used: int) -> None:
         super().__init__(population, limit, used)
@@ -45,10 +35,10 @@ def one_by_one(wiring: Wiring) -> list[Range]:
 
 
 def in_turn(wiring: Wiring, slices: int) -> Iterator[Range]:
-    """Yield all neurons, the last first, in so many slices of every population in turn.
+    """Yield all neurons, the last first, in slices of every population in turn.
 
-    Cores then hold a share of each population, so that one that has many neurons and one that
-    has many connections leave no room between them.
+    Cores then have a part of each population, and one with many neurons and one with many
+    connections fill them together.
     """
     for i in reversed(range(slices)):
         for name in reversed(wiring.populations):
@@ -66,9 +56,8 @@ def fill(
 ) -> dict[str, NDArray[np.int32]]:
     """Return the core of every neuron, the cores filled from the last to the first.
 
-    Each core takes neurons until the next one breaks a limit: the network's last neurons come
-    first, because only once a neuron's targets lie somewhere is it known how many cores it talks
-    to.
+    Each core takes neurons until the next one exceeds a limit. The last neurons come first,
+    because the routes of a neuron are known only once its targets have a core.
 
     Parameters
     ----------
@@ -79,8 +68,8 @@ def fill(
     ranges : iterable of (str, int, int)
         All neurons, in the order in which they are placed, the last of each range first.
     destinations : mapping of str to int64 array, shape (size,), optional
-        Cores that each neuron talks to. Without it they are counted, for which a population may
-        come only after all that it has projections to.
+        Destination cores of each neuron. By default they are counted, and a population must come
+        after all that it has projections to.
 
     Raises
     ------
@@ -109,45 +98,36 @@ class _Core:
     def __init__(self, wiring: Wiring, limits: CoreLimits) -> None:
         self._wiring = wiring
         self._limits = limits
-        self._spare = {
+        spare = {
             "neurons_per_core": limits.neurons_per_core,
             "synapses_per_core": most_connections(limits),
             "out_axons_per_core": limits.out_axons_per_core,
         }
+        self._spare = {limit: known for limit, known in spare.items() if known is not None}
         self._in_axons = 0
         self._axons: dict[str, NDArray[np.bool_]] = {}
         self._empty = True
 
     def take(self, name: str, first: int, end: int, destinations: NDArray[np.int64]) -> int:
-        """Take as many neurons of a range as there is room for, the last first; return how many.
-
-        Raises
-        ------
-        UnplaceableError
-            If the core is empty and has no room for one.
-        """
+        """Take as many neurons of a range as fit, the last first; return how many."""
         needs = {
             "neurons_per_core": np.ones(end - first, np.int64),
             "synapses_per_core": self._wiring.fan_in[name][first:end][::-1],
             "out_axons_per_core": destinations[first:end][::-1],
         }
         room, tightest = end - first, ""
-        for limit, need in needs.items():
-            spare = self._spare[limit]
-            if spare is not None:
-                fits = int(np.searchsorted(np.cumsum(need), spare, side="right"))
-                if fits < room:
-                    room, tightest = fits, limit
+        for limit, spare in self._spare.items():
+            fits = int(np.searchsorted(np.cumsum(needs[limit]), spare, side="right"))
+            if fits < room:
+                room, tightest = fits, limit
         fits = self._connect(name, end, room)
         if fits < room:
             room, tightest = fits, "in_axons_per_core"
         if not room and self._empty:
             self._refuse(name, end - 1, tightest, needs)
         self._empty = self._empty and not room
-        for limit, need in needs.items():
-            spare = self._spare[limit]
-            if spare is not None:
-                self._spare[limit] = spare - int(need[:room].sum())
+        for limit in self._spare:
+            self._spare[limit] -= int(needs[limit][:room].sum())
         return room
 
     def _connect(self, name: str, end: int, room: int) -> int:

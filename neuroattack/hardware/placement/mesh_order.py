@@ -1,4 +1,4 @@
-"""Where on a mesh consecutive cores lie."""
+"""Positions of consecutive cores on a mesh."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def capacity(mesh: Mesh) -> int:
 def mesh_positions(
     cores: NDArray[np.int64], mesh: Mesh, band: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return column and row of the nodes that cores lie on.
+    """Return column and row of the nodes of cores.
 
-    Cores fill node after node. Nodes follow one another like a snake through bands of so many
-    rows: up one column of the band and down the next, along the first band and back along the
-    second. Consecutive nodes are neighbours but at the turn of a band, and many of them lie close
-    together, which rows of the whole width do not.
+    Cores fill node after node. Nodes follow one another like a snake through bands of rows: up
+    one column of the band and down the next, along the first band and back along the second.
+    Consecutive nodes are neighbors except at the turn of a band, and many of them are close
+    together.
 
     Parameters
     ----------
@@ -51,16 +51,10 @@ def mesh_positions(
 def nearest_band(
     mesh: Mesh, source: NDArray[np.int64], destination: NDArray[np.int64], routes: NDArray[np.int64]
 ) -> int:
-    """Return the band by which routes take the fewest hops, the narrowest of equal ones.
+    """Return the narrowest band with the fewest hops.
 
-    Parameters
-    ----------
-    mesh : Mesh
-        Of the chip.
-    source, destination : int64 array, shape (pairs,)
-        Pairs of cores.
-    routes : int64 array, shape (pairs,)
-        Routes from one to the other.
+    `source`, `destination` and `routes`, of shape (pairs,), are pairs of cores and the routes from
+    one to the other.
     """
     if not len(routes):
         return 1

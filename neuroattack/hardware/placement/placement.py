@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal, NoReturn
+from typing import NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,53 +22,47 @@ __all__ = ["Check", "Placement", "place"]
 _RESOURCES = ("neurons", "synapses", "synapse_bits", "in_axons", "out_axons")
 """Of a core; the chip's limit of each ends in ``_per_core``."""
 
-_NEEDS = MappingProxyType(
-    {
-        "cores_per_chip": "cores",
-        "neurons_per_core": "neurons on a core",
-        "synapses_per_core": "connections into a core",
-        "synapse_bits_per_core": "bits for the connections into a core",
-        "in_axons_per_core": "source neurons of a core",
-        "out_axons_per_core": "routes out of a core",
-        "fan_in_per_neuron": "connections into a neuron",
-        "fan_out_per_neuron": "connections out of a neuron",
-        "destination_cores_per_neuron": "destination cores of a neuron",
-        "neurons_per_chip": "neurons",
-        "synapses_per_chip": "connections",
-        "input_neurons": "input neurons",
-        "hidden_neurons": "hidden neurons",
-        "readout_neurons": "readout neurons",
-    }
-)
-"""What a network needs of each limit, in words."""
+_NEEDS = {
+    "cores_per_chip": "cores",
+    "neurons_per_core": "neurons on a core",
+    "synapses_per_core": "connections into a core",
+    "synapse_bits_per_core": "bits for the connections into a core",
+    "in_axons_per_core": "source neurons of a core",
+    "out_axons_per_core": "routes out of a core",
+    "fan_in_per_neuron": "connections into a neuron",
+    "fan_out_per_neuron": "connections out of a neuron",
+    "destination_cores_per_neuron": "destination cores of a neuron",
+    "neurons_per_chip": "neurons",
+    "synapses_per_chip": "connections",
+    "input_neurons": "input neurons",
+    "hidden_neurons": "hidden neurons",
+    "readout_neurons": "readout neurons",
+}
 
+# Cores relative to the lower bound with which a placement is good enough.
 _ENOUGH = 1.1
-"""Cores against the least possible with which a placement is not bettered."""
-
+# Slices per core of each population where populations take turns, and the rounds of that, each
+# with the routes of the one before.
 _SLICES = 2
-"""Of each population that a core holds about, where populations take turns."""
-
 _ROUNDS = 3
-"""How often populations take turns, each time with the routes of the time before."""
 
 
 @dataclass(frozen=True)
 class Check:
-    """One limit of a chip against what a network takes of it.
+    """One limit of a chip, and what a network uses of it.
 
     Parameters
     ----------
     limit : str
         Field of :class:`CoreLimits`.
     used : int or None
-        What the population or the core takes that takes most, or else the whole network; None
-        where it cannot be counted.
+        Largest use by a population or core, or that of the whole network; None if not countable.
     available : int or None
-        None where the limit is not known: the check is not passed but not made.
+        None if the limit is not known: it is then not checked.
     population : str or None
-        The population, or ``"input"``.
+        The population with the largest use, or ``"input"``.
     core : int or None
-        The core.
+        The core with the largest use.
     """
 
     limit: str
@@ -78,20 +72,6 @@ class Check:
     core: int | None = None
 
     @property
-    def where(self) -> str:
-        """The population, the core or the network, in words."""
-        if self.core is not None:
-            return f"core {self.core}"
-        if self.population is None:
-            return "the network"
-        return "the input" if self.population == INPUT else f"population {self.population!r}"
-
-    @property
-    def status(self) -> Literal["ok", "unchecked"]:
-        """Whether the limit holds; a network that breaks one is not placed."""
-        return "unchecked" if self.used is None or self.available is None else "ok"
-
-    @property
     def broken(self) -> bool:
         """Whether more is used than there is."""
         return self.used is not None and self.available is not None and self.used > self.available
@@ -99,22 +79,22 @@ class Check:
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Where the neurons of a network lie on one chip.
+    """Cores of the neurons of a network on one chip.
 
     Parameters
     ----------
     limits : CoreLimits
         Of the chip.
     cores : mapping of str to int32 array, shape (size,)
-        Core of every neuron of every population, from 0 in feed-forward order. The input comes
-        from off the chip and has none.
+        Core of every neuron of every population, from 0 in feed-forward order. The input is off
+        the chip and has none.
     used : mapping of str to int64 array, shape (cores_used,)
-        ``neurons``, ``synapses``, ``synapse_bits`` where a connection's are known, ``in_axons``
-        and ``out_axons`` of every core.
+        ``neurons``, ``synapses``, ``synapse_bits`` if the bits per connection are known,
+        ``in_axons`` and ``out_axons`` of every core.
     lower_bound_cores : int
-        No placement takes fewer cores: the most that one resource asks for.
+        No placement takes fewer cores: the most that one resource requires.
     checks : tuple of Check
-        Every limit that the chip may have, with what the network takes of it.
+        Every limit that the chip may have.
     band : int
         Rows of the mesh through which the cores follow one another, as in
         :func:`neuroattack.hardware.placement.mesh_order.mesh_positions`; 1 without a mesh.
@@ -134,17 +114,17 @@ class Placement:
 
     @property
     def is_by_core(self) -> bool:
-        """Whether a limit of cores is known; if none is, one core of unknown size holds all."""
-        return any(limit.endswith("_per_core") for limit in self.utilisation)
+        """Whether a limit of cores is known; if none is, one core of unknown size has all."""
+        return any(limit.endswith("_per_core") for limit in self.utilization)
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """Limits that the chip may have and that could not be checked, for want of a number."""
-        return tuple(check.limit for check in self.checks if check.status == "unchecked")
+        """Limits that could not be checked because a number is not known."""
+        return tuple(check.limit for check in self.checks if check.limit not in self.utilization)
 
     @property
-    def utilisation(self) -> dict[str, tuple[int, int]]:
-        """What is used of every known limit where it is used most, and what is available there."""
+    def utilization(self) -> dict[str, tuple[int, int]]:
+        """Largest use of every known limit, and what is available there."""
         return {
             check.limit: (check.used, check.available)
             for check in self.checks
@@ -153,36 +133,35 @@ class Placement:
 
 
 def place(network: Network, limits: CoreLimits) -> Placement:
-    """Place a network on one chip: greedy, and the same every time.
+    """Place a network on one chip: greedy and deterministic.
 
     Neurons follow one another in feed-forward order, and a core is filled before the next is
-    opened; populations may share one. It is done from the last neuron to the first, for only once
-    its targets lie somewhere is it known how many cores a neuron talks to.
+    opened; populations may share one. Filling goes from the last neuron to the first, for only
+    once its targets have a core is it known how many cores a neuron has routes to.
 
-    Where that takes over a tenth more cores than `lower_bound_cores`, or more than there are,
+    If that takes over a tenth more cores than `lower_bound_cores`, or more than there are,
     slices of all populations in turn are tried, which waste less where one population has many
     neurons and another many connections; they are kept if they take fewer cores, for spikes then
-    go to more of them. Consecutive cores are neighbours on a mesh, in bands of as many rows as
-    make the hops of all routes fewest.
+    go to more of them. Consecutive cores are neighbors on a mesh, in bands of as many rows as
+    minimize the hops of all routes.
 
-    A core is closed only when the next neuron does not fit. Where one limit of cores closes them
+    A core is closed only when the next neuron does not fit. If one limit of cores closes them
     all, of neurons or of connections, and no neuron takes more than the part `a` of it, at most
     ``1 + lower_bound_cores / (1 - a)`` cores are used: with ``a = 1/22``, within a tenth of the
-    bound from 20 cores on. Limits of axons depend on what shares a core, and nothing is promised.
+    bound from 20 cores on. Limits of axons depend on what shares a core and have no such bound.
 
     Parameters
     ----------
     network : Network
-        To be placed; only connections with a weight other than 0 count.
+        Only connections with nonzero weight count.
     limits : CoreLimits
-        Of the chip. What is not known does not limit: where nothing is known per core, one core
-        holds all. Fan-out and destinations are limits of neurons on the chip; the input's are not
-        checked.
+        Of the chip. What is not known does not limit: if nothing is known per core, one core
+        has all. Fan-out and destinations are limits of neurons on the chip, not of the input.
 
     Raises
     ------
     DoesNotFitError
-        Naming what there is too little of, the population that takes it, and how much.
+        Naming the resource, the population that takes it, and how much.
     """
     wiring = Wiring.of(network)
     _refuse_broken(_whole_checks(network, wiring, limits), limits.name)
@@ -195,8 +174,7 @@ def place(network: Network, limits: CoreLimits) -> Placement:
         cores = fill(wiring, limits, one_by_one(wiring))
     except UnplaceableError as reason:
         limit: int = getattr(limits, reason.limit)
-        check = Check(reason.limit, reason.used, limit, population=reason.population)
-        _refuse(check, limits.name)
+        _refuse(Check(reason.limit, reason.used, limit, population=reason.population), limits.name)
     placed = _Placed(network, wiring, limits, cores)
     if placed.broken or placed.count > _ENOUGH * bound:
         placed = _mixed(network, wiring, limits, placed, bound)
@@ -219,9 +197,14 @@ def _refuse_broken(checks: tuple[Check, ...], chip: str, largest: str | None = N
 
 
 def _refuse(check: Check, chip: str, largest: str | None = None, how: str = "") -> NoReturn:
+    where = "the network"
+    if check.core is not None:
+        where = f"core {check.core}"
+    elif check.population is not None:
+        where = "the input" if check.population == INPUT else f"population {check.population!r}"
     above_all = f", population {largest!r} above all," if largest and not check.population else ""
     raise DoesNotFitError(
-        f"{check.where}{above_all}",
+        f"{where}{above_all}",
         f"{_NEEDS[check.limit]}{how}",
         chip,
         resource=check.limit,
@@ -232,7 +215,7 @@ def _refuse(check: Check, chip: str, largest: str | None = None, how: str = "") 
 
 
 class _Placed:
-    """What cores hold, counted anew from where the neurons are."""
+    """Use of the cores, counted anew from the cores of the neurons."""
 
     def __init__(
         self,
@@ -267,14 +250,9 @@ class _Placed:
         if limits.bits_per_synapse is not None:
             used["synapse_bits"] = used["synapses"] * limits.bits_per_synapse
         self.used = MappingProxyType({name: used[name] for name in _RESOURCES if name in used})
-        self.checks = _applicable(
-            _whole_checks(network, wiring, limits) + self._core_checks(), limits
-        )
-
-    @property
-    def broken(self) -> bool:
-        """Whether a limit does not hold."""
-        return any(check.broken for check in self.checks)
+        checks = _whole_checks(network, wiring, limits) + self._core_checks()
+        self.checks = tuple(each for each in checks if each.limit not in limits.not_applicable)
+        self.broken = any(check.broken for check in self.checks)
 
     def band(self) -> int:
         """Return the band of the mesh by which all routes take the fewest hops."""
@@ -337,7 +315,3 @@ def _whole_checks(network: Network, wiring: Wiring, limits: CoreLimits) -> tuple
             ("synapses_per_chip", wiring.synapses, None),
         )
     )
-
-
-def _applicable(checks: tuple[Check, ...], limits: CoreLimits) -> tuple[Check, ...]:
-    return tuple(check for check in checks if check.limit not in limits.not_applicable)

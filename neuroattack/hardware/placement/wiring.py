@@ -1,4 +1,4 @@
-"""What a network asks of cores, wherever its neurons lie: connections, and who reaches whom."""
+"""Connections of a network, and what they require of cores wherever its neurons are."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Wiring:
     @classmethod
     def of(cls, network: Network) -> Wiring:
         """Count a network's connections."""
-        sizes = {INPUT: network.input.size} | {p.name: p.size for p in network.populations}
+        sizes = network.sizes
         fan_in = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
         fan_out = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
         reaches: dict[tuple[str, str], NDArray[np.bool_]] = {}
@@ -62,7 +62,7 @@ class Wiring:
 
     @property
     def neurons(self) -> int:
-        """Of all populations."""
+        """Neurons of all populations."""
         return sum(self.sizes[name] for name in self.populations)
 
     @property
@@ -81,7 +81,7 @@ class Wiring:
     def routes(
         self, source: str, cores: Mapping[str, NDArray[np.int32]]
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Return the cores that a source's targets lie on, and which of its neurons reach each.
+        """Return the cores of a source's targets, and which of its neurons reach each.
 
         Parameters
         ----------
@@ -92,10 +92,8 @@ class Wiring:
 
         Returns
         -------
-        int32 array, shape (destinations,)
-            Cores, ascending.
-        bool array, shape (destinations, source size)
-            Whether a neuron has a target on the core.
+        int32 array, shape (destinations,); bool array, shape (destinations, source size)
+            Cores, ascending, and whether a neuron has a target on the core.
         """
         targets = self.targets(source)
         destinations = np.unique(np.concatenate([np.zeros(0, np.int32), *map(cores.get, targets)]))
@@ -112,15 +110,10 @@ class Wiring:
         return destinations, reached
 
     def least_destinations(self, limits: CoreLimits) -> dict[str, NDArray[np.int64]]:
-        """Return on how many cores the targets of each neuron lie at least.
+        """Return a lower bound of the destination cores of each neuron.
 
-        They are as many as what the targets of the neuron take together fills: of neurons, of
-        connections into them, and of the routes that start from them.
-
-        Parameters
-        ----------
-        limits : CoreLimits
-            Of the chip; one that is not known asks for nothing.
+        Its targets together fill that many: with neurons, connections into them, or routes out
+        of them. A limit that is not known requires none.
         """
         least = {name: np.zeros(size, np.int64) for name, size in self.sizes.items()}
         for source in reversed(tuple(self.sizes)):
@@ -144,14 +137,9 @@ class Wiring:
     def lower_bound(
         self, limits: CoreLimits, least_destinations: Mapping[str, NDArray[np.int64]]
     ) -> tuple[int, str]:
-        """Return how many cores a chip must have at least, and the population that takes most.
+        """Return a lower bound of the cores of a chip, and the population that takes most.
 
-        Parameters
-        ----------
-        limits : CoreLimits
-            Of the chip.
-        least_destinations : mapping of str to int64 array
-            What :meth:`least_destinations` returns.
+        `least_destinations` is the result of the method of that name.
         """
         routes = {name: int(least.sum()) for name, least in least_destinations.items()}
         synapses = {name: int(fan_in.sum()) for name, fan_in in self.fan_in.items()}
@@ -169,7 +157,7 @@ class Wiring:
 
 
 def most_connections(limits: CoreLimits) -> int | None:
-    """Return how many connections a core holds, by their number and by their memory."""
+    """Return the most connections of a core, by their number and by their memory."""
     known = [] if limits.synapses_per_core is None else [limits.synapses_per_core]
     if limits.synapse_bits_per_core is not None and limits.bits_per_synapse:
         known.append(limits.synapse_bits_per_core // limits.bits_per_synapse)

@@ -1,4 +1,4 @@
-"""What the cores of a chip hold: the limits that a network is placed under."""
+"""Limits of a chip and its cores, under which a network is placed."""
 
 from __future__ import annotations
 
@@ -37,23 +37,20 @@ class CoreLimits:
     synapses_per_core, synapse_bits_per_core : int or None
         Connections into the neurons of a core, as a number and as bits of memory.
     bits_per_synapse : int or None
-        Memory that a connection takes at least; its weight alone where no more is known.
-    in_axons_per_core : int or None
-        Source neurons with a target on the core.
-    out_axons_per_core : int or None
-        Pairs of a source neuron on the core and a core that it has targets on.
-    fan_in_per_neuron, fan_out_per_neuron : int or None
-        Connections into a neuron, and out of it.
-    destination_cores_per_neuron : int or None
-        Cores that the targets of a neuron lie on.
+        Least memory of a connection; that of its weight if no more is known.
+    in_axons_per_core, out_axons_per_core : int or None
+        Source neurons with a target on the core, and routes: pairs of a source neuron on the core
+        and one of its destination cores.
+    fan_in_per_neuron, fan_out_per_neuron, destination_cores_per_neuron : int or None
+        Connections into a neuron, out of it, and cores of its targets.
     neurons_per_chip, synapses_per_chip : int or None
         In all.
     input_neurons, hidden_neurons, readout_neurons : int or None
-        Of a chip that has places of their own for them.
+        Of a chip with separate places for them.
     mesh : Mesh or None
-        How the cores lie, numbered node by node.
+        Layout of the cores, numbered node by node.
     not_applicable : frozenset of str
-        Limits of those above that are meaningless for the chip: not known is not the same.
+        Limits of those above that are meaningless for the chip, which is not the same as unknown.
     """
 
     name: str

@@ -12,10 +12,9 @@ import pydantic
 
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
 from neuroattack.files import require_file
-from neuroattack.hardware.profiles.entries import shown
 from neuroattack.hardware.profiles.profile import Profile
 from neuroattack.hardware.profiles.schema import ProfileDocument
-from neuroattack.hardware.quantization.scaling import check_format
+from neuroattack.hardware.profiles.tables import shown
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -113,7 +112,7 @@ def _parse(content: bytes, path: str | os.PathLike[str]) -> Profile:
         raise FileError(path, _sentence(error)) from error
     profile = Profile(document, hashlib.sha256(content).hexdigest())
     try:
-        check_format(profile.number_format())
+        profile.number_format().check()
     except ValidationError as error:
         raise FileError(path, str(error)) from error
     return profile

@@ -1,4 +1,4 @@
-"""The schema of a profile file as a whole."""
+"""The schema of a profile file as a whole, and what must agree between its tables."""
 
 from __future__ import annotations
 
@@ -7,61 +7,66 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
-from neuroattack.hardware.energy.model import Scope, UpdatePolicy
-from neuroattack.hardware.profiles.agreement import check_agreement
-from neuroattack.hardware.profiles.entries import (
+from neuroattack.hardware.profiles import tables
+from neuroattack.hardware.profiles.energy_model import Scope, UpdatePolicy
+from neuroattack.hardware.profiles.tables import (
     Identifier,
     Price,
-    Reported,
-    Source,
     Strict,
     Table,
     Text,
     expected_among,
+    full_name,
     refuse,
     shown,
-)
-from neuroattack.hardware.profiles.tables import (
-    TABLES,
-    Energies,
-    Format,
-    Lacks,
-    Limits,
-    MeshTable,
-    Pace,
-    Powers,
-    Times,
-    full_name,
 )
 
 __all__ = ["ProfileDocument"]
 
 _DEFAULTS = ("src", "at", "basis", "cond")
 
+Texts = Annotated[tuple[Text, ...], Field(strict=False)]
+
 
 class ProfileDocument(Strict):
-    """A profile file that holds together."""
+    """A valid profile file."""
 
     schema_version: int = Field(alias="schema")
     id: Identifier
     name: (
         Annotated[Text, StringConstraints(pattern=r"^[\w .,:;()+/&'-]*$", max_length=80)] | None
     ) = None
-    neuron_models: Annotated[tuple[Text, ...], Field(strict=False)] = ()
+    neuron_models: Texts = ()
     update_policy: UpdatePolicy
     energy_scope: Scope
-    unknown: Annotated[tuple[Text, ...], Field(strict=False)] = ()
-    not_applicable: Annotated[tuple[Text, ...], Field(strict=False)] = ()
-    source: dict[Identifier, Source]
-    limits: Limits = Limits()
-    mesh: MeshTable = MeshTable()
-    format: Format = Format()
-    lacks: Lacks = Lacks()
-    energy_pj: Energies = Field(default=Energies(), alias="energy_pJ")
-    power_mw: Powers = Field(default=Powers(), alias="power_mW")
-    time_ns: Times = Times()
-    pace: Pace = Pace()
-    reported: dict[Identifier, Reported] = Field(default_factory=dict)
+    unknown: Texts = ()
+    not_applicable: Texts = ()
+    source: dict[Identifier, tables.Source]
+    limits: tables.Limits = tables.Limits()
+    mesh: tables.MeshTable = tables.MeshTable()
+    format: tables.Format = tables.Format()
+    lacks: tables.Lacks = tables.Lacks()
+    energy_pj: tables.Energies = Field(default=tables.Energies(), alias="energy_pJ")
+    power_mw: tables.Powers = Field(default=tables.Powers(), alias="power_mW")
+    time_ns: tables.Times = tables.Times()
+    pace: tables.Pace = tables.Pace()
+    reported: dict[Identifier, tables.Reported] = Field(default_factory=dict)
+
+    def entry_tables(self) -> Iterator[tuple[str, Table]]:
+        """Yield the tables of entries with their names in the file, in the schema's order."""
+        for name in TABLES:
+            yield name, getattr(self, name.lower())
+
+    def prices(self) -> dict[str, Price]:
+        """Return the energies and powers, by term."""
+        found = {**self.energy_pj.entries(), **self.power_mw.entries()}
+        return {term: price for term, price in found.items() if isinstance(price, Price)}
+
+    def listed(self, names: tuple[str, ...], *tables: str) -> tuple[str, ...]:
+        """Return the keys of these tables among names such as ``"energy.barrier"``."""
+        return tuple(
+            last for table in tables for first, last in map(full_name, names) if first == table
+        )
 
     @field_validator("schema_version")
     @classmethod
@@ -83,27 +88,156 @@ class ProfileDocument(Strict):
         }
 
     @model_validator(mode="after")
-    def _check_agreement(self) -> ProfileDocument:
-        check_agreement(self)
+    def _check_sources(self) -> ProfileDocument:
+        found = [(f"{t}.{k}", entry) for t, table in self.entry_tables() for k, entry in table]
+        found += [(f"reported.{name}", entry) for name, entry in self.reported.items()]
+        for place, entry in found:
+            if entry is not None and entry.src not in self.source:
+                known = ", ".join(self.source) or "none is given"
+                refuse(
+                    f"{place}.src: got {shown(entry.src)}, expected the key of a [source]: {known}"
+                )
         return self
 
-    def tables(self) -> Iterator[tuple[str, Table]]:
-        """Yield the tables of entries with their names in the file, in the schema's order."""
-        for name in TABLES:
-            yield name, getattr(self, name.lower())
+    @model_validator(mode="after")
+    def _check_listed(self) -> ProfileDocument:
+        taken = {
+            f"{table}.{name}": f"{table}.{name} gives, expected one of the two"
+            for table, entries in self.entry_tables()
+            for name in entries.entries()
+        }
+        for which in ("unknown", "not_applicable"):
+            for name in getattr(self, which):
+                table, last = full_name(name)
+                if table not in TABLES or last not in TABLES[table].model_fields:
+                    refuse(
+                        f"{which}: got {shown(name)}, expected the name of a table's key, such as "
+                        "limits.neurons_per_core, energy.barrier or power.static_chip"
+                    )
+                if f"{table}.{last}" in taken:
+                    refuse(f"{which}: got {shown(name)}, which {taken[f'{table}.{last}']}")
+                taken[f"{table}.{last}"] = f"is listed in {which} already, expected it once"
+        return self
 
-    def prices(self) -> dict[str, Price]:
-        """Return the energies and powers, by term."""
-        found = {**self.energy_pj.entries(), **self.power_mw.entries()}
-        return {term: price for term, price in found.items() if isinstance(price, Price)}
+    @model_validator(mode="after")
+    def _check_scope(self) -> ProfileDocument:
+        if self.energy_scope != "all_in":
+            return self
+        if self.energy_pj.synaptic_operation is None:
+            refuse(
+                "energy_scope: got 'all_in' without energy_pJ.synaptic_operation, expected the "
+                "price that holds all"
+            )
+        for term in self.prices():
+            if term != "synaptic_operation":
+                refuse(
+                    f"{_full_term(term)}: got a price of its own beside energy_scope = 'all_in', "
+                    "expected synaptic_operation alone (a figure to be shown only stands under "
+                    "[reported])"
+                )
+        return self
 
-    def listed(self, names: tuple[str, ...], table: str) -> tuple[str, ...]:
-        """Return the keys of one table among such names as ``"energy.barrier"``."""
-        return tuple(last for first, last in map(full_name, names) if first == table)
+    @model_validator(mode="after")
+    def _check_covers(self) -> ProfileDocument:
+        prices = self.prices()
+        terms = (*tables.Energies.model_fields, *tables.Powers.model_fields)
+        unknown = self.listed(self.unknown, "energy_pJ", "power_mW")
+        holders: dict[str, str] = {}
+        for holder, price in prices.items():
+            for term in price.covers:
+                me = f"{_full_term(holder)}.covers"
+                if term not in terms:
+                    refuse(f"{me}: got {shown(term)}, {expected_among(term, terms)}")
+                if term in prices:
+                    refuse(
+                        f"{_full_term(term)}: got a price of its own, which {holder} covers, "
+                        "expected one of the two"
+                    )
+                if term in unknown:
+                    refuse(f"{me}: got {term}, which is listed as unknown, expected one of the two")
+                if term in holders:
+                    refuse(f"{me}: got {term}, which {holders[term]} covers, expected it once")
+                holders[term] = holder
+        return self
+
+    @model_validator(mode="after")
+    def _check_format(self) -> ProfileDocument:
+        given = self.format
+        bits, exponents = given.v_bits, given.weight_exp
+        if bits and bits.overflow != "clip":
+            refuse("format.v_bits.overflow: got 'wrap', expected 'clip': potentials are clipped")
+        if bits and not bits.signed and bits.v > 23:
+            refuse(f"format.v_bits: got {bits.v} without a sign, expected 2 to 23 bit")
+        if exponents and not exponents.range[0] <= 0 <= exponents.range[1]:
+            refuse(
+                f"format.weight_exp.range: got {list(exponents.range)}, expected 0 to be in it: a "
+                "weight without an exponent of its own"
+            )
+        for name, fewest in (("refractory_steps", 0), ("delay_steps", 1)):
+            span = getattr(given, name)
+            if span and span.steps()[0] < fewest:
+                refuse(
+                    f"format.{name}: got {span.steps()[0]} as the fewest steps, its offset added, "
+                    f"expected at least {fewest}"
+                )
+        for lack, name in (
+            ("bias", "bias"),
+            ("refractory_period", "refractory_steps"),
+            ("delay", "delay_steps"),
+            ("leak", "decay_bits"),
+        ):
+            if getattr(self.lacks, lack) and getattr(given, name):
+                refuse(
+                    f"format.{name}: got a format of what [lacks] {lack} says is not there, "
+                    "expected one of the two"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_mesh(self) -> ProfileDocument:
+        mesh = self.mesh.entries()
+        missing = [name for name in tables.MeshTable.model_fields if name not in mesh]
+        if mesh and missing:
+            refuse(f"mesh: has no {missing[0]}, expected width, height and cores_per_node")
+        cores = 1
+        for entry in mesh.values():
+            cores *= int(entry.numbers()[0])
+        given = self.limits.cores_per_chip
+        if mesh and given and given.v != cores:
+            refuse(
+                f"mesh: got {cores} cores in all, expected the {given.v} of limits.cores_per_chip"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_pace(self) -> ProfileDocument:
+        given = [f"pace.{name}" for name in self.pace.entries()]
+        given += ["time_ns"] if self.time_ns.entries() else []
+        if len(given) > 1:
+            refuse(f"{given[1]}: got it beside {given[0]}, expected one account of hardware time")
+        fastest, slowest = self.time_ns.barrier_fastest, self.time_ns.barrier_slowest
+        if fastest and slowest and fastest.v > slowest.v:
+            refuse(
+                f"time_ns.barrier_fastest: got {fastest.v:g}, expected at most {slowest.v:g}, "
+                "which barrier_slowest is"
+            )
+        return self
+
+
+TABLES = {
+    field.alias or name: type(field.default)
+    for name, field in ProfileDocument.model_fields.items()
+    if isinstance(field.default, Table)
+}
+"""Tables of entries, by their names in a file."""
+
+
+def _full_term(term: str) -> str:
+    return f"{'energy_pJ' if term in tables.Energies.model_fields else 'power_mW'}.{term}"
 
 
 def _filled_in(name: str, table: dict[str, Any]) -> dict[str, Any]:
-    """Return a table with what its default says in each entry that does not say it."""
+    """Return a table with its default filled into each entry."""
     if "default" not in table:
         return table
     default = table["default"]
@@ -114,16 +248,12 @@ def _filled_in(name: str, table: dict[str, Any]) -> dict[str, Any]:
             refuse(
                 f"{name}.default: unknown key {shown(given)}, {expected_among(given, _DEFAULTS)}"
             )
-    filled = {}
-    for given, entry in table.items():
-        if given == "default":
-            continue
+    filled = {given: entry for given, entry in table.items() if given != "default"}
+    for given, entry in filled.items():
         if isinstance(entry, dict):
             # The default's place is in the default's source, and says nothing of another.
             borrowed = {
                 part: value for part, value in default.items() if part != "at" or "src" not in entry
             }
             filled[given] = {**borrowed, **entry}
-        else:
-            filled[given] = entry
     return filled

@@ -24,7 +24,7 @@ _OUTPUT = "network-output"
 def export_nir(
     path: str | os.PathLike[str], network: Network, *, allow_lossy: bool = False
 ) -> tuple[str, ...]:
-    """Write a network as a NIR file, atomically.
+    """Write a network in floating point as a NIR file, atomically.
 
     The file is to be read with integration ``hold``, arrival ``next-step`` and times in seconds
     (:class:`neuroattack.ir.nir.reading.Reading`); it says so itself in its metadata, along with
@@ -49,10 +49,8 @@ def export_nir(
     ------
     UnsupportedFeatureError
         If the network is in fixed point, or has a refractory period and losses are not allowed.
-    BackendUnavailableError
-        If the package nir is not installed.
-    OutputError
-        If the file cannot be written.
+    BackendUnavailableError, OutputError
+        If the package nir is not installed, or the file cannot be written.
     """
     try:
         import nir
@@ -61,25 +59,26 @@ def export_nir(
             "NIR files are written by the package nir: pip install 'neuroattack[nir]'"
         ) from error
     losses = Losses(allow_lossy)
-    graph = _Export(network, losses).graph(nir)
+    graph = _Export(nir, network, losses).graph()
     with atomic_path(path) as temporary:
         nir.write(temporary, graph)
     return tuple(losses.listed)
 
 
 class _Export:
-    def __init__(self, network: Network, losses: Losses) -> None:
+    def __init__(self, nir: Any, network: Network, losses: Losses) -> None:
+        self.nir = nir
         self.network = network
         self.losses = losses
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
 
-    def graph(self, nir: Any) -> Any:
+    def graph(self) -> Any:
         """Return the network as NIR's own graph."""
         shape = np.array(self.network.input.shape)
-        self.nodes[INPUT] = nir.Input(input_type={"input": shape})
+        self.nodes[INPUT] = self.nir.Input(input_type={"input": shape})
         if len(shape) > 1:
-            self.nodes[_PIXELS] = nir.Flatten(input_type={"input": shape}, start_dim=0)
+            self.nodes[_PIXELS] = self.nir.Flatten(input_type={"input": shape}, start_dim=0)
             self.edges.append((INPUT, _PIXELS))
         for population in self.network.populations:
             if isinstance(population, FixedPopulation):
@@ -87,12 +86,14 @@ class _Export:
                     f"population {population.name!r} is in fixed point, which NIR has no neurons "
                     "for; expected a network in floating point"
                 )
-            self._population(nir, population)
-        self.nodes[_OUTPUT] = nir.Output(output_type={"output": np.array([self.network.classes])})
+            self._population(population)
+        self.nodes[_OUTPUT] = self.nir.Output(
+            output_type={"output": np.array([self.network.classes])}
+        )
         self.edges.append((self.network.readout, _OUTPUT))
-        return nir.NIRGraph(self.nodes, self.edges, metadata=graph_metadata(self.network))
+        return self.nir.NIRGraph(self.nodes, self.edges, metadata=graph_metadata(self.network))
 
-    def _population(self, nir: Any, population: Population) -> None:
+    def _population(self, population: Population) -> None:
         size = population.size
         leak = 1 - population.decay(self.network.dt_s)
         resistance, gain = _resistances(leak or self.network.dt_s, population.bias_v)
@@ -110,29 +111,29 @@ class _Export:
         metadata = neuron_metadata(population)
         if leak:
             tau, rest = np.full(size, population.tau_m_s), np.zeros(size)
-            neurons = nir.LIF(tau=tau, v_leak=rest, metadata=metadata, **values)
+            neurons = self.nir.LIF(tau=tau, v_leak=rest, metadata=metadata, **values)
         else:
-            neurons = nir.IF(metadata=metadata, **values)
+            neurons = self.nir.IF(metadata=metadata, **values)
         self.nodes[population.name] = neurons
-        self._incoming(nir, population, gain)
+        self._incoming(population, gain)
 
-    def _incoming(self, nir: Any, population: Population, gain: NDArray[np.float64]) -> None:
+    def _incoming(self, population: Population, gain: NDArray[np.float64]) -> None:
         bias: NDArray[np.float64] | None = population.bias_v / gain
         if not population.bias_v.any():
             bias = None
         projections = self.network.incoming(population.name)
         for place, projection in enumerate(projections):
-            source = self._after_delay(nir, projection.source, projection.delay_steps)
+            source = self._after_delay(projection.source, projection.delay_steps)
             weight = projection.weights_v.T / gain[:, None]
-            self._connect(nir, source, population.name, weight, bias, str(place))
+            self._connect(source, population.name, weight, bias, str(place))
             bias = None
         if bias is not None or not projections:
             # NIR's neurons need something to lead to them.
             nothing = np.zeros((population.size, self.network.input.size))
-            source = self._after_delay(nir, INPUT, 1)
-            self._connect(nir, source, population.name, nothing, bias, "none")
+            source = self._after_delay(INPUT, 1)
+            self._connect(source, population.name, nothing, bias, "none")
 
-    def _after_delay(self, nir: Any, source: str, delay_steps: int) -> str:
+    def _after_delay(self, source: str, delay_steps: int) -> str:
         """Return the node behind which spikes have waited for all but the last step."""
         size = self.network.input.size
         if source != INPUT:
@@ -144,13 +145,12 @@ class _Export:
         name = f"{source}-after-{delay_steps - 1}"
         if name not in self.nodes:
             delay = np.full(size, (delay_steps - 1) * self.network.dt_s)
-            self.nodes[name] = nir.Delay(delay=delay)
+            self.nodes[name] = self.nir.Delay(delay=delay)
             self.edges.append((source, name))
         return name
 
     def _connect(
         self,
-        nir: Any,
         source: str,
         target: str,
         weight: NDArray[np.float64],
@@ -158,7 +158,9 @@ class _Export:
         place: str,
     ) -> None:
         name = f"{source}-to-{target}-{place}"
-        self.nodes[name] = nir.Linear(weight) if bias is None else nir.Affine(weight, bias)
+        self.nodes[name] = (
+            self.nir.Linear(weight) if bias is None else self.nir.Affine(weight, bias)
+        )
         self.edges += [(source, name), (name, target)]
 
 

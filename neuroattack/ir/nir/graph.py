@@ -27,18 +27,10 @@ _VERSIONS = "1."
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes and their edges.
+    """Nodes by name, each after all that lead to it.
 
-    Parameters
-    ----------
-    nodes : mapping of str to Node
-        By name, each after all that lead to it.
-    sources : mapping of str to tuple of str
-        For each node the names of those that lead to it.
-    metadata : mapping of str to array
-        What the writer noted on the graph.
-    version : str
-        Of NIR, as the file says.
+    `sources` names for each node those that lead to it, `metadata` is what the writer noted on the
+    graph, and `version` that of NIR.
     """
 
     nodes: Mapping[str, Node]
@@ -59,13 +51,7 @@ class Graph:
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
-    """Read a NIR file.
-
-    Raises
-    ------
-    FileError
-        Naming the file, the node and the field that is wrong or cannot be held.
-    """
+    """Read a NIR file; raises FileError, naming file, node and field, for what is wrong in it."""
     arrays = read_arrays(path)
     try:
         return _graph(arrays)

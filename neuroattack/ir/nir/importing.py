@@ -5,18 +5,13 @@ from __future__ import annotations
 import math
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neuroattack.encoding.encoders import Encoder
-from neuroattack.errors import (
-    FileError,
-    NeuroattackError,
-    ValidationError,
-)
+from neuroattack.errors import FileError, NeuroattackError, ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.nir import nodes
 from neuroattack.ir.nir.graph import Graph, read_graph
@@ -25,7 +20,7 @@ from neuroattack.ir.nir.losses import Losses
 from neuroattack.ir.nir.reading import Arrival, Integration, Reading
 from neuroattack.ir.nir.stated import encoder_of, image_shape_of, origin_of, reading_of
 
-__all__ = ["Imported", "Losses", "import_graph", "import_nir"]
+__all__ = ["Imported", "import_nir"]
 
 _MOST_CONNECTIONS = 2**27
 
@@ -97,72 +92,32 @@ def import_nir(
     """
     graph = read_graph(path)
     try:
-        return import_graph(
-            graph,
-            reading_of(
-                graph,
-                dt_s=dt_s,
-                time_unit_s=time_unit_s,
-                integration=integration,
-                arrival=arrival,
-                refractory_steps=refractory_steps,
-            ),
-            encoder_of(graph, kind=encoder, max_rate_hz=max_rate_hz),
-            image_shape=image_shape,
-            allow_lossy=allow_lossy,
+        reading = reading_of(graph, dt_s, time_unit_s, integration, arrival, refractory_steps)
+        found_encoder = encoder_of(graph, encoder, max_rate_hz)
+        work = _Import(graph, reading, Losses(allow_lossy))
+        readout = work.run()
+        losses = tuple(work.losses.listed)
+        shape = _image_shape(work.input_shape, image_shape or image_shape_of(graph))
+        network = Network(
+            dt_s=reading.dt_s,
+            input=Input(shape, found_encoder),
+            populations=tuple(work.populations),
+            projections=tuple(work.projections),
+            readout=readout,
+            origin={
+                **origin_of(graph),
+                "from": f"NIR {graph.version}",
+                "reading": (
+                    f"{reading.integration}, {reading.arrival}, time unit {reading.time_unit_s:g} s"
+                ),
+                **({"lost": "; ".join(losses)} if losses else {}),
+            },
         )
     except NeuroattackError as error:
         raise FileError(path, str(error)) from error
-
-
-def import_graph(
-    graph: Graph,
-    reading: Reading,
-    encoder: Encoder,
-    *,
-    image_shape: tuple[int, ...] | None = None,
-    allow_lossy: bool = False,
-) -> Imported:
-    """Make a network of a graph.
-
-    Parameters
-    ----------
-    graph : Graph
-        As :func:`~neuroattack.ir.nir.graph.read_graph` returns it.
-    reading : Reading
-        What NIR leaves open.
-    encoder : Encoder
-        How images become spikes.
-    image_shape, allow_lossy
-        As in :func:`import_nir`.
-
-    Raises
-    ------
-    ValidationError
-        If parts of the graph do not belong together, or the network cannot have such values.
-    UnsupportedFeatureError
-        If something cannot be held exactly, and losses are not allowed.
-    """
-    work = _Import(graph, reading, Losses(allow_lossy))
-    readout = work.run()
-    network = Network(
-        dt_s=reading.dt_s,
-        input=Input(_image_shape(work.input_shape, image_shape or image_shape_of(graph)), encoder),
-        populations=tuple(work.populations),
-        projections=tuple(work.projections),
-        readout=readout,
-        origin={
-            **origin_of(graph),
-            "from": f"NIR {graph.version}",
-            "reading": (
-                f"{reading.integration}, {reading.arrival}, time unit {reading.time_unit_s:g} s"
-            ),
-            **({"lost": "; ".join(work.losses.listed)} if work.losses.listed else {}),
-        },
-    )
     return Imported(
         network,
-        tuple(work.losses.listed),
+        losses,
         tuple(work.notes),
         work.lag_steps[readout],
         work.largest_relative_rounding,
@@ -224,10 +179,9 @@ class _Import:
 
     def _readout(self, output: nodes.Node, incoming: tuple[str, ...], names: dict[str, str]) -> str:
         if len(incoming) != 1 or incoming[0] not in names:
-            fed = ", ".join(self.graph.nodes[name].words for name in incoming)
             raise ValidationError(
                 f"{output.words} source",
-                fed,
+                ", ".join(self.graph.nodes[name].words for name in incoming),
                 "one layer of spiking neurons: answers here are spike counts",
             )
         return names[incoming[0]]
@@ -243,7 +197,7 @@ class _Import:
 
     def _linear(self, node: nodes.Node, signal: Signal) -> Signal:
         if isinstance(node, nodes.Flatten):
-            return signal.reshaped((signal.size,))
+            return replace(signal, shape=(signal.size,))
         if isinstance(node, nodes.Delay):
             delays = node.delay.ravel()
             if delays.size not in (1, signal.size):
@@ -264,8 +218,12 @@ class _Import:
 
     def _neurons(self, node: nodes.Neurons, name: str, signal: Signal) -> None:
         size = signal.size
+        refractory_steps = self.reading.refractory_steps
+        if refractory_steps is None:
+            # Where it is not asked for, reading_of has seen that all neurons have their own.
+            refractory_steps = node.refractory_steps or 0
         tau = None if node.tau is None else self._one(node, "time constant", node.tau)
-        gain, constant_gain, tau_m_s = self._gains(node, tau)
+        tau_m_s, gain, constant_gain = self.reading.stepping(node.words, tau)
         gains = _per_neuron(node, "r", gain * node.r * node.w_in, size)
         bias_v = signal.constant * _per_neuron(node, "r", constant_gain * node.r * node.w_in, size)
         self._check_synapses(node)
@@ -279,7 +237,7 @@ class _Import:
                 _per_neuron(node, "v_threshold", node.v_threshold - node.v_leak, size),
                 bias_v,
                 self._one(node, "reset potential", node.v_reset - node.v_leak),
-                self._refractory_steps(node),
+                refractory_steps,
             )
         )
         lags = []
@@ -288,20 +246,6 @@ class _Import:
             self._project(source, name, matrix, gains, delay_steps)
             lags.append(self.lag_steps[source] + delay_steps)
         self.lag_steps[name] = min(lags)
-
-    def _refractory_steps(self, node: nodes.Neurons) -> int:
-        asked = self.reading.refractory_steps
-        steps = asked if asked is not None else node.refractory_steps
-        if steps is None:
-            raise ValidationError(f"{node.words} refractory steps", "nothing", "a whole number")
-        return steps
-
-    def _gains(self, node: nodes.Neurons, tau: float | None) -> tuple[float, float, float]:
-        try:
-            stepping = self.reading.stepping(tau, 1.0)
-        except ValidationError as error:
-            raise ValidationError(f"{node.words}", str(error), "another reading") from error
-        return stepping.gain, stepping.constant_gain, stepping.tau_m_s
 
     def _one(self, node: nodes.Neurons, what: str, values: NDArray[np.float64]) -> float:
         lowest, highest = float(values.min()), float(values.max())
@@ -353,10 +297,7 @@ class _Import:
                 )
             key = steps, source
             found[key] = found[key] + matrix if key in found else matrix
-        return [
-            (steps, source, matrix)
-            for (steps, source), matrix in sorted(found.items(), key=lambda item: item[0])
-        ]
+        return [(*key, found[key]) for key in sorted(found)]
 
     def _project(
         self,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.sparse as sp
@@ -23,16 +23,10 @@ Key = tuple[str, float]
 class Signal:
     """What flows along an edge: a linear function of the spikes of earlier neurons.
 
-    Parameters
-    ----------
-    shape : tuple of int
-        Of the signal; its elements are in row-major order.
-    matrices : dict of (str, float) to sparse matrix, shape (source neurons, elements)
-        By name of the source and delay, in the file's unit of time.
-    constant : float64 array, shape (elements,)
-        What is there without spikes.
-    delayed_constant : bool
-        Whether a constant passed a delay, so that it is not there from the start.
+    Its elements are in row-major order. `matrices`, of shape (source neurons, elements), are by
+    name of the source and delay, in the file's unit of time. `constant`, of shape (elements,), is
+    what is there without spikes; `delayed_constant` says whether any of it passed a delay, so that
+    it is not there from the start.
     """
 
     shape: tuple[int, ...]
@@ -62,11 +56,7 @@ class Signal:
 
     def plus(self, constant: NDArray[np.float64]) -> Signal:
         """Return the signal with a constant added."""
-        return Signal(self.shape, self.matrices, self.constant + constant, self.delayed_constant)
-
-    def reshaped(self, shape: tuple[int, ...]) -> Signal:
-        """Return the same elements in another shape."""
-        return Signal(shape, self.matrices, self.constant, self.delayed_constant)
+        return replace(self, constant=self.constant + constant)
 
     def delayed(self, delays: NDArray[np.float64]) -> Signal:
         """Return the signal with each element delayed by its own time, shape (elements,)."""
@@ -76,17 +66,11 @@ class Signal:
                 only = sp.diags((delays == delay).astype(np.float64), format="csr")
                 _add(matrices, (source, before + delay), (matrix @ only).tocsr())
         late = bool((self.constant[delays > 0] != 0).any())
-        return Signal(self.shape, matrices, self.constant, self.delayed_constant or late)
+        return replace(self, matrices=matrices, delayed_constant=self.delayed_constant or late)
 
 
 def joined(signals: list[Signal], node: Node) -> Signal:
-    """Return the sum of signals that meet in a node.
-
-    Raises
-    ------
-    ValidationError
-        If they differ in size.
-    """
+    """Return the sum of signals that meet in a node; ValidationError if they differ in size."""
     if len({signal.size for signal in signals}) > 1:
         shapes = " and ".join(str(signal.shape) for signal in signals)
         raise ValidationError(f"{node.words} inputs", f"shapes {shapes}", "one size")
@@ -110,13 +94,7 @@ def _add(matrices: dict[Key, sp.csr_matrix], key: Key, matrix: sp.csr_matrix) ->
 
 
 def apply(node: Linear | Scale | Convolution | Pool, signal: Signal) -> Signal:
-    """Return a signal behind a linear node.
-
-    Raises
-    ------
-    ValidationError
-        If the signal has another size than the node takes, or the node is too large.
-    """
+    """Return a signal behind a linear node; ValidationError if it does not fit or is too large."""
     if isinstance(node, Linear):
         _check_size(node, signal, node.weight.shape[1])
         weights = sp.csr_matrix(node.weight.T)

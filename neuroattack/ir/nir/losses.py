@@ -8,13 +8,7 @@ __all__ = ["Losses"]
 
 
 class Losses:
-    """Losses so far.
-
-    Parameters
-    ----------
-    allowed : bool
-        Whether there may be any.
-    """
+    """Losses so far, if there may be any."""
 
     def __init__(self, allowed: bool) -> None:
         self._allowed = allowed

@@ -142,6 +142,10 @@ class _Fields:
         self.me = f"{kind} node {name!r}"
         self._arrays = arrays
 
+    def wrong(self, field: str, got: object, expected: str) -> ValidationError:
+        """Return the error of a field."""
+        return ValidationError(f"{self.me} {field}", got, expected)
+
     def __contains__(self, field: str) -> bool:
         return field in self._arrays
 
@@ -151,35 +155,31 @@ class _Fields:
             return np.array(default, np.float64)
         array = self._array(field)
         if array.dtype.kind not in "fiu":
-            raise ValidationError(f"{self.me} {field}", f"type {array.dtype}", "numbers")
+            raise self.wrong(field, f"type {array.dtype}", "numbers")
         values = array.astype(np.float64)
         if not np.isfinite(values).all():
-            raise ValidationError(f"{self.me} {field}", "NaN or infinite values", "finite numbers")
+            raise self.wrong(field, "NaN or infinite values", "finite numbers")
         return values
 
     def positive(self, field: str) -> NDArray[np.float64]:
         """Return an array of positive numbers."""
         values = self.numbers(field)
         if values.size and values.min() <= 0:
-            raise ValidationError(f"{self.me} {field}", f"{values.min():g}", "positive numbers")
+            raise self.wrong(field, f"{values.min():g}", "positive numbers")
         return values
 
     def whole(self, field: str, least: int, count: int | None) -> tuple[int, ...]:
         """Return whole numbers: `count` of them, of which the file may say one for all."""
         array = self._array(field)
         if array.dtype.kind not in "iu" or array.ndim > 1:
-            raise ValidationError(
-                f"{self.me} {field}", f"{array.dtype} of shape {array.shape}", "whole numbers"
-            )
+            raise self.wrong(field, f"{array.dtype} of shape {array.shape}", "whole numbers")
         values = tuple(int(value) for value in array.flat)
         if count is not None and len(values) == 1:
             values *= count
         if len(values) != (count or len(values)):
-            raise ValidationError(f"{self.me} {field}", f"{len(values)} numbers", f"{count}")
+            raise self.wrong(field, f"{len(values)} numbers", f"{count}")
         if any(not least <= value <= _LARGEST_SIDE for value in values):
-            raise ValidationError(
-                f"{self.me} {field}", values, f"numbers from {least} to {_LARGEST_SIDE}"
-            )
+            raise self.wrong(field, values, f"numbers from {least} to {_LARGEST_SIDE}")
         return values
 
     def pair(self, field: str, least: int = 1) -> tuple[int, int]:
@@ -194,7 +194,7 @@ class _Fields:
 
     def _array(self, field: str) -> NDArray[Any]:
         if field not in self._arrays:
-            raise ValidationError(f"{self.me} {field}", "nothing", "an array of that name")
+            raise self.wrong(field, "nothing", "an array of that name")
         return self._arrays[field]
 
     def one_shape(self, **values: NDArray[np.float64]) -> None:
@@ -202,19 +202,11 @@ class _Fields:
         shapes = {array.shape for array in values.values() if array.size != 1}
         if len(shapes) > 1 or any(0 in shape for shape in shapes):
             named = ", ".join(f"{field} {array.shape}" for field, array in values.items())
-            raise ValidationError(f"{self.me} parameters", f"shapes {named}", "one shape")
+            raise self.wrong("parameters", f"shapes {named}", "one shape")
 
 
 def read_node(name: str, arrays: Arrays) -> Node:
-    """Return a node, checked.
-
-    Raises
-    ------
-    ValidationError
-        If a field is missing, of another type or shape, or outside what it may be.
-    UnsupportedFeatureError
-        If it is of a type that networks here cannot hold.
-    """
+    """Return a node, checked; ValidationError names a field, UnsupportedFeatureError the type."""
     kind = arrays.get("type")
     if kind is None or kind.dtype.kind != "U" or kind.shape != ():
         raise ValidationError(f"node {name!r} type", "nothing", "the name of a type of node")
@@ -232,30 +224,28 @@ def _input(fields: _Fields) -> Input:
 def _linear(fields: _Fields) -> Linear:
     weight = fields.numbers("weight")
     if weight.ndim != 2 or weight.size == 0:
-        raise ValidationError(
-            f"{fields.me} weight", f"shape {weight.shape}", "shape (outputs, inputs)"
-        )
+        raise fields.wrong("weight", f"shape {weight.shape}", "shape (outputs, inputs)")
     return Linear(fields.name, weight, _bias(fields, len(weight)))
 
 
 def _bias(fields: _Fields, outputs: int) -> NDArray[np.float64]:
     bias = fields.numbers("bias", 0.0)
     if bias.shape not in ((), (outputs,)):
-        raise ValidationError(f"{fields.me} bias", f"shape {bias.shape}", f"({outputs},)")
+        raise fields.wrong("bias", f"shape {bias.shape}", f"({outputs},)")
     return np.broadcast_to(bias, (outputs,))
 
 
 def _convolution(fields: _Fields) -> Convolution:
     weight = fields.numbers("weight")
     if weight.ndim != 4 or weight.size == 0:
-        raise ValidationError(
-            f"{fields.me} weight",
+        raise fields.wrong(
+            "weight",
             f"shape {weight.shape}",
             "shape (channels out, channels in, rows, columns)",
         )
     (groups,) = fields.whole("groups", 1, 1)
     if len(weight) % groups:
-        raise ValidationError(f"{fields.me} groups", groups, f"a divisor of {len(weight)}")
+        raise fields.wrong("groups", groups, f"a divisor of {len(weight)}")
     stride, dilation = fields.pair("stride"), fields.pair("dilation")
     return Convolution(
         fields.name,
@@ -281,9 +271,7 @@ def _padding(
         rows, columns = ((t // 2, t - t // 2) for t in total)
         return rows, columns
     if text is not None:
-        raise ValidationError(
-            f"{fields.me} padding", repr(text), "'valid', 'same' (with stride 1) or numbers"
-        )
+        raise fields.wrong("padding", repr(text), "'valid', 'same' (with stride 1) or numbers")
     rows_padding, columns_padding = fields.pair("padding", 0)
     return (rows_padding, rows_padding), (columns_padding, columns_padding)
 
@@ -301,7 +289,7 @@ def _pool(fields: _Fields, average: bool) -> Pool:
 def _delay(fields: _Fields) -> Delay:
     delay = fields.numbers("delay")
     if delay.size and delay.min() < 0:
-        raise ValidationError(f"{fields.me} delay", f"{delay.min():g}", "no negative delays")
+        raise fields.wrong("delay", f"{delay.min():g}", "no negative delays")
     return Delay(fields.name, delay)
 
 
@@ -318,13 +306,11 @@ def _neurons(fields: _Fields, *, leak: bool, synapses: bool) -> Neurons:
         values["tau_syn"] = fields.numbers("tau_syn")
         values["w_in"] = fields.numbers("w_in", 1.0)
         if values["tau_syn"].size and values["tau_syn"].min() < 0:
-            raise ValidationError(
-                f"{fields.me} tau_syn", f"{values['tau_syn'].min():g}", "no negative times"
-            )
+            raise fields.wrong("tau_syn", f"{values['tau_syn'].min():g}", "no negative times")
     fields.one_shape(**values)
     if (values["v_threshold"] <= values["v_reset"]).any():
-        raise ValidationError(
-            f"{fields.me} v_threshold",
+        raise fields.wrong(
+            "v_threshold",
             f"{values['v_threshold'].min():g}",
             f"above v_reset, {values['v_reset'].max():g}",
         )

@@ -10,34 +10,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 from neuroattack.errors import ValidationError
+from neuroattack.ir.parts import freeze
 from neuroattack.validation import check_positive, check_whole
 
-__all__ = ["Arrival", "Integration", "Reading", "Stepping"]
+__all__ = ["Arrival", "Integration", "Reading"]
 
 Integration = Literal["euler", "hold", "impulse"]
 Arrival = Literal["same-step", "next-step"]
 
 _WHOLE = 1e-6
-
-
-@dataclass(frozen=True)
-class Stepping:
-    """How neurons move in a step: ``v <- v * decay + input * gain + constant * constant_gain``.
-
-    Parameters
-    ----------
-    tau_m_s : float
-        Membrane time constant in seconds with which ``exp(-dt / tau_m)`` is the decay.
-    gain, constant_gain : float
-        What an input of 1 from a spike, and what a constant input of 1, adds in a step.
-    """
-
-    tau_m_s: float
-    gain: float
-    constant_gain: float
 
 
 @dataclass(frozen=True)
@@ -78,11 +62,15 @@ class Reading:
     refractory_steps: int | None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "dt_s", check_positive("dt", self.dt_s, "number of seconds"))
-        unit_s = check_positive("time unit", self.time_unit_s, "number of seconds")
-        object.__setattr__(self, "time_unit_s", unit_s)
+        freeze(
+            self,
+            dt_s=check_positive("dt", self.dt_s, "number of seconds"),
+            time_unit_s=check_positive("time unit", self.time_unit_s, "number of seconds"),
+        )
         for field, kinds in (("integration", Integration), ("arrival", Arrival)):
-            _check_one_of(field, getattr(self, field), get_args(kinds))
+            value, known = getattr(self, field), get_args(kinds)
+            if value not in known:
+                raise ValidationError(field, repr(value), f"one of {', '.join(known)}")
         if self.refractory_steps is not None:
             check_whole("refractory steps", self.refractory_steps, 0)
 
@@ -92,15 +80,22 @@ class Reading:
         steps = round(exact)
         return steps, abs(exact - steps) <= _WHOLE * max(1, steps)
 
-    def stepping(self, tau: float | None, r: float) -> Stepping:
-        """Return how neurons of a time constant, in the file's unit, and a resistance move.
+    def stepping(self, thing: str, tau: float | None) -> tuple[float, float, float]:
+        """Return how neurons of a time constant, in the file's unit, and resistance 1 move.
 
         Parameters
         ----------
+        thing : str
+            What they are, for messages.
         tau : float or None
             Positive; None for no leak.
-        r : float
-            Resistance.
+
+        Returns
+        -------
+        tau_m_s : float
+            Membrane time constant in seconds with which ``exp(-dt / tau_m)`` is the decay.
+        gain, constant_gain : float
+            What an input of 1 from a spike, and what a constant input of 1, adds in a step.
 
         Raises
         ------
@@ -108,20 +103,21 @@ class Reading:
             If a step is too long for the time constant, so that the potential would swing.
         """
         dt = self.dt_s / self.time_unit_s
+        impulse = self.integration == "impulse"
         if tau is None:
-            return Stepping(math.inf, r if self.integration == "impulse" else r * dt, r * dt)
+            return math.inf, 1.0 if impulse else dt, dt
         if self.integration == "euler":
             if tau < dt * (1 - _WHOLE):
                 raise ValidationError(
-                    "time constant",
+                    f"{thing} time constant",
                     f"{tau:g} in the file's unit of {self.time_unit_s:g} s",
                     f"at least the step, {dt:g}, for Euler's method",
                 )
-            gain = r * (dt / tau)
-            return Stepping(_tau_m_s(max(0.0, 1 - dt / tau), self.dt_s), gain, gain)
+            gain = dt / tau
+            return _tau_m_s(max(0.0, 1 - gain), self.dt_s), gain, gain
         tau_m_s = tau * self.time_unit_s
-        held = r * (1 - math.exp(-self.dt_s / tau_m_s))
-        return Stepping(tau_m_s, r / tau if self.integration == "impulse" else held, held)
+        held = 1 - math.exp(-self.dt_s / tau_m_s)
+        return tau_m_s, 1.0 / tau if impulse else held, held
 
 
 def _tau_m_s(decay: float, dt_s: float) -> float:
@@ -139,8 +135,3 @@ def _tau_m_s(decay: float, dt_s: float) -> float:
             tau = math.nextafter(tau, towards)
             candidates.append(tau)
     return min(candidates, key=lambda tau: abs(math.exp(-dt_s / tau) - decay))
-
-
-def _check_one_of(field: str, value: Any, known: tuple[str, ...]) -> None:
-    if value not in known:
-        raise ValidationError(field, repr(value), f"one of {', '.join(known)}")

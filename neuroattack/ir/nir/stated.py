@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neuroattack.encoding.encoders import ENCODERS, Encoder
 from neuroattack.errors import UnknownNameError, ValidationError
@@ -50,34 +48,21 @@ def neuron_metadata(population: Population) -> dict[str, Any]:
 
 def reading_of(
     graph: Graph,
-    *,
-    dt_s: float | None = None,
-    time_unit_s: float | None = None,
-    integration: Integration | None = None,
-    arrival: Arrival | None = None,
-    refractory_steps: int | None = None,
+    dt_s: float | None,
+    time_unit_s: float | None,
+    integration: Integration | None,
+    arrival: Arrival | None,
+    refractory_steps: int | None,
 ) -> Reading:
-    """Return how to read a file: as asked, else as the file itself says.
+    """Return how to read a file: as asked, else (None) as the file itself says.
 
-    Parameters
-    ----------
-    graph : Graph
-        Of the file.
-    dt_s, time_unit_s, integration, arrival, refractory_steps
-        As in :class:`~neuroattack.ir.nir.reading.Reading`; None for what the file says.
-
-    Raises
-    ------
-    ValidationError
-        Naming all that is neither asked for nor said: nothing is guessed.
+    Raises ValidationError for all that is neither asked for nor said: nothing is guessed.
     """
     asked: dict[str, Any] = {
-        "dt": dt_s if dt_s is not None else _number(graph.metadata, "dt_s"),
-        "time-unit": (
-            time_unit_s if time_unit_s is not None else _number(graph.metadata, "time_unit_s")
-        ),
-        "integration": integration or _text(graph.metadata, "integration"),
-        "arrival": arrival or _text(graph.metadata, "arrival"),
+        "dt": dt_s if dt_s is not None else _number(graph, "dt_s"),
+        "time-unit": time_unit_s if time_unit_s is not None else _number(graph, "time_unit_s"),
+        "integration": integration or _text(graph, "integration"),
+        "arrival": arrival or _text(graph, "arrival"),
     }
     missing = [f"--{name}" for name, value in asked.items() if value is None]
     neurons = [node for node in graph.nodes.values() if isinstance(node, Neurons)]
@@ -92,28 +77,17 @@ def reading_of(
             f"{', '.join(get_args(Arrival))})",
         )
     return Reading(
-        asked["dt"],
-        asked["time-unit"],
-        asked["integration"],
-        asked["arrival"],
-        refractory_steps,
+        asked["dt"], asked["time-unit"], asked["integration"], asked["arrival"], refractory_steps
     )
 
 
-def encoder_of(
-    graph: Graph, *, kind: str | None = None, max_rate_hz: float | None = None
-) -> Encoder:
-    """Return the encoder: as asked, else as the file itself says.
+def encoder_of(graph: Graph, kind: str | None, max_rate_hz: float | None) -> Encoder:
+    """Return the encoder: as asked, else (None) as the file itself says.
 
-    Raises
-    ------
-    ValidationError
-        If the kind or the rate is neither asked for nor said.
-    UnknownNameError
-        If there is no encoder of that kind.
+    Raises ValidationError if it is neither, and UnknownNameError if there is no such kind.
     """
-    kind = kind or _text(graph.metadata, "encoder")
-    rate_hz = max_rate_hz if max_rate_hz is not None else _number(graph.metadata, "max_rate_hz")
+    kind = kind or _text(graph, "encoder")
+    rate_hz = max_rate_hz if max_rate_hz is not None else _number(graph, "max_rate_hz")
     if kind is None or rate_hz is None:
         raise ValidationError(
             "how images become spikes, which NIR does not say",
@@ -143,8 +117,8 @@ def origin_of(graph: Graph) -> dict[str, str]:
     }
 
 
-def _number(metadata: Mapping[str, NDArray[Any]], field: str) -> float | None:
-    value = metadata.get(_OURS + field)
+def _number(graph: Graph, field: str) -> float | None:
+    value = graph.metadata.get(_OURS + field)
     if value is None:
         return None
     if value.shape != () or value.dtype.kind not in "fiu" or not np.isfinite(value):
@@ -152,6 +126,6 @@ def _number(metadata: Mapping[str, NDArray[Any]], field: str) -> float | None:
     return float(value)
 
 
-def _text(metadata: Mapping[str, NDArray[Any]], field: str) -> Any:
-    value = metadata.get(_OURS + field)
+def _text(graph: Graph, field: str) -> str | None:
+    value = graph.metadata.get(_OURS + field)
     return str(value) if value is not None and value.dtype.kind == "U" else None

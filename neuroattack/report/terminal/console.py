@@ -8,7 +8,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import (
@@ -24,6 +24,9 @@ from rich.text import Text
 
 from neuroattack.errors import ValidationError
 
+if TYPE_CHECKING:
+    from neuroattack.report.table import Table as Results
+
 __all__ = [
     "check_other_file",
     "command_line",
@@ -33,6 +36,7 @@ __all__ = [
     "print_figures",
     "print_json",
     "print_rows",
+    "print_table",
     "print_text",
     "progress_bars",
     "resumable",
@@ -87,6 +91,11 @@ def print_rows(title: str, header: Sequence[str], rows: Sequence[Sequence[str]])
     for row in rows:
         table.add_row(*row)
     _print(table)
+
+
+def print_table(table: Results) -> None:
+    """Print a table of results on stdout."""
+    print_rows(table.title, table.heads, table.cells)
 
 
 def _print(table: Table) -> None:

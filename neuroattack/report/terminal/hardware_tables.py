@@ -1,4 +1,4 @@
-"""A network on chips, as tables for a person at a terminal."""
+"""Tables of a network on chips for the terminal."""
 
 from __future__ import annotations
 
@@ -12,14 +12,13 @@ __all__ = ["print_energy", "print_hardware", "print_losses", "print_precision"]
 
 
 def print_hardware(figures: Mapping[str, Any]) -> None:
-    """Print how a chip holds a network and what an image costs there, from its JSON."""
-    shown = {
-        "cores in use": "not known" if figures["cores_used"] is None else str(figures["cores_used"])
-    }
+    """Print a network on a chip and its energy per image, from its JSON."""
+    cores = figures["cores_used"]
+    shown = {"cores in use": "not known" if cores is None else str(cores)}
     for name, (used, available) in figures["utilisation"].items():
         shown[name.replace("_", " ")] = f"{used:,} of {available:,}"
-    shown["energy an image"] = _energy(figures)
-    shown["time an image"] = _latency(figures["latency_ms"])
+    shown["energy per image"] = _energy(figures)
+    shown["time per image"] = _latency(figures["latency_ms"])
     for name, term in figures["terms"].items():
         shown[name.replace("_", " ")] = _term(term)
     if figures["basis"]:
@@ -31,7 +30,7 @@ def print_hardware(figures: Mapping[str, Any]) -> None:
 
 
 def print_losses(figures: Mapping[str, Any]) -> None:
-    """Print what rounding to a chip's numbers did, what was dropped, and what was not checked."""
+    """Print rounding errors, dropped features and unchecked limits."""
     shown = {}
     for each in figures["populations"]:
         shown[f"time constant of {each['name']}"] = (
@@ -39,16 +38,98 @@ def print_losses(figures: Mapping[str, Any]) -> None:
         )
     for each in figures["projections"]:
         shown[f"weights from {each['source']} to {each['target']}"] = (
-            f"{each['signs'].replace('_', ' ')}, off by {each['rms_error_v']:.2g} V (root mean "
+            f"{each['signs'].replace('_', ' ')}, error {each['rms_error_v']:.2g} V (root mean "
             f"square), {each['largest_error_v']:.2g} V at most; "
-            f"{100 * each['lost_fraction']:.2f} % became 0, "
-            f"{100 * each['saturated_fraction']:.2f} % clipped"
+            f"{_percent(each['lost_fraction'])} became 0, "
+            f"{_percent(each['saturated_fraction'])} clipped"
         )
     console.print_figures(f"Rounded to the numbers of {figures['profile']}", shown)
-    if figures["dropped"]:
-        console.note(f"Dropped: {'; '.join(figures['dropped'])}")
-    if figures["unchecked"]:
-        console.note(f"Unchecked, for the profile does not know: {', '.join(figures['unchecked'])}")
+    _note("Dropped", figures["dropped"], "; ")
+    _note("Unchecked limits, not in the profile", figures["unchecked"])
+
+
+def print_energy(figures: Mapping[str, Any]) -> None:
+    """Print a study of chips, from its JSON."""
+    rows = []
+    for name, chip in figures["profiles"].items():
+        cells = ["no", *[""] * 7]
+        if chip["fits"]:
+            cells = [
+                "yes",
+                "?" if chip["cores_used"] is None else str(chip["cores_used"]),
+                _percent(chip["accuracy"]),
+                f"{sum(chip['spikes_per_image'].values()):,.0f}",
+                f"{chip['synaptic_operations_per_image']:,.0f}",
+                _energy(chip),
+                _latency(chip["latency_ms"]),
+                chip["basis"] or "",
+            ]
+        rows.append([name, *cells])
+    console.print_rows(
+        f"{figures['images']} images of {figures['steps']} steps; in floating point "
+        f"{_percent(figures['reference']['accuracy'])}",
+        ["chip", "fits", "cores", "accuracy", "spikes", "synaptic operations", "energy per image",
+         "time per image", "weakest basis"],
+        rows,
+    )  # fmt: skip
+    for name, chip in figures["profiles"].items():
+        if not chip["fits"]:
+            console.note(f"{name}: {chip['refused']}")
+            continue
+        _note(f"{name}: unpriced", chip["unpriced"])
+        _note(f"{name}: dropped", chip["dropped"], "; ")
+        _note(f"{name}: unchecked", chip["unchecked"])
+        for caveat in chip["caveats"]:
+            console.note(f"{name}: {caveat}")
+    conventional = figures["conventional"]
+    console.print_rows(
+        "A conventional network of the same sizes, on operations of 45 nm, per image",
+        ["network", "operations alone", "with memory accesses"],
+        [
+            [f"{name}, {precision}", *(energy_text(energy[part]) for part in _PARTS)]
+            for name, side in (("conventional", "conventional"), ("this network", "spiking"))
+            for precision, energy in conventional[side].items()
+        ],
+    )
+    for caveat in conventional["caveats"]:
+        console.note(caveat)
+
+
+_PARTS = ("operations_pj", "with_memory_pj")
+
+
+def print_precision(figures: Mapping[str, Any]) -> None:
+    """Print accuracy by bits and by time steps, from its JSON."""
+    by_bits: dict[int, dict[str, str]] = {}
+    for point in figures["bits"]:
+        series = point["signs"] + (", largest clipped" if point["clipping"] != "none" else "")
+        by_bits.setdefault(point["bits"], {})[series] = (
+            "not supported" if point["accuracy"] is None else _percent(point["accuracy"])
+        )
+    signs = list(next(iter(by_bits.values())))
+    console.print_rows(
+        f"Accuracy by bits per weight: {figures['format']}, {figures['images']} images of "
+        f"{figures['steps']} steps",
+        ["bits", *(name.replace("_", " ") for name in signs)],
+        [[str(bits), *(shown[name] for name in signs)] for bits, shown in by_bits.items()],
+    )
+    console.print_rows(
+        "Accuracy by time steps",
+        ["steps", "floating point", figures["format"]],
+        [
+            [str(a["steps"]), _percent(a["accuracy"]), _percent(b["accuracy"])]
+            for a, b in zip(figures["floating"], figures["quantised"], strict=True)
+        ],
+    )
+
+
+def _note(what: str, names: list[str], joint: str = ", ") -> None:
+    if names:
+        console.note(f"{what}: {joint.join(names)}")
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.2f} %"
 
 
 def _seconds(value: float | None) -> str:
@@ -68,122 +149,20 @@ def _term(term: Mapping[str, Any]) -> str:
 
 
 def _range(bounds: Mapping[str, float], style: str) -> str:
-    lower, upper = style.format(bounds["lower"]), style.format(bounds["upper"])
-    return lower if lower == upper else f"{lower} to {upper}"
+    return " to ".join(dict.fromkeys(style.format(bounds[end]) for end in ("lower", "upper")))
 
 
 def _spent(bounds: Mapping[str, float]) -> str:
-    lower, upper = energy_text(bounds["lower"]), energy_text(bounds["upper"])
-    return lower if lower == upper else f"{lower} to {upper}"
+    return " to ".join(dict.fromkeys(energy_text(bounds[end]) for end in ("lower", "upper")))
 
 
 def _energy(figures: Mapping[str, Any]) -> str:
     if figures["energy_pj_per_image"] is not None:
         return _spent(figures["energy_pj_per_image"])
     if figures["priced_subtotal_pj"] is None:
-        return "no price known"
+        return "no published coefficient"
     return f"{_spent(figures['priced_subtotal_pj'])} priced, total not known"
 
 
 def _latency(bounds: Mapping[str, float] | None) -> str:
     return "not known" if bounds is None else f"{_range(bounds, '{:.3g}')} ms"
-
-
-def print_energy(figures: Mapping[str, Any]) -> None:
-    """Print a study of chips, from its JSON."""
-    reference = figures["reference"]
-    rows = []
-    for name, chip in figures["profiles"].items():
-        if not chip["fits"]:
-            rows.append([name, "no", "", "", "", "", "", "", ""])
-            continue
-        rows.append(
-            [
-                name,
-                "yes",
-                "?" if chip["cores_used"] is None else str(chip["cores_used"]),
-                f"{100 * chip['accuracy']:.2f} %",
-                f"{sum(chip['spikes_per_image'].values()):,.0f}",
-                f"{chip['synaptic_operations_per_image']:,.0f}",
-                _energy(chip),
-                _latency(chip["latency_ms"]),
-                chip["basis"] or "",
-            ]
-        )
-    console.print_rows(
-        f"{figures['images']} images of {figures['steps']} steps; in floating point "
-        f"{100 * reference['accuracy']:.2f} %",
-        [
-            "chip",
-            "fits",
-            "cores",
-            "accuracy",
-            "spikes",
-            "synaptic operations",
-            "energy an image",
-            "time an image",
-            "weakest basis",
-        ],
-        rows,
-    )
-    for name, chip in figures["profiles"].items():
-        if not chip["fits"]:
-            console.note(f"{name}: {chip['refused']}")
-        else:
-            _print_notes(name, chip)
-    _print_conventional(figures["conventional"])
-
-
-def _print_conventional(figures: Mapping[str, Any]) -> None:
-    rows = []
-    for name, side in (("conventional", "conventional"), ("this network", "spiking")):
-        for precision, energy in figures[side].items():
-            rows.append(
-                [
-                    f"{name}, {precision}",
-                    energy_text(energy["operations_pj"]),
-                    energy_text(energy["with_memory_pj"]),
-                ]
-            )
-    console.print_rows(
-        "A conventional network of the same sizes, at the operations of 45 nm, an image",
-        ["network", "operations alone", "with memory accesses"],
-        rows,
-    )
-    for caveat in figures["caveats"]:
-        console.note(caveat)
-
-
-def _print_notes(name: str, chip: Mapping[str, Any]) -> None:
-    if chip["unpriced"]:
-        console.note(f"{name}: unpriced: {', '.join(chip['unpriced'])}")
-    if chip["dropped"]:
-        console.note(f"{name}: dropped: {'; '.join(chip['dropped'])}")
-    if chip["unchecked"]:
-        console.note(f"{name}: unchecked: {', '.join(chip['unchecked'])}")
-    for caveat in chip["caveats"]:
-        console.note(f"{name}: {caveat}")
-
-
-def print_precision(figures: Mapping[str, Any]) -> None:
-    """Print curves of accuracy, from their JSON."""
-    by_bits: dict[int, dict[str, str]] = {}
-    for point in figures["bits"]:
-        shown = "not held" if point["accuracy"] is None else f"{100 * point['accuracy']:.2f} %"
-        series = point["signs"] + (", largest clipped" if point["clipping"] != "none" else "")
-        by_bits.setdefault(point["bits"], {})[series] = shown
-    signs = list(next(iter(by_bits.values())))
-    console.print_rows(
-        f"Accuracy by bits a weight: {figures['format']}, {figures['images']} images of "
-        f"{figures['steps']} steps",
-        ["bits", *(name.replace("_", " ") for name in signs)],
-        [[str(bits), *(shown[name] for name in signs)] for bits, shown in by_bits.items()],
-    )
-    console.print_rows(
-        "Accuracy by time steps",
-        ["steps", "floating point", figures["format"]],
-        [
-            [str(a["steps"]), f"{100 * a['accuracy']:.2f} %", f"{100 * b['accuracy']:.2f} %"]
-            for a, b in zip(figures["floating"], figures["quantised"], strict=True)
-        ],
-    )

@@ -6,16 +6,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroattack.report.numbers import energy_text, throughput
+from neuroattack.report.numbers import throughput
 from neuroattack.report.terminal import console
 
 __all__ = [
     "print_attacks",
     "print_comparison",
     "print_conversion",
-    "print_cost",
     "print_evaluation",
-    "print_trace",
 ]
 
 
@@ -24,10 +22,6 @@ def _percent(share: float, interval: Sequence[float] | None = None) -> str:
     if interval is not None:
         shown += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f} %)"
     return shown
-
-
-def _class(value: int | None) -> str:
-    return "undecided" if value is None else str(value)
 
 
 def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
@@ -161,68 +155,57 @@ def _seconds(value: float | None) -> str:
     return "no leak" if value is None else f"{value:.3g} s"
 
 
-def print_trace(trace: Sequence[Mapping[str, Any]], label: int, target_class: int | None) -> None:
-    """Print a search's trace, as an attack's JSON has it."""
-    header = ["iteration", "predicted", f"share of {label}", "D", "queries"]
-    if target_class is not None:
-        header.insert(3, f"share of {target_class}")
-    rows = []
-    for step in trace:
-        row = [str(step["iteration"]), _class(step["predicted"]), _percent(step["shares"][label])]
-        if target_class is not None:
-            row.append(_percent(step["shares"][target_class]))
-        rows.append([*row, f"{step['distance']:.2f}", str(step["queries"])])
-    console.print_rows("Search, one draw an iteration", header, rows)
-
-
-def print_attacks(outcomes: Sequence[Mapping[str, Any]]) -> None:
-    """Print one line an attack, from their JSON."""
+def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
+    """Print the figures of attacks, one row per attack and one per image, from their JSON."""
     console.print_rows(
-        "Success on fresh draws",
-        ["image", "class", "target", "draws", "success", "unattacked", "D", "queries"],
+        "Success rate on fresh trials, 95 % interval over images",
+        ["attack", "bound", "query budget", "images", "success rate", "clean error rate"],
         [
             [
-                str(o["index"]),
-                str(o["label"]),
-                "any" if o["target_class"] is None else str(o["target_class"]),
-                o["settings"]["search_draws"],
-                _percent(o["success_rate"], o["success_ci95"]),
-                _percent(o["clean_success_rate"]),
-                f"{o['distance']:.2f}",
-                f"{o['search_queries']} + {o['verification_queries']}",
+                found["attack"],
+                "none" if found["norm"] is None else f"{found['norm']} <= {found['bound']:g}",
+                "no limit" if found["queries"] is None else f"{found['queries']:,}",
+                str(len(found["images"])),
+                _percent(found["success_rate"], found["success_ci95"]),
+                _percent(found["clean_error_rate"]),
             ]
-            for o in outcomes
+            for found in results
+        ],
+    )
+    console.print_rows(
+        "Images",
+        [
+            "attack",
+            "image",
+            "class",
+            "target",
+            "success rate",
+            "clean error rate",
+            "distance",
+            "queries",
+            "trials",
+            "operations",
+        ],
+        [
+            [
+                found["attack"],
+                str(each["index"]),
+                str(each["label"]),
+                "any" if each["target_class"] is None else str(each["target_class"]),
+                _percent(each["success_rate"], each["success_ci95"]),
+                _percent(each["clean_error_rate"]),
+                f"{each['distance']:.2f}",
+                f"{each['search_queries']:,}",
+                f"{each['verification_queries']:,}",
+                _operations(each.get("cost")),
+            ]
+            for found in results
+            for each in found["images"]
         ],
     )
 
 
-def print_cost(cost: Mapping[str, Any]) -> None:
-    """Print what an attack makes the network do, from its JSON."""
-    rows = []
-    for key, name in (
-        ("spikes", "spikes"),
-        ("synaptic_operations", "synaptic operations"),
-        ("energy_pj_lower", "energy, lower bound"),
-        ("energy_pj_upper", "energy, upper bound"),
-    ):
-        if key not in cost:
-            continue
-        found = cost[key]
-        written = energy_text if key.startswith("energy") else "{:,.0f}".format
-        change = "" if found["ratio"] is None else f"{100 * (found['ratio'] - 1):+.2f} %"
-        if change and found["difference_ci95"]:
-            low, high = (100 * end / found["original"] for end in found["difference_ci95"])
-            change += f" ({low:+.2f} to {high:+.2f} %)"
-        rows.append([name, written(found["original"]), written(found["adversarial"]), change])
-    console.print_rows(
-        f"What an image makes the network do, mean of {cost['draws']} draws",
-        ["", "original", "adversarial", "change, 95 % interval"],
-        rows,
-    )
-    per_query = f"{cost['synaptic_operations_per_query']:,.0f} synaptic operations"
-    if cost["energy_pj_per_query"]:
-        bounds = (cost["energy_pj_per_query"][end] for end in ("lower", "upper"))
-        per_query += f", {' to '.join(map(energy_text, bounds))}"
-    console.note(f"A query of the search: {per_query}")
-    if cost["energy_pj_per_query"] and cost["unpriced"]:
-        console.note(f"Energy without {', '.join(cost['unpriced'])}, which have no price")
+def _operations(cost: Mapping[str, Any] | None) -> str:
+    """Return how an adversarial image changes the synaptic operations."""
+    ratio = None if cost is None else cost["synaptic_operations"]["ratio"]
+    return "" if ratio is None else f"{100 * (ratio - 1):+.1f} %"

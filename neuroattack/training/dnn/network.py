@@ -18,7 +18,9 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
 from neuroattack.training.products import ordered_product
+from neuroattack.training.sdbn import check_model, frozen_layers
 from neuroattack.training.siegert import FloatArray
+from neuroattack.validation import check_number
 
 __all__ = ["MLP", "CrossEntropy", "flatten", "unflatten"]
 
@@ -65,37 +67,21 @@ class MLP:
     recipe: str = "unnamed"
 
     def __post_init__(self) -> None:
-        if not self.weights:
-            raise ValidationError("MLP weights", "no layer", "at least one layer")
+        object.__setattr__(self, "weights", frozen_layers("MLP weights", self.weights, 2))
         if len(self.biases) != len(self.weights):
             raise ValidationError(
                 "MLP biases", f"{len(self.biases)} layers", f"{len(self.weights)}, as of weights"
             )
-        weights: list[FloatArray] = []
-        biases: list[FloatArray] = []
-        for index, (matrix, vector) in enumerate(zip(self.weights, self.biases, strict=True)):
-            field = f"MLP weights of layer {index + 1}"
-            weights.append(_frozen_copy(field, matrix, 2))
-            inputs, units = weights[-1].shape
-            if index and weights[-2].shape[1] != inputs:
+        object.__setattr__(self, "biases", frozen_layers("MLP biases", self.biases, 1))
+        for index, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
+            units = weights.shape[1]
+            if len(biases) != units:
                 raise ValidationError(
-                    field, f"{inputs} inputs", f"{weights[-2].shape[1]}, as the layer below"
+                    f"MLP biases of layer {index + 1}", len(biases), f"{units}, one a unit"
                 )
-            field = f"MLP biases of layer {index + 1}"
-            biases.append(_frozen_copy(field, vector, 1))
-            if len(biases[-1]) != units:
-                raise ValidationError(field, len(biases[-1]), f"{units}, one a unit")
-        object.__setattr__(self, "weights", tuple(weights))
-        object.__setattr__(self, "biases", tuple(biases))
-        height, width = self.image_shape
-        if height < 1 or width < 1 or height * width != weights[0].shape[0]:
-            raise ValidationError(
-                "MLP image_shape", self.image_shape, f"{weights[0].shape[0]} pixels"
-            )
-        if not 0 <= self.seed < 2**63:
-            raise ValidationError("MLP seed", self.seed, "an integer from 0 to 2**63 - 1")
-        if self.accuracy is not None and not 0 <= self.accuracy <= 1:
-            raise ValidationError("MLP accuracy", self.accuracy, "in [0, 1], or None")
+        check_model("MLP", self.image_shape, len(self.weights[0]), self.seed)
+        if self.accuracy is not None:
+            check_number("MLP accuracy", self.accuracy, "[0, 1]")
 
     @property
     def classes(self) -> int:
@@ -103,66 +89,30 @@ class MLP:
         return int(self.weights[-1].shape[1])
 
     def outputs(self, intensities: Floats) -> FloatArray:
-        """Evaluate the network, whatever noise made of the images.
+        """Return the probabilities of the classes (n, classes), whatever noise made of the images.
 
         An image's probabilities are the same, bit for bit, whatever it is evaluated together with
-        and on any number of cores.
-
-        Parameters
-        ----------
-        intensities : float array (n, pixels)
-            Relative to full scale; not checked, and not only in [0, 1].
-
-        Returns
-        -------
-        float32 array (n, classes)
-            Probabilities of the classes; each row sums to 1.
+        and on any number of cores. Intensities (n, pixels) are relative to full scale; they are not
+        checked, and not only in [0, 1].
         """
         layers = list(zip(self.weights, self.biases, strict=True))
         rows = np.ascontiguousarray(intensities, np.float32)
         return _softmax(_activations(rows, layers, ordered_product)[-1])
 
     def probabilities(self, images: ArrayLike) -> FloatArray:
-        """Evaluate the network.
+        """Return the classes' probabilities (n, classes) of images with intensities in [0, 1].
 
-        Parameters
-        ----------
-        images : array_like (n, h, w) or (n, pixels)
-            Intensities in [0, 1].
-
-        Returns
-        -------
-        float32 array (n, classes)
-            Probabilities of the classes; each row sums to 1.
-
-        Raises
-        ------
-        ValidationError
-            If the images do not fit.
+        Raises ValidationError if the images do not fit.
         """
         return self.outputs(validate_images(images, self.image_shape))
 
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the most probable class of each image; int64 array (n,).
 
-        Raises
-        ------
-        ValidationError
-            If the images do not fit.
+        Raises ValidationError if the images do not fit.
         """
         classes: NDArray[np.int64] = self.probabilities(images).argmax(axis=1).astype(np.int64)
         return classes
-
-
-def _frozen_copy(field: str, values: ArrayLike, ndim: int) -> FloatArray:
-    copy: FloatArray = np.array(values, dtype=np.float32, order="C")
-    if copy.ndim != ndim or 0 in copy.shape:
-        expected = "shape (inputs, units)" if ndim == 2 else "shape (units,)"
-        raise ValidationError(field, f"shape {copy.shape}", expected)
-    if not np.isfinite(copy).all():
-        raise ValidationError(field, "NaN or infinity", "finite numbers")
-    copy.setflags(write=False)
-    return copy
 
 
 def unflatten(vector: Floats, sizes: Sequence[int]) -> list[Layer]:
@@ -205,21 +155,11 @@ def _softmax(logits: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class CrossEntropy:
-    """Mean over the images of -ln P(class), in nats: what training minimises.
+    """Mean over the images of -ln P(class), in nats: what training minimizes.
 
-    Chunks of 2,000 images go to the worker threads; their sums are added in float64 in a fixed
-    order. With BLAS held to one thread the result then doesn't depend on the number of workers.
-
-    Parameters
-    ----------
-    rows : float array (n, pixels)
-        Inputs. The products are taken in their type.
-    labels : integer array (n,)
-        Classes.
-    sizes : tuple of int
-        Units of every layer, inputs first.
-    workers : Executor
-        Threads.
+    Rows (n, pixels) are the inputs, and products are taken in their type. Chunks of 2,000 images go
+    to the worker threads; their sums are added in float64 in a fixed order. With BLAS held to one
+    thread the result then doesn't depend on the number of workers.
     """
 
     rows: Floats

@@ -1,4 +1,4 @@
-"""Scaled conjugate gradients: minimisation without a line search.
+"""Scaled conjugate gradients: minimization without a line search.
 
 M. F. Møller, "A scaled conjugate gradient algorithm for fast supervised learning", Neural
 Networks 6:525-533, 1993. The numbers in the comments are the steps of the paper's algorithm; its
@@ -25,13 +25,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
+from neuroattack.validation import check_fields
 
 __all__ = ["Objective", "SCGParameters", "SCGState", "initial_state", "scg_step"]
 
 Vector = NDArray[np.floating[Any]]
 
 Objective = Callable[[Vector], tuple[float, Vector]]
-"""What is minimised: a point (n,) to the value there and the gradient (n,)."""
+"""What is minimized: a point (n,) to the value there and the gradient (n,)."""
 
 _LAMBDA_AFTER_OVERFLOW = 4.0
 
@@ -57,15 +58,12 @@ class SCGParameters:
     initial_lambda: float = 1e-6
 
     def __post_init__(self) -> None:
-        if not 0 < self.sigma <= 1e-4:
-            raise ValidationError("SCG sigma", self.sigma, "a number in (0, 1e-4]")
-        if not 0 < self.initial_lambda <= 1e-6:
-            raise ValidationError("SCG initial_lambda", self.initial_lambda, "in (0, 1e-6]")
+        check_fields(self, "SCG", sigma="(0, 1e-4]", initial_lambda="(0, 1e-6]")
 
 
 @dataclass(frozen=True, eq=False)
 class SCGState:
-    """Where a minimisation stands: all that the next step needs.
+    """Where a minimization stands: all that the next step needs.
 
     Attributes
     ----------
@@ -108,14 +106,7 @@ def initial_state(
 ) -> SCGState:
     """Return the state before the first step (step 1); evaluates the objective once.
 
-    Parameters
-    ----------
-    weights : float32 or float64 array (n,)
-        Where to begin. The vectors of all states have its type.
-    objective : callable
-        What is minimised.
-    parameters : SCGParameters, optional
-        Constants.
+    The vectors of all states have the type of `weights`, float32 or float64.
 
     Raises
     ------
@@ -139,23 +130,10 @@ def initial_state(
 def scg_step(
     state: SCGState, objective: Objective, parameters: SCGParameters | None = None
 ) -> SCGState:
-    """Take one step: once through steps 2 to 9.
+    """Take one step: once through steps 2 to 9; a converged state is returned as it is.
 
     Evaluates the objective twice after a success, at w + sigma_k p and at the trial point, and
     once after a failure; never again at w.
-
-    Parameters
-    ----------
-    state : SCGState
-        Where the last step ended; left as it is. A converged one is returned.
-    objective : callable
-        What is minimised, the same for every step.
-    parameters : SCGParameters, optional
-        Constants.
-
-    Returns
-    -------
-    SCGState
     """
     if state.converged:
         return state

@@ -13,7 +13,6 @@ float64 changes nothing in this.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import os
@@ -22,7 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from threadpoolctl import threadpool_limits
 
 from neuroattack.datasets.noise import Noise
@@ -30,7 +29,7 @@ from neuroattack.errors import FileError, ValidationError
 from neuroattack.training.dnn.network import MLP, CrossEntropy, Floats, flatten, unflatten
 from neuroattack.training.dnn.scg import SCGState, initial_state, scg_step
 from neuroattack.training.dnn.storage import load_mlp_checkpoint, save_mlp_checkpoint
-from neuroattack.training.inputs import checked_data, checked_sizes
+from neuroattack.training.inputs import TrainingData
 from neuroattack.training.recipes import Progress
 from neuroattack.training.siegert import FloatArray
 from neuroattack.validation import check_whole
@@ -41,11 +40,10 @@ MLP_ITERATIONS = 50
 
 _METHOD = "scaled conjugate gradients"
 _WORKERS = 2
-_NOISE_STREAM = 1
 
 # An iteration on a small data set is too short to be worth a report and a checkpoint of its own.
 _IMAGES_PER_REPORT = 300_000
-_TEST_IMAGES_PER_REPORT = 1000
+_TEST_IMAGES = 1000
 
 
 def train_mlp(
@@ -69,36 +67,18 @@ def train_mlp(
     The same arguments give the same network, bit for bit on the same machine and on any number
     of its cores; an interrupted training that is resumed gives it too.
 
+    Arguments are those of :func:`neuroattack.training.recipes.train`, but for:
+
     Parameters
     ----------
-    images : array_like (n, h, w)
-        Intensities in [0, 1].
-    labels : integer array_like (n,)
-        Classes, 0 to `classes` - 1.
-    seed : int, optional
-        Of the initial weights.
-    hidden : tuple of int, optional
-        Units of the hidden layers, at least one layer.
-    classes : int, optional
-        Output units, at least 2.
     iterations : int, optional
         Steps of the algorithm; fewer are taken where the gradient becomes zero.
-    dataset, dataset_checksum : str, optional
-        Kept with the model as provenance.
-    test : (images, labels), optional
-        Held-out images: the model's `accuracy` is measured on all of them at the end, and the
-        progress reports' on the first 1,000. They don't influence the training.
-    noise : Noise, optional
-        Added once to the training images, before the training sees them; with the same seed the
-        same noise as :func:`neuroattack.training.recipes.train` adds.
     checkpoint : path, optional
-        File to keep up to date after as many iterations as see 300,000 images: five on MNIST.
-    resume : bool, optional
-        Go on from `checkpoint`. It may be of fewer iterations than are asked for now.
+        File to keep up to date after as many iterations as see 300,000 images: five on MNIST. One
+        to resume from may be of fewer iterations than are asked for now.
     progress : callable, optional
         Called with a :class:`~neuroattack.training.recipes.Progress`, whose epochs are
-        iterations, as often, and after the checkpoint was written. An exception it raises
-        (KeyboardInterrupt, say) ends the training there.
+        iterations, as often.
 
     Returns
     -------
@@ -106,58 +86,34 @@ def train_mlp(
 
     Raises
     ------
-    ValidationError
-        If images, labels or sizes are not as described.
-    FileError
-        If the checkpoint can't be read, or is one of another training (data, seed, sizes) or of
-        more iterations.
-    OutputError
-        If the checkpoint can't be written.
+    ValidationError, FileError, OutputError
+        As there; FileError also if the checkpoint is of more iterations.
     """
     started = time.monotonic()
-    rows, targets = checked_data(images, labels, classes, "training")
-    height, width = np.shape(images)[1:]
-    tested = None if test is None else checked_data(*test, classes, "test")
-    if tested is not None and tested[0].shape[1] != rows.shape[1]:
-        raise ValidationError(
-            "test images", f"{tested[0].shape[1]} pixels", f"{rows.shape[1]} as in training"
-        )
-    sizes = checked_sizes(rows.shape[1], hidden, classes)
-    check_whole("seed", seed, 0, 2**63 - 1)
+    data = TrainingData.of(images, labels, test, hidden, classes, seed, noise)
     check_whole("iterations", iterations, 1)
     if resume and checkpoint is None:
         raise ValidationError("resume", "no checkpoint", "the checkpoint to resume from")
 
-    if noise is not None:
-        generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,)))
-        rows = noise.add(rows.reshape(-1, height, width), generator).reshape(rows.shape)
-    identity: dict[str, str] = {}
-    if checkpoint is not None:
-        identity = _identity(seed, sizes, rows, targets)
-    mean = rows.mean(axis=0, dtype=np.float64).astype(np.float32)
-    rows -= mean
+    identity = {} if checkpoint is None else data.identity()
+    mean = data.rows.mean(axis=0, dtype=np.float64).astype(np.float32)
+    rows = data.rows - mean
 
     def model_of(state: SCGState, accuracy: float | None = None) -> MLP:
         recipe = f"{_METHOD}, {state.iterations} iterations"
-        layers = unflatten(state.weights, sizes)
+        layers = unflatten(state.weights, data.sizes)
         weights, biases = (list(parts) for parts in zip(*layers, strict=True))
         biases[0] = biases[0] - mean @ weights[0]
         return MLP(
             tuple(weights),
             tuple(biases),
-            (height, width),
+            data.image_shape,
             dataset,
             dataset_checksum,
             seed,
             accuracy,
             recipe if noise is None else f"{recipe}, {noise.description}",
         )
-
-    def measure(state: SCGState, limit: int | None) -> float | None:
-        if tested is None:
-            return None
-        predicted = model_of(state).outputs(tested[0][:limit]).argmax(axis=1)
-        return float(np.mean(predicted == tested[1][:limit]))
 
     def done(state: SCGState) -> bool:
         return state.iterations == iterations or state.converged
@@ -172,27 +128,28 @@ def train_mlp(
                     state.iterations,
                     iterations,
                     1.0 if done(state) else state.iterations / iterations,
-                    measure(state, _TEST_IMAGES_PER_REPORT),
+                    data.accuracy(lambda rows: model_of(state).outputs(rows), _TEST_IMAGES),
                     time.monotonic() - started,
                 )
             )
 
     per_report = max(1, _IMAGES_PER_REPORT // len(rows))
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(_WORKERS) as workers:
-        objective = CrossEntropy(rows, targets, sizes, workers)
+        objective = CrossEntropy(rows, data.labels, data.sizes, workers)
         if resume and checkpoint is not None:
-            state = load_mlp_checkpoint(checkpoint, identity, _parameters(sizes))
+            parameters = sum((below + 1) * units for below, units in itertools.pairwise(data.sizes))
+            state = load_mlp_checkpoint(checkpoint, identity, parameters)
             if not 0 <= state.iterations <= iterations:
                 raise FileError(
                     checkpoint, f"has {state.iterations} iterations, expected 0 to {iterations}"
                 )
         else:
-            state = initial_state(_initial_weights(rows, sizes, seed), objective)
+            state = initial_state(_initial_weights(rows, data.sizes, seed), objective)
         while not done(state):
             state = scg_step(state, objective)
             if state.iterations % per_report == 0 or done(state):
                 report(state)
-        return model_of(state, measure(state, None))
+        return model_of(state, data.accuracy(model_of(state).outputs, None))
 
 
 def _initial_weights(rows: Floats, sizes: tuple[int, ...], seed: int) -> FloatArray:
@@ -206,19 +163,3 @@ def _initial_weights(rows: Floats, sizes: tuple[int, ...], seed: int) -> FloatAr
         layers.append((deviation * rng.standard_normal((inputs, units)), np.zeros(units)))
         power = 1.0
     return flatten(layers).astype(np.float32)
-
-
-def _parameters(sizes: tuple[int, ...]) -> int:
-    return sum((inputs + 1) * units for inputs, units in itertools.pairwise(sizes))
-
-
-def _identity(
-    seed: int, sizes: tuple[int, ...], rows: FloatArray, labels: NDArray[np.intp]
-) -> dict[str, str]:
-    digest = hashlib.sha256(rows.data)
-    digest.update(labels.astype(np.int64).data)
-    return {
-        "seed": str(seed),
-        "layer sizes": "-".join(map(str, sizes)),
-        "training data": digest.hexdigest(),
-    }

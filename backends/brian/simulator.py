@@ -1,0 +1,64 @@
+"""What both forms of the Brian2 backend do with a batch of images."""
+
+from __future__ import annotations
+
+import abc
+
+from neuroattack.deployment.backend import Recording, check_inputs
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.ir.network import INPUT, Network
+
+from .model import check_supported
+
+__all__ = ["BatchSimulator", "images_per_run"]
+
+_MOST_IMAGES = 100
+
+# Brian2 keeps 12 bytes for a recorded spike: this bounds them if all neurons always spike.
+_MOST_SPIKES = 2**25
+
+# Bounds what an input of so many neurons and steps takes in a built network.
+_MOST_INPUTS = 2**28
+
+
+def images_per_run(network: Network, steps: int) -> int:
+    """Return how many images one run may hold, so that inputs and spikes fit into memory."""
+    spikes = sum(p.size * -(-steps // (p.refractory_steps + 1)) for p in network.populations)
+    fitting = _MOST_SPIKES // max(spikes, 1), _MOST_INPUTS // max(network.input.size * steps, 1)
+    return max(1, min(_MOST_IMAGES, *fitting))
+
+
+class BatchSimulator(abc.ABC):
+    """Runs a batch some images at a time; UnsupportedFeatureError if Brian2 is not exact."""
+
+    def __init__(self, network: Network) -> None:
+        check_supported(network)
+        self._network = network
+
+    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+        """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
+        check_inputs(self._network, inputs)
+        size = images_per_run(self._network, inputs.steps)
+        parts = [inputs[start : start + size] for start in range(0, inputs.images, size)]
+        return Recording.concatenate([self._record(part, record_spikes) for part in parts])
+
+    def _record(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
+        if inputs.steps:
+            spikes = self._run_part(inputs)
+        else:
+            spikes = {
+                p.name: SpikeTrains.from_events([], [], [], (inputs.images, 0, p.size))
+                for p in self._network.populations
+            }
+        spikes = {INPUT: inputs, **spikes}
+        counts = {name: trains.counts() for name, trains in spikes.items()}
+        if not record_spikes:
+            return Recording(counts)
+        # Without the unused entries that a slice of a batch has.
+        return Recording(
+            counts, {name: SpikeTrains.concatenate([trains]) for name, trains in spikes.items()}
+        )
+
+    @abc.abstractmethod
+    def _run_part(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
+        """Return the spikes of all populations but the input, of images that fit into one run."""

@@ -1,0 +1,1 @@
+"""What several commands share: options, flags of a deployment, choice of images, examples."""

@@ -1,0 +1,141 @@
+"""The flags that name a deployment, the same for every command that takes one."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from neuroattack.cli.arguments.options import (
+    AllowLossy,
+    Backend,
+    Precision,
+    ProfileName,
+    Seed,
+    Steps,
+    WeightRounding,
+    WeightScale,
+)
+
+if TYPE_CHECKING:
+    from neuroattack.deployment.spec import DeploymentSpec
+
+    GivenDeployment = Callable[..., DeploymentSpec]
+else:
+    # Importing the specification takes longer than --help may.
+    GivenDeployment = Any
+
+__all__ = ["Deployments", "GivenDeployment", "with_deployment"]
+
+Deployments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--deployment",
+        help="Deployment, repeatable: a backend, then settings, such as native,profile=loihi1 or "
+        "brian2,steps=100,seed=1; dnn; or the address of a served network.",
+    ),
+]
+
+# Flag by flag its type and help, and its default, which is that of DeploymentSpec.
+_FLAGS: dict[str, tuple[Any, Any]] = {
+    "backend": (Backend, "native"),
+    "precision": (Precision, None),
+    "profile": (ProfileName, None),
+    "allow_lossy": (AllowLossy, False),
+    "weight_scale": (WeightScale, "shared"),
+    "weight_rounding": (WeightRounding, "nearest"),
+    "encoder": (
+        Annotated[
+            str | None,
+            typer.Option(help="Encoder: 'poisson' or 'regular'. Default: the network's own."),
+        ],
+        None,
+    ),
+    "steps": (Steps, 350),
+    "seed": (Seed, 0),
+    "answers": (
+        Annotated[
+            Literal["counts", "labels"],
+            typer.Option(help="What queries return: spike counts, or the predicted class only."),
+        ],
+        "counts",
+    ),
+    "search_draws": (
+        Annotated[
+            Literal["independent", "common"],
+            typer.Option(help="Input randomness of a batch of queries: independent or shared."),
+        ],
+        "independent",
+    ),
+    "token_file": (
+        Annotated[str | None, typer.Option(help="File with the bearer token of a served network.")],
+        None,
+    ),
+    "ca_file": (
+        Annotated[
+            str | None, typer.Option(help="Certificates (PEM) to verify a served network by.")
+        ],
+        None,
+    ),
+}
+_OF_TARGETS = ("answers", "search_draws", "token_file", "ca_file")
+
+
+def with_deployment(
+    *, target: bool = False, leave_out: tuple[str, ...] = (), **defaults: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command the flags of a deployment in place of its parameter `deployment`.
+
+    The command receives a function that returns the :class:`DeploymentSpec`: called without
+    arguments, or with those of its fields that the command sets itself.
+
+    Parameters
+    ----------
+    target : bool, optional
+        Whether the command attacks: adds what queries return, and access to served networks.
+    leave_out : tuple of str, optional
+        Flags that the command does not have, or defines itself.
+    **defaults
+        Defaults other than those of a DeploymentSpec.
+    """
+    names = [
+        name for name in _FLAGS if name not in leave_out and (target or name not in _OF_TARGETS)
+    ]
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        @functools.wraps(command)
+        def wrapped(**given: Any) -> None:
+            values = {name: given.pop(name) for name in names}
+
+            def spec(**own: Any) -> DeploymentSpec:
+                from neuroattack.deployment.spec import DeploymentSpec
+
+                return DeploymentSpec(**{**values, **own})
+
+            command(**given, deployment=spec)
+
+        signature = inspect.signature(command, eval_str=True)
+        flags = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=defaults.get(name, _FLAGS[name][1]),
+                annotation=_FLAGS[name][0],
+            )
+            for name in names
+        ]
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in signature.parameters.values()
+            if parameter.name != "deployment"
+        ]
+        # The network first, then where it runs, then what is done with it.
+        parameters = [*own[:1], *flags, *own[1:]]
+        wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
+        wrapped.__annotations__ = {each.name: each.annotation for each in parameters}
+        return wrapped
+
+    return decorate

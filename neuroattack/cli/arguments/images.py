@@ -1,0 +1,94 @@
+"""The images that a command attacks: test images, or one from a file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import ValidationError
+
+__all__ = ["ChosenImages", "choose_images"]
+
+_MOST_IMAGES = 100_000
+
+
+@dataclass(frozen=True, eq=False)
+class ChosenImages:
+    """Images, their classes and indices, and where they come from."""
+
+    pixels: list[NDArray[np.float64]]
+    labels: list[int]
+    indices: list[int]
+    name: str
+    checksum: str
+
+
+def choose_images(
+    shape: tuple[int, ...],
+    origin: Mapping[str, str],
+    *,
+    dataset: str | None,
+    index: str,
+    image: Path | None,
+    label: int | None,
+) -> ChosenImages:
+    """Return the images of ``--dataset`` and ``--index``, or of ``--image`` and ``--label``.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of one image.
+    origin : mapping of str to str
+        Of the network: its data set is the default.
+
+    Raises
+    ------
+    ValidationError, FileError
+        If options contradict each other, or there is no such image.
+    """
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.datasets.image_files import image_checksum, read_image
+
+    indices = read_indices(index)
+    if image is None:
+        source = load_dataset_of(dataset, origin)
+        if label is not None:
+            raise ValidationError("--label", label, "--image with it: a test image has its own")
+        picked = [source.test.pick(each) for each in indices]
+        return ChosenImages(
+            [pixels for pixels, _ in picked],
+            [true_class for _, true_class in picked],
+            indices,
+            source.name,
+            source.checksum,
+        )
+    if dataset is not None:
+        raise ValidationError("--dataset", dataset, "either a test image or --image, not both")
+    if label is None:
+        raise ValidationError("--label", "none", "the true class of --image")
+    if len(indices) != 1:
+        raise ValidationError("--index", index, "one index for the one --image")
+    pixels = read_image(image, shape)
+    return ChosenImages([pixels], [label], indices, str(image), image_checksum(pixels))
+
+
+def read_indices(text: str) -> list[int]:
+    """Return the indices of ``3``, ``0:20`` (20 is left out), ``1,5,9`` or a mixture."""
+    found: list[int] = []
+    for part in text.split(","):
+        given = re.fullmatch(r"\s*([0-9]{1,9})(?::([0-9]{1,9}))?\s*", part)
+        if given is None:
+            raise ValidationError("--index", repr(text), "indices such as 3, 0:20 or 1,5,9")
+        first, end = given.groups()
+        several = range(int(first), int(first) + 1 if end is None else int(end))
+        if not several or len(several) > _MOST_IMAGES:
+            raise ValidationError(
+                "--index", repr(text), f"ranges of 1 to {_MOST_IMAGES:,} indices, such as 0:20"
+            )
+        found.extend(several)
+    return list(dict.fromkeys(found))

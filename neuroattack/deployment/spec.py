@@ -1,0 +1,398 @@
+"""Deployments named in one line, in a table, or by flags: where and how a network is run."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol, get_args
+
+from neuroattack.deployment.deployment import Deployment, check_settings, deploy
+from neuroattack.encoding.encoders import ENCODERS
+from neuroattack.errors import (
+    BackendUnavailableError,
+    FileError,
+    UnknownNameError,
+    ValidationError,
+)
+from neuroattack.files import require_file
+from neuroattack.hardware.quantization.quantization import Rounding
+from neuroattack.ir.network import Network, Precision
+from neuroattack.ir.storage import load_network
+from neuroattack.targets.black_box import Answers, BlackBox, Draws, Target
+from neuroattack.targets.defenses import HardLabel
+from neuroattack.targets.rates import GradedDeployment
+from neuroattack.training.dnn.storage import load_mlp
+
+__all__ = [
+    "DNN",
+    "DeploymentSpec",
+    "OpenDeployment",
+    "OpenTarget",
+    "WeightRounding",
+    "WeightScale",
+    "is_address",
+    "open_target",
+    "profile_checksum",
+]
+
+DNN = "dnn"
+"""Backend that is a conventional network: not a simulator, and deterministic."""
+
+WeightScale = Literal["shared", "per_projection"]
+WeightRounding = Literal["nearest", "stochastic"]
+
+# What each kind of deployment takes beside its backend.
+_OF_DNN = ("answers",)
+_OF_SERVED = ("answers", "token_file", "ca_file")
+_OF_PROFILE = ("allow_lossy", "weight_scale", "weight_rounding")
+_LARGEST_TOKEN_FILE = 2**16
+
+
+def is_address(text: str) -> bool:
+    """Return whether a text is the address of a served network."""
+    return text.startswith(("http://", "https://"))
+
+
+@dataclass(frozen=True)
+class DeploymentSpec:
+    """Where and how a network runs.
+
+    Written as ``native,profile=loihi1,steps=100`` on the command line and in results, as the same
+    text or a table of the same keys in TOML, and as flags of these names.
+
+    Parameters
+    ----------
+    backend : str, optional
+        A simulator; ``"dnn"`` for the conventional network; or the address of a served network.
+    precision : {"floating", "fixed"}, optional
+        By default that of the network.
+    profile : str, optional
+        Name or file of a hardware profile.
+    steps : int, optional
+        Time steps T per query.
+    seed : int, optional
+        Random seed of the input spikes.
+    encoder : str, optional
+        Kind of encoder; by default the network's own.
+    answers : {"counts", "labels"}, optional
+        Whether queries return spike counts for all classes, or the predicted class only.
+    search_draws : {"independent", "common"}, optional
+        Whether each query of a search has input spikes of its own, or all of a batch share them,
+        as where the encoder is the attacker's. Verification trials are always independent.
+    allow_lossy : bool, optional
+        Drop what the profile does not support instead of refusing the network.
+    weight_scale : {"shared", "per_projection"}, optional
+        Whether the weights into a population share one scale.
+    weight_rounding : {"nearest", "stochastic"}, optional
+        How weights are rounded to the profile's numbers.
+    token_file, ca_file : str, optional
+        Of a served network: file with the bearer token, and certificates to verify the server by.
+
+    Raises
+    ------
+    ValidationError, UnknownNameError, BackendUnavailableError
+        If there is no such deployment here.
+    """
+
+    backend: str = "native"
+    precision: Precision | None = None
+    profile: str | None = None
+    steps: int = 350
+    seed: int = 0
+    encoder: str | None = None
+    answers: Answers = "counts"
+    search_draws: Draws = "independent"
+    allow_lossy: bool = False
+    weight_scale: WeightScale = "shared"
+    weight_rounding: WeightRounding = "nearest"
+    token_file: str | None = None
+    ca_file: str | None = None
+
+    def __post_init__(self) -> None:
+        for name, known in (
+            ("answers", get_args(Answers)),
+            ("search_draws", get_args(Draws)),
+            ("weight_scale", get_args(WeightScale)),
+            ("weight_rounding", get_args(WeightRounding)),
+        ):
+            if getattr(self, name) not in known:
+                raise UnknownNameError(f"{name} of a deployment", getattr(self, name), known)
+        if self.kind == "dnn":
+            self._refuse_all_but(_OF_DNN, f"{DNN}, or {DNN},answers=labels")
+            return
+        if self.kind == "served":
+            self._refuse_all_but(_OF_SERVED, "none: how a served network runs is its server's")
+            return
+        self._refuse(("token_file", "ca_file"), "the address of a served network with it")
+        check_settings(self.backend, self.steps, self.seed)
+        if self.precision not in (None, "floating", "fixed"):
+            raise ValidationError("precision of a deployment", self.precision, "floating or fixed")
+        if self.encoder is not None and self.encoder not in ENCODERS:
+            raise UnknownNameError("encoder", self.encoder, ENCODERS)
+        if self.profile is None:
+            self._refuse(_OF_PROFILE, "a profile with it")
+        elif self.precision is not None:
+            raise ValidationError(
+                "precision of a deployment", self.precision, "none beside a profile"
+            )
+
+    def _refuse_all_but(self, taken: tuple[str, ...], expected: str) -> None:
+        names = tuple(field.name for field in dataclasses.fields(self)[1:])
+        self._refuse(tuple(name for name in names if name not in taken), expected)
+
+    def _refuse(self, names: tuple[str, ...], expected: str) -> None:
+        for name in names:
+            value = getattr(self, name)
+            if value != getattr(type(self), name):
+                raise ValidationError(
+                    f"{name} of deployment {self.backend!r}", repr(value), expected
+                )
+
+    @classmethod
+    def from_text(cls, text: str) -> DeploymentSpec:
+        """Read a deployment as people write it: ``native,profile=loihi1,steps=100`` or ``dnn``.
+
+        The backend comes first; where it is left out it is ``native``.
+
+        Raises
+        ------
+        ValidationError, UnknownNameError, BackendUnavailableError
+            If it cannot be read, or there is no such deployment here.
+        """
+        values: dict[str, str] = {}
+        for position, part in enumerate(text.split(",")):
+            key, sign, value = (piece.strip() for piece in part.partition("="))
+            if position == 0 and part.strip() and (not sign or is_address(part.strip())):
+                key, value = "backend", part.strip()
+            elif not sign or not value:
+                raise ValidationError(
+                    f"deployment {text!r}", repr(part), "a backend, then key=value"
+                )
+            if key in values:
+                raise ValidationError(f"deployment {text!r}", f"{key} twice", "each setting once")
+            values[key] = value
+        return cls.from_values(values)
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, Any]) -> DeploymentSpec:
+        """Read a deployment from values by name, numbers possibly as text.
+
+        Raises
+        ------
+        ValidationError, UnknownNameError, BackendUnavailableError
+            As :meth:`from_text`.
+        """
+        known = {field.name: field.default for field in dataclasses.fields(cls)}
+        settings: dict[str, Any] = {}
+        for key, value in values.items():
+            if key not in known:
+                raise UnknownNameError("setting of a deployment", key, known)
+            settings[key] = _of_type(key, value, known[key])
+        return cls(**settings)
+
+    def __str__(self) -> str:
+        parts = [self.backend]
+        for field in dataclasses.fields(self)[1:]:
+            value = getattr(self, field.name)
+            if value != field.default:
+                parts.append(f"{field.name}={str(value).lower() if value is True else value}")
+        return ",".join(parts)
+
+    @property
+    def kind(self) -> Literal["network", "dnn", "served"]:
+        """What answers: a spiking network here, the conventional network, or a server."""
+        if self.backend == DNN:
+            return "dnn"
+        return "served" if is_address(self.backend) else "network"
+
+    @property
+    def rounding(self) -> Rounding | None:
+        """How the network is rounded to the profile's numbers; None without a profile."""
+        if self.profile is None:
+            return None
+        return Rounding(
+            scale=self.weight_scale,
+            rounding=self.weight_rounding,
+            seed=self.seed,
+            allow_lossy=self.allow_lossy,
+        )
+
+    def deploy(self, network: Network, expected_images: int = 0) -> Deployment:
+        """Deploy a network; see :func:`neuroattack.deployment.deployment.deploy`.
+
+        Raises
+        ------
+        ValidationError
+            If what answers is no simulator.
+        NeuroattackError
+            If the network cannot be deployed.
+        """
+        if self.kind != "network":
+            raise ValidationError("backend", repr(self.backend), "a simulator")
+        return deploy(
+            _with_encoder(network, self.encoder),
+            backend=self.backend,
+            precision=self.precision,
+            profile=self.profile,
+            rounding=self.rounding,
+            steps=self.steps,
+            seed=self.seed,
+            expected_images=expected_images,
+        )
+
+
+def _of_type(key: str, value: Any, default: Any) -> Any:
+    if isinstance(default, bool):
+        if value not in (True, False, "true", "false"):
+            raise ValidationError(f"{key} of a deployment", repr(value), "true or false")
+        return value in (True, "true")
+    if isinstance(default, int):
+        try:
+            return int(value) if isinstance(value, str) else value
+        except ValueError:
+            raise ValidationError(f"{key} of a deployment", repr(value), "an integer") from None
+    if not isinstance(value, str):
+        raise ValidationError(f"{key} of a deployment", repr(value), "text")
+    return value
+
+
+def _with_encoder(network: Network, kind: str | None) -> Network:
+    if kind is None or kind == network.input.encoder.kind:
+        return network
+    encoder = ENCODERS[kind](network.input.encoder.max_rate_hz)
+    return dataclasses.replace(network, input=dataclasses.replace(network.input, encoder=encoder))
+
+
+def profile_checksum(spec: DeploymentSpec) -> str:
+    """Return the checksum of a deployment's profile; empty without one."""
+    if spec.profile is None:
+        return ""
+    from neuroattack.hardware.profiles.files import load_profile
+
+    return load_profile(spec.profile).checksum
+
+
+class OpenTarget(Protocol):
+    """Gives black boxes of something that answers queries."""
+
+    def __call__(
+        self, stream: int, budget: int | None = None, draws: Draws = "independent"
+    ) -> Target:
+        """Return a black box with that stream of trials and that query budget."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class OpenDeployment:
+    """A deployment that answers.
+
+    Parameters
+    ----------
+    spec : DeploymentSpec
+        What it is.
+    boxes : OpenTarget
+        Gives its black boxes; calling the object does so too.
+    image_shape : tuple of int
+        Shape of one image.
+    n_classes : int
+        Number of classes.
+    deployment : Deployment or None
+        The simulated network, for what the laboratory measures; None where there is none here.
+    """
+
+    spec: DeploymentSpec
+    boxes: OpenTarget
+    image_shape: tuple[int, ...]
+    n_classes: int
+    deployment: Deployment | None = None
+
+    def __call__(
+        self, stream: int, budget: int | None = None, draws: Draws = "independent"
+    ) -> Target:
+        """Return a black box with that stream of trials and that query budget."""
+        target = self.boxes(stream, budget, draws)
+        return target if self.spec.answers == "counts" else HardLabel(target)
+
+
+@contextlib.contextmanager
+def open_target(
+    spec: DeploymentSpec,
+    network: Network | Path | None,
+    dnn: Path | None = None,
+    expected_images: int = 0,
+) -> Iterator[OpenDeployment]:
+    """Open a deployment to query.
+
+    Parameters
+    ----------
+    spec : DeploymentSpec
+        Where and how.
+    network : Network, path or None
+        The network, or its file; None where what answers is no simulator.
+    dnn : Path, optional
+        File of the conventional network.
+    expected_images : int, optional
+        Images that will be queried, if known: a backend may prepare for them.
+
+    Yields
+    ------
+    OpenDeployment
+        Gives black boxes.
+
+    Raises
+    ------
+    NeuroattackError
+        If a file cannot be read, the network not be deployed, or the server not be reached.
+    """
+    if spec.kind == "dnn":
+        if dnn is None:
+            raise ValidationError("deployment", DNN, "a model of a conventional network beside it")
+        model = load_mlp(dnn)
+        graded = GradedDeployment(model.outputs, model.image_shape, model.classes)
+
+        def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
+            del draws  # It is deterministic.
+            return graded.black_box(stream, budget)
+
+        yield OpenDeployment(spec, boxes, model.image_shape, model.classes)
+    elif spec.kind == "served":
+        yield from _served(spec)
+    else:
+        if network is None:
+            raise ValidationError("deployment", str(spec), "a network to deploy")
+        loaded = network if isinstance(network, Network) else load_network(network)
+        with spec.deploy(loaded, expected_images) as deployment:
+            shape, classes = deployment.network.input.shape, deployment.network.classes
+            yield OpenDeployment(spec, deployment.black_box, shape, classes, deployment)
+
+
+def _served(spec: DeploymentSpec) -> Iterator[OpenDeployment]:
+    try:
+        from neuroattack.remote.client import RemoteTarget
+    except ImportError as error:
+        raise BackendUnavailableError(
+            "served networks need the extra `remote`: pip install 'neuroattack[remote]'"
+        ) from error
+
+    with RemoteTarget(spec.backend, token=_token(spec.token_file), ca_file=spec.ca_file) as remote:
+
+        def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
+            # The server draws, one query after the other.
+            del stream, draws
+            return BlackBox(remote.query, remote.image_shape, remote.n_classes, budget)
+
+        yield OpenDeployment(spec, boxes, remote.image_shape, remote.n_classes)
+
+
+def _token(file: str | None) -> str | None:
+    """Return the token of a file, which holds nothing else."""
+    if file is None:
+        return None
+    path = require_file(Path(file), _LARGEST_TOKEN_FILE, "a file with a bearer token")
+    words = path.read_text(encoding="utf-8", errors="replace").split()
+    if len(words) != 1 or not words[0].isascii():
+        raise FileError(path, f"holds {len(words)} words, expected a bearer token alone")
+    return words[0]

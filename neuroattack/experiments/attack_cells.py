@@ -1,0 +1,397 @@
+"""Cells that attack one image on a deployment, or show images to one."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.greedy import GreedyWindow
+from neuroattack.attacks.protocol import Attack, Finding, Need, valid_original
+from neuroattack.attacks.registry import make_attack
+from neuroattack.attacks.result import Goal, verify
+from neuroattack.datasets import Dataset
+from neuroattack.deployment.deployment import verification_stream
+from neuroattack.deployment.spec import (
+    DNN,
+    DeploymentSpec,
+    OpenDeployment,
+    open_target,
+    profile_checksum,
+)
+from neuroattack.errors import (
+    DoesNotFitError,
+    FileError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
+from neuroattack.experiments.attack import attack_and_verify
+from neuroattack.experiments.engine.cells import Cell, read_kept
+from neuroattack.experiments.model_cells import dataset_of_cell, keep_model, keep_network
+from neuroattack.experiments.seeds import attack_seed
+from neuroattack.files import write_arrays
+from neuroattack.targets.black_box import Target
+
+__all__ = [
+    "REFERENCE",
+    "Subject",
+    "attack_cell",
+    "attack_image",
+    "keep_images",
+    "open_once",
+    "query_cost",
+    "show_cell",
+    "show_images",
+]
+
+REFERENCE = "greedy-window"
+"""After the @ of a limit: image by image, the distance that Algorithm 1 reached there."""
+
+# Algorithm 1 as the paper runs it (N = 7, M = 10, delta = 0.1, D_max = 22).
+_REFERENCE_SIDE = 7
+# Seconds on one core of a query of 350 steps, and of one to the conventional network.
+_SPIKING_COST, _EXACT_COST = 6e-4, 6e-5
+_MOST_OPEN = 8
+
+
+@dataclass(frozen=True)
+class Subject:
+    """Networks and images of an experiment, in files whose names or checksums fix their content.
+
+    Parameters
+    ----------
+    network, dnn : str or None
+        Files in the experiment's folder.
+    dataset, checksum : str
+        Whose test images they are.
+    """
+
+    network: str | None
+    dnn: str | None
+    dataset: str
+    checksum: str
+
+    @classmethod
+    def kept(
+        cls,
+        folder: Path,
+        dataset: Dataset,
+        deployments: Sequence[DeploymentSpec],
+        network: Path | None,
+        dnn: Path | None = None,
+    ) -> Subject:
+        """Copy what the deployments need into the folder.
+
+        Raises
+        ------
+        FileError, OutputError
+            If a file cannot be read or written.
+        ValidationError
+            If a file is missing.
+        """
+        if dnn is None and any(spec.kind == "dnn" for spec in deployments):
+            raise ValidationError("deployment", DNN, "a model of a conventional network beside it")
+        return cls(
+            None if network is None else keep_network(network, folder),
+            None if dnn is None else keep_model(dnn, "dnn", folder),
+            dataset.name,
+            dataset.checksum,
+        )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as arguments of a cell."""
+        return asdict(self)
+
+    def image(self, index: int) -> tuple[NDArray[np.float64], int]:
+        """Return a test image and its class."""
+        return dataset_of_cell(self.dataset, self.checksum).test.pick(index)
+
+
+# What this process has open stays so until it ends, or until others take its place.
+_opened: dict[tuple[Any, ...], tuple[contextlib.ExitStack, OpenDeployment]] = {}
+
+
+def open_once(
+    deployment: str, profile: str, network: str | None, dnn: str | None, folder: Path
+) -> OpenDeployment:
+    """Open a deployment for the cells of this process.
+
+    Parameters
+    ----------
+    deployment : str
+        A :class:`DeploymentSpec` as text.
+    profile : str
+        Checksum of its hardware profile.
+    network, dnn : str or None
+        Files in the folder.
+
+    Raises
+    ------
+    FileError
+        If the profile is another one than when the cell was planned.
+    NeuroattackError
+        If the deployment cannot be opened.
+    """
+    key = (deployment, profile, network, dnn, folder)
+    if key not in _opened:
+        spec = DeploymentSpec.from_text(deployment)
+        if profile_checksum(spec) != profile:
+            raise FileError(
+                spec.profile, "is another profile here than where the experiment was planned"
+            )
+        while len(_opened) >= _MOST_OPEN:
+            _opened.pop(next(iter(_opened)))[0].close()
+        stack = contextlib.ExitStack()
+        opened = stack.enter_context(
+            open_target(
+                spec,
+                None if network is None else folder / network,
+                None if dnn is None else folder / dnn,
+            )
+        )
+        _opened[key] = stack, opened
+    return _opened[key][1]
+
+
+def query_cost(spec: DeploymentSpec) -> float:
+    """Return about how long a query takes, in seconds on one core."""
+    return _SPIKING_COST * spec.steps / 350 if spec.kind == "network" else _EXACT_COST
+
+
+def attack_cell(
+    subject: Subject,
+    deployment: DeploymentSpec,
+    *,
+    attack: str,
+    limit: str,
+    budget: int,
+    index: int,
+    seed: int,
+    trials: int,
+    target_class: int | None = None,
+    settings: Mapping[str, Any] | None = None,
+) -> Cell:
+    """Return the cell of :func:`attack_image`; `seed` is the experiment's."""
+    return Cell(
+        f"attack-{attack}-{index}",
+        attack_image,
+        {
+            **subject.as_json(),
+            "deployment": str(deployment),
+            "profile": profile_checksum(deployment),
+            "attack": attack,
+            "settings": dict(settings or {}),
+            "limit": limit,
+            "budget": budget,
+            "index": index,
+            "target_class": target_class,
+            "seed": attack_seed(seed, index),
+            "trials": trials,
+        },
+        (budget + 2 * trials) * query_cost(deployment),
+    )
+
+
+def attack_image(
+    *,
+    deployment: str,
+    profile: str,
+    attack: str,
+    settings: Mapping[str, Any],
+    limit: str,
+    budget: int | None,
+    index: int,
+    target_class: int | None,
+    seed: int,
+    trials: int,
+    network: str | None,
+    dnn: str | None,
+    dataset: str,
+    checksum: str,
+    folder: Path,
+    label: int | None = None,
+    before: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Attack one test image, and verify the result on fresh trials.
+
+    Parameters
+    ----------
+    deployment, profile
+        As in :func:`open_once`.
+    attack, settings, seed
+        As in :func:`~neuroattack.attacks.registry.make_attack`.
+    limit : str
+        ``"l2=2"``; ``"local_sd@greedy-window"``, whose bound is the distance of `before`; or
+        ``""``: Algorithm 1 as the paper runs it, without a bound.
+    budget : int or None
+        Queries of the search.
+    index, target_class
+        Test image, and its target class.
+    trials : int
+        Fresh trials of the adversarial image, and as many of the original.
+    network, dnn, dataset, checksum
+        Of the :class:`Subject`.
+    folder : Path
+        The experiment's.
+    label : int, optional
+        Recorded by some plans; the data set decides.
+    before : mapping, optional
+        Result of the reference.
+
+    Returns
+    -------
+    dict
+        Figures as JSON values, and ``"adversarial"``: the image found, shape (height, width).
+    """
+    del label
+    began = time.perf_counter()
+    subject = Subject(network, dnn, dataset, checksum)
+    opened = open_once(deployment, profile, network, dnn, folder)
+    bound = None if before is None else float(before["distance"][limit.partition("@")[0]])
+    image, true_class = subject.image(index)
+    attacked = attack_and_verify(
+        opened,
+        _attack(attack, settings, limit, bound, budget, seed, opened.image_shape),
+        image,
+        Goal(true_class, target_class),
+        index=index,
+        trials=trials,
+        budget=budget,
+        search_draws=opened.spec.search_draws,
+    )
+    return {
+        "queries": attacked.found.queries,
+        "stopped_by": attacked.found.stopped_by,
+        "success": {"successes": attacked.success.successes, "draws": attacked.success.draws},
+        "clean_success": {"successes": attacked.clean.successes, "draws": attacked.clean.draws},
+        "verification_queries": attacked.verification_queries,
+        "distance": attacked.distances,
+        "bound": bound,
+        "seconds": time.perf_counter() - began,
+        "adversarial": attacked.found.adversarial,
+    }
+
+
+def _attack(
+    name: str,
+    settings: Mapping[str, Any],
+    limit: str,
+    bound: float | None,
+    budget: int | None,
+    seed: int,
+    shape: tuple[int, ...],
+) -> Attack:
+    if not limit:
+        return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
+    if bound == 0:
+        return _Unmoved(name)
+    if bound is not None:
+        limit = f"{limit.partition('@')[0]}={bound!r}"
+    if budget is None:
+        raise ValidationError("queries of an attack", "no limit", "a number")
+    return make_attack(name, Bound.from_text(limit), budget, seed, settings)
+
+
+@dataclass(frozen=True)
+class _Unmoved:
+    """What an attack is whose reference moved nothing: the original is all it may return."""
+
+    name: str
+
+    @property
+    def needs(self) -> Need:
+        return "labels"
+
+    def run(self, target: Target, image: ArrayLike, goal: Goal) -> Finding:
+        original = valid_original(target, image, goal)
+        return Finding(original, original, goal, 0, "no distance allowed")
+
+
+def keep_images(images: Sequence[NDArray[np.float64]], folder: Path) -> str:
+    """Write images into the folder under a name of their content; return it."""
+    stacked = np.array(images)
+    file = f"images/{hashlib.sha256(stacked.tobytes()).hexdigest()[:16]}.npz"
+    if not (folder / file).is_file():
+        (folder / "images").mkdir(parents=True, exist_ok=True)
+        write_arrays(folder / file, {"images": stacked})
+    return file
+
+
+def show_cell(
+    subject: Subject,
+    deployment: DeploymentSpec,
+    sources: Sequence[str | None],
+    aims: Sequence[tuple[int, int | None]],
+    trials: int,
+) -> Cell:
+    """Return the cell of :func:`show_images`."""
+    return Cell(
+        "show",
+        show_images,
+        {
+            **subject.as_json(),
+            "deployment": str(deployment),
+            "profile": profile_checksum(deployment),
+            "sources": list(sources),
+            "aims": [list(aim) for aim in aims],
+            "trials": trials,
+        },
+        len(sources) * len(aims) * trials * query_cost(deployment),
+    )
+
+
+def show_images(
+    *,
+    deployment: str,
+    profile: str,
+    sources: Sequence[str | None],
+    aims: Sequence[tuple[int, int | None]],
+    trials: int,
+    network: str | None,
+    dnn: str | None,
+    dataset: str,
+    checksum: str,
+    folder: Path,
+) -> dict[str, Any]:
+    """Show images to a deployment, on the stream by which attacks there are verified.
+
+    Parameters
+    ----------
+    deployment, profile, network, dnn, dataset, checksum, folder
+        As in :func:`attack_image`.
+    sources : sequence of str or None
+        Files of :func:`keep_images`, one image per aim; None for the test images themselves.
+        Each image meets trials of its own, source by source.
+    aims : sequence of (index, target class or None)
+        Test images, and their goals.
+    trials : int
+        Per image.
+
+    Returns
+    -------
+    dict
+        ``"rates"``: per source, the fraction of the trials of each image that reach its goal; or
+        ``"refused"``: why the network cannot be deployed there.
+    """
+    subject = Subject(network, dnn, dataset, checksum)
+    try:
+        opened = open_once(deployment, profile, network, dnn, folder)
+    except (DoesNotFitError, UnsupportedFeatureError, ValidationError) as error:
+        return {"refused": str(error)}
+    kept = [None if file is None else read_kept(folder / file, "images")[0] for file in sources]
+    rates: list[list[float]] = [[] for _ in sources]
+    for position, (index, target_class) in enumerate(aims):
+        image, label = subject.image(index)
+        judge = opened(verification_stream(index, target_class))
+        for images, found in zip(kept, rates, strict=True):
+            shown = image if images is None else images[position]
+            found.append(verify(judge, shown, Goal(label, target_class), trials).rate)
+    return {"rates": rates}

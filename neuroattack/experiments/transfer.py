@@ -1,0 +1,233 @@
+"""Transfer: adversarial images made on one deployment of a network, tried on all others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.registry import make_attack
+from neuroattack.attacks.result import check_draws
+from neuroattack.datasets import Dataset
+from neuroattack.deployment.spec import DeploymentSpec
+from neuroattack.errors import ValidationError
+from neuroattack.experiments.attack_cells import (
+    Subject,
+    attack_cell,
+    keep_images,
+    show_cell,
+)
+from neuroattack.experiments.common_images import choose_images
+from neuroattack.experiments.engine.cells import Cell
+from neuroattack.experiments.engine.running import run_cells
+from neuroattack.experiments.seeds import random_target
+from neuroattack.statistics import wilson_interval
+
+__all__ = ["Goals", "Transfer", "TransferSettings", "transfer"]
+
+Goals = Literal["untargeted", "random"]
+
+
+@dataclass(frozen=True)
+class TransferSettings:
+    """What is made where.
+
+    Parameters
+    ----------
+    deployments : tuple of DeploymentSpec
+        At least two, all different; each makes images and is shown those of all.
+    attack : str, optional
+        Its name, one of :func:`neuroattack.attacks.registry.attack_names`.
+    limit : str, optional
+        As :meth:`neuroattack.attacks.bounds.Bound.from_text` reads it.
+    queries : int, optional
+        Of a search.
+    images : int, optional
+        Test images, all of which every deployment classifies correctly.
+    goals : {"untargeted", "random"}, optional
+        Any wrong class, or a wrong class drawn for each image.
+    draws : int, optional
+        Fresh draws by which an image is judged on a deployment.
+    seed : int, optional
+        Of the choice of images and classes, and of the attack's chance.
+
+    Raises
+    ------
+    ValidationError, UnknownNameError
+        If a value is out of range, or there is no such attack.
+    """
+
+    deployments: tuple[DeploymentSpec, ...]
+    attack: str = "adaptive"
+    limit: str = "l2=2"
+    queries: int = 500
+    images: int = 20
+    goals: Goals = "untargeted"
+    draws: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        names = list(map(str, self.deployments))
+        if len(set(names)) < max(2, len(names)):
+            raise ValidationError(
+                "deployments", ", ".join(names) or "none", "at least two, each of them once"
+            )
+        if self.goals not in get_args(Goals):
+            raise ValidationError("goals", repr(self.goals), " or ".join(get_args(Goals)))
+        check_draws(self.draws)
+        make_attack(self.attack, Bound.from_text(self.limit), self.queries, self.seed)
+
+
+@dataclass(frozen=True)
+class Transfer:
+    """How images fared where they were made, and elsewhere.
+
+    Parameters
+    ----------
+    settings : TransferSettings
+        What was made where.
+    aims : tuple of (index, target class or None)
+        Test images.
+    shares : tuple of tuples of tuples of float
+        Row by row, the deployment that made the images; column by column, the one that was
+        shown them; for each image, the share of fresh draws that reached the goal. Where both are
+        one, draws are fresh all the same.
+    unattacked : tuple of tuples of float
+        Column by column, what the test images themselves reach.
+    queries : tuple of float
+        Row by row, mean queries of a search.
+    """
+
+    settings: TransferSettings
+    aims: tuple[tuple[int, int | None], ...]
+    shares: tuple[tuple[tuple[float, ...], ...], ...]
+    unattacked: tuple[tuple[float, ...], ...]
+    queries: tuple[float, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The deployments, as people write them: rows and columns."""
+        return tuple(map(str, self.settings.deployments))
+
+    def success(self, row: int, column: int) -> float:
+        """Return the probability that a fresh draw of an image reaches its goal."""
+        return float(np.mean(self.shares[row][column]))
+
+    def ci95(self, row: int, column: int) -> tuple[float, float]:
+        """Return its 95 % Wilson interval, of other images."""
+        shares = self.shares[row][column]
+        return wilson_interval(sum(shares), len(shares))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as JSON values."""
+        several = range(len(self.names))
+        return {
+            "rows": list(self.names),
+            "columns": list(self.names),
+            "success": [[self.success(row, column) for column in several] for row in several],
+            "ci95": [[list(self.ci95(row, column)) for column in several] for row in several],
+            "unattacked": [float(np.mean(shares)) for shares in self.unattacked],
+            "queries": list(self.queries),
+            "images": [{"index": index, "target_class": aim} for index, aim in self.aims],
+            "shares": [[list(column) for column in row] for row in self.shares],
+            "settings": asdict(self.settings) | {"deployments": list(self.names)},
+        }
+
+
+def transfer(
+    network: Path | None,
+    dnn: Path | None,
+    dataset: Dataset,
+    settings: TransferSettings,
+    folder: Path,
+    *,
+    workers: int | None = None,
+    on_progress: Callable[[str, float, str], None] | None = None,
+) -> Transfer:
+    """Make adversarial images on every deployment, and show them to every deployment.
+
+    Parameters
+    ----------
+    network : Path
+        File of the network.
+    dnn : Path or None
+        File of the conventional network, for the deployment ``dnn``.
+    dataset : Dataset
+        Whose test images are attacked.
+    settings : TransferSettings
+        What is made where.
+    folder : Path
+        Where cells are kept: interrupted, the same call goes on.
+    workers : int, optional
+        Processes side by side.
+    on_progress : callable, optional
+        Called with what is done, the fraction, and a few words.
+
+    Raises
+    ------
+    NeuroattackError
+        If a deployment cannot be opened, a file not be read, or there are too few images.
+    """
+    specs = settings.deployments
+    subject = Subject.kept(folder, dataset, specs, network, dnn)
+    indices = choose_images(
+        dataset.test, specs, network, dnn, count=settings.images, seed=settings.seed
+    )
+    aims = [_aim(settings, dataset, index) for index in indices]
+
+    def run(words: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+        def report(fraction: float, state: str) -> None:
+            if on_progress:
+                on_progress(words, fraction, state)
+
+        return run_cells(folder, cells, workers=workers, on_progress=report)
+
+    many, count = len(specs), len(aims)
+    attacked = run(
+        "Attacking",
+        [
+            attack_cell(
+                subject,
+                spec,
+                attack=settings.attack,
+                limit=settings.limit,
+                budget=settings.queries,
+                index=index,
+                target_class=target_class,
+                seed=settings.seed,
+                trials=settings.draws,
+            )
+            for spec in specs
+            for index, target_class in aims
+        ],
+    )
+    made = [attacked[start : start + count] for start in range(0, len(attacked), count)]
+    sources = [keep_images([each["adversarial"] for each in row], folder) for row in made]
+    shown = run(
+        "Trying elsewhere",
+        [
+            show_cell(subject, spec, [images], aims, settings.draws)
+            for images in (*sources, None)
+            for spec in specs
+        ],
+    )
+    shares = [tuple(cell["rates"][0]) for cell in shown]
+    rows = [tuple(shares[start : start + many]) for start in range(0, len(shares), many)]
+    return Transfer(
+        settings,
+        tuple(aims),
+        tuple(rows[:-1]),
+        rows[-1],
+        tuple(float(np.mean([each["queries"] for each in row])) for row in made),
+    )
+
+
+def _aim(settings: TransferSettings, dataset: Dataset, index: int) -> tuple[int, int | None]:
+    if settings.goals == "untargeted":
+        return index, None
+    label = int(dataset.test.labels[index])
+    return index, random_target(settings.seed, index, label, int(dataset.test.labels.max()) + 1)

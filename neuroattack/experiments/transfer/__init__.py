@@ -1,1 +1,0 @@
-"""Transfer: adversarial images made on one deployment, tried on others."""

@@ -1,0 +1,158 @@
+"""Features of a network that a chip lacks or is not known to have: refused, dropped, unchecked."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from neuroattack.errors import UnsupportedFeatureError
+from neuroattack.hardware.profiles.number_format import Feature, NumberFormat
+from neuroattack.ir.network import INPUT, Network, Population, Projection
+
+__all__ = ["unknown_fields", "without_shortfalls"]
+
+
+def without_shortfalls(
+    network: Network, number_format: NumberFormat, *, allow_lossy: bool
+) -> tuple[Network, tuple[str, ...]]:
+    """Return the network without the features a chip lacks, and a phrase for each one dropped.
+
+    Refractory periods and delays out of the chip's range move to its nearest end, a reset
+    potential to rest, biases and leak to none; of the projections into a population, the first
+    from the population before it stays. A chip with another reset is simulated with a reset to a
+    fixed potential.
+
+    Parameters
+    ----------
+    network : Network
+        In floating point.
+    number_format : NumberFormat
+        Of the chip.
+    allow_lossy : bool
+        Whether features may be dropped.
+
+    Raises
+    ------
+    UnsupportedFeatureError
+        For the first feature that the chip lacks, unless it may be dropped. Always if the chip
+        has no free weights, or a threshold would be at or below the reset potential.
+    """
+    fitter = _Fitter(number_format, allow_lossy)
+    if "free_weights" in number_format.lacks:
+        raise UnsupportedFeatureError(f"free weights: {fitter.lack('free_weights')}")
+    fitted = replace(
+        network,
+        populations=tuple(
+            fitter.population(each) for each in network.populations if isinstance(each, Population)
+        ),
+        projections=tuple(map(fitter.projection, fitter.adjacent(network))),
+    )
+    return fitted, tuple(fitter.dropped)
+
+
+def unknown_fields(network: Network, number_format: NumberFormat) -> tuple[str, ...]:
+    """Return the format's fields by which a network in floating point is not checked or rounded.
+
+    They are not known of the chip, or do not apply because its potentials are in floating point.
+    """
+    populations = [each for each in network.populations if isinstance(each, Population)]
+    state, lacks = number_format.state, number_format.lacks
+    needed = {
+        "weight_bits": number_format.weight_bits is None,
+        "state": state is None,
+        "leak_bits": state is not None
+        and state.leak_bits is None
+        and "leak" not in lacks
+        and any(math.isfinite(each.tau_m_s) for each in populations),
+        "threshold_bits": state is None or number_format.threshold_bits is None,
+        "bias": (state is None or number_format.bias is None)
+        and "bias" not in lacks
+        and any(each.bias_v.any() for each in populations),
+        "refractory_steps": number_format.refractory_steps is None
+        and "refractory_period" not in lacks
+        and any(each.refractory_steps for each in populations),
+        "delay_steps": number_format.delay_steps is None and "delay" not in lacks,
+    }
+    return tuple(field for field, unchecked in needed.items() if unchecked)
+
+
+class _Fitter:
+    def __init__(self, number_format: NumberFormat, allow_lossy: bool) -> None:
+        self._format = number_format
+        self._allow_lossy = allow_lossy
+        self.dropped: list[str] = []
+
+    def lack(self, feature: Feature) -> str:
+        return f"not supported by {self._format.name} ({self._format.lacks[feature]})"
+
+    def population(self, population: Population) -> Population:
+        name, lacks = population.name, self._format.lacks
+        if "reset_to_rest" in lacks:
+            self._give_up(f"reset of {name} to a fixed potential", self.lack("reset_to_rest"))
+        if self._format.state is not None and population.reset_v:
+            limit = f"neurons of {self._format.name} reset to 0 V"
+            self._give_up(f"reset of {name} to {population.reset_v:g} V", limit)
+            lowest = float(population.threshold_v.min())
+            if lowest <= 0:
+                raise UnsupportedFeatureError(f"threshold of {name}, {lowest:g} V: {limit}")
+            population = replace(population, reset_v=0.0)
+        if "bias" in lacks and population.bias_v.any():
+            largest = float(np.abs(population.bias_v).max())
+            self._give_up(f"bias of {name}, up to {largest:g} V", self.lack("bias"))
+            population = replace(population, bias_v=np.zeros(()))
+        if "leak" in lacks and math.isfinite(population.tau_m_s):
+            self._give_up(
+                f"leak of {name}, time constant {population.tau_m_s:g} s", self.lack("leak")
+            )
+            population = replace(population, tau_m_s=math.inf)
+        steps = self._in_range(
+            f"refractory period of {name}", population.refractory_steps, "refractory_period"
+        )
+        return replace(population, refractory_steps=steps)
+
+    def projection(self, projection: Projection) -> Projection:
+        what = f"delay of {projection.source}->{projection.target}"
+        steps = self._in_range(what, projection.delay_steps, "delay")
+        return replace(projection, delay_steps=steps)
+
+    def adjacent(self, network: Network) -> list[Projection]:
+        """Return the projections that stay where none may skip a population."""
+        if "skip_projection" not in self._format.lacks:
+            return list(network.projections)
+        order = [INPUT, *(population.name for population in network.populations)]
+        kept: list[Projection] = []
+        for projection in network.projections:
+            skips = order.index(projection.target) - order.index(projection.source) > 1
+            if skips or any(projection.target == other.target for other in kept):
+                self._give_up(
+                    f"{'skip' if skips else 'second'} projection "
+                    f"{projection.source}->{projection.target}",
+                    self.lack("skip_projection"),
+                )
+            else:
+                kept.append(projection)
+        return kept
+
+    def _in_range(self, what: str, steps: int, feature: Feature) -> int:
+        """Return the nearest supported number of steps."""
+        limits = self._format.delay_steps
+        if feature == "refractory_period":
+            limits = self._format.refractory_steps
+        if feature in self._format.lacks:
+            fewest = 1 if feature == "delay" else 0
+            limits, limit = (fewest, fewest), self.lack(feature)
+        elif limits is None:
+            return steps
+        else:
+            limit = f"{self._format.name} supports {limits[0]} to {limits[1]}"
+        held = min(max(steps, limits[0]), limits[1])
+        if held != steps:
+            self._give_up(f"{what}, {steps} time steps", limit)
+        return held
+
+    def _give_up(self, what: str, limit: str) -> None:
+        if not self._allow_lossy:
+            raise UnsupportedFeatureError(f"{what}: {limit}")
+        self.dropped.append(f"{what}: {limit}")

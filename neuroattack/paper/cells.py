@@ -1,0 +1,201 @@
+"""The pieces of work of the studies: classify images, attack them, transform what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.attacks.greedy import GreedyWindow
+from neuroattack.attacks.imperceptibility import measure_imperceptibility
+from neuroattack.attacks.perception import Window
+from neuroattack.attacks.result import Goal, Search
+from neuroattack.deployment.deployment import EVALUATION_STREAM, search_stream, verification_stream
+from neuroattack.encoding.readout import decide, spike_shares
+from neuroattack.experiments.engine.cells import digest_of, read_kept
+from neuroattack.experiments.model_cells import dataset_of_cell
+from neuroattack.experiments.transformations import Case, survival
+from neuroattack.files import write_arrays
+from neuroattack.paper.networks import Attacked
+from neuroattack.targets.black_box import Target
+
+__all__ = ["Aims", "attack_images", "classify_clean", "transform_images"]
+
+Aims = Sequence[tuple[int, int]]
+"""Test images by their index, each with its target class."""
+
+_BATCH = 256
+
+
+def classify_clean(
+    *,
+    attacked: Mapping[str, Any],
+    dataset: str,
+    checksum: str,
+    seed: int,
+    indices: Sequence[int],
+    draws: int,
+    folder: Path,
+) -> dict[str, Any]:
+    """Classify clean test images of those indices, in so many trials each.
+
+    Returns the mean ``spikes`` of a trial, and as ``answers`` an npz file in the folder with the
+    class ``decided`` by all trials of an image together, and the mean ``shares``.
+    """
+    test = dataset_of_cell(dataset, checksum).test
+    decided, shares, total = [], [], 0
+    with Attacked(**attacked).open(seed, folder) as opened:
+        target = opened(EVALUATION_STREAM)
+        size = max(1, _BATCH // draws)
+        for start in range(0, len(indices), size):
+            images = test.images[np.asarray(indices[start : start + size])].astype(np.float64)
+            counts = target.query(np.repeat(images, draws, axis=0))
+            of_image = counts.reshape(len(images), draws, -1)
+            decided.append(decide(of_image.sum(axis=1, dtype=np.int64)))
+            shares.append(spike_shares(counts).reshape(of_image.shape).mean(axis=1))
+            total += int(counts.sum(dtype=np.int64))
+    identity = [attacked, indices, dataset, checksum, seed, draws]
+    arrays = {"decided": np.concatenate(decided), "shares": np.concatenate(shares)}
+    file = _keep(folder, "answers", identity, arrays)
+    return {"spikes": total / (len(indices) * draws), "answers": file}
+
+
+def _keep(folder: Path, kind: str, identity: Any, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Write arrays into the folder under the digest of what decides them; return the file."""
+    file = f"{kind}/{digest_of(identity)}.npz"
+    write_arrays(folder / file, arrays)
+    return file
+
+
+def attack_images(
+    *,
+    attacked: Mapping[str, Any],
+    dataset: str,
+    checksum: str,
+    seed: int,
+    attack: Mapping[str, Any],
+    aims: Sequence[Sequence[int]],
+    draws: int,
+    keep_course: bool = False,
+    folder: Path,
+) -> dict[str, Any]:
+    """Attack test images one after the other with Algorithm 1, and verify what it found.
+
+    A noiseless network is verified by one trial, others by `draws` fresh ones. Returns as
+    ``attacks`` the course and the verification of each, and as ``images`` an npz file in the folder
+    with the ``adversarial`` images in the same order, and with `keep_course` the images of all
+    iterations of each, ``course0`` and so on.
+    """
+    test = dataset_of_cell(dataset, checksum).test
+    search = GreedyWindow(**{**attack, "window": Window(**attack["window"])})
+    network = Attacked(**attacked)
+    trials = 1 if network.noiseless else draws
+    found: list[dict[str, Any]] = []
+    images: list[NDArray[np.float64]] = []
+    courses: dict[str, NDArray[np.float64]] = {}
+    with network.open(seed, folder) as opened:
+        for index, target_class in aims:
+            image, label = test.pick(index)
+            goal = Goal(label, target_class)
+            result = search.run(opened(search_stream(index, target_class)), image, goal)
+            judge = opened(verification_stream(index, target_class))
+            verified, clean = (
+                _verified(judge, shown, goal, trials, network.noiseless)
+                for shown in (result.adversarial, result.original)
+            )
+            imperceptibility = measure_imperceptibility(
+                result.original, result.adversarial, search.window_in(result.original.shape)
+            )
+            found.append(
+                {
+                    "index": index,
+                    "label": label,
+                    "target_class": target_class,
+                    "best_iteration": result.best_iteration,
+                    "stopped_by": result.stopped_by,
+                    "distance": result.best.distance,
+                    "gap": result.best.gap,
+                    "distances": [step.distance for step in result.trace],
+                    "predicted": [step.predicted for step in result.trace],
+                    "shares": [list(step.shares) for step in result.trace],
+                    # Each trial of a query costs the network as much.
+                    "queries": result.queries * network.repeats,
+                    **verified,
+                    "clean": clean,
+                    "imperceptibility": imperceptibility.as_json(),
+                }
+            )
+            if keep_course:
+                courses[f"course{len(images)}"] = _course_images(result)
+            images.append(result.adversarial)
+    identity = [attacked, attack, aims, dataset, checksum, seed, draws, keep_course]
+    arrays = {"adversarial": np.array(images), **courses}
+    return {"attacks": found, "images": _keep(folder, "images", identity, arrays)}
+
+
+def _course_images(search: Search) -> NDArray[np.float64]:
+    """Return the images of all iterations, of which a search keeps the moves."""
+    images = [search.original]
+    for step in search.trace[1:]:
+        image = images[-1].copy()
+        for row, column, change in step.moved:
+            image[row, column] += change
+        images.append(image)
+    return np.array(images)
+
+
+def _verified(
+    target: Target, image: Any, goal: Goal, trials: int, noiseless: bool
+) -> dict[str, Any]:
+    """Return how often fresh trials of an image reach the goal, and any wrong class.
+
+    Also the mean output spikes of a query, where answers are spike counts.
+    """
+    targeted = untargeted = spikes = 0
+    shares = np.zeros(target.n_classes)
+    for start in range(0, trials, _BATCH):
+        batch = min(_BATCH, trials - start)
+        counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
+        targeted += int(goal.reached(counts).sum())
+        untargeted += int(Goal(goal.label).reached(counts).sum())
+        shares += spike_shares(counts).sum(axis=0)
+        spikes += int(counts.sum(dtype=np.int64))
+    shares /= trials
+    return {
+        "draws": trials,
+        "targeted": targeted,
+        "untargeted": untargeted,
+        "spikes": None if noiseless else spikes / trials,
+        "mean_shares": shares.tolist(),
+        "mean_gap": float(goal.gap(shares[None])[0]),
+    }
+
+
+def transform_images(
+    *,
+    attacked: Mapping[str, Any],
+    dataset: str,
+    checksum: str,
+    seed: int,
+    images: Sequence[Sequence[Any]],
+    draws: int,
+    folder: Path,
+) -> dict[str, Any]:
+    """Classify transformed adversarial images.
+
+    `images` are index, target class, gap, file of the adversarial image in the folder and row.
+    """
+    test = dataset_of_cell(dataset, checksum).test
+    cases = []
+    for index, target_class, gap, file, row in images:
+        original, label = test.pick(index)
+        (adversarial,) = read_kept(folder / file, "adversarial")
+        cases.append(Case(index, original, adversarial[row], Goal(label, target_class), gap))
+    network = Attacked(**attacked)
+    with network.open(seed, folder) as opened:
+        return survival(
+            opened, cases, draws=draws, noiseless=network.noiseless, seed=seed
+        ).as_json()

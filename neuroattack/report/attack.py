@@ -1,0 +1,344 @@
+"""The report of attacks: one HTML file that needs nothing but a browser, with JSON and images."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from neuroattack.attacks.result import Goal
+from neuroattack.experiments.attack import AttackedImage, AttackResult
+from neuroattack.experiments.attack_cost import Change
+from neuroattack.experiments.evaluation import Evaluation
+from neuroattack.files import write_arrays, write_json, write_text
+from neuroattack.report import plots
+from neuroattack.report.numbers import (
+    NBSP,
+    decimals_for,
+    energy_text,
+    interval,
+    percent,
+    proportion,
+)
+from neuroattack.report.templates import render
+
+__all__ = ["PAGE", "provenance_rows", "render_report", "save_figures", "save_report", "verdict"]
+
+PAGE = "report.html"
+"""Name of the page in its folder."""
+
+_COSTS = {
+    "spikes": "Spikes",
+    "synaptic_operations": "Synaptic operations",
+    "energy_pj_lower": "Energy, lower bound",
+    "energy_pj_upper": "Energy, upper bound",
+}
+
+
+class Table(NamedTuple):
+    """A table of a page: identifier, heading, caption, header and rows of text."""
+
+    anchor: str
+    heading: str
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+class _Image(NamedTuple):
+    """An attacked image as the template shows it."""
+
+    anchor: str
+    heading: str
+    status: str
+    figures: list[tuple[str, str]]
+    images: Markup
+    course: Markup
+    raster: Markup | None
+
+
+def save_report(
+    out: Path,
+    results: Sequence[AttackResult],
+    figures: Mapping[str, Any],
+    *,
+    title: str,
+    provenance: Sequence[tuple[str, str]],
+    dt_s: float = 1e-3,
+    evaluation: Evaluation | None = None,
+) -> Path:
+    """Write ``result.json``, ``images.npz`` and the page; return the page's path.
+
+    Parameters
+    ----------
+    out : Path
+        Folder.
+    results : sequence of AttackResult
+        Attacks, in the order to show them.
+    figures : mapping
+        Content of ``result.json``.
+    title : str
+        Of the page.
+    provenance : sequence of (str, str)
+        Names and values, as :func:`provenance_rows` returns them.
+    dt_s : float, optional
+        Length of a time step in seconds.
+    evaluation : Evaluation, optional
+        Figures of the network without an attack.
+
+    Raises
+    ------
+    OutputError
+        If a file cannot be written.
+    """
+    page = render_report(
+        results, title=title, provenance=provenance, dt_s=dt_s, evaluation=evaluation
+    )
+    save_figures(out, results, figures)
+    write_text(out / PAGE, page)
+    return out / PAGE
+
+
+def save_figures(out: Path, results: Sequence[AttackResult], figures: Mapping[str, Any]) -> None:
+    """Write ``result.json`` and ``images.npz`` of :func:`save_report`."""
+    write_json(out / "result.json", figures)
+    arrays = {}
+    for number, result in enumerate(results):
+        prefix = f"attack{number}_" if len(results) > 1 else ""
+        arrays[f"{prefix}original"] = np.array([each.found.original for each in result.images])
+        arrays[f"{prefix}adversarial"] = result.adversarial
+    write_arrays(out / "images.npz", arrays)
+
+
+def render_report(
+    results: Sequence[AttackResult],
+    *,
+    title: str,
+    provenance: Sequence[tuple[str, str]],
+    dt_s: float = 1e-3,
+    evaluation: Evaluation | None = None,
+) -> str:
+    """Return a report as one HTML page that loads nothing from anywhere and runs no script.
+
+    Parameters
+    ----------
+    results, title, provenance, dt_s, evaluation
+        As in :func:`save_report`.
+    """
+    return render(
+        "report/report.html.jinja",
+        title=title,
+        attacks=_attacks_table(results),
+        images=[
+            _image(result, each, f"attack-{number}-{each.index}-{position}", dt_s)
+            for number, result in enumerate(results, start=1)
+            for position, each in enumerate(result.images)
+        ],
+        tables=[
+            table
+            for table in (_costs_table(results), _network_table(evaluation), _origin(provenance))
+            if table.rows
+        ],
+    )
+
+
+def verdict(attacked: AttackedImage) -> str:
+    """Return what became of an image in a word or three.
+
+    ``"failed"``: no trial reached the goal; ``"no effect shown"``: the interval overlaps that of
+    the clean image; ``"fooled sometimes"`` and ``"fooled mostly"``: in up to half of the trials,
+    or in more.
+    """
+    success = attacked.success
+    if success.successes == 0:
+        return "failed"
+    if success.ci95[0] <= attacked.clean.ci95[1]:
+        return "no effect shown"
+    return "fooled mostly" if success.rate > 0.5 else "fooled sometimes"
+
+
+def _attacks_table(results: Sequence[AttackResult]) -> Table:
+    rows = []
+    for result in results:
+        figures = result.as_json()
+        trials = len(result.images)
+        rows.append(
+            (
+                figures["attack"],
+                _bound(figures),
+                "no limit" if figures["queries"] is None else f"{figures['queries']:,}",
+                f"{trials:,}",
+                f"{percent(result.success_rate)}, {interval(result.ci95, decimals_for(trials))}",
+                percent(result.clean_error_rate),
+            )
+        )
+    return Table(
+        "attacks",
+        "Attacks",
+        "Success rate: fraction of fresh trials of the adversarial images that reach the goal; the "
+        "interval is over images. Clean error rate: the same for the original images.",
+        ("Attack", "Bound", "Query budget", "Images", "Success rate", "Clean error rate"),
+        rows,
+    )
+
+
+def _bound(figures: Mapping[str, Any]) -> str:
+    if figures["norm"] is None:
+        return "none"
+    name = {"l0": "L0", "l2": "L2", "local_sd": "local SD"}[figures["norm"]]
+    return f"{name}{NBSP}\u2264{NBSP}{figures['bound']:g}"
+
+
+def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: float) -> _Image:
+    found, goal = attacked.found, attacked.found.goal
+
+    def svg(figure: Figure, kind: str, alt: str) -> Markup:
+        return Markup(plots.inline_svg(figure, alt, f"{anchor}-{kind}"))  # noqa: S704
+
+    distances = attacked.distances
+    raster = None
+    if attacked.readout_spikes is not None:
+        counts = attacked.readout_spikes.counts()
+        raster = svg(
+            plots.raster_figure(attacked.readout_spikes, goal, dt_s),
+            "raster",
+            "Output spikes over time, one row per class. Spikes per class, original: "
+            f"{', '.join(map(str, counts[0]))}; adversarial: {', '.join(map(str, counts[1]))}.",
+        )
+    return _Image(
+        anchor,
+        f"{result.attack.name}: image {attacked.index}, {_goal(goal)}",
+        verdict(attacked),
+        [
+            ("Success rate", proportion(attacked.success)),
+            ("Clean error rate", proportion(attacked.clean)),
+            ("Predicted class, clean", _class(attacked.clean.predicted)),
+            ("Predicted class, adversarial", _class(attacked.success.predicted)),
+            ("Distance L2", f"{distances['l2']:.2f}"),
+            ("Pixels changed (L0)", f"{distances['l0']:.0f}"),
+            ("Distance local SD", f"{distances['local_sd']:.2f}"),
+            ("Queries, search", f"{found.queries:,}"),
+            ("Trials, verification", f"{attacked.verification_queries:,}"),
+            ("Search ended by", found.stopped_by),
+        ],
+        svg(
+            plots.images_figure(found),
+            "images",
+            "Original image, adversarial image and their difference; "
+            f"{distances['l0']:.0f} pixels differ.",
+        ),
+        svg(
+            plots.course_figure(found),
+            "course",
+            f"Gap over {found.queries:,} queries of the search; the goal is reached above 0.",
+        ),
+        raster,
+    )
+
+
+def _goal(goal: Goal) -> str:
+    wanted = f"any{NBSP}other" if goal.target_class is None else str(goal.target_class)
+    return f"{goal.label}{NBSP}\u2192{NBSP}{wanted}"
+
+
+def _class(predicted: int) -> str:
+    return "undecided" if predicted < 0 else str(predicted)
+
+
+def _costs_table(results: Sequence[AttackResult]) -> Table:
+    costs = [
+        (result.attack.name, each.index, each.cost)
+        for result in results
+        for each in result.images
+        if each.cost is not None
+    ]
+    names = [name for name in _COSTS if any(name in cost.changes for _, _, cost in costs)]
+    missing = sorted({term for _, _, cost in costs for term in cost.unpriced})
+    return Table(
+        "costs",
+        "Cost under attack",
+        "Per image, mean over the same trials of original and adversarial image, and the relative "
+        "change with its 95 % interval."
+        + (f" Without published coefficient: {', '.join(missing)}." if missing else ""),
+        ("Attack", "Image", *(_COSTS[name] for name in names)),
+        [
+            (
+                attack,
+                str(index),
+                *(_change(cost.changes[n], n) if n in cost.changes else "" for n in names),
+            )
+            for attack, index, cost in costs
+        ],
+    )
+
+
+def _change(change: Change, name: str) -> str:
+    written = energy_text if name.startswith("energy") else "{:,.0f}".format
+    text = f"{written(change.original)} \u2192 {written(change.adversarial)}"
+    if change.ratio is None:
+        return text
+    text += f", {100 * (change.ratio - 1):+.2f}{NBSP}%"
+    if change.difference_ci95 is not None:
+        low, high = (100 * end / change.original for end in change.difference_ci95)
+        text += f" ({low:+.2f} to {high:+.2f}{NBSP}%)"
+    return text.replace("-", "\u2212")
+
+
+def _network_table(evaluation: Evaluation | None) -> Table:
+    rows: list[tuple[str, str]] = []
+    if evaluation is not None:
+        decimals = decimals_for(evaluation.images)
+        spikes = evaluation.spikes_per_image.items()
+        rows = [
+            (
+                "Accuracy",
+                f"{percent(evaluation.accuracy, decimals)}, "
+                f"{interval(evaluation.accuracy_ci95, decimals)}, {evaluation.images:,} images",
+            ),
+            ("Silent images", percent(evaluation.silent_fraction, decimals)),
+            ("Undecided images", percent(evaluation.undecided_fraction, decimals)),
+            (
+                "Spikes per image",
+                ", ".join(f"{name}{NBSP}{count:,.1f}" for name, count in spikes),
+            ),
+            (
+                "Synaptic operations per image",
+                f"{evaluation.synaptic_operations_per_image:,.0f}",
+            ),
+        ]
+    return Table("network", "Network without an attack", "", (), rows)
+
+
+def _origin(provenance: Sequence[tuple[str, str]]) -> Table:
+    return Table("origin", "Provenance", "", (), list(provenance))
+
+
+_PROVENANCE = {
+    "command": "Command",
+    "seed": "Random seed",
+    "dataset": "Data set",
+    "dataset_checksum": "Data set, SHA-256",
+    "network_checksum": "Network, SHA-256",
+    "backend": "Backend",
+    "backend_version": "Backend, version",
+    "precision": "Arithmetic",
+    "profile": "Hardware profile",
+    "profile_checksum": "Hardware profile, SHA-256",
+    "steps": "Time steps",
+    "dt_s": "Time step (s)",
+    "versions": "Versions",
+    "machine": "Machine",
+}
+
+
+def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return where results come from, as names and values for a page, from its JSON."""
+    return [
+        (name, str(provenance[key]))
+        for key, name in _PROVENANCE.items()
+        if provenance.get(key) not in (None, "")
+    ]

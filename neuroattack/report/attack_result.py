@@ -1,0 +1,132 @@
+"""Results of an attack for people: a table, pictures, files."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from neuroattack.errors import UnsupportedFeatureError
+from neuroattack.experiments.attack import AttackResult as Measured
+from neuroattack.notebook import html_table
+from neuroattack.report.numbers import decimals_for, interval, percent
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+__all__ = ["AttackResult"]
+
+_HEADER = {
+    "index": "image",
+    "label": "true class",
+    "target_class": "target class",
+    "predicted_clean": "predicted, clean",
+    "predicted": "predicted, adversarial",
+    "success_rate": "success rate",
+    "clean_error_rate": "clean error rate",
+    "l2": "L2",
+    "search_queries": "queries",
+    "stopped_by": "stopped by",
+}
+_ROUNDED = {"success_rate": "{:.2f}", "clean_error_rate": "{:.2f}", "l2": "{:.2f}"}
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class AttackResult(Measured):
+    """An attack on several images, verified on fresh trials.
+
+    Parameters
+    ----------
+    attack : Attack
+        As configured, but for its seed.
+    images : tuple of AttackedImage
+        Search and verification of each image.
+    """
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        """Figures of each image; intervals and distances as columns, an undecided class None."""
+        rows = []
+        for figures in self.as_json()["images"]:
+            low, high = figures["success_ci95"]
+            rows.append(
+                {
+                    "index": figures["index"],
+                    "label": figures["label"],
+                    "target_class": figures["target_class"],
+                    "predicted_clean": figures["predicted_clean"],
+                    "predicted": figures["predicted"],
+                    "success_rate": figures["success_rate"],
+                    "success_ci95_low": low,
+                    "success_ci95_high": high,
+                    "clean_error_rate": figures["clean_error_rate"],
+                    **figures["distances"],
+                    "search_queries": figures["search_queries"],
+                    "verification_queries": figures["verification_queries"],
+                    "stopped_by": figures["stopped_by"],
+                }
+            )
+        return rows
+
+    def to_dataframe(self) -> Any:
+        """Return :attr:`rows` as a ``pandas.DataFrame``.
+
+        Raises
+        ------
+        UnsupportedFeatureError
+            If pandas is not installed.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise UnsupportedFeatureError("data frames need pandas: pip install pandas") from error
+        return pd.DataFrame(self.rows)
+
+    def plot(self, images: int = 8) -> Figure:
+        """Draw original, adversarial image and perturbation, one row per image.
+
+        Parameters
+        ----------
+        images : int, optional
+            Number of images at most, the first ones.
+        """
+        from neuroattack.report.plots import gallery_figure
+
+        return gallery_figure([(each.found, each.success.rate) for each in self.images[:images]])
+
+    def save(self, folder: str | os.PathLike[str]) -> None:
+        """Write ``result.json`` and ``images.npz`` (``original``, ``adversarial``), atomically.
+
+        Raises
+        ------
+        OutputError
+            If a file cannot be written.
+        """
+        from neuroattack.report.attack import save_figures
+
+        save_figures(Path(folder), [self], self.as_json())
+
+    def __repr__(self) -> str:
+        return f"AttackResult({self._summary})"
+
+    def _repr_html_(self) -> str:
+        rows = [
+            [
+                "" if row[key] is None else _ROUNDED.get(key, "{}").format(row[key])
+                for key in _HEADER
+            ]
+            for row in self.rows
+        ]
+        return html_table(self._summary, list(_HEADER.values()), rows)
+
+    @property
+    def _summary(self) -> str:
+        bound = getattr(self.attack, "bound", None)
+        count = len(self.images)
+        return (
+            f"{self.attack.name}, {'no bound' if bound is None else bound}: "
+            f"success rate {percent(self.success_rate)}, "
+            f"{interval(self.ci95, decimals_for(count))}; "
+            f"clean error rate {percent(self.clean_error_rate)}; {count} images"
+        )

@@ -1,0 +1,125 @@
+"""Places where a network is attacked: said in a line, and opened."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
+from neuroattack.encoding.encoders import ENCODERS
+from neuroattack.encoding.readout import decide
+from neuroattack.errors import NeuroattackError
+from neuroattack.ir.storage import load_network
+
+
+@given(
+    precision=st.sampled_from([None, "floating", "fixed"]),
+    steps=st.integers(1, 5_000),
+    seed=st.integers(0, 2**31),
+    encoder=st.sampled_from([None, *ENCODERS]),
+    answers=st.sampled_from(["counts", "labels"]),
+    draws=st.sampled_from(["independent", "common"]),
+)
+def test_text_and_back(precision, steps, seed, encoder, answers, draws):
+    place = DeploymentSpec("native", precision, None, steps, seed, encoder, answers, draws)
+    assert DeploymentSpec.from_text(str(place)) == place
+
+
+def test_texts():
+    assert DeploymentSpec.from_text("native") == DeploymentSpec()
+    assert DeploymentSpec.from_text("steps=100") == DeploymentSpec(steps=100)
+    assert DeploymentSpec.from_text("native, profile=loihi1, steps=100") == DeploymentSpec(
+        profile="loihi1", steps=100
+    )
+    assert str(DeploymentSpec(profile="loihi1", seed=3)) == "native,profile=loihi1,seed=3"
+    assert DeploymentSpec.from_text("dnn").kind == "dnn"
+    assert str(DeploymentSpec.from_text("dnn,answers=labels")) == "dnn,answers=labels"
+    assert str(DeploymentSpec.from_text("dnn")) == DNN
+    assert DeploymentSpec().kind == "sdbn"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("", "place ''"),
+        ("nativ", "nativ"),
+        ("native,native", "'native'"),
+        ("native,steps", "'steps'"),
+        ("native,steps=", "'steps='"),
+        ("native,steps=many", "steps of a place: got 'many'"),
+        ("native,steps=0", "steps"),
+        ("native,seed=-1", "seed"),
+        ("native,seed=1,seed=2", "seed twice"),
+        ("native,colour=red", "colour"),
+        ("native,precision=double", "double"),
+        ("native,precision=fixed,profile=loihi1", "none beside a profile"),
+        ("native,encoder=morse", "morse"),
+        ("native,answers=lies", "lies"),
+        ("native,search_draws=few", "few"),
+        ("dnn,steps=100", "dnn with steps"),
+        ("dnn,answers=lies", "lies"),
+    ],
+)
+def test_what_is_no_place_is_refused(text, told):
+    with pytest.raises(NeuroattackError) as refused:
+        DeploymentSpec.from_text(text)
+    assert told in str(refused.value)
+
+
+def test_a_place_answers_as_the_deployment_that_it_names(network_file):
+    network = load_network(network_file)
+    images = np.random.default_rng(0).uniform(0, 1, (5, *network.input.shape))
+    with open_target(DeploymentSpec(steps=80, seed=4), network_file) as boxes:
+        seen = boxes(7).query(images)
+    with deploy(network, backend="native", steps=80, seed=4) as deployment:
+        np.testing.assert_array_equal(seen, deployment.black_box(7).query(images))
+    assert seen.sum() > 0
+
+
+def test_a_place_may_tell_the_class_alone(network_file):
+    images = np.random.default_rng(0).uniform(0, 1, (20, 28, 28))
+    with open_target(DeploymentSpec(answers="labels"), network_file) as boxes:
+        target = boxes(7, 20)
+        told = target.query(images)
+    assert target.answers == "labels"
+    assert target.remaining == 0
+    with open_target(DeploymentSpec(), network_file) as boxes:
+        decided = decide(boxes(7).query(images))
+    expected = np.zeros((20, 10), np.int32)
+    for row, class_ in enumerate(decided):
+        if class_ >= 0:
+            expected[row, class_] = 1
+    np.testing.assert_array_equal(told, expected)
+    assert expected.any()
+
+
+def test_another_encoder_answers_otherwise(network_file):
+    images = np.full((20, 28, 28), 0.5)
+    own = load_network(network_file).input.encoder.kind
+    (other,) = set(ENCODERS) - {own}
+    found = {}
+    for kind in (None, own, other):
+        with open_target(DeploymentSpec(steps=100, encoder=kind), network_file) as boxes:
+            found[kind] = boxes(0).query(images)
+    np.testing.assert_array_equal(found[None], found[own])
+    assert not np.array_equal(found[own], found[other])
+
+
+def test_a_conventional_network_needs_its_model(tmp_path):
+    with (
+        pytest.raises(NeuroattackError, match="a model of a conventional network beside it"),
+        open_target(DeploymentSpec.from_text("dnn"), tmp_path / "net.h5"),
+    ):
+        raise AssertionError("opened")
+
+
+def test_a_profile_is_known_by_its_checksum():
+    assert profile_checksum(DeploymentSpec()) == ""
+    one, other = (
+        profile_checksum(DeploymentSpec(profile=name)) for name in ("loihi1", "truenorth")
+    )
+    assert one
+    assert one != other
