@@ -20,17 +20,15 @@ LONGEST = ("test_paper.py", "test_mlp.py", "test_mnist.py")
 # What takes seconds a test: whole studies, programs and servers, and simulators that compile. All
 # other tests are of the tier `quick`, new ones too.
 NOT_QUICK = (
-    *("backends/test_brian", "backends/test_lava.py", "backends/test_lava_faults", "golden/"),
-    *("paper/", "remote/", "report/", "ir/test_nir", "deployment/test_exp"),
-    *("test_benchmarks", "test_training_benchmark", "test_planted", "docs/", "attacks/test_art"),
-    *("attacks/test_neighb", "cli/test_bad_input", "cli/test_cli", "cli/test_hardware"),
-    *("cli/test_interruption", "cli/test_other_shapes"),
-    *(
-        f"experiments/test_{study}"
-        for study in ("attack.", "audit.", "campaign", "cells", "comparison", "demo", "noise")
-    ),
-    *("experiments/test_model_cells", "experiments/test_transfer"),
-    *("hardware/test_neurobench", "hardware/test_placement", "hardware/test_rounded"),
+    *("attacks/test_art", "attacks/test_neighb", "backends/test_brian", "backends/test_lava.py"),
+    *("backends/test_lava_faults", "cli/test_bad_input", "cli/test_cli", "cli/test_hardware"),
+    *("cli/test_interruption", "cli/test_other_shapes", "deployment/test_exporters", "docs/"),
+    *("experiments/campaign/", "experiments/engine/", "experiments/test_audit.py"),
+    *("experiments/test_chip", "experiments/test_comparison", "experiments/test_demo"),
+    *("experiments/test_model_cells", "experiments/test_noise", "experiments/test_transfer"),
+    *("golden/", "hardware/test_neurobench", "hardware/test_placement", "hardware/test_rounded"),
+    *("ir/test_nir", "paper/", "remote/", "report/", "test_api", "test_benchmarks"),
+    *("test_install", "test_planted", "test_training_benchmark"),
 )
 SIMULATORS = ("brian2", "lava")
 

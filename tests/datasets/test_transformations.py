@@ -286,16 +286,6 @@ def test_survival_is_the_chance_of_the_transformed_image():
     assert square.original.successes == 0
 
 
-def test_what_the_transformation_does_alone_is_seen_in_the_original():
-    # A dim original, 0.01 to the power of 0.1: 0.63.
-    lighter = Transformation("lighter", "gamma", 0.1)
-    study = survival(Coins, [case(0, 1e-4, original=0.01)], [lighter], draws=4000)
-    summary = study.survivals[0].summary("targeted")
-    assert summary.original.rate == pytest.approx(0.01**0.1, abs=0.04)
-    assert summary.adversarial.rate == pytest.approx(1e-4**0.1, abs=0.04)
-    assert summary.survived is None
-
-
 def test_targeted_untargeted_correct_and_silent_are_told_apart():
     goals = [Goal(0, 1), Goal(0, 2), Goal(0), Goal(1)]
     cases = [case(i, 0.9, goal=goal) for i, goal in enumerate(goals)]
@@ -310,16 +300,6 @@ def test_targeted_untargeted_correct_and_silent_are_told_apart():
     assert (silent.targeted, silent.untargeted, silent.correct) == (0, 0, 0)
     with pytest.raises(ValidationError, match="goal: got no target class"):
         third.reached("targeted")
-
-
-def test_untargeted_goals_are_in_no_targeted_summary():
-    cases = [case(0, 0.9), case(1, 0.9, goal=Goal(0))]
-    one = survival(Coins, cases, [NONE]).survivals[0]
-    assert one.summary("targeted").images_fooled.draws == 1
-    assert one.summary("untargeted").images_fooled.draws == 2
-    alone = survival(Coins, cases[1:], [NONE])
-    assert alone.survivals[0].summary("targeted") is None
-    assert alone.as_json()["transformations"][0]["targeted"] is None
 
 
 def test_of_those_fooled_before_so_many_survive():
@@ -374,15 +354,6 @@ def test_gap_groups_and_rank_correlation(sign):
         assert (group.low, group.high) == (sign * levels[members[0]], sign * levels[members[-1]])
         assert (group.images, group.adversarial.draws) == (3, 180)
         assert group.adversarial.rate == pytest.approx(levels[members].mean(), abs=0.15)
-
-
-def test_there_is_no_correlation_of_what_does_not_vary():
-    same_gap = [case(i, level, gap=0.5) for i, level in enumerate((0.1, 0.5, 0.9))]
-    same_rate = [case(i, 0.0, gap=float(i)) for i in range(3)]
-    two = [case(i, level) for i, level in enumerate((0.1, 0.9))]
-    for cases in (same_gap, same_rate, two):
-        summary = survival(Coins, cases, [NONE]).survivals[0].summary("targeted")
-        assert summary.gap_correlation is None
 
 
 def test_results_depend_on_neither_company_nor_order_but_on_the_seed():
