@@ -46,6 +46,13 @@ def test_every_command_of_a_page_is_one(page):
         assert error is None or named, f"{step.text}: {error}"
 
 
+def test_commands_and_links_are_found_in_the_pages():
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert sum(step.kind == "command" for text in texts for step in steps(text)) > 50
+    assert sum(len(list(commands_in_passing(text))) for text in texts) > 50
+    assert sum(len(LINK.findall(text)) for text in texts) > 50
+
+
 def test_what_is_no_command_is_found_out():
     assert "No such command" in read_as_the_program_would(["atack", "net.h5"])
     assert "No such option" in read_as_the_program_would(["attack", "net.h5", "--indx", "3"])
