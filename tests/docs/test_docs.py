@@ -16,11 +16,13 @@ from neuroattack.training.conversion import convert
 
 # Run from their first line to their last. Other pages show figures of hours of work: their
 # commands are read as the program would read them, and their Python is run. A cluster is no page
-# for one machine: tests/experiments/test_campaign.py starts a scheduler and workers.
+# for one machine: tests/experiments/test_campaign.py starts a scheduler and workers. PyTorch and
+# its networks are not installed here: tests/targets/test_peers.py runs their page.
+NEEDS_TORCH = "attack-your-function.md"
 WHOLE = [
     page
     for page in PAGES
-    if page.name != "cluster.md"
+    if page.name not in ("cluster.md", NEEDS_TORCH)
     and (page.name == "getting-started.md" or page.parent.name in ("concepts", "howto"))
 ]
 # In .ci/run, as the README's own command.
@@ -81,7 +83,8 @@ def with_python(pages):
     return [
         page
         for page in pages
-        if any(step.kind == "python" for step in steps(page.read_text(encoding="utf-8")))
+        if page.name != NEEDS_TORCH
+        and any(step.kind == "python" for step in steps(page.read_text(encoding="utf-8")))
     ]
 
 
