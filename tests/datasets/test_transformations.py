@@ -14,7 +14,7 @@ from scipy.interpolate import RegularGridInterpolator
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets.transformations import FAMILIES, TRANSFORMATIONS, Transformation
 from neuroattack.errors import UnknownNameError, ValidationError
-from neuroattack.experiments.transformations import Case, survival
+from neuroattack.experiments.transformations.running import Case, survival
 from neuroattack.statistics import wilson_interval
 
 BY_NAME = {t.name: t for t in TRANSFORMATIONS}

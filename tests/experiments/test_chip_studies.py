@@ -8,9 +8,9 @@ from support.networks import small_network
 
 from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.readout import decide
-from neuroattack.experiments.energy import study_energy
+from neuroattack.experiments.chips.energy import study_energy
+from neuroattack.experiments.chips.precision import measure_precision
 from neuroattack.experiments.evaluation import evaluate
-from neuroattack.experiments.precision import measure_precision
 from neuroattack.hardware.energy.conventional import compare_conventional
 from neuroattack.hardware.fitting import fit
 from neuroattack.hardware.profiles.files import load_profile, read_profile

@@ -16,7 +16,7 @@ from neuroattack.hardware.placement.mesh_order import capacity, mesh_positions
 from neuroattack.hardware.placement.placement import place
 from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
-from neuroattack.report.placement import placement_figure
+from neuroattack.report.chips.placement import placement_figure
 
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 PER_CORE = ("neurons", "synapses", "synapse_bits", "in_axons", "out_axons")

@@ -15,7 +15,7 @@ from neuroattack.datasets import Labels
 from neuroattack.deployment.deployment import MAX_STEPS, check_settings, deploy
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.experiments.chip_cells import (
+from neuroattack.experiments.chips.cells import (
     check_inputs,
     keep_images,
     keep_network,
