@@ -1,7 +1,7 @@
 """Run of one backend in its own process, with its own start-up time and memory.
 
 ``python -m neuroattack.experiments.comparison.trial FOLDER START`` is that process: it reads its
-inputs from the folder and leaves its results there. START is the monotonic clock when it was started.
+inputs from the folder and leaves its results there. START is the monotonic clock at its start.
 """
 
 from __future__ import annotations
