@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from neuroattack.deployment.deployment import Deployment
     from neuroattack.deployment.spec import DeploymentSpec, OpenTarget
     from neuroattack.experiments.audit.card import Card
-    from neuroattack.experiments.comparison import Comparison
+    from neuroattack.experiments.comparison.comparison import Comparison
     from neuroattack.experiments.evaluation import Evaluation
     from neuroattack.ir.network import Network
     from neuroattack.report.attack_result import AttackResult
@@ -332,10 +332,10 @@ def compare(
     Raises
     ------
     NeuroattackError
-        As :func:`neuroattack.experiments.comparison.compare`.
+        As :func:`neuroattack.experiments.comparison.comparison.compare`.
     """
     from neuroattack.deployment.backend import list_backends
-    from neuroattack.experiments.comparison import compare as compare_backends
+    from neuroattack.experiments.comparison.comparison import compare as compare_backends
 
     split = _labeled(images, labels)
     names = [each.name for each in list_backends() if each.available]

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,10 +17,36 @@ from neuroattack.training.storage import save_model
 # A test of each takes minutes.
 LONGEST = ("test_paper.py", "test_mlp.py", "test_mnist.py")
 
+# What takes seconds a test: whole studies, programs and servers, and simulators that compile. All
+# other tests are of the tier `quick`, new ones too.
+NOT_QUICK = (
+    *("attacks/test_art", "attacks/test_neighb", "backends/test_brian", "backends/test_lava.py"),
+    *("backends/test_lava_faults", "cli/test_bad_input", "cli/test_cli", "cli/test_hardware"),
+    *("cli/test_interruption", "cli/test_other_shapes", "deployment/test_exporters", "docs/"),
+    *("experiments/campaign/", "experiments/engine/", "experiments/test_attack.py"),
+    *("experiments/test_audit.py", "experiments/test_chip", "experiments/test_comparison"),
+    *("experiments/test_demo", "experiments/test_one_derivation"),
+    *("experiments/test_model_cells", "experiments/test_noise", "experiments/test_transfer"),
+    *("golden/", "hardware/test_neurobench", "hardware/test_placement", "hardware/test_rounded"),
+    *("ir/test_nir", "paper/", "remote/", "report/", "test_api", "test_benchmarks"),
+    *("test_install", "test_planted", "test_training_benchmark"),
+)
+SIMULATORS = ("brian2", "lava")
 
+
+def is_quick(item):
+    """Say whether a test is run by ``pytest -m quick``."""
+    place = item.path.relative_to(Path(__file__).parent).as_posix()
+    simulates = place.startswith("conformance/") and any(name in item.name for name in SIMULATORS)
+    return not (item.get_closest_marker("slow") or simulates or place.startswith(NOT_QUICK))
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items):
     """Begin with the longest files, so that no worker is left alone with one in the end."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+    for item in filter(is_quick, items):
+        item.add_marker("quick")
 
 
 @pytest.fixture

@@ -39,20 +39,3 @@ def test_the_tables_say_why_there_is_no_training(figures):
     recipes, kernel = SECTIONS["training"].tables(figures)
     assert "quick" in recipes.title
     assert len(kernel.rows) == len(figures["siegert_kernel"])
-
-
-def test_the_table_of_whole_trainings_says_that_a_time_is_one_measurement(figures):
-    measured = {
-        "not_trained": None,
-        "fine_tuned_s": 75.4,
-        "fine_tuned_cpu_s": 120.0,
-        "fine_tuned_rate_accuracy": 0.9887,
-        "fine_tuned_spiking_accuracy": 0.9873,
-        "paper_s": 100.6,
-        "paper_cpu_s": 150.0,
-        "paper_rate_accuracy": 0.9732,
-    }
-    recipes, _ = SECTIONS["training"].tables({**figures, **measured})
-    assert "single training" in recipes.title
-    assert recipes.rows[0] == ["fine-tuned", "75", "120", "98.87 %", "98.73 %"]
-    assert recipes.rows[1] == ["paper", "101", "150", "97.32 %", ""]

@@ -80,8 +80,8 @@ def energy(
     Energy covers the terms with a published coefficient in the chip's profile; the others are
     named, and the total is then left out.
     """
-    from neuroattack.experiments.chip_cells import cell_folder
-    from neuroattack.experiments.energy import study_energy
+    from neuroattack.experiments.chips.cells import cell_folder
+    from neuroattack.experiments.chips.energy import study_energy
     from neuroattack.hardware.quantization.quantization import Rounding
 
     _check_output(out, _ENERGY)
@@ -112,7 +112,7 @@ def energy(
     )
     _print(study, hardware_tables.print_energy, json)
     if out:
-        from neuroattack.report.energy import chip_figures
+        from neuroattack.report.chips.energy import chip_figures
 
         _save(out / _ENERGY, study, chip_figures(study, loaded, chips, rounding))
 
@@ -137,8 +137,8 @@ def precision(
     json: Json = False,
 ) -> None:
     """Measure accuracy against the bits of a weight, and against the time steps of an image."""
-    from neuroattack.experiments.chip_cells import cell_folder
-    from neuroattack.experiments.precision import measure_precision
+    from neuroattack.experiments.chips.cells import cell_folder
+    from neuroattack.experiments.chips.precision import measure_precision
     from neuroattack.hardware.profiles.files import load_profile
 
     _check_output(out, _PRECISION)
@@ -166,7 +166,7 @@ def precision(
     )
     _print(curves, hardware_tables.print_precision, json)
     if out:
-        from neuroattack.report.precision import curves_figure
+        from neuroattack.report.chips.precision import curves_figure
 
         _save(out / _PRECISION, curves, {"precision": curves_figure(curves)})
 

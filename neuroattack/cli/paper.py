@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args
@@ -24,7 +25,8 @@ from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
     from neuroattack.datasets import Dataset
-    from neuroattack.datasets.noise import Area
+    from neuroattack.datasets.noise import Area, Clipping, Noise
+    from neuroattack.experiments.noise import NoiseCell
     from neuroattack.paper.settings import PaperSettings
 
 __all__ = ["noise", "paper"]
@@ -148,24 +150,15 @@ def noise(
     out: _Out = Path("runs/noise"),
     json: Json = False,
 ) -> None:
-    """Measure how noise on training images, test images or both changes the accuracy.
-
-    After an interruption, the same command resumes.
-    """
+    """Measure how noise on training images, test images or both changes the accuracy."""
     from neuroattack.datasets import load_dataset
-    from neuroattack.datasets.noise import Noise, NoiseKind
     from neuroattack.deployment.deployment import check_settings
     from neuroattack.experiments.model_cells import NetworkKind
     from neuroattack.experiments.noise import NOISY, Spiking, study_noise
 
     check_settings(backend, steps, seed)
     area = None if window is None else _area(window)
-    magnitudes = _numbers("--deltas", deltas)
-    noises = [
-        Noise(kind, delta, clipping, area)
-        for kind in _chosen("--noise", kinds, get_args(NoiseKind))
-        for delta in magnitudes
-    ]
+    noises = _noises(kinds, deltas, clipping, area)
     modes = _chosen("--on", on, NOISY)
     chosen = _chosen("--networks", networks, get_args(NetworkKind))
     given: dict[NetworkKind, Path | None] = {"sdbn": model, "dnn": dnn}
@@ -187,26 +180,39 @@ def noise(
         )
     trains_sdbn = "sdbn" in chosen and (model is None or set(modes) != {"test"})
     runs_spikes = spiking and "sdbn" in chosen
-    figures = {
-        "cells": [cell.as_json() for cell in cells],
-        "dataset": data.name,
-        "dataset_checksum": data.checksum,
+    about = {
         "recipe": recipe if trains_sdbn else None,
         "seed": seed,
         "steps": steps if runs_spikes else None,
         "backend": backend if runs_spikes else None,
-        "version": __version__,
         "window": None if area is None else vars(area),
-        "command": console.command_line(),
     }
-    _finish_noise(out, figures, json)
+    _finish_noise(out, data, cells, about, json)
 
 
-def _finish_noise(out: Path, figures: dict[str, Any], json: bool) -> None:
+def _noises(kinds: str, deltas: str, clipping: Clipping, area: Area | None) -> list[Noise]:
+    from neuroattack.datasets.noise import Noise, NoiseKind
+
+    chosen = _chosen("--noise", kinds, get_args(NoiseKind))
+    magnitudes = _numbers("--deltas", deltas)
+    return [Noise(kind, delta, clipping, area) for kind in chosen for delta in magnitudes]
+
+
+def _finish_noise(
+    out: Path, data: Dataset, cells: Sequence[NoiseCell], about: dict[str, Any], json: bool
+) -> None:
     """Write the results of a noise study, and print them."""
     from neuroattack.files import write_json
     from neuroattack.report.table import Table
 
+    figures = {
+        "cells": [cell.as_json() for cell in cells],
+        "dataset": data.name,
+        "dataset_checksum": data.checksum,
+        **about,
+        "version": __version__,
+        "command": console.command_line(),
+    }
     write_json(out / "noise.json", figures)
     if json:
         console.print_json(figures)

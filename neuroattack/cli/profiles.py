@@ -77,7 +77,7 @@ def show(profile: ProfileName, json: Json = False) -> None:
         )
         return
     console.print_rows(
-        f"{chip.name} ({chip.id}), neurons updated {_UPDATED[chip.document.update_policy]}",
+        f"{chip.name} ({chip.id}), update policy {chip.document.update_policy}",
         ["what", "value", "source", "basis", "conditions", "note"],
         [
             [
@@ -119,13 +119,6 @@ def check(profile: ProfileName, json: Json = False) -> None:
         f"{profile}: profile {chip.id!r} is valid: {figures['numbers']} numbers from "
         f"{figures['sources']} sources, {figures['unknown']} listed as unknown\n"
     )
-
-
-_UPDATED = {
-    "every_step": "in every step",
-    "on_event": "when spikes arrive",
-    "continuous": "in continuous time",
-}
 
 
 def _summary(chip: Profile) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def evaluate(
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.provenance import provenance_of
     from neuroattack.experiments import evaluation
-    from neuroattack.experiments.metering import ActivityMeter
+    from neuroattack.experiments.chips.metering import ActivityMeter
     from neuroattack.files import check_writable, write_json
     from neuroattack.ir.storage import load_network
 
@@ -105,7 +105,7 @@ def compare(
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.provenance import network_provenance
-    from neuroattack.experiments import comparison
+    from neuroattack.experiments.comparison import comparison
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
 

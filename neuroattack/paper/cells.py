@@ -17,7 +17,7 @@ from neuroattack.deployment.deployment import EVALUATION_STREAM, search_stream, 
 from neuroattack.encoding.readout import decide, spike_shares
 from neuroattack.experiments.engine.cells import digest_of, read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell
-from neuroattack.experiments.transformations import Case, survival
+from neuroattack.experiments.transformations.running import Case, survival
 from neuroattack.files import write_arrays
 from neuroattack.paper.networks import Attacked
 from neuroattack.targets.black_box import Target

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import NDArray
 
-from neuroattack.experiments.comparison import Comparison
+from neuroattack.experiments.comparison.comparison import Comparison
 from neuroattack.provenance import Provenance
 from neuroattack.report.numbers import throughput
 from neuroattack.report.studies import save_study

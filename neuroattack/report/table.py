@@ -154,14 +154,14 @@ class Table:
         return [column.write is str for column in self.columns]
 
     def markdown(self) -> str:
-        """Return the table as Markdown, without its title; nothing in a cell is markup."""
+        """Return title and table as Markdown; nothing in them is markup."""
         rule = [":--" if text else "--:" for text in self.is_text]
-        rows = [
+        (title,), *rows = [
             [re.sub(r"([\\*`<|_])", r"\\\1", cell) for cell in row]
-            for row in [self.heads, *self.cells]
+            for row in [[self.title], self.heads, *self.cells]
         ]
         lines = [rows[0], rule, *rows[1:]]
-        return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+        return f"*{title}*\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def csv(self) -> str:
         """Return the values as CSV, unrounded; an interval takes two more columns."""

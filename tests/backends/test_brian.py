@@ -65,6 +65,7 @@ def full_and_empty(steps=12):
         chain(threshold_v=-0.5, reset_v=-1.0, refractory_steps=2),
     ],
 )
+@pytest.mark.filterwarnings("ignore:overflow encountered:RuntimeWarning")
 def test_nothing_survives_from_one_image_to_the_next(network):
     assert_exact(deploy(network), network, full_and_empty())
 

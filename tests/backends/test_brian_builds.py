@@ -81,38 +81,24 @@ def test_two_processes_build_once(cache, tmp_path):
 
 @pytest.mark.slow
 @NEEDS_COMPILER
-def test_a_killed_build_is_an_error_and_leaves_nothing(cache):
+@pytest.mark.parametrize(
+    ("number", "error"),
+    [(signal.SIGKILL, BackendUnavailableError), (signal.SIGINT, KeyboardInterrupt)],
+)
+def test_a_build_that_is_killed_or_interrupted_leaves_nothing(cache, number, error):
     # Other tests' workers may be about.
     others = set(descendants(os.getpid()))
 
-    def kill():
+    def send():
         await_that(lambda: any(map(is_called("cc1plus"), descendants(os.getpid()))))
         build = next(pid for pid in descendants(os.getpid()) if pid not in others)
-        os.kill(build, signal.SIGKILL)
+        os.kill(build if number == signal.SIGKILL else os.getpid(), number)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    with pytest.raises(BackendUnavailableError, match="SIGKILL"):
+    sender = threading.Thread(target=send)
+    sender.start()
+    with pytest.raises(error, match="SIGKILL" if number == signal.SIGKILL else None):
         standalone(chain())
-    killer.join()
-    assert set(descendants(os.getpid())) <= others
-    assert not left_behind(cache)
-
-
-@pytest.mark.slow
-@NEEDS_COMPILER
-def test_interrupting_a_build_ends_its_compilers(cache):
-    others = set(descendants(os.getpid()))
-
-    def interrupt():
-        await_that(lambda: any(map(is_called("cc1plus"), descendants(os.getpid()))))
-        os.kill(os.getpid(), signal.SIGINT)
-
-    helper = threading.Thread(target=interrupt)
-    helper.start()
-    with pytest.raises(KeyboardInterrupt):
-        standalone(chain())
-    helper.join()
+    sender.join()
     assert set(descendants(os.getpid())) <= others
     assert not left_behind(cache)
 

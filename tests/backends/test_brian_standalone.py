@@ -2,11 +2,9 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import textwrap
-import threading
 import time
 from pathlib import Path
 
@@ -133,30 +131,6 @@ def test_an_executable_that_fails_is_an_error_and_the_next_query_works(
     assert set(descendants(os.getpid())) <= others
     assert len(left_behind(built[1])) == 1
     assert_exact(simulator, network, mixed_rasters(network, STEPS))
-
-
-@pytest.mark.slow
-@NEEDS_COMPILER
-def test_an_executable_that_is_stopped_by_someone_is_ended_at_the_deadline(cache, monkeypatch):
-    network = chain(size=400)
-    simulator = standalone(network, 20_000)
-    monkeypatch.setattr("neuroattack.backends.brian.standalone._START_S", 1.0)
-    monkeypatch.setattr("neuroattack.backends.brian.standalone._SYNAPSE_S", 0.0)
-    monkeypatch.setattr("neuroattack.backends.brian.standalone._NEURON_S", 0.0)
-    inputs = silence(network, 2, 20_000)
-
-    def stop():
-        (pid,) = await_that(lambda: list(filter(is_called("main"), descendants(os.getpid()))))
-        os.kill(pid, signal.SIGSTOP)
-
-    stopper = threading.Thread(target=stop)
-    stopper.start()
-    with pytest.raises(SimulationError, match="did not end in time"):
-        simulator.run(inputs)
-    stopper.join()
-    monkeypatch.undo()
-    monkeypatch.setenv("XDG_CACHE_HOME", str(cache.parent.parent))
-    assert simulator.run(silence(network, 1, 20_000)).counts["output"].shape == (1, 400)
 
 
 @pytest.mark.slow

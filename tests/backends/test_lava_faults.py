@@ -94,26 +94,21 @@ def assert_answers(simulator):
         np.testing.assert_array_equal(found.counts[name], counts)
 
 
-def test_a_model_that_raises(simulator):
-    network = simulator._network
-    good = network.populations[1].threshold_v
-    object.__setattr__(network.populations[1], "threshold_v", np.zeros(7))
+@pytest.mark.parametrize(
+    ("part", "field", "bad", "message"),
+    [
+        ("populations", "threshold_v", np.zeros(7), "layer output: ValueError"),
+        ("projections", "mantissas", "no weights", "build the network: AttributeError"),
+    ],
+)
+def test_a_model_that_raises_or_cannot_be_built(simulator, part, field, bad, message):
+    broken = getattr(simulator._network, part)[1]
+    good = getattr(broken, field)
+    object.__setattr__(broken, field, bad)
     simulator._worker.end()
-    with pytest.raises(SimulationError, match="layer output: ValueError") as error:
+    with pytest.raises(SimulationError, match=message):
         simulator.run(SHORT)
-    assert "the next run starts a new one" in str(error.value)
-    object.__setattr__(network.populations[1], "threshold_v", good)
-    assert_answers(simulator)
-
-
-def test_a_model_that_cannot_be_built(simulator):
-    network = simulator._network
-    good = network.projections[1].mantissas
-    object.__setattr__(network.projections[1], "mantissas", "no weights")
-    simulator._worker.end()
-    with pytest.raises(SimulationError, match="build the network: AttributeError"):
-        simulator.run(SHORT)
-    object.__setattr__(network.projections[1], "mantissas", good)
+    object.__setattr__(broken, field, good)
     assert_answers(simulator)
 
 
@@ -221,24 +216,20 @@ def program(then):
 
 
 @pytest.mark.parametrize(
-    "stopped",
-    [None, "everyone", *(pytest.param(whom, marks=SLOW) for whom in ("worker", "a Lava process"))],
+    ("other", "number"),
+    [
+        (None, None),
+        ("everyone", signal.SIGSTOP),
+        pytest.param("worker", signal.SIGSTOP, marks=SLOW),
+        pytest.param("a Lava process", signal.SIGSTOP, marks=SLOW),
+        pytest.param("supervisor", signal.SIGKILL, marks=SLOW),
+    ],
 )
-def test_our_own_process_killed(stopped):
+def test_our_own_process_killed(other, number):
     started, worker = program("simulator.run(LONG)")
     time.sleep(0.3)
-    if stopped:
-        worker.signal(stopped, signal.SIGSTOP)
-    started.kill()
-    started.communicate()
-    worker.assert_gone()
-
-
-@SLOW
-def test_our_own_process_and_the_supervisor_killed():
-    started, worker = program("simulator.run(LONG)")
-    time.sleep(0.3)
-    worker.signal("supervisor", signal.SIGKILL)
+    if other:
+        worker.signal(other, number)
     started.kill()
     started.communicate()
     worker.assert_gone()

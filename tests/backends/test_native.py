@@ -11,7 +11,6 @@ from neuroattack.deployment.backend import load_backend, synaptic_operations
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
 from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import INPUT
 
 native = type(load_backend("native"))
 
@@ -37,19 +36,6 @@ def test_synaptic_operations_equal_a_recount(data):
             for i, j in zip(*np.nonzero(p.mantissas), strict=True)
         )
         assert synaptic_operations(network, recording)[image] == recount
-
-
-@settings(max_examples=5, deadline=None)
-@given(networks(max_size=12))
-def test_batches_larger_than_a_slice_keep_their_order(network):
-    rng = np.random.default_rng(1)
-    dense = rng.random((150, 20, network.input.size)) < 0.3
-    whole = native(2).deploy(network).run(SpikeTrains.from_dense(dense), record_spikes=True)
-    for image in (0, 31, 32, 149):
-        alone = native(1).deploy(network).run(SpikeTrains.from_dense(dense[image : image + 1]))
-        for name, counts in alone.counts.items():
-            np.testing.assert_array_equal(whole.counts[name][image], counts[0])
-    np.testing.assert_array_equal(whole.spikes[INPUT].to_dense(), dense)
 
 
 def test_no_threads_are_refused():

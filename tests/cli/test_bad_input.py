@@ -212,6 +212,9 @@ def test_an_output_that_cannot_be_written_is_found_before_the_work(
     inside_a_file = network_file / "out"
     network = [] if name in {"demo", "train"} else [network_file]
     refused(command(name, *network, "--out", inside_a_file), network_file, "cannot be written")
+    # Where it can be written, the work does begin.
+    with pytest.raises(AssertionError, match="the work began"):
+        command(name, *network, "--out", network_file.with_name("out"))
 
 
 def test_a_full_disk_leaves_the_old_file_whole(model_file, tmp_path):

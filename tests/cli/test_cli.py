@@ -45,18 +45,6 @@ def test_evaluate_rounds_to_fixed_point_on_request(command, network_file):
     )
 
 
-def test_the_same_seed_gives_the_same_figures(command, network_file):
-    def run(seed):
-        _, out, _ = command(
-            "evaluate", network_file, "--images", 30, "--steps", 60, "--seed", seed, "--json"
-        )
-        figures = one_object(out)
-        return {name: figures[name] for name in ("accuracy", "spikes_per_image")}
-
-    assert run(1) == run(1)
-    assert run(1) != run(2)
-
-
 def test_evaluate_saves_figures(command, network_file, tmp_path):
     out_file = tmp_path / "deep" / "figures.json"
     arguments = ("--images", 5, "--steps", 20, "--out", out_file)

@@ -2,7 +2,6 @@
 
 import json
 
-import numpy as np
 import pytest
 from support.networks import small_network
 from support.output import one_object, refused
@@ -212,17 +211,3 @@ def test_a_network_that_is_in_fixed_point_already_cannot_be_held_by_a_chip(comma
     for name in ("evaluate", "attack", "compare", "precision"):
         refused(command(name, path, "--profile", "loihi1"), "fixed point")
     refused(command("energy", path), "fixed point")
-
-
-def test_figures_are_numbers_that_json_knows(command, network_file):
-    def walk(value):
-        if isinstance(value, dict):
-            for each in value.values():
-                walk(each)
-        elif isinstance(value, list):
-            for each in value:
-                walk(each)
-        elif isinstance(value, float):
-            assert np.isfinite(value)
-
-    walk(one_object(command("energy", network_file, *SHOWN, "--allow-lossy", "--json")[1]))

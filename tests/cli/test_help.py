@@ -75,11 +75,14 @@ def folder(tmp_path, monkeypatch):
         ("noise --on tst", "test"),
         ("noise --networks sdnb", "sdbn"),
         ("compare net.h5 --backends natve", "native"),
-        ("transfer net.h5 --place natve", "native"),
-        ("transfer net.h5 --place native,profle=loihi1", "profile"),
-        ("transfer net.h5 --place native,encoder=poison", "poisson"),
-        ("transfer net.h5 --place native,answers=label", "labels"),
-        ("transfer net.h5 --place native --place native,steps=9 --attack adaptve", "adaptive"),
+        ("transfer net.h5 --deployment natve", "native"),
+        ("transfer net.h5 --deployment native,profle=loihi1", "profile"),
+        ("transfer net.h5 --deployment native,encoder=poison", "poisson"),
+        ("transfer net.h5 --deployment native,answers=label", "labels"),
+        (
+            "transfer net.h5 --deployment native --deployment native,steps=9 --attack adaptve",
+            "adaptive",
+        ),
     ],
 )
 def test_the_nearest_name_is_suggested(folder, command, line, nearest):

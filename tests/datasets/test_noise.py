@@ -68,20 +68,6 @@ def test_pixels_outside_of_the_area_stay_and_those_inside_get_what_they_get_with
             np.testing.assert_array_equal(found[:, row, column], expected[:, row, column])
 
 
-@settings(max_examples=50, deadline=None)
-@given(images_of, st.sampled_from(KINDS), st.floats(0.01, 2), st.floats(0.1, 10), seeds)
-def test_the_same_seed_with_another_magnitude_gives_proportional_noise(
-    images, kind, delta, factor, seed
-):
-    def change(size):
-        noisy = Noise(kind, size, "none").add(images, np.random.default_rng(seed))
-        return noisy.astype(float) - images
-
-    one, other = change(delta), change(delta * factor)
-    # A float32 sum of numbers up to 1000 is right to 1000 / 2**24.
-    np.testing.assert_allclose(other, factor * one, rtol=1e-4, atol=1e-3)
-
-
 def test_nothing_is_added_by_magnitude_0_and_the_images_given_are_not_written_to():
     images = some_images()
     images.flags.writeable = False

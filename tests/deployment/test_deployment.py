@@ -1,5 +1,7 @@
 """Deployment: draws, batches, streams, the black box; and evaluation by recount."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from support.networks import small_network
@@ -53,44 +55,6 @@ def test_every_query_of_a_black_box_is_a_fresh_draw_that_the_seed_repeats(images
     assert len({tuple(counts) for counts in first}) > 1
     assert answers(0, [1, 2, 3]) == first
     assert answers(1, [6]) != first
-
-
-class Listening:
-    """A simulator that keeps the input spikes it is given."""
-
-    def __init__(self):
-        self.simulator = deploy(small_network(), steps=60).simulator
-        self.inputs = []
-
-    def run(self, inputs, *, record_spikes=False):
-        self.inputs.append(inputs.to_dense())
-        return self.simulator.run(inputs)
-
-
-def test_a_batch_of_a_common_draw_differs_by_its_images_alone(images):
-    ear = Listening()
-    deployment = Deployment(small_network(), ear, "listening", "", steps=60, seed=3)
-    box = deployment.black_box(1, draws="common")
-    batch = np.repeat(images[:1].reshape(1, 784), 5, axis=0)
-    batch[3, 400] = 1 - batch[3, 400]
-    counts = box.query(batch)
-    (rasters,) = ear.inputs
-    for image in (1, 2, 4):
-        np.testing.assert_array_equal(rasters[image], rasters[0])
-        np.testing.assert_array_equal(counts[image], counts[0])
-    assert np.unique(np.nonzero(rasters[3] != rasters[0])[1]).tolist() == [400]
-    box.query(batch)
-    assert (ear.inputs[1] != rasters).any(axis=(1, 2)).all()
-
-
-def test_a_common_draw_is_the_same_in_any_order_and_wherever_a_batch_is_cut(images):
-    def answer(rows):
-        return deploy(small_network(), steps=60, seed=3).black_box(1, draws="common").query(rows)
-
-    whole = answer(images)
-    np.testing.assert_array_equal(answer(images[::-1]), whole[::-1])
-    for place in (0, 1, 255, 256, 299):
-        np.testing.assert_array_equal(answer(images[[place]])[0], whole[place])
 
 
 def test_independent_draws_are_the_default_and_go_on_from_image_to_image(images):
@@ -180,6 +144,8 @@ def test_impossible_deployments_are_refused(images):
         deploy(small_network(), steps=0)
     with pytest.raises(ValidationError, match="indices: got shape"):
         deploy(small_network(), steps=5).record(images[:3], indices=[1])
+    with pytest.raises(ValidationError, match="seed: got -1"):
+        Deployment(small_network(), None, "none", "", steps=5, seed=-1)
 
 
 class Missing:
@@ -189,27 +155,20 @@ class Missing:
         raise ImportError("No module named 'chip'")
 
 
+def register(monkeypatch, backend):
+    """Make a backend the only one that is installed."""
+    point = SimpleNamespace(name=backend.name, load=lambda: backend)
+    monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [point])
+    return backend
+
+
 def test_a_backend_that_cannot_be_loaded_is_listed_with_its_reason(monkeypatch):
-    class Point:
-        name = "missing"
-
-        @staticmethod
-        def load():
-            return Missing
-
-    monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [Point])
+    register(monkeypatch, Missing)
     (line,) = list_backends()
-    assert (line.available, line.reason) == (
-        False,
-        "cannot be loaded: ImportError: No module named 'chip'",
-    )
+    assert not line.available
+    assert "ImportError: No module named 'chip'" in line.reason
     with pytest.raises(BackendUnavailableError, match="No module named 'chip'"):
         deploy(small_network(), backend="missing")
-
-
-def test_steps_of_a_deployment_are_checked_where_it_is_built_by_hand():
-    with pytest.raises(ValidationError, match="seed: got -1"):
-        Deployment(small_network(), None, "none", "", steps=5, seed=-1)
 
 
 def test_long_runs_are_simulated_in_batches_that_fit_memory(images):
@@ -247,15 +206,7 @@ class Attentive:
 
 @pytest.fixture
 def attentive(monkeypatch):
-    class Point:
-        name = "attentive"
-
-        @staticmethod
-        def load():
-            return Attentive
-
-    monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [Point])
-    return Attentive
+    return register(monkeypatch, Attentive)
 
 
 def test_backends_are_told_what_they_will_be_asked_and_closed_in_the_end(attentive):

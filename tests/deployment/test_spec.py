@@ -1,4 +1,4 @@
-"""Places where a network is attacked: said in a line, and opened."""
+"""Deployments: named in one line, and opened."""
 
 from __future__ import annotations
 
@@ -36,20 +36,23 @@ def test_texts():
     )
     assert str(DeploymentSpec(profile="loihi1", seed=3)) == "native,profile=loihi1,seed=3"
     assert DeploymentSpec.from_text("dnn").kind == "dnn"
+    served = DeploymentSpec.from_text("https://host:8000/v2/models/a=b,answers=labels")
+    assert (served.kind, served.backend) == ("served", "https://host:8000/v2/models/a=b")
+    assert DeploymentSpec.from_text(str(served)) == served
     assert str(DeploymentSpec.from_text("dnn,answers=labels")) == "dnn,answers=labels"
     assert str(DeploymentSpec.from_text("dnn")) == DNN
-    assert DeploymentSpec().kind == "sdbn"
+    assert DeploymentSpec().kind == "network"
 
 
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("", "place ''"),
+        ("", "deployment ''"),
         ("nativ", "nativ"),
         ("native,native", "'native'"),
         ("native,steps", "'steps'"),
         ("native,steps=", "'steps='"),
-        ("native,steps=many", "steps of a place: got 'many'"),
+        ("native,steps=many", "steps of a deployment: got 'many'"),
         ("native,steps=0", "steps"),
         ("native,seed=-1", "seed"),
         ("native,seed=1,seed=2", "seed twice"),
@@ -59,8 +62,12 @@ def test_texts():
         ("native,encoder=morse", "morse"),
         ("native,answers=lies", "lies"),
         ("native,search_draws=few", "few"),
-        ("dnn,steps=100", "dnn with steps"),
+        ("dnn,steps=100", "steps of deployment 'dnn'"),
         ("dnn,answers=lies", "lies"),
+        ("https://host/v2/models/a,steps=100", "server"),
+        ("native,token_file=x", "served network"),
+        ("native,allow_lossy=true", "a profile with it"),
+        ("native,profile=loihi1,allow_lossy=maybe", "true or false"),
     ],
 )
 def test_what_is_no_place_is_refused(text, told):

@@ -48,10 +48,17 @@ def test_every_command_of_a_page_is_one(page):
         assert error is None or named, f"{step.text}: {error}"
 
 
+def test_commands_and_links_are_found_in_the_pages():
+    texts = [page.read_text(encoding="utf-8") for page in PAGES]
+    assert sum(step.kind == "command" for text in texts for step in steps(text)) > 35
+    assert sum(len(list(commands_in_passing(text))) for text in texts) > 50
+    assert sum(len(LINK.findall(text)) for text in texts) > 50
+
+
 def test_what_is_no_command_is_found_out():
     assert "No such command" in read_as_the_program_would(["atack", "net.h5"])
     assert "No such option" in read_as_the_program_would(["attack", "net.h5", "--indx", "3"])
-    assert "valid integer" in read_as_the_program_would(["attack", "net.h5", "--index", "three"])
+    assert "valid integer" in read_as_the_program_would(["attack", "net.h5", "--steps", "three"])
     assert "Missing parameter" in read_as_the_program_would(["attack"])
     assert read_as_the_program_would(["campaign", "status", "runs/x", "--json"]) is None
     assert "No such option" in read_as_the_program_would(["campaign", "file.toml", "--jsn"])

@@ -1,6 +1,5 @@
 """The audit of a small network: every figure again by a plain loop, the page, and the command."""
 
-import hashlib
 import json
 import re
 from dataclasses import replace
@@ -18,14 +17,17 @@ from neuroattack.datasets import load_dataset
 from neuroattack.datasets.noise import SCALE
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
-from neuroattack.deployment.spec import DeploymentSpec
+from neuroattack.deployment.spec import DeploymentSpec, profile_checksum
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
+from neuroattack.experiments.attack_cells import show_images
 from neuroattack.experiments.audit import suite as audit_suite
 from neuroattack.experiments.audit.audit import audit
 from neuroattack.experiments.audit.card import Figure, judge, share_figure
-from neuroattack.experiments.audit.cells import Audited, judge_images, transform_images
+from neuroattack.experiments.audit.cells import transform_images
 from neuroattack.experiments.audit.comparison import compare, read_baseline
 from neuroattack.experiments.audit.suite import Suite, other_places
+from neuroattack.experiments.engine.store import Store
+from neuroattack.experiments.model_cells import keep_network
 from neuroattack.ir.storage import load_network, save_network
 from neuroattack.report.audit import render_card
 from neuroattack.statistics import wilson_interval
@@ -114,12 +116,9 @@ def test_noise_again_by_hand(card, network):
 @pytest.fixture(scope="module")
 def shown(card, folder):
     """Return the file of the images that other sections show, and the images."""
-    # One chunk of images for each of two attacks and two budgets.
-    assert len(list((folder / "images").glob("*.npz"))) == 4
-    kept = next(folder.glob("audit-adaptive-40-0-*.json"))
-    name = json.loads(kept.read_text())["result"]["images"]
-    with np.load(folder / name) as arrays:
-        return name, arrays["adversarial"]
+    (path,) = (folder / "images").glob("*.npz")
+    with np.load(path) as arrays:
+        return f"images/{path.name}", arrays["images"]
 
 
 def misclassified(network, place, images, draws, stream=lambda index: 10**15 + index):
@@ -144,22 +143,28 @@ def test_images_tried_elsewhere_are_those_of_the_first_attack_at_most_queries(ca
 
 def test_transformed_images_again_by_a_plain_loop(card, network, folder, shown):
     data = load_dataset("digits")
-    digest = hashlib.sha256(network.read_bytes()).hexdigest()[:12]
-    given = Audited(f"networks/{digest}.h5", PLACE, "", data.name, data.checksum)
+    audited = {
+        "network": keep_network(network, folder),
+        "dnn": None,
+        "dataset": data.name,
+        "checksum": data.checksum,
+        "deployment": str(PLACE),
+        "profile": "",
+    }
     turn = Transformation("rotation+5", "rotation", 5)
     found = transform_images(
-        audited=given.as_json(),
+        audited=audited,
         indices=range(TINY.images),
-        images=[shown[0]],
+        images=shown[0],
         transformation=turn.as_json(),
         draws=500,
         folder=folder,
     )
     rng = np.random.default_rng(0)
     originals = data.test.images[: TINY.images]
-    for name, images in (("adversarial", shown[1]), ("original", originals)):
+    for rates, images in zip(found["rates"], (shown[1], originals), strict=True):
         expected = misclassified(network, PLACE, turn.apply(images, rng), 500)
-        assert np.mean(found[name]) == pytest.approx(expected, abs=0.06)
+        assert np.mean(rates) == pytest.approx(expected, abs=0.06)
 
 
 def test_energy_again_from_the_counts_of_the_same_draws(card, network, shown):
@@ -183,15 +188,17 @@ def test_energy_again_from_the_counts_of_the_same_draws(card, network, shown):
 
 
 def test_what_is_done_is_not_done_again_whatever_the_workers(card, network, folder):
-    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
-    lost = sorted(folder.glob("audit-random-noise-*.json"))
-    for path in lost:
-        path.unlink()
+    with Store(folder) as store:
+        keys = store.keys()
+        lost = [key for key in keys if key.startswith("attack-random-noise-")]
+        assert lost
+        store.forget(lost)
+        assert store.counts().waiting == len(lost)
     again = audit(network, load_dataset("digits"), PLACE, TINY, folder, workers=2)
     assert again == card
-    after = {path: path.stat().st_mtime_ns for path in folder.glob("*.json")}
-    assert set(after) == set(before)
-    assert {path for path in after if after[path] != before[path]} == set(lost)
+    with Store(folder) as store:
+        assert store.keys() == keys
+        assert store.counts().done == len(keys)
 
 
 def test_fewer_time_steps_are_a_regression_and_more_are_none(card, network, folder, tmp_path):
@@ -242,9 +249,18 @@ def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, shares
 
 def test_a_chip_that_cannot_hold_the_network_is_left_out_and_said(tmp_path, network):
     data = load_dataset("digits")
-    (tmp_path / "network.h5").write_bytes(network.read_bytes())
-    given = Audited("network.h5", DeploymentSpec(profile="xylo"), "", data.name, data.checksum)
-    found = judge_images(audited=given.as_json(), indices=[0], images=[], draws=1, folder=tmp_path)
+    found = show_images(
+        deployment="native,profile=xylo",
+        profile=profile_checksum(DeploymentSpec(profile="xylo")),
+        sources=[None],
+        aims=[(0, None)],
+        trials=1,
+        network=keep_network(network, tmp_path),
+        dnn=None,
+        dataset=data.name,
+        checksum=data.checksum,
+        folder=tmp_path,
+    )
     assert list(found) == ["refused"]
     assert "xylo" in found["refused"]
 

@@ -8,16 +8,13 @@ from support.networks import small_network
 
 from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.readout import decide
-from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.experiments.energy import study_energy
+from neuroattack.experiments.chips.energy import study_energy
+from neuroattack.experiments.chips.precision import measure_precision
 from neuroattack.experiments.evaluation import evaluate
-from neuroattack.experiments.precision import measure_precision
 from neuroattack.hardware.energy.conventional import compare_conventional
 from neuroattack.hardware.fitting import fit
 from neuroattack.hardware.profiles.files import load_profile, read_profile
-from neuroattack.hardware.profiles.number_format import NumberFormat
 from neuroattack.hardware.quantization.quantization import Rounding, quantize
-from neuroattack.ir.network import Projection
 
 IMAGES = np.random.default_rng(3).random((24, 28, 28), dtype=np.float32)
 STEPS = 60
@@ -127,24 +124,3 @@ def test_what_is_in_the_folder_is_not_computed_again(labels, tmp_path):
     # The images per second are those of the first time.
     assert studies(lambda fraction, _: done.append(fraction)) == first
     assert set(done) == {1.0}
-
-
-def test_a_source_neuron_has_one_sign_in_all_its_projections():
-    network = small_network()
-    rng = np.random.default_rng(0)
-    # From the input to both populations: all excite one and inhibit the other.
-    both = (
-        Projection.from_weights("input", "hidden", rng.uniform(0.001, 0.01, (784, 30))),
-        Projection.from_weights("input", "output", -rng.uniform(0.01, 0.02, (784, 10))),
-    )
-    network = dataclasses.replace(network, projections=both)
-    one_sign = NumberFormat("one sign", weight_bits=4, sign_modes=frozenset(("per_source",)))
-    with pytest.raises(UnsupportedFeatureError, match="784 source neurons have weights of both"):
-        quantize(network, one_sign)
-    found = quantize(dataclasses.replace(network, projections=both[:1]), one_sign, Rounding())
-    assert (found.network.projections[0].mantissas >= 0).all()
-    lossy = quantize(network, one_sign, Rounding(allow_lossy=True))
-    assert len(lossy.dropped) == 2
-    signs = [np.sign(p.mantissas).sum(axis=1) for p in lossy.network.projections]
-    assert (signs[0] * signs[1] == 0).all()
-    assert (signs[0] != signs[1]).any()

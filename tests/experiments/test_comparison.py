@@ -17,8 +17,8 @@ from support.output import one_object, refused
 from neuroattack.datasets import load_dataset
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
-from neuroattack.experiments.comparison import _differing
-from neuroattack.experiments.trial import run_trial
+from neuroattack.experiments.comparison.comparison import _differing
+from neuroattack.experiments.comparison.trial import run_trial
 from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.storage import save_network

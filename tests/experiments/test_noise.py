@@ -15,7 +15,7 @@ from neuroattack.datasets.noise import Area, Noise
 from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.encoding.readout import decide
-from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.errors import ValidationError
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import training_cell
 from neuroattack.experiments.noise import (
@@ -268,38 +268,15 @@ def test_training_on_noise_of_magnitude_0_is_training_without(tmp_path, digits):
 
 
 def test_json_has_accuracies_with_their_intervals():
-    noise = Noise("uniform", 0.3, "zero")
-    found = NoiseCell("sdbn", "test", noise, 4, 200, 150, 100).as_json()
+    found = NoiseCell("sdbn", "test", Noise("uniform", 0.3, "zero"), 4, 200, 150, 100).as_json()
     # Wilson intervals of 150 and 100 of 200, from the formula by hand.
-    assert found.pop("accuracy_ci95") == pytest.approx([0.6857, 0.8050], abs=1e-4)
-    assert found.pop("spiking_ci95") == pytest.approx([0.4313, 0.5687], abs=1e-4)
-    assert found == {
-        "network": "sdbn",
-        "noise": "uniform",
-        "delta": 0.3,
-        "clipping": "zero",
-        "mode": "test",
-        "accuracy": 0.75,
-        "spiking_accuracy": 0.5,
-        "images": 200,
-        "seed": 4,
-    }
+    assert found["accuracy_ci95"] == pytest.approx([0.6857, 0.8050], abs=1e-4)
+    assert found["spiking_ci95"] == pytest.approx([0.4313, 0.5687], abs=1e-4)
+    assert (found["accuracy"], found["spiking_accuracy"], found["images"]) == (0.75, 0.5, 200)
+    assert (found["noise"], found["delta"], found["clipping"]) == ("uniform", 0.3, "zero")
     clean = NoiseCell("dnn", None, None, 4, 200, 0, None).as_json()
     assert (clean["noise"], clean["delta"], clean["mode"]) == (None, 0.0, None)
     assert (clean["accuracy"], clean["spiking_accuracy"], clean["spiking_ci95"]) == (0, None, None)
-
-
-def test_what_cannot_be_is_refused_before_any_training(tmp_path, digits):
-    noise = Noise("normal", 0.1)
-    outside = replace(noise, area=Area(25, 0, 4, 4))
-    for arguments, named, kind, sentence in (
-        ([outside], {}, ValidationError, "window: got rows 25 to 28"),
-        ([noise], {"images": 356}, ValidationError, "images: got 356, expected 1 to 355"),
-        ([noise], {"recipe": "papre"}, UnknownNameError, "did you mean 'paper'"),
-    ):
-        with pytest.raises(kind, match=sentence):
-            study_noise(digits, arguments, tmp_path / "cells", **named)
-    assert not (tmp_path / "cells").exists()
 
 
 @pytest.fixture

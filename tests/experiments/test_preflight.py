@@ -62,9 +62,9 @@ def test_it_is_charged_and_refuses_labels():
 
 def test_the_command_says_it_of_a_network(tmp_path, command):
     campaign_file(tmp_path)
-    code, out, _ = command("preflight", tmp_path / "net.h5", "--draws", "20", "--json")
+    code, out, _ = command("preflight", tmp_path / "net.h5", "--queries", "20", "--json")
     assert code == 0
     found = json.loads(out)
-    assert (found["place"], found["queries"], found["deterministic"]) == ("native", 20, False)
+    assert (found["deployment"], found["queries"], found["deterministic"]) == ("native", 20, False)
     assert found["steps"] == 350 * found["repeats"]
-    assert "showings to add up" in command("preflight", tmp_path / "net.h5", "--draws", "5")[1]
+    assert command("preflight", tmp_path / "net.h5", "--queries", "5")[0] == 0

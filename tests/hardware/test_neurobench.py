@@ -1,7 +1,6 @@
 """NeuroBench's metrics against plain loops, and against the package itself.
 
-The comparison with the package skips where it is missing. It runs on Python 3.11 with
-neurobench 2.3.0 (without its dependencies), torch 2.13.0, snntorch 1.0.0 and tqdm 4.70.1.
+The comparison with the package skips where it is missing; ``.ci/run`` installs it.
 """
 
 import itertools

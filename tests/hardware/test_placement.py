@@ -16,7 +16,7 @@ from neuroattack.hardware.placement.mesh_order import capacity, mesh_positions
 from neuroattack.hardware.placement.placement import place
 from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
-from neuroattack.report.placement import placement_figure
+from neuroattack.report.chips.placement import placement_figure
 
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 PER_CORE = ("neurons", "synapses", "synapse_bits", "in_axons", "out_axons")
@@ -248,53 +248,6 @@ def test_what_is_refused_for_certain_fits_in_no_way_and_no_way_takes_fewer_cores
         assert placement.lower_bound_cores <= fewest <= placement.cores_used
 
 
-@settings(max_examples=120, **QUICK)
-@given(
-    st.lists(st.integers(1, 120), min_size=3, max_size=6),
-    st.sampled_from([0.1, 0.5, 1.0]),
-    st.booleans(),
-    st.integers(22, 60),
-    st.integers(0, 2**32 - 1),
-)
-def test_where_one_limit_closes_every_core_few_are_taken(sizes, density, memory, part, seed):
-    """A neuron takes 1/22 of a core or less: within a tenth of the bound from 20 cores on."""
-    network = layers(*sizes, density=density, seed=seed)
-    widest = max(int(np.count_nonzero(p.mantissas, axis=0).max()) for p in network.projections)
-    most = part * max(widest, 1)
-    limits = CoreLimits("c", synapses_per_core=most)
-    if memory:
-        limits = CoreLimits("c", synapse_bits_per_core=7 * most + 6, bits_per_synapse=7)
-    placement = place(network, limits)
-    bound = math.ceil(sum(np.count_nonzero(p.mantissas) for p in network.projections) / most)
-    assert placement.lower_bound_cores == max(bound, 1)
-    assert placement.cores_used <= 1 + bound / (1 - 1 / part)
-    if bound >= 20:
-        assert placement.cores_used <= 1.1 * bound
-
-
-@settings(max_examples=80, **QUICK)
-@given(
-    st.lists(st.integers(20, 150), min_size=3, max_size=6),
-    st.lists(st.sampled_from([0.02, 0.1, 0.5, 1.0]), min_size=5, max_size=5),
-    st.integers(22, 60),
-    st.integers(22, 60),
-    st.integers(0, 2**32 - 1),
-)
-def test_many_neurons_and_many_connections_share_cores(sizes, densities, per_core, part, seed):
-    """Two limits, and populations that lean on one or the other: a core over a tenth at most."""
-    rng = np.random.default_rng(seed)
-    network = layers(*sizes)
-    projections = tuple(
-        dataclasses.replace(p, mantissas=(rng.random(p.mantissas.shape) < density).astype(np.int32))
-        for p, density in zip(network.projections, densities, strict=False)
-    )
-    network = dataclasses.replace(network, projections=projections)
-    widest = max(int(np.count_nonzero(p.mantissas, axis=0).max()) for p in network.projections)
-    limits = CoreLimits("c", neurons_per_core=per_core, synapses_per_core=part * max(widest, 1))
-    placement = place(network, limits)
-    assert placement.cores_used <= 1 + 1.1 * placement.lower_bound_cores
-
-
 @pytest.mark.parametrize(
     ("sizes", "limits", "bound"),
     [
@@ -418,25 +371,6 @@ def test_a_chain_on_a_mesh_worked_out_by_hand():
     assert found.destination_cores["p2"].tolist() == [0, 0]
     assert placement.used["in_axons"].tolist() == [3, 3, 4]
     assert placement.used["out_axons"].tolist() == [2, 2, 0]
-
-
-@pytest.mark.parametrize(
-    ("mesh", "east_west", "north_south"),
-    [
-        (Mesh(5, 1), 1 + 2 + 3 + 4, 0),
-        (Mesh(1, 5), 0, 1 + 2 + 3 + 4),
-        (Mesh(1, 1, 5), 0, 0),
-        # Cores 0 and 1 share a node; 2, 3 and 4 lie one and two nodes on.
-        (Mesh(3, 1, 2), 1 + 1 + 2, 0),
-        (Mesh(1, 3, 2), 0, 1 + 1 + 2),
-    ],
-)
-def test_one_neuron_that_reaches_four_cores_by_hand(mesh, east_west, north_south):
-    network = layers(2, 1, 4)
-    found = traffic(network, place(network, CoreLimits("c", neurons_per_core=1, mesh=mesh)))
-    assert found.destination_cores["p1"].tolist() == [4]
-    assert found.hops_ew["p1"].tolist() == [east_west]
-    assert found.hops_ns["p1"].tolist() == [north_south]
 
 
 def test_a_route_to_the_own_core_has_no_hop():

@@ -94,88 +94,67 @@ def test_loihi1_holds_the_numbers_that_were_read():
 
     model = profile.energy_model()
     assert (model.scope, model.update_policy) == ("per_term", "every_step")
-    assert {term: price.value for term, price in model.event_pj.items()} == {
-        "synaptic_operation": 23.6,
-        "update_active": 81.0,
-        "update_inactive": 52.0,
-        "spike_in_tile": 1.7,
-        "hop_ew": 3.0,
-        "hop_ns": 4.0,
-    }
+    assert [p.value for p in model.event_pj.values()] == [23.6, 81.0, 52.0, 1.7, 3.0, 4.0]
     assert {(p.basis, p.conditions) for p in model.event_pj.values()} == {("simulated", "0.75 V")}
     assert model.event_pj["synaptic_operation"].bound == "min"
     assert model.power_mw["static_chip"].value == 104.4
     assert model.unknown == ("synapse_fetch", "barrier", "host_io")
     assert model.timing.kind == "events"
-    assert {name: price.value for name, price in model.timing.event_ns.items()} == {
-        "synaptic_operation": 3.5,
-        "update_active": 8.4,
-        "update_inactive": 5.3,
-        "barrier_fastest": 113,
-        "barrier_slowest": 465,
-    }
+    assert [p.value for p in model.timing.event_ns.values()] == [3.5, 8.4, 5.3, 113, 465]
     assert profile.weakest_basis() == "derived"
     learning = [entry for entry in profile.entries() if entry["key"] == "stdp_update"]
     assert [entry["value"] for entry in learning] == [120.0]
 
 
-def test_all_in_prices_stand_alone():
-    for name, price, bound in (
-        ("truenorth", 26, None),
-        ("odin", 12.7, None),
-        ("tianjic", 1.54, "min"),
-    ):
-        model = load_profile(name).energy_model()
-        assert model.scope == "all_in"
-        assert dict(model.power_mw) == {}
-        assert list(model.event_pj) == ["synaptic_operation"]
-        assert model.event_pj["synaptic_operation"].value == price
-        assert model.event_pj["synaptic_operation"].bound == bound
-    # What Tianjic's figure is made of: 649 billion operations a joule.
-    assert round(1e12 / 649e9, 2) == 1.54
+@pytest.mark.parametrize(
+    ("name", "price", "bound"),
+    [("truenorth", 26, None), ("odin", 12.7, None), ("tianjic", 1.54, "min")],
+)
+def test_all_in_prices_stand_alone(name, price, bound):
+    model = load_profile(name).energy_model()
+    assert (model.scope, dict(model.power_mw)) == ("all_in", {})
+    ((term, found),) = model.event_pj.items()
+    assert (term, found.value, found.bound) == ("synaptic_operation", price, bound)
 
 
-def test_chips_without_an_energy_have_none():
-    for name in (
-        *("akida", "brainscales2", "dynapse2", "loihi2"),
-        *("speck", "spinnaker2", "xylo"),
-    ):
-        model = load_profile(name).energy_model()
-        assert not model.event_pj
-        assert not model.power_mw
-        assert "synaptic_operation" in model.unknown
+@pytest.mark.parametrize(
+    "name", ["akida", "brainscales2", "dynapse2", "loihi2", "speck", "spinnaker2", "xylo"]
+)
+def test_chips_without_an_energy_have_none(name):
+    model = load_profile(name).energy_model()
+    assert not model.event_pj
+    assert not model.power_mw
+    assert "synaptic_operation" in model.unknown
 
 
 def test_what_other_chips_are_like():
     spinnaker = load_profile("spinnaker1").energy_model()
     assert spinnaker.event_pj["spike_packet"].value == 1000
-    assert spinnaker.power_mw["static_chip"].value == 350
-    assert spinnaker.power_mw["active_core"].value == 34
-    assert dict(spinnaker.covered) == dict.fromkeys(
-        ("synaptic_operation", "update_active", "update_inactive"), "active_core"
-    )
-    assert (spinnaker.timing.kind, spinnaker.timing.step.value) == ("real_time", 1)
-
-    tick = load_profile("truenorth").energy_model().timing
-    assert (tick.kind, tick.step.value) == ("tick", 0.001)
-    fast = load_profile("brainscales2").energy_model().timing
-    assert (fast.kind, fast.step.value) == ("accelerated", 1000)
+    assert [each.value for each in spinnaker.power_mw.values()] == [350, 34]
+    assert set(spinnaker.covered.values()) == {"active_core"}
+    for name, kind, value in (
+        *(("spinnaker1", "real_time", 1), ("truenorth", "tick", 0.001)),
+        ("brainscales2", "accelerated", 1000),
+    ):
+        timing = load_profile(name).energy_model().timing
+        assert (timing.kind, timing.step.value) == (kind, value)
     assert load_profile("odin").energy_model().timing is None
 
-    odin = load_profile("odin").number_format()
-    assert odin.state == StateFormat(0, 255)
-    assert (odin.sign_modes, odin.weight_bits) == ({"per_source"}, 3)
-    assert set(odin.lacks) == {"leak", "bias", "refractory_period", "delay"}
-    assert set(load_profile("truenorth").number_format().lacks) == {"free_weights"}
-    assert set(load_profile("speck").number_format().lacks) == {"leak"}
-    assert set(load_profile("xylo").number_format().lacks) == {"reset_to_rest"}
+    formats = {name: load_profile(name).number_format() for name in CHIPS}
+    assert formats["odin"].state == StateFormat(0, 255)
+    assert (formats["odin"].sign_modes, formats["odin"].weight_bits) == ({"per_source"}, 3)
+    assert {name: set(each.lacks) for name, each in formats.items() if each.lacks} == {
+        "odin": {"leak", "bias", "refractory_period", "delay"},
+        "truenorth": {"free_weights"},
+        "speck": {"leak"},
+        "xylo": {"reset_to_rest"},
+    }
     # Lava counts the step after the spike as 0.
-    assert load_profile("loihi2").number_format().delay_steps == (1, 64)
-    assert load_profile("loihi2").number_format().refractory_steps is None
+    assert formats["loihi2"].delay_steps == (1, 64)
+    assert formats["loihi2"].refractory_steps is None
     # 6 bits and a sign, 63 steps to either side.
-    assert 2 ** (load_profile("brainscales2").number_format().weight_bits - 1) - 1 == 63
-    speck = load_profile("speck").core_limits()
-    assert speck.neurons_per_chip == (3 * 64 + 2 * 32 + 4 * 16) * 1024
+    assert 2 ** (formats["brainscales2"].weight_bits - 1) - 1 == 63
+    assert load_profile("speck").core_limits().neurons_per_chip == (3 * 64 + 2 * 32 + 4 * 16) * 1024
     assert load_profile("dynapse2").core_limits().destination_cores_per_neuron == 4
     xylo = load_profile("xylo").core_limits()
     assert (xylo.input_neurons, xylo.hidden_neurons, xylo.readout_neurons) == (16, 1000, 8)

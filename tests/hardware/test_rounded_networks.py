@@ -14,9 +14,7 @@ from neuroattack.backends.native.backend import NativeBackend
 from neuroattack.conformance.networks import networks, rasters
 from neuroattack.conformance.scenarios import check_batch
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.hardware.profiles.number_format import NumberFormat
 from neuroattack.hardware.quantization.quantization import Rounding, quantize
-from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Population
 
 
@@ -256,23 +254,3 @@ def test_native_does_as_the_plain_dynamics_on_any_chip_s_numbers(data):
     assume(found is not None)
     batch = data.draw(rasters(network.input.size))
     check_batch(NativeBackend(threads=1).deploy(found.network), found.network, batch)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.data())
-def test_analogue_networks_on_the_grid_spike_as_before(data):
-    network = data.draw(networks(max_size=15))
-    # Weights in sevenths of the largest, which is a power of two times seven.
-    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
-    projections = []
-    for projection in network.projections:
-        mantissas = rng.integers(-7, 8, projection.mantissas.shape)
-        mantissas[0, 0] = 7
-        projections.append(dataclasses.replace(projection, mantissas=mantissas, exponent=-3))
-    network = dataclasses.replace(network, projections=tuple(projections))
-    raster = data.draw(rasters(network.input.size))[0]
-    found = quantize(network, NumberFormat("Analogue", weight_bits=4))
-    assert all(rounding.rms_error_v == 0 for rounding in found.projections)
-    before, after = simulate(network, raster), simulate(found.network, raster)
-    for name, spikes in before.items():
-        np.testing.assert_array_equal(after[name], spikes)

@@ -22,7 +22,22 @@ pytestmark = pytest.mark.slow
 HIDDEN, STEPS = 40, 60
 
 
-class SnnTorch:
+class Peer:
+    """Two layers of linear weights and neurons, the latter at places 1 and 3."""
+
+    def layered(self, bias, make):
+        linear = torch.nn.Linear
+        return [
+            *(linear(784, HIDDEN, bias=bias), make(HIDDEN)),
+            *(linear(HIDDEN, 10, bias=bias), make(10)),
+        ]
+
+    def neurons(self, place, current, state):
+        spikes, state[place] = self.layers[place](current, state[place])
+        return spikes
+
+
+class SnnTorch(Peer):
     """Two layers of snnTorch's Leaky; its exporter writes times in units of ten steps' 1 ms."""
 
     # The exporter says that a step is 1e-4; here it is to be 1 ms.
@@ -30,13 +45,7 @@ class SnnTorch:
     epochs = 2
 
     def __init__(self, bias=False, reset="zero"):
-        linear = torch.nn.Linear
-        self.layers = [
-            linear(784, HIDDEN, bias=bias),
-            self._leaky(HIDDEN, reset),
-            linear(HIDDEN, 10, bias=bias),
-            self._leaky(10, reset),
-        ]
+        self.layers = self.layered(bias, lambda size: self._leaky(size, reset))
         self.parameters = torch.nn.Sequential(*self.layers).parameters
 
     def _leaky(self, size, reset):
@@ -45,10 +54,6 @@ class SnnTorch:
 
     def start(self):
         return [None, torch.zeros(1), None, torch.zeros(1)]
-
-    def neurons(self, place, current, state):
-        spikes, state[place] = self.layers[place](current, state[place])
-        return spikes
 
     def write(self, path):
         from snntorch.export_nir import export_to_nir
@@ -60,20 +65,14 @@ class SnnTorch:
         nir.write(path, export_to_nir(model, torch.zeros(1, 784), ignore_dims=[0]))
 
 
-class Norse:
+class Norse(Peer):
     """Two layers of Norse's LIFBoxCell; its exporter writes dt where 1 belongs: dt / tau_inv."""
 
     time_unit_s = 1e3
     epochs = 5
 
     def __init__(self, bias=False):
-        linear = torch.nn.Linear
-        self.layers = [
-            linear(784, HIDDEN, bias=bias),
-            self._cell(HIDDEN),
-            linear(HIDDEN, 10, bias=bias),
-            self._cell(10),
-        ]
+        self.layers = self.layered(bias, self._cell)
         self.model = norse.SequentialState(*self.layers)
         self.parameters = self.model.parameters
 
@@ -84,10 +83,6 @@ class Norse:
 
     def start(self):
         return [None] * 4
-
-    def neurons(self, place, current, state):
-        spikes, state[place] = self.layers[place](current, state[place])
-        return spikes
 
     def write(self, path):
         from norse.torch.utils.export_nir import to_nir

@@ -70,6 +70,14 @@ def test_the_page_loads_nothing_and_runs_no_script(saved):
     assert len(page.ids) == len(set(page.ids))
 
 
+@pytest.mark.slow
+def test_a_page_of_all_items_has_no_identifier_twice(paper, tmp_path):
+    page = Page(save_paper(tmp_path, paper, ORIGIN).read_text())
+    assert [one for one in page.ids if one in ITEMS] == list(ITEMS)
+    assert len(page.ids) == len(set(page.ids))
+    assert page.tags.count("svg") == len(ITEMS)
+
+
 def test_only_the_page_depends_on_the_run(saved, paper, tmp_path):
     again = save_paper(tmp_path, {i: paper[i] for i in SAVED}, ORIGIN | {"Machine": "another"})
     for path in saved.parent.iterdir():
@@ -102,7 +110,7 @@ def test_every_item_can_be_drawn_and_tabulated(item, paper):
     assert len({table.name for table in tables}) == len(tables)
     for table in tables:
         assert table.name.startswith(item)
-        lines = table.markdown().splitlines()
+        _, _, *lines = table.markdown().splitlines()
         assert len(lines) == 2 + len(table.rows)
         assert len({len(re.findall(r"(?<!\\)\|", line)) for line in lines}) == 1
         assert len(list(csv.reader(io.StringIO(table.csv())))) == 1 + len(table.rows)

@@ -22,7 +22,8 @@ def test_keys_become_heads_with_units_and_values_with_intervals():
 
 
 def test_nothing_in_a_cell_is_markup():
-    lines = TABLE.markdown().splitlines()
+    title, empty, *lines = TABLE.markdown().splitlines()
+    assert (title, empty) == ("*Title*", "")
     assert lines[1] == "| :-- | --: | --: |"
     assert lines[2].startswith("| a\\|b \\<i> |")
     page = render("report/table.html.jinja", table=TABLE)

@@ -12,7 +12,7 @@ CONFIG = """
 network = "net.h5"
 seed = 3
 draws = 4
-places = ["native,steps=30"]
+deployments = ["native,steps=30"]
 goals = ["untargeted", "random"]
 budgets = [40, 120]
 limits = ["l2=2", "local_sd@greedy-window"]

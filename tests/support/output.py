@@ -2,11 +2,13 @@
 
 import json
 
+import pytest
+
 
 def one_object(out):
-    """Return the JSON object that is all of an output, in one line."""
+    """Return the JSON object that is all of an output, in one line and without NaN."""
     assert out.count("\n") == 1
-    return json.loads(out)
+    return json.loads(out, parse_constant=lambda value: pytest.fail(f"{value} is no JSON"))
 
 
 def refused(result, *words):

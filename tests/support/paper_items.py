@@ -6,7 +6,12 @@ from neuroattack.attacks.result import Goal
 from neuroattack.datasets.noise import Area, Noise
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.experiments.noise import NoiseCell
-from neuroattack.experiments.survival import ImageSurvival, Survival, SurvivalStudy, Tally
+from neuroattack.experiments.transformations.survival import (
+    ImageSurvival,
+    Survival,
+    SurvivalStudy,
+    Tally,
+)
 from neuroattack.paper import noise as study
 from neuroattack.paper.afterwards import METRICS
 from neuroattack.paper.published import (

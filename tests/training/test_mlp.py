@@ -1,7 +1,6 @@
 """The MLP: its outputs, its gradient and its training."""
 
 import dataclasses
-import math
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -30,21 +29,6 @@ def mean_error(labels, probabilities):
 
 
 # Outputs
-
-
-def test_outputs_are_those_of_plain_loops_in_float64():
-    model = an_mlp()
-    image = np.random.default_rng(3).random(12)
-    values = [float(x) for x in image]
-    for layer, (weights, biases) in enumerate(zip(model.weights, model.biases, strict=True)):
-        sums = [
-            float(biases[j]) + sum(values[i] * float(weights[i, j]) for i in range(len(values)))
-            for j in range(len(biases))
-        ]
-        values = sums if layer == 2 else [math.tanh(x) for x in sums]
-    total = sum(math.exp(x) for x in values)
-    expected = [math.exp(x) / total for x in values]
-    np.testing.assert_allclose(model.outputs(image[np.newaxis])[0], expected, rtol=1e-5)
 
 
 def test_probabilities_are_those_of_scikit_learn():
@@ -123,28 +107,6 @@ def test_the_gradient_is_that_of_finite_differences(workers):
         behind[index] -= step
         slope = (error(ahead)[0] - error(behind)[0]) / (2 * step)
         assert gradient[index] == pytest.approx(slope, rel=1e-6, abs=1e-9)
-
-
-def test_the_gradient_of_one_image_is_that_of_plain_loops(workers):
-    error, point = an_error(workers, 1)
-    layers = [(w.tolist(), b.tolist()) for w, b in unflatten(point, SIZES)]
-    values = [error.rows[0].tolist()]
-    for number, (w, b) in enumerate(layers):
-        below = values[-1]
-        sums = [b[j] + sum(below[i] * w[i][j] for i in range(len(below))) for j in range(len(b))]
-        values.append(sums if number == 2 else [math.tanh(x) for x in sums])
-    total = sum(math.exp(x) for x in values[-1])
-    label = int(error.labels[0])
-    delta = [math.exp(x) / total - (j == label) for j, x in enumerate(values[-1])]
-    expected = []
-    for number in (2, 1, 0):
-        w, below = layers[number][0], values[number]
-        expected = [*(x * d for x in below for d in delta), *delta, *expected]
-        delta = [
-            (1 - below[i] ** 2) * sum(w[i][j] * delta[j] for j in range(len(delta)))
-            for i in range(len(below))
-        ]
-    np.testing.assert_allclose(error(point)[1], expected, rtol=1e-9, atol=1e-14)
 
 
 def test_in_float32_error_and_gradient_are_those_of_float64(workers):

@@ -11,7 +11,9 @@ EXAMPLES = {
     "evaluate": "evaluate runs/network.h5 --profile loihi1 --images 100",
     "preflight": "preflight runs/network.h5 --index 3",
     "attack": "attack runs/network.h5 --index 3 --target 8 --out runs/attack",
-    "transfer": "transfer net.h5 --place native --place native,profile=loihi1",
+    "transfer": (
+        "transfer net.h5 --deployment native \\\n      --deployment native,profile=loihi1"
+    ),
     "compare": "compare runs/network.h5 --images 20 --steps 100",
     "audit": "audit runs/network.h5 --against runs/audit-old/audit.json",
     "energy": "energy runs/network.h5 --profiles loihi1,spinnaker1 --images 100",

@@ -18,7 +18,7 @@ from neuroattack.experiments.attack_cost import measure_change
 from neuroattack.experiments.engine.cells import read_kept
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import dataset_of_cell
-from neuroattack.experiments.transformations import Case, survival
+from neuroattack.experiments.transformations.running import Case, survival
 
 __all__ = ["measure_accuracy", "measure_costs", "transform_images"]
 

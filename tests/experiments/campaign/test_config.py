@@ -7,13 +7,13 @@ from support.campaign_files import CONFIG, campaign_file
 from neuroattack.datasets import load_dataset
 from neuroattack.errors import FileError
 from neuroattack.experiments.campaign.config import read_config
-from neuroattack.experiments.campaign.plan import plan_items
+from neuroattack.experiments.campaign.plan import plan_cells
 
 
 def test_a_configuration_is_read_from_its_own_folder(tmp_path):
     config = read_config(campaign_file(tmp_path))
     assert config.network == tmp_path / "net.h5"
-    assert [str(place) for place in config.places] == ["native,steps=30"]
+    assert [str(spec) for spec in config.deployments] == ["native,steps=30"]
     assert config.attacks[1].settings == {"rounds": 2}
     assert (config.images.count, config.draws, config.seed) == (3, 4, 3)
 
@@ -27,14 +27,14 @@ def test_a_configuration_is_read_from_its_own_folder(tmp_path):
         ("budgets = [40, 120]", "budgets = []", "budgets: got []; expected at least one"),
         ("budgets = [40, 120]", "budgets = 'x'", "budgets: got 'x'; expected a list"),
         ('{ name = "random-noise" }', '"square"', "attacks.0: got 'square'; expected a table"),
-        ("native,steps=30", "dnn", "dnn: is missing, and one of the places is"),
+        ("native,steps=30", "dnn", "dnn: is missing, and a deployment is"),
         ("budgets = [40, 120]", "budgets = [40, 40]", "each may stand there once"),
         ('"random"', '"targeted"', "goals.1"),
-        ("native,steps=30", "native,steps=none", "steps of a place: got 'none'"),
+        ("native,steps=30", "native,steps=none", "steps of a deployment: got 'none'"),
         ("native,steps=30", "nativ", "did you mean 'native'"),
-        ('"l2=2"', '"l3=2"', "unknown measure of a limit 'l3'"),
-        ('"l2=2"', '"l2=-2"', "limit on l2: got -2"),
-        ('"l2=2"', '"l2"', "expected a measure and its bound"),
+        ('"l2=2"', '"l3=2"', "'l3'"),
+        ('"l2=2"', '"l2=-2"', "bound on l2: got -2"),
+        ('"l2=2"', '"l2"', "expected a distance and its maximum"),
         ("local_sd@greedy-window", "local_sd@square", "reference of a limit"),
         ('"random-noise"', '"random-nose"', "did you mean 'random-noise'"),
         ("rounds = 2", "round = 2", "did you mean 'rounds'"),
@@ -65,7 +65,7 @@ def test_distances_of_algorithm_1_are_refused_where_the_class_alone_is_told(tmp_
     code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
     assert (code, out) == (2, "")
     assert "limits: 'local_sd@greedy-window' needs the distances that greedy-window" in err
-    assert "'native,steps=30,answers=labels' tells the class alone" in err
+    assert "'native,steps=30,answers=labels' returns the class only" in err
     text = text.replace(', "local_sd@greedy-window"', "").replace("random-noise", "sparse-rs")
     code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
     assert (code, out) == (2, "")
@@ -75,21 +75,22 @@ def test_distances_of_algorithm_1_are_refused_where_the_class_alone_is_told(tmp_
 
 def test_every_combination_is_an_item_and_references_come_first(tmp_path):
     config = read_config(campaign_file(tmp_path))
-    items = plan_items(config, [(5, 1), (8, 0)], 10)
+    items = plan_cells(config, [(5, 1), (8, 0)], 10)
     assert len(items) == 2 * 2 * (1 + 2 * 2 * 2)
-    assert [item.limit == "" for item in items] == [True] * 4 + [False] * 32
+    assert [item.arguments["limit"] == "" for item in items] == [True] * 4 + [False] * 32
     assert len({item.key for item in items}) == len(items)
     references = {item.key for item in items[:4]}
     for item in items[4:]:
-        assert (item.reference in references) == item.limit.endswith("@greedy-window")
-        assert item.target_class != item.label
+        assert (item.after in references) == item.arguments["limit"].endswith("@greedy-window")
+        assert item.arguments["target_class"] != item.arguments["label"]
 
 
 def test_a_random_target_class_depends_on_seed_and_image_only(tmp_path):
     config = read_config(campaign_file(tmp_path))
 
     def targets(images):
-        return {item.index: item.target_class for item in plan_items(config, images, 10)}
+        cells = plan_cells(config, images, 10)
+        return {one.arguments["index"]: one.arguments["target_class"] for one in cells}
 
     assert targets([(5, 1)])[5] == targets([(8, 0), (5, 1)])[5]
     many = [(index, 4) for index in range(300)]
@@ -109,3 +110,13 @@ def test_a_data_set_of_ones_own_is_read_from_that_folder_too(tmp_path, monkeypat
     code, out, err = command("campaign", "--workers", 1, path, "--out", tmp_path / "out", "--json")
     assert code == 0, err
     assert {row["images"] for row in json.loads(out)["attacks"]} == {1}
+
+
+def test_a_deployment_may_be_a_table_of_the_same_keys(tmp_path):
+    table = '{ steps = 30, profile = "loihi1", allow_lossy = true }'
+    config = read_config(campaign_file(tmp_path, CONFIG.replace('"native,steps=30"', table)))
+    (spec,) = config.deployments
+    assert str(spec) == "native,profile=loihi1,steps=30,allow_lossy=true"
+    wrong = campaign_file(tmp_path, CONFIG.replace('"native,steps=30"', "{ stesp = 30 }"))
+    with pytest.raises(FileError, match="steps"):
+        read_config(wrong)

@@ -10,7 +10,7 @@ from neuroattack.experiments.campaign.config import CampaignConfig
 from neuroattack.ir.storage import save_network
 from neuroattack.training.conversion import convert
 
-PAGE = (Path(__file__).parents[2] / "docs" / "campaigns.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[3] / "docs" / "campaigns.md").read_text(encoding="utf-8")
 
 
 def test_the_example_runs_and_has_the_rows_that_it_should(tmp_path, monkeypatch, command):

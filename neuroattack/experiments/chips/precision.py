@@ -15,7 +15,7 @@ from neuroattack.datasets import Labels
 from neuroattack.deployment.deployment import MAX_STEPS, check_settings, deploy
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.experiments.chip_cells import (
+from neuroattack.experiments.chips.cells import (
     check_inputs,
     keep_images,
     keep_network,
@@ -205,19 +205,12 @@ def measure_accuracy(
                     counts = np.zeros((len(batch), classes), np.int32)
                     np.add.at(counts, (image[early], neuron[early]), 1)
                 correct[steps] += int((decide(counts) == labels[indices]).sum())
-        version = deployment.backend_version
-    images_shown = len(shown)
-    return {
-        "curve": [
-            {
-                "steps": steps,
-                "accuracy": right / images_shown,
-                "accuracy_ci95": wilson_interval(right, images_shown),
-            }
-            for steps, right in correct.items()
-        ],
-        "backend_version": version,
-    }
+        version, many = deployment.backend_version, len(shown)
+    curve = [
+        {"steps": steps, "accuracy": right / many, "accuracy_ci95": wilson_interval(right, many)}
+        for steps, right in correct.items()
+    ]
+    return {"curve": curve, "backend_version": version}
 
 
 def _connections(network: Network) -> int:

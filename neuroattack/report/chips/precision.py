@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neuroattack.experiments.precision import CLIPPINGS, SIGNS
+from neuroattack.experiments.chips.precision import CLIPPINGS, SIGNS
 from neuroattack.report.style import INK, PALETTE, name_axes, style
 
 __all__ = ["curves_figure"]
@@ -31,7 +31,7 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     curves : mapping
-        JSON values of :func:`neuroattack.experiments.precision.measure_precision`.
+        JSON values of :func:`neuroattack.experiments.chips.precision.measure_precision`.
     """
     figure = Figure(figsize=(10.4, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2)

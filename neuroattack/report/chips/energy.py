@@ -12,7 +12,7 @@ from neuroattack.hardware.fitting import fit
 from neuroattack.hardware.profiles.profile import Profile
 from neuroattack.hardware.quantization.quantization import Rounding
 from neuroattack.ir.network import Network
-from neuroattack.report.placement import placement_figure
+from neuroattack.report.chips.placement import placement_figure
 from neuroattack.report.style import INK, MUTED, PALETTE, style
 
 __all__ = ["chip_figures", "energy_figure"]
@@ -43,7 +43,7 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
     Parameters
     ----------
     study : mapping
-        JSON values of :func:`neuroattack.experiments.energy.study_energy`.
+        JSON values of :func:`neuroattack.experiments.chips.energy.study_energy`.
     """
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.subplots()

@@ -1,7 +1,7 @@
 """Run of one backend in its own process, with its own start-up time and memory.
 
-``python -m neuroattack.experiments.trial FOLDER START`` is that process: it reads its inputs from
-the folder and leaves its results there. START is the monotonic clock when it was started.
+``python -m neuroattack.experiments.comparison.trial FOLDER START`` is that process: it reads its
+inputs from the folder and leaves its results there. START is the monotonic clock at its start.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def run_trial(
             # The child ends when this pipe does, so that it does not outlive its parent.
             # The clock is the machine's, the same for both.
             child = subprocess.Popen(  # noqa: S603  # this Python, on a folder of our own
-                [sys.executable, "-m", "neuroattack.experiments.trial", name,
+                [sys.executable, "-m", "neuroattack.experiments.comparison.trial", name,
                  str(time.monotonic())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.encoding.readout import decide
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
-from neuroattack.experiments.trial import Trial, run_trial
+from neuroattack.experiments.comparison.trial import Trial, run_trial
 from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Network, Precision
@@ -53,7 +53,7 @@ class BackendComparison:
     accuracy, accuracy_ci95 : float, (float, float)
         Fraction of the images classified correctly, and its 95 % Wilson interval.
     images_per_s, setup_s, peak_rss_mib : float
-        As in :class:`neuroattack.experiments.trial.Trial`.
+        As in :class:`neuroattack.experiments.comparison.trial.Trial`.
     """
 
     backend: str

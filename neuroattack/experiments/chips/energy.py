@@ -14,16 +14,16 @@ from neuroattack.datasets import Labels
 from neuroattack.deployment.backend import Recording
 from neuroattack.deployment.deployment import check_settings, deploy
 from neuroattack.errors import DoesNotFitError, UnsupportedFeatureError, ValidationError
-from neuroattack.experiments.chip_cells import (
+from neuroattack.experiments.chips.cells import (
     check_inputs,
     keep_images,
     keep_network,
     read_images,
 )
+from neuroattack.experiments.chips.metering import ActivityMeter
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.evaluation import evaluate
-from neuroattack.experiments.metering import ActivityMeter
 from neuroattack.hardware.energy.conventional import compare_conventional
 from neuroattack.hardware.energy.neurobench import (
     NeuroBenchMetrics,

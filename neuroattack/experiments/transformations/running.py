@@ -19,7 +19,12 @@ from neuroattack.attacks.result import Goal, check_draws
 from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import ValidationError
-from neuroattack.experiments.survival import ImageSurvival, Survival, SurvivalStudy, Tally
+from neuroattack.experiments.transformations.survival import (
+    ImageSurvival,
+    Survival,
+    SurvivalStudy,
+    Tally,
+)
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_whole
 

@@ -1,0 +1,1 @@
+"""One network under hardware profiles: fit, accuracy, energy, precision."""

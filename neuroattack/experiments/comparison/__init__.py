@@ -1,0 +1,1 @@
+"""Backends compared with the reference dynamics, spike for spike."""
