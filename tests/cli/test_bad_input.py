@@ -81,7 +81,7 @@ def test_damaged_mnist(command, network_file, tmp_path, monkeypatch):
         (tmp_path / f"{name}-ubyte.gz").write_bytes(b"not gzip")
     monkeypatch.setenv("NEUROATTACK_DATA", str(tmp_path))
     result = command("evaluate", network_file, "--dataset", "mnist")
-    refused(result, "train-images-idx3-ubyte.gz", "is not gzip")
+    refused(result, "train-images-idx3-ubyte.gz", "is damaged")
 
 
 @pytest.mark.parametrize("arguments", [("--backend", "nativ"), ("--steps", 0), ("--seed", -1)])
@@ -122,6 +122,9 @@ def test_images_that_would_run_code_or_are_damaged(command, attack_on, network_f
     refused(command("attack", network_file, "--image", picture), "--label")
 
 
+GREEDY = ("attack", "--attack", "greedy-window", "--norm", "none", "--set")
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -132,26 +135,34 @@ def test_images_that_would_run_code_or_are_damaged(command, attack_on, network_f
         (("evaluate", "--steps", 0), "steps: got 0"),
         (("evaluate", "--seed", -1), "seed: got -1"),
         (("attack", "--index", 355), "image index: got 355, expected 0 to 354"),
-        (("attack", "--index", -1), "image index: got -1"),
+        (("attack", "--index", "-1"), "--index: got '-1'"),
+        (("attack", "--index", "4:4"), "--index: got '4:4'"),
+        (("attack", "--index", "0:2", "--image", "x.png", "--label", 1), "--index: got 0:2"),
         (("attack", "--target", 10), "target class: got 10, expected a class from 0 to 9"),
         (("attack", "--target", 5), "target class: got 5, expected another"),
-        (("attack", "--window", 29), "window: got rows 0 to 28"),
-        (("attack", "--window", 0), "window size: got 0"),
-        (("attack", "--top", 25), "window: got rows 25 to 31"),
-        (("attack", "--left", -3), "window: got row 10, column -3"),
+        (("attack", "--target", "any"), "--target: got 'any'"),
         (("attack", "--label", 7), "--label: got 7, expected --image with it"),
         (("attack", "--image", "x.png", "--dataset", "digits"), "--dataset: got digits"),
-        (("attack", "--window", 3, "--m", 10), "moved pixels M of a 3 x 3 window: got 10"),
-        (("attack", "--m", 0), "moved pixels M of a 7 x 7 window: got 0"),
-        (("attack", "--delta", 0), "delta: got 0.0"),
-        (("attack", "--delta", -0.1), "delta: got -0.1"),
-        (("attack", "--delta", "nan"), "delta: got nan"),
-        (("attack", "--d-max", 0), "D_max: got 0.0"),
-        (("attack", "--d-max", "inf"), "D_max: got inf"),
-        (("attack", "--budget", 0), "query budget: got 0"),
-        (("attack", "--budget", 5), "the budget has 5 left"),
-        (("attack", "--draws", 0), "verification draws: got 0"),
-        (("attack", "--max-iterations", 0), "maximum iterations: got 0"),
+        (("attack", "--bound", 0), "bound on l2: got 0.0"),
+        (("attack", "--bound", "nan"), "bound on l2: got nan"),
+        (("attack", "--norm", "l0", "--bound", 2.5), "bound on l0: got 2.5"),
+        (("attack", "--norm", "none"), "bound of attack 'adaptive': got none"),
+        (("attack", "--queries", 0), "queries of an attack: got 0"),
+        (("attack", "--trials", 0), "verification draws: got 0"),
+        (("attack", "--attack", "adaptiv"), "did you mean 'adaptive'?"),
+        (("attack", "--set", "rounds"), "--set: got 'rounds'"),
+        (("attack", "--set", "round=3"), "did you mean 'rounds'?"),
+        (("attack", "--set", "rounds=many"), "rounds: got 'many'"),
+        (("attack", "--token-file", "x"), "token_file of deployment 'native': got 'x'"),
+        ((*GREEDY, "window=29"), "window: got rows 0 to 28"),
+        ((*GREEDY, "window=0"), "window size: got 0"),
+        ((*GREEDY, "window={top=25, left=0, size=7}"), "window: got rows 25 to 31"),
+        ((*GREEDY, "window={top=5}"), "window: got {'top': 5}"),
+        ((*GREEDY, "moved_pixels=0"), "moved pixels M of a 7 x 7 window: got 0"),
+        ((*GREEDY, "delta=0.0"), "delta: got 0.0"),
+        ((*GREEDY, "delta=nan"), "delta: got nan"),
+        ((*GREEDY, "max_distance=inf"), "D_max: got inf"),
+        ((*GREEDY, "max_iterations=0"), "maximum iterations: got 0"),
     ],
 )
 def test_impossible_values(command, network_file, arguments, words):
@@ -207,7 +218,7 @@ def test_an_output_that_cannot_be_written_is_found_before_the_work(
     def work(*_, **__):
         raise AssertionError("the work began")
 
-    monkeypatch.setattr("neuroattack.deployment.deployment.deploy", work)
+    monkeypatch.setattr("neuroattack.deployment.spec.deploy", work)
     monkeypatch.setattr("neuroattack.experiments.training.train", work)
     inside_a_file = network_file / "out"
     network = [] if name in {"demo", "train"} else [network_file]
@@ -273,7 +284,7 @@ def test_paths_without_a_name(command, name):
 def test_an_index_that_no_stream_could_have(command, network_file, tmp_path):
     np.save(tmp_path / "i.npy", np.eye(28))
     arguments = ("--image", tmp_path / "i.npy", "--label", 1, "--index", -1)
-    refused(command("attack", network_file, *arguments), "image index: got -1")
+    refused(command("attack", network_file, *arguments), "--index: got '-1'")
 
 
 def test_figures_are_printed_even_if_saving_them_fails(command, network_file, tmp_path):

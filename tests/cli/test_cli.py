@@ -9,6 +9,7 @@ from PIL import Image
 from support.networks import small_network
 from support.output import one_object
 
+from neuroattack.attacks.registry import attack_names
 from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.storage import load_network
 
@@ -52,25 +53,44 @@ def test_evaluate_saves_figures(command, network_file, tmp_path):
     assert json.loads(out_file.read_text())["images"] == 5
 
 
+GREEDY = ("--attack", "greedy-window", "--norm", "none")
+
+
 def test_attack_reports_what_scripts_rely_on_and_saves_it(command, network_file, tmp_path):
     folder = tmp_path / "attack"
-    arguments = ("--index", 2, "--target", 3, "--window", 5, "--steps", 40, "--draws", 20)
+    arguments = ("--index", "2,4", "--target", 3, "--steps", 40, "--trials", 20, "--queries", 60)
     code, out, err = command("attack", network_file, *arguments, "--out", folder, "--json")
     assert code == 0
     assert "report.html" in err
     figures = one_object(out)
-    assert (figures["index"], figures["target_class"]) == (2, 3)
-    assert figures["label"] == 9
+    assert (figures["attack"], figures["norm"], figures["bound"]) == ("adaptive", "l2", 2.0)
+    assert figures["queries"] == 60
     assert figures["provenance"]["backend_version"]
-    assert {"iteration", "predicted", "shares", "distance", "queries"} <= set(figures["trace"][0])
-    assert figures["search_queries"] == figures["trace"][-1]["queries"]
-    assert figures["verification_queries"] == 40
     low, high = figures["success_ci95"]
     assert low <= figures["success_rate"] <= high
+    assert [each["index"] for each in figures["images"]] == [2, 4]
+    for each in figures["images"]:
+        assert each["target_class"] == 3
+        assert each["predicted_clean"] in (None, *range(10))
+        assert 0 <= each["clean_error_rate"] <= 1
+        assert each["success_ci95"][0] <= each["success_rate"] <= each["success_ci95"][1]
+        assert 0 <= each["distance"] <= 2.0 * (1 + 1e-9)
+        assert each["search_queries"] <= 60
+        assert "trace" not in each
     assert json.loads((folder / "result.json").read_text()) == figures
     images = np.load(folder / "images.npz", allow_pickle=False)
-    assert images["adversarial"].shape == (28, 28)
+    assert images["adversarial"].shape == images["original"].shape == (2, 28, 28)
     assert "</html>" in (folder / "report.html").read_text()
+
+
+def test_every_attack_can_be_named(command, network_file):
+    arguments = ("--steps", 20, "--trials", 2, "--queries", 20, "--json")
+    for name in attack_names():
+        code, out, err = command("attack", network_file, "--attack", name, *arguments)
+        assert code == 0, err
+        assert one_object(out)["attack"] == name
+    help_text = command("attack", "--help")[1]
+    assert all(name in " ".join(help_text.split()) for name in attack_names())
 
 
 def test_attack_takes_an_image_of_ones_own(command, network_file, tmp_path):
@@ -82,32 +102,36 @@ def test_attack_takes_an_image_of_ones_own(command, network_file, tmp_path):
     traces = []
     for name in ("bytes.npy", "floats.npy", "picture.png"):
         code, out, err = command(
-            *("attack", network_file, "--image", tmp_path / name, "--label", 4),
-            *("--window", 3, "--m", 2, "--d-max", 2, "--steps", 30, "--draws", 5, "--json"),
+            *("attack", network_file, "--image", tmp_path / name, "--label", 4, *GREEDY),
+            *("--set", "window=3", "--set", "moved_pixels=2", "--set", "max_distance=2"),
+            *("--steps", 30, "--trials", 5, "--json"),
         )
         assert (code, err) == (0, "")
-        traces.append(one_object(out)["trace"])
+        traces.append(one_object(out)["images"][0]["trace"])
     assert traces[0] == traces[1] == traces[2]
 
 
-def test_every_option_of_an_attack_reaches_it_and_its_figures(command, network_file):
+def test_every_parameter_of_algorithm_1_reaches_it_and_its_figures(command, network_file):
     settings = {
         "moved_pixels": 4, "delta": 0.25, "max_distance": 9.5, "score": "rate", "sd_of": "current",
-        "clipping": "skip", "overshoot": "keep", "max_iterations": 3, "budget": 500, "draws": 7,
-        "search_draws": "common", "steps": 30, "window": {"top": 9, "left": 11, "size": 5},
+        "clipping": "skip", "overshoot": "keep", "max_iterations": 3, "steps": 30,
+        "window": {"top": 9, "left": 11, "size": 5},
     }  # fmt: skip
+    given = {**settings, "window": "{top = 9, left = 11, size = 5}"}
     arguments = (
-        *("--m", 4, "--delta", 0.25, "--d-max", 9.5, "--score", "rate", "--sd-of", "current"),
-        *("--clipping", "skip", "--overshoot", "keep", "--max-iterations", 3, "--budget", 500),
-        *("--draws", 7, "--search-draws", "common"),
-        *("--steps", 30, "--window", 5, "--top", 9, "--left", 11, "--json"),
+        *GREEDY,
+        *(part for key, value in given.items() for part in ("--set", f"{key}={value}")),
+        *("--queries", 500, "--trials", 7, "--search-draws", "common", "--steps", 30, "--json"),
     )
     figures = one_object(command("attack", network_file, *arguments)[1])
-    assert figures["settings"] == settings | {"algorithm": "GreedyWindow"}
-    assert {abs(move[2]) for step in figures["trace"] for move in step["moved"]} <= {0.25}
-    assert len(figures["trace"]) <= 4
+    assert figures["settings"] == settings
+    assert (figures["norm"], figures["bound"]) == (None, None)
+    assert figures["deployment"] == "native,steps=30,search_draws=common"
+    trace = figures["images"][0]["trace"]
+    assert {abs(move[2]) for step in trace for move in step["moved"]} <= {0.25}
+    assert len(trace) <= 4
     other = one_object(command("attack", network_file, *arguments, "--seed", 1)[1])
-    assert other["trace"] != figures["trace"]
+    assert other["images"][0]["trace"] != trace
 
 
 def test_convert_makes_a_network_that_runs(command, model_file):

@@ -91,12 +91,11 @@ def test_energy_of_the_conventional_network_follows_the_sizes(folder, command):
 
 
 def test_attacks_change_an_image_of_that_shape(folder, tmp_path, command):
-    attacked = told(
-        command, folder, "attack", "--index", "3", "--window", "5", "--out", str(tmp_path / "a")
-    )
-    assert len(attacked["trace"][0]["shares"]) == CLASSES
+    given = ("--attack", "greedy-window", "--set", "window=5", "--index", "3")
+    attacked = told(command, folder, "attack", *given, "--out", str(tmp_path / "a"))
+    assert len(attacked["images"][0]["trace"][0]["shares"]) == CLASSES
     with np.load(tmp_path / "a" / "images.npz") as arrays:
-        assert arrays["adversarial"].shape == SHAPE
+        assert arrays["adversarial"].shape == (1, *SHAPE)
 
 
 def test_transfer_is_a_square_of_deployments(folder, tmp_path, command):

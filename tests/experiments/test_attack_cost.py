@@ -1,5 +1,6 @@
 """What an attack makes the network do, against recordings of the same draws."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -12,9 +13,9 @@ from neuroattack.attacks.perception import Window
 from neuroattack.attacks.result import Goal
 from neuroattack.deployment.backend import synaptic_operations
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
-from neuroattack.experiments.attack import attack_image
+from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.experiments.attack import attack_images
 from neuroattack.experiments.attack_cost import Change
-from neuroattack.hardware.profiles.files import load_profile
 from neuroattack.ir.network import INPUT
 
 ATTACK = GreedyWindow(
@@ -25,8 +26,17 @@ IMAGE = np.random.default_rng(2).random((28, 28)) * (np.indices((28, 28)).sum(0)
 
 @pytest.fixture(scope="module")
 def attacked():
-    deployment = deploy(small_network(), profile=load_profile("loihi1"), steps=50, seed=4)
-    return deployment, attack_image(deployment, ATTACK, IMAGE, Goal(3), index=7, draws=30)
+    with attacked_on(DeploymentSpec(profile="loihi1", steps=50, seed=4), 30) as found:
+        yield found
+
+
+@contextlib.contextmanager
+def attacked_on(spec, trials):
+    with open_target(spec, small_network()) as opened:
+        result = attack_images(
+            opened, ATTACK, [IMAGE], [Goal(3)], indices=[7], trials=trials, costs=opened
+        )
+        yield opened.deployment, result.images[0]
 
 
 def recorded(deployment, image, first, draws):
@@ -40,8 +50,8 @@ def recorded(deployment, image, first, draws):
 def test_original_and_adversarial_image_are_compared_on_the_same_fresh_draws(attacked):
     deployment, outcome = attacked
     # The verdict takes the first 60 draws, the report's raster the next two.
-    before = recorded(deployment, outcome.search.original, 62, 30)
-    after = recorded(deployment, outcome.search.adversarial, 62, 30)
+    before = recorded(deployment, outcome.found.original, 62, 30)
+    after = recorded(deployment, outcome.found.adversarial, 62, 30)
     operations = [synaptic_operations(deployment.network, each) for each in (before, after)]
     found = outcome.cost.changes["synaptic_operations"]
     assert found.original == operations[0].mean()
@@ -61,7 +71,7 @@ def test_original_and_adversarial_image_are_compared_on_the_same_fresh_draws(att
 
 def test_energy_is_that_of_the_chip_for_the_same_spikes(attacked):
     deployment, outcome = attacked
-    after = recorded(deployment, outcome.search.adversarial, 62, 30)
+    after = recorded(deployment, outcome.found.adversarial, 62, 30)
     estimate = deployment.fitted.estimate(deployment.fitted.activity(after.counts, 50))
     lower, upper = estimate.priced_per_image_pj
     assert outcome.cost.changes["energy_pj_lower"].adversarial == lower.mean()
@@ -75,7 +85,7 @@ def test_every_query_of_the_search_is_in_the_mean_of_queries(attacked):
     box = deployment.black_box(search_stream(7, None), observe=seen.append)
     ATTACK.run(box, IMAGE, Goal(3))
     operations = np.concatenate([synaptic_operations(deployment.network, each) for each in seen])
-    assert len(operations) == outcome.cost.queries == outcome.search.queries
+    assert len(operations) == outcome.cost.queries == outcome.found.queries
     assert outcome.cost.query_synaptic_operations == pytest.approx(operations.mean())
     energies = np.concatenate(
         [
@@ -89,8 +99,8 @@ def test_every_query_of_the_search_is_in_the_mean_of_queries(attacked):
 
 
 def test_without_a_chip_there_are_spikes_and_operations_and_no_energy():
-    deployment = deploy(small_network(), steps=50, seed=4)
-    cost = attack_image(deployment, ATTACK, IMAGE, Goal(3), index=7, draws=5).cost
+    with attacked_on(DeploymentSpec(steps=50, seed=4), 5) as (_, outcome):
+        cost = outcome.cost
     assert set(cost.changes) == {"spikes", "input_spikes", "synaptic_operations"}
     assert cost.query_energy_pj is None
     assert cost.unpriced == ()

@@ -15,9 +15,15 @@ def test_the_demo_does_the_main_job(command, tmp_path):
     figures = json.loads(out)
     assert figures["rate_accuracy"] >= 0.95
     assert figures["spiking_accuracy"] >= 0.95
-    assert len(figures["attacks"]) == 3
-    assert figures["attacks"][0]["label"] == 5
-    assert figures["attacks"][0]["target_class"] == 3
+    greedy, adaptive = figures["attacks"]
+    assert (greedy["attack"], adaptive["attack"]) == ("greedy-window", "adaptive")
+    indices = [[each["index"] for each in attack["images"]] for attack in (greedy, adaptive)]
+    assert indices[0] == indices[1]
+    assert len(set(indices[0])) == 8
+    # The point of the demo: within the same bound and budget, one fails and the other does not.
+    assert greedy["success_ci95"][1] < adaptive["success_rate"]
+    assert greedy["success_rate"] < 0.2
+    assert adaptive["success_rate"] > 0.5
     assert figures["provenance"]["dataset_checksum"].startswith("b747db89")
     assert figures["provenance"]["command"].startswith("neuroattack demo")
     page = tmp_path / "report.html"
@@ -25,7 +31,7 @@ def test_the_demo_does_the_main_job(command, tmp_path):
     assert json.loads((tmp_path / "result.json").read_text()) == figures
     assert "</html>" in page.read_text()
     images = np.load(tmp_path / "images.npz", allow_pickle=False)
-    assert images["attack2_adversarial"].shape == (28, 28)
+    assert images["attack1_adversarial"].shape == (8, 28, 28)
     model = load_model(tmp_path / "model.h5")
     assert model.rate_accuracy == figures["rate_accuracy"]
     assert load_network(tmp_path / "network.h5").origin["dataset"] == "digits"

@@ -402,18 +402,18 @@ def test_serving_refuses_bad_options_before_it_listens(network_file, command, op
 def test_an_attack_by_address_is_an_attack(network_file, tmp_path, command):
     with ServeCommand(network_file, "--steps", "60") as server:
         code, out, err = command(
-            *("attack", server.url, "--dataset", "digits", "--index", "4", "--window", "5"),
-            *("--max-iterations", "2", "--draws", "10", "--out", tmp_path / "a", "--json"),
+            *("attack", server.url, "--dataset", "digits", "--index", "4"),
+            *("--queries", "30", "--trials", "10", "--out", tmp_path / "a", "--json"),
         )
         assert code == 0, err
         figures = json.loads(out)
-        assert figures["target"] == server.url
-        assert figures["verification_queries"] == 20
-        assert figures["search_queries"] == figures["trace"][-1]["queries"]
+        (image,) = figures["images"]
+        assert figures["deployment"] == server.url
+        assert (image["search_queries"], image["verification_queries"]) == (30, 20)
         page = httpx.get(server.url.split("/v2")[0] + "/metrics").text
-        counted = figures["search_queries"] + 20
+        counted = image["search_queries"] + 20
         assert f"neuroattack_queries_total {counted:.1f}" in page
         with np.load(tmp_path / "a" / "images.npz") as arrays:
-            assert arrays["adversarial"].shape == (28, 28)
-        result = command("attack", server.url, "--dataset", "digits", "--backend", "lava")
-        refused(result, "--backend")
+            assert arrays["adversarial"].shape == (1, 28, 28)
+        result = command("attack", server.url, "--dataset", "digits", "--steps", 99)
+        refused(result, "steps of deployment")

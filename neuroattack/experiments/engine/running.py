@@ -166,11 +166,21 @@ def _ctrl_c_held_back() -> Iterator[None]:
     # Their start lets Ctrl-C through again: have them running before.
     loky_tracker.ensure_running()
     resource_tracker.ensure_running()
+    came: list[int] = []
+    handler = signal.getsignal(signal.SIGINT)
+    here = callable(handler) and threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if here:
+        # Another thread, one of BLAS say, may get the signal, and it is handled here nonetheless.
+        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
     try:
         yield
     finally:
+        if here:
+            signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 class _Round:

@@ -24,7 +24,7 @@ def test_the_example_runs_and_has_the_rows_that_it_should(tmp_path, monkeypatch,
     assert code == 0, err
     found = json.loads(out)
     assert found["progress"] == {"done": 52, "failed": 0, "waiting": 0, "running": 0}
-    # Two places, two goals; three attacks at two limits and budgets; and the reference.
+    # Two deployments, two goals; three attacks at two limits and budgets; and the reference.
     assert len(found["attacks"]) == 2 * 2 * (3 * 2 * 2 + 1)
     assert all(row["images"] == 1 for row in found["attacks"])
 
