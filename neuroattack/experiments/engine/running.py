@@ -238,11 +238,15 @@ class _Round:
                 batch_size=1,
                 pre_dispatch="2*n_jobs" if self._parallel > 1 else 1,
             ) as pool,
+            contextlib.ExitStack() as stack,
         ):
             # loky replaces a worker whose memory has grown, and says so: no matter to the user.
             warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
+            # Interrupted, what was begun is left: it is done again.
+            warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being")
             with _ctrl_c_held_back():
                 results = pool(joblib.delayed(attempt)(task) for task in self._tasks())
+                stack.enter_context(contextlib.closing(results))
             for result in results:
                 self._keep(result)
                 did += 1
