@@ -122,24 +122,7 @@ _opened: dict[tuple[Any, ...], tuple[contextlib.ExitStack, OpenDeployment]] = {}
 def open_once(
     deployment: str, profile: str, network: str | None, dnn: str | None, folder: Path
 ) -> OpenDeployment:
-    """Open a deployment for the cells of this process.
-
-    Parameters
-    ----------
-    deployment : str
-        A :class:`DeploymentSpec` as text.
-    profile : str
-        Checksum of its hardware profile.
-    network, dnn : str or None
-        Files in the folder.
-
-    Raises
-    ------
-    FileError
-        If the profile is another one than when the cell was planned.
-    NeuroattackError
-        If the deployment cannot be opened.
-    """
+    """Open a deployment for the cells of this process."""
     key = (deployment, profile, network, dnn, folder)
     if key not in _opened:
         spec = DeploymentSpec.from_text(deployment)
@@ -221,30 +204,6 @@ def attack_image(
     before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Attack one test image, and verify the result on fresh trials.
-
-    Parameters
-    ----------
-    deployment, profile
-        As in :func:`open_once`.
-    attack, settings, seed
-        As in :func:`~neuroattack.attacks.registry.make_attack`.
-    limit : str
-        ``"l2=2"``; ``"local_sd@greedy-window"``, whose bound is the distance of `before`; or
-        ``""``: Algorithm 1 as the paper runs it, without a bound.
-    budget : int or None
-        Queries of the search.
-    index, target_class
-        Test image, and its target class.
-    trials : int
-        Fresh trials of the adversarial image, and as many of the original.
-    network, dnn, dataset, checksum
-        Of the :class:`Subject`.
-    folder : Path
-        The experiment's.
-    label : int, optional
-        Recorded by some plans; the data set decides.
-    before : mapping, optional
-        Result of the reference.
 
     Returns
     -------
@@ -362,18 +321,6 @@ def show_images(
     folder: Path,
 ) -> dict[str, Any]:
     """Show images to a deployment, on the stream by which attacks there are verified.
-
-    Parameters
-    ----------
-    deployment, profile, network, dnn, dataset, checksum, folder
-        As in :func:`attack_image`.
-    sources : sequence of str or None
-        Files of :func:`keep_images`, one image per aim; None for the test images themselves.
-        Each image meets trials of its own, source by source.
-    aims : sequence of (index, target class or None)
-        Test images, and their goals.
-    trials : int
-        Per image.
 
     Returns
     -------

@@ -177,19 +177,7 @@ def measure_change(
     draws: int,
     stream: int,
 ) -> dict[str, Change]:
-    """Compare the cost of an adversarial image with that of its original, on the same trials.
-
-    Parameters
-    ----------
-    deployment : Deployment
-        Of the network.
-    original, adversarial : float array, shape (height, width)
-        Intensities in [0, 1].
-    first_draw, draws : int
-        Trials of the stream.
-    stream : int
-        Of trials.
-    """
+    """Compare the cost of an adversarial image with that of its original, on the same trials."""
     before, after = (
         _quantities(
             deployment,

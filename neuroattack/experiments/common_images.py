@@ -36,24 +36,6 @@ def choose_images(
     """Return the first test images, in a random order, that all deployments classify correctly.
 
     A deployment gets an image right where five draws together decide for its class.
-
-    Parameters
-    ----------
-    test : Split
-        Test images.
-    deployments : sequence of DeploymentSpec
-        Where they are shown.
-    network, dnn : Path
-        Files, as for :func:`~neuroattack.deployment.spec.open_target`.
-    count : int
-        How many.
-    seed : int
-        Of the order: by their numbers, test images need not come as they would by chance.
-
-    Raises
-    ------
-    ValidationError
-        If there are not so many, or they have no height and width.
     """
     check_whole("images", count, 1)
     image_sides(test.images.shape[1:])

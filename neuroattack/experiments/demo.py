@@ -89,30 +89,6 @@ def run_demo(
 
     The first correctly classified test images are attacked, untargeted and within the same bound
     and query budget, with Algorithm 1 of the paper and with the attack made for spike counts.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Ten classes of digits.
-    out : Path
-        Folder for the model and the network.
-    seed : int, optional
-        Of training and input spikes.
-    backend : str, optional
-        Where the network is deployed.
-    steps : int, optional
-        Time steps T an image is shown for.
-    resume : bool, optional
-        Go on from what an interrupted demo of the same data set and seed left in `out`.
-    command : str, optional
-        Command line that was given, for the provenance.
-    on_progress : callable
-        Called with what is being done, the fraction of it done, and how it stands.
-
-    Raises
-    ------
-    NeuroattackError
-        If a file cannot be written, or no image is classified correctly.
     """
     check_settings(backend, steps, seed)
     model = _finished_model(out / MODEL, dataset, seed) if resume else None

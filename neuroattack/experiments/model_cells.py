@@ -49,29 +49,7 @@ def training_cell(
     noise: Noise | None = None,
     fast_decay: float | None = None,
 ) -> Cell:
-    """Return the cell that trains a network; its result names the model's file in the folder.
-
-    Parameters
-    ----------
-    kind : {"sdbn", "dnn"}
-        Which network.
-    dataset : Dataset
-        Its test split measures the accuracy and does not influence the training.
-    seed : int
-        Of the training.
-    recipe : str, optional
-        Of an SDBN.
-    noise : Noise, optional
-        On the training images.
-    fast_decay : float, optional
-        Part of the fast weights that an SDBN's layers below the top forget a step, in [0, 1]; by
-        default as in its recipe.
-
-    Raises
-    ------
-    UnknownNameError, ValidationError
-        If there is no such recipe, or the part is out of range.
-    """
+    """Return the cell that trains a network; its result names the model's file in the folder."""
     arguments: dict[str, Any] = {
         "dataset": dataset.name,
         "checksum": dataset.checksum,

@@ -169,43 +169,6 @@ def study_noise(
 
     What is done is kept in the folder as it gets done, trained models included, and is not done
     again.
-
-    Parameters
-    ----------
-    dataset : Dataset
-        Trained on and classified.
-    noises : sequence of Noise
-        The noises.
-    folder : Path
-        Where results and models are kept.
-    modes : sequence of {"train", "test", "train+test"}, optional
-        Which images are noisy. Noise in training takes a training for each noise and seed.
-    networks : sequence of {"sdbn", "dnn"}, optional
-        What classifies.
-    models : mapping of network to path, optional
-        Files of models trained without noise; by default they are trained.
-    recipe : str, optional
-        To train an SDBN.
-    fast_decay : float, optional
-        Part of the fast weights that an SDBN's layers below the top forget a step, in [0, 1]; by
-        default as in its recipe.
-    spiking : Spiking, optional
-        Runs the SDBN in spikes too.
-    images : int, optional
-        Test images, the first so many; by default all.
-    seeds : sequence of int, optional
-        Of training, noise and input spikes, together.
-    workers : int, optional
-        Processes side by side.
-    on_progress : callable, optional
-        Called with what is being done, the fraction of it done, and a few words.
-
-    Raises
-    ------
-    ValidationError
-        If a setting is out of range, or the area of a noise lies outside of the images.
-    NeuroattackError
-        What training or simulating raises.
     """
     find_recipe(recipe)
     shape = (dataset.test.images.shape[1], dataset.test.images.shape[2])

@@ -82,27 +82,7 @@ def train_to_file(
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainedModel[SDBN]:
-    """Train an SDBN on a data set and save it; what stood at `target` stays until then.
-
-    Parameters
-    ----------
-    target : Path
-        Model file to write; the checkpoint is kept beside it, and removed at the end.
-    dataset : Dataset
-        Its test split measures the model's accuracy and does not influence the training.
-    recipe, seed, progress
-        As :func:`neuroattack.training.recipes.train`.
-    resume : bool, optional
-        Go on from the checkpoint.
-
-    Raises
-    ------
-    FileError
-        If there is nothing to resume, the checkpoint is of another training, or there is one
-        and it is not resumed.
-    OutputError
-        If model or checkpoint cannot be written.
-    """
+    """Train an SDBN on a data set and save it; what stood at `target` stays until then."""
     find_recipe(recipe)
 
     def run(checkpoint: Path) -> SDBN:

@@ -148,30 +148,7 @@ def transfer(
     workers: int | None = None,
     on_progress: Callable[[str, float, str], None] | None = None,
 ) -> Transfer:
-    """Make adversarial images on every deployment, and show them to every deployment.
-
-    Parameters
-    ----------
-    network : Path
-        File of the network.
-    dnn : Path or None
-        File of the conventional network, for the deployment ``dnn``.
-    dataset : Dataset
-        Whose test images are attacked.
-    settings : TransferSettings
-        What is made where.
-    folder : Path
-        Where cells are kept: interrupted, the same call goes on.
-    workers : int, optional
-        Processes side by side.
-    on_progress : callable, optional
-        Called with what is done, the fraction, and a few words.
-
-    Raises
-    ------
-    NeuroattackError
-        If a deployment cannot be opened, a file not be read, or there are too few images.
-    """
+    """Make adversarial images on every deployment, and show them to every deployment."""
     specs = settings.deployments
     subject = Subject.kept(folder, dataset, specs, network, dnn)
     indices = choose_images(

@@ -165,11 +165,6 @@ def compare_groups(question: str, first: Group, second: Group) -> dict[str, Any]
     where that has no width with Newcombe's less the difference of the clean images. The difference
     of success, ``*_difference``, has Newcombe's, which treats the groups as independent though the
     images are the same: it errs towards too wide.
-
-    Raises
-    ------
-    ValidationError
-        If the groups are not of the same images and targets.
     """
     aims = [[(one["index"], one["target_class"]) for one in g.attacks] for g in (first, second)]
     if aims[0] != aims[1]:

@@ -71,30 +71,7 @@ def save_report(
     dt_s: float = 1e-3,
     evaluation: Evaluation | None = None,
 ) -> Path:
-    """Write ``result.json``, ``images.npz`` and the page; return the page's path.
-
-    Parameters
-    ----------
-    out : Path
-        Folder.
-    results : sequence of AttackResult
-        Attacks, in the order to show them.
-    figures : mapping
-        Content of ``result.json``.
-    title : str
-        Of the page.
-    provenance : sequence of (str, str)
-        Names and values, as :func:`provenance_rows` returns them.
-    dt_s : float, optional
-        Length of a time step in seconds.
-    evaluation : Evaluation, optional
-        Figures of the network without an attack.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
+    """Write ``result.json``, ``images.npz`` and the page; return the page's path."""
     page = render_report(
         results, title=title, provenance=provenance, dt_s=dt_s, evaluation=evaluation
     )
@@ -122,13 +99,7 @@ def render_report(
     dt_s: float = 1e-3,
     evaluation: Evaluation | None = None,
 ) -> str:
-    """Return a report as one HTML page that loads nothing from anywhere and runs no script.
-
-    Parameters
-    ----------
-    results, title, provenance, dt_s, evaluation
-        As in :func:`save_report`.
-    """
+    """Return a report as one HTML page that loads nothing from anywhere and runs no script."""
     return render(
         "report/report.html.jinja",
         title=title,

@@ -85,24 +85,7 @@ class _Fallen(NamedTuple):
 
 
 def save_card(out: Path, card: Card, *, title: str, comparison: Comparison | None = None) -> Path:
-    """Write ``audit.json`` and the page; return the page's path.
-
-    Parameters
-    ----------
-    out : Path
-        Folder.
-    card : Card
-        What an audit found.
-    title : str
-        Of the page.
-    comparison : Comparison, optional
-        With an earlier card.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
+    """Write ``audit.json`` and the page; return the page's path."""
     page = render_card(card, title=title, comparison=comparison)
     write_json(out / FIGURES, card.as_json() | (comparison.as_json() if comparison else {}))
     write_text(out / PAGE, page)
@@ -111,11 +94,6 @@ def save_card(out: Path, card: Card, *, title: str, comparison: Comparison | Non
 
 def render_card(card: Card, *, title: str, comparison: Comparison | None = None) -> str:
     """Return a card as one HTML page that loads nothing from anywhere and runs no script.
-
-    Parameters
-    ----------
-    card, title, comparison
-        As for :func:`save_card`.
 
     Returns
     -------

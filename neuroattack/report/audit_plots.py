@@ -42,15 +42,7 @@ _APART = 0.03
 
 
 def attacks_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
-    """Draw what each attack misclassifies against its queries, with 95 % intervals.
-
-    Parameters
-    ----------
-    figures : sequence of Figure
-        Of a card's attacks; their keys end in the queries.
-    unattacked : Figure
-        What is misclassified as it is.
-    """
+    """Draw what each attack misclassifies against its queries, with 95 % intervals."""
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
     names = list(dict.fromkeys(figure.row for figure in figures))
@@ -75,15 +67,7 @@ def attacks_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
 
 
 def noise_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
-    """Draw accuracy against the magnitude of random noise, with 95 % intervals.
-
-    Parameters
-    ----------
-    figures : sequence of Figure
-        Of a card's noise; their columns end in delta.
-    unattacked : Figure
-        Accuracy without noise.
-    """
+    """Draw accuracy against the magnitude of random noise, with 95 % intervals."""
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
     names = list(dict.fromkeys(figure.row for figure in figures))

@@ -35,13 +35,6 @@ def rasters_figure(comparison: Comparison, dt_s: float) -> Figure:
     A spike of the reference is a gray cell, and each backend marks it with a stroke at a height
     of its own: a stroke without a cell, or a cell without a stroke, is a difference. Only the
     steps and the neurons with the most spikes are shown.
-
-    Parameters
-    ----------
-    comparison : Comparison
-        With the rasters of one population.
-    dt_s : float
-        Length of a step in seconds.
     """
     truths = [name for name in comparison.rasters if name.startswith("dynamics")]
     figure = Figure(figsize=(10, 0.8 + 4.4 * len(truths)), layout="constrained")
@@ -148,24 +141,7 @@ def save_comparison(
     provenance: Provenance,
     hardware: Mapping[str, Any] | None = None,
 ) -> list[Path]:
-    """Write ``result.json``, ``rasters.png`` and ``throughput.png``; return their paths.
-
-    Parameters
-    ----------
-    out : Path
-        Folder.
-    comparison : Comparison
-        Results.
-    provenance : Provenance
-        Of the results.
-    hardware : mapping, optional
-        The network on a chip, for the JSON.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
+    """Write ``result.json``, ``rasters.png`` and ``throughput.png``; return their paths."""
     figures = comparison.as_json() | dict(hardware or {}) | {"provenance": asdict(provenance)}
     pictures = {
         "rasters": rasters_figure(comparison, provenance.dt_s),

@@ -38,18 +38,7 @@ class _Panel:
 
 
 def curves_figure(attacks: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw success, with 95 % intervals, against queries and against the distance allowed.
-
-    Parameters
-    ----------
-    attacks : sequence of mapping
-        Rows of :func:`neuroattack.experiments.campaign.export.summarise`.
-
-    Raises
-    ------
-    ValidationError
-        If neither queries nor distance vary.
-    """
+    """Draw success, with 95 % intervals, against queries and against the distance allowed."""
     panels = [*_against_queries(attacks), *_against_distance(attacks)]
     if not panels:
         raise ValidationError(
@@ -174,15 +163,7 @@ def _draw(axes: Axes, panel: _Panel, names: Sequence[str]) -> None:
 
 
 def save_curves(path: Path, attacks: Sequence[Mapping[str, Any]]) -> None:
-    """Write the curves as PNG, atomically.
-
-    Raises
-    ------
-    ValidationError
-        If neither queries nor distance vary.
-    OutputError
-        If the file cannot be written.
-    """
+    """Write the curves as PNG, atomically."""
     figure = curves_figure(attacks)
     with atomic_path(path) as temporary:
         figure.savefig(temporary, format="png", dpi=_DPI)

@@ -18,22 +18,7 @@ _DPI = 150
 def save_study(
     figures_path: Path, figures: Mapping[str, Any], pictures: Mapping[str, Figure]
 ) -> list[Path]:
-    """Write figures, and beside them a PNG file for each picture; return all paths.
-
-    Parameters
-    ----------
-    figures_path : Path
-        The JSON file.
-    figures : mapping
-        JSON values.
-    pictures : mapping of str to Figure
-        By file name, without its ending.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
+    """Write figures, and beside them a PNG file for each picture; return all paths."""
     write_json(figures_path, figures)
     paths = [figures_path]
     for name, picture in pictures.items():

@@ -68,13 +68,7 @@ def matrix_figure(found: Transfer) -> Figure:
 
 
 def save_transfer(out: Path, found: Transfer, provenance: Mapping[str, Any]) -> dict[str, Path]:
-    """Write figures, table and picture into a folder; return their paths.
-
-    Raises
-    ------
-    OutputError
-        If a file cannot be written.
-    """
+    """Write figures, table and picture into a folder; return their paths."""
     write_json(out / FIGURES, found.as_json() | {"provenance": dict(provenance)})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -46,34 +46,6 @@ def audit(
     """Run a suite against a network.
 
     What is done is kept in the folder as it gets done, and is not done again.
-
-    Parameters
-    ----------
-    network : Path
-        File of the network.
-    dataset : Dataset
-        Whose test images are shown.
-    spec : DeploymentSpec
-        Where the network is deployed.
-    suite : Suite
-        What to try; all its attacks are installed.
-    folder : Path
-        Where results of parts are kept.
-    left_out : mapping of str to str, optional
-        Attacks that are not in the suite, and why, for the card.
-    command : str, optional
-        Command line, for the card.
-    workers : int, optional
-        Processes side by side; by default one a core. Results do not depend on it.
-    on_progress : callable, optional
-        Called with what is being done, the fraction of it done, and a few words.
-
-    Raises
-    ------
-    ValidationError
-        If there are not as many images, or the network does not take them.
-    NeuroattackError
-        What deploying the network, or attacking it, raises.
     """
     dataset.test.first(suite.images)
     # Here, so that a network that does not fit is refused at once.

@@ -81,17 +81,7 @@ class Figure:
 def share_figure(
     key: str, row: str, column: str, shares: Sequence[float], unattacked: Sequence[float] = ()
 ) -> Figure:
-    """Return the mean share of fresh draws that are misclassified, with its interval over images.
-
-    Parameters
-    ----------
-    key, row, column : str
-        As in :class:`Figure`.
-    shares : sequence of float
-        Of each image.
-    unattacked : sequence of float, optional
-        Of each original.
-    """
+    """Return the mean rate at which fresh trials are misclassified, with its interval."""
     return Figure(
         key,
         row,
@@ -183,15 +173,6 @@ def judge(accuracy: Figure, attacks: Sequence[Figure], tried: str) -> Headline:
     the attack that misclassifies most decides, by the interval of its share: ``"robust"``, all of
     it is at most :data:`TOLERATED`; ``"fragile"``, all of it is more; ``"undecided"``, the images
     are too few to tell.
-
-    Parameters
-    ----------
-    accuracy : Figure
-        Without any attack.
-    attacks : sequence of Figure
-        All attacks at the largest budget.
-    tried : str
-        What was tried, as the beginning of a sentence: ``"5 attacks were tried on 20 images"``.
     """
     strongest = max(attacks, key=lambda figure: figure.value)
     low, high = strongest.ci95 or (0.0, 1.0)

@@ -37,19 +37,7 @@ _COST_NAMES = {
 def sections_of(
     suite: Suite, described: Mapping[str, Any], found: Found, left_out: Mapping[str, str]
 ) -> dict[str, Section]:
-    """Return all sections, by name.
-
-    Parameters
-    ----------
-    suite : Suite
-        What was tried.
-    described : mapping
-        It as JSON.
-    found : mapping
-        What cells found; see :data:`Found`.
-    left_out : mapping of str to str
-        Attacks that were not tried, and why.
-    """
+    """Return all sections, by name."""
     made_by = f"Images that {suite.attacks[0]} made with {suite.budgets[-1]:,} queries"
     return {
         "clean": _clean(suite, described["accuracy_images"], found),

@@ -17,17 +17,7 @@ __all__ = ["plan_cells"]
 def plan_cells(
     config: CampaignConfig, images: Sequence[tuple[int, int]], n_classes: int
 ) -> list[Cell]:
-    """Return all cells, references first.
-
-    Parameters
-    ----------
-    config : CampaignConfig
-        What to do.
-    images : sequence of (index, label)
-        Test images.
-    n_classes : int
-        From which random target classes are drawn.
-    """
+    """Return all cells, references first."""
     cells: dict[str, Cell] = {}
     for cell in _all(config, images, n_classes):
         cells.setdefault(cell.key, cell)

@@ -121,26 +121,10 @@ def resume(
 ) -> Counts:
     """Do what is left of a campaign, beside other processes that do the same if there are any.
 
-    Parameters
-    ----------
-    folder : Path
-        Of the campaign, begun.
-    workers : Workers
-        Where.
-    on_progress : callable, optional
-        Called now and then with the counts, and the attacks per second this process finishes.
-
     Returns
     -------
     Counts
         In the end: nothing waits.
-
-    Raises
-    ------
-    FileError
-        If there is no campaign in the folder, or its data set is another one now.
-    SimulationError
-        If the scheduler cannot be reached.
     """
     with Store(folder) as store:
         stored = store.about("config")

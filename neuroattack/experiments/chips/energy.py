@@ -78,39 +78,11 @@ def study_energy(
 
     Each chip is one cell in the folder: what is there is not simulated again.
 
-    Parameters
-    ----------
-    network : Network
-        In floating point.
-    images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is the index of its trial.
-    labels : int array, shape (images,)
-        True classes.
-    profiles : sequence of Profile
-        Of the chips, each once.
-    folder : Path
-        Of the cells.
-    rounding : Rounding, optional
-        To each chip's number formats.
-    steps, backend, seed : int, str, int, optional
-        As in :func:`neuroattack.deployment.deployment.deploy`.
-    workers : int, optional
-        Processes; by default one per core.
-    on_progress : callable, optional
-        Called with the fraction that is done, and a few words.
-
     Returns
     -------
     dict
         JSON values: the ``"reference"``, its ``"neurobench"`` metrics and a ``"conventional"``
         network beside it, and by profile, under ``"profiles"``, what the chip supports.
-
-    Raises
-    ------
-    ValidationError
-        If there is no image or profile, one twice, or a setting is out of range.
-    UnsupportedFeatureError
-        If the network is in fixed point already.
     """
     check_inputs("energy", network, images, profiles)
     check_settings(backend, steps, seed)

@@ -71,28 +71,6 @@ def measure_precision(
 
     Each network is one cell in the folder: what is there is not simulated again.
 
-    Parameters
-    ----------
-    network : Network
-        In floating point.
-    images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is the index of its trial.
-    labels : int array, shape (images,)
-        True classes.
-    number_format : NumberFormat
-        State, thresholds and leak; its bits per weight and sign modes are varied.
-    bits : sequence of int
-        Bits per weight, 2 to 16.
-    time_steps : sequence of int
-        Steps after which to decide; bits are varied at the last of them. One simulation serves
-        all, because its input spikes begin with those of a shorter one.
-    folder : Path
-        Of the cells.
-    backend, seed, workers : str, int, int, optional
-        Simulator, random seed of the input spikes, and processes.
-    on_progress : callable, optional
-        Called with the fraction that is done, and a few words.
-
     Returns
     -------
     dict
@@ -100,13 +78,6 @@ def measure_precision(
         weight, signs and clipping, the fraction of connections whose weight became 0, and why a
         network is not supported; ``"floating"`` and ``"quantised"``, accuracy by time steps; and
         the settings.
-
-    Raises
-    ------
-    ValidationError
-        If a setting is out of range, or the images do not fit the network.
-    UnsupportedFeatureError
-        If the network is not supported in the format as it is.
     """
     check_inputs("precision", network, images, bits, time_steps)
     bits = sorted({check_whole("bits", value, 2, MOST_BITS) for value in bits})

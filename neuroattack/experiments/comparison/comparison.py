@@ -132,39 +132,7 @@ def compare(
     seed: int = 0,
     on_progress: Callable[[str, float, str], None],
 ) -> Comparison:
-    """Run backends on the same input spikes, and compare each with the reference dynamics.
-
-    Parameters
-    ----------
-    network : Network
-        In floating point; or in fixed point, and compared in that alone.
-    images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is the index of its trial.
-    labels : int array, shape (images,)
-        True classes.
-    backends : sequence of str
-        Registered names, at least one.
-    precisions : sequence of str, optional
-        Arithmetics. A backend that does not support one is listed as refused.
-    fitted : Fitted, optional
-        The network on a chip, which then takes the place of Loihi's fixed point.
-    steps, seed : int, optional
-        Time steps T per image, and random seed of the input spikes.
-    on_progress : callable
-        Called with the name of the part, the fraction of it that is done, and a few words.
-
-    Raises
-    ------
-    UnknownNameError, BackendUnavailableError
-        If there is no such backend, or it cannot run here.
-    ValidationError
-        If there is nothing to compare, a setting is out of range, or the network is not
-        available in floating point.
-    UnsupportedFeatureError
-        If the network is not supported in fixed point, or by none of the backends.
-    SimulationError
-        If all backends failed that support it.
-    """
+    """Run backends on the same input spikes, and compare each with the reference dynamics."""
     if not backends or not len(images):
         raise ValidationError("compare", "no backend or no image", "at least one of each")
     for name in backends:

@@ -110,17 +110,6 @@ def do_cells(
     A cell that raises an error, or kills its worker, is tried again; after three attempts it has
     failed.
 
-    Parameters
-    ----------
-    folder : Path
-        Holds a store.
-    workers : Workers
-        Where.
-    common : mapping
-        Arguments that all cells have in common, beside their own.
-    on_progress : callable, optional
-        Called now and then with the counts, and the cells per second that this process finishes.
-
     Returns
     -------
     Counts

@@ -77,34 +77,6 @@ def survival(
 
     What is found for a case and a transformation depends on these two, the draws, the seed and
     the target only, not on what else is studied or in which order.
-
-    Parameters
-    ----------
-    target_factory : callable
-        Returns the target for a stream of draws, as ``Deployment.black_box`` does: the same
-        stream the same draws, another stream others. Every transformed image has a stream of its
-        own.
-    cases : sequence of Case
-        At least one; no two of the same image and goal, which would share their draws.
-    transformations : sequence of Transformation, optional
-        What to do to the images. Adversarial images are queried untransformed in any case.
-    draws : int, optional
-        Queries for each transformed image; a random transformation is drawn anew for each.
-    noiseless : bool, optional
-        Says that the target draws nothing: an image is then queried once, but under a random
-        transformation.
-    seed : int, optional
-        Of random transformations.
-    gap_groups : int, optional
-        Groups of gap in summaries, at most.
-    on_progress : callable, optional
-        Called with the fraction done, and a few words.
-
-    Raises
-    ------
-    ValidationError
-        If there are no cases, two of one image and goal, a gap that is not finite, a goal that
-        the target's classes do not allow, or a setting that is out of range.
     """
     check_draws(draws)
     check_whole("seed", seed, 0, _MAX_SEED)

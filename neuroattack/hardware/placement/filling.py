@@ -58,23 +58,6 @@ def fill(
 
     Each core takes neurons until the next one exceeds a limit. The last neurons come first,
     because the routes of a neuron are known only once its targets have a core.
-
-    Parameters
-    ----------
-    wiring : Wiring
-        Of the network.
-    limits : CoreLimits
-        Of each core; as many are opened as it takes.
-    ranges : iterable of (str, int, int)
-        All neurons, in the order in which they are placed, the last of each range first.
-    destinations : mapping of str to int64 array, shape (size,), optional
-        Destination cores of each neuron. By default they are counted, and a population must come
-        after all that it has projections to.
-
-    Raises
-    ------
-    UnplaceableError
-        If a neuron does not fit on an empty core.
     """
     cores = {name: np.zeros(wiring.sizes[name], np.int32) for name in wiring.populations}
     known = dict(destinations or {})

@@ -27,15 +27,6 @@ def mesh_positions(
     Consecutive nodes are neighbors except at the turn of a band, and many of them are close
     together.
 
-    Parameters
-    ----------
-    cores : int64 array
-        Numbers of cores.
-    mesh : Mesh
-        Of the chip.
-    band : int
-        Rows of a band; the last has what is left.
-
     Returns
     -------
     int64 array, int64 array

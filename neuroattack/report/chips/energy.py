@@ -39,11 +39,6 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
 
     A filled mark is a total, a hollow one the priced part of it. Chips without published energy
     coefficients, and those that do not support the network, are named below.
-
-    Parameters
-    ----------
-    study : mapping
-        JSON values of :func:`neuroattack.experiments.chips.energy.study_energy`.
     """
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.subplots()

@@ -26,13 +26,7 @@ _LEAST_ERROR = 0.05
 
 
 def curves_figure(curves: Mapping[str, Any]) -> Figure:
-    """Draw accuracy against the bits of a weight, and against time steps, with 95 % intervals.
-
-    Parameters
-    ----------
-    curves : mapping
-        JSON values of :func:`neuroattack.experiments.chips.precision.measure_precision`.
-    """
+    """Draw accuracy against the bits of a weight, and against time steps, with 95 % intervals."""
     figure = Figure(figsize=(10.4, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     held = [point for point in curves["bits"] if point["accuracy"] is not None]
