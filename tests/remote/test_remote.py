@@ -417,3 +417,23 @@ def test_an_attack_by_address_is_an_attack(network_file, tmp_path, command):
             assert arrays["adversarial"].shape == (1, 28, 28)
         result = command("attack", server.url, "--dataset", "digits", "--steps", 99)
         refused(result, "steps of deployment")
+
+
+def test_a_campaign_on_a_served_network(network_file, tmp_path, command):
+    with ServeCommand(network_file, "--steps", "60") as server:
+        (tmp_path / "campaign.toml").write_text(
+            f'deployments = ["{server.url}", "{server.url},answers=labels"]\n'
+            'draws = 5\nbudgets = [20]\nlimits = ["l2=2"]\nattacks = [{ name = "random-noise" }]\n'
+            'images = { dataset = "digits", indices = [0, 1] }\n'
+        )
+        arguments = ("campaign", tmp_path / "campaign.toml", "--out", tmp_path / "out", "--json")
+        code, out, err = command(*arguments)
+        assert code == 0, err
+        figures = json.loads(out)
+        assert figures["progress"]["done"] == 4
+        assert {row["deployment"] for row in figures["attacks"]} == {
+            server.url,
+            f"{server.url},answers=labels",
+        }
+        page = httpx.get(server.url.split("/v2")[0] + "/metrics").text
+        assert f"neuroattack_queries_total {4 * (20 + 2 * 5):.1f}" in page
