@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -61,8 +62,6 @@ def audit(
     robust by more than --margin, 2 if the two verdicts cannot be compared. After an interruption,
     the same command resumes.
     """
-    from dataclasses import replace
-
     from neuroattack.datasets import load_dataset_of
     from neuroattack.experiments.audit.audit import audit as run_audit
     from neuroattack.experiments.audit.comparison import check_margin, compare
