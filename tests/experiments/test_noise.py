@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.cell_work import keep_result, results_of
 from support.digit_models import template_model
 from support.networks import small_network
 from support.output import one_object, refused
@@ -27,7 +28,6 @@ from neuroattack.experiments.noise import (
     study_noise,
     widened,
 )
-from neuroattack.files import write_json
 from neuroattack.ir.network import Input
 from neuroattack.training.conversion import convert
 from neuroattack.training.storage import load_model, save_model
@@ -195,10 +195,7 @@ def kept_training(folder, digits, model, noise, recipe="paper"):
     cell = training_cell("sdbn", digits, seed=SEED, recipe=recipe, noise=noise)
     file = f"models/{cell.key}.h5"
     save_model(folder / file, model)
-    write_json(
-        cell.path(folder),
-        {"arguments": dict(cell.arguments), "result": {"model": file, "accuracy": 0.5}},
-    )
+    keep_result(folder, cell, {"model": file, "accuracy": 0.5})
 
 
 @pytest.mark.slow
@@ -240,7 +237,7 @@ def test_modes_take_training_noise_and_test_noise_each_where_it_belongs(tmp_path
     # The clean one among seven, and none of them computed twice.
     assert seen[0] == ("Training", 1.0, "3 of 3")
     assert seen[-1] == ("Classifying", 1.0, "7 of 7")
-    assert len(list(tmp_path.glob("test-*.json"))) == 7
+    assert len(results_of(tmp_path, "test-")) == 7
     assert len({cell.correct for cell in cells}) > 3
 
 
@@ -255,12 +252,12 @@ def test_training_on_noise_of_magnitude_0_is_training_without(tmp_path, digits):
         images=200,
     )
     assert noisy[0].correct == clean.correct > 180
-    trained = {
-        name: json.loads(next(tmp_path.glob(f"sdbn-fine-tuned-0{name}.json")).read_text())
-        for name in ("-????????????", "-normal-0-*", "-normal-0.1-*")
-    }
+    trained = results_of(tmp_path, "sdbn-fine-tuned-0-")
+    assert len(trained) == 3
+    names = ("normal-0-", "normal-0.1-")
+    found = {next((n for n in names if n in key), ""): each for key, each in trained.items()}
     plain, silent, loud = (
-        load_model(tmp_path / cell["result"]["model"]).weights for cell in trained.values()
+        load_model(tmp_path / found[name]["model"]).weights for name in ("", *names)
     )
     for one, same, other in zip(plain, silent, loud, strict=True):
         np.testing.assert_array_equal(one, same)
@@ -304,7 +301,7 @@ def test_the_command_prints_one_json_object_and_keeps_it(command, tmp_path, mode
     # Nothing was trained, so by no recipe.
     assert figures["recipe"] is None
     # The model that was given is kept, and nothing was trained.
-    assert not list((out / "cells").glob("sdbn-*"))
+    assert not results_of(out / "cells", "sdbn-")
     (kept_model,) = (out / "cells/models").iterdir()
     assert kept_model.name.startswith("given-sdbn-")
     assert kept_model.read_bytes() == model.read_bytes()
@@ -323,11 +320,12 @@ def test_the_command_prints_one_json_object_and_keeps_it(command, tmp_path, mode
             figures_in_spikes = evaluate(plain, pixels.astype(np.float64), digits.test.labels[:20])
         assert cell["spiking_accuracy"] == figures_in_spikes.accuracy
     # The same command again computes nothing, and prints the same for people.
-    kept = {path.name: path.stat().st_mtime_ns for path in (out / "cells").glob("*.json")}
+    kept = results_of(out / "cells", "")
+    assert kept
     code, stdout, err = command("noise", *options[:-1])
     assert (code, err) == (0, "")
     assert "uniform" in stdout
-    assert {p.name: p.stat().st_mtime_ns for p in (out / "cells").glob("*.json")} == kept
+    assert results_of(out / "cells", "") == kept
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.cell_work import keep_result
 from support.digit_models import template_model
 
 from neuroattack.datasets import load_dataset
@@ -14,7 +15,6 @@ from neuroattack.deployment.deployment import deploy
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import training_cell
 from neuroattack.experiments.noise import NoiseCell
-from neuroattack.files import write_json
 from neuroattack.paper import noise as study
 from neuroattack.paper.published import DELTAS
 from neuroattack.paper.settings import PaperRun, PaperSettings
@@ -171,10 +171,7 @@ def planted(folder, cell, model, save):
     file = f"models/{cell.key}.h5"
     (folder / "models").mkdir(parents=True, exist_ok=True)
     save(folder / file, model)
-    write_json(
-        cell.path(folder),
-        {"arguments": dict(cell.arguments), "result": {"model": file, "accuracy": 0.5}},
-    )
+    keep_result(folder, cell, {"model": file, "accuracy": 0.5})
     return model
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.campaign_files import CONFIG, ITEMS, campaign_file
+from support.cell_work import DyingAttempt
 from support.networks import small_network
 
 from neuroattack.datasets import load_dataset
@@ -25,8 +26,8 @@ from neuroattack.experiments.campaign.config import read_config
 from neuroattack.experiments.campaign.export import result_rows
 from neuroattack.experiments.campaign.running import begin, resume
 from neuroattack.experiments.engine import running as engine
-from neuroattack.experiments.engine.store import Counts, Store
-from neuroattack.experiments.engine.workers import Workers, attempt
+from neuroattack.experiments.engine.store import STORE, Counts, Store
+from neuroattack.experiments.engine.workers import Workers
 from neuroattack.ir.storage import save_network
 from neuroattack.report.curves import curves_figure
 
@@ -123,10 +124,10 @@ def test_two_processes_share_a_campaign_and_find_what_one_core_finds(tmp_path, o
 
 def kept_in(folder):
     """Return what is kept of every item done, the seconds that it took included."""
-    if not (folder / "campaign.sqlite").exists():
+    if not (folder / STORE).exists():
         return {}
     with Store(folder) as store:
-        return {result.item.key: result.record for result in store.results()}
+        return {one.key: one.result for one in store.results()}
 
 
 def _more_done_or_ended(out, known, process):
@@ -247,18 +248,6 @@ def test_what_kills_its_worker_thrice_is_set_aside_and_nothing_else(tmp_path, mo
     with Store(tmp_path / "out") as store:
         assert {one["attack"] for one, _ in store.failures()} == {"adaptive"}
         assert all("worker process died" in error for _, error in store.failures())
-
-
-class DyingAttempt:
-    """Does items, but dies over one attack on one image."""
-
-    def __init__(self, deadly):
-        self.deadly = deadly
-
-    def __call__(self, task):
-        if task.arguments["attack"] == "adaptive" and task.arguments["index"] == self.deadly:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return attempt(task)
 
 
 def test_another_campaign_in_the_folder_is_refused(tmp_path, command):
