@@ -17,6 +17,7 @@ from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import ValidationError
+from neuroattack.experiments.engine.store import STORE
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import training_cell
 from neuroattack.experiments.noise import (
@@ -320,12 +321,15 @@ def test_the_command_prints_one_json_object_and_keeps_it(command, tmp_path, mode
             figures_in_spikes = evaluate(plain, pixels.astype(np.float64), digits.test.labels[:20])
         assert cell["spiking_accuracy"] == figures_in_spikes.accuracy
     # The same command again computes nothing, and prints the same for people.
-    kept = results_of(out / "cells", "")
+    store = out / "cells" / STORE
+    kept, written = results_of(out / "cells", ""), store.stat().st_mtime_ns
     assert kept
     code, stdout, err = command("noise", *options[:-1])
     assert (code, err) == (0, "")
     assert "uniform" in stdout
+    # The same results, and none of them written again.
     assert results_of(out / "cells", "") == kept
+    assert store.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(
