@@ -123,7 +123,7 @@ def test_bad_input_gets_one_sentence(command, tmp_path, arguments, sentence):
 
 
 def started(folder, workers):
-    options = ["--population", "2", "--draws", "3", "--images", "30", "--steps", "60"]
+    options = ["--population", "2", "--trials", "3", "--images", "30", "--steps", "60"]
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "neuroattack", "paper", *FILES, "--dataset", "digits"),
