@@ -38,10 +38,10 @@ def test_published_numbers_have_the_shape_and_sums_of_the_tables():
 
 def run_of(labels, sdbn, dnn):
     """Return a stand-in for a run with labels and clean outputs by network."""
-    answers = {"sdbn": sdbn, "dnn": dnn}
+    outputs = {"sdbn": sdbn, "dnn": dnn}
 
     def clean_fractions(name, indices, _draws):
-        spike_fractions = np.array(answers[name])[indices]
+        spike_fractions = np.array(outputs[name])[indices]
         return spike_fractions.argmax(axis=1), spike_fractions
 
     labels = np.array(labels)
@@ -61,7 +61,7 @@ def test_the_sample_is_the_five_nearest_to_the_papers_outputs():
     like_paper = spike_fractions(0.8269, 0.0764), spike_fractions(0.9879, 0.0089)
     near = spike_fractions(0.80, 0.07), spike_fractions(0.98, 0.01)
     wrong = spike_fractions(0.2, 0.7), spike_fractions(0.9879, 0.0089)
-    rows = [like_paper, near, wrong, shares_pair(0.6), near]
+    rows = [like_paper, near, wrong, fractions_pair(0.6), near]
     # Image 0 is nearest, but not a "five".
     run = run_of([7, 5, 5, 5, 5], [row[0] for row in rows], [row[1] for row in rows])
     sample = choose_sample(run)
@@ -70,7 +70,7 @@ def test_the_sample_is_the_five_nearest_to_the_papers_outputs():
     assert sample.mismatch == pytest.approx(expected)
 
 
-def shares_pair(five):
+def fractions_pair(five):
     return spike_fractions(five, 0.1), spike_fractions(five, 0.1)
 
 
@@ -123,7 +123,7 @@ def test_bad_input_prints_one_line(command, tmp_path, arguments, part):
 
 
 def started(folder, workers):
-    options = ["--population", "2", "--draws", "3", "--images", "30", "--steps", "60"]
+    options = ["--population", "2", "--trials", "3", "--images", "30", "--steps", "60"]
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "neuroattack", "paper", *FILES, "--dataset", "digits"),
@@ -138,7 +138,7 @@ def started(folder, workers):
 
 @pytest.mark.slow
 def test_a_run_that_is_killed_twice_gives_the_same_results(tmp_path):
-    uninterrupted = started(tmp_path / "whole", 1)
+    uninterrupted = started(tmp_path / "uninterrupted", 1)
     rng = np.random.default_rng(0)
     for _ in range(2):
         killed = started(tmp_path / "killed", 2)
@@ -156,5 +156,5 @@ def test_a_run_that_is_killed_twice_gives_the_same_results(tmp_path):
     assert set(figures[0]) == set(FILES)
     for item in FILES:
         for kind in ("json", "csv"):
-            one, other = (tmp_path / run / f"{item}.{kind}" for run in ("whole", "killed"))
+            one, other = (tmp_path / run / f"{item}.{kind}" for run in ("uninterrupted", "killed"))
             assert one.read_bytes() == other.read_bytes()

@@ -225,8 +225,8 @@ def test_equal_gains_have_newcombes_interval():
 
 def test_groups_with_different_images_or_targets_are_rejected():
     attacks = some_attacks(3, 5)
-    aimed = [*attacks[:4], attacks[4] | {"target_class": 9}]
-    for others in (attacks[:4], attacks[::-1], aimed):
+    changed = [*attacks[:4], attacks[4] | {"target_class": 9}]
+    for others in (attacks[:4], attacks[::-1], changed):
         with pytest.raises(ValidationError, match="group of 'dnn'"):
             compare_groups("test", group(attacks), group(others, "dnn"))
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pytest
 from PIL import Image
-from support.paper_items import ORIGIN, whole_paper
+from support.paper_items import ORIGIN, all_items
 
 from neuroattack.paper.figures import LOOKS
 from neuroattack.paper.items import ITEMS
@@ -25,7 +25,7 @@ SAVED = ("figure4", "table2", "figure9")
 
 @pytest.fixture(scope="module")
 def paper():
-    return whole_paper()
+    return all_items()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.paper_items import attack_table, table_one, transformations, whole_paper, window_noise
+from support.paper_items import all_items, attack_table, table_one, transformations, window_noise
 from support.population_items import group, population
 
 from neuroattack.paper import verdicts
@@ -59,7 +59,7 @@ def test_rule_for_intervals(intervals, verdict):
 
 
 def test_verdicts_are_valid_and_claims_are_unique():
-    table = verdict_table(whole_paper())
+    table = verdict_table(all_items())
     assert {row[-1] for row in table.rows} <= set(VERDICTS)
     assert len({tuple(row[:2]) for row in table.rows}) == len(table.rows)
     assert len(table.rows) == 2 + 2 + 2 + 4 + 1 + 2 + 2 + 1 + 3 + 3

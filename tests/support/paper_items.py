@@ -193,7 +193,7 @@ def small_figures():
     }
 
 
-def whole_paper():
+def all_items():
     """Return all items, in the order of the paper, with their images."""
     table, small = table_one(), small_figures()
     kept = ("cells", "clean_accuracy", "paper_clean_accuracy", "clipping", "test_noise")
