@@ -52,16 +52,16 @@ def _tables(figures: Figures) -> list[Table]:
     ]
     paper = [
         [
-            draws,
+            randomness,
             with_spread(figures, f"{key}_s", " s"),
             with_spread(figures, f"{key}_search_s", " s"),
             with_spread(figures, f"{key}_verification_s", " s"),
             ", ".join(str(sample["iterations"]) for sample in figures[key]),
             ", ".join(str(sample["queries"]) for sample in figures[key]),
         ]
-        for draws, key in (
+        for randomness, key in (
             ("independent", "paper_attack"),
-            ("common", "paper_attack_common"),
+            ("shared", "paper_attack_common"),
         )
     ]
     return [
@@ -83,7 +83,7 @@ def _tables(figures: Figures) -> list[Table]:
             f"{_MAX_DISTANCE:g}, T = {figures['steps']}, a five to be a three, all cores; median "
             "(lowest to highest image)",
             (
-                "draws",
+                "randomness",
                 "in all",
                 "search",
                 f"{_VERIFICATION_DRAWS} fresh draws",
@@ -148,7 +148,10 @@ def _measure_queries(workload: Workload, image: NDArray[np.float64], options: Op
     boxes = {
         "99 unrelated images": (deployment.black_box(stream=1), unrelated),
         "one pixel apart, independent draws": (deployment.black_box(stream=2), near),
-        "one pixel apart, common draws": (deployment.black_box(stream=3, draws="common"), near),
+        "one pixel apart, common draws": (
+            deployment.black_box(stream=3, randomness="shared"),
+            near,
+        ),
     }
     rounds = 1 if options.quick else 15
     timed = seconds(
@@ -177,9 +180,9 @@ def _bind_query(box: BlackBox, images: NDArray[np.float64]) -> Callable[[], obje
 def _check_queries(deployment: Deployment, images: NDArray[np.float64]) -> None:
     """Raise RuntimeError unless black boxes count the spikes of the dynamics."""
     network = deployment.network
-    for draws, indices in (
+    for randomness, indices in (
         ("independent", np.arange(len(images))),
-        ("common", np.zeros(len(images), np.int64)),
+        ("shared", np.zeros(len(images), np.int64)),
     ):
         recording = deployment.record(images, indices=indices, stream=4)
         inputs = network.input.encoder.encode(
@@ -191,9 +194,9 @@ def _check_queries(deployment: Deployment, images: NDArray[np.float64]) -> None:
             stream=4,
         )
         check_recording(network, inputs, recording, images=_CHECKED_IMAGES)
-        counts = deployment.black_box(stream=4, draws=draws).query(images)
+        counts = deployment.black_box(stream=4, randomness=randomness).query(images)
         if not np.array_equal(counts, recording.counts[network.readout]):
-            raise RuntimeError(f"a black box with {draws} draws has other counts")
+            raise RuntimeError(f"a black box with {randomness} draws has other counts")
 
 
 def _measure_attacks(
@@ -216,9 +219,9 @@ def _measure_attacks(
         for index in chosen:
             options.say(f"attacking test image {index}")
             image = images[index].astype(np.float64)
-            for key, draws in zip(samples, ("independent", "common"), strict=True):
+            for key, randomness in zip(samples, ("independent", "shared"), strict=True):
                 started = time.perf_counter()
-                box = deployment.black_box(stream=int(2 * index + 1), draws=draws)
+                box = deployment.black_box(stream=int(2 * index + 1), randomness=randomness)
                 search = attack.run(box, image, goal)
                 searched = time.perf_counter()
                 judge = deployment.black_box(stream=int(2 * index + 2))

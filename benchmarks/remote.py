@@ -34,7 +34,7 @@ def _tables(figures: Figures) -> list[Table]:
             [
                 ["images per second, asked directly", with_spread(figures, "direct_images_per_s")],
                 ["over HTTP on loopback", with_spread(figures, "remote_images_per_s")],
-                ["share", with_spread(figures, "remote_share")],
+                ["fraction", with_spread(figures, "remote_share")],
             ],
         )
     ]

@@ -29,8 +29,8 @@ def draw(folder: Path, path: Path) -> None:
         found = [
             (result.item.index, store.adversarial(result.item.key))
             for result in store.results()
-            if (result.item.attack, result.item.limit, result.item.budget)
-            == ("adaptive", "l2=2", 2000)
+            if (result.item.attack, result.item.bound, result.item.budget)
+            == ("count-regression", "l2=2", 2000)
         ][:_SHOWN]
     test = load_dataset("mnist").test
     figure, axes = plt.subplots(2, _SHOWN, figsize=(1.1 * _SHOWN, 2.7), layout="constrained")
@@ -44,10 +44,10 @@ def draw(folder: Path, path: Path) -> None:
                 place = axes[row, column]
                 place.imshow(image, cmap="gray_r", vmin=0, vmax=1)
                 place.set(xticks=[], yticks=[])
-                share = (taken == most).mean()
+                fraction = (taken == most).mean()
                 wrong = most != label
                 place.set_title(
-                    f"{most}  ({share:.0%})",
+                    f"{most}  ({fraction:.0%})",
                     fontsize=9,
                     color="#b00020" if wrong else "#222222",
                     fontweight="bold" if wrong else "normal",

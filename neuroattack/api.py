@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from neuroattack.experiments.evaluation import Evaluation
     from neuroattack.ir.network import Network
     from neuroattack.report.attack_result import AttackResult
-    from neuroattack.targets.black_box import Draws, Target
+    from neuroattack.targets.black_box import Randomness, Target
     from neuroattack.training.dnn.network import MLP
     from neuroattack.training.recipes import Progress
     from neuroattack.training.sdbn import SDBN
@@ -211,7 +211,7 @@ def attack(
     labels: ArrayLike | Attack | None = None,
     attack: Attack | None = None,
     *,
-    targets: int | Sequence[int] | Literal["random"] | None = None,
+    target_classes: int | Sequence[int] | Literal["random"] | None = None,
     trials: int = 50,
     seed: int = 0,
     indices: Sequence[int] | None = None,
@@ -233,10 +233,10 @@ def attack(
     labels : int array, shape (images,)
         True classes; left out for a split, which has its own.
     attack : Attack
-        For example ``neuroattack.attacks.Adaptive(neuroattack.L2(2.0), queries=1000)``.
-    targets : int, sequence of int, or "random", optional
-        Target class of all images, of each, or a random wrong class per image; by default any
-        wrong class is a success.
+        For example ``neuroattack.attacks.CountRegression(neuroattack.L2(2.0), queries=1000)``.
+    target_classes : int, sequence of int, or "random", optional
+        Target class: one for all images, one per image, or a random wrong class per image. By
+        default the attack is untargeted: any wrong class is a success.
     trials : int, optional
         Fresh trials that verify each image, and as many of its original.
     seed : int, optional
@@ -256,12 +256,12 @@ def attack(
     Raises
     ------
     ValidationError
-        If images, labels, targets or indices do not fit, or the budget of the target does not
-        hold the search and the verification of all images.
+        If images, labels, target classes or indices do not fit, or the budget of the target is too
+        small for the search and the verification of all images.
     UnsupportedFeatureError
         If the attack needs counts and the target returns the class alone.
     """
-    from neuroattack.attacks.protocol import check_needs
+    from neuroattack.attacks.protocol import check_kind
     from neuroattack.deployment.deployment import Deployment
     from neuroattack.experiments.attack import attack_images
     from neuroattack.report.attack_result import AttackResult
@@ -279,7 +279,7 @@ def attack(
     if isinstance(target, Deployment):
         boxes, n_classes = target.black_box, target.network.classes
     else:
-        check_needs(chosen, target)
+        check_kind(chosen, target)
         needed = len(split) * (2 * trials + (getattr(chosen, "queries", None) or 0))
         if target.remaining is not None and target.remaining < needed:
             raise ValidationError(
@@ -288,7 +288,7 @@ def attack(
                 f"at least {needed}: for each image the attack's queries and twice {trials} trials",
             )
         boxes, n_classes = _boxes_of(target), target.n_classes
-    goals = _goals(split.labels.tolist(), targets, seed, numbers, n_classes)
+    goals = _goals(split.labels.tolist(), target_classes, seed, numbers, n_classes)
     found = attack_images(
         boxes,
         chosen,
@@ -391,7 +391,7 @@ def audit(
     from neuroattack.ir.storage import save_network
 
     spec = DeploymentSpec.from_text(deployment) if isinstance(deployment, str) else deployment
-    suite, left_out = (QUICK if quick else Suite()).available()
+    suite, skipped = (QUICK if quick else Suite()).available()
     with tempfile.TemporaryDirectory(prefix="neuroattack-audit-") as temporary:
         if isinstance(network, Network):
             file = Path(temporary) / "network.h5"
@@ -404,7 +404,7 @@ def audit(
             spec,
             suite,
             Path(folder),
-            left_out=left_out,
+            skipped=skipped,
             workers=workers,
             on_progress=progress,
         )
@@ -433,34 +433,36 @@ def _labeled(images: Split | ArrayLike, labels: ArrayLike | None) -> Split:
 
 def _goals(
     labels: Sequence[int],
-    targets: int | Sequence[int] | Literal["random"] | None,
+    target_classes: int | Sequence[int] | Literal["random"] | None,
     seed: int,
     indices: Sequence[int],
     n_classes: int,
 ) -> list[Goal]:
     from neuroattack.attacks.result import Goal
-    from neuroattack.experiments.seeds import random_target
+    from neuroattack.experiments.seeds import random_target_class
 
-    if targets == "random":
+    if target_classes == "random":
         return [
-            Goal(label, random_target(seed, index, label, n_classes))
+            Goal(label, random_target_class(seed, index, label, n_classes))
             for label, index in zip(labels, indices, strict=True)
         ]
-    if targets is None or isinstance(targets, int):
-        return [Goal(label, targets) for label in labels]
-    if isinstance(targets, str) or len(targets) != len(labels):
+    if target_classes is None or isinstance(target_classes, int):
+        return [Goal(label, target_classes) for label in labels]
+    if isinstance(target_classes, str) or len(target_classes) != len(labels):
         raise ValidationError(
-            "targets", repr(targets), f"'random', a class, or {len(labels)} classes"
+            "target_classes", repr(target_classes), f"'random', a class, or {len(labels)} classes"
         )
-    return [Goal(label, int(wanted)) for label, wanted in zip(labels, targets, strict=True)]
+    return [Goal(label, int(wanted)) for label, wanted in zip(labels, target_classes, strict=True)]
 
 
 def _boxes_of(target: Target) -> OpenTarget:
     """Return the one target for searches and verifications: it draws its own trials."""
     from neuroattack.targets.defenses import QueryLimited
 
-    def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
-        del stream, draws
+    def boxes(
+        stream: int, budget: int | None = None, randomness: Randomness = "independent"
+    ) -> Target:
+        del stream, randomness
         return target if budget is None else QueryLimited(target, budget)
 
     return boxes

@@ -22,8 +22,8 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     """
     z = 1.959963984540054
     centre = (successes + z * z / 2) / (trials + z * z)
-    share = successes / trials
-    half = z / (trials + z * z) * math.sqrt(share * (1 - share) * trials + z * z / 4)
+    fraction = successes / trials
+    half = z / (trials + z * z) * math.sqrt(fraction * (1 - fraction) * trials + z * z / 4)
     # At the ends the interval closes exactly, which rounding would miss by a hair.
     low = 0.0 if successes == 0 else centre - half
     high = 1.0 if successes == trials else centre + half

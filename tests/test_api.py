@@ -13,10 +13,10 @@ import neuroattack as na
 from neuroattack.attacks.result import Goal
 from neuroattack.deployment.spec import DeploymentSpec, open_target
 from neuroattack.experiments.attack import attack_images
-from neuroattack.experiments.seeds import random_target
+from neuroattack.experiments.seeds import random_target_class
 from neuroattack.training.conversion import convert
 
-ATTACK = na.attacks.Adaptive(na.L2(2.0), queries=60)
+ATTACK = na.attacks.CountRegression(na.L2(2.0), queries=60)
 TRIALS = 10
 
 
@@ -61,7 +61,7 @@ def test_every_name_is_there_and_nothing_else():
         getattr(na, "atack")  # noqa: B009  # as IDEs do
     assert "native" in [each.name for each in na.backends.list_backends()]
     assert "loihi1" in na.profiles.list_profiles()
-    assert issubclass(na.defenses.HardLabel, na.defenses.Shielded)
+    assert issubclass(na.defenses.HardLabel, na.defenses.TargetWrapper)
 
 
 def test_convert_and_files(tmp_path, network):
@@ -127,17 +127,19 @@ def test_targets_of_an_attack(model, digits):
     part = digits.test[:3]
     labels = part.labels.tolist()
 
-    def aims(targets):
-        found = na.attack(model, part, ATTACK, trials=1, targets=targets)
+    def image_goals(targets):
+        found = na.attack(model, part, ATTACK, trials=1, target_classes=targets)
         return [row["target_class"] for row in found.rows]
 
     wanted = [(label + 1) % 10 for label in labels]
-    assert aims(None) == [None] * 3
-    assert aims(wanted) == wanted
-    assert aims("random") == [random_target(0, i, label, 10) for i, label in enumerate(labels)]
+    assert image_goals(None) == [None] * 3
+    assert image_goals(wanted) == wanted
+    assert image_goals("random") == [
+        random_target_class(0, i, label, 10) for i, label in enumerate(labels)
+    ]
     for targets in ("any", [1], labels):
         with pytest.raises(na.errors.ValidationError, match="target"):
-            aims(targets)
+            image_goals(targets)
 
 
 def test_an_attack_on_a_target_counts_search_and_verification(digits):
@@ -190,7 +192,7 @@ def test_a_result_is_shown_and_saved(tmp_path, model, digits):
     with np.load(tmp_path / "new" / "images.npz") as arrays:
         np.testing.assert_array_equal(arrays["adversarial"], found.adversarial)
         np.testing.assert_array_equal(arrays["original"], digits.test.images[:2])
-    assert repr(found).startswith("AttackResult(adaptive, l2=2: ")
+    assert repr(found).startswith("AttackResult(count-regression, l2=2: ")
     assert found._repr_html_().count("<tr>") == 3
     try:
         import pandas as pd

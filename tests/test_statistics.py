@@ -13,10 +13,10 @@ from neuroattack.statistics import mean_interval, newcombe_interval, wilson_inte
 @given(st.integers(1, 2000), st.data())
 def test_ends_solve_the_score_equation(trials, data):
     successes = data.draw(st.integers(0, trials))
-    share, z = successes / trials, 1.959963984540054
+    fraction, z = successes / trials, 1.959963984540054
     for end in wilson_interval(successes, trials):
         # Wilson (1927): the ends are the p with (share - p)^2 = z^2 p (1 - p) / n.
-        assert (share - end) ** 2 == pytest.approx(z * z * end * (1 - end) / trials, abs=1e-9)
+        assert (fraction - end) ** 2 == pytest.approx(z * z * end * (1 - end) / trials, abs=1e-9)
 
 
 def test_known_value():
@@ -26,8 +26,8 @@ def test_known_value():
 
 def score_limits(successes, trials):
     """Return the roots of the score equation, (share - p)^2 = z^2 p (1 - p) / n."""
-    share, z = successes / trials, stats.norm.ppf(0.975)
-    roots = np.roots([1 + z * z / trials, -2 * share - z * z / trials, share * share])
+    fraction, z = successes / trials, stats.norm.ppf(0.975)
+    roots = np.roots([1 + z * z / trials, -2 * fraction - z * z / trials, fraction * fraction])
     return sorted(roots.real)
 
 

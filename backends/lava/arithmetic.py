@@ -26,7 +26,7 @@ _EXACT_BELOW = ((2**24, np.float32), (2**31, np.int32), (2**53, np.float64))
 _LEAK_BITS = LEAK_ONE.bit_length() - 1
 
 # From this share of spikes on, a dense product is faster (measured: 784 x 500, 990 rows).
-_DENSE_SHARE = 1 / 8
+_DENSE_FRACTION = 1 / 8
 
 
 class Synapses:
@@ -68,7 +68,7 @@ class Synapses:
         """
         rows, size = arriving.shape
         spikes = np.flatnonzero(arriving.view(bool))
-        if len(spikes) > _DENSE_SHARE * arriving.size:
+        if len(spikes) > _DENSE_FRACTION * arriving.size:
             dense: NDArray[np.float64] = arriving.astype(np.float64) @ self._mantissas.astype(
                 np.float64
             )

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from neuroattack.lazy import lazy_attributes
 
 if TYPE_CHECKING:
-    from neuroattack.attacks.adaptive import Adaptive
     from neuroattack.attacks.art.baselines import (
         ZOO,
         Boundary,
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         SimBA,
         Square,
     )
+    from neuroattack.attacks.count_regression import CountRegression
     from neuroattack.attacks.greedy import GreedyWindow
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.random_noise import RandomNoise
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ZOO",
-    "Adaptive",
     "Attack",
     "Boundary",
+    "CountRegression",
     "GreedyWindow",
     "HopSkipJump",
     "OnePixel",
@@ -38,10 +39,10 @@ __all__ = [
     "make_attack",
 ]
 
-__getattr__, __dir__ = lazy_attributes(
+_get_attribute, __dir__ = lazy_attributes(
     __name__,
     {
-        "Adaptive": "neuroattack.attacks.adaptive:Adaptive",
+        "CountRegression": "neuroattack.attacks.count_regression:CountRegression",
         "Attack": "neuroattack.attacks.protocol:Attack",
         "Boundary": "neuroattack.attacks.art.baselines:Boundary",
         "GreedyWindow": "neuroattack.attacks.greedy:GreedyWindow",
@@ -56,3 +57,14 @@ __getattr__, __dir__ = lazy_attributes(
         "make_attack": "neuroattack.attacks.registry:make_attack",
     },
 )
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Adaptive":
+        warnings.warn(
+            "neuroattack.attacks.Adaptive is called CountRegression now",
+            FutureWarning,
+            stacklevel=2,
+        )
+        name = "CountRegression"
+    return _get_attribute(name)

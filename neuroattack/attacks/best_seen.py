@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import l2
-from neuroattack.attacks.result import Goal, Seen
+from neuroattack.attacks.result import Goal, Incumbent
 
 __all__ = ["BestSeen", "NearestSeen"]
 
@@ -31,22 +31,22 @@ class BestSeen:
         self._original = original
         self._goal = goal
         self._bound = bound
-        self._course = [Seen(original, -math.inf, 0)]
+        self._history = [Incumbent(original, -math.inf, 0)]
 
     @property
     def image(self) -> NDArray[np.float64]:
         """The best image, shape (height, width); the original where none was better."""
-        return self._course[-1].image
+        return self._history[-1].image
 
     @property
     def gap(self) -> float:
         """Its gap, in counts; minus infinity before any image was shown."""
-        return self._course[-1].gap
+        return self._history[-1].gap
 
     @property
-    def course(self) -> tuple[Seen, ...]:
+    def history(self) -> tuple[Incumbent, ...]:
         """Every image that was the best for a time."""
-        return tuple(self._course)
+        return tuple(self._history)
 
     def remember(
         self, images: NDArray[np.float64], counts: NDArray[np.int32], queries: int
@@ -66,8 +66,8 @@ class BestSeen:
         first = queries - len(images) + 1
         for position in range(len(images)):
             if worths[position] > self.gap and self._allowed(images[position]):
-                seen = Seen(images[position].copy(), float(worths[position]), first + position)
-                self._course.append(seen)
+                seen = Incumbent(images[position].copy(), float(worths[position]), first + position)
+                self._history.append(seen)
 
     def _worths(
         self, images: NDArray[np.float64], counts: NDArray[np.int32]

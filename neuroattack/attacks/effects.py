@@ -79,7 +79,7 @@ class EffectEstimator:
         images: NDArray[np.float64],
         counts: NDArray[np.integer],
         *,
-        common_draw: bool = False,
+        shared_randomness: bool = False,
     ) -> None:
         """Take the answers to images.
 
@@ -89,15 +89,15 @@ class EffectEstimator:
             As they were shown.
         counts : int array, shape (images, classes)
             What came back.
-        common_draw : bool, optional
+        shared_randomness : bool, optional
             Whether all of them were shown under one draw of input spikes: they are then compared
             with each other only, since what the draw adds to all of them says nothing.
         """
         self._changes.append((images - self._original).reshape(len(images), -1))
         self._counts.append(counts)
-        if common_draw:
+        if shared_randomness:
             self._last_group += 1
-        group = self._last_group if common_draw else -1
+        group = self._last_group if shared_randomness else -1
         self._groups.append(np.full(len(images), group))
 
     def fit(self, *scales: Scale) -> list[Effects]:

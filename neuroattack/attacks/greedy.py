@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.perception import Window, distance, standard_deviation
-from neuroattack.attacks.protocol import Need, check_needs, valid_original
-from neuroattack.attacks.result import Goal, Search, Seen, Step
-from neuroattack.encoding.readout import decide, spike_shares
+from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
+from neuroattack.attacks.result import Goal, Incumbent, SearchResult, Step
+from neuroattack.encoding.readout import decide, spike_fractions
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.targets.defenses import QueryLimited
@@ -24,7 +24,7 @@ __all__ = ["GreedyWindow"]
 Clipping = Literal["clip", "skip"]
 SdOf = Literal["original", "current"]
 Overshoot = Literal["discard", "keep"]
-Score = Literal["share", "rate"]
+Score = Literal["fraction", "rate"]
 
 
 class _Trials(NamedTuple):
@@ -37,6 +37,30 @@ class _Trials(NamedTuple):
     def none(self) -> _Trials:
         """Return no trials, of the same shapes."""
         return _Trials(self.pixel[:0], self.reached[:0], self.images[:0])
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class GreedySearchResult(SearchResult):
+    """Result of a search by Algorithm 1.
+
+    Parameters
+    ----------
+    window : Window
+        Pixels that the search could move.
+    best_iteration : int
+        Iteration of highest gap, the earliest of equals.
+
+    Its `trace` has all iterations, the clean image first; it is empty where the budget does not
+    cover the first iteration.
+    """
+
+    window: Window
+    best_iteration: int
+
+    @property
+    def best(self) -> Step:
+        """The best iteration."""
+        return self.trace[self.best_iteration]
 
 
 @dataclass(frozen=True)
@@ -71,7 +95,7 @@ class GreedyWindow:
         not given; a trial moves its pixel by delta too, so that it tries what is then done.
     max_distance : float, optional
         D_max of Eq. 4.
-    score : {"share", "rate"}, optional
+    score : {"fraction", "rate"}, optional
         P of Eq. 3: a class's share of the output spikes (the paper's percentages), or its spikes
         over `steps`, which does not change when only another class's spikes do.
     steps : int, optional
@@ -113,7 +137,7 @@ class GreedyWindow:
     moved_pixels: int = 10
     delta: float = 0.1
     max_distance: float = 22.0
-    score: Score = "share"
+    score: Score = "fraction"
     steps: int = 1
     sd_of: SdOf = "original"
     clipping: Clipping = "clip"
@@ -150,9 +174,9 @@ class GreedyWindow:
         return "greedy-window"
 
     @property
-    def needs(self) -> Need:
+    def kind(self) -> AttackKind:
         """Spike counts."""
-        return "counts"
+        return "score"
 
     @property
     def most_queries_an_iteration(self) -> int:
@@ -176,7 +200,7 @@ class GreedyWindow:
         image: ArrayLike,
         goal: Goal,
         on_step: Callable[[Step], None] | None = None,
-    ) -> Search:
+    ) -> GreedySearchResult:
         """Search for an adversarial image.
 
         Parameters
@@ -192,7 +216,7 @@ class GreedyWindow:
 
         Returns
         -------
-        Search
+        GreedySearchResult
             With the image of highest gap of those within the bound, and the trace.
 
         Raises
@@ -202,7 +226,7 @@ class GreedyWindow:
         UnsupportedFeatureError
             If the target returns the class alone.
         """
-        check_needs(self, target)
+        check_kind(self, target)
         original = valid_original(target, image, goal)
         if self.queries is not None:
             target = QueryLimited(target, self.queries)
@@ -223,24 +247,25 @@ class _Run:
         self._images: list[NDArray[np.float64]] = []
         self._trace: list[Step] = []
 
-    def whole(self, on_step: Callable[[Step], None] | None) -> Search:
+    def whole(self, on_step: Callable[[Step], None] | None) -> GreedySearchResult:
         enough = _affordable(self._target, self._attack.most_queries_an_iteration)
         stopped_by = self._search(on_step) if enough else "budget"
-        kept, best = [Seen(self._original, -np.inf, 0)], 0
+        kept, best = [Incumbent(self._original, -np.inf, 0)], 0
         bound = self._attack.bound
         for step, image in zip(self._trace, self._images, strict=True):
             if step.gap > kept[-1].gap and (bound is None or bound.holds(self._original, image)):
-                kept.append(Seen(image, step.gap, step.queries))
+                kept.append(Incumbent(image, step.gap, step.queries))
                 best = step.iteration
-        return Search(
+        return GreedySearchResult(
             self._original,
             kept[-1].image,
             self._goal,
-            self._window,
-            tuple(self._trace),
-            best,
+            self._trace[-1].queries if self._trace else 0,
             stopped_by,
             tuple(kept),
+            tuple(self._trace),
+            window=self._window,
+            best_iteration=best,
         )
 
     def _search(self, on_step: Callable[[Step], None] | None) -> str:
@@ -268,7 +293,7 @@ class _Run:
             step = Step(
                 iteration=len(self._trace),
                 predicted=int(decide(counts[:1])[0]),
-                shares=tuple(spike_shares(counts[:1])[0].tolist()),
+                spike_fractions=tuple(spike_fractions(counts[:1])[0].tolist()),
                 gap=float(gaps[0]),
                 distance=travelled,
                 moved=moved,
@@ -292,7 +317,7 @@ class _Run:
 
     def _scores(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
         attack = self._attack
-        return spike_shares(counts) if attack.score == "share" else counts / attack.steps
+        return spike_fractions(counts) if attack.score == "fraction" else counts / attack.steps
 
     def _sd(self, current: NDArray[np.float64]) -> NDArray[np.float64]:
         image = self._original if self._attack.sd_of == "original" else current

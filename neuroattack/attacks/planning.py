@@ -56,10 +56,10 @@ def best_change(
     order = np.argsort(-np.abs(slopes) * sd, kind="stable")
     cost = np.where(slopes == 0, 0.0, np.abs(room) / sd)[order]
     spent_before = np.cumsum(cost) - cost
-    share = np.ones_like(cost)
-    np.divide(bound.maximum - spent_before, cost, out=share, where=cost > 0)
+    fraction = np.ones_like(cost)
+    np.divide(bound.maximum - spent_before, cost, out=fraction, where=cost > 0)
     change = np.zeros_like(start)
-    change[order] = room[order] * np.clip(share, 0.0, 1.0)
+    change[order] = room[order] * np.clip(fraction, 0.0, 1.0)
     return np.where(slopes == 0, 0.0, change)
 
 

@@ -10,8 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attacks.best_seen import BestSeen
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.protocol import Finding, Need, check_needs, valid_original
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
+from neuroattack.attacks.result import Goal, SearchResult
 from neuroattack.errors import QueryRefusedError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_whole
@@ -58,13 +58,13 @@ class RandomNoise:
         return "random-noise"
 
     @property
-    def needs(self) -> Need:
+    def kind(self) -> AttackKind:
         """The class alone will do."""
-        return "labels"
+        return "decision"
 
-    def run(self, target: Target, image: ArrayLike, goal: Goal) -> Finding:
+    def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
-        check_needs(self, target)
+        check_kind(self, target)
         original = valid_original(target, image, goal)
         rng = np.random.default_rng(self.seed)
         best = BestSeen(original, goal, self.bound)
@@ -81,7 +81,9 @@ class RandomNoise:
                 stopped_by = "refused"
                 break
             best.remember(images, counts, target.queries - before)
-        return Finding(original, best.image, goal, target.queries - before, stopped_by, best.course)
+        return SearchResult(
+            original, best.image, goal, target.queries - before, stopped_by, best.history
+        )
 
     def _moved(
         self, original: NDArray[np.float64], rng: np.random.Generator

@@ -7,6 +7,7 @@ made with ``bound``, ``queries``, ``seed`` and parameters of its own, each with 
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
@@ -15,16 +16,28 @@ from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.protocol import Attack
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 
-__all__ = ["attack_names", "attack_parameters", "load_attack", "make_attack"]
+__all__ = ["attack_names", "attack_parameters", "load_attack", "make_attack", "present_name"]
 
 ENTRY_POINT_GROUP = "neuroattack.attacks"
 
 _GIVEN = ("bound", "queries", "seed")
 
+# Former names, accepted until the next version.
+_DEPRECATED = {"adaptive": "count-regression"}
+
 
 def attack_names() -> list[str]:
     """Return the names of all registered attacks, in alphabetical order."""
     return sorted(_registered())
+
+
+def present_name(name: str) -> str:
+    """Return the present name of an attack; a former one is accepted with a FutureWarning."""
+    if name not in _DEPRECATED:
+        return name
+    present = _DEPRECATED[name]
+    warnings.warn(f"attack {name!r} is called {present!r} now", FutureWarning, stacklevel=3)
+    return present
 
 
 def load_attack(name: str) -> type[Attack]:
@@ -37,7 +50,7 @@ def load_attack(name: str) -> type[Attack]:
     UnsupportedFeatureError
         If it cannot be imported, with the reason.
     """
-    registered = _registered()
+    registered, name = _registered(), present_name(name)
     if name not in registered:
         raise UnknownNameError("attack", name, registered)
     try:
@@ -92,6 +105,7 @@ def make_attack(
     UnsupportedFeatureError
         If what the attack needs is not installed.
     """
+    name = present_name(name)
     attack: Any = load_attack(name)
     if bound is None and inspect.signature(attack).parameters["bound"].default is not None:
         raise ValidationError(f"bound of attack {name!r}", "none", "a norm and its maximum")

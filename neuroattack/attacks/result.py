@@ -8,17 +8,24 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.perception import Window
 from neuroattack.encoding.readout import UNDECIDED, decide
 from neuroattack.errors import ValidationError
 from neuroattack.statistics import wilson_interval
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_whole
 
-__all__ = ["Goal", "Search", "Seen", "Step", "Verification", "check_draws", "verify"]
+__all__ = [
+    "Goal",
+    "Incumbent",
+    "SearchResult",
+    "Step",
+    "Verification",
+    "check_trials",
+    "verify",
+]
 
-MAX_DRAWS = 100_000
-_BATCH_DRAWS = 256
+MAX_TRIALS = 100_000
+_BATCH_TRIALS = 256
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class Step:
         0 is the original image.
     predicted : int
         Class that the counts of one draw decide for, -1 on silence or a tie.
-    shares : tuple of float
+    spike_fractions : tuple of float
         Every class's share of the output spikes in that draw.
     gap : float
         Of that draw, in the attack's score.
@@ -102,7 +109,7 @@ class Step:
 
     iteration: int
     predicted: int
-    shares: tuple[float, ...]
+    spike_fractions: tuple[float, ...]
     gap: float
     distance: float
     moved: tuple[tuple[int, int, float], ...]
@@ -113,7 +120,7 @@ class Step:
         return {
             "iteration": self.iteration,
             "predicted": None if self.predicted == UNDECIDED else self.predicted,
-            "shares": list(self.shares),
+            "spike_fractions": list(self.spike_fractions),
             "gap": self.gap,
             "distance": self.distance,
             "moved": [list(move) for move in self.moved],
@@ -122,7 +129,7 @@ class Step:
 
 
 @dataclass(frozen=True, eq=False)
-class Seen:
+class Incumbent:
     """An image that a search would have returned had it been stopped there.
 
     Parameters
@@ -141,45 +148,32 @@ class Seen:
 
 
 @dataclass(frozen=True, eq=False)
-class Search:
-    """What a search found.
+class SearchResult:
+    """Result of one search for an adversarial image.
 
     Parameters
     ----------
     original, adversarial : float64 arrays, shape (height, width)
-        The image attacked, and the image of the best iteration.
+        The clean image, and the best image found; the clean image where nothing better was found.
     goal : Goal
-        What was aimed at.
-    window : Window
-        Where pixels were moved.
-    trace : tuple of Step
-        All iterations, the original image first; empty where the budget does not hold the first.
-    best_iteration : int
-        The iteration of highest gap, the earliest of equals.
+        Goal of the search.
+    queries : int
+        Queries spent.
     stopped_by : str
-        ``"distance"``, ``"iterations"``, ``"budget"``, ``"refused"`` or ``"no candidates"``.
-    course : tuple of Seen
-        The original, and every image of the trace that was the best for a time.
+        Why the search ended: ``"budget"``, ``"reached"``, ``"refused"`` and the like.
+    history : tuple of Incumbent
+        The best images in order of increasing queries; the clean image first.
+    trace : tuple of Step
+        Iterations of Algorithm 1; empty for other attacks.
     """
 
     original: NDArray[np.float64]
     adversarial: NDArray[np.float64]
     goal: Goal
-    window: Window
-    trace: tuple[Step, ...]
-    best_iteration: int
+    queries: int
     stopped_by: str
-    course: tuple[Seen, ...]
-
-    @property
-    def best(self) -> Step:
-        """The best iteration."""
-        return self.trace[self.best_iteration]
-
-    @property
-    def queries(self) -> int:
-        """Queries that the search spent."""
-        return self.trace[-1].queries if self.trace else 0
+    history: tuple[Incumbent, ...] = ()
+    trace: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -188,33 +182,33 @@ class Verification:
 
     Parameters
     ----------
-    successes, draws : int
+    successes, trials : int
         Draws that reached it, of how many.
     predicted : int
         Class that the counts of all draws together decide for, -1 on silence or a tie.
     """
 
     successes: int
-    draws: int
+    trials: int
     predicted: int = UNDECIDED
 
     @property
     def rate(self) -> float:
         """Share of the draws that reached the goal."""
-        return self.successes / self.draws
+        return self.successes / self.trials
 
     @property
     def ci95(self) -> tuple[float, float]:
         """Its 95 % Wilson interval."""
-        return wilson_interval(self.successes, self.draws)
+        return wilson_interval(self.successes, self.trials)
 
 
-def check_draws(draws: int) -> None:
+def check_trials(trials: int) -> None:
     """Raise ValidationError unless that many draws can judge an image."""
-    check_whole("verification draws", draws, 1, MAX_DRAWS)
+    check_whole("verification trials", trials, 1, MAX_TRIALS)
 
 
-def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -> Verification:
+def verify(target: Target, image: NDArray[np.float64], goal: Goal, trials: int) -> Verification:
     """Query an image on fresh draws.
 
     Parameters
@@ -226,24 +220,26 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, draws: int) -
         Intensities in [0, 1].
     goal : Goal
         What counts as success.
-    draws : int
+    trials : int
         Queries to spend, at least 1.
 
     Raises
     ------
     ValidationError
-        If `draws` is not positive, or the target's are common to a batch.
+        If `trials` is not positive, or the target's are common to a batch.
     """
-    check_draws(draws)
-    if target.draws != "independent":
+    check_trials(trials)
+    if target.randomness != "independent":
         raise ValidationError(
-            "draws of a verdict", f"{target.draws} to a batch", "independent ones"
+            "randomness of a target",
+            repr(target.randomness),
+            "independent trials to verify an image",
         )
     successes = 0
     together = np.zeros(target.n_classes, np.int64)
-    for start in range(0, draws, _BATCH_DRAWS):
-        batch = min(_BATCH_DRAWS, draws - start)
+    for start in range(0, trials, _BATCH_TRIALS):
+        batch = min(_BATCH_TRIALS, trials - start)
         counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
         successes += int(goal.reached(counts).sum())
         together += counts.sum(axis=0, dtype=np.int64)
-    return Verification(successes, draws, int(decide(together[None])[0]))
+    return Verification(successes, trials, int(decide(together[None])[0]))

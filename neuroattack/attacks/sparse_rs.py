@@ -9,8 +9,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
-from neuroattack.attacks.protocol import Finding, Need, check_needs, valid_original
-from neuroattack.attacks.result import Goal, Seen
+from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
+from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_positive, check_whole
@@ -50,7 +50,7 @@ class SparseRS:
         That it spends at most, one a step.
     seed : int, optional
         Of its chance.
-    first_share : float, optional
+    initial_fraction : float, optional
         The paper's alpha_init: 0.3 in its L0 experiments.
 
     Notes
@@ -67,14 +67,14 @@ class SparseRS:
     bound: Bound
     queries: int = 2000
     seed: int = 0
-    first_share: float = 0.3
+    initial_fraction: float = 0.3
 
     def __post_init__(self) -> None:
         check_whole("queries of an attack", self.queries, 1)
         check_whole("seed", self.seed, 0)
-        check_positive("first_share", self.first_share)
-        if self.first_share > 1:
-            raise ValidationError("first_share", self.first_share, "at most 1")
+        check_positive("initial_fraction", self.initial_fraction)
+        if self.initial_fraction > 1:
+            raise ValidationError("initial_fraction", self.initial_fraction, "at most 1")
 
     @property
     def name(self) -> str:
@@ -82,24 +82,24 @@ class SparseRS:
         return "sparse-rs"
 
     @property
-    def needs(self) -> Need:
+    def kind(self) -> AttackKind:
         """Spike counts, to compare gaps."""
-        return "counts"
+        return "score"
 
-    def run(self, target: Target, image: ArrayLike, goal: Goal) -> Finding:
+    def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
-        check_needs(self, target)
+        check_kind(self, target)
         original = valid_original(target, image, goal)
         rng = np.random.default_rng(self.seed)
         before, left = target.queries, target.remaining
         queries = self.queries if left is None else min(self.queries, left)
-        course, stopped_by = [Seen(original, -np.inf, 0)], "budget"
+        history, stopped_by = [Incumbent(original, -np.inf, 0)], "budget"
         order, values = rng.permutation(original.size), _ends(rng, original.size)
         for step in range(queries):
             tried_order, tried_values = order, values
             if step:
                 held = self._holds(original, order, values)
-                many = max(1, int(self.share(step, queries) * held))
+                many = max(1, int(self.fraction(step, queries) * held))
                 tried_order, tried_values = _exchanged(rng, order, values, held, many)
             tried = self._set(original, tried_order, tried_values)
             try:
@@ -108,18 +108,18 @@ class SparseRS:
                 stopped_by = "refused"
                 break
             gap = float(goal.gap(counts.astype(np.float64))[0])
-            if gap >= course[-1].gap:
+            if gap >= history[-1].gap:
                 order, values = tried_order, tried_values
-                course.append(Seen(tried, gap, target.queries - before))
-        return Finding(
-            original, course[-1].image, goal, target.queries - before, stopped_by, tuple(course)
+                history.append(Incumbent(tried, gap, target.queries - before))
+        return SearchResult(
+            original, history[-1].image, goal, target.queries - before, stopped_by, tuple(history)
         )
 
-    def share(self, step: int, queries: int) -> float:
+    def fraction(self, step: int, queries: int) -> float:
         """Return the share of the set that a step, of so many queries, exchanges."""
         scaled = step * _SCHEDULE_QUERIES / queries
         divisor = max((by for after, by in _SCHEDULE if scaled > after), default=1)
-        return self.first_share / divisor
+        return self.initial_fraction / divisor
 
     def _holds(
         self,

@@ -11,11 +11,14 @@ import typer
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
 from neuroattack.cli.arguments.options import (
     Backend,
+    BoundOption,
     DatasetName,
     Json,
     NetworkDataset,
+    Queries,
     Seed,
     Steps,
+    Trials,
 )
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
@@ -97,7 +100,7 @@ _Attack = Annotated[
     str,
     typer.Option(
         "--attack",
-        help="Attack: adaptive, boundary, greedy-window (Algorithm 1 of the paper), "
+        help="Attack: count-regression, boundary, greedy-window (Algorithm 1 of the paper), "
         "hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, zoo, or that of another "
         "package.",
     ),
@@ -112,7 +115,7 @@ _Image = Annotated[
     Path | None,
     typer.Option(help="Image file to attack instead (.npy or picture); needs --label."),
 ]
-_Target = Annotated[
+_TargetClass = Annotated[
     str | None,
     typer.Option(help="Target class, or 'random' for one per image. Default: any wrong class."),
 ]
@@ -125,17 +128,17 @@ _Out = Annotated[
 def attack(
     network: _Network,
     deployment: GivenDeployment,
-    attack: _Attack = "adaptive",
+    attack: _Attack = "count-regression",
     norm: _Norm = "l2",
-    bound: Annotated[float, typer.Option(help="Maximum distance in that norm.")] = 2.0,
-    queries: Annotated[int, typer.Option(help="Query budget per image.")] = 2000,
+    bound: BoundOption = 2.0,
+    queries: Queries = 2000,
     settings: _Settings = None,
     dataset: NetworkDataset = None,
     index: _Index = "0",
     image: _Image = None,
     label: Annotated[int | None, typer.Option(help="True class of --image.")] = None,
-    target: _Target = None,
-    trials: Annotated[int, typer.Option(help="Fresh trials that verify each image.")] = 50,
+    target_class: _TargetClass = None,
+    trials: Trials = 50,
     out: _Out = None,
     json: Json = False,
 ) -> None:
@@ -163,11 +166,11 @@ def attack(
             opened,
             made,
             chosen.pixels,
-            _goals(chosen, target, spec.seed, opened.n_classes),
+            _goals(chosen, target_class, spec.seed, opened.n_classes),
             indices=chosen.indices,
             seed=spec.seed,
             trials=trials,
-            search_draws=spec.search_draws,
+            search_randomness=spec.search_randomness,
             costs=opened,
             on_progress=lambda fraction, words: show("Attacking", fraction, words),
         )
@@ -216,20 +219,20 @@ def _chosen(
     )
 
 
-def _goals(chosen: ChosenImages, target: str | None, seed: int, n_classes: int) -> list[Goal]:
+def _goals(chosen: ChosenImages, target_class: str | None, seed: int, n_classes: int) -> list[Goal]:
     from neuroattack.attacks.result import Goal
-    from neuroattack.experiments.seeds import random_target
+    from neuroattack.experiments.seeds import random_target_class
 
-    if target is None:
+    if target_class is None:
         return [Goal(label) for label in chosen.labels]
-    if target == "random":
+    if target_class == "random":
         return [
-            Goal(label, random_target(seed, index, label, n_classes))
+            Goal(label, random_target_class(seed, index, label, n_classes))
             for index, label in zip(chosen.indices, chosen.labels, strict=True)
         ]
-    if not target.isdecimal():
-        raise ValidationError("--target", repr(target), "a class, or 'random'")
-    return [Goal(label, int(target)) for label in chosen.labels]
+    if not target_class.isdecimal():
+        raise ValidationError("--target-class", repr(target_class), "a class, or 'random'")
+    return [Goal(label, int(target_class)) for label in chosen.labels]
 
 
 def _origin(opened: OpenDeployment, chosen: ChosenImages) -> dict[str, Any]:

@@ -72,7 +72,7 @@ def audit(
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
-    suite, left_out = replace(QUICK if quick else Suite(), images=images).available()
+    suite, skipped = replace(QUICK if quick else Suite(), images=images).available()
     source = load_dataset_of(dataset, load_network(network).origin)
     baseline = _baseline(against, out, suite.as_json(source))
     check_writable(out / FIGURES)
@@ -84,7 +84,7 @@ def audit(
             deployment(),
             suite,
             out / "cells",
-            left_out=left_out,
+            skipped=skipped,
             command=console.command_line(),
             workers=workers,
             on_progress=show,
@@ -95,7 +95,7 @@ def audit(
         console.print_json(card.as_json() | (comparison.as_json() if comparison else {}))
     else:
         audit_tables.print_card(card.as_json())
-    for name, reason in left_out.items():
+    for name, reason in skipped.items():
         console.note(f"Left out: {name}: {reason}")
     console.note(f"Report: {page} (open it in a browser)")
     if comparison is not None:

@@ -95,7 +95,7 @@ def status(folder: Folder, json: Json = False) -> None:
         counts, failures = store.counts(), store.failures()
     failed = [{"error": error, **asked} for asked, error in failures]
     if json:
-        console.print_json({**asdict(counts), "total": counts.total, "set_aside": failed})
+        console.print_json({**asdict(counts), "total": counts.total, "failed": failed})
         return
     console.print_figures(
         f"Campaign in {folder}",
@@ -129,7 +129,7 @@ def export(
 
     from neuroattack.experiments.campaign.export import (
         result_rows,
-        summarise,
+        summarize,
         write_csv,
         write_parquet,
     )
@@ -150,7 +150,7 @@ def export(
     if curves:
         from neuroattack.report.curves import save_curves
 
-        save_curves(curves, [row for row in summarise(rows) if row["images"]])
+        save_curves(curves, [row for row in summarize(rows) if row["images"]])
     _print(rows, failures, counts, json)
 
 
@@ -185,9 +185,9 @@ def _print(
     counts: Counts,
     json: bool,
 ) -> None:
-    from neuroattack.experiments.campaign.export import summarise
+    from neuroattack.experiments.campaign.export import summarize
 
-    attacks = summarise(rows, [asked for asked, _ in failures])
+    attacks = summarize(rows, [asked for asked, _ in failures])
     if json:
         console.print_json({"attacks": attacks, "progress": asdict(counts)})
         return
@@ -196,7 +196,7 @@ def _print(
         (
             "attack",
             "deployment",
-            "limit",
+            "bound",
             "queries",
             "goal",
             "images",
@@ -207,7 +207,7 @@ def _print(
             (
                 _named(row),
                 row["deployment"],
-                row["limit"] or "none",
+                row["bound"] or "none",
                 "no limit" if row["budget"] is None else f"{row['budget']:,}",
                 "targeted" if row["targeted"] else "untargeted",
                 *_figures(row),
@@ -219,8 +219,8 @@ def _print(
 
 def _figures(row: dict[str, Any]) -> tuple[str, str, str]:
     images = f"{row['images']:,}"
-    if row["set_aside"]:
-        images += f", {row['set_aside']:,} set aside"
+    if row["failed"]:
+        images += f", {row['failed']:,} set aside"
     if not row["images"]:
         return images, "none", "none"
     success = "{:.1%} ({:.1%} to {:.1%})".format(row["success"], *row["success_ci95"])

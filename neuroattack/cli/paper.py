@@ -47,7 +47,7 @@ def paper(
     images: Images = None,
     population: Annotated[int, typer.Option(help="Images attacked per group.")] = 200,
     sweep: Annotated[int, typer.Option(help="Images for each T and number of repeats.")] = 40,
-    draws: Annotated[int, typer.Option(help="Fresh trials that verify an image.")] = 50,
+    trials: Annotated[int, typer.Option(help="Fresh trials that verify an image.")] = 50,
     training_seeds: Annotated[
         int, typer.Option(help="Trainings with and without small noise that are compared.")
     ] = 3,
@@ -70,7 +70,9 @@ def paper(
 
     started = time.monotonic()
     names = expand_items(items)
-    settings = PaperSettings(seed, training_seeds, images, population, sweep, draws, steps, backend)
+    settings = PaperSettings(
+        seed, training_seeds, images, population, sweep, trials, steps, backend
+    )
     check_writable(out / PAGE)
     data = load_dataset(dataset)
     data.test.first(images)

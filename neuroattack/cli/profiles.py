@@ -83,7 +83,7 @@ def show(profile: ProfileName, json: Json = False) -> None:
             [
                 f"{entry['table']}.{entry['key']}",
                 _value(entry),
-                f"{entry['reference']} ({entry['access']}), {entry['place']}",
+                f"{entry['reference']} ({entry['access']}), {entry['location']}",
                 entry["basis"],
                 entry["conditions"],
                 entry["note"],

@@ -33,13 +33,13 @@ def serve(
         Path | None,
         typer.Option(help="SQLite file that counts every query; by default while it runs."),
     ] = None,
-    client_queries: Annotated[
+    queries_per_client: Annotated[
         int | None, typer.Option(help="Images that a client may ask; by default no limit.")
     ] = None,
-    batch_images: Annotated[int, typer.Option(help="Images of a request at most.")] = 1024,
-    body_mib: Annotated[int, typer.Option(help="Size of a request at most, in MiB.")] = 16,
-    waiting: Annotated[int, typer.Option(help="Requests that may wait at a time.")] = 256,
-    query_seconds: Annotated[float, typer.Option(help="Time limit of a request.")] = 120.0,
+    max_batch: Annotated[int, typer.Option(help="Images of a request at most.")] = 1024,
+    max_request_mib: Annotated[int, typer.Option(help="Size of a request at most, in MiB.")] = 16,
+    queue_size: Annotated[int, typer.Option(help="Requests that may wait at a time.")] = 256,
+    timeout_s: Annotated[float, typer.Option(help="Time limit of a request.")] = 120.0,
 ) -> None:
     """Offer a network as a black box over HTTP: images in, spike counts out, nothing else.
 
@@ -60,11 +60,11 @@ def serve(
 
     address = serving.Address(host, port, tls_certificate, tls_key)
     tokens = None if token_file is None else serving.read_tokens(token_file)
-    limits = Limits(body_mib * 2**20, batch_images, client_queries, waiting, query_seconds)
+    limits = Limits(max_request_mib * 2**20, max_batch, queries_per_client, queue_size, timeout_s)
     serving.check_reach(address, protected=tokens is not None)
     with deployment().deploy(load_network(network)) as deployed:
         box = deployed.black_box(stream=0)
-        service = Service(box, QueryLog(log), limits.client_queries)
+        service = Service(box, QueryLog(log), limits.queries_per_client)
         app = make_app(name, service, limits=limits, tokens=tokens)
         serving.serve(
             app,

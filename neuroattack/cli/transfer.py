@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from neuroattack.cli.arguments.deployments import Deployments, GivenDeployment, with_deployment
-from neuroattack.cli.arguments.options import Json, NetworkDataset, NetworkFile, Seed, Workers
+from neuroattack.cli.arguments.options import (
+    BoundOption,
+    Json,
+    NetworkDataset,
+    NetworkFile,
+    Queries,
+    Seed,
+    Trials,
+    Workers,
+)
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
@@ -36,7 +45,7 @@ def preflight(
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.deployment import search_stream
     from neuroattack.deployment.spec import is_address, open_target
-    from neuroattack.experiments.preflight import look_at
+    from neuroattack.experiments.preflight import measure_randomness
     from neuroattack.ir.storage import load_network
 
     spec = deployment(backend=network) if is_address(network) else deployment()
@@ -45,8 +54,11 @@ def preflight(
     image, label = source.test.pick(index)
     dnn = Path(network) if spec.kind == "dnn" else None
     with open_target(spec, loaded, dnn) as opened:
-        found = look_at(
-            opened(search_stream(index, None), None, spec.search_draws), image, label, draws=queries
+        found = measure_randomness(
+            opened(search_stream(index, None), None, spec.search_randomness),
+            image,
+            label,
+            trials=queries,
         )
     # Adding up repeats is what more time steps do; others than spiking networks have none.
     steps = spec.steps * found.repeats if spec.kind == "network" else None
@@ -70,13 +82,15 @@ def preflight(
     )
 
 
-_Limit = Annotated[str, typer.Option(help="How far they may go: l2=2, l0=50 or local_sd=60.")]
 _Images = Annotated[
     int, typer.Option(help="Number of test images, which all deployments classify correctly.")
 ]
-_Goals = Annotated[
+_Norm = Annotated[
+    Literal["l0", "l2", "local-sd"], typer.Option(help="Norm of the perturbation bound.")
+]
+_Goal = Annotated[
     Literal["untargeted", "random"],
-    typer.Option(help="Any wrong class, or one that is drawn for each image."),
+    typer.Option(help="Goal of the attack: any wrong class, or a random wrong class per image."),
 ]
 _Out = Annotated[
     Path,
@@ -89,12 +103,13 @@ def transfer(
     dataset: NetworkDataset = None,
     deployment: Deployments = None,
     dnn: DnnFile = None,
-    attack: Annotated[str, typer.Option(help="Attack that makes the images.")] = "adaptive",
-    limit: _Limit = "l2=2",
-    queries: Annotated[int, typer.Option(help="Of a search.")] = 500,
+    attack: Annotated[str, typer.Option(help="Attack that makes the images.")] = "count-regression",
+    norm: _Norm = "l2",
+    bound: BoundOption = 2.0,
+    queries: Queries = 500,
     images: _Images = 20,
-    goals: _Goals = "untargeted",
-    draws: Annotated[int, typer.Option(help="Fresh draws by which an image is judged.")] = 50,
+    goal: _Goal = "untargeted",
+    trials: Trials = 50,
     seed: Seed = 0,
     workers: Workers = None,
     out: _Out = Path("runs/transfer"),
@@ -106,6 +121,7 @@ def transfer(
     share of fresh draws that reach the goal. By default the network in floating point, in Loihi's
     fixed point, with 100 steps, and with regular input spikes.
     """
+    from neuroattack.attacks.bounds import Bound
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.spec import DeploymentSpec
     from neuroattack.experiments.transfer import TransferSettings
@@ -119,11 +135,11 @@ def transfer(
     settings = TransferSettings(
         tuple(DeploymentSpec.from_text(text) for text in texts),
         attack,
-        limit,
+        Bound(norm.replace("-", "_"), bound),
         queries,
         images,
-        goals,
-        draws,
+        goal,
+        trials,
         seed,
     )
     source = load_dataset_of(dataset, load_network(network).origin)

@@ -16,14 +16,14 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.network import Network, Precision
-from neuroattack.targets.black_box import BlackBox, Draws
+from neuroattack.targets.black_box import BlackBox, Randomness
 from neuroattack.validation import check_whole
 
 __all__ = [
     "EVALUATION_STREAM",
     "MAX_STEPS",
     "Deployment",
-    "Draws",
+    "Randomness",
     "check_settings",
     "deploy",
     "search_stream",
@@ -153,16 +153,16 @@ class Deployment:
             If the images are not what the network takes.
         """
         rows = validate_images(images, self.network.input.shape)
-        draws = np.asarray(indices, np.int64)
-        if draws.shape != (len(rows),):
-            raise ValidationError("indices", f"shape {draws.shape}", f"({len(rows)},)")
+        randomness = np.asarray(indices, np.int64)
+        if randomness.shape != (len(rows),):
+            raise ValidationError("indices", f"shape {randomness.shape}", f"({len(rows)},)")
         parts = []
         size = max(1, min(_BATCH_IMAGES, _BATCH_RASTER // (self.steps * rows.shape[1])))
         for start in range(0, len(rows), size):
             batch = slice(start, start + size)
             inputs = self.network.input.encoder.encode(
                 rows[batch],
-                indices=draws[batch],
+                indices=randomness[batch],
                 steps=self.steps,
                 dt_s=self.network.dt_s,
                 seed=self.seed,
@@ -175,7 +175,7 @@ class Deployment:
         self,
         stream: int,
         budget: int | None = None,
-        draws: Draws = "independent",
+        randomness: Randomness = "independent",
         observe: Callable[[Recording], None] | None = None,
     ) -> BlackBox:
         """Return the deployment as an attacker meets it: spike counts and nothing else.
@@ -186,7 +186,7 @@ class Deployment:
             Stream of draws, taken one after the other.
         budget : int, optional
             Queries that are answered at most.
-        draws : {"independent", "common"}, optional
+        randomness : {"independent", "shared"}, optional
             Whether each image of a batch takes the next draw, as in the paper, or the whole batch
             the same one and the next batch the next: common random numbers. Images of a common
             draw have the same input spikes where they have the same pixels, so that counts differ
@@ -199,15 +199,15 @@ class Deployment:
         Raises
         ------
         ValidationError
-            If the budget is not a positive whole number, or `draws` is none of the two.
+            If the budget is not a positive whole number, or `randomness` is none of the two.
         """
-        if draws not in get_args(Draws):
-            raise ValidationError("draws", repr(draws), " or ".join(get_args(Draws)))
+        if randomness not in get_args(Randomness):
+            raise ValidationError("randomness", repr(randomness), " or ".join(get_args(Randomness)))
         drawn = 0
 
         def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
             nonlocal drawn
-            if draws == "common":
+            if randomness == "shared":
                 indices = np.full(len(rows), drawn)
             else:
                 indices = np.arange(drawn, drawn + len(rows))
@@ -222,7 +222,7 @@ class Deployment:
                 observe(recording)
             return recording.counts[self.network.readout]
 
-        return BlackBox(answer, self.network.input.shape, self.network.classes, budget, draws)
+        return BlackBox(answer, self.network.input.shape, self.network.classes, budget, randomness)
 
 
 def deploy(

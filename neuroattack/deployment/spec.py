@@ -21,7 +21,7 @@ from neuroattack.files import require_file
 from neuroattack.hardware.quantization.quantization import Rounding
 from neuroattack.ir.network import Network, Precision
 from neuroattack.ir.storage import load_network
-from neuroattack.targets.black_box import Answers, BlackBox, Draws, Target
+from neuroattack.targets.black_box import BlackBox, Randomness, Response, Target
 from neuroattack.targets.defenses import HardLabel
 from neuroattack.targets.rates import GradedDeployment
 from neuroattack.training.dnn.storage import load_mlp
@@ -45,8 +45,8 @@ WeightScale = Literal["shared", "per_projection"]
 WeightRounding = Literal["nearest", "stochastic"]
 
 # What each kind of deployment takes beside its backend.
-_OF_DNN = ("answers",)
-_OF_SERVED = ("answers", "token_file", "ca_file")
+_OF_DNN = ("response",)
+_OF_SERVED = ("response", "token_file", "ca_file")
 _OF_PROFILE = ("allow_lossy", "weight_scale", "weight_rounding")
 _LARGEST_TOKEN_FILE = 2**16
 
@@ -77,9 +77,9 @@ class DeploymentSpec:
         Random seed of the input spikes.
     encoder : str, optional
         Kind of encoder; by default the network's own.
-    answers : {"counts", "labels"}, optional
+    response : {"counts", "labels"}, optional
         Whether queries return spike counts for all classes, or the predicted class only.
-    search_draws : {"independent", "common"}, optional
+    search_randomness : {"independent", "shared"}, optional
         Whether each query of a search has input spikes of its own, or all of a batch share them,
         as where the encoder is the attacker's. Verification trials are always independent.
     allow_lossy : bool, optional
@@ -103,8 +103,8 @@ class DeploymentSpec:
     steps: int = 350
     seed: int = 0
     encoder: str | None = None
-    answers: Answers = "counts"
-    search_draws: Draws = "independent"
+    response: Response = "counts"
+    search_randomness: Randomness = "independent"
     allow_lossy: bool = False
     weight_scale: WeightScale = "shared"
     weight_rounding: WeightRounding = "nearest"
@@ -113,15 +113,15 @@ class DeploymentSpec:
 
     def __post_init__(self) -> None:
         for name, known in (
-            ("answers", get_args(Answers)),
-            ("search_draws", get_args(Draws)),
+            ("response", get_args(Response)),
+            ("search_randomness", get_args(Randomness)),
             ("weight_scale", get_args(WeightScale)),
             ("weight_rounding", get_args(WeightRounding)),
         ):
             if getattr(self, name) not in known:
                 raise UnknownNameError(f"{name} of a deployment", getattr(self, name), known)
         if self.kind == "dnn":
-            self._refuse_all_but(_OF_DNN, f"{DNN}, or {DNN},answers=labels")
+            self._refuse_all_but(_OF_DNN, f"{DNN}, or {DNN},response=labels")
             return
         if self.kind == "served":
             self._refuse_all_but(_OF_SERVED, "none: how a served network runs is its server's")
@@ -279,7 +279,7 @@ class OpenTarget(Protocol):
     """Gives black boxes of something that answers queries."""
 
     def __call__(
-        self, stream: int, budget: int | None = None, draws: Draws = "independent"
+        self, stream: int, budget: int | None = None, randomness: Randomness = "independent"
     ) -> Target:
         """Return a black box with that stream of trials and that query budget."""
         ...
@@ -310,11 +310,11 @@ class OpenDeployment:
     deployment: Deployment | None = None
 
     def __call__(
-        self, stream: int, budget: int | None = None, draws: Draws = "independent"
+        self, stream: int, budget: int | None = None, randomness: Randomness = "independent"
     ) -> Target:
         """Return a black box with that stream of trials and that query budget."""
-        target = self.boxes(stream, budget, draws)
-        return target if self.spec.answers == "counts" else HardLabel(target)
+        target = self.boxes(stream, budget, randomness)
+        return target if self.spec.response == "counts" else HardLabel(target)
 
 
 @contextlib.contextmanager
@@ -353,8 +353,10 @@ def open_target(
         model = load_mlp(dnn)
         graded = GradedDeployment(model.outputs, model.image_shape, model.classes)
 
-        def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
-            del draws  # It is deterministic.
+        def boxes(
+            stream: int, budget: int | None = None, randomness: Randomness = "independent"
+        ) -> Target:
+            del randomness  # It is deterministic.
             return graded.black_box(stream, budget)
 
         yield OpenDeployment(spec, boxes, model.image_shape, model.classes)
@@ -379,9 +381,11 @@ def _served(spec: DeploymentSpec) -> Iterator[OpenDeployment]:
 
     with RemoteTarget(spec.backend, token=_token(spec.token_file), ca_file=spec.ca_file) as remote:
 
-        def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
+        def boxes(
+            stream: int, budget: int | None = None, randomness: Randomness = "independent"
+        ) -> Target:
             # The server draws, one query after the other.
-            del stream, draws
+            del stream, randomness
             return BlackBox(remote.query, remote.image_shape, remote.n_classes, budget)
 
         yield OpenDeployment(spec, boxes, remote.image_shape, remote.n_classes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["UNDECIDED", "decide", "spike_shares"]
+__all__ = ["UNDECIDED", "decide", "spike_fractions"]
 
 UNDECIDED = -1
 """The predicted class of an image whose readout is silent or tied."""
@@ -28,7 +28,7 @@ def decide(counts: NDArray[np.integer]) -> NDArray[np.int64]:
     return np.where(unique, winner, UNDECIDED)
 
 
-def spike_shares(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+def spike_fractions(counts: NDArray[np.integer]) -> NDArray[np.float64]:
     """Return each class's share of the output spikes; all 0 where the readout is silent.
 
     Parameters

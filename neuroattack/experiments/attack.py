@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import DISTANCES
-from neuroattack.attacks.protocol import Attack, Finding, Found, valid_original
-from neuroattack.attacks.result import Goal, Verification, check_draws, verify
+from neuroattack.attacks.protocol import Attack, valid_original
+from neuroattack.attacks.result import Goal, SearchResult, Verification, check_trials, verify
 from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
 from neuroattack.deployment.spec import OpenDeployment, OpenTarget
 from neuroattack.encoding.readout import UNDECIDED
@@ -21,8 +21,8 @@ from neuroattack.errors import BudgetExceededError, SimulationError, ValidationE
 from neuroattack.experiments.attack_cost import AttackCost, QueryMeter, measure_change
 from neuroattack.experiments.seeds import attack_seed
 from neuroattack.statistics import wilson_interval
-from neuroattack.targets.black_box import Draws, Target
-from neuroattack.targets.defenses import HardLabel, Shielded
+from neuroattack.targets.black_box import Randomness, Target
+from neuroattack.targets.defenses import HardLabel, TargetWrapper
 from neuroattack.validation import check_whole
 
 __all__ = ["AttackResult", "AttackedImage", "attack_and_verify", "attack_images"]
@@ -38,7 +38,7 @@ class AttackedImage:
     ----------
     index : int
         Of the image; with the goal it selects the streams of trials.
-    found : Found
+    search : SearchResult
         The search, with original and adversarial image.
     success : Verification
         Fresh trials of the adversarial image that reached the goal.
@@ -53,7 +53,7 @@ class AttackedImage:
     """
 
     index: int
-    found: Found
+    search: SearchResult
     success: Verification
     clean: Verification
     cost: AttackCost | None = None
@@ -62,14 +62,15 @@ class AttackedImage:
 
     def __post_init__(self) -> None:
         distances = {
-            name: DISTANCES[name](self.found.original, self.found.adversarial) for name in DISTANCES
+            name: DISTANCES[name](self.search.original, self.search.adversarial)
+            for name in DISTANCES
         }
         object.__setattr__(self, "distances", distances)
 
     @property
     def verification_queries(self) -> int:
         """Trials of adversarial image and original."""
-        return self.success.draws + self.clean.draws
+        return self.success.trials + self.clean.trials
 
     def as_json(self, norm: str | None) -> dict[str, Any]:
         """Return the figures as JSON values.
@@ -77,12 +78,12 @@ class AttackedImage:
         The distance is in that norm; without one, in that of Algorithm 1's trace, or L2.
         """
         distance = self.distances[norm or "l2"]
-        if norm is None and self.found.trace:
-            distance = max(self.found.trace, key=lambda step: step.gap).distance
+        if norm is None and self.search.trace:
+            distance = max(self.search.trace, key=lambda step: step.gap).distance
         found: dict[str, Any] = {
             "index": self.index,
-            "label": self.found.goal.label,
-            "target_class": self.found.goal.target_class,
+            "label": self.search.goal.label,
+            "target_class": self.search.goal.target_class,
             "predicted_clean": _class(self.clean.predicted),
             "predicted": _class(self.success.predicted),
             "success_rate": self.success.rate,
@@ -90,12 +91,12 @@ class AttackedImage:
             "clean_error_rate": self.clean.rate,
             "distance": distance,
             "distances": self.distances,
-            "search_queries": self.found.queries,
+            "search_queries": self.search.queries,
             "verification_queries": self.verification_queries,
-            "stopped_by": self.found.stopped_by,
+            "stopped_by": self.search.stopped_by,
         }
-        if self.found.trace:
-            found["trace"] = [step.as_json() for step in self.found.trace]
+        if self.search.trace:
+            found["trace"] = [step.as_json() for step in self.search.trace]
         if self.cost is not None:
             found["cost"] = self.cost.as_json()
         return found
@@ -134,7 +135,7 @@ class AttackResult:
     @property
     def adversarial(self) -> NDArray[np.float64]:
         """Adversarial images, shape (images, height, width)."""
-        return np.array([each.found.adversarial for each in self.images])
+        return np.array([each.search.adversarial for each in self.images])
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
@@ -164,7 +165,7 @@ def _class(predicted: int) -> int | None:
     return None if predicted == UNDECIDED else predicted
 
 
-class _Watched(Shielded):
+class _Watched(TargetWrapper):
     """A target that reports how many queries a search has spent, after each batch."""
 
     def __init__(self, target: Any, on_query: Callable[[int], None]) -> None:
@@ -187,7 +188,7 @@ def attack_and_verify(
     index: int,
     trials: int = 50,
     budget: int | None = None,
-    search_draws: Draws = "independent",
+    search_randomness: Randomness = "independent",
     on_query: Callable[[int], None] | None = None,
 ) -> AttackedImage:
     """Attack an image, and verify the result on trials that the search has not seen.
@@ -208,7 +209,7 @@ def attack_and_verify(
         Fresh trials of the adversarial image, and as many of the original.
     budget : int, optional
         Queries that the black box of the search answers at most.
-    search_draws : {"independent", "common"}, optional
+    search_randomness : {"independent", "shared"}, optional
         Randomness of a batch of the search's queries; the verification's is always independent.
     on_query : callable, optional
         Called with the number of queries that the search has spent.
@@ -225,17 +226,17 @@ def attack_and_verify(
     UnsupportedFeatureError
         If the target returns less than the attack needs.
     """
-    check_draws(trials)
+    check_trials(trials)
     check_whole("image index", index, 0, MAX_INDEX)
-    target = boxes(search_stream(index, goal.target_class), budget, search_draws)
+    target = boxes(search_stream(index, goal.target_class), budget, search_randomness)
     before = target.queries
     if on_query is not None:
         target = _Watched(target, on_query)
     try:
-        found: Found = attack.run(target, image, goal)
+        found = attack.run(target, image, goal)
     except BudgetExceededError:
         original = valid_original(target, image, goal)
-        found = Finding(original, original, goal, target.queries - before, "budget")
+        found = SearchResult(original, original, goal, target.queries - before, "budget")
     judge = boxes(verification_stream(index, goal.target_class))
     success = verify(judge, found.adversarial, goal, trials)
     clean = verify(judge, found.original, goal, trials)
@@ -251,7 +252,7 @@ def attack_images(
     indices: Sequence[int],
     seed: int = 0,
     trials: int = 50,
-    search_draws: Draws = "independent",
+    search_randomness: Randomness = "independent",
     costs: OpenDeployment | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> AttackResult:
@@ -273,7 +274,7 @@ def attack_images(
         Random seed.
     trials : int, optional
         Fresh trials per adversarial image, and as many per original.
-    search_draws : {"independent", "common"}, optional
+    search_randomness : {"independent", "shared"}, optional
         Randomness of a batch of a search's queries, as in :func:`attack_and_verify`.
     costs : OpenDeployment, optional
         What is attacked: if the network runs here, its spikes, operations and energy under attack
@@ -313,7 +314,7 @@ def attack_images(
             index=index,
             trials=trials,
             budget=budget,
-            search_draws=search_draws,
+            search_randomness=search_randomness,
             on_query=report,
         )
         if deployment is not None and meter is not None:
@@ -328,13 +329,15 @@ def _metered(opened: OpenDeployment, meter: QueryMeter) -> OpenTarget:
     """Return the deployment's boxes, of which that of the search is metered."""
     searched = False
 
-    def boxes(stream: int, budget: int | None = None, draws: Draws = "independent") -> Target:
+    def boxes(
+        stream: int, budget: int | None = None, randomness: Randomness = "independent"
+    ) -> Target:
         nonlocal searched
         if searched or opened.deployment is None:
-            return opened(stream, budget, draws)
+            return opened(stream, budget, randomness)
         searched = True
-        box = opened.deployment.black_box(stream, budget, draws, observe=meter)
-        return box if opened.spec.answers == "counts" else HardLabel(box)
+        box = opened.deployment.black_box(stream, budget, randomness, observe=meter)
+        return box if opened.spec.response == "counts" else HardLabel(box)
 
     return boxes
 
@@ -343,7 +346,7 @@ def _with_costs(
     attacked: AttackedImage, deployment: Deployment, meter: QueryMeter, trials: int
 ) -> AttackedImage:
     """Show original and adversarial image again, on trials after those of the verification."""
-    found, goal = attacked.found, attacked.found.goal
+    found, goal = attacked.search, attacked.search.goal
     stream = verification_stream(attacked.index, goal.target_class)
     recording = deployment.record(
         np.stack([found.original, found.adversarial]),
@@ -358,7 +361,7 @@ def _with_costs(
         found.original,
         found.adversarial,
         first_draw=2 * trials + 2,
-        draws=trials,
+        trials=trials,
         stream=stream,
     )
     return replace(

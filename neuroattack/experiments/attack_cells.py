@@ -15,9 +15,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.greedy import GreedyWindow
-from neuroattack.attacks.protocol import Attack, Finding, Need, valid_original
+from neuroattack.attacks.protocol import Attack, AttackKind, valid_original
 from neuroattack.attacks.registry import make_attack
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import Goal, SearchResult, verify
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import verification_stream
 from neuroattack.deployment.spec import (
@@ -48,12 +48,12 @@ __all__ = [
     "keep_images",
     "open_once",
     "query_cost",
-    "show_cell",
-    "show_images",
+    "verification_cell",
+    "verify_images",
 ]
 
 REFERENCE = "greedy-window"
-"""After the @ of a limit: image by image, the distance that Algorithm 1 reached there."""
+"""After the @ of a bound: image by image, the distance that Algorithm 1 reached there."""
 
 # Algorithm 1 as the paper runs it (N = 7, M = 10, delta = 0.1, D_max = 22).
 _REFERENCE_SIDE = 7
@@ -154,7 +154,7 @@ def attack_cell(
     deployment: DeploymentSpec,
     *,
     attack: str,
-    limit: str,
+    bound: str,
     budget: int,
     index: int,
     seed: int,
@@ -172,7 +172,7 @@ def attack_cell(
             "profile": profile_checksum(deployment),
             "attack": attack,
             "settings": dict(settings or {}),
-            "limit": limit,
+            "bound": bound,
             "budget": budget,
             "index": index,
             "target_class": target_class,
@@ -189,7 +189,7 @@ def attack_image(
     profile: str,
     attack: str,
     settings: Mapping[str, Any],
-    limit: str,
+    bound: str,
     budget: int | None,
     index: int,
     target_class: int | None,
@@ -214,49 +214,49 @@ def attack_image(
     began = time.perf_counter()
     subject = Subject(network, dnn, dataset, checksum)
     opened = open_once(deployment, profile, network, dnn, folder)
-    bound = None if before is None else float(before["distance"][limit.partition("@")[0]])
+    max_distance = None if before is None else float(before["distance"][bound.partition("@")[0]])
     image, true_class = subject.image(index)
     attacked = attack_and_verify(
         opened,
-        _attack(attack, settings, limit, bound, budget, seed, opened.image_shape),
+        _attack(attack, settings, bound, max_distance, budget, seed, opened.image_shape),
         image,
         Goal(true_class, target_class),
         index=index,
         trials=trials,
         budget=budget,
-        search_draws=opened.spec.search_draws,
+        search_randomness=opened.spec.search_randomness,
     )
     return {
-        "queries": attacked.found.queries,
-        "stopped_by": attacked.found.stopped_by,
-        "success": {"successes": attacked.success.successes, "draws": attacked.success.draws},
-        "clean_success": {"successes": attacked.clean.successes, "draws": attacked.clean.draws},
+        "queries": attacked.search.queries,
+        "stopped_by": attacked.search.stopped_by,
+        "success": {"successes": attacked.success.successes, "trials": attacked.success.trials},
+        "clean_success": {"successes": attacked.clean.successes, "trials": attacked.clean.trials},
         "verification_queries": attacked.verification_queries,
         "distance": attacked.distances,
-        "bound": bound,
+        "max_distance": max_distance,
         "seconds": time.perf_counter() - began,
-        "adversarial": attacked.found.adversarial,
+        "adversarial": attacked.search.adversarial,
     }
 
 
 def _attack(
     name: str,
     settings: Mapping[str, Any],
-    limit: str,
-    bound: float | None,
+    bound: str,
+    max_distance: float | None,
     budget: int | None,
     seed: int,
     shape: tuple[int, ...],
 ) -> Attack:
-    if not limit:
+    if not bound:
         return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
-    if bound == 0:
+    if max_distance == 0:
         return _Unmoved(name)
-    if bound is not None:
-        limit = f"{limit.partition('@')[0]}={bound!r}"
+    if max_distance is not None:
+        bound = f"{bound.partition('@')[0]}={max_distance!r}"
     if budget is None:
-        raise ValidationError("queries of an attack", "no limit", "a number")
-    return make_attack(name, Bound.from_text(limit), budget, seed, settings)
+        raise ValidationError("queries of an attack", "none", "a number")
+    return make_attack(name, Bound.from_text(bound), budget, seed, settings)
 
 
 @dataclass(frozen=True)
@@ -266,12 +266,12 @@ class _Unmoved:
     name: str
 
     @property
-    def needs(self) -> Need:
-        return "labels"
+    def kind(self) -> AttackKind:
+        return "decision"
 
-    def run(self, target: Target, image: ArrayLike, goal: Goal) -> Finding:
+    def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         original = valid_original(target, image, goal)
-        return Finding(original, original, goal, 0, "no distance allowed")
+        return SearchResult(original, original, goal, 0, "no distance allowed")
 
 
 def keep_images(images: Sequence[NDArray[np.float64]], folder: Path) -> str:
@@ -284,35 +284,35 @@ def keep_images(images: Sequence[NDArray[np.float64]], folder: Path) -> str:
     return file
 
 
-def show_cell(
+def verification_cell(
     subject: Subject,
     deployment: DeploymentSpec,
     sources: Sequence[str | None],
-    aims: Sequence[tuple[int, int | None]],
+    image_goals: Sequence[tuple[int, int | None]],
     trials: int,
 ) -> Cell:
-    """Return the cell of :func:`show_images`."""
+    """Return the cell of :func:`verify_images`."""
     return Cell(
         "show",
-        show_images,
+        verify_images,
         {
             **subject.as_json(),
             "deployment": str(deployment),
             "profile": profile_checksum(deployment),
             "sources": list(sources),
-            "aims": [list(aim) for aim in aims],
+            "image_goals": [list(image_goal) for image_goal in image_goals],
             "trials": trials,
         },
-        len(sources) * len(aims) * trials * query_cost(deployment),
+        len(sources) * len(image_goals) * trials * query_cost(deployment),
     )
 
 
-def show_images(
+def verify_images(
     *,
     deployment: str,
     profile: str,
     sources: Sequence[str | None],
-    aims: Sequence[tuple[int, int | None]],
+    image_goals: Sequence[tuple[int, int | None]],
     trials: int,
     network: str | None,
     dnn: str | None,
@@ -335,7 +335,7 @@ def show_images(
         return {"refused": str(error)}
     kept = [None if file is None else read_kept(folder / file, "images")[0] for file in sources]
     rates: list[list[float]] = [[] for _ in sources]
-    for position, (index, target_class) in enumerate(aims):
+    for position, (index, target_class) in enumerate(image_goals):
         image, label = subject.image(index)
         judge = opened(verification_stream(index, target_class))
         for images, found in zip(kept, rates, strict=True):

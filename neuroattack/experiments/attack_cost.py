@@ -44,11 +44,11 @@ class Change:
     def of(cls, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> Change:
         """Compare values of the same trials, each of shape (trials,)."""
         paired = np.asarray(adversarial, float) - np.asarray(original, float)
-        mean, draws = float(paired.mean()), len(paired)
+        mean, trials = float(paired.mean()), len(paired)
         interval = None
-        if draws > 1:
-            half = float(stats.t.ppf(0.975, draws - 1)) * float(paired.std(ddof=1))
-            half /= math.sqrt(draws)
+        if trials > 1:
+            half = float(stats.t.ppf(0.975, trials - 1)) * float(paired.std(ddof=1))
+            half /= math.sqrt(trials)
             interval = (mean - half, mean + half)
         before, after = float(np.mean(original)), float(np.mean(adversarial))
         return cls(before, after, mean, interval, after / before if before else None)
@@ -60,7 +60,7 @@ class AttackCost:
 
     Parameters
     ----------
-    draws : int
+    trials : int
         Trials in which original and adversarial image were compared.
     changes : mapping of str to Change
         ``spikes`` (of all populations but the input), ``input_spikes``,
@@ -72,7 +72,7 @@ class AttackCost:
         Mean per query of the search.
     query_energy_pj : (float, float) or None
         Bounds of the mean energy per query, of the priced terms.
-    unpriced : tuple of str
+    without_coefficient : tuple of str
         Energy terms without a published coefficient, which are in none of the figures.
     basis : str or None
         Weakest basis of a coefficient.
@@ -80,26 +80,26 @@ class AttackCost:
         Of the energies.
     """
 
-    draws: int
+    trials: int
     changes: Mapping[str, Change]
     queries: int
     query_spikes: float
     query_synaptic_operations: float
     query_energy_pj: tuple[float, float] | None
-    unpriced: tuple[str, ...] = ()
+    without_coefficient: tuple[str, ...] = ()
     basis: str | None = None
     caveats: tuple[str, ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
         return {
-            "draws": self.draws,
+            "trials": self.trials,
             **{name: asdict(change) for name, change in self.changes.items()},
             "queries": self.queries,
             "spikes_per_query": self.query_spikes,
             "synaptic_operations_per_query": self.query_synaptic_operations,
             "energy_pj_per_query": as_ends(self.query_energy_pj),
-            "unpriced": list(self.unpriced),
+            "without_coefficient": list(self.without_coefficient),
             "basis": self.basis,
             "caveats": list(self.caveats),
         }
@@ -119,10 +119,10 @@ def _quantities(
     if deployment.fitted is not None:
         activity = deployment.fitted.activity(counts, deployment.steps, recording.spikes)
         estimate = deployment.fitted.estimate(activity)
-        if estimate.priced_per_image_pj is None:
+        if estimate.subtotal_per_image_pj is None:
             estimate = None
         else:
-            found["energy_pj_lower"], found["energy_pj_upper"] = estimate.priced_per_image_pj
+            found["energy_pj_lower"], found["energy_pj_upper"] = estimate.subtotal_per_image_pj
     return {name: values.astype(np.float64) for name, values in found.items()}, estimate
 
 
@@ -148,7 +148,7 @@ class QueryMeter:
         for name, values in found.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(values.sum())
 
-    def cost(self, draws: int, changes: Mapping[str, Change]) -> AttackCost:
+    def cost(self, trials: int, changes: Mapping[str, Change]) -> AttackCost:
         """Return the cost of the attack, given the changes between the two images."""
         means = {name: total / max(self._queries, 1) for name, total in self._sums.items()}
         estimate = self._estimate
@@ -156,13 +156,13 @@ class QueryMeter:
         if estimate is not None:
             energy_pj = means["energy_pj_lower"], means["energy_pj_upper"]
         return AttackCost(
-            draws,
+            trials,
             changes,
             self._queries,
             means.get("spikes", 0.0),
             means.get("synaptic_operations", 0.0),
             energy_pj,
-            unpriced=estimate.unpriced if estimate else (),
+            without_coefficient=estimate.without_coefficient if estimate else (),
             basis=estimate.basis if estimate else None,
             caveats=estimate.caveats if estimate else (),
         )
@@ -174,7 +174,7 @@ def measure_change(
     adversarial: NDArray[np.float64],
     *,
     first_draw: int,
-    draws: int,
+    trials: int,
     stream: int,
 ) -> dict[str, Change]:
     """Compare the cost of an adversarial image with that of its original, on the same trials."""
@@ -182,8 +182,8 @@ def measure_change(
         _quantities(
             deployment,
             deployment.record(
-                np.broadcast_to(image, (draws, *np.shape(image))),
-                indices=np.arange(first_draw, first_draw + draws),
+                np.broadcast_to(image, (trials, *np.shape(image))),
+                indices=np.arange(first_draw, first_draw + trials),
                 stream=stream,
                 record_spikes=deployment.needs_spikes,
             ),

@@ -130,7 +130,7 @@ def run_demo(
                 costs=opened,
                 on_progress=partial(on_progress, name),
             )
-            for name in ("greedy-window", "adaptive")
+            for name in ("greedy-window", "count-regression")
         ]
         provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
         return Demo(model, evaluation, tuple(results), provenance)

@@ -16,7 +16,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_whole
 
-__all__ = ["Preflight", "look_at"]
+__all__ = ["Preflight", "measure_randomness"]
 
 _SURE = 3.0
 """Standard errors at which a pixel's effect stands out of the noise."""
@@ -73,7 +73,9 @@ class Preflight:
         return asdict(self)
 
 
-def look_at(target: Target, image: ArrayLike, label: int, *, draws: int = 100) -> Preflight:
+def measure_randomness(
+    target: Target, image: ArrayLike, label: int, *, trials: int = 100
+) -> Preflight:
     """Show an image to a target several times.
 
     Parameters
@@ -84,7 +86,7 @@ def look_at(target: Target, image: ArrayLike, label: int, *, draws: int = 100) -
         Intensities in [0, 1].
     label : int
         Its class.
-    draws : int, optional
+    trials : int, optional
         Queries, at least 2.
 
     Raises
@@ -94,22 +96,22 @@ def look_at(target: Target, image: ArrayLike, label: int, *, draws: int = 100) -
     BudgetExceededError
         If the budget does not hold the draws.
     """
-    check_whole("draws of a pre-flight check", draws, 2, 100_000)
+    check_whole("draws of a pre-flight check", trials, 2, 100_000)
     goal = Goal(label)
     original = valid_original(target, image, goal)
-    if target.answers == "labels":
+    if target.response == "labels":
         raise ValidationError("target", "labels only", "spike counts, for a pre-flight check")
-    if target.draws == "common":
-        counts = np.concatenate([target.query(original[None]) for _ in range(draws)])
+    if target.randomness == "shared":
+        counts = np.concatenate([target.query(original[None]) for _ in range(trials)])
     else:
-        counts = target.query(np.broadcast_to(original, (draws, *original.shape)))
+        counts = target.query(np.broadcast_to(original, (trials, *original.shape)))
     total = counts.sum(axis=1, dtype=np.int64)
     gaps = goal.gap(counts.astype(np.float64))
     sd = float(gaps.std(ddof=1))
     decided = decide(counts)
     deterministic = bool((counts == counts[0]).all())
     return Preflight(
-        queries=draws,
+        queries=trials,
         deterministic=deterministic,
         mean_spikes=float(total.mean()),
         mean_gap=float(gaps.mean()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.registry import make_attack
-from neuroattack.attacks.result import check_draws
+from neuroattack.attacks.result import check_trials
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import ValidationError
@@ -19,17 +19,19 @@ from neuroattack.experiments.attack_cells import (
     Subject,
     attack_cell,
     keep_images,
-    show_cell,
+    verification_cell,
 )
 from neuroattack.experiments.common_images import choose_images
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
-from neuroattack.experiments.seeds import random_target
+from neuroattack.experiments.seeds import random_target_class
 from neuroattack.statistics import wilson_interval
 
-__all__ = ["Goals", "Transfer", "TransferSettings", "transfer"]
+__all__ = ["Goal", "Transfer", "TransferSettings", "transfer"]
 
-Goals = Literal["untargeted", "random"]
+Goal = Literal["untargeted", "random"]
+
+_BOUND = Bound("l2", 2.0)
 
 
 @dataclass(frozen=True)
@@ -42,15 +44,15 @@ class TransferSettings:
         At least two, all different; each makes images and is shown those of all.
     attack : str, optional
         Its name, one of :func:`neuroattack.attacks.registry.attack_names`.
-    limit : str, optional
-        As :meth:`neuroattack.attacks.bounds.Bound.from_text` reads it.
+    bound : Bound, optional
+        Maximum distance of the adversarial images from their originals.
     queries : int, optional
         Of a search.
     images : int, optional
         Test images, all of which every deployment classifies correctly.
-    goals : {"untargeted", "random"}, optional
-        Any wrong class, or a wrong class drawn for each image.
-    draws : int, optional
+    goal : {"untargeted", "random"}, optional
+        Any wrong class, or a random wrong class per image.
+    trials : int, optional
         Fresh draws by which an image is judged on a deployment.
     seed : int, optional
         Of the choice of images and classes, and of the attack's chance.
@@ -62,12 +64,12 @@ class TransferSettings:
     """
 
     deployments: tuple[DeploymentSpec, ...]
-    attack: str = "adaptive"
-    limit: str = "l2=2"
+    attack: str = "count-regression"
+    bound: Bound = _BOUND
     queries: int = 500
     images: int = 20
-    goals: Goals = "untargeted"
-    draws: int = 50
+    goal: Goal = "untargeted"
+    trials: int = 50
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -76,10 +78,10 @@ class TransferSettings:
             raise ValidationError(
                 "deployments", ", ".join(names) or "none", "at least two, each of them once"
             )
-        if self.goals not in get_args(Goals):
-            raise ValidationError("goals", repr(self.goals), " or ".join(get_args(Goals)))
-        check_draws(self.draws)
-        make_attack(self.attack, Bound.from_text(self.limit), self.queries, self.seed)
+        if self.goal not in get_args(Goal):
+            raise ValidationError("goal", repr(self.goal), " or ".join(get_args(Goal)))
+        check_trials(self.trials)
+        make_attack(self.attack, self.bound, self.queries, self.seed)
 
 
 @dataclass(frozen=True)
@@ -90,22 +92,22 @@ class Transfer:
     ----------
     settings : TransferSettings
         What was made where.
-    aims : tuple of (index, target class or None)
+    image_goals : tuple of (index, target class or None)
         Test images.
-    shares : tuple of tuples of tuples of float
+    success_rates : tuple of tuples of tuples of float
         Row by row, the deployment that made the images; column by column, the one that was
         shown them; for each image, the share of fresh draws that reached the goal. Where both are
         one, draws are fresh all the same.
-    unattacked : tuple of tuples of float
+    clean_error_rates : tuple of tuples of float
         Column by column, what the test images themselves reach.
     queries : tuple of float
         Row by row, mean queries of a search.
     """
 
     settings: TransferSettings
-    aims: tuple[tuple[int, int | None], ...]
-    shares: tuple[tuple[tuple[float, ...], ...], ...]
-    unattacked: tuple[tuple[float, ...], ...]
+    image_goals: tuple[tuple[int, int | None], ...]
+    success_rates: tuple[tuple[tuple[float, ...], ...], ...]
+    clean_error_rates: tuple[tuple[float, ...], ...]
     queries: tuple[float, ...]
 
     @property
@@ -115,12 +117,12 @@ class Transfer:
 
     def success(self, row: int, column: int) -> float:
         """Return the probability that a fresh draw of an image reaches its goal."""
-        return float(np.mean(self.shares[row][column]))
+        return float(np.mean(self.success_rates[row][column]))
 
     def ci95(self, row: int, column: int) -> tuple[float, float]:
         """Return its 95 % Wilson interval, of other images."""
-        shares = self.shares[row][column]
-        return wilson_interval(sum(shares), len(shares))
+        success_rates = self.success_rates[row][column]
+        return wilson_interval(sum(success_rates), len(success_rates))
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
@@ -130,11 +132,26 @@ class Transfer:
             "columns": list(self.names),
             "success": [[self.success(row, column) for column in several] for row in several],
             "ci95": [[list(self.ci95(row, column)) for column in several] for row in several],
-            "unattacked": [float(np.mean(shares)) for shares in self.unattacked],
+            "clean_error_rates": [
+                float(np.mean(success_rates)) for success_rates in self.clean_error_rates
+            ],
             "queries": list(self.queries),
-            "images": [{"index": index, "target_class": aim} for index, aim in self.aims],
-            "shares": [[list(column) for column in row] for row in self.shares],
-            "settings": asdict(self.settings) | {"deployments": list(self.names)},
+            "images": [
+                {"index": index, "target_class": image_goal}
+                for index, image_goal in self.image_goals
+            ],
+            "success_rates": [[list(column) for column in row] for row in self.success_rates],
+            "settings": {
+                "deployments": list(self.names),
+                "attack": self.settings.attack,
+                "norm": self.settings.bound.norm,
+                "bound": self.settings.bound.maximum,
+                "queries": self.settings.queries,
+                "images": self.settings.images,
+                "goal": self.settings.goal,
+                "trials": self.settings.trials,
+                "seed": self.settings.seed,
+            },
         }
 
 
@@ -154,7 +171,7 @@ def transfer(
     indices = choose_images(
         dataset.test, specs, network, dnn, count=settings.images, seed=settings.seed
     )
-    aims = [_aim(settings, dataset, index) for index in indices]
+    image_goals = [_image_goal(settings, dataset, index) for index in indices]
 
     def run(words: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         def report(fraction: float, state: str) -> None:
@@ -163,7 +180,7 @@ def transfer(
 
         return run_cells(folder, cells, workers=workers, on_progress=report)
 
-    many, count = len(specs), len(aims)
+    many, count = len(specs), len(image_goals)
     attacked = run(
         "Attacking",
         [
@@ -171,15 +188,15 @@ def transfer(
                 subject,
                 spec,
                 attack=settings.attack,
-                limit=settings.limit,
+                bound=str(settings.bound),
                 budget=settings.queries,
                 index=index,
                 target_class=target_class,
                 seed=settings.seed,
-                trials=settings.draws,
+                trials=settings.trials,
             )
             for spec in specs
-            for index, target_class in aims
+            for index, target_class in image_goals
         ],
     )
     made = [attacked[start : start + count] for start in range(0, len(attacked), count)]
@@ -187,24 +204,28 @@ def transfer(
     shown = run(
         "Trying elsewhere",
         [
-            show_cell(subject, spec, [images], aims, settings.draws)
+            verification_cell(subject, spec, [images], image_goals, settings.trials)
             for images in (*sources, None)
             for spec in specs
         ],
     )
-    shares = [tuple(cell["rates"][0]) for cell in shown]
-    rows = [tuple(shares[start : start + many]) for start in range(0, len(shares), many)]
+    success_rates = [tuple(cell["rates"][0]) for cell in shown]
+    rows = [
+        tuple(success_rates[start : start + many]) for start in range(0, len(success_rates), many)
+    ]
     return Transfer(
         settings,
-        tuple(aims),
+        tuple(image_goals),
         tuple(rows[:-1]),
         rows[-1],
         tuple(float(np.mean([each["queries"] for each in row])) for row in made),
     )
 
 
-def _aim(settings: TransferSettings, dataset: Dataset, index: int) -> tuple[int, int | None]:
-    if settings.goals == "untargeted":
+def _image_goal(settings: TransferSettings, dataset: Dataset, index: int) -> tuple[int, int | None]:
+    if settings.goal == "untargeted":
         return index, None
     label = int(dataset.test.labels[index])
-    return index, random_target(settings.seed, index, label, int(dataset.test.labels.max()) + 1)
+    return index, random_target_class(
+        settings.seed, index, label, int(dataset.test.labels.max()) + 1
+    )

@@ -83,7 +83,7 @@ class Fitted:
             "unchecked": [*self.quantized.unchecked, *self.placement.unchecked],
             # Without a limit of a core, how many the network takes is not known.
             "cores_used": self.placement.cores_used if self.placement.is_by_core else None,
-            "utilisation": {name: list(use) for name, use in self.placement.utilization.items()},
+            "utilization": {name: list(use) for name, use in self.placement.utilization.items()},
         }
 
 

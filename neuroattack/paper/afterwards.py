@@ -15,7 +15,7 @@ __all__ = ["METRICS", "distances", "transformed"]
 METRICS: tuple[str, ...] = ("distance", "l0", "l1", "l2", "linf", "ssim")
 METRICS += ("local_sd_distance", "floored_local_sd_distance")
 
-DRAWS = 20
+TRIALS = 20
 """Fresh trials of every transformed image, where they can differ."""
 
 _NETWORKS = (SDBN, f"{SDBN}-exact", DNN)
@@ -29,7 +29,7 @@ def distances(run: PaperRun) -> Study:
     groups = attack_groups(run, "Attacking populations", population_groups(run))
     found: list[dict[str, Any]] = []
     for group in groups:
-        fooled = [one for one in group.attacks if one["untargeted"] > 0.5 * one["draws"]]
+        fooled = [one for one in group.attacks if one["untargeted"] > 0.5 * one["trials"]]
         about: dict[str, Any] = {"network": group.network, "case": group.case, "pairs": group.pairs}
         about |= {"images": len(group.attacks), "successful": len(fooled)}
         only = _distances(fooled) if fooled else None
@@ -64,9 +64,9 @@ def transformed(run: PaperRun) -> Study:
     for network, of_network in best.items():
         attacked = run.attacked(network)
         found = [[one[name] for name in named] for one in of_network.values()]
-        queries = 40 * len(found) * (1 if attacked.noiseless else DRAWS)
-        about: dict[str, Any] = {"images": found, "draws": DRAWS}
+        queries = 40 * len(found) * (1 if attacked.noiseless else TRIALS)
+        about: dict[str, Any] = {"images": found, "trials": TRIALS}
         name = f"transformed-{network}"
         cells.append(run.network_cell(name, transform_images, attacked, queries, **about))
     results = dict(zip(best, run.run("Transforming images", cells), strict=True))
-    return {"networks": results, "draws": DRAWS, "pairs": PAIR}, {}
+    return {"networks": results, "trials": TRIALS, "pairs": PAIR}, {}

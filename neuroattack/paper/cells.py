@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.imperceptibility import measure_imperceptibility
 from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal, Search
+from neuroattack.attacks.result import Goal, SearchResult
 from neuroattack.deployment.deployment import EVALUATION_STREAM, search_stream, verification_stream
-from neuroattack.encoding.readout import decide, spike_shares
+from neuroattack.encoding.readout import decide, spike_fractions
 from neuroattack.experiments.engine.cells import digest_of, read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell
 from neuroattack.experiments.transformations.running import Case, survival
@@ -22,9 +22,9 @@ from neuroattack.files import write_arrays
 from neuroattack.paper.networks import Attacked
 from neuroattack.targets.black_box import Target
 
-__all__ = ["Aims", "attack_images", "classify_clean", "transform_images"]
+__all__ = ["ImageGoals", "attack_images", "classify_clean", "transform_images"]
 
-Aims = Sequence[tuple[int, int]]
+ImageGoals = Sequence[tuple[int, int]]
 """Test images by their index, each with its target class."""
 
 _BATCH = 256
@@ -37,30 +37,33 @@ def classify_clean(
     checksum: str,
     seed: int,
     indices: Sequence[int],
-    draws: int,
+    trials: int,
     folder: Path,
 ) -> dict[str, Any]:
     """Classify clean test images of those indices, in so many trials each.
 
     Returns the mean ``spikes`` of a trial, and as ``answers`` an npz file in the folder with the
-    class ``decided`` by all trials of an image together, and the mean ``shares``.
+    class ``decided`` by all trials of an image together, and the mean ``spike_fractions``.
     """
     test = dataset_of_cell(dataset, checksum).test
-    decided, shares, total = [], [], 0
+    decided, fractions, total = [], [], 0
     with Attacked(**attacked).open(seed, folder) as opened:
         target = opened(EVALUATION_STREAM)
-        size = max(1, _BATCH // draws)
+        size = max(1, _BATCH // trials)
         for start in range(0, len(indices), size):
             images = test.images[np.asarray(indices[start : start + size])].astype(np.float64)
-            counts = target.query(np.repeat(images, draws, axis=0))
-            of_image = counts.reshape(len(images), draws, -1)
+            counts = target.query(np.repeat(images, trials, axis=0))
+            of_image = counts.reshape(len(images), trials, -1)
             decided.append(decide(of_image.sum(axis=1, dtype=np.int64)))
-            shares.append(spike_shares(counts).reshape(of_image.shape).mean(axis=1))
+            fractions.append(spike_fractions(counts).reshape(of_image.shape).mean(axis=1))
             total += int(counts.sum(dtype=np.int64))
-    identity = [attacked, indices, dataset, checksum, seed, draws]
-    arrays = {"decided": np.concatenate(decided), "shares": np.concatenate(shares)}
+    identity = [attacked, indices, dataset, checksum, seed, trials]
+    arrays = {
+        "decided": np.concatenate(decided),
+        "spike_fractions": np.concatenate(fractions),
+    }
     file = _keep(folder, "answers", identity, arrays)
-    return {"spikes": total / (len(indices) * draws), "answers": file}
+    return {"spikes": total / (len(indices) * trials), "answers": file}
 
 
 def _keep(folder: Path, kind: str, identity: Any, arrays: Mapping[str, NDArray[Any]]) -> str:
@@ -77,27 +80,27 @@ def attack_images(
     checksum: str,
     seed: int,
     attack: Mapping[str, Any],
-    aims: Sequence[Sequence[int]],
-    draws: int,
-    keep_course: bool = False,
+    image_goals: Sequence[Sequence[int]],
+    trials: int,
+    keep_history: bool = False,
     folder: Path,
 ) -> dict[str, Any]:
     """Attack test images one after the other with Algorithm 1, and verify what it found.
 
-    A noiseless network is verified by one trial, others by `draws` fresh ones. Returns as
+    A noiseless network is verified by one trial, others by `trials` fresh ones. Returns as
     ``attacks`` the course and the verification of each, and as ``images`` an npz file in the folder
-    with the ``adversarial`` images in the same order, and with `keep_course` the images of all
-    iterations of each, ``course0`` and so on.
+    with the ``adversarial`` images in the same order, and with `keep_history` the images of all
+    iterations of each, ``history0`` and so on.
     """
     test = dataset_of_cell(dataset, checksum).test
     search = GreedyWindow(**{**attack, "window": Window(**attack["window"])})
     network = Attacked(**attacked)
-    trials = 1 if network.noiseless else draws
+    trials = 1 if network.noiseless else trials
     found: list[dict[str, Any]] = []
     images: list[NDArray[np.float64]] = []
-    courses: dict[str, NDArray[np.float64]] = {}
+    histories: dict[str, NDArray[np.float64]] = {}
     with network.open(seed, folder) as opened:
-        for index, target_class in aims:
+        for index, target_class in image_goals:
             image, label = test.pick(index)
             goal = Goal(label, target_class)
             result = search.run(opened(search_stream(index, target_class)), image, goal)
@@ -120,7 +123,7 @@ def attack_images(
                     "gap": result.best.gap,
                     "distances": [step.distance for step in result.trace],
                     "predicted": [step.predicted for step in result.trace],
-                    "shares": [list(step.shares) for step in result.trace],
+                    "spike_fractions": [list(step.spike_fractions) for step in result.trace],
                     # Each trial of a query costs the network as much.
                     "queries": result.queries * network.repeats,
                     **verified,
@@ -128,15 +131,15 @@ def attack_images(
                     "imperceptibility": imperceptibility.as_json(),
                 }
             )
-            if keep_course:
-                courses[f"course{len(images)}"] = _course_images(result)
+            if keep_history:
+                histories[f"history{len(images)}"] = _history_images(result)
             images.append(result.adversarial)
-    identity = [attacked, attack, aims, dataset, checksum, seed, draws, keep_course]
-    arrays = {"adversarial": np.array(images), **courses}
+    identity = [attacked, attack, image_goals, dataset, checksum, seed, trials, keep_history]
+    arrays = {"adversarial": np.array(images), **histories}
     return {"attacks": found, "images": _keep(folder, "images", identity, arrays)}
 
 
-def _course_images(search: Search) -> NDArray[np.float64]:
+def _history_images(search: SearchResult) -> NDArray[np.float64]:
     """Return the images of all iterations, of which a search keeps the moves."""
     images = [search.original]
     for step in search.trace[1:]:
@@ -155,22 +158,22 @@ def _verified(
     Also the mean output spikes of a query, where answers are spike counts.
     """
     targeted = untargeted = spikes = 0
-    shares = np.zeros(target.n_classes)
+    fractions = np.zeros(target.n_classes)
     for start in range(0, trials, _BATCH):
         batch = min(_BATCH, trials - start)
         counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
         targeted += int(goal.reached(counts).sum())
         untargeted += int(Goal(goal.label).reached(counts).sum())
-        shares += spike_shares(counts).sum(axis=0)
+        fractions += spike_fractions(counts).sum(axis=0)
         spikes += int(counts.sum(dtype=np.int64))
-    shares /= trials
+    fractions /= trials
     return {
-        "draws": trials,
+        "trials": trials,
         "targeted": targeted,
         "untargeted": untargeted,
         "spikes": None if noiseless else spikes / trials,
-        "mean_shares": shares.tolist(),
-        "mean_gap": float(goal.gap(shares[None])[0]),
+        "mean_spike_fractions": fractions.tolist(),
+        "mean_gap": float(goal.gap(fractions[None])[0]),
     }
 
 
@@ -181,7 +184,7 @@ def transform_images(
     checksum: str,
     seed: int,
     images: Sequence[Sequence[Any]],
-    draws: int,
+    trials: int,
     folder: Path,
 ) -> dict[str, Any]:
     """Classify transformed adversarial images.
@@ -197,5 +200,5 @@ def transform_images(
     network = Attacked(**attacked)
     with network.open(seed, folder) as opened:
         return survival(
-            opened, cases, draws=draws, noiseless=network.noiseless, seed=seed
+            opened, cases, trials=trials, noiseless=network.noiseless, seed=seed
         ).as_json()

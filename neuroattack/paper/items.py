@@ -56,12 +56,12 @@ ITEMS = {
     ),
     "figure4": Item("Figure 4: noisy images", noise.images, draw_noise.images),
     "table2": Item(
-        "Table II: the DNN", sample.table_two, draw_sample.course, tables.attack, verdicts.attack
+        "Table II: the DNN", sample.table_two, draw_sample.history, tables.attack, verdicts.attack
     ),
     "table3": Item(
         "Table III: the SDBN",
         sample.table_three,
-        draw_sample.course,
+        draw_sample.history,
         tables.attack,
         verdicts.attack,
     ),
@@ -75,7 +75,11 @@ ITEMS = {
         "Figure 8: adversarial images", sample.images, draw_sample.images, tables.images
     ),
     "figure9": Item(
-        "Figure 9: clean shares", sample.clean, draw_sample.shares, tables.shares, verdicts.shares
+        "Figure 9: clean shares",
+        sample.clean,
+        draw_sample.spike_fractions,
+        tables.spike_fractions,
+        verdicts.spike_fractions,
     ),
     "population": Item(
         "Population", many.population, draw_many.population, tables.population, verdicts.population

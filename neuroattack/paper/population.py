@@ -13,14 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import NeuroattackError, ValidationError
 from neuroattack.experiments.engine.cells import Cell
-from neuroattack.paper.cells import Aims
+from neuroattack.paper.cells import ImageGoals
 from neuroattack.paper.networks import DNN, FINE_TUNED, SDBN, Attacked
 from neuroattack.paper.published import ATTACK_CASES
 from neuroattack.paper.settings import SOURCE, TARGET, PaperRun, Study
 from neuroattack.statistics import mean_interval, newcombe_interval, wilson_interval
 
 __all__ = ["CASES", "PAIR", "RANDOM", "Group", "attack_groups", "compare_groups", "population"]
-__all__ += ["population_groups", "quantiles", "random_aims", "sampling"]
+__all__ += ["population_groups", "quantiles", "random_image_goals", "sampling"]
 
 PAIR, RANDOM = "five-three", "random"
 """Source and target classes of a group: "five" to "three", or all classes to random others."""
@@ -73,7 +73,7 @@ class Group:
     attacked: Attacked
     case: str
     pairs: str
-    aims: Aims
+    image_goals: ImageGoals
     attacks: Sequence[Mapping[str, Any]] = ()
 
     @property
@@ -83,25 +83,25 @@ class Group:
 
     def rates(self, what: str) -> NDArray[np.float64]:
         """Return the success rate of each image: ``"targeted"`` or ``"untargeted"``."""
-        return np.array([attack[what] / attack["draws"] for attack in self.attacks])
+        return np.array([attack[what] / attack["trials"] for attack in self.attacks])
 
     def clean_rates(self, what: str) -> NDArray[np.float64]:
         """Return the same rate of each clean image."""
-        return np.array([one["clean"][what] / one["clean"]["draws"] for one in self.attacks])
+        return np.array([one["clean"][what] / one["clean"]["trials"] for one in self.attacks])
 
     def gains(self, what: str) -> NDArray[np.float64]:
         """Return the rate of each image less that of the clean one: the effect of the attack."""
         return self.rates(what) - self.clean_rates(what)
 
     @property
-    def courses(self) -> list[NDArray[np.float64]]:
+    def histories(self) -> list[NDArray[np.float64]]:
         """P(target) at every iteration of the search on each image."""
-        return [np.array(one["shares"])[:, one["target_class"]] for one in self.attacks]
+        return [np.array(one["spike_fractions"])[:, one["target_class"]] for one in self.attacks]
 
     @property
-    def fallen_share(self) -> float:
+    def fallen_fraction(self) -> float:
         """Fraction of all iterations in which P(target) fell."""
-        steps = np.concatenate([np.diff(course) for course in self.courses])
+        steps = np.concatenate([np.diff(history) for history in self.histories])
         return float((steps < 0).mean()) if len(steps) else 0.0
 
     def as_json(self) -> dict[str, Any]:
@@ -131,14 +131,18 @@ class Group:
         lucky = sum(a["predicted"][a["best_iteration"]] == a["target_class"] for a in attacks)
         return found | {
             "lucky_success": lucky / images,
-            "best_p_target": quantiles([course.max() for course in self.courses]),
-            "mean_p_target": quantiles([a["mean_shares"][a["target_class"]] for a in attacks]),
+            "best_p_target": quantiles([history.max() for history in self.histories]),
+            "mean_p_target": quantiles(
+                [a["mean_spike_fractions"][a["target_class"]] for a in attacks]
+            ),
             "median_queries": statistics.median(one["queries"] for one in attacks),
-            "median_iterations": statistics.median(len(one["shares"]) - 1 for one in attacks),
+            "median_iterations": statistics.median(
+                len(one["spike_fractions"]) - 1 for one in attacks
+            ),
             "median_distance": statistics.median(one["distance"] for one in attacks),
-            "non_monotonic_share": self.fallen_share,
+            "non_monotonic_fraction": self.fallen_fraction,
             "stopped_by": stops,
-            "capped_share": stops["iterations"] / images,
+            "capped_fraction": stops["iterations"] / images,
             "clean_spikes": None if None in spikes else statistics.fmean(spikes),
         }
 
@@ -166,8 +170,10 @@ def compare_groups(question: str, first: Group, second: Group) -> dict[str, Any]
     of success, ``*_difference``, has Newcombe's, which treats the groups as independent though the
     images are the same: it errs towards too wide.
     """
-    aims = [[(one["index"], one["target_class"]) for one in g.attacks] for g in (first, second)]
-    if aims[0] != aims[1]:
+    image_goals = [
+        [(one["index"], one["target_class"]) for one in g.attacks] for g in (first, second)
+    ]
+    if image_goals[0] != image_goals[1]:
         raise ValidationError(
             f"group of {second.network!r}", "other images or targets", f"those of {first.network!r}"
         )
@@ -190,9 +196,9 @@ def compare_groups(question: str, first: Group, second: Group) -> dict[str, Any]
     return found
 
 
-def random_aims(
+def random_image_goals(
     labels: NDArray[Any], eligible: NDArray[np.bool_], classes: int, images: int, rng: Any
-) -> Aims:
+) -> ImageGoals:
     """Return so many of the eligible images, if there are as many, with random wrong classes.
 
     `labels` and `eligible` have shape (images,). Fewer images are among more of the same generator.
@@ -200,17 +206,21 @@ def random_aims(
     chosen = np.sort(rng.permutation(np.flatnonzero(eligible))[:images])
     shifts = rng.integers(1, classes, len(chosen))
     targets = (labels[chosen].astype(np.int64) + shifts) % classes
-    return [(int(index), int(aim)) for index, aim in zip(chosen, targets, strict=True)]
+    return [
+        (int(index), int(image_goal)) for index, image_goal in zip(chosen, targets, strict=True)
+    ]
 
 
-def _fives(run: PaperRun, images: int) -> Aims:
+def _fives(run: PaperRun, images: int) -> ImageGoals:
     test = run.dataset.test
     fives = run.correct & (test.labels == SOURCE)
     if not fives.any():
         text = f"no test image of class {SOURCE} is classified correctly by all networks"
         raise NeuroattackError(text)
-    aims = random_aims(test.labels, fives, run.dataset.classes, images, run.generator(4))
-    return [(index, TARGET) for index, _ in aims]
+    image_goals = random_image_goals(
+        test.labels, fives, run.dataset.classes, images, run.generator(4)
+    )
+    return [(index, TARGET) for index, _ in image_goals]
 
 
 def attack_groups(run: PaperRun, task: str, groups: Sequence[Group]) -> list[Group]:
@@ -218,28 +228,30 @@ def attack_groups(run: PaperRun, task: str, groups: Sequence[Group]) -> list[Gro
     cells: list[Cell] = []
     for group in groups:
         attack = run.attack(CASES[group.case], MAX_ITERATIONS)
-        for start in range(0, len(group.aims), _IMAGES_A_CELL):
+        for start in range(0, len(group.image_goals), _IMAGES_A_CELL):
             name = f"attack-{group.network}-{group.case}-{group.pairs}-{start}"
-            aims = group.aims[start : start + _IMAGES_A_CELL]
-            cells.append(run.attack_cell(name, group.attacked, attack, aims))
+            image_goals = group.image_goals[start : start + _IMAGES_A_CELL]
+            cells.append(run.attack_cell(name, group.attacked, attack, image_goals))
     found = (
         {**one, "file": result["images"], "row": row}
         for result in run.run(task, cells)
         for row, one in enumerate(result["attacks"])
     )
-    return [replace(one, attacks=list(itertools.islice(found, len(one.aims)))) for one in groups]
+    return [
+        replace(one, attacks=list(itertools.islice(found, len(one.image_goals)))) for one in groups
+    ]
 
 
 def population_groups(run: PaperRun) -> list[Group]:
     """Return the groups of the population, each network on the same images and targets."""
     size, data = run.settings.population, run.dataset
     rng = run.generator(3)
-    aims = {
+    image_goals = {
         PAIR: _fives(run, size),
-        RANDOM: random_aims(data.test.labels, run.correct, data.classes, size, rng),
+        RANDOM: random_image_goals(data.test.labels, run.correct, data.classes, size, rng),
     }
     return [
-        Group(network, run.attacked(network), case, pairs, aims[pairs])
+        Group(network, run.attacked(network), case, pairs, image_goals[pairs])
         for networks, cases, kinds in _PLANS
         for network, case, pairs in itertools.product(networks, cases, kinds)
     ]
@@ -262,7 +274,7 @@ def population(run: PaperRun) -> Study:
     return {
         "groups": [
             group.as_json()
-            | {"best_p_target_values": [float(course.max()) for course in group.courses]}
+            | {"best_p_target_values": [float(history.max()) for history in group.histories]}
             | {f"{what}_rates": group.rates(what).tolist() for what in _WANTED}
             | {f"{what}_gains": group.gains(what).tolist() for what in _WANTED}
             for group in groups
@@ -270,7 +282,7 @@ def population(run: PaperRun) -> Study:
         "comparisons": comparisons,
         "cases": CASES,
         "max_iterations": MAX_ITERATIONS,
-        "draws": run.settings.draws,
+        "trials": run.settings.trials,
         "correct_by_all": int(run.correct.sum()),
         "sampled_spikes": run.attacked(f"{DNN}-sampled").spikes,
     }, {}
@@ -283,16 +295,16 @@ def sampling(run: PaperRun) -> Study:
     rates to the network. A readout may fall silent early, so that more steps bring no more spikes;
     repeats bring as many each. A verification adds up as many trials as the search.
     """
-    aims = _fives(run, run.settings.sweep)
+    image_goals = _fives(run, run.settings.sweep)
     usual = run.settings.steps
     steps = sorted({*STEPS, usual})
     groups = [
-        Group(name, run.attacked(name, each, repeats), SWEEP_CASE, PAIR, aims)
+        Group(name, run.attacked(name, each, repeats), SWEEP_CASE, PAIR, image_goals)
         for name in (SDBN, FINE_TUNED)
         for each, repeats in [*((each, 1) for each in steps), (usual, REPEATS)]
     ]
     groups += [
-        Group(name, run.attacked(name), SWEEP_CASE, PAIR, aims)
+        Group(name, run.attacked(name), SWEEP_CASE, PAIR, image_goals)
         for name in (f"{SDBN}-exact", f"{FINE_TUNED}-exact", DNN)
     ]
     groups = attack_groups(run, "Varying T and repeats", groups)

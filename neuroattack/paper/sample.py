@@ -17,7 +17,7 @@ from neuroattack.paper.settings import SOURCE, TARGET, PaperRun, Study
 __all__ = ["attack_figures", "choose_sample", "clean", "images", "stages", "windows"]
 __all__ += ["table_three", "table_two"]
 
-SHARE_DRAWS = 20
+FRACTION_TRIALS = 20
 """Trials whose mean gives the SDBN's clean shares."""
 
 # Of an attack: before it, one iteration before its end, and its last image, as in the paper.
@@ -25,8 +25,16 @@ _STAGES = ("initial", "intermediate", "final")
 
 # What the results have of each case, beside its window.
 _KEPT = (
-    *("shares", "predicted", "best_iteration", "stopped_by", "queries", "draws", "targeted"),
-    *("untargeted", "mean_shares", "clean", "imperceptibility"),
+    *(
+        "spike_fractions",
+        "predicted",
+        "best_iteration",
+        "stopped_by",
+        "queries",
+        "trials",
+        "targeted",
+    ),
+    *("untargeted", "mean_spike_fractions", "clean", "imperceptibility"),
 )
 
 
@@ -35,12 +43,12 @@ class Sample:
     """The image under attack, its mismatch, and its clean shares on the SDBN.
 
     The mismatch is the sum over both networks of the differences from the paper's shares of "five"
-    and "three"; shares are means of :data:`SHARE_DRAWS` trials.
+    and "three"; shares are means of :data:`FRACTION_TRIALS` trials.
     """
 
     index: int
     mismatch: float
-    shares: tuple[float, ...]
+    spike_fractions: tuple[float, ...]
 
 
 def choose_sample(run: PaperRun) -> Sample:
@@ -58,12 +66,12 @@ def choose_sample(run: PaperRun) -> Sample:
     fives = np.flatnonzero(run.dataset.test.labels == SOURCE)
     mismatch = np.zeros(len(fives))
     clean = {}
-    for name, rows, draws in ((SDBN, TABLE_III, SHARE_DRAWS), (DNN, TABLE_II, 1)):
-        decided, shares = run.clean_shares(name, fives.tolist(), draws)
-        mismatch += np.abs(shares[:, SOURCE] - rows[0].p_max_class / 100)
-        mismatch += np.abs(shares[:, TARGET] - rows[0].p_target / 100)
+    for name, rows, trials in ((SDBN, TABLE_III, FRACTION_TRIALS), (DNN, TABLE_II, 1)):
+        decided, spike_fractions = run.clean_fractions(name, fives.tolist(), trials)
+        mismatch += np.abs(spike_fractions[:, SOURCE] - rows[0].p_max_class / 100)
+        mismatch += np.abs(spike_fractions[:, TARGET] - rows[0].p_target / 100)
         mismatch[decided != SOURCE] = np.inf
-        clean[name] = shares
+        clean[name] = spike_fractions
     best = int(mismatch.argmin())
     if not np.isfinite(mismatch[best]):
         raise NeuroattackError(f"no test image of class {SOURCE} is classified correctly by both")
@@ -89,24 +97,24 @@ def attack_figures(
             {
                 "case": case,
                 "iteration": iteration,
-                "p_max_class": shares[SOURCE],
-                "p_target": shares[TARGET],
+                "p_max_class": spike_fractions[SOURCE],
+                "p_target": spike_fractions[TARGET],
                 "distance": distance,
             }
             for case, attack in attacks.items()
-            for iteration, (shares, distance) in enumerate(
-                zip(attack["shares"], attack["distances"], strict=True)
+            for iteration, (spike_fractions, distance) in enumerate(
+                zip(attack["spike_fractions"], attack["distances"], strict=True)
             )
         ],
         "cases": {
             case: {"window": dict(sizes[case]), **{name: attack[name] for name in _KEPT}}
             for case, attack in attacks.items()
         },
-        "paper_rows": [{**asdict(row), **_shares(row)} for row in published],
+        "paper_rows": [{**asdict(row), **_fractions(row)} for row in published],
     }
 
 
-def _shares(row: AttackRow) -> dict[str, float]:
+def _fractions(row: AttackRow) -> dict[str, float]:
     return {"p_max_class": row.p_max_class / 100, "p_target": row.p_target / 100}
 
 
@@ -114,20 +122,20 @@ def _attack(run: PaperRun, network: str) -> Study:
     """Attack the sample in both cases; the images are those of all iterations, by case."""
     sample = choose_sample(run)
     attacks = {case: run.attack(size) for case, size in ATTACK_CASES.items()}
-    aims, attacked = [(sample.index, TARGET)], run.attacked(network)
+    image_goals, attacked = [(sample.index, TARGET)], run.attacked(network)
     cells = [
-        run.attack_cell(f"table-{network}-{case}", attacked, attack, aims, keep_course=True)
+        run.attack_cell(f"table-{network}-{case}", attacked, attack, image_goals, keep_history=True)
         for case, attack in attacks.items()
     ]
     results = dict(zip(attacks, run.run("Attacking", cells), strict=True))
     shape = run.dataset.test.images.shape[1:]
     sizes = {case: asdict(attack.window_in(shape)) for case, attack in attacks.items()}
     found = {case: result["attacks"][0] for case, result in results.items()}
-    courses = {
-        f"case{case}": read_kept(run.folder / result["images"], "course0")[0]
+    histories = {
+        f"case{case}": read_kept(run.folder / result["images"], "history0")[0]
         for case, result in results.items()
     }
-    return attack_figures(network, sample, sizes, found), courses
+    return attack_figures(network, sample, sizes, found), histories
 
 
 def table_two(run: PaperRun) -> Study:
@@ -137,9 +145,9 @@ def table_two(run: PaperRun) -> Study:
 
 def table_three(run: PaperRun) -> Study:
     """Return Table III: the attack on the SDBN in spikes, as rates, and fine-tuned."""
-    figures, courses = _attack(run, SDBN)
+    figures, histories = _attack(run, SDBN)
     also = {name: _attack(run, name)[0] for name in (f"{SDBN}-exact", FINE_TUNED)}
-    return {**figures, "also": also}, courses
+    return {**figures, "also": also}, histories
 
 
 def windows(run: PaperRun) -> Study:
@@ -157,14 +165,14 @@ def stages(run: PaperRun) -> Study:
     table, _ = _attack(run, DNN)
     cases = {
         case: {
-            stage: table["cases"][case]["shares"][one["iteration"]]
+            stage: table["cases"][case]["spike_fractions"][one["iteration"]]
             for stage, one in of_case.items()
         }
         for case, of_case in figures["cases"].items()
     }
     paper = {
         case: dict(
-            zip(_STAGES, [_shares(row) for row in TABLE_II if row.case == case], strict=True)
+            zip(_STAGES, [_fractions(row) for row in TABLE_II if row.case == case], strict=True)
         )
         for case in cases
     }
@@ -173,7 +181,7 @@ def stages(run: PaperRun) -> Study:
 
 def images(run: PaperRun) -> Study:
     """Return Figure 8: the DNN's adversarial images at three stages of the attack."""
-    table, courses = _attack(run, DNN)
+    table, histories = _attack(run, DNN)
     cases: dict[str, Any] = {case: {} for case in table["cases"]}
     shown = {}
     for case, stages in cases.items():
@@ -181,12 +189,12 @@ def images(run: PaperRun) -> Study:
         last = len(rows) - 1
         for stage, at in zip(_STAGES, (0, max(last - 1, 0), last), strict=True):
             stages[stage] = {"iteration": at, "distance": rows[at]["distance"]}
-            shown[f"{case}-{stage}"] = courses[f"case{case}"][at]
+            shown[f"{case}-{stage}"] = histories[f"case{case}"][at]
     return {"cases": cases, "sample_index": table["sample_index"]}, shown
 
 
 def clean(run: PaperRun) -> Study:
     """Return Figure 9: the SDBN's clean shares of all classes."""
-    sample, paper = choose_sample(run), _shares(TABLE_III[0])
-    shares = {"shares": list(sample.shares), "draws": SHARE_DRAWS}
-    return {"sample_index": sample.index, **shares, "paper": paper}, {}
+    sample, paper = choose_sample(run), _fractions(TABLE_III[0])
+    spike_fractions = {"spike_fractions": list(sample.spike_fractions), "trials": FRACTION_TRIALS}
+    return {"sample_index": sample.index, **spike_fractions, "paper": paper}, {}

@@ -19,7 +19,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.experiments.engine.cells import Cell, read_kept
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.model_cells import NetworkKind, training_cell
-from neuroattack.paper.cells import Aims, attack_images, classify_clean
+from neuroattack.paper.cells import ImageGoals, attack_images, classify_clean
 from neuroattack.paper.networks import DNN, FINE_TUNED, SDBN, Attacked
 from neuroattack.validation import check_whole
 
@@ -59,7 +59,7 @@ class PaperSettings:
         Test images of the noise study, from the first; None for all.
     population, sweep : int
         Images of a population, and for each number of time steps and of repeats.
-    draws : int
+    trials : int
         Fresh trials that verify an adversarial image.
     steps, backend
         Time steps T and backend of the spiking networks.
@@ -75,7 +75,7 @@ class PaperSettings:
     images: int | None = None
     population: int = 200
     sweep: int = 40
-    draws: int = 50
+    trials: int = 50
     steps: int = 350
     backend: str = "native"
 
@@ -84,7 +84,7 @@ class PaperSettings:
         check_whole("training seeds", self.training_seeds, 2, 1000)
         check_whole("population", self.population, 1, 100_000)
         check_whole("sweep", self.sweep, 1, 100_000)
-        check_whole("draws", self.draws, 1, 100_000)
+        check_whole("trials", self.trials, 1, 100_000)
 
 
 @dataclass
@@ -140,26 +140,35 @@ class PaperRun:
         about = {"attacked": asdict(attacked), **data, "seed": self.settings.seed}
         return Cell(name, work, {**about, **arguments}, queries * attacked.query_s, files)
 
-    def clean_cell(self, name: str, kind: str, indices: Sequence[int], draws: int) -> Cell:
+    def clean_cell(self, name: str, kind: str, indices: Sequence[int], trials: int) -> Cell:
         """Return the cell that classifies test images in so many trials each."""
-        queries, about = len(indices) * draws, {"indices": list(indices), "draws": draws}
+        queries, about = len(indices) * trials, {"indices": list(indices), "trials": trials}
         network = self.attacked(name)
         return self.network_cell(
             f"{kind}-{name}", classify_clean, network, queries, ("answers",), **about
         )
 
     def attack_cell(
-        self, name: str, attacked: Attacked, attack: GreedyWindow, aims: Aims, **options: bool
+        self,
+        name: str,
+        attacked: Attacked,
+        attack: GreedyWindow,
+        image_goals: ImageGoals,
+        **options: bool,
     ) -> Cell:
         """Return the cell that attacks test images and verifies what was found.
 
-        With ``keep_course=True`` it keeps the images of all iterations.
+        With ``keep_history=True`` it keeps the images of all iterations.
         """
-        draws = self.settings.draws
-        each = attack.most_queries_an_iteration * _USUAL_ITERATIONS + 2 * draws
-        about = {"attack": asdict(attack), "aims": [list(aim) for aim in aims], "draws": draws}
+        trials = self.settings.trials
+        each = attack.most_queries_an_iteration * _USUAL_ITERATIONS + 2 * trials
+        about = {
+            "attack": asdict(attack),
+            "image_goals": [list(image_goal) for image_goal in image_goals],
+            "trials": trials,
+        }
         return self.network_cell(
-            name, attack_images, attacked, len(aims) * each, ("images",), **about, **options
+            name, attack_images, attacked, len(image_goals) * each, ("images",), **about, **options
         )
 
     @cached_property
@@ -206,17 +215,19 @@ class PaperRun:
         decided = np.array([read_kept(file, "decided")[0] for file in files])
         return np.asarray(np.all(decided == self.dataset.test.labels, axis=0))
 
-    def clean_shares(
-        self, name: str, indices: Sequence[int], draws: int
+    def clean_fractions(
+        self, name: str, indices: Sequence[int], trials: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """Return the decided class of test images, and their shares in the mean of so many trials.
 
         Shapes are (images,) and (images, classes).
         """
-        cell = self.clean_cell(name, "shares", indices, draws)
+        cell = self.clean_cell(name, "spike_fractions", indices, trials)
         (result,) = self.run("Clean shares", [cell])
-        decided, shares = read_kept(self.folder / result["answers"], "decided", "shares")
-        return decided, shares
+        decided, spike_fractions = read_kept(
+            self.folder / result["answers"], "decided", "spike_fractions"
+        )
+        return decided, spike_fractions
 
     def attack(self, size: int, max_iterations: int = 100) -> GreedyWindow:
         """Return Algorithm 1 with the paper's constants and a centred window of that side."""

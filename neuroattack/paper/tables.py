@@ -12,7 +12,7 @@ from neuroattack.paper.settings import SOURCE, TARGET, Figures
 from neuroattack.report.table import Column, Table, decimals
 
 __all__ = ["attack", "cells", "curves", "distances", "fell_and_rose", "images", "mismatch"]
-__all__ += ["population", "sampling", "shares", "stages", "survival", "windows"]
+__all__ += ["population", "sampling", "spike_fractions", "stages", "survival", "windows"]
 
 
 def _named(rows: Iterable[Figures]) -> list[dict[str, Any]]:
@@ -147,9 +147,9 @@ def stages(figures: Figures) -> list[Table]:
     """Return the probabilities of Figure 7."""
     rows = [
         {"case": case, "stage": stage, "paper": figures["paper"][case][stage]}
-        | {f"P({number})": share for number, share in enumerate(shares)}
+        | {f"P({number})": fraction for number, fraction in enumerate(spike_fractions)}
         for case, stages in figures["cases"].items()
-        for stage, shares in stages.items()
+        for stage, spike_fractions in stages.items()
     ]
     classes = " ".join(f"{key}:%2" for key in rows[0] if key.startswith("P("))
     keys = f"case stage {classes} paper.p_max_class:%2 paper.p_target:%2"
@@ -167,12 +167,12 @@ def images(figures: Figures) -> list[Table]:
     return [Table.of("figure8", title, rows, "case stage iteration:g distance:f2")]
 
 
-def shares(figures: Figures) -> list[Table]:
+def spike_fractions(figures: Figures) -> list[Table]:
     """Return the shares of Figure 9."""
     paper = {SOURCE: figures["paper"]["p_max_class"], TARGET: figures["paper"]["p_target"]}
     rows = [
-        {"class": number, "share": share, "paper": paper.get(number)}
-        for number, share in enumerate(figures["shares"])
+        {"class": number, "fraction": fraction, "paper": paper.get(number)}
+        for number, fraction in enumerate(figures["spike_fractions"])
     ]
     title = f"Clean shares of test image {figures['sample_index']}"
     return [Table.of("figure9", title, rows, "class:g share:%2 paper:%2")]
@@ -216,7 +216,7 @@ def survival(figures: Figures) -> list[Table]:
         done = [one for one in study["transformations"] if one["family"] != "none"]
         for groups in zip(*(one["untargeted"]["gap_groups"] for one in done), strict=True):
             tried = [group["adversarial"] for group in groups]
-            rate = sum(one["successes"] for one in tried) / sum(one["draws"] for one in tried)
+            rate = sum(one["successes"] for one in tried) / sum(one["trials"] for one in tried)
             gaps.append({**groups[0], "network": network, "misclassified": rate})
     keys = (
         "network transformation survived.draws:g survived.rate:%0 adversarial:%1 "

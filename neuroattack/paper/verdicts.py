@@ -13,7 +13,7 @@ from neuroattack.paper.tables import fell_and_rose
 from neuroattack.report.table import decimals
 
 __all__ = ["CHANCE", "CLOSE", "SIGNIFICANT", "Claim", "Verdict", "by_conditions", "by_intervals"]
-__all__ += ["attack", "gaps", "noise", "population", "shares", "window"]
+__all__ += ["attack", "gaps", "noise", "population", "spike_fractions", "window"]
 
 Verdict = Literal["reproduced", "partly", "not reproduced", "undecided"]
 
@@ -119,7 +119,7 @@ def attack(figures: Figures) -> Iterator[Claim]:
     down and does not win.
     """
     network, of_dnn = figures["network"].upper(), figures["network"] == DNN
-    course = "rises and wins" if of_dnn else "moves up and down and does not win"
+    history = "rises and wins" if of_dnn else "moves up and down and does not win"
     for case, found in figures["cases"].items():
         paper, here = (
             [row["p_target"] for row in figures[rows] if row["case"] == case]
@@ -127,17 +127,17 @@ def attack(figures: Figures) -> Iterator[Claim]:
         )
         (fell, rose), won = fell_and_rose(here), found["predicted"][-1] == figures["target_class"]
         yield Claim(
-            f"P(target) on the {network} {course}, case {case}: highest, last (%)",
+            f"P(target) on the {network} {history}, case {case}: highest, last (%)",
             _listed(_PERCENT, (max(paper), paper[-1])),
             _listed(_PERCENT, (max(here), here[-1])),
             by_conditions([won, fell == 0] if of_dnn else [fell > 0 and rose > 0, not won]),
         )
 
 
-def shares(figures: Figures) -> Iterator[Claim]:
+def spike_fractions(figures: Figures) -> Iterator[Claim]:
     """Yield the clean shares of Figure 9."""
     paper = figures["paper"]["p_max_class"], figures["paper"]["p_target"]
-    here = figures["shares"][SOURCE], figures["shares"][TARGET]
+    here = figures["spike_fractions"][SOURCE], figures["spike_fractions"][TARGET]
     verdict = by_conditions(abs(a - b) <= CLOSE for a, b in zip(here, paper, strict=True))
     claim = f"clean shares of the sample, {SOURCE} and {TARGET} (%)"
     yield Claim(claim, _listed(_PERCENT, paper), _listed(_PERCENT, here), verdict)

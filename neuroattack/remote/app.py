@@ -84,7 +84,7 @@ class _Inferences:
         key = request.headers.get(KEY) or secrets.token_hex(16)
         if len(key) > _LONGEST_KEY:
             raise HTTPException(400, f"{KEY}: expected at most {_LONGEST_KEY} characters")
-        if self._waiting >= self._limits.waiting:
+        if self._waiting >= self._limits.queue_size:
             raise HTTPException(
                 503, "too many requests wait; nothing was counted", {"Retry-After": "1"}
             )
@@ -94,13 +94,13 @@ class _Inferences:
             body = await self._body(request)
             inference = decode_inference(body, request.headers.get(HEADER_LENGTH))
             images = inference.images
-            most = self._limits.batch_images
+            most = self._limits.max_batch
             if len(images) > most:
                 raise HTTPException(
                     413, f"batch: got {len(images)} images, expected at most {most}"
                 )
             future = self._service.submit(client, key, images, body)
-            with move_on_after(self._limits.query_s) as time_limit:
+            with move_on_after(self._limits.timeout_s) as time_limit:
                 # Where the time is over this cancels what has not begun, and leaves what has.
                 counts = await asyncio.wrap_future(future)
             if time_limit.cancelled_caught:
@@ -120,14 +120,14 @@ class _Inferences:
         return Response(content, headers=headers)
 
     async def _body(self, request: Request) -> bytes:
-        limit = self._limits.body_bytes
+        limit = self._limits.max_request_bytes
         too_large = HTTPException(413, f"body: expected at most {limit} bytes")
         told = request.headers.get("content-length", "0")
         if told.isascii() and told.isdigit() and int(told) > limit:
             raise too_large
         body = bytearray()
         try:
-            with fail_after(self._limits.query_s):
+            with fail_after(self._limits.timeout_s):
                 async for chunk in request.stream():
                     body.extend(chunk)
                     if len(body) > limit:

@@ -29,7 +29,7 @@ from neuroattack.remote.protocol import (
     encode_inference,
     shapes_of_model,
 )
-from neuroattack.targets.black_box import Answers, Draws
+from neuroattack.targets.black_box import Randomness, Response
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["RemoteTarget"]
@@ -45,7 +45,7 @@ class RemoteTarget:
     """A target that a server answers for, by the Open Inference Protocol v2 over HTTP.
 
     Queries are counted here, when they are first sent; a batch is sent in requests of
-    `batch_images`, each with a key of its own, under which it is sent again where the network or
+    `max_batch`, each with a key of its own, under which it is sent again where the network or
     the server fails: a server that knows keys, as ``neuroattack serve`` does, counts it once.
 
     Parameters
@@ -60,7 +60,7 @@ class RemoteTarget:
         Seconds that a request may take.
     retries : int, optional
         How often a request is sent again.
-    batch_images : int, optional
+    max_batch : int, optional
         Images of a request at most.
     ca_file : str, optional
         Certificates by which the server's is verified, instead of the system's. It is verified
@@ -82,13 +82,13 @@ class RemoteTarget:
         budget: int | None = None,
         timeout_s: float = 60.0,
         retries: int = 5,
-        batch_images: int = 99,
+        max_batch: int = 99,
         ca_file: str | None = None,
     ) -> None:
         self._url = _checked_url(url, token)
         self._budget = None if budget is None else check_whole("query budget", budget, 1)
         self._retries = check_whole("retries", retries, 0)
-        self._batch_images = check_whole("images of a request", batch_images, 1)
+        self._max_batch = check_whole("images of a request", max_batch, 1)
         check_positive("timeout", timeout_s, "number of seconds")
         self._queries = 0
         self._lock = threading.Lock()
@@ -127,12 +127,12 @@ class RemoteTarget:
         return self._n_classes
 
     @property
-    def answers(self) -> Answers:
+    def response(self) -> Response:
         """Spike counts."""
         return "counts"
 
     @property
-    def draws(self) -> Draws:
+    def trials(self) -> Randomness:
         """Independent: the encoder is not the attacker's."""
         return "independent"
 
@@ -160,8 +160,8 @@ class RemoteTarget:
             if self.remaining is not None and len(rows) > self.remaining:
                 raise BudgetExceededError(len(rows), self.remaining)
             answers = []
-            for start in range(0, len(rows), self._batch_images):
-                batch = rows[start : start + self._batch_images]
+            for start in range(0, len(rows), self._max_batch):
+                batch = rows[start : start + self._max_batch]
                 self._queries += len(batch)
                 answers.append(self._infer(batch))
             return np.concatenate(answers)

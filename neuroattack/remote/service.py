@@ -22,41 +22,43 @@ class Limits:
 
     Parameters
     ----------
-    body_bytes, batch_images : int
+    max_request_bytes, max_batch : int
         Of a request.
-    client_queries : int or None
+    queries_per_client : int or None
         Images of a client, all its requests together; None for no limit.
-    waiting : int
+    queue_size : int
         Requests that wait for an answer at a time.
-    query_s : float
+    timeout_s : float
         Seconds from a request to its answer.
     """
 
-    body_bytes: int = 16 * 2**20
-    batch_images: int = 1024
-    client_queries: int | None = None
-    waiting: int = 256
-    query_s: float = 120.0
+    max_request_bytes: int = 16 * 2**20
+    max_batch: int = 1024
+    queries_per_client: int | None = None
+    queue_size: int = 256
+    timeout_s: float = 120.0
 
     def __post_init__(self) -> None:
-        for name in ("body_bytes", "batch_images", "waiting"):
+        for name in ("max_request_bytes", "max_batch", "queue_size"):
             check_whole(f"limit {name}", getattr(self, name), 1)
-        if self.client_queries is not None:
-            check_whole("limit client_queries", self.client_queries, 1)
-        check_positive("limit query_s", self.query_s, "number of seconds")
+        if self.queries_per_client is not None:
+            check_whole("limit client_queries", self.queries_per_client, 1)
+        check_positive("limit query_s", self.timeout_s, "number of seconds")
 
 
 class Service:
     """Answers requests in the order in which they come, in a thread of its own.
 
     Requests are counted in the log, which is closed with the service. A client may ask for
-    `client_queries` images at most.
+    `queries_per_client` images at most.
     """
 
-    def __init__(self, target: Target, log: QueryLog, client_queries: int | None = None) -> None:
+    def __init__(
+        self, target: Target, log: QueryLog, queries_per_client: int | None = None
+    ) -> None:
         self._target = target
         self._log = log
-        self._client_queries = client_queries
+        self._queries_per_client = queries_per_client
         self._thread = ThreadPoolExecutor(1, "neuroattack-queries")
 
     @property
@@ -84,7 +86,7 @@ class Service:
     def _answer(
         self, client: str, key: str, images: NDArray[np.float64], content: bytes
     ) -> NDArray[np.int32]:
-        budget = self._client_queries
+        budget = self._queries_per_client
         answered = self._log.accept(client, key, len(images), content, budget)
         if answered is None:
             answered = self._target.query(images)

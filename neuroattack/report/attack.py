@@ -57,7 +57,7 @@ class _Image(NamedTuple):
     status: str
     figures: list[tuple[str, str]]
     images: Markup
-    course: Markup
+    history: Markup
     raster: Markup | None
 
 
@@ -86,7 +86,7 @@ def save_figures(out: Path, results: Sequence[AttackResult], figures: Mapping[st
     arrays = {}
     for number, result in enumerate(results):
         prefix = f"attack{number}_" if len(results) > 1 else ""
-        arrays[f"{prefix}original"] = np.array([each.found.original for each in result.images])
+        arrays[f"{prefix}original"] = np.array([each.search.original for each in result.images])
         arrays[f"{prefix}adversarial"] = result.adversarial
     write_arrays(out / "images.npz", arrays)
 
@@ -165,7 +165,7 @@ def _bound(figures: Mapping[str, Any]) -> str:
 
 
 def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: float) -> _Image:
-    found, goal = attacked.found, attacked.found.goal
+    found, goal = attacked.search, attacked.search.goal
 
     def svg(figure: Figure, kind: str, alt: str) -> Markup:
         return Markup(plots.inline_svg(figure, alt, f"{anchor}-{kind}"))  # noqa: S704
@@ -203,8 +203,8 @@ def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: flo
             f"{distances['l0']:.0f} pixels differ.",
         ),
         svg(
-            plots.course_figure(found),
-            "course",
+            plots.history_figure(found),
+            "history",
             f"Gap over {found.queries:,} queries of the search; the goal is reached above 0.",
         ),
         raster,
@@ -228,7 +228,7 @@ def _costs_table(results: Sequence[AttackResult]) -> Table:
         if each.cost is not None
     ]
     names = [name for name in _COSTS if any(name in cost.changes for _, _, cost in costs)]
-    missing = sorted({term for _, _, cost in costs for term in cost.unpriced})
+    missing = sorted({term for _, _, cost in costs for term in cost.without_coefficient})
     return Table(
         "costs",
         "Cost under attack",

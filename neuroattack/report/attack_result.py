@@ -93,7 +93,7 @@ class AttackResult(Measured):
         """
         from neuroattack.report.plots import gallery_figure
 
-        return gallery_figure([(each.found, each.success.rate) for each in self.images[:images]])
+        return gallery_figure([(each.search, each.success.rate) for each in self.images[:images]])
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``result.json`` and ``images.npz`` (``original``, ``adversarial``), atomically.

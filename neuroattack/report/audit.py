@@ -54,7 +54,7 @@ class _Row(NamedTuple):
     """A row of a section's table."""
 
     name: str
-    unattacked: str
+    clean_error_rate: str
     values: list[_Value]
 
 
@@ -63,15 +63,15 @@ class _Table(NamedTuple):
 
     name: str
     title: str
-    about: str
+    description: str
     columns: list[str]
     rows: list[_Row]
-    left_out: list[tuple[str, str]]
+    skipped: list[tuple[str, str]]
 
     @property
-    def has_unattacked(self) -> bool:
+    def has_clean_error_rate(self) -> bool:
         """Whether its figures have one of no attack beside them."""
-        return any(row.unattacked for row in self.rows)
+        return any(row.clean_error_rate for row in self.rows)
 
 
 class _Fallen(NamedTuple):
@@ -110,8 +110,8 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
         title=title,
         verdict=card.headline.verdict,
         sentence=card.headline.sentence.replace(" %", f"{NBSP}%"),
-        tolerated=_number(TOLERATED, "share"),
-        enough=_number(ENOUGH_ACCURACY, "share"),
+        tolerated=_number(TOLERATED, "fraction"),
+        enough=_number(ENOUGH_ACCURACY, "fraction"),
         tables={name: _table(name, part, changes, fell) for name, part in card.sections.items()},
         plots={
             "attacks": _svg(attacks_figure(attacks, misclassified), "attacks", attacks),
@@ -152,17 +152,17 @@ def _table(name: str, section: Section, changes: Mapping[str, Change], fell: set
     return _Table(
         name,
         _TITLES[name],
-        section.about,
+        section.description,
         columns,
         [
             _Row(
                 row,
-                "" if (bare := figures[0].unattacked) is None else _number(bare, "share"),
+                "" if (bare := figures[0].clean_error_rate) is None else _number(bare, "fraction"),
                 [_value(figure, changes.get(figure.key), figure.key in fell) for figure in figures],
             )
             for row, figures in rows.items()
         ],
-        list(section.left_out.items()),
+        list(section.skipped.items()),
     )
 
 
@@ -192,7 +192,7 @@ def _fallen(change: Change) -> _Fallen:
 
 
 def _number(value: float, unit: Unit, sign: str = f"{NBSP}%") -> str:
-    if unit == "share":
+    if unit == "fraction":
         return f"{100 * value:.0f}{sign}"
     return _minus(f"{100 * value:+.1f}{sign}")
 

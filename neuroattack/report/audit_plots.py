@@ -41,7 +41,7 @@ _LOOKS = (
 _APART = 0.03
 
 
-def attacks_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
+def attacks_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawing:
     """Draw what each attack misclassifies against its queries, with 95 % intervals."""
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
@@ -53,7 +53,7 @@ def attacks_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
         _line(axes, queries * shift, mine, _LOOKS[place % len(_LOOKS)])
     axes.axhline(100 * TOLERATED, color=MUTED, linewidth=1.2, linestyle=":")
     handles = [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)]
-    axes.axhline(100 * unattacked.value, color=INK, linewidth=1.2)
+    axes.axhline(100 * clean_error_rate.value, color=INK, linewidth=1.2)
     handles.append(key("no attack", color=INK, linewidth=1.2))
     handles.append(key("tolerated", color=MUTED, linewidth=1.2, linestyle=":"))
     budgets = sorted({int(figure.key.rpartition("/")[2]) for figure in figures})
@@ -61,22 +61,22 @@ def attacks_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
     axes.xaxis.set_major_locator(FixedLocator(budgets))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{budget:,}" for budget in budgets]))
     axes.xaxis.set_minor_locator(NullLocator())
-    _shares(axes, "queries of the attack", "misclassified draws (%)")
+    _fractions(axes, "queries of the attack", "misclassified draws (%)")
     key_below(drawing, handles, 3)
     return drawing
 
 
-def noise_figure(figures: Sequence[Figure], unattacked: Figure) -> Drawing:
+def noise_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawing:
     """Draw accuracy against the magnitude of random noise, with 95 % intervals."""
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
     names = list(dict.fromkeys(figure.row for figure in figures))
     for name, look in zip(names, _cycle(len(names)), strict=True):
-        mine = [unattacked, *(figure for figure in figures if figure.row == name)]
+        mine = [clean_error_rate, *(figure for figure in figures if figure.row == name)]
         deltas = [0.0, *(float(figure.column.split()[-1]) for figure in mine[1:])]
         _line(axes, np.array(deltas), mine, look)
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    _shares(axes, "magnitude \u03b4 (full intensity is 0.2)", "accuracy (%)")
+    _fractions(axes, "magnitude \u03b4 (full intensity is 0.2)", "accuracy (%)")
     key_below(
         drawing, [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)], 2
     )
@@ -105,7 +105,7 @@ def _line(axes: Axes, places: NDArray[np.float64], figures: Sequence[Figure], lo
             axes.plot([place, place], [low, high], color=look.colour, linewidth=1.1, alpha=0.75)
 
 
-def _shares(axes: Axes, x: str, y: str) -> None:
+def _fractions(axes: Axes, x: str, y: str) -> None:
     axes.set_ylim(0, 100)
     axes.yaxis.set_major_locator(MaxNLocator(5))
     axes.tick_params(labelsize=SMALL_PT)

@@ -95,21 +95,21 @@ def _goal(targeted: bool) -> str:
 
 def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     groups = _grouped(
-        ((row["deployment"], row["targeted"], row["limit"]), row["budget"], row)
+        ((row["deployment"], row["targeted"], row["bound"]), row["budget"], row)
         for row in attacks
-        if row["limit"] is not None
+        if row["bound"] is not None
     )
     return [
-        _Panel(f"{place}, {_goal(targeted)}\n{limit}", "queries allowed", True, curves)
-        for (place, targeted, limit), curves in groups.items()
+        _Panel(f"{place}, {_goal(targeted)}\n{bound}", "queries allowed", True, curves)
+        for (place, targeted, bound), curves in groups.items()
     ]
 
 
 def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     groups = _grouped(
-        ((row["deployment"], row["targeted"], row["budget"], measure), float(bound), row)
+        ((row["deployment"], row["targeted"], row["budget"], measure), float(maximum), row)
         for row in attacks
-        for measure, sign, bound in [(row["limit"] or "").partition("=")]
+        for measure, sign, maximum in [(row["bound"] or "").partition("=")]
         if sign
     )
     return [

@@ -27,12 +27,12 @@ NBSP = "\u00a0"
 
 def successes(found: Verification) -> str:
     """Return how many draws succeeded, of how many, and the proportion."""
-    return f"{found.successes} of {found.draws} ({proportion(found)})"
+    return f"{found.successes} of {found.trials} ({proportion(found)})"
 
 
 def proportion(found: Verification) -> str:
     """Return a proportion as a percentage with its 95 % interval."""
-    decimals = decimals_for(found.draws)
+    decimals = decimals_for(found.trials)
     return f"{percent(found.rate, decimals)}, {interval(found.ci95, decimals)}"
 
 
@@ -46,9 +46,9 @@ def decimals_for(trials: int) -> int:
     return 0 if trials <= 200 else 1
 
 
-def percent(share: float, decimals: int = 1) -> str:
-    """Return a share, 0 to 1, as a percentage."""
-    return f"{100 * share:.{decimals}f}{NBSP}%"
+def percent(fraction: float, decimals: int = 1) -> str:
+    """Return a fraction, 0 to 1, as a percentage."""
+    return f"{100 * fraction:.{decimals}f}{NBSP}%"
 
 
 def distance_text(distance: float) -> str:

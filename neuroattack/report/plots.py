@@ -13,11 +13,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from neuroattack.attacks.protocol import Found
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.result import Goal, SearchResult
 from neuroattack.encoding.spikes import SpikeTrains
 
-__all__ = ["course_figure", "gallery_figure", "images_figure", "inline_svg", "raster_figure"]
+__all__ = ["gallery_figure", "history_figure", "images_figure", "inline_svg", "raster_figure"]
 
 # Emphasis in Okabe and Ito's palette, which colour-blind readers can tell apart; dark enough
 # for white paper. A page may set the CSS variables to colours for a dark background.
@@ -36,12 +35,12 @@ _SMALL_PT = 8.5
 _WIDTH_IN = 4.8
 
 
-def images_figure(search: Found) -> Figure:
+def images_figure(search: SearchResult) -> Figure:
     """Draw the original, the adversarial image and their difference.
 
     Parameters
     ----------
-    search : Found
+    search : SearchResult
         Whose images have intensities in [0, 1], shape (height, width).
     """
     height, width = search.original.shape
@@ -72,12 +71,12 @@ def images_figure(search: Found) -> Figure:
     return figure
 
 
-def gallery_figure(attacked: Sequence[tuple[Found, float]]) -> Figure:
+def gallery_figure(attacked: Sequence[tuple[SearchResult, float]]) -> Figure:
     """Draw originals, adversarial images and perturbations, one row per image.
 
     Parameters
     ----------
-    attacked : sequence of (Found, float)
+    attacked : sequence of (SearchResult, float)
         Searches with their success rates, at least one; perturbations share one color scale.
     """
     first = attacked[0][0].original
@@ -105,18 +104,18 @@ def gallery_figure(attacked: Sequence[tuple[Found, float]]) -> Figure:
     return figure
 
 
-def course_figure(found: Found) -> Figure:
+def history_figure(found: SearchResult) -> Figure:
     """Draw the gap of the best image so far over the queries of a search.
 
     Parameters
     ----------
-    found : Found
+    found : SearchResult
         Whose course is drawn; gaps that are not finite are left out.
     """
     height_in = 1.95
     figure = Figure(figsize=(_WIDTH_IN, height_in))
     axes = figure.add_axes((0.13, 0.47 / height_in, 0.84, 1 - 0.62 / height_in))
-    seen = [each for each in found.course if np.isfinite(each.gap)]
+    seen = [each for each in found.history if np.isfinite(each.gap)]
     queries = [each.queries for each in seen]
     best = np.maximum.accumulate([each.gap for each in seen]) if seen else np.zeros(0)
     axes.plot(

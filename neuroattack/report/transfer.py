@@ -52,16 +52,16 @@ def matrix_figure(found: Transfer) -> Figure:
     wrapped = [name.replace(",", ",\n") for name in names]
     axes.set_xticks(range(many), wrapped, fontsize=8.5)
     axes.set_yticks(range(many), wrapped, fontsize=8.5)
-    axes.set_xlabel("shown at", color=_INK)
-    axes.set_ylabel("made at", color=_INK)
+    axes.set_xlabel("tested on", color=_INK)
+    axes.set_ylabel("made on", color=_INK)
     axes.set_title(
-        f"{len(found.aims)} images, {found.settings.attack}, {found.settings.limit}, "
+        f"{len(found.image_goals)} images, {found.settings.attack}, {found.settings.bound}, "
         f"{found.settings.queries:,} queries",
         fontsize=9.5,
         color=_INK,
         loc="left",
     )
-    figure.colorbar(shown, ax=axes, label="fresh draws that reach the goal (%)")
+    figure.colorbar(shown, ax=axes, label="success rate on fresh trials (%)")
     for side in axes.spines.values():
         side.set_visible(False)
     return figure
@@ -72,12 +72,14 @@ def save_transfer(out: Path, found: Transfer, provenance: Mapping[str, Any]) -> 
     write_json(out / FIGURES, found.as_json() | {"provenance": dict(provenance)})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["made_at", "shown_at", "success", "ci95_low", "ci95_high", "unattacked"])
+    writer.writerow(
+        ["made_on", "tested_on", "success", "ci95_low", "ci95_high", "clean_error_rate"]
+    )
     for row, made in enumerate(found.names):
         for column, shown in enumerate(found.names):
-            unattacked = float(np.mean(found.unattacked[column]))
+            clean_error_rate = float(np.mean(found.clean_error_rates[column]))
             success = found.success(row, column)
-            writer.writerow([made, shown, success, *found.ci95(row, column), unattacked])
+            writer.writerow([made, shown, success, *found.ci95(row, column), clean_error_rate])
     write_text(out / TABLE, text.getvalue())
     with atomic_path(out / PICTURE) as path:
         matrix_figure(found).savefig(path, format="png", dpi=_DPI)

@@ -13,12 +13,12 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.errors import BudgetExceededError
 from neuroattack.validation import check_whole
 
-__all__ = ["Answers", "BlackBox", "Draws", "Target"]
+__all__ = ["BlackBox", "Randomness", "Response", "Target"]
 
-Answers = Literal["counts", "labels"]
+Response = Literal["counts", "labels"]
 """Whether a target tells the spikes of every class, or a one for the class it decides for."""
 
-Draws = Literal["independent", "common"]
+Randomness = Literal["independent", "shared"]
 """Whether the images of a batch of queries have a draw of input spikes each, or one in common."""
 
 
@@ -36,12 +36,12 @@ class Target(Protocol):
         ...
 
     @property
-    def answers(self) -> Answers:
+    def response(self) -> Response:
         """What it tells of an image."""
         ...
 
     @property
-    def draws(self) -> Draws:
+    def randomness(self) -> Randomness:
         """Whether the images of a batch have a draw of input spikes each."""
         ...
 
@@ -94,9 +94,9 @@ class BlackBox:
         Classes it tells apart.
     budget : int, optional
         Images it answers at most, at least 1; unlimited by default.
-    draws : {"independent", "common"}, optional
+    randomness : {"independent", "shared"}, optional
         Whether each image of a batch has a draw of its own.
-    answers : {"counts", "labels"}, optional
+    response : {"counts", "labels"}, optional
         Whether it returns counts, or a one for the predicted class.
 
     Raises
@@ -107,13 +107,13 @@ class BlackBox:
 
     __slots__ = (
         "__answer",
-        "__answers",
         "__budget",
         "__draws",
         "__image_shape",
         "__lock",
         "__n_classes",
         "__queries",
+        "__response",
     )
 
     def __init__(
@@ -122,17 +122,17 @@ class BlackBox:
         image_shape: tuple[int, ...],
         n_classes: int,
         budget: int | None = None,
-        draws: Draws = "independent",
-        answers: Answers = "counts",
+        randomness: Randomness = "independent",
+        response: Response = "counts",
     ) -> None:
         if budget is not None:
             check_whole("query budget", budget, 1)
         self.__answer = answer
-        self.__answers: Answers = answers
+        self.__response: Response = response
         self.__budget = budget
         self.__image_shape = image_shape
         self.__n_classes = n_classes
-        self.__draws = draws
+        self.__draws = randomness
         self.__queries = 0
         self.__lock = threading.Lock()
 
@@ -147,12 +147,12 @@ class BlackBox:
         return self.__n_classes
 
     @property
-    def answers(self) -> Answers:
+    def response(self) -> Response:
         """What it tells of an image."""
-        return self.__answers
+        return self.__response
 
     @property
-    def draws(self) -> Draws:
+    def randomness(self) -> Randomness:
         """Whether the images of a batch have a draw of input spikes each."""
         return self.__draws
 

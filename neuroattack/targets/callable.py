@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.targets.black_box import BlackBox
-from neuroattack.targets.rates import shares_as_counts
+from neuroattack.targets.rates import fractions_as_counts
 from neuroattack.validation import check_whole
 
-__all__ = ["AnswerKind", "answers_as_counts", "target"]
+__all__ = ["ResponseKind", "responses_as_counts", "target"]
 
-AnswerKind = Literal["counts", "labels", "probabilities", "logits"]
+ResponseKind = Literal["counts", "labels", "probabilities", "logits"]
 """What a function returns for a batch of images; labels have shape (batch,), all others
 (batch, classes)."""
 
@@ -29,7 +29,7 @@ def target(
     *,
     image_shape: Sequence[int],
     classes: int,
-    answers: AnswerKind | None = None,
+    response: ResponseKind | None = None,
     budget: int | None = None,
 ) -> BlackBox:
     r"""Return a Python function as a black box that counts its queries.
@@ -44,7 +44,7 @@ def target(
         Shape of one image; attacks take images of shape (height, width).
     classes : int
         Number of classes, at least 2.
-    answers : {"counts", "labels", "probabilities", "logits"}, optional
+    response : {"counts", "labels", "probabilities", "logits"}, optional
         Kind of the function's answers. By default it is inferred from one call of the function
         with two random images, which is not counted: integers of shape (batch,) are labels,
         nonnegative whole numbers of shape (batch, classes) are counts, rows of floats that sum
@@ -70,7 +70,7 @@ def target(
     --------
     >>> box = target(
     ...     lambda images: images.reshape(-1, 4)[:, :2], image_shape=(2, 2), classes=2,
-    ...     answers="logits",
+    ...     response="logits",
     ... )
     >>> box.query([[[1.0, 0.0], [0.0, 0.0]]])
     array([[731058579, 268941421]], dtype=int32)
@@ -79,29 +79,29 @@ def target(
         raise ValidationError("target", repr(function), "a function of a batch of images")
     shape = tuple(check_whole("side of a target's image", side, 1) for side in image_shape)
     check_whole("classes of a target", classes, 2)
-    if answers is not None and answers not in get_args(AnswerKind):
-        raise UnknownNameError("kind of answers", answers, get_args(AnswerKind))
+    if response is not None and response not in get_args(ResponseKind):
+        raise UnknownNameError("kind of response", response, get_args(ResponseKind))
     name = f"answer of {getattr(function, '__qualname__', type(function).__name__)}"
 
     def values_of(images: NDArray[np.float64]) -> NDArray[Any]:
         # A copy: a function that works in place must not change the attack's images.
         return _as_array(name, function(images.reshape(-1, *shape).copy()))
 
-    kind = answers
+    kind = response
     if kind is None:
         probe = np.random.default_rng(0).random((2, *shape))
         kind = _inferred(name, values_of(probe), 2, classes)
 
     def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
-        return answers_as_counts(name, values_of(rows), kind, len(rows), classes)
+        return responses_as_counts(name, values_of(rows), kind, len(rows), classes)
 
     return BlackBox(
-        answer, shape, classes, budget, answers="labels" if kind == "labels" else "counts"
+        answer, shape, classes, budget, response="labels" if kind == "labels" else "counts"
     )
 
 
-def answers_as_counts(
-    name: str, values: NDArray[Any], kind: AnswerKind, images: int, classes: int
+def responses_as_counts(
+    name: str, values: NDArray[Any], kind: ResponseKind, images: int, classes: int
 ) -> NDArray[np.int32]:
     """Return answers of any kind as nonnegative integers, shape (images, classes).
 
@@ -130,7 +130,7 @@ def answers_as_counts(
                 name,
                 f"{'floats' if not _whole(values) else 'integers'} from {values.min():g} to "
                 f"{values.max():g}",
-                f"{kind}, integers from 0 to {most} (or state another kind of `answers`)",
+                f"{kind}, integers from 0 to {most} (or state another kind of `response`)",
             )
         if kind == "counts":
             return values.astype(np.int32)
@@ -143,11 +143,11 @@ def answers_as_counts(
             name,
             f"floats from {graded.min():g} to {graded.max():g}, in rows that sum to "
             f"{graded.sum(axis=1).min():g} to {graded.sum(axis=1).max():g}",
-            "probabilities, which sum to 1 (or state another kind of `answers`)",
+            "probabilities, which sum to 1 (or state another kind of `response`)",
         )
     # Rounding may leave a probability just below 0.
     graded = np.maximum(graded, 0.0)
-    return shares_as_counts(graded / graded.sum(axis=1, keepdims=True))
+    return fractions_as_counts(graded / graded.sum(axis=1, keepdims=True))
 
 
 def _as_array(name: str, values: Any) -> NDArray[Any]:
@@ -162,7 +162,7 @@ def _as_array(name: str, values: Any) -> NDArray[Any]:
     return array
 
 
-def _inferred(name: str, values: NDArray[Any], images: int, classes: int) -> AnswerKind:
+def _inferred(name: str, values: NDArray[Any], images: int, classes: int) -> ResponseKind:
     if values.dtype.kind in "iu" and values.ndim == 1:
         _check_shape(name, values, (images,), "labels")
         return "labels"
@@ -176,7 +176,7 @@ def _inferred(name: str, values: NDArray[Any], images: int, classes: int) -> Ans
     if values.dtype.kind == "f":
         return "logits"
     raise ValidationError(
-        name, "negative integers", "counts, or the kind of `answers` to be stated"
+        name, "negative integers", "counts, or the kind of `response` to be stated"
     )
 
 

@@ -10,21 +10,21 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.encoding.images import validate_images
 from neuroattack.encoding.readout import UNDECIDED, decide
 from neuroattack.errors import BudgetExceededError, QueryRefusedError
-from neuroattack.targets.black_box import Answers, Draws, Target
+from neuroattack.targets.black_box import Randomness, Response, Target
 from neuroattack.validation import check_positive, check_whole
 
 __all__ = [
     "CappedCounts",
-    "FreshDraws",
     "HardLabel",
+    "IndependentTrials",
     "NearDuplicateDetector",
     "QueryLimited",
     "RoundedCounts",
-    "Shielded",
+    "TargetWrapper",
 ]
 
 
-class Shielded:
+class TargetWrapper:
     """A target behind another: passes all on, and is what defences change.
 
     Every query is one of the target behind it, and counted there.
@@ -49,14 +49,14 @@ class Shielded:
         return self._target.n_classes
 
     @property
-    def answers(self) -> Answers:
+    def response(self) -> Response:
         """What it tells of an image."""
-        return self._target.answers
+        return self._target.response
 
     @property
-    def draws(self) -> Draws:
+    def randomness(self) -> Randomness:
         """Whether the images of a batch have a draw of input spikes each."""
-        return self._target.draws
+        return self._target.randomness
 
     @property
     def queries(self) -> int:
@@ -73,7 +73,7 @@ class Shielded:
         return self._target.query(images)
 
 
-class QueryLimited(Shielded):
+class QueryLimited(TargetWrapper):
     """A target that answers so many queries from now on, and no more.
 
     Parameters
@@ -108,7 +108,7 @@ class QueryLimited(Shielded):
         return super().query(rows)
 
 
-class HardLabel(Shielded):
+class HardLabel(TargetWrapper):
     """A target that tells only the class it decides for: a one there, nothing on a tie or silence.
 
     Parameters
@@ -118,7 +118,7 @@ class HardLabel(Shielded):
     """
 
     @property
-    def answers(self) -> Answers:
+    def response(self) -> Response:
         """``"labels"``."""
         return "labels"
 
@@ -131,7 +131,7 @@ class HardLabel(Shielded):
         return labels
 
 
-class RoundedCounts(Shielded):
+class RoundedCounts(TargetWrapper):
     """A target that rounds its counts to multiples of a step, halves up.
 
     Parameters
@@ -158,7 +158,7 @@ class RoundedCounts(Shielded):
         return np.asarray(np.minimum(rounded, np.iinfo(np.int32).max), np.int32)
 
 
-class CappedCounts(Shielded):
+class CappedCounts(TargetWrapper):
     """A target whose counters stop at a cap, as narrow ones in hardware do.
 
     Parameters
@@ -183,7 +183,7 @@ class CappedCounts(Shielded):
         return np.asarray(np.minimum(super().query(images), self._cap), np.int32)
 
 
-class FreshDraws(Shielded):
+class IndependentTrials(TargetWrapper):
     """A target that draws input spikes anew for every image, also within a batch.
 
     It takes common random numbers from an attacker.
@@ -195,22 +195,22 @@ class FreshDraws(Shielded):
     """
 
     @property
-    def draws(self) -> Draws:
+    def randomness(self) -> Randomness:
         """``"independent"``."""
         return "independent"
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
         """Return spike counts, shape (batch, classes)."""
         rows = validate_images(images, self.image_shape)
-        if self._target.draws == "independent":
+        if self._target.randomness == "independent":
             return super().query(rows)
         left = self.remaining
         if left is not None and len(rows) > left:
             raise BudgetExceededError(len(rows), left)
-        return np.concatenate([super(FreshDraws, self).query(row[None]) for row in rows])
+        return np.concatenate([super(IndependentTrials, self).query(row[None]) for row in rows])
 
 
-class NearDuplicateDetector(Shielded):
+class NearDuplicateDetector(TargetWrapper):
     """Stateful detection after Chen, Carlini and Wagner 2020 (arXiv 1907.05587), on raw pixels.
 
     The mean L2 distance of a query to its k nearest predecessors, below a threshold, is a
@@ -223,7 +223,7 @@ class NearDuplicateDetector(Shielded):
         What is behind.
     threshold : float
         L2 distance, intensities of [0, 1].
-    neighbours : int, optional
+    neighbors : int, optional
         k; before there are so many predecessors nothing is detected.
     memory : int, optional
         Queries remembered at most, the newest.
@@ -242,14 +242,14 @@ class NearDuplicateDetector(Shielded):
         target: Target,
         threshold: float,
         *,
-        neighbours: int = 50,
+        neighbors: int = 50,
         memory: int = 1000,
         detections_allowed: int | None = None,
     ) -> None:
         super().__init__(target)
         self._threshold = check_positive("threshold of the detector", threshold, "distance")
-        self._neighbours = check_whole("neighbours", neighbours, 1)
-        check_whole("memory of the detector", memory, neighbours)
+        self._neighbours = check_whole("neighbors", neighbors, 1)
+        check_whole("memory of the detector", memory, neighbors)
         if detections_allowed is not None:
             check_whole("detections allowed", detections_allowed, 0)
         self._allowed = detections_allowed

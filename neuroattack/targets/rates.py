@@ -19,7 +19,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.validation import check_positive, check_whole
 
-__all__ = ["WHOLE", "GradedDeployment", "shares_as_counts"]
+__all__ = ["WHOLE", "GradedDeployment", "fractions_as_counts"]
 
 WHOLE = 10**9
 """Parts that a noiseless answer is given in."""
@@ -28,9 +28,9 @@ _MAX_SEED = 2**63 - 1
 _MOST_SPIKES = 10**8
 
 
-def shares_as_counts(shares: NDArray[np.float64]) -> NDArray[np.int32]:
+def fractions_as_counts(fractions: NDArray[np.float64]) -> NDArray[np.int32]:
     """Return shares in [0, 1] as integers, in parts of :data:`WHOLE`."""
-    return np.rint(shares * WHOLE).astype(np.int32)
+    return np.rint(fractions * WHOLE).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,7 +73,7 @@ class GradedDeployment:
                     "output spikes an image", self.spikes, f"at most {_MOST_SPIKES:,}"
                 )
 
-    def shares(self, intensities: NDArray[np.float64]) -> NDArray[np.float64]:
+    def fractions(self, intensities: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return each class's share of the answer, all 0 where that is all 0.
 
         Parameters
@@ -87,9 +87,9 @@ class GradedDeployment:
         """
         answers = np.asarray(self.outputs(intensities), np.float64)
         total = answers.sum(axis=1, keepdims=True)
-        shares = np.zeros_like(answers)
-        np.divide(answers, total, out=shares, where=total > 0)
-        return shares
+        fractions = np.zeros_like(answers)
+        np.divide(answers, total, out=fractions, where=total > 0)
+        return fractions
 
     def black_box(self, stream: int, budget: int | None = None) -> BlackBox:
         """Return it as an attacker meets it.
@@ -104,9 +104,9 @@ class GradedDeployment:
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream,)))
 
         def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
-            shares = self.shares(rows)
+            fractions = self.fractions(rows)
             if self.spikes is None:
-                return shares_as_counts(shares)
-            return rng.poisson(shares * self.spikes).astype(np.int32)
+                return fractions_as_counts(fractions)
+            return rng.poisson(fractions * self.spikes).astype(np.int32)
 
         return BlackBox(answer, self.image_shape, self.classes, budget)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.encoding.images import validate_images
-from neuroattack.targets.black_box import Answers, Target
-from neuroattack.targets.defenses import Shielded
+from neuroattack.targets.black_box import Response, Target
+from neuroattack.targets.defenses import TargetWrapper
 from neuroattack.validation import check_whole
 
 __all__ = ["Repeated"]
@@ -15,7 +15,7 @@ __all__ = ["Repeated"]
 _MOST_REPEATS = 10_000
 
 
-class Repeated(Shielded):
+class Repeated(TargetWrapper):
     """A target that shows each image `repeats` times and answers with the sum of its counts.
 
     The sum has `repeats` times the spikes, and a class's share of it the noise of that many. Every
@@ -41,7 +41,7 @@ class Repeated(Shielded):
         self._before = target.queries
 
     @property
-    def answers(self) -> Answers:
+    def response(self) -> Response:
         """Counts: sums of labels are votes."""
         return "counts"
 

@@ -144,16 +144,16 @@ def test_smaller_squares_fit_in_narrow_images() -> None:
     assert (found.queries, found.stopped_by) == (60, "budget")
 
 
-@pytest.mark.parametrize("share", [0, 1, 7])
-def test_the_first_square_is_a_part_of_the_image(share: float) -> None:
+@pytest.mark.parametrize("fraction", [0, 1, 7])
+def test_the_first_square_is_a_part_of_the_image(fraction: float) -> None:
     with pytest.raises(ValidationError, match="p_init"):
-        Square(LIMITS[0], p_init=share)
+        Square(LIMITS[0], p_init=fraction)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_refused_queries_end_a_search_with_its_best(kind: type[ArtAttack]) -> None:
     target = NearDuplicateDetector(
-        linear_target(linear_scores()), 100.0, neighbours=20, detections_allowed=0
+        linear_target(linear_scores()), 100.0, neighbors=20, detections_allowed=0
     )
     found = kind(LIMITS[1], 300).run(target, grey(), Goal(0))
     assert found.stopped_by == "refused"

@@ -7,9 +7,9 @@ pytest.importorskip("art", reason="needs the extra `attacks`")
 
 from art.estimators.classification import BlackBoxClassifierNeuralNetwork, SklearnClassifier
 
-from neuroattack.attacks.adaptive import Adaptive
 from neuroattack.attacks.art.evasion import CountingEvasion
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.count_regression import CountRegression
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.errors import ValidationError
 
@@ -32,7 +32,9 @@ def images(model):
 def test_arts_users_attack_their_scikit_learn_model(model, images):
     x, y = images
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
-    ours = CountingEvasion(classifier, Adaptive(Bound("l2", BOUND), queries=300)).generate(x, y)
+    ours = CountingEvasion(classifier, CountRegression(Bound("l2", BOUND), queries=300)).generate(
+        x, y
+    )
     noise = CountingEvasion(classifier, RandomNoise(Bound("l2", BOUND), queries=300)).generate(x, y)
     assert np.linalg.norm(ours - x, axis=1).max() <= BOUND * (1 + 1e-5)
     assert ours.min() >= 0
@@ -41,7 +43,8 @@ def test_arts_users_attack_their_scikit_learn_model(model, images):
     assert fooled >= 0.9
     assert fooled > (model.predict(noise) != y).mean()
     np.testing.assert_array_equal(
-        ours, CountingEvasion(classifier, Adaptive(Bound("l2", BOUND), queries=300)).generate(x)
+        ours,
+        CountingEvasion(classifier, CountRegression(Bound("l2", BOUND), queries=300)).generate(x),
     )
 
 
@@ -49,7 +52,9 @@ def test_targeted_with_one_hot_classes(model, images):
     x, y = images
     wanted = (y + 1) % 10
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
-    attack = CountingEvasion(classifier, Adaptive(Bound("l2", 2.5), queries=300), targeted=True)
+    attack = CountingEvasion(
+        classifier, CountRegression(Bound("l2", 2.5), queries=300), targeted=True
+    )
     assert (model.predict(attack.generate(x, np.eye(10)[wanted])) == wanted).mean() >= 0.75
     np.testing.assert_array_equal(attack.generate(x[:1], y[:1]), x[:1].astype(np.float32))
     with pytest.raises(ValidationError, match="target classes"):
@@ -64,7 +69,7 @@ def test_logits_of_images_in_another_range(model, images):
         return model.decision_function(np.asarray(batch).reshape(-1, 64) / 255)
 
     classifier = BlackBoxClassifierNeuralNetwork(logits, (1, 8, 8), 10, clip_values=(0.0, 255.0))
-    found = CountingEvasion(classifier, Adaptive(Bound("l2", BOUND), queries=300)).generate(
+    found = CountingEvasion(classifier, CountRegression(Bound("l2", BOUND), queries=300)).generate(
         shown, y
     )
     assert found.shape == shown.shape

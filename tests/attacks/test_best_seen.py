@@ -30,7 +30,7 @@ def test_keeps_what_a_plain_loop_finds_best(seed: int, limited: bool) -> None:
             wanted, gap, at = image, found, i + 1
     np.testing.assert_array_equal(best.image, wanted)
     assert best.gap == gap
-    assert best.course[-1].queries == at
+    assert best.history[-1].queries == at
 
 
 def test_nearest_seen_keeps_the_nearest_that_reached_the_goal() -> None:

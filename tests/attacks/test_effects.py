@@ -82,7 +82,7 @@ def test_what_a_common_draw_adds_to_all_says_nothing():
     for start in range(0, 600, 8):
         part = slice(start, start + 8)
         shift = rng.integers(0, 40, 3)
-        shifted.add(images[part], counts[part] + shift, common_draw=True)
+        shifted.add(images[part], counts[part] + shift, shared_randomness=True)
         plain.add(images[part], counts[part] + shift)
     error = [np.abs(one.fit("counts")[0].slopes - slopes).max() for one in (shifted, plain)]
     assert error[0] < 1.0 < error[1]

@@ -209,7 +209,7 @@ def test_rate_score_ignores_the_other_classes_spikes():
 
     image = np.zeros((2, 2))
     image[1, 1] = 1.0
-    for score, expected in (("rate", 0.0), ("share", 1 / 5 - 10 / 60)):
+    for score, expected in (("rate", 0.0), ("fraction", 1 / 5 - 10 / 60)):
         target = BlackBox(answer, (2, 2), 3)
         attack = GreedyWindow(
             queries=None,
@@ -261,12 +261,12 @@ def test_verification_spends_its_draws_and_states_its_interval():
     answers = np.array([[0, 1], [1, 0]], np.int32)
     target = BlackBox(lambda rows: answers[np.arange(len(rows)) % 2], SHAPE, 2)
     found = verify(target, random_image(), Goal(0), 50)
-    assert (found.successes, found.draws, target.queries, found.rate) == (25, 50, 50, 0.5)
+    assert (found.successes, found.trials, target.queries, found.rate) == (25, 50, 50, 0.5)
     # Wilson's interval for 25 of 50, to four places (Agresti and Coull 1998's formula).
     assert found.ci95 == pytest.approx((0.3664, 0.6336), abs=5e-5)
-    with pytest.raises(ValidationError, match="verification draws: got 0"):
+    with pytest.raises(ValidationError, match="verification trials: got 0"):
         verify(target, random_image(), Goal(0), 0)
-    common = BlackBox(lambda rows: answers[[0] * len(rows)], SHAPE, 2, draws="common")
+    common = BlackBox(lambda rows: answers[[0] * len(rows)], SHAPE, 2, randomness="shared")
     with pytest.raises(ValidationError, match="got common to a batch, expected independent"):
         verify(common, random_image(), Goal(0), 50)
     assert common.queries == 0
@@ -282,7 +282,7 @@ def test_verification_spends_its_draws_and_states_its_interval():
         ({"delta": float("nan")}, "delta: got nan"),
         ({"delta": 1.5}, "delta: got 1.5, expected at most 1"),
         ({"max_distance": -1.0}, "D_max"),
-        ({"score": "margin"}, "score: got 'margin', expected share or rate"),
+        ({"score": "margin"}, "score: got 'margin', expected fraction or rate"),
         ({"max_iterations": 0}, "maximum iterations: got 0"),
     ],
 )

@@ -32,7 +32,7 @@ def pair(seed, moved=12, window=WHOLE):
     return original, adversarial
 
 
-def neighbours(image, row, column):
+def neighbors(image, row, column):
     height, width = image.shape
     return [
         image[i, j]
@@ -54,7 +54,7 @@ def loops(original, adversarial, window):
         delta = abs(adversarial[i, j] - original[i, j])
         if delta:
             d += delta / math.sqrt((squares - (original[i, j] - mu) ** 2) / n**2)
-            luo += delta / statistics.pstdev(neighbours(original, i, j))
+            luo += delta / statistics.pstdev(neighbors(original, i, j))
             l0, l1, l2, linf = l0 + 1, l1 + delta, l2 + delta**2, max(linf, delta)
     return d, l0, l1, math.sqrt(l2), linf, luo
 
@@ -125,7 +125,7 @@ def test_a_pixel_that_moved_on_a_flat_ground_is_infinitely_visible():
 def test_local_sd_is_that_of_the_pixels_that_exist(seed, height, width):
     image = np.random.default_rng(seed).integers(0, 3, (height, width)) / 2
     for i, j in itertools.product(range(height), range(width)):
-        expected = statistics.pstdev(neighbours(image, i, j))
+        expected = statistics.pstdev(neighbors(image, i, j))
         assert local_standard_deviation(image)[i, j] == pytest.approx(expected, abs=1e-12)
 
 

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.toy_targets import SHAPE, grey, linear_scores, linear_target
 
-from neuroattack.attacks.adaptive import Adaptive
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.count_regression import CountRegression
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.random_noise import RandomNoise
@@ -21,7 +21,7 @@ ATTACKS = [
     RandomNoise(LIMITS[0]),
     SparseRS(LIMITS[0]),
     GreedyWindow(LIMITS[0], window=3, moved_pixels=3),
-    Adaptive(LIMITS[0]),
+    CountRegression(LIMITS[0]),
 ]
 
 
@@ -55,7 +55,7 @@ def test_never_past_limit_range_or_budget_and_the_same_again(
     assert one.adversarial.min() >= 0
     assert one.adversarial.max() <= 1
     np.testing.assert_array_equal(one.adversarial, two.adversarial)
-    assert [seen.queries for seen in one.course] == sorted(seen.queries for seen in one.course)
+    assert [seen.queries for seen in one.history] == sorted(seen.queries for seen in one.history)
 
 
 @pytest.mark.parametrize(
@@ -82,10 +82,10 @@ def test_the_share_that_a_step_exchanges_is_the_authors() -> None:
     # Theirs at alpha_init = 1 and 10,000 queries, by the brackets of their code.
     wanted = {1: 2, 50: 2, 51: 4, 200: 4, 201: 5, 500: 5, 501: 6, 1000: 6, 1001: 8, 2000: 8}
     wanted |= {2001: 10, 4000: 10, 4001: 12, 6000: 12, 6001: 15, 8000: 15, 8001: 20, 9999: 20}
-    attack = SparseRS(LIMITS[1], first_share=1.0)
+    attack = SparseRS(LIMITS[1], initial_fraction=1.0)
     for step, divisor in wanted.items():
-        assert attack.share(step, 10_000) == 1 / divisor
-    assert attack.share(101, 20_000) == 1 / 4
+        assert attack.fraction(step, 10_000) == 1 / divisor
+    assert attack.fraction(101, 20_000) == 1 / 4
 
 
 def test_a_set_of_all_pixels_goes_on_searching_their_values() -> None:
@@ -112,14 +112,14 @@ def test_algorithm_1_returns_the_best_image_of_its_trace_within_the_bound() -> N
         for limit in (None, bound)
     )
     assert held.trace == free.trace
-    within = [seen for seen in free.course if bound.holds(image, seen.image)]
-    assert 1 < len(within) < len(free.course)
-    assert held.best.gap == held.course[-1].gap == max(seen.gap for seen in within)
+    within = [seen for seen in free.history if bound.holds(image, seen.image)]
+    assert 1 < len(within) < len(free.history)
+    assert held.best.gap == held.history[-1].gap == max(seen.gap for seen in within)
     assert bound.holds(image, held.adversarial)
     assert not bound.holds(image, free.adversarial)
 
 
-@pytest.mark.parametrize("make", [Adaptive, RandomNoise, SparseRS, GreedyWindow])
+@pytest.mark.parametrize("make", [CountRegression, RandomNoise, SparseRS, GreedyWindow])
 def test_no_queries_are_refused(make: type[RandomNoise]) -> None:
     with pytest.raises(ValidationError, match="queries of an attack"):
         make(Bound("l2", 1.0), queries=0)

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuroattack.attacks.protocol import Finding, check_needs, valid_original
-from neuroattack.attacks.result import Seen
+from neuroattack.attacks.protocol import check_kind, valid_original
+from neuroattack.attacks.result import Incumbent, SearchResult
 
 
 @dataclass(frozen=True)
@@ -34,13 +34,13 @@ class Brighter:
     needs = "counts"
 
     def run(self, target, image, goal):
-        check_needs(self, target)
+        check_kind(self, target)
         original = valid_original(target, image, goal)
         found = np.clip(original + self.by, 0, 1)
         target.query(found[None])
         if not self.bound.holds(original, found):
             found = original
-        return Finding(original, found, goal, 1, "done", (Seen(original, -np.inf, 0),))
+        return SearchResult(original, found, goal, 1, "done", (Incumbent(original, -np.inf, 0),))
 """
 
 _ENTRY_POINTS = """[neuroattack.attacks]
@@ -101,7 +101,7 @@ def test_greedy_window_has_all_parameters_of_algorithm_1():
         "moved_pixels": 10,
         "delta": 0.1,
         "max_distance": 22.0,
-        "score": "share",
+        "score": "fraction",
         "steps": 1,
         "sd_of": "original",
         "clipping": "clip",
@@ -129,11 +129,11 @@ def test_an_attack_that_cannot_be_imported_says_why(other_package):
 
 
 def test_what_there_is_not_is_refused_by_name():
-    with pytest.raises(UnknownNameError, match=r"unknown attack 'adaptiv' \(did you mean"):
-        make_attack("adaptiv", BOUND, 10, 0)
-    with pytest.raises(UnknownNameError, match="setting of attack 'adaptive' 'round'"):
-        make_attack("adaptive", BOUND, 10, 0, {"round": 3})
-    with pytest.raises(ValidationError, match="bound of attack 'adaptive': got none"):
-        make_attack("adaptive", None, 10, 0)
-    with pytest.raises(ValidationError, match="settings of attack 'adaptive'"):
-        make_attack("adaptive", BOUND, 10, 0, {"scales": 3})
+    with pytest.raises(UnknownNameError, match=r"unknown attack 'count-regresion' \(did you mean"):
+        make_attack("count-regresion", BOUND, 10, 0)
+    with pytest.raises(UnknownNameError, match="setting of attack 'count-regression' 'round'"):
+        make_attack("count-regression", BOUND, 10, 0, {"round": 3})
+    with pytest.raises(ValidationError, match="bound of attack 'count-regression': got none"):
+        make_attack("count-regression", None, 10, 0)
+    with pytest.raises(ValidationError, match="settings of attack 'count-regression'"):
+        make_attack("count-regression", BOUND, 10, 0, {"scales": 3})

@@ -63,7 +63,7 @@ def test_attack_reports_what_scripts_rely_on_and_saves_it(command, network_file,
     assert code == 0
     assert "report.html" in err
     figures = one_object(out)
-    assert (figures["attack"], figures["norm"], figures["bound"]) == ("adaptive", "l2", 2.0)
+    assert (figures["attack"], figures["norm"], figures["bound"]) == ("count-regression", "l2", 2.0)
     assert figures["queries"] == 60
     assert figures["provenance"]["backend_version"]
     low, high = figures["success_ci95"]
@@ -121,7 +121,17 @@ def test_every_parameter_of_algorithm_1_reaches_it_and_its_figures(command, netw
     arguments = (
         *GREEDY,
         *(part for key, value in given.items() for part in ("--set", f"{key}={value}")),
-        *("--queries", 500, "--trials", 7, "--search-draws", "common", "--steps", 30, "--json"),
+        *(
+            "--queries",
+            500,
+            "--trials",
+            7,
+            "--search-randomness",
+            "shared",
+            "--steps",
+            30,
+            "--json",
+        ),
     )
     figures = one_object(command("attack", network_file, *arguments)[1])
     assert figures["settings"] == settings

@@ -30,7 +30,7 @@ def test_evaluate_on_a_chip_says_how_it_is_held_and_what_it_costs(command, netwo
         23.6 * figures["synaptic_operations_per_image"]
     )
     assert hardware["energy_pj_per_image"] is None
-    assert set(hardware["unpriced"]) == {"synapse_fetch", "barrier", "host_io"}
+    assert set(hardware["without_coefficient"]) == {"synapse_fetch", "barrier", "host_io"}
     sums = [
         sum(
             term["energy_pj_per_image"][end]
@@ -39,7 +39,7 @@ def test_evaluate_on_a_chip_says_how_it_is_held_and_what_it_costs(command, netwo
         )
         for end in ("lower", "upper")
     ]
-    assert list(hardware["priced_subtotal_pj"].values()) == pytest.approx(sums)
+    assert list(hardware["subtotal_pj"].values()) == pytest.approx(sums)
 
 
 def test_a_profile_of_ones_own_works_by_path(command, network_file, tmp_path):
@@ -66,7 +66,7 @@ synaptic_operation = { v = 2, src = "paper", at = "p. 3", basis = "measured", co
     assert hardware["energy_pj_per_image"]["lower"] == pytest.approx(
         2 * figures["synaptic_operations_per_image"]
     )
-    assert (hardware["basis"], hardware["unpriced"]) == ("measured", [])
+    assert (hardware["basis"], hardware["without_coefficient"]) == ("measured", [])
 
 
 def test_attack_on_a_chip_prices_queries_and_the_adversarial_image(command, network_file, tmp_path):
@@ -83,7 +83,7 @@ def test_attack_on_a_chip_prices_queries_and_the_adversarial_image(command, netw
     assert cost["queries"] == image["search_queries"]
     assert json.loads((tmp_path / "result.json").read_text()) == figures
     page = (tmp_path / "report.html").read_text()
-    assert all(term in page for term in cost["unpriced"])
+    assert all(term in page for term in cost["without_coefficient"])
 
 
 def test_compare_holds_backends_to_the_network_on_the_chip(command, network_file, tmp_path):
@@ -107,7 +107,7 @@ def test_energy_compares_all_chips(command, network_file, tmp_path):
     for chip in figures["profiles"].values():
         assert {
             "fits", "cores_used", "accuracy", "spikes_per_image", "synaptic_operations_per_image",
-            "energy_pj_per_image", "priced_subtotal_pj", "unpriced", "basis", "latency_ms",
+            "energy_pj_per_image", "subtotal_pj", "without_coefficient", "basis", "latency_ms",
         } <= set(chip)  # fmt: skip
         assert chip["fits"] == (chip["accuracy"] is not None) == (not chip["refused"])
     assert figures["profiles"]["loihi1"]["fits"]
@@ -115,7 +115,7 @@ def test_energy_compares_all_chips(command, network_file, tmp_path):
     spinnaker = figures["profiles"]["spinnaker1"]
     # 0.35 W of a chip and 0.034 W of a core over 40 steps of 1 ms, and 1 nJ a packet.
     packets = spinnaker["terms"]["spike_packet"]["count_per_image"]["lower"]
-    assert spinnaker["priced_subtotal_pj"]["lower"] == pytest.approx(
+    assert spinnaker["subtotal_pj"]["lower"] == pytest.approx(
         (350 + 34) * 0.040 * 1e9 + 1000 * packets
     )
     assert spinnaker["latency_ms"] == {"lower": 40.0, "upper": 40.0}
@@ -163,7 +163,7 @@ def test_precision_measures_both_curves_on_the_same_draws(command, network_file,
     on_chip = one_object(
         command("evaluate", network_file, *SHOWN, "--profile", "loihi1", "--json")[1]
     )
-    assert figures["quantised"][1]["accuracy"] == on_chip["accuracy"]
+    assert figures["quantized"][1]["accuracy"] == on_chip["accuracy"]
     # At the profile's own bits the curve passes through the chip as it is.
     eight = {
         (point["signs"], point["clipping"]): point

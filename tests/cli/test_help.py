@@ -78,10 +78,10 @@ def folder(tmp_path, monkeypatch):
         ("transfer net.h5 --deployment natve", "native"),
         ("transfer net.h5 --deployment native,profle=loihi1", "profile"),
         ("transfer net.h5 --deployment native,encoder=poison", "poisson"),
-        ("transfer net.h5 --deployment native,answers=label", "labels"),
+        ("transfer net.h5 --deployment native,response=label", "labels"),
         (
-            "transfer net.h5 --deployment native --deployment native,steps=9 --attack adaptve",
-            "adaptive",
+            "transfer net.h5 --deployment native --deployment dnn --attack count-regresion",
+            "count-regression",
         ),
     ],
 )

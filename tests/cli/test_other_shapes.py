@@ -93,7 +93,7 @@ def test_energy_of_the_conventional_network_follows_the_sizes(folder, command):
 def test_attacks_change_an_image_of_that_shape(folder, tmp_path, command):
     given = ("--attack", "greedy-window", "--set", "window=5", "--index", "3")
     attacked = told(command, folder, "attack", *given, "--out", str(tmp_path / "a"))
-    assert len(attacked["images"][0]["trace"][0]["shares"]) == CLASSES
+    assert len(attacked["images"][0]["trace"][0]["spike_fractions"]) == CLASSES
     with np.load(tmp_path / "a" / "images.npz") as arrays:
         assert arrays["adversarial"].shape == (1, *SHAPE)
 

@@ -266,7 +266,7 @@ SQUARE = Transformation("square", "gamma", 2.0)
 def test_survival_is_the_chance_of_the_transformed_image():
     levels = [0.1, 0.5, 0.9]
     study = survival(
-        Coins, [case(i, level) for i, level in enumerate(levels)], [NONE, SQUARE], draws=2000
+        Coins, [case(i, level) for i, level in enumerate(levels)], [NONE, SQUARE], trials=2000
     )
     for one, power in zip(study.survivals, (1, 2), strict=True):
         for image, level in zip(one.images, levels, strict=True):
@@ -279,9 +279,9 @@ def test_survival_is_the_chance_of_the_transformed_image():
             assert (image.original.targeted, image.original.correct) == (0, 2000)
     # 0.5 squared fools no longer, 0.9 squared still does.
     square = study.survivals[1].summary("targeted")
-    assert (square.images_fooled.successes, square.images_fooled.draws) == (1, 3)
+    assert (square.images_fooled.successes, square.images_fooled.trials) == (1, 3)
     chances = [0.01, 0.25, 0.81]
-    assert square.adversarial.draws == 6000
+    assert square.adversarial.trials == 6000
     assert square.adversarial.rate == pytest.approx(sum(chances) / 3, abs=0.025)
     assert square.original.successes == 0
 
@@ -306,10 +306,12 @@ def test_of_those_fooled_before_so_many_survive():
     # Chances of 0.9 and 0.94 become 0.2 and 0.39.
     darker = Transformation("darker", "gamma", np.log(0.2) / np.log(0.9))
     cases = [case(0, 0.9), case(1, 0.94), case(2, 0.1)]
-    survived = survival(Coins, cases, [darker], draws=200).survivals[0].summary("targeted").survived
-    assert (survived.successes, survived.draws) == (0, 2)
-    survived = survival(Coins, cases, [NONE], draws=200).survivals[0].summary("targeted").survived
-    assert (survived.successes, survived.draws) == (2, 2)
+    survived = (
+        survival(Coins, cases, [darker], trials=200).survivals[0].summary("targeted").survived
+    )
+    assert (survived.successes, survived.trials) == (0, 2)
+    survived = survival(Coins, cases, [NONE], trials=200).survivals[0].summary("targeted").survived
+    assert (survived.successes, survived.trials) == (2, 2)
 
 
 def test_random_transformations_are_drawn_anew_for_every_query():
@@ -321,7 +323,7 @@ def test_random_transformations_are_drawn_anew_for_every_query():
             return super().query(images)
 
     noise = Transformation("noise", "noise", 0.1)
-    survival(Watcher, [case(0, 0.5, original=0.5)], [noise], draws=300)
+    survival(Watcher, [case(0, 0.5, original=0.5)], [noise], trials=300)
     control, adversarial, original = (np.concatenate(seen[i : i + 2]) for i in range(0, 6, 2))
     assert len(np.unique(control, axis=0)) == 1
     assert len(np.unique(np.concatenate([adversarial, original]), axis=0)) == 600
@@ -329,10 +331,10 @@ def test_random_transformations_are_drawn_anew_for_every_query():
 
 def test_a_noiseless_target_is_asked_once_but_under_random_transformations():
     noise = Transformation("noise", "noise", 0.1)
-    study = survival(Coins, [case(0, 0.5)], [NONE, noise], draws=30, noiseless=True)
+    study = survival(Coins, [case(0, 0.5)], [NONE, noise], trials=30, noiseless=True)
     none, noisy = (found.images[0] for found in study.survivals)
-    assert none.adversarial.draws == none.original.draws == none.untransformed.draws == 1
-    assert noisy.adversarial.draws == noisy.original.draws == 30
+    assert none.adversarial.trials == none.original.trials == none.untransformed.trials == 1
+    assert noisy.adversarial.trials == noisy.original.trials == 30
 
 
 @pytest.mark.parametrize("sign", [1, -1])
@@ -340,7 +342,7 @@ def test_gap_groups_and_rank_correlation(sign):
     levels = np.linspace(0.05, 0.9, 12)
     order = np.random.default_rng(0).permutation(12)
     cases = [case(int(i), levels[i], gap=sign * float(levels[i])) for i in order]
-    one = survival(Coins, cases, [NONE], draws=60, gap_groups=4).survivals[0]
+    one = survival(Coins, cases, [NONE], trials=60, gap_groups=4).survivals[0]
     summary = one.summary("targeted")
     rates = [image.adversarial.targeted / 60 for image in one.images]
     ranks = [scipy.stats.rankdata(x) for x in ([image.gap for image in one.images], rates)]
@@ -352,7 +354,7 @@ def test_gap_groups_and_rank_correlation(sign):
     assert 0.9 < sign * rho < 1
     for group, members in zip(summary.gap_groups, np.split(np.arange(12)[::sign], 4), strict=True):
         assert (group.low, group.high) == (sign * levels[members[0]], sign * levels[members[-1]])
-        assert (group.images, group.adversarial.draws) == (3, 180)
+        assert (group.images, group.adversarial.trials) == (3, 180)
         assert group.adversarial.rate == pytest.approx(levels[members].mean(), abs=0.15)
 
 
@@ -372,13 +374,13 @@ def test_json_says_all_with_intervals():
     cases = [case(i, level) for i, level in enumerate((0.2, 0.5, 0.8))]
     steps = []
     study = survival(
-        Coins, cases, [NONE, SQUARE], on_progress=lambda share, words: steps.append(share)
+        Coins, cases, [NONE, SQUARE], on_progress=lambda fraction, words: steps.append(fraction)
     )
     written = json.loads(json.dumps(study.as_json(), allow_nan=False))
     square = written["transformations"][1]
     assert (square["name"], square["family"], square["parameter"]) == ("square", "gamma", 2.0)
     found = square["images"][2]["adversarial"]["targeted"]
-    assert found["ci95"] == list(wilson_interval(found["successes"], found["draws"]))
+    assert found["ci95"] == list(wilson_interval(found["successes"], found["trials"]))
     pooled = square["targeted"]["adversarial"]
     every = [one["adversarial"]["targeted"]["successes"] for one in square["images"]]
     assert pooled["successes"] == sum(every)
@@ -394,7 +396,7 @@ def test_json_says_all_with_intervals():
         ([case(3, 0.5), case(3, 0.6)], {}, "image 3 twice with one goal"),
         ([case(3, 0.5, gap=float("nan"))], {}, "gap of image 3: got nan"),
         ([case(3, 0.5, goal=Goal(0, 3))], {}, "target class: got 3"),
-        ([case(3, 0.5)], {"draws": 0}, "verification draws: got 0"),
+        ([case(3, 0.5)], {"trials": 0}, "verification trials: got 0"),
         ([case(3, 0.5)], {"seed": -1}, "seed: got -1"),
         ([case(3, 0.5)], {"gap_groups": 0}, "groups of gap: got 0"),
         (

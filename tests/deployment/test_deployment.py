@@ -70,11 +70,11 @@ def test_independent_draws_are_the_default_and_go_on_from_image_to_image(images)
 
     np.testing.assert_array_equal(answers(), recorded([0, 1, 2, 3]))
     np.testing.assert_array_equal(answers("independent"), recorded([0, 1, 2, 3]))
-    np.testing.assert_array_equal(answers("common"), recorded([0, 0, 0, 1]))
+    np.testing.assert_array_equal(answers("shared"), recorded([0, 0, 0, 1]))
 
 
 def test_every_image_of_a_common_draw_is_counted_against_the_budget(images):
-    box = deploy(small_network(), steps=10).black_box(1, budget=5, draws="common")
+    box = deploy(small_network(), steps=10).black_box(1, budget=5, randomness="shared")
     box.query(images[:3])
     assert (box.queries, box.remaining) == (3, 2)
     with pytest.raises(BudgetExceededError):
@@ -83,7 +83,7 @@ def test_every_image_of_a_common_draw_is_counted_against_the_budget(images):
 
 def test_draws_of_another_kind_are_refused():
     with pytest.raises(ValidationError, match="'same', expected independent or common"):
-        deploy(small_network(), steps=5).black_box(1, draws="same")
+        deploy(small_network(), steps=5).black_box(1, randomness="same")
 
 
 def test_streams_of_attacks_are_all_different():

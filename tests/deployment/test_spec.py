@@ -20,11 +20,11 @@ from neuroattack.ir.storage import load_network
     steps=st.integers(1, 5_000),
     seed=st.integers(0, 2**31),
     encoder=st.sampled_from([None, *ENCODERS]),
-    answers=st.sampled_from(["counts", "labels"]),
-    draws=st.sampled_from(["independent", "common"]),
+    response=st.sampled_from(["counts", "labels"]),
+    randomness=st.sampled_from(["independent", "shared"]),
 )
-def test_text_and_back(precision, steps, seed, encoder, answers, draws):
-    place = DeploymentSpec("native", precision, None, steps, seed, encoder, answers, draws)
+def test_text_and_back(precision, steps, seed, encoder, response, randomness):
+    place = DeploymentSpec("native", precision, None, steps, seed, encoder, response, randomness)
     assert DeploymentSpec.from_text(str(place)) == place
 
 
@@ -36,10 +36,10 @@ def test_texts():
     )
     assert str(DeploymentSpec(profile="loihi1", seed=3)) == "native,profile=loihi1,seed=3"
     assert DeploymentSpec.from_text("dnn").kind == "dnn"
-    served = DeploymentSpec.from_text("https://host:8000/v2/models/a=b,answers=labels")
+    served = DeploymentSpec.from_text("https://host:8000/v2/models/a=b,response=labels")
     assert (served.kind, served.backend) == ("served", "https://host:8000/v2/models/a=b")
     assert DeploymentSpec.from_text(str(served)) == served
-    assert str(DeploymentSpec.from_text("dnn,answers=labels")) == "dnn,answers=labels"
+    assert str(DeploymentSpec.from_text("dnn,response=labels")) == "dnn,response=labels"
     assert str(DeploymentSpec.from_text("dnn")) == DNN
     assert DeploymentSpec().kind == "network"
 
@@ -60,10 +60,10 @@ def test_texts():
         ("native,precision=double", "double"),
         ("native,precision=fixed,profile=loihi1", "none beside a profile"),
         ("native,encoder=morse", "morse"),
-        ("native,answers=lies", "lies"),
-        ("native,search_draws=few", "few"),
+        ("native,response=lies", "lies"),
+        ("native,search_randomness=few", "few"),
         ("dnn,steps=100", "steps of deployment 'dnn'"),
-        ("dnn,answers=lies", "lies"),
+        ("dnn,response=lies", "lies"),
         ("https://host/v2/models/a,steps=100", "server"),
         ("native,token_file=x", "served network"),
         ("native,allow_lossy=true", "a profile with it"),
@@ -88,10 +88,10 @@ def test_a_place_answers_as_the_deployment_that_it_names(network_file):
 
 def test_a_place_may_tell_the_class_alone(network_file):
     images = np.random.default_rng(0).uniform(0, 1, (20, 28, 28))
-    with open_target(DeploymentSpec(answers="labels"), network_file) as boxes:
+    with open_target(DeploymentSpec(response="labels"), network_file) as boxes:
         target = boxes(7, 20)
         told = target.query(images)
-    assert target.answers == "labels"
+    assert target.response == "labels"
     assert target.remaining == 0
     with open_target(DeploymentSpec(), network_file) as boxes:
         decided = decide(boxes(7).query(images))

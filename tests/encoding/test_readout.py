@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neuroattack.encoding.readout import UNDECIDED, decide, spike_shares
+from neuroattack.encoding.readout import UNDECIDED, decide, spike_fractions
 
 
 def test_the_strict_maximum_decides_and_ties_and_silence_do_not():
@@ -11,5 +11,5 @@ def test_the_strict_maximum_decides_and_ties_and_silence_do_not():
 
 
 def test_shares_sum_to_one_or_are_all_zero():
-    shares = spike_shares(np.array([[1, 3, 0], [0, 0, 0]]))
-    np.testing.assert_array_equal(shares, [[0.25, 0.75, 0], [0, 0, 0]])
+    fractions = spike_fractions(np.array([[1, 3, 0], [0, 0, 0]]))
+    np.testing.assert_array_equal(fractions, [[0.25, 0.75, 0], [0, 0, 0]])

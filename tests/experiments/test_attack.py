@@ -16,7 +16,7 @@ from neuroattack.deployment.spec import DeploymentSpec, open_target
 from neuroattack.errors import BudgetExceededError, ValidationError
 from neuroattack.experiments.attack import attack_and_verify, attack_images
 from neuroattack.experiments.attack_cells import Subject, attack_image
-from neuroattack.experiments.seeds import attack_seed, random_target
+from neuroattack.experiments.seeds import attack_seed, random_target_class
 from neuroattack.ir.storage import load_network
 from neuroattack.statistics import wilson_interval
 
@@ -40,16 +40,16 @@ def test_success_is_measured_on_fresh_trials_of_the_adversarial_image(opened, at
     image, attack, goal = attacked
     found = attack_and_verify(opened, attack, image, goal, index=7, trials=200)
     fresh = opened(verification_stream(7, None))
-    again = verify(fresh, found.found.adversarial, goal, 200)
-    clean = verify(fresh, found.found.original, goal, 200)
+    again = verify(fresh, found.search.adversarial, goal, 200)
+    clean = verify(fresh, found.search.original, goal, 200)
     assert (found.success, found.clean) == (again, clean)
     # Enough trials that neither the search's own nor the other image could give the same.
     assert found.success.successes != found.clean.successes
-    assert verify(opened(search_stream(7, None)), found.found.adversarial, goal, 200) != again
-    np.testing.assert_array_equal(found.found.original, image)
+    assert verify(opened(search_stream(7, None)), found.search.adversarial, goal, 200) != again
+    np.testing.assert_array_equal(found.search.original, image)
     assert found.verification_queries == 400
     shown = opened(verification_stream(7, None))
-    shown.query(np.repeat(found.found.adversarial[None], 200, 0))
+    shown.query(np.repeat(found.search.adversarial[None], 200, 0))
     counts = shown.query(np.repeat(image[None], 200, 0)).sum(axis=0)
     assert found.clean.predicted == counts.argmax()
 
@@ -57,27 +57,27 @@ def test_success_is_measured_on_fresh_trials_of_the_adversarial_image(opened, at
 def test_index_and_target_class_select_the_trials(opened, attacked):
     image, attack, goal = attacked
 
-    def shares(index, goal):
-        found = attack_and_verify(opened, attack, image, goal, index=index, trials=1).found
-        return [step.shares for step in found.trace]
+    def spike_fractions(index, goal):
+        found = attack_and_verify(opened, attack, image, goal, index=index, trials=1).search
+        return [step.spike_fractions for step in found.trace]
 
     other_class = (goal.label + 1) % 10
-    assert shares(1, goal) == shares(1, goal)
-    assert shares(1, goal)[0] != shares(2, goal)[0]
-    assert shares(1, goal)[0] != shares(1, Goal(goal.label, other_class))[0]
+    assert spike_fractions(1, goal) == spike_fractions(1, goal)
+    assert spike_fractions(1, goal)[0] != spike_fractions(2, goal)[0]
+    assert spike_fractions(1, goal)[0] != spike_fractions(1, Goal(goal.label, other_class))[0]
 
 
 def test_shared_randomness_is_of_the_search_and_never_of_the_verification(opened, attacked):
     image, attack, goal = attacked
     found = attack_and_verify(
-        opened, attack, image, goal, index=3, trials=200, search_draws="common"
+        opened, attack, image, goal, index=3, trials=200, search_randomness="shared"
     )
-    box = opened(search_stream(3, None), None, "common")
-    assert attack.run(box, image, goal).trace == found.found.trace
+    box = opened(search_stream(3, None), None, "shared")
+    assert attack.run(box, image, goal).trace == found.search.trace
     independent = attack_and_verify(opened, attack, image, goal, index=3, trials=200)
-    assert found.found.trace != independent.found.trace
+    assert found.search.trace != independent.search.trace
     fresh = opened(verification_stream(3, None))
-    assert verify(fresh, found.found.adversarial, goal, 200) == found.success
+    assert verify(fresh, found.search.adversarial, goal, 200) == found.success
     assert found.clean == independent.clean
 
 
@@ -95,7 +95,7 @@ class Stopped:
 
 def test_no_query_is_spent_where_no_verification_could_follow(opened, attacked):
     image, _, goal = attacked
-    with pytest.raises(ValidationError, match="verification draws: got 0"):
+    with pytest.raises(ValidationError, match="verification trials: got 0"):
         attack_and_verify(opened, Stopped(AssertionError()), image, goal, index=0, trials=0)
 
 
@@ -103,7 +103,7 @@ def test_a_budget_below_the_first_step_leaves_the_original(opened, attacked):
     image, _, goal = attacked
     attack = Stopped(BudgetExceededError(9, 5))
     found = attack_and_verify(opened, attack, image, goal, index=0, trials=5, budget=5)
-    np.testing.assert_array_equal(found.found.adversarial, image)
+    np.testing.assert_array_equal(found.search.adversarial, image)
     assert found.distances == {"l0": 0.0, "l2": 0.0, "local_sd": 0.0}
 
 
@@ -126,7 +126,7 @@ def test_several_images_are_each_attacked_with_their_own_seed(opened):
     for each, image, goal, index in zip(result.images, images, goals, [4, 5, 6], strict=True):
         alone = RandomNoise(L2(3.0), 30, attack_seed(9, index))
         single = attack_and_verify(opened, alone, image, goal, index=index, trials=8, budget=30)
-        np.testing.assert_array_equal(each.found.adversarial, single.found.adversarial)
+        np.testing.assert_array_equal(each.search.adversarial, single.search.adversarial)
         assert (each.success, each.clean) == (single.success, single.clean)
         assert each.cost.queries == 30
         assert each.readout_spikes.counts().shape == (2, 10)
@@ -138,9 +138,9 @@ def test_several_images_are_each_attacked_with_their_own_seed(opened):
 
 
 def test_random_targets_are_wrong_classes_and_depend_on_seed_and_index_only():
-    found = {random_target(1, index, 4, 10) for index in range(300)}
+    found = {random_target_class(1, index, 4, 10) for index in range(300)}
     assert found == set(range(10)) - {4}
-    assert random_target(1, 7, 4, 10) == random_target(1, 7, 4, 10)
+    assert random_target_class(1, 7, 4, 10) == random_target_class(1, 7, 4, 10)
     seeds = {attack_seed(seed, index) for seed in range(5) for index in range(50)}
     assert len(seeds) == 250
 
@@ -153,8 +153,8 @@ def cell(tmp_path_factory):
     data = load_dataset("digits")
     subject = Subject.kept(folder, data, [DeploymentSpec()], folder / "net.h5")
 
-    def do(deployment, attack="adaptive", **changed):
-        asked = {"settings": {}, "limit": "l2=2", "budget": 200, "target_class": None, "seed": 1}
+    def do(deployment, attack="count-regression", **changed):
+        asked = {"settings": {}, "bound": "l2=2", "budget": 200, "target_class": None, "seed": 1}
         return attack_image(
             deployment=deployment,
             profile="",
@@ -176,19 +176,19 @@ def test_a_cell_is_what_attack_and_verify_gives(cell, tmp_path):
             opened, RandomNoise(L2(2.0), 200, 1), image, Goal(label), index=0, trials=6, budget=200
         )
     found = cell("native,steps=60", "random-noise")
-    np.testing.assert_array_equal(found["adversarial"], direct.found.adversarial)
+    np.testing.assert_array_equal(found["adversarial"], direct.search.adversarial)
     assert found["success"]["successes"] == direct.success.successes
     assert found["distance"] == direct.distances
 
 
 def test_counts_are_needed_where_only_labels_are_returned(cell):
     with pytest.raises(Exception, match="'sparse-rs' needs spike counts"):
-        cell("native,steps=60,answers=labels", "sparse-rs")
-    assert cell("native,steps=60,answers=labels")["queries"] <= 200
+        cell("native,steps=60,response=labels", "sparse-rs")
+    assert cell("native,steps=60,response=labels")["queries"] <= 200
 
 
 def test_verification_is_the_same_with_counts_and_labels(cell):
-    found = [cell(f"native,steps=60{more}", "random-noise") for more in ("", ",answers=labels")]
+    found = [cell(f"native,steps=60{more}", "random-noise") for more in ("", ",response=labels")]
     assert found[0]["clean_success"] == found[1]["clean_success"]
 
 

@@ -39,10 +39,10 @@ def attacked_on(spec, trials):
         yield opened.deployment, result.images[0]
 
 
-def recorded(deployment, image, first, draws):
+def recorded(deployment, image, first, trials):
     return deployment.record(
-        np.repeat(image[None], draws, 0),
-        indices=range(first, first + draws),
+        np.repeat(image[None], trials, 0),
+        indices=range(first, first + trials),
         stream=verification_stream(7, None),
     )
 
@@ -50,8 +50,8 @@ def recorded(deployment, image, first, draws):
 def test_original_and_adversarial_image_are_compared_on_the_same_fresh_draws(attacked):
     deployment, outcome = attacked
     # The verdict takes the first 60 draws, the report's raster the next two.
-    before = recorded(deployment, outcome.found.original, 62, 30)
-    after = recorded(deployment, outcome.found.adversarial, 62, 30)
+    before = recorded(deployment, outcome.search.original, 62, 30)
+    after = recorded(deployment, outcome.search.adversarial, 62, 30)
     operations = [synaptic_operations(deployment.network, each) for each in (before, after)]
     found = outcome.cost.changes["synaptic_operations"]
     assert found.original == operations[0].mean()
@@ -71,12 +71,12 @@ def test_original_and_adversarial_image_are_compared_on_the_same_fresh_draws(att
 
 def test_energy_is_that_of_the_chip_for_the_same_spikes(attacked):
     deployment, outcome = attacked
-    after = recorded(deployment, outcome.found.adversarial, 62, 30)
+    after = recorded(deployment, outcome.search.adversarial, 62, 30)
     estimate = deployment.fitted.estimate(deployment.fitted.activity(after.counts, 50))
-    lower, upper = estimate.priced_per_image_pj
+    lower, upper = estimate.subtotal_per_image_pj
     assert outcome.cost.changes["energy_pj_lower"].adversarial == lower.mean()
     assert outcome.cost.changes["energy_pj_upper"].adversarial == upper.mean()
-    assert outcome.cost.unpriced == estimate.unpriced != ()
+    assert outcome.cost.without_coefficient == estimate.without_coefficient != ()
 
 
 def test_every_query_of_the_search_is_in_the_mean_of_queries(attacked):
@@ -85,13 +85,13 @@ def test_every_query_of_the_search_is_in_the_mean_of_queries(attacked):
     box = deployment.black_box(search_stream(7, None), observe=seen.append)
     ATTACK.run(box, IMAGE, Goal(3))
     operations = np.concatenate([synaptic_operations(deployment.network, each) for each in seen])
-    assert len(operations) == outcome.cost.queries == outcome.found.queries
+    assert len(operations) == outcome.cost.queries == outcome.search.queries
     assert outcome.cost.query_synaptic_operations == pytest.approx(operations.mean())
     energies = np.concatenate(
         [
             deployment.fitted.estimate(
                 deployment.fitted.activity(each.counts, 50)
-            ).priced_per_image_pj[0]
+            ).subtotal_per_image_pj[0]
             for each in seen
         ]
     )
@@ -103,7 +103,7 @@ def test_without_a_chip_there_are_spikes_and_operations_and_no_energy():
         cost = outcome.cost
     assert set(cost.changes) == {"spikes", "input_spikes", "synaptic_operations"}
     assert cost.query_energy_pj is None
-    assert cost.unpriced == ()
+    assert cost.without_coefficient == ()
     assert cost.as_json()["energy_pj_per_query"] is None
 
 

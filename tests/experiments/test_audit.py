@@ -19,13 +19,13 @@ from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
 from neuroattack.deployment.spec import DeploymentSpec, profile_checksum
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.experiments.attack_cells import show_images
+from neuroattack.experiments.attack_cells import verify_images
 from neuroattack.experiments.audit import suite as audit_suite
 from neuroattack.experiments.audit.audit import audit
-from neuroattack.experiments.audit.card import Figure, judge, share_figure
+from neuroattack.experiments.audit.card import Figure, judge, rate_figure
 from neuroattack.experiments.audit.cells import transform_images
 from neuroattack.experiments.audit.comparison import compare, read_baseline
-from neuroattack.experiments.audit.suite import Suite, other_places
+from neuroattack.experiments.audit.suite import Suite, other_deployments
 from neuroattack.experiments.engine.store import Store
 from neuroattack.experiments.model_cells import keep_network
 from neuroattack.ir.storage import load_network, save_network
@@ -94,7 +94,7 @@ def test_an_attack_again_by_a_plain_loop(card, network):
             image = test.images[index].astype(float)
             found = attack.run(deployment.black_box(search_stream(index, None), 40), image, goal)
             judge_of = deployment.black_box(verification_stream(index, None))
-            rates.append(verify(judge_of, found.adversarial, goal, TINY.draws).rate)
+            rates.append(verify(judge_of, found.adversarial, goal, TINY.trials).rate)
     assert figure(card, "attacks/random-noise/40").value == pytest.approx(np.mean(rates))
     assert figure(card, "attacks/random-noise/40").ci95 == pytest.approx(
         wilson_interval(sum(rates), TINY.images)
@@ -121,13 +121,13 @@ def shown(card, folder):
         return f"images/{path.name}", arrays["images"]
 
 
-def misclassified(network, place, images, draws, stream=lambda index: 10**15 + index):
+def misclassified(network, place, images, trials, stream=lambda index: 10**15 + index):
     """Return the mean share of draws that are misclassified, by a plain loop."""
     labels, rates = load_dataset("digits").test.labels, []
     with deploy(load_network(network), steps=place.steps, seed=place.seed) as deployment:
         for index, image in enumerate(images):
             goal = Goal(int(labels[index]))
-            rates.append(verify(deployment.black_box(stream(index)), image, goal, draws).rate)
+            rates.append(verify(deployment.black_box(stream(index)), image, goal, trials).rate)
     return np.mean(rates)
 
 
@@ -136,7 +136,7 @@ def test_images_tried_elsewhere_are_those_of_the_first_attack_at_most_queries(ca
     assert all(Bound("l2", 2.0).holds(originals[i], image) for i, image in enumerate(shown[1]))
     there = replace(PLACE, steps=STEPS // 2, seed=4)
     found = misclassified(
-        network, there, shown[1], TINY.draws, lambda index: verification_stream(index, None)
+        network, there, shown[1], TINY.trials, lambda index: verification_stream(index, None)
     )
     assert figure(card, "transfer/half-steps").value == pytest.approx(found)
 
@@ -157,7 +157,7 @@ def test_transformed_images_again_by_a_plain_loop(card, network, folder, shown):
         indices=range(TINY.images),
         images=shown[0],
         transformation=turn.as_json(),
-        draws=500,
+        trials=500,
         folder=folder,
     )
     rng = np.random.default_rng(0)
@@ -169,14 +169,14 @@ def test_transformed_images_again_by_a_plain_loop(card, network, folder, shown):
 
 def test_energy_again_from_the_counts_of_the_same_draws(card, network, shown):
     originals = load_dataset("digits").test.images
-    draws = np.arange(TINY.draws, 2 * TINY.draws)
+    trials = np.arange(TINY.trials, 2 * TINY.trials)
     ratios = []
     with deploy(load_network(network), steps=STEPS, seed=3) as deployment:
         for index, image in enumerate(shown[1]):
             after, before = (
                 deployment.record(
-                    np.repeat(each[None], TINY.draws, axis=0),
-                    indices=draws,
+                    np.repeat(each[None], TINY.trials, axis=0),
+                    indices=trials,
                     stream=verification_stream(index, None),
                 )
                 .counts["output"]
@@ -219,11 +219,11 @@ def test_fewer_time_steps_are_a_regression_and_more_are_none(card, network, fold
 
 
 def accuracy_of(value):
-    return Figure("clean/accuracy", "accuracy", "unattacked", value, (0.0, 1.0), "higher")
+    return Figure("clean/accuracy", "accuracy", "clean_error_rate", value, (0.0, 1.0), "higher")
 
 
 @pytest.mark.parametrize(
-    ("accuracy", "shares", "verdict"),
+    ("accuracy", "fractions", "verdict"),
     [
         # Wilson of 0 of 16: up to 0.1936; of 15: up to 0.2039; of 2 of 40: 0.0138 to 0.165.
         (0.9, [0.0] * 16, "robust"),
@@ -236,24 +236,24 @@ def accuracy_of(value):
         (0.5, [0.0] * 100, "robust"),
     ],
 )
-def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, shares, verdict):
-    strongest = share_figure("attacks/b/1", "b", "", shares)
-    others = share_figure("attacks/a/1", "a", "", [0.0] * len(shares))
+def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, fractions, verdict):
+    strongest = rate_figure("attacks/b/1", "b", "", fractions)
+    others = rate_figure("attacks/a/1", "a", "", [0.0] * len(fractions))
     found = judge(accuracy_of(accuracy), [others, strongest], "2 attacks were tried")
     assert found.verdict == verdict
     if verdict == "robust":
         assert "for what was tried and no more" in found.sentence
-    if any(shares) and verdict != "unreliable":
+    if any(fractions) and verdict != "unreliable":
         assert "the strongest, b, " in found.sentence
 
 
 def test_a_chip_that_cannot_hold_the_network_is_left_out_and_said(tmp_path, network):
     data = load_dataset("digits")
-    found = show_images(
+    found = verify_images(
         deployment="native,profile=xylo",
         profile=profile_checksum(DeploymentSpec(profile="xylo")),
         sources=[None],
-        aims=[(0, None)],
+        image_goals=[(0, None)],
         trials=1,
         network=keep_network(network, tmp_path),
         dnn=None,
@@ -271,9 +271,9 @@ def test_what_is_not_installed_is_left_out_and_said(monkeypatch):
             raise UnsupportedFeatureError("attack 'square' needs the extra 'attacks'")
 
     monkeypatch.setattr(audit_suite, "make_attack", make)
-    suite, left_out = Suite().available()
+    suite, skipped = Suite().available()
     assert suite.attacks == tuple(name for name in Suite().attacks if name != "square")
-    assert left_out == {"square": "attack 'square' needs the extra 'attacks'"}
+    assert skipped == {"square": "attack 'square' needs the extra 'attacks'"}
 
 
 @pytest.mark.parametrize(
@@ -284,8 +284,8 @@ def test_what_is_not_installed_is_left_out_and_said(monkeypatch):
         ({"budgets": (20, 10)}, ValidationError, "rising"),
         ({"budgets": (10, 10)}, ValidationError, "rising"),
         ({"attacks": ()}, ValidationError, "attacks"),
-        ({"attacks": ("adaptiv",)}, UnknownNameError, "did you mean 'adaptive'"),
-        ({"draws": 0}, ValidationError, "draws"),
+        ({"attacks": ("count-regresion",)}, UnknownNameError, "did you mean 'count-regression'"),
+        ({"trials": 0}, ValidationError, "trials"),
     ],
 )
 def test_a_suite_that_makes_no_sense_is_refused(values, kind, words):
@@ -299,7 +299,7 @@ def test_other_places_are_never_out_of_range():
         DeploymentSpec(steps=20_000),
         DeploymentSpec(precision="fixed"),
     ):
-        assert len(set(other_places(place))) == 5
+        assert len(set(other_deployments(place))) == 5
 
 
 class _Page(HTMLParser):
@@ -325,7 +325,7 @@ def test_the_page_says_verdict_figures_and_falls_and_loads_nothing(card, tmp_pat
     (attacked,) = (
         each
         for each in better["sections"]["attacks"]["figures"]
-        if each["key"] == "attacks/adaptive/40"
+        if each["key"] == "attacks/count-regression/40"
     )
     attacked |= {"value": 0.0, "ci95": [0.0, 0.1]}
     path = tmp_path / "before.json"
@@ -339,8 +339,10 @@ def test_the_page_says_verdict_figures_and_falls_and_loads_nothing(card, tmp_pat
     assert not re.search(r"https?://(?!www\.w3\.org|purl\.org)", page)
     assert "A <b>network</b>" in text
     assert card.headline.verdict in text
-    assert "attacks/adaptive/40" in text
-    assert f"{100 * figure(card, 'attacks/adaptive/40').value:.0f}\u00a0%" in " ".join(parsed.text)
+    assert "attacks/count-regression/40" in text
+    assert f"{100 * figure(card, 'attacks/count-regression/40').value:.0f}\u00a0%" in " ".join(
+        parsed.text
+    )
     assert page == render_card(card, title="A <b>network</b>", comparison=comparison)
     assert "earlier verdict" not in render_card(card, title="A network")
 
@@ -387,7 +389,7 @@ def test_the_command_says_0_where_nothing_fell_1_where_something_did_and_2_where
     assert "1 of" in err
     code, stdout, _ = command(*common, "--against", before, "--margin", 0.07)
     assert code == 0
-    assert "attacks/adaptive/40" in stdout
+    assert "attacks/count-regression/40" in stdout
 
     for arguments, words in (
         ((*common, "--images", 3, "--against", before), "another suite"),
@@ -411,7 +413,7 @@ def test_the_whole_suite(command, network, tmp_path):
     assert code == 0
     found = one_object(stdout)
     tried = {each["row"] for each in found["sections"]["attacks"]["figures"]}
-    assert tried | set(found["sections"]["attacks"]["left_out"]) == set(Suite().attacks)
+    assert tried | set(found["sections"]["attacks"]["skipped"]) == set(Suite().attacks)
     assert found["verdict"] == "fragile"
     random = {each["key"]: each["value"] for each in found["sections"]["attacks"]["figures"]}
-    assert random["attacks/adaptive/200"] > random["attacks/random-noise/200"]
+    assert random["attacks/count-regression/200"] > random["attacks/random-noise/200"]

@@ -42,7 +42,7 @@ def test_curves_are_those_of_runs_of_their_own(labels, tmp_path):
     assert found == [accuracy(network, steps) for steps in (15, 30, STEPS)]
     assert len(set(found)) > 1
     held = quantize(network, loihi).network
-    found = [point["accuracy"] for point in curves["quantised"]]
+    found = [point["accuracy"] for point in curves["quantized"]]
     assert found == [accuracy(held, steps) for steps in (15, 30, STEPS)]
     points = {(p["bits"], p["signs"], p["clipping"]): p for p in curves["bits"]}
     # Three bits at the place of eight: weights are multiples of 2 * 2**5 of the last of 8 bits.
@@ -69,8 +69,8 @@ def test_a_conventional_network_is_priced_beside_the_operations_that_were_counte
     assert study["conventional"] == compare_conventional(network, operations, STEPS)
     chip = study["profiles"]["loihi1"]
     assert 0 < chip["accuracy"] < 1
-    assert chip["priced_pj_per_correct_image"]["lower"] == pytest.approx(
-        chip["priced_subtotal_pj"]["lower"] / chip["accuracy"]
+    assert chip["subtotal_pj_per_correct_image"]["lower"] == pytest.approx(
+        chip["subtotal_pj"]["lower"] / chip["accuracy"]
     )
 
 

@@ -15,15 +15,15 @@ def test_the_demo_does_the_main_job(command, tmp_path):
     figures = json.loads(out)
     assert figures["rate_accuracy"] >= 0.95
     assert figures["spiking_accuracy"] >= 0.95
-    greedy, adaptive = figures["attacks"]
-    assert (greedy["attack"], adaptive["attack"]) == ("greedy-window", "adaptive")
-    indices = [[each["index"] for each in attack["images"]] for attack in (greedy, adaptive)]
+    greedy, regression = figures["attacks"]
+    assert (greedy["attack"], regression["attack"]) == ("greedy-window", "count-regression")
+    indices = [[each["index"] for each in attack["images"]] for attack in (greedy, regression)]
     assert indices[0] == indices[1]
     assert len(set(indices[0])) == 8
     # The point of the demo: within the same bound and budget, one fails and the other does not.
-    assert greedy["success_ci95"][1] < adaptive["success_rate"]
+    assert greedy["success_ci95"][1] < regression["success_rate"]
     assert greedy["success_rate"] < 0.2
-    assert adaptive["success_rate"] > 0.5
+    assert regression["success_rate"] > 0.5
     assert figures["provenance"]["dataset_checksum"].startswith("b747db89")
     assert figures["provenance"]["command"].startswith("neuroattack demo")
     page = tmp_path / "report.html"

@@ -7,7 +7,7 @@ from support.campaign_files import campaign_file
 from support.toy_targets import grey, linear_scores, linear_target
 
 from neuroattack.errors import BudgetExceededError, ValidationError
-from neuroattack.experiments.preflight import look_at
+from neuroattack.experiments.preflight import measure_randomness
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import HardLabel
 
@@ -18,7 +18,9 @@ def poisson_target(means, seed=0):
 
 
 def test_counts_of_known_rates_are_seen_as_they_are():
-    found = look_at(poisson_target([60.0, 20.0, 0.0]), np.zeros((2, 2)), 0, draws=20_000)
+    found = measure_randomness(
+        poisson_target([60.0, 20.0, 0.0]), np.zeros((2, 2)), 0, trials=20_000
+    )
     assert not found.deterministic
     assert found.mean_spikes == pytest.approx(80, rel=0.01)
     assert found.mean_gap == pytest.approx(-40, rel=0.02)
@@ -30,34 +32,36 @@ def test_counts_of_known_rates_are_seen_as_they_are():
 
 
 def test_a_narrow_lead_asks_for_repeats():
-    found = look_at(poisson_target([22.0, 18.0, 0.0]), np.zeros((2, 2)), 0, draws=20_000)
+    found = measure_randomness(
+        poisson_target([22.0, 18.0, 0.0]), np.zeros((2, 2)), 0, trials=20_000
+    )
     assert found.repeats == math.ceil((2 * found.gap_sd / found.mean_gap) ** 2)
     assert found.repeats == pytest.approx((2 * math.sqrt(40) / 4) ** 2, abs=1.5)
 
 
 def test_an_answer_that_never_changes_is_deterministic():
-    found = look_at(linear_target(linear_scores()), grey(), 0, draws=5)
+    found = measure_randomness(linear_target(linear_scores()), grey(), 0, trials=5)
     assert (found.deterministic, found.gap_sd, found.repeats) == (True, 0, 1)
 
 
 def test_one_class_with_all_spikes_is_saturation_and_silence_is_none():
     answers = np.array([[9, 0, 0], [9, 1, 0], [0, 0, 0], [4, 4, 0]], np.int32)
     target = BlackBox(lambda rows: answers[: len(rows)], (2, 2), 3)
-    found = look_at(target, np.zeros((2, 2)), 0, draws=4)
+    found = measure_randomness(target, np.zeros((2, 2)), 0, trials=4)
     assert (found.saturated, found.undecided, found.correct) == (0.25, 0.5, 0.5)
 
 
 def test_common_draws_are_drawn_anew_for_each_query():
-    target = linear_target(linear_scores(), noise_seed=1, draws="common")
-    assert not look_at(target, grey(), 0, draws=10).deterministic
+    target = linear_target(linear_scores(), noise_seed=1, randomness="shared")
+    assert not measure_randomness(target, grey(), 0, trials=10).deterministic
     assert target.queries == 10
 
 
 def test_it_is_charged_and_refuses_labels():
     with pytest.raises(BudgetExceededError):
-        look_at(linear_target(linear_scores(), budget=9), grey(), 0, draws=10)
+        measure_randomness(linear_target(linear_scores(), budget=9), grey(), 0, trials=10)
     with pytest.raises(ValidationError, match="labels only"):
-        look_at(HardLabel(linear_target(linear_scores())), grey(), 0)
+        measure_randomness(HardLabel(linear_target(linear_scores())), grey(), 0)
 
 
 def test_the_command_says_it_of_a_network(tmp_path, command):

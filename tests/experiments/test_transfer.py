@@ -18,7 +18,7 @@ PLACES = ["native,steps=40", "native,steps=60,seed=2", "native,steps=40,encoder=
 
 def arguments(folder, *options):
     places = [part for place in PLACES for part in ("--deployment", place)]
-    small = ["--images", "3", "--queries", "200", "--draws", "6", "--limit", "l2=3"]
+    small = ["--images", "3", "--queries", "200", "--trials", "6", "--bound", "3"]
     return ["transfer", folder / "net.h5", *places, *small, "--out", folder / "out", *options]
 
 
@@ -48,28 +48,28 @@ def test_the_matrix_is_that_of_the_images_shown_again(folder, found):
         for text in PLACES:
             with open_target(DeploymentSpec.from_text(text), folder / "net.h5") as opened:
                 reached = []
-                for image, aim in zip(images, found["images"], strict=True):
-                    label = int(test.labels[aim["index"]])
-                    box = opened(verification_stream(aim["index"], None))
+                for image, image_goal in zip(images, found["images"], strict=True):
+                    label = int(test.labels[image_goal["index"]])
+                    box = opened(verification_stream(image_goal["index"], None))
                     reached.append(Goal(label).reached(box.query(np.array([image] * 6))).mean())
                 line.append(float(np.mean(reached)))
         shown.add(tuple(line))
     assert {tuple(row) for row in found["success"]} == shown
-    for row, line in enumerate(found["shares"]):
-        for column, shares in enumerate(line):
-            low, high = wilson_interval(sum(shares), 3)
+    for row, line in enumerate(found["success_rates"]):
+        for column, success_rates in enumerate(line):
+            low, high = wilson_interval(sum(success_rates), 3)
             assert found["ci95"][row][column] == [low, high]
-            assert found["success"][row][column] == pytest.approx(np.mean(shares))
+            assert found["success"][row][column] == pytest.approx(np.mean(success_rates))
     assert any(found["success"][k][k] > 0 for k in range(3))
 
 
 def test_images_are_within_the_limit_and_classified_correctly_unattacked(folder, found):
     test = load_dataset("digits").test
     for path in (folder / "out" / "cells" / "images").glob("*.npz"):
-        for image, aim in zip(np.load(path)["images"], found["images"], strict=True):
-            away = np.linalg.norm(image - test.images[aim["index"]].astype(float))
+        for image, image_goal in zip(np.load(path)["images"], found["images"], strict=True):
+            away = np.linalg.norm(image - test.images[image_goal["index"]].astype(float))
             assert 0 < away <= 3 * (1 + 1e-6)
-    assert max(found["unattacked"]) < 0.5
+    assert max(found["clean_error_rates"]) < 0.5
 
 
 def test_a_second_run_takes_what_is_kept(folder, found, command):
@@ -98,9 +98,9 @@ def test_table_picture_and_words(folder, found, command):
         (["--deployment", "native", "--deployment", "native"], "each of them once"),
         (["--deployment", "native", "--deployment", "dnn"], "a model of a conventional network"),
         (["--deployment", "native", "--deployment", "nativ"], "did you mean 'native'"),
-        (["--attack", "adaptiv"], "did you mean 'adaptive'"),
-        (["--limit", "l2"], "a distance and its maximum"),
-        (["--draws", "0"], "draws"),
+        (["--attack", "count-regresion"], "did you mean 'count-regression'"),
+        (["--bound", "0"], "bound on l2"),
+        (["--trials", "0"], "trials"),
         (["--queries", "0"], "queries of an attack"),
         (["--images", "0"], "images"),
     ],
@@ -113,8 +113,8 @@ def test_bad_input_gets_a_sentence(folder, command, options, sentence):
 
 
 def test_settings_name_a_goal_there_is_not():
-    with pytest.raises(Exception, match="goals"):
-        TransferSettings((DeploymentSpec(), DeploymentSpec(steps=9)), goals="targeted")
+    with pytest.raises(Exception, match="goal"):
+        TransferSettings((DeploymentSpec(), DeploymentSpec(steps=9)), goal="targeted")
 
 
 @pytest.mark.slow
@@ -129,12 +129,12 @@ def test_an_edited_profile_leaves_no_earlier_result_behind(folder, tmp_path, com
     ]
 
     def matrix(out):
-        small = ("--images", 3, "--queries", 60, "--draws", 6, "--limit", "l2=3")
+        small = ("--images", 3, "--queries", 60, "--trials", 6, "--bound", 3)
         code, told, err = command(
             "transfer", folder / "net.h5", *places, *small, "--out", out, "--json"
         )
         assert code == 0, err
-        return json.loads(told)["shares"]
+        return json.loads(told)["success_rates"]
 
     profile.write_text(chip, encoding="utf-8")
     before = matrix(tmp_path / "kept")

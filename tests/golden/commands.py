@@ -12,12 +12,12 @@ HERE = Path(__file__).parent
 CAMPAIGN = """
 network = "net.h5"
 seed = 3
-draws = 4
+trials = 4
 deployments = ["native,steps=60"]
 goals = ["untargeted", "random"]
 budgets = [60]
-limits = ["l2=2", "l0=30", "local_sd@greedy-window"]
-attacks = [{ name = "adaptive", settings = { rounds = 2 } }, { name = "sparse-rs" }]
+bounds = ["l2=2", "l0=30", "local_sd@greedy-window"]
+attacks = [{ name = "count-regression", settings = { rounds = 2 } }, { name = "sparse-rs" }]
 images = { count = 8 }
 """
 
@@ -30,7 +30,7 @@ COMMANDS = {
     "campaign": "campaign run campaign.toml --out campaign",
     "transfer": (
         "transfer net.h5 --deployment native,steps=60 --deployment native,precision=fixed,steps=60 "
-        "--deployment native,encoder=regular,steps=60 --images 3 --queries 60 --draws 6"
+        "--deployment native,encoder=regular,steps=60 --images 3 --queries 60 --trials 6"
     ),
     "audit": "audit net.h5 --quick --images 2 --steps 60",
     "energy": "energy net.h5 --images 20 --steps 50",
@@ -40,7 +40,7 @@ COMMANDS = {
         "noise --model model.h5 --images 60 --deltas 0.1,0.2 --steps 40 --on test --out noise"
     ),
     "paper": (
-        "paper table2 table3 --dataset digits --images 40 --population 8 --sweep 2 --draws 5 "
+        "paper table2 table3 --dataset digits --images 40 --population 8 --sweep 2 --trials 5 "
         "--steps 60 --training-seeds 2 --out paper"
     ),
 }

@@ -69,12 +69,12 @@ def test_the_json_holds_the_caveats():
 
 def test_every_operation_has_a_source():
     assert OPERATIONS_PJ
-    for price in OPERATIONS_PJ.values():
-        assert price.value > 0
-        assert price.source
-        assert price.place
-        assert price.conditions == "45 nm, 0.9 V"
-        assert price.basis in BASES
+    for coefficient in OPERATIONS_PJ.values():
+        assert coefficient.value > 0
+        assert coefficient.source
+        assert coefficient.location
+        assert coefficient.conditions == "45 nm, 0.9 V"
+        assert coefficient.basis in BASES
 
 
 @pytest.mark.parametrize(

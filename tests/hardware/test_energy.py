@@ -18,18 +18,18 @@ from neuroattack.hardware.energy.timing import hardware_time_s
 from neuroattack.hardware.energy.traffic import traffic
 from neuroattack.hardware.placement.placement import Check, Placement
 from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
-from neuroattack.hardware.profiles.energy_model import EnergyModel, Price, Timing
+from neuroattack.hardware.profiles.energy_model import Coefficient, EnergyModel, Timing
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 
 STEPS, DT_S = 4, 1e-3
 
 
-def price(value, basis="measured", conditions="1 V", bound=None):
-    return Price(value, "Doe 2026", "Table 1", basis, conditions, bound)
+def coefficient(value, basis="measured", conditions="1 V", bound=None):
+    return Coefficient(value, "Doe 2026", "Table 1", basis, conditions, bound)
 
 
-def prices(basis="measured", conditions="1 V", **values):
-    return {name: price(value, basis, conditions) for name, value in values.items()}
+def coefficients(basis="measured", conditions="1 V", **values):
+    return {name: coefficient(value, basis, conditions) for name, value in values.items()}
 
 
 def exactly(value, digits):
@@ -84,7 +84,7 @@ LOIHI_LIKE = EnergyModel(
     name="Made-up",
     scope="per_term",
     update_policy="every_step",
-    event_pj=prices(
+    event_pj=coefficients(
         "simulated",
         synaptic_operation=23.6,
         update_active=81.0,
@@ -93,10 +93,10 @@ LOIHI_LIKE = EnergyModel(
         hop_ew=3.0,
         hop_ns=4.0,
     ),
-    power_mw=prices("derived", "not stated", static_chip=104.4),
+    power_mw=coefficients("derived", "not stated", static_chip=104.4),
     timing=Timing(
         "events",
-        event_ns=prices(
+        event_ns=coefficients(
             "simulated",
             synaptic_operation=3.5,
             update_active=8.4,
@@ -155,7 +155,7 @@ def test_per_term_by_hand():
     # 59962.56 * 559.9e-9 and 211796.12 * 2009.8e-9
     assert exactly(found.energy_delay_product_pj_s[0], "0.033573037344")
     assert exactly(found.energy_delay_product_pj_s[1], "0.425667841976")
-    assert found.unpriced == ()
+    assert found.without_coefficient == ()
     assert (found.basis, found.latency_basis) == ("derived", "simulated")
     assert found.conditions == ("1 V", "not stated")
     assert found.mixed_conditions
@@ -173,8 +173,8 @@ def test_all_in_by_hand():
         "Made-up",
         "all_in",
         "every_step",
-        event_pj=prices(synaptic_operation=26.0),
-        timing=Timing("tick", price(1e-3)),
+        event_pj=coefficients(synaptic_operation=26.0),
+        timing=Timing("tick", coefficient(1e-3)),
     )
     found = estimate(activity, model, DT_S)
     assert found.total_pj == (260.0, 260.0)
@@ -182,8 +182,8 @@ def test_all_in_by_hand():
     assert found.latency_ms == (4.0, 4.0)
     # (364 + 156) / 2 pJ * 0.004 s
     assert exactly(found.energy_delay_product_pj_s[0], "1.04")
-    assert found.priced_per_correct_classification_pj(0.5) == (520.0, 520.0)
-    assert found.priced_per_correct_classification_pj(0.0) is None
+    assert found.subtotal_per_correct_classification_pj(0.5) == (520.0, 520.0)
+    assert found.subtotal_per_correct_classification_pj(0.0) is None
     counted = {name: term.count for name, term in found.terms.items() if term.covered_by}
     assert set(counted) == {"update_active", "update_inactive", "spike_in_tile", "static_chip"}
     # 5 input and 3 hidden spikes have a route; 1 and 4 of the second image.
@@ -192,7 +192,7 @@ def test_all_in_by_hand():
 
     # What enters and leaves is not on the chip, whose all this is: no term.
     outside = estimate(activity, replace(model, unknown=("host_io",)), DT_S)
-    assert outside.unpriced == ()
+    assert outside.without_coefficient == ()
     assert outside.total_pj == (260.0, 260.0)
     assert "host_io" not in outside.terms
 
@@ -200,18 +200,18 @@ def test_all_in_by_hand():
 def test_what_depends_on_cores_has_no_figure_where_no_limit_of_cores_is_known():
     prices_of_cores = {"synaptic_operation": 1.0, "spike_in_tile": 2.0, "synapse_fetch": 3.0}
     model = bare(
-        event_pj=prices(**prices_of_cores, update_active=4.0),
-        power_mw=prices(static_chip=5.0, active_core=6.0),
-        timing=Timing("tick", price(1e-3)),
+        event_pj=coefficients(**prices_of_cores, update_active=4.0),
+        power_mw=coefficients(static_chip=5.0, active_core=6.0),
+        timing=Timing("tick", coefficient(1e-3)),
     )
     known = estimate(small_activity(), model, DT_S)
-    assert known.unpriced == ()
+    assert known.without_coefficient == ()
     unknown = estimate(small_activity(by_core=False), model, DT_S)
-    assert set(unknown.unpriced) == {"spike_in_tile", "synapse_fetch", "active_core"}
+    assert set(unknown.without_coefficient) == {"spike_in_tile", "synapse_fetch", "active_core"}
     assert unknown.total_pj is None
     assert unknown.terms["active_core"].count is None
     assert unknown.as_json()["activity_per_image"]["routes"] is None
-    event_ns = {"synaptic_operation": price(3.5), "update_active": price(8.4)}
+    event_ns = {"synaptic_operation": coefficient(3.5), "update_active": coefficient(8.4)}
     events = replace(model, timing=Timing("events", event_ns=event_ns))
     assert estimate(small_activity(), events, DT_S).latency_ms is not None
     assert estimate(small_activity(by_core=False), events, DT_S).latency_ms is None
@@ -221,12 +221,12 @@ SPINNAKER_LIKE = EnergyModel(
     name="Made-up",
     scope="per_term",
     update_policy="every_step",
-    event_pj=prices("derived", spike_packet=1000.0),
-    power_mw=prices("derived", static_chip=350.0, active_core=34.0),
+    event_pj=coefficients("derived", spike_packet=1000.0),
+    power_mw=coefficients("derived", static_chip=350.0, active_core=34.0),
     covered=dict.fromkeys(
         ("synaptic_operation", "update_active", "update_inactive"), "active_core"
     ),
-    timing=Timing("real_time", price(1.0, "code", "steps of 1 ms")),
+    timing=Timing("real_time", coefficient(1.0, "code", "steps of 1 ms")),
 )
 
 
@@ -252,10 +252,10 @@ def test_powers_by_hand():
     assert found.basis == "code"
 
     unknown_time = estimate(small_activity(), replace(SPINNAKER_LIKE, timing=None), DT_S)
-    assert unknown_time.unpriced == ("static_chip", "active_core")
-    assert unknown_time.priced_subtotal_pj == (8000.0, 8000.0)
+    assert unknown_time.without_coefficient == ("static_chip", "active_core")
+    assert unknown_time.subtotal_pj == (8000.0, 8000.0)
     assert unknown_time.latency_ms is None
-    assert unknown_time.priced_energy_delay_product_pj_s is None
+    assert unknown_time.subtotal_energy_delay_product_pj_s is None
     assert (unknown_time.total_pj, unknown_time.per_image_pj) == (None, None)
 
 
@@ -273,7 +273,7 @@ ON_EVENT = EnergyModel(
     name="Made-up",
     scope="per_term",
     update_policy="on_event",
-    event_pj=prices(synaptic_operation=10.0, update_active=7.0, update_inactive=2.0),
+    event_pj=coefficients(synaptic_operation=10.0, update_active=7.0, update_inactive=2.0),
     covered={"static_chip": "synaptic_operation"},
 )
 
@@ -290,9 +290,9 @@ def test_on_event_by_hand():
     assert found.total_pj == (78.0, 88.0)
     with pytest.raises(ValidationError, match="Made-up: got counts of spikes alone"):
         estimate(small_activity(**counts), ON_EVENT, DT_S)
-    no_price = replace(ON_EVENT, event_pj=prices(synaptic_operation=10.0))
+    no_price = replace(ON_EVENT, event_pj=coefficients(synaptic_operation=10.0))
     found = estimate(small_activity(**counts), no_price, DT_S)
-    assert found.unpriced == ("update_active", "update_inactive")
+    assert found.without_coefficient == ("update_active", "update_inactive")
     assert found.terms["update_active"].count is None
 
 
@@ -302,7 +302,7 @@ def bare(**changes):
         "Made-up",
         "per_term",
         "every_step",
-        event_pj=prices(synaptic_operation=1.0),
+        event_pj=coefficients(synaptic_operation=1.0),
         covered={"static_chip": "synaptic_operation"},
     )
     return replace(model, **changes)
@@ -311,13 +311,15 @@ def bare(**changes):
 @pytest.mark.parametrize("name", ["update_active", "update_inactive"])
 def test_one_price_is_that_of_every_update(name):
     other = {"update_active": "update_inactive", "update_inactive": "update_active"}[name]
-    model = bare(event_pj=prices(**{"synaptic_operation": 1.0, name: 2.0}), unknown=(other,))
+    model = bare(event_pj=coefficients(**{"synaptic_operation": 1.0, name: 2.0}), unknown=(other,))
     found = estimate(small_activity(), model, DT_S)
     assert found.total_pj == (14 + 20 * 2, 14 + 20 * 2)
 
 
 def test_an_active_update_may_be_the_cheaper_one():
-    model = bare(event_pj=prices(synaptic_operation=1.0, update_active=2.0, update_inactive=3.0))
+    model = bare(
+        event_pj=coefficients(synaptic_operation=1.0, update_active=2.0, update_inactive=3.0)
+    )
     # All 20 active, or the 4 with a spike and 16 that are not.
     found = estimate(small_activity(), model, DT_S)
     assert found.total_pj == (14 + 20 * 2, 14 + 4 * 2 + 16 * 3)
@@ -326,28 +328,28 @@ def test_an_active_update_may_be_the_cheaper_one():
 def test_what_the_chip_has_and_no_source_prices_leaves_no_total():
     model = bare(unknown=("barrier", "host_io", "synapse_fetch"))
     found = estimate(small_activity(), model, DT_S)
-    assert found.unpriced == (
+    assert found.without_coefficient == (
         "update_active", "update_inactive", "synapse_fetch", "barrier", "host_io"
     )  # fmt: skip
     assert found.terms["barrier"].count[0].tolist() == [4.0]
     assert found.terms["host_io"].count[0].tolist() == [5.0]
     assert found.terms["synapse_fetch"].count[0].tolist() == [8.0]
     assert found.total_pj is None
-    assert found.priced_subtotal_pj == (14.0, 14.0)
+    assert found.subtotal_pj == (14.0, 14.0)
     assert found.energy_delay_product_pj_s is None
 
 
 def test_static_power_that_nobody_mentions_is_missing_still():
     found = estimate(small_activity(), bare(covered={}), DT_S)
-    assert "static_chip" in found.unpriced
+    assert "static_chip" in found.without_coefficient
 
 
 def test_without_any_price_there_is_no_sum():
     model = EnergyModel("Made-up", "per_term", "continuous", unknown=("spike_packet",))
     found = estimate(small_activity(), model, DT_S)
-    assert found.priced_subtotal_pj is None
-    assert found.priced_per_image_pj is None
-    assert found.priced_per_correct_classification_pj(0.9) is None
+    assert found.subtotal_pj is None
+    assert found.subtotal_per_image_pj is None
+    assert found.subtotal_per_correct_classification_pj(0.9) is None
     assert (found.basis, found.conditions, found.mixed_conditions) == (None, (), False)
     assert set(found.terms) == {"synaptic_operation", "spike_packet", "static_chip"}
 
@@ -356,12 +358,12 @@ def test_a_covered_term_is_not_priced_again():
     """14 synaptic operations at 1 pJ; the updates are in them, their own price or not."""
     both = ("static_chip", "update_active", "update_inactive")
     model = bare(
-        event_pj=prices(synaptic_operation=1.0, update_active=81.0),
+        event_pj=coefficients(synaptic_operation=1.0, update_active=81.0),
         covered=dict.fromkeys(both, "synaptic_operation"),
     )
     found = estimate(small_activity(), model, DT_S)
     assert found.total_pj == (14.0, 14.0)
-    assert "update_active" not in found.prices
+    assert "update_active" not in found.coefficients
     inside = estimate(small_activity(), replace(model, scope="all_in", covered={}), DT_S)
     assert inside.total_pj == (14.0, 14.0)
 
@@ -369,16 +371,16 @@ def test_a_covered_term_is_not_priced_again():
 def test_a_cover_without_a_price_covers_nothing():
     model = bare(covered={"static_chip": "host_io"})
     found = estimate(small_activity(), model, DT_S)
-    assert "static_chip" in found.unpriced
+    assert "static_chip" in found.without_coefficient
 
 
 def test_updates_in_continuous_time_cannot_be_counted():
     model = bare(update_policy="continuous")
     assert estimate(small_activity(), model, DT_S).total_pj == (14.0, 14.0)
-    priced = replace(model, event_pj=prices(synaptic_operation=1.0, update_active=81.0))
-    found = estimate(small_activity(), priced, DT_S)
-    assert found.unpriced == ("update_active",)
-    assert found.priced_subtotal_pj == (14.0, 14.0)
+    estimated = replace(model, event_pj=coefficients(synaptic_operation=1.0, update_active=81.0))
+    found = estimate(small_activity(), estimated, DT_S)
+    assert found.without_coefficient == ("update_active",)
+    assert found.subtotal_pj == (14.0, 14.0)
 
 
 def test_a_spike_arrives_at_every_core_that_it_has_a_target_on():
@@ -388,7 +390,7 @@ def test_a_spike_arrives_at_every_core_that_it_has_a_target_on():
     """
     cores = {"hidden": np.zeros(3, np.int32), "output": np.array([1, 2], np.int32)}
     model = bare(
-        event_pj=prices(synapse_fetch=10.0, spike_in_tile=1.0, spike_packet=100.0),
+        event_pj=coefficients(synapse_fetch=10.0, spike_in_tile=1.0, spike_packet=100.0),
         covered=dict.fromkeys(
             ("synaptic_operation", "update_active", "update_inactive", "static_chip"),
             "synapse_fetch",
@@ -399,22 +401,23 @@ def test_a_spike_arrives_at_every_core_that_it_has_a_target_on():
 
 
 def test_hops_without_a_mesh_have_no_count():
-    model = bare(event_pj=prices(synaptic_operation=1.0, update_active=1.0, hop_ew=3.0))
+    model = bare(event_pj=coefficients(synaptic_operation=1.0, update_active=1.0, hop_ew=3.0))
     found = estimate(small_activity(), model, DT_S)
-    assert found.unpriced == ("hop_ew",)
+    assert found.without_coefficient == ("hop_ew",)
     assert found.terms["hop_ew"].count is None
 
 
 def test_a_least_price_adds_a_caveat():
     plain, least = (
-        bare(event_pj={"synaptic_operation": price(1.0, bound=bound)}) for bound in (None, "min")
+        bare(event_pj={"synaptic_operation": coefficient(1.0, bound=bound)})
+        for bound in (None, "min")
     )
     found = [set(estimate(small_activity(), model, DT_S).caveats) for model in (plain, least)]
     assert found[0] < found[1]
 
 
 def test_a_time_that_is_in_no_energy_mixes_no_conditions():
-    model = bare(timing=Timing("accelerated", price(1000.0, "vendor", "elsewhere")))
+    model = bare(timing=Timing("accelerated", coefficient(1000.0, "vendor", "elsewhere")))
     found = estimate(small_activity(), model, DT_S)
     assert exactly(found.latency_ms[0], "0.004")
     assert (found.conditions, found.basis) == (("1 V",), "measured")
@@ -430,7 +433,7 @@ def test_the_figures_are_plain_json(model):
 def test_an_accuracy_that_is_no_fraction_is_refused():
     found = estimate(small_activity(), bare(), DT_S)
     with pytest.raises(ValidationError, match="accuracy: got 97"):
-        found.priced_per_correct_classification_pj(97)
+        found.subtotal_per_correct_classification_pj(97)
 
 
 @given(recorded(), st.sampled_from([LOIHI_LIKE, SPINNAKER_LIKE]))
@@ -442,12 +445,12 @@ def test_terms_add_up(drawn, model):
         network, traffic(network, placement), placement, counts, trains[INPUT].steps
     )
     found = estimate(activity, model, network.dt_s)
-    priced = [term for term in found.terms.values() if term.status == "priced"]
+    estimated = [term for term in found.terms.values() if term.status == "estimated"]
     for end in (0, 1):
-        assert found.priced_subtotal_pj[end] == sum(term.mean_pj[end] for term in priced)
-        per_image = found.priced_per_image_pj[end]
-        assert np.allclose(per_image.mean(), found.priced_subtotal_pj[end], rtol=1e-13)
-    assert (found.priced_per_image_pj[0] <= found.priced_per_image_pj[1] * (1 + 1e-13)).all()
+        assert found.subtotal_pj[end] == sum(term.mean_pj[end] for term in estimated)
+        per_image = found.subtotal_per_image_pj[end]
+        assert np.allclose(per_image.mean(), found.subtotal_pj[end], rtol=1e-13)
+    assert (found.subtotal_per_image_pj[0] <= found.subtotal_per_image_pj[1] * (1 + 1e-13)).all()
 
 
 def time_ns(network, placement, spikes, times, policy, *, all_active):
@@ -494,7 +497,7 @@ def test_hardware_time_is_within_its_bounds(drawn, policy, data):
     counts, trains = batch(spikes)
     steps = trains[INPUT].steps
     activity = count_activity(network, traffic(network, placement), placement, counts, steps)
-    model = bare(update_policy=policy, timing=Timing("events", event_ns=prices(**times)))
+    model = bare(update_policy=policy, timing=Timing("events", event_ns=coefficients(**times)))
     lower, upper = hardware_time_s(activity, model, network.dt_s)
     for image, raster in enumerate(spikes):
         least, most = (
@@ -515,8 +518,8 @@ def test_hardware_time_is_within_its_bounds(drawn, policy, data):
         Timing("tick"),
         Timing("accelerated"),
         Timing("events"),
-        Timing("events", event_ns=prices(synaptic_operation=1.0)),
-        Timing("events", event_ns=prices(update_active=1.0, barrier_slowest=1.0)),
+        Timing("events", event_ns=coefficients(synaptic_operation=1.0)),
+        Timing("events", event_ns=coefficients(update_active=1.0, barrier_slowest=1.0)),
     ],
 )
 def test_a_time_that_lacks_a_number_is_not_known(timing):
@@ -526,7 +529,7 @@ def test_a_time_that_lacks_a_number_is_not_known(timing):
 
 
 def test_a_time_without_barriers_is_that_of_the_events():
-    times = prices(synaptic_operation=1.0, update_inactive=2.0)
+    times = coefficients(synaptic_operation=1.0, update_inactive=2.0)
     model = bare(timing=Timing("events", event_ns=times))
     lower, upper = hardware_time_s(small_activity(), model, DT_S)
     # Core 0: 10 operations and 12 updates of 2 ns; 14 operations, and 3 updates in 4 steps.

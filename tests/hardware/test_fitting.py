@@ -43,8 +43,8 @@ def test_a_deployment_with_a_profile_runs_the_network_that_the_chip_holds():
         np.testing.assert_array_equal(
             activity.synaptic_operations, synaptic_operations(held, recording)
         )
-        priced = deployment.fitted.estimate(activity).terms["synaptic_operation"]
-        np.testing.assert_array_equal(priced.energy_pj[0], 23.6 * activity.synaptic_operations)
+        estimated = deployment.fitted.estimate(activity).terms["synaptic_operation"]
+        np.testing.assert_array_equal(estimated.energy_pj[0], 23.6 * activity.synaptic_operations)
 
 
 def test_a_profile_goes_by_name_or_file_too(tmp_path):
@@ -80,7 +80,7 @@ def test_what_was_lost_and_what_was_not_checked_is_in_the_json():
     assert loihi["dropped"] == []
     assert loihi["rounding"]["seed"] == 4
     assert "fan_out_per_neuron" in loihi["unchecked"]
-    assert loihi["utilisation"]["neurons_per_core"] == [40, 1024]
+    assert loihi["utilization"]["neurons_per_core"] == [40, 1024]
     speck = fit(small_network(), load_profile("speck"), Rounding(allow_lossy=True)).as_json()
     assert any("leak of hidden" in sentence for sentence in speck["dropped"])
 

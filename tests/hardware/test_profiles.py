@@ -52,16 +52,16 @@ def test_every_shipped_number_says_where_it_was_read(name):
     entries = list(profile.entries())
     assert entries
     for entry in entries:
-        for part in ("reference", "place", "conditions"):
+        for part in ("reference", "location", "conditions"):
             assert entry[part].strip()
         assert entry["basis"] in BASES
         # Numbers that nobody looked up have no place in what ships.
         assert entry["access"] in {"primary", "transcript", "code"}
     profile.number_format()
     profile.core_limits()
-    prices = profile.energy_model().event_pj | profile.energy_model().power_mw
-    assert all(price.value > 0 for price in prices.values())
-    assert set(prices).isdisjoint(profile.energy_model().unknown)
+    coefficients = profile.energy_model().event_pj | profile.energy_model().power_mw
+    assert all(coefficient.value > 0 for coefficient in coefficients.values())
+    assert set(coefficients).isdisjoint(profile.energy_model().unknown)
 
 
 def test_loihi1_holds_the_numbers_that_were_read():
@@ -107,14 +107,14 @@ def test_loihi1_holds_the_numbers_that_were_read():
 
 
 @pytest.mark.parametrize(
-    ("name", "price", "bound"),
+    ("name", "coefficient", "bound"),
     [("truenorth", 26, None), ("odin", 12.7, None), ("tianjic", 1.54, "min")],
 )
-def test_all_in_prices_stand_alone(name, price, bound):
+def test_all_in_prices_stand_alone(name, coefficient, bound):
     model = load_profile(name).energy_model()
     assert (model.scope, dict(model.power_mw)) == ("all_in", {})
     ((term, found),) = model.event_pj.items()
-    assert (term, found.value, found.bound) == ("synaptic_operation", price, bound)
+    assert (term, found.value, found.bound) == ("synaptic_operation", coefficient, bound)
 
 
 @pytest.mark.parametrize(
@@ -178,7 +178,7 @@ def test_the_example_of_the_documentation_is_a_profile(tmp_path):
     limits = profile.core_limits()
     assert (limits.cores_per_chip, limits.fan_in_per_neuron) == (16, 1024)
     model = profile.energy_model()
-    assert {term: price.value for term, price in model.event_pj.items()} == {
+    assert {term: coefficient.value for term, coefficient in model.event_pj.items()} == {
         "synaptic_operation": 5.1,
         "update_active": 20.5,
         "update_inactive": 11.0,
@@ -188,7 +188,7 @@ def test_the_example_of_the_documentation_is_a_profile(tmp_path):
     assert model.unknown == ("host_io", "static_chip")
     (fan_in,) = [entry for entry in profile.entries() if entry["key"] == "fan_in_per_neuron"]
     # From the default, what the entry leaves out; its own, what it says.
-    assert (fan_in["basis"], fan_in["place"]) == ("design", "rtl/core.v:12")
+    assert (fan_in["basis"], fan_in["location"]) == ("design", "rtl/core.v:12")
     assert fan_in["reference"] == "github.com/doe/mychip@0123abc"
 
 
@@ -597,7 +597,7 @@ def test_profiles_show_as_json_is_the_whole_file(name, command, tmp_path):
         assert shown[place]["value"] == entry.get("v", entry.get("range"))
         assert shown[place]["reference"] == held["source"][entry["src"]]["ref"]
         assert shown[place]["access"] == held["source"][entry["src"]]["access"]
-        for part, name_shown in (("at", "place"), ("basis", "basis"), ("cond", "conditions")):
+        for part, name_shown in (("at", "location"), ("basis", "basis"), ("cond", "conditions")):
             assert shown[place][name_shown] == entry[part]
         assert shown[place]["note"] == entry.get("note", "")
         assert shown[place]["bound"] == entry.get("bound")

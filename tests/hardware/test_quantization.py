@@ -284,7 +284,7 @@ def test_formats_that_contradict_themselves_are_refused(changes, message):
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
-        ({"scale": "share"}, UnknownNameError, "unknown scale 'share'"),
+        ({"scale": "fraction"}, UnknownNameError, "unknown scale 'fraction'"),
         ({"rounding": "up"}, UnknownNameError, "unknown rounding 'up'"),
         ({"signs": "both"}, UnknownNameError, "unknown signs 'both'"),
         ({"clipping": "all"}, UnknownNameError, "unknown clipping 'all'"),

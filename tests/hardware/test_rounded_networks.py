@@ -30,7 +30,7 @@ OPTIONS = st.fixed_dictionaries(
     {
         "scale": st.sampled_from(["shared", "per_projection"]),
         "rounding": st.sampled_from(["nearest", "stochastic"]),
-        "signs": st.sampled_from(["as_given", "split"]),
+        "signs": st.sampled_from(["unchanged", "split"]),
         "clipping": st.sampled_from(["none", "least_error"]),
     }
 )
@@ -163,9 +163,9 @@ def test_the_scale_is_the_largest_that_fits(network, number_format):
             for after, each in zip(found.network.projections, found.projections, strict=True)
             if after.target == population.name
         ]
-        fullest = max((share for share, _ in arriving), default=0)
+        fullest = max((fraction for fraction, _ in arriving), default=0)
         assert max(*reached, fullest) == pytest.approx(1, rel=1e-6)
-        exponents = {after.exponent - state.shift for share, after in arriving}
+        exponents = {after.exponent - state.shift for fraction, after in arriving}
         assert len(exponents) <= 1
         # A higher exponent would have brought a threshold or a bias out of its range.
         lowest, highest = number_format.weight_exponents

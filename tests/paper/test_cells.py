@@ -24,7 +24,7 @@ from neuroattack.training.conversion import convert
 from neuroattack.training.storage import save_model
 
 MODEL = "models/templates.h5"
-SEED, DRAWS = 2, 20
+SEED, TRIALS = 2, 20
 ATTACK = GreedyWindow(
     queries=None,
     window=Window(9, 10, 7),
@@ -64,26 +64,26 @@ def by_hand(attacked, stream):
 
 
 def run_of(digits, **sizes):
-    return PaperRun(digits, None, PaperSettings(**{"seed": SEED, "draws": DRAWS, **sizes}))
+    return PaperRun(digits, None, PaperSettings(**{"seed": SEED, "trials": TRIALS, **sizes}))
 
 
-def attacked_images(folder, digits, attacked, aims, **named):
-    cell = run_of(digits).attack_cell("attack", attacked, ATTACK, aims, **named)
+def attacked_images(folder, digits, attacked, image_goals, **named):
+    cell = run_of(digits).attack_cell("attack", attacked, ATTACK, image_goals, **named)
     return attack_images(**json.loads(json.dumps(cell.arguments)), folder=folder)
 
 
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_an_attack_is_that_of_search_and_verdict_by_hand(folder, digits, answer):
     attacked = ANSWERS[answer]
-    aims = [(7, 3), (30, 0), (7, 4)]
-    found = attacked_images(folder, digits, attacked, aims)
+    image_goals = [(7, 3), (30, 0), (7, 4)]
+    found = attacked_images(folder, digits, attacked, image_goals)
     assert json.loads(json.dumps(found)) == found
     with np.load(folder / found["images"]) as arrays:
         assert set(arrays) == {"adversarial"}
         adversarial = arrays["adversarial"]
     assert adversarial.shape == (3, 28, 28)
     for (index, target_class), attack, image in zip(
-        aims, found["attacks"], adversarial, strict=True
+        image_goals, found["attacks"], adversarial, strict=True
     ):
         goal = Goal(int(digits.test.labels[index]), target_class)
         once = box = by_hand(attacked, search_stream(index, target_class))
@@ -97,54 +97,54 @@ def test_an_attack_is_that_of_search_and_verdict_by_hand(folder, digits, answer)
         assert attack["stopped_by"] == search.stopped_by
         assert attack["queries"] == search.queries * attacked.repeats == once.queries
         assert (attack["distance"], attack["gap"]) == (search.best.distance, search.best.gap)
-        assert attack["shares"] == [list(step.shares) for step in search.trace]
+        assert attack["spike_fractions"] == [list(step.spike_fractions) for step in search.trace]
         assert attack["distances"] == [step.distance for step in search.trace]
         assert attack["predicted"] == [step.predicted for step in search.trace]
         seen = measure_imperceptibility(search.original, search.adversarial, ATTACK.window)
         assert attack["imperceptibility"] == seen.as_json()
         # Fresh draws, of as many repeats as the search's: the adversarial image's, the clean's.
-        draws = 1 if answer == "exact" else DRAWS
+        trials = 1 if answer == "exact" else TRIALS
         judge = by_hand(attacked, verification_stream(index, target_class))
         if attacked.repeats > 1:
             judge = Repeated(judge, attacked.repeats)
         same_judge = by_hand(attacked, verification_stream(index, target_class))
         for verdict, judged in ((attack, search.adversarial), (attack["clean"], search.original)):
-            assert verdict["draws"] == draws
-            assert verdict["targeted"] == verify(judge, judged, goal, draws).successes
-            showings = same_judge.query(np.repeat(judged[None], draws * attacked.repeats, axis=0))
-            rows = showings.reshape(draws, attacked.repeats, 10).sum(axis=1).astype(float)
-            expected = None if answer == "exact" else pytest.approx(rows.sum() / draws)
+            assert verdict["trials"] == trials
+            assert verdict["targeted"] == verify(judge, judged, goal, trials).successes
+            showings = same_judge.query(np.repeat(judged[None], trials * attacked.repeats, axis=0))
+            rows = showings.reshape(trials, attacked.repeats, 10).sum(axis=1).astype(float)
+            expected = None if answer == "exact" else pytest.approx(rows.sum() / trials)
             assert verdict["spikes"] == expected
             untargeted, mean = 0, np.zeros(10)
             for row in rows:
                 highest = [i for i in range(10) if row[i] == row.max()]
                 untargeted += len(highest) == 1 and highest[0] != goal.label
-                mean += row / max(row.sum(), 1) / draws
+                mean += row / max(row.sum(), 1) / trials
             assert verdict["untargeted"] == untargeted
-            np.testing.assert_allclose(verdict["mean_shares"], mean, atol=1e-12)
+            np.testing.assert_allclose(verdict["mean_spike_fractions"], mean, atol=1e-12)
             others = max(mean[i] for i in range(10) if i != target_class)
             assert verdict["mean_gap"] == pytest.approx(mean[target_class] - others)
 
 
 def test_the_images_of_the_course_have_the_distances_of_the_trace(folder, digits):
-    found = attacked_images(folder, digits, ANSWERS["exact"], [(7, 3), (30, 0)], keep_course=True)
+    found = attacked_images(folder, digits, ANSWERS["exact"], [(7, 3), (30, 0)], keep_history=True)
     with np.load(folder / found["images"]) as arrays:
         kept = dict(arrays)
-    assert set(kept) == {"adversarial", "course0", "course1"}
+    assert set(kept) == {"adversarial", "history0", "history1"}
     rows = range(9, 16)
     columns = range(10, 17)
     cells = [(row, column) for row in rows for column in columns]
     for number, attack in enumerate(found["attacks"]):
-        course, original = kept[f"course{number}"], digits.test.images[attack["index"]]
-        assert len(course) == len(attack["distances"]) > 2
-        np.testing.assert_array_equal(course[0], original)
-        best = course[attack["best_iteration"]]
+        history, original = kept[f"history{number}"], digits.test.images[attack["index"]]
+        assert len(history) == len(attack["distances"]) > 2
+        np.testing.assert_array_equal(history[0], original)
+        best = history[attack["best_iteration"]]
         np.testing.assert_allclose(best, kept["adversarial"][number], atol=1e-15)
         # Eq. 1 and 2 of the paper, pixel by pixel.
         mu = sum(float(original[c]) for c in cells) / len(cells)
         squares = {c: (float(original[c]) - mu) ** 2 for c in cells}
         total = sum(squares.values())
-        for image, distance in zip(course, attack["distances"], strict=True):
+        for image, distance in zip(history, attack["distances"], strict=True):
             moved = sum(
                 abs(image[c] - float(original[c])) / math.sqrt((total - squares[c]) / len(cells))
                 for c in cells
@@ -163,50 +163,52 @@ def test_what_becomes_of_an_image_does_not_depend_on_the_others_of_its_cell(fold
 
 
 def test_cells_differ_where_their_results_would_and_cost_what_they_ask(digits):
-    def cell(attacked=ANSWERS["spikes"], attack=ATTACK, aims=((7, 3),), sizes=None, **named):
-        return run_of(digits, **(sizes or {})).attack_cell("a", attacked, attack, aims, **named)
+    def cell(attacked=ANSWERS["spikes"], attack=ATTACK, image_goals=((7, 3),), sizes=None, **named):
+        return run_of(digits, **(sizes or {})).attack_cell(
+            "a", attacked, attack, image_goals, **named
+        )
 
     others = [
         cell(ANSWERS["exact"]),
         cell(attack=replace(ATTACK, delta=0.2)),
         cell(attack=replace(ATTACK, window=Window(9, 10, 6))),
-        cell(aims=((7, 4),)),
-        cell(aims=((7, 3), (30, 0))),
+        cell(image_goals=((7, 4),)),
+        cell(image_goals=((7, 3), (30, 0))),
         cell(sizes={"seed": 3}),
-        cell(sizes={"draws": 21}),
-        cell(keep_course=True),
+        cell(sizes={"trials": 21}),
+        cell(keep_history=True),
     ]
     assert len({other.key for other in [cell(), *others]}) == 9
-    assert cell(aims=((7, 3),) * 4).cost == pytest.approx(4 * cell().cost)
+    assert cell(image_goals=((7, 3),) * 4).cost == pytest.approx(4 * cell().cost)
     assert cell(replace(ANSWERS["spikes"], repeats=2)).cost == pytest.approx(2 * cell().cost)
     assert cell(replace(ANSWERS["spikes"], steps=120)).cost == pytest.approx(2 * cell().cost)
 
 
 @pytest.mark.parametrize(
-    ("answer", "draws"),
+    ("answer", "trials"),
     [("spikes", 1), ("spikes", 3), ("exact", 1), ("sampled", 1), ("sampled", 3)],
 )
-def test_clean_answers_are_those_of_the_evaluations_draws(folder, digits, answer, draws):
+def test_clean_answers_are_those_of_the_evaluations_draws(folder, digits, answer, trials):
     attacked = ANSWERS[answer]
     indices = [300, 5, 5, *range(100, 200)]
     run = run_of(digits)
     run.attacked = lambda _: attacked
-    cell = run.clean_cell("clean", "all", indices, draws)
+    cell = run.clean_cell("clean", "all", indices, trials)
     result = classify_clean(**json.loads(json.dumps(cell.arguments)), folder=folder)
-    decided, shares = read_kept(folder / result["answers"], "decided", "shares")
-    images = np.repeat(digits.test.images[indices].astype(float), draws, axis=0)
+    decided, spike_fractions = read_kept(folder / result["answers"], "decided", "spike_fractions")
+    images = np.repeat(digits.test.images[indices].astype(float), trials, axis=0)
     # All at once, for the last digits of float32 rates depend on what is evaluated together.
-    counts = by_hand(attacked, 0).query(images).reshape(103, draws, 10).astype(float)
+    counts = by_hand(attacked, 0).query(images).reshape(103, trials, 10).astype(float)
     spikes = 0
     for number, rows in enumerate(counts):
         total = sum(rows)
         highest = [i for i in range(10) if total[i] == total.max()]
         assert decided[number] == (highest[0] if len(highest) == 1 else -1)
-        mean = sum(row / max(row.sum(), 1) for row in rows) / draws
-        np.testing.assert_allclose(shares[number], mean, atol=1e-12)
+        mean = sum(row / max(row.sum(), 1) for row in rows) / trials
+        np.testing.assert_allclose(spike_fractions[number], mean, atol=1e-12)
         spikes += total.sum()
     assert decided.shape == (103,)
-    assert result["spikes"] == pytest.approx(spikes / (103 * draws))
+    assert result["spikes"] == pytest.approx(spikes / (103 * trials))
 
 
 def test_a_query_adds_up_the_repeats(folder, digits):

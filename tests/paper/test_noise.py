@@ -115,7 +115,7 @@ def test_small_noise_is_compared_seed_by_seed():
 
 
 def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
-    courses = {
+    histories = {
         ("normal", "train"): [0.97, 0.96, 0.9, 0.8, 0.74, 0.52, 0.405, 0.41],
         ("normal", "train+test"): [0.97, 0.9, 0.7, 0.4, 0.6, 0.3, 0.12, 0.13],
         ("uniform", "train"): [0.97] * 8,
@@ -123,8 +123,8 @@ def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
     }
     cells = [
         row(noise, delta, mode, accuracy, 0.0)
-        for (noise, mode), course in courses.items()
-        for delta, accuracy in zip(DELTAS, course, strict=True)
+        for (noise, mode), history in histories.items()
+        for delta, accuracy in zip(DELTAS, history, strict=True)
     ]
     cells += [row("normal", delta, "test", 0.0, 0.0) for delta in DELTAS]
     retried = {

@@ -40,26 +40,27 @@ def run_of(labels, sdbn, dnn):
     """Return what choosing a sample asks of a run: labels, and clean answers by network."""
     answers = {"sdbn": sdbn, "dnn": dnn}
 
-    def clean_shares(name, indices, _draws):
-        shares = np.array(answers[name])[indices]
-        return shares.argmax(axis=1), shares
+    def clean_fractions(name, indices, _draws):
+        spike_fractions = np.array(answers[name])[indices]
+        return spike_fractions.argmax(axis=1), spike_fractions
 
     labels = np.array(labels)
     return SimpleNamespace(
-        dataset=SimpleNamespace(test=SimpleNamespace(labels=labels)), clean_shares=clean_shares
+        dataset=SimpleNamespace(test=SimpleNamespace(labels=labels)),
+        clean_fractions=clean_fractions,
     )
 
 
-def shares(five, three):
+def spike_fractions(five, three):
     row = np.full(10, (1 - five - three) / 8)
     row[5], row[3] = five, three
     return row
 
 
 def test_the_sample_is_the_five_nearest_the_papers_shares():
-    like_paper = shares(0.8269, 0.0764), shares(0.9879, 0.0089)
-    near = shares(0.80, 0.07), shares(0.98, 0.01)
-    wrong = shares(0.2, 0.7), shares(0.9879, 0.0089)
+    like_paper = spike_fractions(0.8269, 0.0764), spike_fractions(0.9879, 0.0089)
+    near = spike_fractions(0.80, 0.07), spike_fractions(0.98, 0.01)
+    wrong = spike_fractions(0.2, 0.7), spike_fractions(0.9879, 0.0089)
     rows = [like_paper, near, wrong, shares_pair(0.6), near]
     # Image 0 would fit best, but is no "five".
     run = run_of([7, 5, 5, 5, 5], [row[0] for row in rows], [row[1] for row in rows])
@@ -70,11 +71,11 @@ def test_the_sample_is_the_five_nearest_the_papers_shares():
 
 
 def shares_pair(five):
-    return shares(five, 0.1), shares(five, 0.1)
+    return spike_fractions(five, 0.1), spike_fractions(five, 0.1)
 
 
 def test_a_sample_that_neither_network_knows_is_refused():
-    run = run_of([5], [shares(0.1, 0.8)], [shares(0.9, 0.01)])
+    run = run_of([5], [spike_fractions(0.1, 0.8)], [spike_fractions(0.9, 0.01)])
     with pytest.raises(NeuroattackError, match="no test image of class 5"):
         choose_sample(run)
 
@@ -90,7 +91,7 @@ def test_items_come_in_the_order_of_the_paper_and_once():
     ("changed", "thing"),
     [
         ({"population": 0}, "population"),
-        ({"draws": 0}, "draws"),
+        ({"trials": 0}, "trials"),
         ({"sweep": -1}, "sweep"),
         ({"training_seeds": 1}, "training seeds"),
         ({"steps": 0}, "steps"),

@@ -19,7 +19,7 @@ from neuroattack.paper.population import (
     compare_groups,
     population,
     population_groups,
-    random_aims,
+    random_image_goals,
     sampling,
 )
 from neuroattack.paper.settings import PaperRun
@@ -35,9 +35,9 @@ def some_attacks(seed, images):
     for index in range(images):
         iterations = int(rng.integers(1, 9))
         # Few levels, so that P(target) stays, rises and falls.
-        shares = rng.integers(0, 5, (iterations, 10)) / 40
-        draws = int(rng.integers(1, 60))
-        clean_draws = int(rng.integers(1, 60))
+        spike_fractions = rng.integers(0, 5, (iterations, 10)) / 40
+        trials = int(rng.integers(1, 60))
+        clean_trials = int(rng.integers(1, 60))
         attacks.append(
             {
                 "index": index,
@@ -48,15 +48,15 @@ def some_attacks(seed, images):
                 "stopped_by": STOPS[rng.integers(3)],
                 "distance": float(rng.random()),
                 "predicted": rng.integers(-1, 10, iterations).tolist(),
-                "shares": shares.tolist(),
-                "draws": draws,
-                "targeted": int(rng.integers(0, draws + 1)),
-                "untargeted": int(rng.integers(0, draws + 1)),
-                "mean_shares": rng.random(10).tolist(),
+                "spike_fractions": spike_fractions.tolist(),
+                "trials": trials,
+                "targeted": int(rng.integers(0, trials + 1)),
+                "untargeted": int(rng.integers(0, trials + 1)),
+                "mean_spike_fractions": rng.random(10).tolist(),
                 "clean": {
-                    "draws": clean_draws,
-                    "targeted": int(rng.integers(0, clean_draws + 1)),
-                    "untargeted": int(rng.integers(0, clean_draws + 1)),
+                    "trials": clean_trials,
+                    "targeted": int(rng.integers(0, clean_trials + 1)),
+                    "untargeted": int(rng.integers(0, clean_trials + 1)),
                     "spikes": float(rng.random()),
                 },
             }
@@ -76,10 +76,10 @@ def student_interval(values):
     )
 
 
-def quantile(values, share):
+def quantile(values, fraction):
     """Interpolate between the sorted values, as most programs do."""
     ordered = sorted(values)
-    place = share * (len(ordered) - 1)
+    place = fraction * (len(ordered) - 1)
     low = math.floor(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
@@ -100,17 +100,17 @@ def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
     }
     assert found["images"] == images
     for what in ("targeted", "untargeted"):
-        rates = [attack[what] / attack["draws"] for attack in attacks]
-        clean = [attack["clean"][what] / attack["clean"]["draws"] for attack in attacks]
+        rates = [attack[what] / attack["trials"] for attack in attacks]
+        clean = [attack["clean"][what] / attack["clean"]["trials"] for attack in attacks]
         assert found[f"{what}_success"] == pytest.approx(sum(rates) / images)
         assert found[f"clean_{what}"] == pytest.approx(sum(clean) / images)
-        assert found[f"{what}_mostly"] == sum(2 * a[what] > a["draws"] for a in attacks)
+        assert found[f"{what}_mostly"] == sum(2 * a[what] > a["trials"] for a in attacks)
         low, high = found[f"{what}_ci95"]
-        share, z = sum(rates) / images, 1.959963984540054
+        fraction, z = sum(rates) / images, 1.959963984540054
         for end in (low, high):
             expected = z * z * end * (1 - end) / images
-            assert (share - end) ** 2 == pytest.approx(expected, abs=1e-9)
-        assert low - 1e-12 <= share <= high + 1e-12
+            assert (fraction - end) ** 2 == pytest.approx(expected, abs=1e-9)
+        assert low - 1e-12 <= fraction <= high + 1e-12
         gains = [rate - before for rate, before in zip(rates, clean, strict=True)]
         assert found[f"{what}_gain"] == pytest.approx(sum(gains) / images)
         if max(gains) - min(gains) > 1e-9:
@@ -120,27 +120,27 @@ def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
         assert found[f"{what}_gain_ci95"] == pytest.approx(expected)
     stopped = [attack["stopped_by"] for attack in attacks]
     assert found["stopped_by"] == {stop: stopped.count(stop) for stop in STOPS}
-    assert found["capped_share"] == stopped.count("iterations") / images
+    assert found["capped_fraction"] == stopped.count("iterations") / images
     spikes = [attack["clean"]["spikes"] for attack in attacks]
     assert found["clean_spikes"] == pytest.approx(sum(spikes) / images)
     fallen = total = lucky = 0
     best = []
     for attack in attacks:
-        aim = attack["target_class"]
-        course = [shares[aim] for shares in attack["shares"]]
-        for before, after in itertools.pairwise(course):
+        image_goal = attack["target_class"]
+        history = [spike_fractions[image_goal] for spike_fractions in attack["spike_fractions"]]
+        for before, after in itertools.pairwise(history):
             fallen += after < before
             total += 1
-        lucky += attack["predicted"][attack["best_iteration"]] == aim
-        best.append(max(course))
-    assert found["non_monotonic_share"] == pytest.approx(fallen / total if total else 0)
+        lucky += attack["predicted"][attack["best_iteration"]] == image_goal
+        best.append(max(history))
+    assert found["non_monotonic_fraction"] == pytest.approx(fallen / total if total else 0)
     assert found["lucky_success"] == pytest.approx(lucky / images)
-    means = [attack["mean_shares"][attack["target_class"]] for attack in attacks]
+    means = [attack["mean_spike_fractions"][attack["target_class"]] for attack in attacks]
     for name, values in (("best_p_target", best), ("mean_p_target", means)):
         assert found[name] == pytest.approx(
             {
-                label: quantile(values, share)
-                for label, share in (
+                label: quantile(values, fraction)
+                for label, fraction in (
                     ("q05", 0.05),
                     ("q25", 0.25),
                     ("q50", 0.5),
@@ -151,7 +151,7 @@ def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
         )
     for name, values in (
         ("median_queries", [attack["queries"] for attack in attacks]),
-        ("median_iterations", [len(attack["shares"]) - 1 for attack in attacks]),
+        ("median_iterations", [len(attack["spike_fractions"]) - 1 for attack in attacks]),
         ("median_distance", [attack["distance"] for attack in attacks]),
     ):
         assert found[name] == pytest.approx(quantile(values, 0.5))
@@ -161,14 +161,14 @@ def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
 def test_a_course_that_only_rises_is_monotonic_and_one_that_only_falls_is_not():
     (attack,) = some_attacks(0, 1)
     attack["target_class"] = 3
-    for course, expected in (
+    for history, expected in (
         ([0.1, 0.2, 0.2, 0.4], 0.0),
         ([0.4, 0.3, 0.1], 1.0),
         ([0.1, 0.3, 0.2, 0.2, 0.5], 0.25),
         ([0.1], 0.0),
     ):
-        attack["shares"] = [[0, 0, 0, share, 0.5] for share in course]
-        assert group([attack]).fallen_share == expected
+        attack["spike_fractions"] = [[0, 0, 0, fraction, 0.5] for fraction in history]
+        assert group([attack]).fallen_fraction == expected
 
 
 @settings(max_examples=40, deadline=None)
@@ -181,12 +181,12 @@ def test_groups_are_compared_image_by_image_and_by_newcombes_interval(seed, imag
     assert (found["question"], found["first"], found["second"]) == ("Is it?", "sdbn", "dnn")
     assert (found["case"], found["pairs"], found["images"]) == ("II", "random", images)
     for what in ("targeted", "untargeted"):
-        shares, limits = [], []
+        spike_fractions, limits = [], []
         for attacks in (first, second):
-            successes = sum(attack[what] / attack["draws"] for attack in attacks)
-            shares.append(successes / len(attacks))
+            successes = sum(attack[what] / attack["trials"] for attack in attacks)
+            spike_fractions.append(successes / len(attacks))
             limits.append(wilson_interval(successes, len(attacks)))
-        (p1, p2), ((low1, high1), (low2, high2)) = shares, limits
+        (p1, p2), ((low1, high1), (low2, high2)) = spike_fractions, limits
         newcombe = [
             p1 - p2 - math.sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2),
             p1 - p2 + math.sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2),
@@ -197,8 +197,8 @@ def test_groups_are_compared_image_by_image_and_by_newcombes_interval(seed, imag
         for attacks, sign in ((first, 1), (second, -1)):
             for number, attack in enumerate(attacks):
                 clean = attack["clean"]
-                gains[number] += sign * attack[what] / attack["draws"]
-                gains[number] -= sign * clean[what] / clean["draws"]
+                gains[number] += sign * attack[what] / attack["trials"]
+                gains[number] -= sign * clean[what] / clean["trials"]
         mean = sum(gains) / images
         assert found[f"{what}_gain_difference"] == pytest.approx(mean)
         if max(gains) - min(gains) > 1e-9:
@@ -264,20 +264,20 @@ def classified(draw):
 def test_random_aims_are_correct_images_once_each_with_a_wrong_class(known, images, seed):
     dataset, correct = known
     labels, classes = dataset.test.labels, dataset.classes
-    aims, again, fewer = (
-        random_aims(labels, correct, classes, size, np.random.default_rng(seed))
+    image_goals, again, fewer = (
+        random_image_goals(labels, correct, classes, size, np.random.default_rng(seed))
         for size in (images, images, 1)
     )
-    assert aims == again
-    assert {index for index, _ in fewer} <= {index for index, _ in aims}
-    indices = [index for index, _ in aims]
+    assert image_goals == again
+    assert {index for index, _ in fewer} <= {index for index, _ in image_goals}
+    indices = [index for index, _ in image_goals]
     assert indices == sorted(set(indices))
-    assert len(aims) == min(images, int(correct.sum()))
-    for index, target in aims:
+    assert len(image_goals) == min(images, int(correct.sum()))
+    for index, target in image_goals:
         assert correct[index]
         assert 0 <= target < dataset.classes
         assert target != dataset.test.labels[index]
-    assert json.loads(json.dumps(aims)) == [list(aim) for aim in aims]
+    assert json.loads(json.dumps(image_goals)) == [list(image_goal) for image_goal in image_goals]
 
 
 def test_random_aims_favour_no_image_and_no_wrong_class():
@@ -285,7 +285,7 @@ def test_random_aims_favour_no_image_and_no_wrong_class():
     correct = np.ones(20, bool)
     chosen, targets = np.zeros(20), np.zeros((4, 4))
     for seed in range(1000):
-        for index, target in random_aims(
+        for index, target in random_image_goals(
             dataset.test.labels, correct, 4, 5, np.random.default_rng(seed)
         ):
             chosen[index] += 1

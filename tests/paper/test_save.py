@@ -141,9 +141,9 @@ def test_the_papers_points_are_drawn_hollow_where_the_paper_has_them(paper):
         panels = hollow_points(ITEMS[item].draw(*paper[item]))
         for column, case in enumerate(("I", "II")):
             of_case = [row for row in rows if row.case == case]
-            shares = [(row.iteration, row.p_max_class) for row in of_case]
-            shares += [(row.iteration, row.p_target) for row in of_case]
-            np.testing.assert_allclose(panels[column], shares)
+            spike_fractions = [(row.iteration, row.p_max_class) for row in of_case]
+            spike_fractions += [(row.iteration, row.p_target) for row in of_case]
+            np.testing.assert_allclose(panels[column], spike_fractions)
             distances = [(row.iteration, row.distance) for row in of_case]
             np.testing.assert_allclose(panels[column + 2], distances)
 

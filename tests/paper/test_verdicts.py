@@ -153,12 +153,12 @@ def test_an_attack_is_judged_by_its_course():
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_falls_and_rises_are_counted_as_by_hand(course):
+def test_falls_and_rises_are_counted_as_by_hand(history):
     fell = rose = 0
-    for i in range(1, len(course)):
-        fell += course[i] < course[i - 1]
-        rose += course[i] > course[i - 1]
-    assert fell_and_rose(course) == (fell, rose)
+    for i in range(1, len(history)):
+        fell += history[i] < history[i - 1]
+        rose += history[i] > history[i - 1]
+    assert fell_and_rose(history) == (fell, rose)
 
 
 @pytest.mark.parametrize(
@@ -166,9 +166,12 @@ def test_falls_and_rises_are_counted_as_by_hand(course):
     [(0.83, 0.08, "reproduced"), (0.83, 0.1, "partly"), (0.9, 0.1, "not reproduced")],
 )
 def test_clean_shares_are_those_of_the_paper_within_a_point(five, three, verdict):
-    shares = [0.0] * 10
-    shares[5], shares[3] = five, three
-    figures = {"shares": shares, "paper": {"p_max_class": 0.8269, "p_target": 0.0764}}
+    spike_fractions = [0.0] * 10
+    spike_fractions[5], spike_fractions[3] = five, three
+    figures = {
+        "spike_fractions": spike_fractions,
+        "paper": {"p_max_class": 0.8269, "p_target": 0.0764},
+    }
     assert judged("figure9", figures) == [verdict]
 
 

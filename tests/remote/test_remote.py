@@ -52,7 +52,7 @@ def test_counts_over_http_are_those_of_the_deployment(network_file):
     with deploy(load_network(network_file), steps=60, seed=3) as deployment:
         expected = deployment.black_box(0).query(shown)
     with ServeCommand(network_file, "--steps", "60", "--seed", "3") as server:
-        with RemoteTarget(server.url, batch_images=3) as target:
+        with RemoteTarget(server.url, max_batch=3) as target:
             assert (target.image_shape, target.n_classes) == ((28, 28), 10)
             np.testing.assert_array_equal(target.query(shown), expected)
             assert target.queries == 7
@@ -139,7 +139,7 @@ def test_images_that_are_not_numbers_are_refused():
 
 
 def test_limits_of_body_and_batch():
-    with served(limits=Limits(body_bytes=5000, batch_images=3)) as (url, service):
+    with served(limits=Limits(max_request_bytes=5000, max_batch=3)) as (url, service):
         response = httpx.post(f"{url}/infer", json=tensor(images(4)))
         assert response.status_code == 413
         assert response.json()["error"] == "batch: got 4 images, expected at most 3"
@@ -183,7 +183,7 @@ def test_logs_that_are_none_are_refused(tmp_path):
 
 
 def test_budgets_on_both_sides():
-    with served(limits=Limits(client_queries=10)) as (url, service):
+    with served(limits=Limits(queries_per_client=10)) as (url, service):
         with RemoteTarget(url, budget=6) as target:
             target.query(images(4))
             with pytest.raises(BudgetExceededError):
@@ -198,7 +198,7 @@ def test_budgets_on_both_sides():
 
 def test_tokens_are_asked_for_and_name_the_client():
     tokens = {TOKEN: "ann", TOKEN[::-1]: "bob"}
-    with served(tokens=tokens, limits=Limits(client_queries=3)) as (url, service):
+    with served(tokens=tokens, limits=Limits(queries_per_client=3)) as (url, service):
         for token in (None, "wrong", TOKEN[:-1]):
             with pytest.raises(RemoteError, match="status 401: expected a bearer token"):
                 RemoteTarget(url, token=token)
@@ -233,7 +233,7 @@ def test_certificates_are_verified(tmp_path):
 
 
 def test_slow_answers_are_asked_for_again_and_counted_once():
-    limits = Limits(query_s=0.2)
+    limits = Limits(timeout_s=0.2)
     with served(toy_target(delay_s=0.5), limits=limits) as (url, service):
         with RemoteTarget(url) as target:
             first = target.query(images(2))
@@ -242,7 +242,7 @@ def test_slow_answers_are_asked_for_again_and_counted_once():
 
 
 def test_too_many_that_wait_are_sent_away_uncounted():
-    with served(toy_target(delay_s=0.3), limits=Limits(waiting=2)) as (url, service):
+    with served(toy_target(delay_s=0.3), limits=Limits(queue_size=2)) as (url, service):
         with concurrent.futures.ThreadPoolExecutor(6) as pool:
             asked = [
                 pool.submit(httpx.post, f"{url}/infer", json=tensor(images(1)), timeout=30)
@@ -292,7 +292,7 @@ def test_a_server_killed_in_mid_request_is_asked_again_and_counts_once(network_f
     options = ("--log", str(tmp_path / "log.sqlite"), "--steps", "2000")
     shown = images(200, (28, 28))
     with ServeCommand(network_file, *options) as first:
-        target = RemoteTarget(first.url, retries=100, batch_images=200)
+        target = RemoteTarget(first.url, retries=100, max_batch=200)
         target.query(shown[:1])
         with concurrent.futures.ThreadPoolExecutor(1) as pool:
             asked = pool.submit(target.query, shown)
@@ -389,8 +389,8 @@ def test_tokens_are_read_with_their_clients(tmp_path):
         (("--host", "0.0.0.0"), "host: got 0.0.0.0, which others can reach, without tokens"),  # noqa: S104
         (("--port", "70000"), "port: got 70000"),
         (("--tls-key", "key.pem"), "TLS: got one file"),
-        (("--batch-images", "0"), "limit batch_images: got 0"),
-        (("--query-seconds", "nan"), "limit query_s: got nan"),
+        (("--max-batch", "0"), "limit max_batch: got 0"),
+        (("--timeout-s", "nan"), "limit query_s: got nan"),
         (("--token-file", "none"), "none: no such file"),
         (("--backend", "lav"), "unknown backend 'lav'"),
     ],
@@ -422,8 +422,8 @@ def test_an_attack_by_address_is_an_attack(network_file, tmp_path, command):
 def test_a_campaign_on_a_served_network(network_file, tmp_path, command):
     with ServeCommand(network_file, "--steps", "60") as server:
         (tmp_path / "campaign.toml").write_text(
-            f'deployments = ["{server.url}", "{server.url},answers=labels"]\n'
-            'draws = 5\nbudgets = [20]\nlimits = ["l2=2"]\nattacks = [{ name = "random-noise" }]\n'
+            f'deployments = ["{server.url}", "{server.url},response=labels"]\n'
+            'trials = 5\nbudgets = [20]\nlimits = ["l2=2"]\nattacks = [{ name = "random-noise" }]\n'
             'images = { dataset = "digits", indices = [0, 1] }\n'
         )
         arguments = ("campaign", tmp_path / "campaign.toml", "--out", tmp_path / "out", "--json")
@@ -433,7 +433,7 @@ def test_a_campaign_on_a_served_network(network_file, tmp_path, command):
         assert figures["progress"]["done"] == 4
         assert {row["deployment"] for row in figures["attacks"]} == {
             server.url,
-            f"{server.url},answers=labels",
+            f"{server.url},response=labels",
         }
         page = httpx.get(server.url.split("/v2")[0] + "/metrics").text
         assert f"neuroattack_queries_total {4 * (20 + 2 * 5):.1f}" in page

@@ -174,7 +174,7 @@ def test_figures_are_the_results(render, targeted, untargeted):
         shown = [row[1] for row in page.rows if row[0] == name]
         assert shown == [f"{each.distances[key]:.2f}" for each in images]
     spent = [row[1] for row in page.rows if row[0] == "Queries, search"]
-    assert spent == [f"{each.found.queries:,}" for each in images]
+    assert spent == [f"{each.search.queries:,}" for each in images]
 
 
 @pytest.mark.parametrize(
@@ -204,7 +204,7 @@ def test_hostile_text_is_text(render, targeted, provenance):
 def test_same_inputs_give_the_same_bytes_and_no_global_state(render, targeted, untargeted):
     before = dict(matplotlib.rcParams)
     first = render(targeted, untargeted)
-    plots.course_figure(untargeted.images[0].found)
+    plots.history_figure(untargeted.images[0].search)
     assert render(targeted, untargeted) == first
     assert len(first.encode()) < 600_000
     assert dict(matplotlib.rcParams) == before
@@ -233,7 +233,7 @@ def test_provenance_is_complete(render, targeted, provenance):
 
 
 def test_images_are_shown_pixel_by_pixel(targeted):
-    found = targeted.images[0].found
+    found = targeted.images[0].search
     panels = plots.images_figure(found).axes[:3]
     difference = found.adversarial - found.original
     assert np.abs(difference).max() > 0
@@ -247,7 +247,7 @@ def test_images_are_shown_pixel_by_pixel(targeted):
 
 
 def test_an_image_without_change_can_be_drawn(targeted):
-    found = targeted.images[0].found
+    found = targeted.images[0].search
     (shown,) = plots.images_figure(replace(found, adversarial=found.original)).axes[2].get_images()
     assert shown.get_clim() == (-1, 1)
 
@@ -256,7 +256,7 @@ def test_raster_is_the_spikes(targeted):
     spikes = targeted.images[0].readout_spikes
     dense = spikes.to_dense()
     assert dense.sum() > 0
-    panels = plots.raster_figure(spikes, targeted.images[0].found.goal, DT_S).axes
+    panels = plots.raster_figure(spikes, targeted.images[0].search.goal, DT_S).axes
     for row, axes in enumerate(panels):
         trains = [c for c in axes.collections if isinstance(c, EventCollection)]
         for neuron, train in enumerate(trains):
@@ -269,15 +269,15 @@ def test_raster_is_the_spikes(targeted):
 
 
 def test_the_course_is_the_best_gap_so_far(untargeted):
-    found = untargeted.images[0].found
-    (axes,) = plots.course_figure(found).axes
+    found = untargeted.images[0].search
+    (axes,) = plots.history_figure(found).axes
     queries, gaps = axes.lines[0].get_data()
-    finite = [seen for seen in found.course if np.isfinite(seen.gap)]
+    finite = [seen for seen in found.history if np.isfinite(seen.gap)]
     assert list(queries) == [*(seen.queries for seen in finite), found.queries]
     assert gaps[-1] == max(seen.gap for seen in finite)
     assert (np.diff(gaps) >= 0).all()
     # A search that saw nothing can be drawn too.
-    assert plots.course_figure(replace(found, course=())).axes
+    assert plots.history_figure(replace(found, history=())).axes
 
 
 def test_a_report_of_no_attack_has_no_figures(render):
@@ -285,7 +285,7 @@ def test_a_report_of_no_attack_has_no_figures(render):
 
 
 def test_inline_svg_escapes_its_words(targeted):
-    figure = plots.course_figure(targeted.images[0].found)
+    figure = plots.history_figure(targeted.images[0].search)
     svg = plots.inline_svg(figure, 'D < 3 & "so on"', "d")
     assert 'aria-label="D &lt; 3 &amp; &quot;so on&quot;"' in svg
     assert "<metadata" not in svg

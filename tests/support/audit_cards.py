@@ -1,11 +1,15 @@
 """Robustness cards of made-up figures, and what a small audit tries."""
 
-from neuroattack.experiments.audit.card import Card, Figure, Section, judge, share_figure
+from neuroattack.experiments.audit.card import Card, Figure, Section, judge, rate_figure
 from neuroattack.experiments.audit.suite import Suite
 from neuroattack.provenance import Provenance
 
 TINY = Suite(
-    images=3, budgets=(10, 40), draws=8, accuracy_images=60, attacks=("adaptive", "random-noise")
+    images=3,
+    budgets=(10, 40),
+    trials=8,
+    accuracy_images=60,
+    attacks=("count-regression", "random-noise"),
 )
 
 SUITE = {"version": 1, "images": 4, "budgets": [10, 40]}
@@ -28,14 +32,14 @@ def provenance(network="ab" * 32):
     )
 
 
-def made_up(shares, accuracy=0.9, energy=None, suite=SUITE):
+def made_up(spike_fractions, accuracy=0.9, energy=None, suite=SUITE):
     """Return a card with an attack of each key's share of four images, and one accuracy."""
     clean = Figure(
-        "clean/accuracy", "accuracy", "unattacked", accuracy, (accuracy - 0.1, 1.0), "higher"
+        "clean/accuracy", "accuracy", "clean_error_rate", accuracy, (accuracy - 0.1, 1.0), "higher"
     )
     figures = tuple(
-        share_figure(f"attacks/{name}/40", name, "40 queries", each)
-        for name, each in shares.items()
+        rate_figure(f"attacks/{name}/40", name, "40 queries", each)
+        for name, each in spike_fractions.items()
     )
     sections = {
         "clean": Section("", (clean,), {}),

@@ -11,12 +11,12 @@ from support.digit_models import template_model
 CONFIG = """
 network = "net.h5"
 seed = 3
-draws = 4
+trials = 4
 deployments = ["native,steps=30"]
 goals = ["untargeted", "random"]
 budgets = [40, 120]
-limits = ["l2=2", "local_sd@greedy-window"]
-attacks = [{ name = "random-noise" }, { name = "adaptive", settings = { rounds = 2 } }]
+bounds = ["l2=2", "local_sd@greedy-window"]
+attacks = [{ name = "random-noise" }, { name = "count-regression", settings = { rounds = 2 } }]
 images = { count = 3 }
 """
 ITEMS = 3 * 2 * (2 * 2 * 2 + 1)

@@ -74,7 +74,10 @@ class DyingAttempt:
         self.deadly = deadly
 
     def __call__(self, task):
-        if task.arguments["attack"] == "adaptive" and task.arguments["index"] == self.deadly:
+        if (
+            task.arguments["attack"] == "count-regression"
+            and task.arguments["index"] == self.deadly
+        ):
             os.kill(os.getpid(), signal.SIGKILL)
         return attempt(task)
 

@@ -118,9 +118,11 @@ def window_noise(corner=0.95, middle=0.8):
     return {"curves": curves, "areas": areas, "clean_accuracy": 0.96}
 
 
-def attack_table(network, courses):
+def attack_table(network, histories):
     """Return Table II or III with a course of P(target) a case."""
-    attacks = {case: attack_of(course) for case, course in zip(["I", "II"], courses, strict=True)}
+    attacks = {
+        case: attack_of(history) for case, history in zip(["I", "II"], histories, strict=True)
+    }
     windows = {case: {"top": 10, "left": 10, "size": size} for case, size in ATTACK_CASES.items()}
     return attack_figures(network, Sample(15, 0.1, (0.1,) * 10), windows, attacks)
 
@@ -152,7 +154,7 @@ def transformations(before=8, after=6):
     )
     study = SurvivalStudy(10, 0, tuple(Survival(kind, images, 4) for kind in kinds)).as_json()
     networks = dict.fromkeys(("sdbn", "sdbn-exact", "dnn"), study)
-    return {"networks": networks, "draws": 10, "pairs": "five-three"}
+    return {"networks": networks, "trials": 10, "pairs": "five-three"}
 
 
 def imperceptibility():
@@ -170,7 +172,7 @@ def imperceptibility():
 
 def small_figures():
     """Return Figures 6 to 9."""
-    probabilities = attack_of(UP)["shares"]
+    probabilities = attack_of(UP)["spike_fractions"]
     stages = dict(zip(("initial", "intermediate", "final"), probabilities[1:], strict=True))
     paper = {stage: {"p_max_class": 0.6, "p_target": 0.3} for stage in stages}
     where = {stage: {"iteration": i, "distance": 2.5 * i} for i, stage in enumerate(stages)}
@@ -184,8 +186,8 @@ def small_figures():
         "figure8": {"cases": dict.fromkeys(ATTACK_CASES, where), "sample_index": 15},
         "figure9": {
             "sample_index": 15,
-            "shares": probabilities[1],
-            "draws": 20,
+            "spike_fractions": probabilities[1],
+            "trials": 20,
             "paper": {"p_max_class": 0.8269, "p_target": 0.0764},
         },
     }

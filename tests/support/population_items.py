@@ -11,13 +11,13 @@ UP = (0.0, 0.2, 0.4, 0.7)
 UP_AND_DOWN = (0.1, 0.3, 0.2, 0.4, 0.3, 0.2)
 
 
-def attack_of(targets, index=0, target=3, draws=10, fooled=4, spikes=None):
+def attack_of(targets, index=0, target=3, trials=10, fooled=4, spikes=None):
     """Return what became of an attack on a five with that course of P(target)."""
-    shares = []
+    spike_fractions = []
     for value in targets:
         row = [0.0] * 10
         row[target], row[5] = value, 1 - value
-        shares.append(row)
+        spike_fractions.append(row)
     best = int(np.argmax(targets))
     return {
         "index": index,
@@ -30,23 +30,23 @@ def attack_of(targets, index=0, target=3, draws=10, fooled=4, spikes=None):
         "gap": 2 * targets[best] - 1,
         "distances": [2.5 * i for i in range(len(targets))],
         "predicted": [target if value > 0.5 else 5 if value < 0.5 else -1 for value in targets],
-        "shares": shares,
-        "draws": draws,
+        "spike_fractions": spike_fractions,
+        "trials": trials,
         "targeted": fooled,
         "untargeted": fooled,
-        "mean_shares": shares[best],
+        "mean_spike_fractions": spike_fractions[best],
         "mean_gap": 2 * targets[best] - 1,
-        "clean": {"draws": draws, "targeted": 0, "untargeted": 1, "spikes": spikes},
+        "clean": {"trials": trials, "targeted": 0, "untargeted": 1, "spikes": spikes},
         "imperceptibility": dict.fromkeys(METRICS, 1.0),
     }
 
 
 def group(network, case, pairs=PAIR, fooled=4, images=40, steps=None, repeats=1, spikes=None):
     """Return a group; `fooled` of ten draws, of all images alike or of each."""
-    course = UP_AND_DOWN if network == "sdbn" else UP
+    history = UP_AND_DOWN if network == "sdbn" else UP
     each = fooled if isinstance(fooled, list) else [fooled] * images
     attacks = [
-        attack_of(course, index, fooled=number, spikes=spikes) for index, number in enumerate(each)
+        attack_of(history, index, fooled=number, spikes=spikes) for index, number in enumerate(each)
     ]
     attacked = Attacked("model.h5", "sdbn", "exact")
     if steps is not None:
@@ -70,7 +70,7 @@ def population(of_sdbn=1, of_dnn=9, random_sdbn=None):
     return {
         "groups": [
             one.as_json()
-            | {"best_p_target_values": [float(course.max()) for course in one.courses]}
+            | {"best_p_target_values": [float(history.max()) for history in one.histories]}
             for one in groups
         ],
         "comparisons": [
@@ -80,7 +80,7 @@ def population(of_sdbn=1, of_dnn=9, random_sdbn=None):
         ],
         "cases": ATTACK_CASES,
         "max_iterations": 60,
-        "draws": 10,
+        "trials": 10,
         "correct_by_all": 9000,
         "sampled_spikes": 42.0,
     }

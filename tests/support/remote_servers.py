@@ -40,7 +40,7 @@ def toy_target(delay_s=0.0, fault=None):
 def served(target=None, limits=None, tokens=None, log=None, certificate=None):
     """Serve a target from a thread; yield the model's address, and its log."""
     limits, log = limits or Limits(), log or QueryLog()
-    service = Service(target or toy_target(), log, limits.client_queries)
+    service = Service(target or toy_target(), log, limits.queries_per_client)
     app = make_app("toy", service, limits=limits, tokens=tokens)
     tls = {} if certificate is None else {"ssl_certfile": certificate, "ssl_keyfile": certificate}
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", **tls))
@@ -79,7 +79,7 @@ class ServeCommand:
 
 
 @contextlib.contextmanager
-def faulty_network(port, seed, share=0.5):
+def faulty_network(port, seed, fraction=0.5):
     """Forward connections to a port; cut some off at a random byte, either way; yield a port."""
     rng, lock = np.random.default_rng(seed), threading.Lock()
     listener = socket.create_server(("127.0.0.1", 0))
@@ -105,7 +105,7 @@ def faulty_network(port, seed, share=0.5):
                 near, _ = listener.accept()
                 far = socket.create_connection(("127.0.0.1", port))
                 with lock:
-                    faulty = rng.random() < share
+                    faulty = rng.random() < fraction
                     limits = [int(rng.integers(1, 1000)) if faulty else None, None]
                     limits = limits[:: rng.choice([-1, 1])]
                 for source, sink, limit in ((near, far, limits[0]), (far, near, limits[1])):

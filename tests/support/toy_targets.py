@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.targets.black_box import BlackBox, Draws
+from neuroattack.targets.black_box import BlackBox, Randomness
 
 SHAPE = (6, 6)
 CLASSES = 3
@@ -22,7 +22,7 @@ def linear_target(
     lead: float = 20.0,
     noise_seed: int | None = None,
     budget: int | None = None,
-    draws: Draws = "independent",
+    randomness: Randomness = "independent",
     shape: tuple[int, int] = SHAPE,
 ) -> BlackBox:
     """Return a target of counts that are linear in the pixels; class 0 leads on a grey image.
@@ -36,11 +36,11 @@ def linear_target(
         means = np.maximum(base + (rows - 0.5) @ slopes, 0.0)
         if noise_seed is None:
             return np.rint(means).astype(np.int32)
-        if draws == "common":
+        if randomness == "shared":
             return np.rint(means + rng.normal(0, 6, means.shape[1])).clip(0).astype(np.int32)
         return rng.poisson(means).astype(np.int32)
 
-    return BlackBox(answer, shape, slopes.shape[1], budget, draws)
+    return BlackBox(answer, shape, slopes.shape[1], budget, randomness)
 
 
 def grey() -> NDArray[np.float64]:

@@ -67,10 +67,10 @@ def target(function, **settings):
 @pytest.mark.parametrize("stated", [True, False])
 def test_answers_of_each_kind_become_counts(wrap, stated):
     for kind, function in (("logits", logits), ("probabilities", softmax)):
-        box = target(lambda x, f=function: wrap(f(x)), answers=kind if stated else None)
-        assert box.answers == "counts"
+        box = target(lambda x, f=function: wrap(f(x)), response=kind if stated else None)
+        assert box.response == "counts"
         np.testing.assert_allclose(box.query(IMAGES) / 1e9, softmax(IMAGES), atol=1e-6)
-    box = target(lambda x: wrap(spikes(x)), answers="counts" if stated else None)
+    box = target(lambda x: wrap(spikes(x)), response="counts" if stated else None)
     np.testing.assert_array_equal(box.query(IMAGES), spikes(IMAGES))
 
 
@@ -78,7 +78,7 @@ def test_answers_of_each_kind_become_counts(wrap, stated):
 def test_labels_are_ones_for_decision_based_attacks_only(wrap):
     box = target(lambda images: wrap(labels(images)))
     np.testing.assert_array_equal(box.query(IMAGES), np.eye(CLASSES)[labels(IMAGES)])
-    assert box.answers == "labels"
+    assert box.response == "labels"
     bound = Bound("l2", 1.0)
     assert RandomNoise(bound, queries=3).run(box, IMAGES[0], Goal(0)).queries == 3
     with pytest.raises(UnsupportedFeatureError, match="sparse-rs"):
@@ -97,7 +97,7 @@ def test_queries_are_counted_within_the_budget_and_the_inference_is_not():
 
 def test_a_stated_kind_needs_no_call():
     calls = []
-    target(lambda images: calls.append(len(images)), answers="logits")
+    target(lambda images: calls.append(len(images)), response="logits")
     assert calls == []
 
 
@@ -132,14 +132,14 @@ def test_a_function_that_works_in_place_leaves_the_images_alone():
 )
 def test_other_answers_are_refused(answer, kind, message):
     with pytest.raises(ValidationError, match=message):
-        target(answer, answers=kind).query(IMAGES)
+        target(answer, response=kind).query(IMAGES)
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
         (lambda x: softmax(x)[:, :3], r"shape \(2, 4\)"),
-        (lambda x: -spikes(x), "kind of `answers` to be stated"),
+        (lambda x: -spikes(x), "kind of `response` to be stated"),
         (lambda x: softmax(x) * np.nan, "NaN"),
         (lambda x: labels(x)[:1], "labels of shape"),
         (lambda x: labels(x).astype(float), r"\(2,\)"),
@@ -152,7 +152,7 @@ def test_what_is_of_no_kind_is_refused_at_once(answer, message):
 
 def test_errors_name_the_function():
     with pytest.raises(ValidationError, match=r"^answer of logits: "):
-        target(logits, answers="counts").query(IMAGES)
+        target(logits, response="counts").query(IMAGES)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +162,7 @@ def test_errors_name_the_function():
         (logits, {"classes": 1}, ValidationError),
         (logits, {"image_shape": (2, 0)}, ValidationError),
         (logits, {"budget": 0}, ValidationError),
-        (logits, {"answers": "logit"}, UnknownNameError),
+        (logits, {"response": "logit"}, UnknownNameError),
     ],
 )
 def test_arguments_out_of_range_are_refused(function, settings, error):

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.toy_targets import grey, linear_scores, linear_target
 
-from neuroattack.attacks.adaptive import Adaptive
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.count_regression import CountRegression
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal
@@ -19,8 +19,8 @@ from neuroattack.errors import (
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import (
     CappedCounts,
-    FreshDraws,
     HardLabel,
+    IndependentTrials,
     NearDuplicateDetector,
     QueryLimited,
     RoundedCounts,
@@ -35,7 +35,7 @@ def answering(*counts: list[int]) -> BlackBox:
 def test_hard_label_tells_the_class_and_nothing_on_a_tie_or_silence() -> None:
     target = HardLabel(answering([1, 5, 2], [4, 4, 1], [0, 0, 0]))
     assert target.query(np.zeros((3, 2))).tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
-    assert target.answers == "labels"
+    assert target.response == "labels"
     assert target.queries == 3
 
 
@@ -61,13 +61,13 @@ def test_a_limit_is_never_above_the_budget_behind_it() -> None:
 
 
 def test_fresh_draws_take_the_common_draw_from_a_batch() -> None:
-    common = linear_target(linear_scores(), noise_seed=1, draws="common")
+    common = linear_target(linear_scores(), noise_seed=1, randomness="shared")
     same = common.query(np.array([grey()] * 6))
     assert (same == same[0]).all()
-    fresh = FreshDraws(common)
+    fresh = IndependentTrials(common)
     different = fresh.query(np.array([grey()] * 6))
     assert not (different == different[0]).all()
-    assert fresh.draws == "independent"
+    assert fresh.randomness == "independent"
     assert fresh.queries == 12
 
 
@@ -83,7 +83,7 @@ def test_attacks_that_need_counts_refuse_labels_by_name(attack: SparseRS) -> Non
 
 def test_detector_counts_near_queries_and_then_refuses() -> None:
     target = NearDuplicateDetector(
-        linear_target(linear_scores()), 0.5, neighbours=3, detections_allowed=1
+        linear_target(linear_scores()), 0.5, neighbors=3, detections_allowed=1
     )
     near = np.array([grey() + 0.001 * k for k in range(4)])
     target.query(near)
@@ -96,7 +96,7 @@ def test_detector_counts_near_queries_and_then_refuses() -> None:
 def test_a_batch_beyond_the_budget_leaves_no_trace_in_the_detector() -> None:
     near = np.array([grey() + 0.001 * k for k in range(4)])
     target = NearDuplicateDetector(
-        linear_target(linear_scores(), budget=2), 0.5, neighbours=3, detections_allowed=0
+        linear_target(linear_scores(), budget=2), 0.5, neighbors=3, detections_allowed=0
     )
     for _ in range(3):
         with pytest.raises(BudgetExceededError):
@@ -107,24 +107,24 @@ def test_a_batch_beyond_the_budget_leaves_no_trace_in_the_detector() -> None:
 @pytest.mark.parametrize(
     "attack",
     [
-        Adaptive(Bound("l2", 0.8), 400),
+        CountRegression(Bound("l2", 0.8), 400),
         RandomNoise(Bound("l2", 0.8), 400),
         SparseRS(Bound("l2", 0.8), 400),
         GreedyWindow(Bound("l2", 0.8), 400, window=3, moved_pixels=3),
     ],
 )
-@pytest.mark.parametrize("neighbours", [10, 70])
-def test_refused_queries_end_a_search_with_its_best(attack: SparseRS, neighbours: int) -> None:
+@pytest.mark.parametrize("neighbors", [10, 70])
+def test_refused_queries_end_a_search_with_its_best(attack: SparseRS, neighbors: int) -> None:
     image = np.random.default_rng(0).random((6, 6))
     target = NearDuplicateDetector(
         linear_target(linear_scores(), lead=90, noise_seed=1),
         100.0,
-        neighbours=neighbours,
+        neighbors=neighbors,
         detections_allowed=0,
     )
     found = attack.run(target, image, Goal(0))
     assert found.stopped_by == "refused"
-    assert found.queries == target.queries <= neighbours
+    assert found.queries == target.queries <= neighbors
     assert attack.bound.holds(image, found.adversarial)
 
 
@@ -161,7 +161,7 @@ def test_what_remains_and_what_was_asked_are_one_unit_through_all_wrappers(
 
 
 def test_detector_lets_different_images_pass() -> None:
-    target = NearDuplicateDetector(linear_target(linear_scores()), 0.5, neighbours=3)
+    target = NearDuplicateDetector(linear_target(linear_scores()), 0.5, neighbors=3)
     target.query(np.random.default_rng(0).random((50, 6, 6)))
     assert target.detections == 0
 
@@ -173,7 +173,7 @@ def test_detector_lets_different_images_pass() -> None:
         lambda t: RoundedCounts(t, 0),
         lambda t: CappedCounts(t, 0),
         lambda t: NearDuplicateDetector(t, -1.0),
-        lambda t: NearDuplicateDetector(t, 1.0, neighbours=10, memory=5),
+        lambda t: NearDuplicateDetector(t, 1.0, neighbors=10, memory=5),
     ],
 )
 def test_settings_out_of_range_are_refused(make) -> None:

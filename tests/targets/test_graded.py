@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from neuroattack.encoding.readout import UNDECIDED, decide, spike_shares
+from neuroattack.encoding.readout import UNDECIDED, decide, spike_fractions
 from neuroattack.errors import BudgetExceededError, ValidationError
 from neuroattack.targets.rates import WHOLE, GradedDeployment
 
@@ -44,7 +44,7 @@ def test_noiseless_shares_are_those_of_the_network_to_nine_digits(answers, dtype
         for count, part in zip(row, answer, strict=True):
             assert abs(count / WHOLE - part / answer.sum()) <= 1e-9
         # An attack divides by the sum, which rounding moves by half a part a class at most.
-        np.testing.assert_allclose(spike_shares(row[None])[0], answer / answer.sum(), atol=2e-9)
+        np.testing.assert_allclose(spike_fractions(row[None])[0], answer / answer.sum(), atol=2e-9)
 
 
 def test_every_noiseless_query_gets_the_same():
@@ -58,20 +58,20 @@ def test_every_noiseless_query_gets_the_same():
 
 
 def test_sampled_counts_are_poisson_of_the_shares():
-    spikes, draws = 40.0, 20_000
+    spikes, trials = 40.0, 20_000
     image = some_images(1)
     mean = spikes * linear(image)[0] / linear(image).sum()
-    counts = deployment(spikes=spikes).black_box(3).query(np.repeat(image, draws, axis=0))
+    counts = deployment(spikes=spikes).black_box(3).query(np.repeat(image, trials, axis=0))
     # Means and variances of 4 classes: none is 5 standard errors off but with a chance of 5e-6.
-    assert (np.abs(counts.mean(axis=0) - mean) <= 5 * np.sqrt(mean / draws)).all()
-    of_variance = np.sqrt((mean + 2 * mean**2) / draws)
+    assert (np.abs(counts.mean(axis=0) - mean) <= 5 * np.sqrt(mean / trials)).all()
+    of_variance = np.sqrt((mean + 2 * mean**2) / trials)
     assert (np.abs(counts.var(axis=0, ddof=1) - mean) <= 5 * of_variance).all()
     # Classes are independent of each other, so the total is Poisson too, not fixed.
     correlation = np.corrcoef(counts.T)[np.triu_indices(CLASSES, 1)]
-    assert (np.abs(correlation) <= 5 / np.sqrt(draws)).all()
+    assert (np.abs(correlation) <= 5 / np.sqrt(trials)).all()
     values = np.arange(20, 61)
     seen = [(counts.sum(axis=1) == value).sum() for value in values]
-    expected = draws * stats.poisson(spikes).pmf(values)
+    expected = trials * stats.poisson(spikes).pmf(values)
     assert ((seen - expected) ** 2 / expected).sum() < stats.chi2(len(values)).ppf(0.999)
 
 
@@ -95,7 +95,7 @@ def test_seed_and_stream_tell_draws_apart():
 @pytest.mark.parametrize("spikes", [None, 25.0])
 def test_an_answer_that_is_all_0_is_silence(spikes):
     graded = deployment(lambda rows: np.zeros((len(rows), CLASSES), np.float32), spikes=spikes)
-    np.testing.assert_array_equal(graded.shares(some_images(2)), np.zeros((2, CLASSES)))
+    np.testing.assert_array_equal(graded.fractions(some_images(2)), np.zeros((2, CLASSES)))
     counts = graded.black_box(0).query(some_images(2))
     np.testing.assert_array_equal(counts, np.zeros((2, CLASSES)))
     assert decide(counts).tolist() == [UNDECIDED] * 2

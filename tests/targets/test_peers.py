@@ -49,7 +49,7 @@ def test_the_attack_fools_the_network_of_the_page(package, block):
     answers = names["counts"](digits.test.images[:100].astype(np.float64)).numpy()
     assert (answers == np.rint(answers)).all()
     assert (answers.argmax(1) == digits.test.labels[:100]).mean() > 0.8
-    assert target.answers == "counts"
+    assert target.response == "counts"
     assert target.queries == sum(
         row["search_queries"] + row["verification_queries"] for row in result.rows
     )

@@ -55,7 +55,7 @@ def test_budget_must_be_positive(budget):
 def test_public_names_neither_show_the_network_nor_reset_the_count():
     target = BlackBox(constant, SHAPE, 3, budget=10)
     shown = {name for name in dir(target) if not name.startswith("_")}
-    told = {"image_shape", "n_classes", "answers", "draws", "queries", "remaining"}
+    told = {"image_shape", "n_classes", "response", "randomness", "queries", "remaining"}
     assert shown == told | {"query"}
     for name in told:
         with pytest.raises(AttributeError):

@@ -83,9 +83,9 @@ def scalar_step(weights, velocity, fast, chain, visible, rate, p, rng):
         fantasy = scalar_layer(warm(chain), model_t)
         chain = scalar_layer(warm(fantasy), model)
     targets = scalar_sparsify(data_hidden, p.sparsity)
-    share = p.sparsity_influence
+    fraction = p.sparsity_influence
     learnt = [
-        [(1 - share) * h + share * t for h, t in zip(*rows, strict=True)]
+        [(1 - fraction) * h + fraction * t for h, t in zip(*rows, strict=True)]
         for rows in zip(data_hidden, targets, strict=True)
     ]
     new = [[list(row) for row in matrix] for matrix in (weights, velocity, fast)]

@@ -21,8 +21,8 @@ from neuroattack.attacks.best_seen import BestSeen, NearestSeen
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.perception import image_sides
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.protocol import Finding, Need, check_needs, valid_original
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
+from neuroattack.attacks.result import Goal, SearchResult
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_positive, check_whole
@@ -59,7 +59,7 @@ class ArtAttack:
     seed: int = 0
 
     _name: ClassVar[str]
-    _needs: ClassVar[Need] = "counts"
+    _kind: ClassVar[AttackKind] = "score"
 
     def __post_init__(self) -> None:
         check_whole("queries of an attack", self.queries, 1)
@@ -71,11 +71,11 @@ class ArtAttack:
         return self._name
 
     @property
-    def needs(self) -> Need:
+    def kind(self) -> AttackKind:
         """What it must be told."""
-        return self._needs
+        return self._kind
 
-    def run(self, target: Target, image: ArrayLike, goal: Goal) -> Finding:
+    def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`.
 
         Raises
@@ -84,10 +84,10 @@ class ArtAttack:
             If ART is not installed, the target tells less than the attack needs, or ART's tool
             cannot work on images of its shape or on so few classes.
         """
-        check_needs(self, target)
+        check_kind(self, target)
         original = valid_original(target, image, goal)
         self._check_fits(target)
-        seen = BestSeen if self._needs == "counts" else NearestSeen
+        seen = BestSeen if self._kind == "score" else NearestSeen
         best = seen(original, goal, self.bound)
         asked = ArtTarget(
             target,
@@ -95,7 +95,7 @@ class ArtAttack:
             goal,
             best,
             self.queries,
-            labels=self._needs == "labels",
+            labels=self._kind == "decision",
             shown=self._shown(original),
         )
         classifier = asked.classifier()
@@ -117,7 +117,7 @@ class ArtAttack:
                     # ART's own checks hold for targets that always answer alike; a random one
                     # fails them at times, and what was seen until then stands.
                     stopped_by = f"{type(error).__name__} in ART"
-        return Finding(original, best.image, goal, asked.spent, stopped_by, best.course)
+        return SearchResult(original, best.image, goal, asked.spent, stopped_by, best.history)
 
     def _check_fits(self, target: Target) -> None:
         """Raise UnsupportedFeatureError where ART's tool would fail whatever the answers."""
@@ -177,9 +177,9 @@ class Square(ArtAttack):
         mine = self._wanted(goal)
 
         def loss(images: NDArray[Any], _: NDArray[Any]) -> NDArray[np.float64]:
-            shares = np.asarray(classifier.predict(images), np.float64)
-            others = np.delete(shares, mine, axis=1).max(axis=1)
-            ahead: NDArray[np.float64] = shares[:, mine] - others
+            fractions = np.asarray(classifier.predict(images), np.float64)
+            others = np.delete(fractions, mine, axis=1).max(axis=1)
+            ahead: NDArray[np.float64] = fractions[:, mine] - others
             return ahead if goal.target_class is None else -ahead
 
         l2 = self.bound.norm == "l2"
@@ -190,7 +190,7 @@ class Square(ArtAttack):
             p_init=self.p_init,
             # It asks thrice a step, so that its schedule ends with the queries.
             max_iter=max(1, self.queries // 3),
-            adv_criterion=lambda shares, _: np.zeros(len(shares), bool),
+            adv_criterion=lambda fractions, _: np.zeros(len(fractions), bool),
             loss=loss,
             verbose=False,
         )
@@ -318,7 +318,7 @@ class HopSkipJump(ArtAttack):
     """HopSkipJump, Chen et al. 2020 (arXiv 1904.02144), L2: needs the class alone."""
 
     _name: ClassVar[str] = "hop-skip-jump"
-    _needs: ClassVar[Need] = "labels"
+    _kind: ClassVar[AttackKind] = "decision"
 
     def _made(self, classifier: Any, goal: Goal) -> Any:
         return import_art("art.attacks.evasion").HopSkipJump(
@@ -338,7 +338,7 @@ class Boundary(ArtAttack):
     """Boundary attack, Brendel et al. 2018 (arXiv 1712.04248): needs the class alone."""
 
     _name: ClassVar[str] = "boundary"
-    _needs: ClassVar[Need] = "labels"
+    _kind: ClassVar[AttackKind] = "decision"
 
     def _made(self, classifier: Any, goal: Goal) -> Any:
         return import_art("art.attacks.evasion").BoundaryAttack(

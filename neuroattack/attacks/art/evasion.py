@@ -31,8 +31,8 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
     estimator : ART classifier
         With ``predict``; of scikit-learn, PyTorch, Keras or a function.
     attack : Attack
-        How to search: :class:`~neuroattack.attacks.adaptive.Adaptive` for one. Its bound is in
-        intensities of [0, 1], to which the estimator's ``clip_values`` are mapped.
+        Attack, such as :class:`~neuroattack.attacks.count_regression.CountRegression`. Its bound
+        is in intensities of [0, 1], to which the estimator's ``clip_values`` are mapped.
     targeted : bool, optional
         Whether the `y` of :meth:`generate` is what images are to be taken for.
 
@@ -116,7 +116,7 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
             predict,
             image_shape=shape,
             classes=int(self.estimator.nb_classes),
-            answers="logits" if logits else "probabilities",
+            response="logits" if logits else "probabilities",
         )
         return low + self.attack.run(target, grid, goal).adversarial * (high - low)
 

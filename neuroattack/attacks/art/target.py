@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.best_seen import BestSeen
 from neuroattack.attacks.result import Goal
-from neuroattack.encoding.readout import UNDECIDED, decide, spike_shares
+from neuroattack.encoding.readout import UNDECIDED, decide, spike_fractions
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
 
@@ -111,20 +111,20 @@ class ArtTarget:
             self._best.remember(affordable, counts, self.spent)
         if len(affordable) < len(images):
             raise Ended("budget")
-        return self._as_labels(counts) if self._labels else self._as_shares(counts)
+        return self._as_labels(counts) if self._labels else self._as_fractions(counts)
 
     def _as_labels(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
         decided = decide(counts)
         decided = np.where(decided == UNDECIDED, self._goal.label, decided)
         return np.asarray(np.eye(self._target.n_classes)[decided])
 
-    def _as_shares(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
-        shares = spike_shares(counts) + _TIE
+    def _as_fractions(self, counts: NDArray[np.int32]) -> NDArray[np.float64]:
+        fractions = spike_fractions(counts) + _TIE
         if self._goal.target_class is None:
-            shares[:, self._goal.label] += _TIE
+            fractions[:, self._goal.label] += _TIE
         else:
-            shares[:, self._goal.target_class] -= _TIE
-        return np.asarray(shares / shares.sum(axis=1, keepdims=True))
+            fractions[:, self._goal.target_class] -= _TIE
+        return np.asarray(fractions / fractions.sum(axis=1, keepdims=True))
 
 
 def import_art(module: str) -> Any:

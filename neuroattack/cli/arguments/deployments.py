@@ -56,16 +56,16 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
     ),
     "steps": (Steps, 350),
     "seed": (Seed, 0),
-    "answers": (
+    "response": (
         Annotated[
             Literal["counts", "labels"],
             typer.Option(help="What queries return: spike counts, or the predicted class only."),
         ],
         "counts",
     ),
-    "search_draws": (
+    "search_randomness": (
         Annotated[
-            Literal["independent", "common"],
+            Literal["independent", "shared"],
             typer.Option(help="Input randomness of a batch of queries: independent or shared."),
         ],
         "independent",
@@ -81,7 +81,7 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         None,
     ),
 }
-_OF_TARGETS = ("answers", "search_draws", "token_file", "ca_file")
+_OF_TARGETS = ("response", "search_randomness", "token_file", "ca_file")
 
 
 def with_deployment(

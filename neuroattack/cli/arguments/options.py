@@ -10,6 +10,7 @@ import typer
 __all__ = [
     "AllowLossy",
     "Backend",
+    "BoundOption",
     "DatasetName",
     "Images",
     "Json",
@@ -17,8 +18,10 @@ __all__ = [
     "NetworkFile",
     "Precision",
     "ProfileName",
+    "Queries",
     "Seed",
     "Steps",
+    "Trials",
     "WeightRounding",
     "WeightScale",
     "Workers",
@@ -41,6 +44,11 @@ Precision = Annotated[
     ),
 ]
 Steps = Annotated[int, typer.Option(help="Time steps T per image.")]
+BoundOption = Annotated[
+    float, typer.Option(help="Perturbation bound: maximum distance in that norm.")
+]
+Queries = Annotated[int, typer.Option(help="Query budget per image.")]
+Trials = Annotated[int, typer.Option(help="Fresh trials that verify each adversarial image.")]
 NetworkFile = Annotated[Path, typer.Argument(help="Network file, as 'convert' writes it.")]
 NetworkDataset = Annotated[
     str | None,

@@ -16,12 +16,12 @@ from neuroattack.experiments.attack_cells import (
     attack_cell,
     keep_images,
     query_cost,
-    show_cell,
+    verification_cell,
 )
 from neuroattack.experiments.audit.card import Card, Section, judge
 from neuroattack.experiments.audit.cells import measure_accuracy, measure_costs, transform_images
 from neuroattack.experiments.audit.sections import Key, sections_of
-from neuroattack.experiments.audit.suite import NOISES, SHOWN_TRANSFORMED, Suite, other_places
+from neuroattack.experiments.audit.suite import NOISES, SHOWN_TRANSFORMED, Suite, other_deployments
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.ir.storage import load_network
@@ -38,7 +38,7 @@ def audit(
     suite: Suite,
     folder: Path,
     *,
-    left_out: Mapping[str, str] | None = None,
+    skipped: Mapping[str, str] | None = None,
     command: str = "",
     workers: int | None = None,
     on_progress: Report | None = None,
@@ -53,13 +53,13 @@ def audit(
         provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
     subject = Subject.kept(folder, dataset, [spec], network)
     run = _Run(subject, spec, suite, suite.as_json(dataset), folder, workers, on_progress)
-    sections = run.sections(left_out or {})
+    sections = run.sections(skipped or {})
     largest = f"/{suite.budgets[-1]}"
     headline = judge(
         sections["clean"].figures[0],
         [figure for figure in sections["attacks"].figures if figure.key.endswith(largest)],
         f"{len(suite.attacks)} attacks of at most {suite.budgets[-1]:,} queries, held to "
-        f"{suite.limit}, were tried on {suite.images} images",
+        f"{suite.bound}, were tried on {suite.images} images",
     )
     return Card(run.described, sections, headline, provenance)
 
@@ -74,13 +74,13 @@ class _Run:
     workers: int | None
     on_progress: Report | None
 
-    def sections(self, left_out: Mapping[str, str]) -> dict[str, Section]:
+    def sections(self, skipped: Mapping[str, str]) -> dict[str, Section]:
         """Run all cells, in two rounds, and return what they found."""
         first = self._done("Attacking", self._first_cells())
         shown = self.suite.attacks[0], str(self.suite.budgets[-1])
         made = [result["adversarial"] for key, result in first.items() if key[:-1] == shown]
         second = self._done("Trying images", self._second_cells(keep_images(made, self.folder)))
-        return sections_of(self.suite, self.described, {**first, **second}, left_out)
+        return sections_of(self.suite, self.described, {**first, **second}, skipped)
 
     def _done(self, words: str, cells: Mapping[Key, Cell]) -> dict[Key, dict[str, Any]]:
         def report(fraction: float, state: str) -> None:
@@ -120,23 +120,25 @@ class _Run:
                 noise=None if noise is None else noise.as_json(),
                 images=shown,
             )
-        cells["originals",] = show_cell(self.subject, self.spec, [None], self._aims, suite.draws)
+        cells["originals",] = verification_cell(
+            self.subject, self.spec, [None], self._image_goals, suite.trials
+        )
         for name, queries in itertools.product(suite.attacks, suite.budgets):
             for index in range(suite.images):
                 cells[name, str(queries), str(index)] = attack_cell(
                     self.subject,
                     self.spec,
                     attack=name,
-                    limit=str(suite.limit),
+                    bound=str(suite.bound),
                     budget=queries,
                     index=index,
                     seed=self.spec.seed,
-                    trials=suite.draws,
+                    trials=suite.trials,
                 )
         return cells
 
     @property
-    def _aims(self) -> list[tuple[int, int | None]]:
+    def _image_goals(self) -> list[tuple[int, int | None]]:
         return [(index, None) for index in range(self.suite.images)]
 
     def _second_cells(self, images: str) -> dict[Key, Cell]:
@@ -144,13 +146,13 @@ class _Run:
         shown = {
             "indices": list(range(suite.images)),
             "images": images,
-            "draws": suite.draws,
+            "trials": suite.trials,
         }
-        queries = 2 * suite.images * suite.draws
+        queries = 2 * suite.images * suite.trials
         cells: dict[Key, Cell] = {}
-        for role, spec in other_places(self.spec).items():
-            cells["transfer", role] = show_cell(
-                self.subject, spec, [images, None], self._aims, suite.draws
+        for role, spec in other_deployments(self.spec).items():
+            cells["transfer", role] = verification_cell(
+                self.subject, spec, [images, None], self._image_goals, suite.trials
             )
         for each in SHOWN_TRANSFORMED:
             cells["transformations", each.name] = self._cell(

@@ -24,14 +24,14 @@ __all__ = [
     "Verdict",
     "change_figure",
     "judge",
-    "share_figure",
+    "rate_figure",
 ]
 
 KIND = "neuroattack audit"
-SCHEMA = 1
+SCHEMA = 2
 
 Better = Literal["lower", "higher"]
-Unit = Literal["share", "relative change"]
+Unit = Literal["fraction", "relative change"]
 
 Verdict = Literal["robust", "undecided", "fragile", "unreliable"]
 
@@ -49,7 +49,7 @@ class Figure:
     Parameters
     ----------
     key : str
-        ``"attacks/adaptive/500"``.
+        ``"attacks/count-regression/500"``.
     row, column : str
         What it is for people: where it stands in its section's table.
     value : float
@@ -58,9 +58,9 @@ class Figure:
         Its 95 % interval; None where one image alone gave it.
     better : {"lower", "higher"}
         Which is more robust.
-    unit : {"share", "relative change"}
+    unit : {"fraction", "relative change"}
         A share is in [0, 1]; a relative change is 0 for none.
-    unattacked : float or None
+    clean_error_rate : float or None
         The same without the attack, for comparison.
     """
 
@@ -70,26 +70,30 @@ class Figure:
     value: float
     ci95: tuple[float, float] | None
     better: Better
-    unit: Unit = "share"
-    unattacked: float | None = None
+    unit: Unit = "fraction"
+    clean_error_rate: float | None = None
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {**asdict(self), "ci95": None if self.ci95 is None else list(self.ci95)}
 
 
-def share_figure(
-    key: str, row: str, column: str, shares: Sequence[float], unattacked: Sequence[float] = ()
+def rate_figure(
+    key: str,
+    row: str,
+    column: str,
+    fractions: Sequence[float],
+    clean_error_rate: Sequence[float] = (),
 ) -> Figure:
     """Return the mean rate at which fresh trials are misclassified, with its interval."""
     return Figure(
         key,
         row,
         column,
-        statistics.fmean(shares),
-        wilson_interval(sum(shares), len(shares)),
+        statistics.fmean(fractions),
+        wilson_interval(sum(fractions), len(fractions)),
         "lower",
-        unattacked=statistics.fmean(unattacked) if unattacked else None,
+        clean_error_rate=statistics.fmean(clean_error_rate) if clean_error_rate else None,
     )
 
 
@@ -113,24 +117,24 @@ class Section:
 
     Parameters
     ----------
-    about : str
+    description : str
         What they are, in a sentence or two.
     figures : tuple of Figure
         By rows.
-    left_out : mapping of str to str
+    skipped : mapping of str to str
         What was not tried, by the beginning of its keys, and why.
     """
 
-    about: str
+    description: str
     figures: tuple[Figure, ...]
-    left_out: Mapping[str, str]
+    skipped: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
-            "about": self.about,
+            "description": self.description,
             "figures": [figure.as_json() for figure in self.figures],
-            "left_out": dict(self.left_out),
+            "skipped": dict(self.skipped),
         }
 
 
@@ -206,8 +210,8 @@ def judge(accuracy: Figure, attacks: Sequence[Figure], tried: str) -> Headline:
     return Headline(verdict, sentence, strongest, accuracy)
 
 
-def _percent(share: float) -> str:
-    return f"{100 * share:.0f} %"
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"
 
 
 @dataclass(frozen=True)

@@ -70,7 +70,7 @@ def transform_images(
     indices: Sequence[int],
     images: str,
     transformation: Mapping[str, Any],
-    draws: int,
+    trials: int,
     folder: Path,
 ) -> dict[str, Any]:
     """Show transformed adversarial images, and their originals transformed alike.
@@ -91,7 +91,7 @@ def transform_images(
         deployment.black_box,
         cases,
         [Transformation(**transformation)],
-        draws=draws,
+        trials=trials,
         seed=deployment.seed,
     )
     (survived,) = study.survivals
@@ -108,7 +108,7 @@ def measure_costs(
     audited: Mapping[str, Any],
     indices: Sequence[int],
     images: str,
-    draws: int,
+    trials: int,
     folder: Path,
 ) -> dict[str, Any]:
     """Compare what adversarial images make the network do with what their originals do.
@@ -127,8 +127,8 @@ def measure_costs(
             subject.image(index)[0],
             adversarial,
             # Those before have verified the image.
-            first_draw=draws,
-            draws=draws,
+            first_draw=trials,
+            trials=trials,
             stream=verification_stream(index, None),
         )
         for name, change in changes.items():

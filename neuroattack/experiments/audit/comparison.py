@@ -52,7 +52,7 @@ class _BaselineProvenance(_Model):
 class _Document(_Model):
     kind: Literal["neuroattack audit"]
     # Named `schema` in the file, which pydantic keeps to itself.
-    version: Annotated[Literal[1], pydantic.Field(alias="schema")]
+    version: Annotated[Literal[2], pydantic.Field(alias="schema")]
     verdict: Verdict
     suite: dict[str, Any]
     sections: dict[str, _BaselineSection]

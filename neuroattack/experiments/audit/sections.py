@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Mapping
 from typing import Any
 
-from neuroattack.experiments.audit.card import Figure, Section, change_figure, share_figure
+from neuroattack.experiments.audit.card import Figure, Section, change_figure, rate_figure
 from neuroattack.experiments.audit.suite import NOISES, SHOWN_TRANSFORMED, Suite
 
 __all__ = ["Found", "Key", "sections_of"]
@@ -15,10 +15,10 @@ Key = tuple[str, ...]
 
 Found = Mapping[Key, Mapping[str, Any]]
 """Results of cells: ``("accuracy", noise)``, no noise the empty name; ``("originals",)``;
-``(attack, queries, image)``; ``("transfer", place)``; ``("transformations", name)``;
+``(attack, queries, image)``; ``("transfer", deployment)``; ``("transformations", name)``;
 ``("energy",)``."""
 
-_PLACE_NAMES = {
+_DEPLOYMENT_NAMES = {
     "other-draws": "the same, other draws",
     "fixed-point": "fixed point",
     "half-steps": "half the time steps",
@@ -35,15 +35,15 @@ _COST_NAMES = {
 
 
 def sections_of(
-    suite: Suite, described: Mapping[str, Any], found: Found, left_out: Mapping[str, str]
+    suite: Suite, described: Mapping[str, Any], found: Found, skipped: Mapping[str, str]
 ) -> dict[str, Section]:
     """Return all sections, by name."""
     made_by = f"Images that {suite.attacks[0]} made with {suite.budgets[-1]:,} queries"
     return {
         "clean": _clean(suite, described["accuracy_images"], found),
         "noise": _noise(found),
-        "attacks": _attacks(suite, found, left_out),
-        "transfer": _transfer(made_by, described["places"], found),
+        "attacks": _attacks(suite, found, skipped),
+        "transfer": _transfer(made_by, described["deployments"], found),
         "transformations": _transformations(made_by, found),
         "energy": _energy(made_by, found),
     }
@@ -54,11 +54,11 @@ def _clean(suite: Suite, images: int, found: Found) -> Section:
         f"Without any attack: how many of {images:,} test images are classified correctly, and how "
         f"often the {suite.images} that are attacked below are misclassified as they are.",
         (
-            _accuracy("clean/accuracy", "accuracy", "unattacked", found["accuracy", ""]),
-            share_figure(
+            _accuracy("clean/accuracy", "accuracy", "clean_error_rate", found["accuracy", ""]),
+            rate_figure(
                 "clean/misclassified",
                 "attacked images misclassified",
-                "unattacked",
+                "clean_error_rate",
                 found["originals",]["rates"][0],
             ),
         ),
@@ -91,37 +91,37 @@ def _accuracy(key: str, row: str, column: str, found: Mapping[str, Any]) -> Figu
     return Figure(key, row, column, found["accuracy"], (low, high), "higher")
 
 
-def _attacks(suite: Suite, found: Found, left_out: Mapping[str, str]) -> Section:
+def _attacks(suite: Suite, found: Found, skipped: Mapping[str, str]) -> Section:
     figures = []
     for name, queries in itertools.product(suite.attacks, suite.budgets):
         verified = [
             result["success"] for key, result in found.items() if key[:-1] == (name, str(queries))
         ]
         figures.append(
-            share_figure(
+            rate_figure(
                 f"attacks/{name}/{queries}",
                 name,
                 f"{queries:,} queries",
-                [each["successes"] / each["draws"] for each in verified],
+                [each["successes"] / each["trials"] for each in verified],
             )
         )
     return Section(
         f"How often {suite.images} images are misclassified after an untargeted attack of so many "
-        f"queries, held to {suite.limit}: mean share of {suite.draws} fresh draws an image, with "
+        f"queries, held to {suite.bound}: mean share of {suite.trials} fresh draws an image, with "
         "its interval over images.",
         tuple(figures),
-        left_out,
+        skipped,
     )
 
 
-def _transfer(made_by: str, places: list[str], found: Found) -> Section:
+def _transfer(made_by: str, deployments: list[str], found: Found) -> Section:
     figures, refused = [], {}
-    for place in places:
-        result = found["transfer", place]
+    for deployment in deployments:
+        result = found["transfer", deployment]
         if "refused" in result:
-            refused[place] = result["refused"]
+            refused[deployment] = result["refused"]
         else:
-            figures.append(_shown(f"transfer/{place}", _PLACE_NAMES[place], result))
+            figures.append(_shown(f"transfer/{deployment}", _DEPLOYMENT_NAMES[deployment], result))
     return Section(
         f"{made_by} on the audited deployment, shown on others of the same network.",
         tuple(figures),
@@ -142,7 +142,7 @@ def _transformations(made_by: str, found: Found) -> Section:
 
 def _shown(key: str, row: str, result: Mapping[str, Any]) -> Figure:
     adversarial, original = result["rates"]
-    return share_figure(key, row, "misclassified", adversarial, original)
+    return rate_figure(key, row, "misclassified", adversarial, original)
 
 
 def _energy(made_by: str, found: Found) -> Section:

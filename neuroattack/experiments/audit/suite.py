@@ -7,7 +7,7 @@ from typing import Any
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.registry import attack_names, make_attack
-from neuroattack.attacks.result import check_draws
+from neuroattack.attacks.result import check_trials
 from neuroattack.datasets import Dataset
 from neuroattack.datasets.noise import Noise
 from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
@@ -16,9 +16,9 @@ from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.validation import check_whole
 
-__all__ = ["NOISES", "QUICK", "SHOWN_TRANSFORMED", "SUITE_VERSION", "Suite", "other_places"]
+__all__ = ["NOISES", "QUICK", "SHOWN_TRANSFORMED", "SUITE_VERSION", "Suite", "other_deployments"]
 
-SUITE_VERSION = 1
+SUITE_VERSION = 2
 """Raised whenever figures of the same key come to mean something else."""
 
 NOISES = tuple(Noise(kind, delta) for kind in ("normal", "uniform") for delta in (0.02, 0.05, 0.1))
@@ -33,10 +33,10 @@ SHOWN_TRANSFORMED: tuple[Transformation, ...] = tuple(
 """What may happen to an adversarial image on its way to the network."""
 
 _CHIP = "loihi1"
-_PLACES = ("other-draws", "fixed-point", "half-steps", "double-steps", _CHIP)
+_DEPLOYMENTS = ("other-draws", "fixed-point", "half-steps", "double-steps", _CHIP)
 
 
-_LIMIT = Bound("l2", 2.0)
+_BOUND = Bound("l2", 2.0)
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Suite:
         two networks are attacked on the same.
     budgets : tuple of int, optional
         Queries of an attack, rising; each attack runs once for each.
-    draws : int, optional
+    trials : int, optional
         Fresh draws by which an image is judged.
     accuracy_images : int, optional
         Test images by which accuracy is measured, with noise and without; fewer if there are not
@@ -58,7 +58,7 @@ class Suite:
     attacks : tuple of str, optional
         Names of the catalogue. The images of the first, at the largest budget, are those that
         the other sections show elsewhere, transform and measure.
-    limit : Bound, optional
+    bound : Bound, optional
         How far adversarial images may be from their originals.
 
     Raises
@@ -69,15 +69,21 @@ class Suite:
 
     images: int = 20
     budgets: tuple[int, ...] = (100, 500, 2000)
-    draws: int = 50
+    trials: int = 50
     accuracy_images: int = 500
-    attacks: tuple[str, ...] = ("adaptive", "greedy-window", "sparse-rs", "random-noise", "square")
-    limit: Bound = _LIMIT
+    attacks: tuple[str, ...] = (
+        "count-regression",
+        "greedy-window",
+        "sparse-rs",
+        "random-noise",
+        "square",
+    )
+    bound: Bound = _BOUND
 
     def __post_init__(self) -> None:
         check_whole("images of an audit", self.images, 1)
         check_whole("images for accuracy", self.accuracy_images, 1)
-        check_draws(self.draws)
+        check_trials(self.trials)
         for budget in self.budgets:
             check_whole("budget of an audit", budget, 1)
         if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
@@ -93,7 +99,7 @@ class Suite:
         missing = {}
         for name in self.attacks:
             try:
-                make_attack(name, self.limit, self.budgets[0], 0)
+                make_attack(name, self.bound, self.budgets[0], 0)
             except UnsupportedFeatureError as error:
                 missing[name] = str(error)
         left = tuple(name for name in self.attacks if name not in missing)
@@ -107,32 +113,32 @@ class Suite:
             "dataset_checksum": dataset.checksum,
             "images": self.images,
             "budgets": list(self.budgets),
-            "draws": self.draws,
+            "trials": self.trials,
             "accuracy_images": min(self.accuracy_images, len(dataset.test.labels)),
             "attacks": list(self.attacks),
-            "limit": str(self.limit),
+            "bound": str(self.bound),
             "noises": [f"{noise.kind}-{noise.delta:g}" for noise in NOISES],
-            "places": list(_PLACES),
+            "deployments": list(_DEPLOYMENTS),
             "transformations": [each.name for each in SHOWN_TRANSFORMED],
         }
 
 
-QUICK = Suite(budgets=(50, 100, 200), draws=20, accuracy_images=200)
+QUICK = Suite(budgets=(50, 100, 200), trials=20, accuracy_images=200)
 """A look in less than a minute; its figures compare with those of its like alone."""
 
 
-def other_places(place: DeploymentSpec) -> dict[str, DeploymentSpec]:
+def other_deployments(deployment: DeploymentSpec) -> dict[str, DeploymentSpec]:
     """Return where images made at a place are tried, by the name that their figures have.
 
     All on the native backend, whose spikes are those of every other.
     """
-    here = replace(place, backend="native", seed=(place.seed + 1) % (MAX_SEED + 1))
+    here = replace(deployment, backend="native", seed=(deployment.seed + 1) % (MAX_SEED + 1))
     plain = replace(here, precision=None, profile=None)
-    places = (
+    deployments = (
         here,
         replace(plain, precision="fixed"),
-        replace(here, steps=max(1, place.steps // 2)),
-        replace(here, steps=min(MAX_STEPS, 2 * place.steps)),
+        replace(here, steps=max(1, deployment.steps // 2)),
+        replace(here, steps=min(MAX_STEPS, 2 * deployment.steps)),
         replace(plain, profile=_CHIP),
     )
-    return dict(zip(_PLACES, places, strict=True))
+    return dict(zip(_DEPLOYMENTS, deployments, strict=True))

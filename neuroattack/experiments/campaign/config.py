@@ -13,7 +13,7 @@ from pydantic import ValidationError as SchemaError
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.protocol import Attack
-from neuroattack.attacks.registry import make_attack
+from neuroattack.attacks.registry import make_attack, present_name
 from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
@@ -48,10 +48,10 @@ def _deployment(value: object) -> DeploymentSpec:
     )
 
 
-def _limit(text: str) -> str:
+def _bound(text: str) -> str:
     measure, at, reference = text.partition("@")
     if at and reference != REFERENCE:
-        raise UnknownNameError("reference of a limit", reference, [REFERENCE])
+        raise UnknownNameError("reference of a bound", reference, [REFERENCE])
     Bound.from_text(f"{measure}={_ANY_BOUND}" if at else text)
     return text
 
@@ -97,7 +97,7 @@ class AttackChoice(_Part):
         Parameters of its constructor.
     """
 
-    name: str
+    name: Annotated[str, AfterValidator(present_name)]
     settings: dict[str, Any] = Field(default_factory=dict)
 
     def model_post_init(self, _: Any) -> None:
@@ -105,7 +105,7 @@ class AttackChoice(_Part):
         self.made()
 
     def made(self) -> Attack:
-        """Return the attack at some limit, for what it says of itself."""
+        """Return the attack at some bound, for what it says of itself."""
         return make_attack(self.name, Bound("l2", _ANY_BOUND), 1, 0, self.settings)
 
     def __str__(self) -> str:
@@ -116,7 +116,7 @@ Texts = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_onc
 
 
 class CampaignConfig(_Part):
-    """A campaign: every attack, at every limit and budget, on every image of every deployment.
+    """A campaign: every attack, at every bound and budget, on every image of every deployment.
 
     Parameters
     ----------
@@ -127,7 +127,7 @@ class CampaignConfig(_Part):
         Of the conventional network, for the deployment ``dnn``.
     seed : int, optional
         Of the choice of images and of all chance of the attacks.
-    draws : int, optional
+    trials : int, optional
         Fresh draws by which an image is judged.
     deployments : tuple of DeploymentSpec, optional
         Where the network is attacked; a profile's file is read from the configuration's folder.
@@ -135,7 +135,7 @@ class CampaignConfig(_Part):
         ``"random"``: targeted at a wrong class, drawn for each image.
     budgets : tuple of int
         Queries of a search.
-    limits : tuple of str
+    bounds : tuple of str
         ``"l2=2"``, or ``"local_sd@greedy-window"``.
     attacks : tuple of AttackChoice
         What is compared.
@@ -146,7 +146,7 @@ class CampaignConfig(_Part):
     network: Path | None = None
     dnn: Path | None = None
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
-    draws: Annotated[int, Field(ge=1, le=100_000)] = 50
+    trials: Annotated[int, Field(ge=1, le=100_000)] = 50
     deployments: Annotated[
         tuple[Annotated[DeploymentSpec, BeforeValidator(_deployment)], ...],
         Field(min_length=1),
@@ -162,8 +162,8 @@ class CampaignConfig(_Part):
         Field(min_length=1),
         AfterValidator(_each_once),
     ]
-    limits: Annotated[
-        tuple[Annotated[str, AfterValidator(_limit)], ...],
+    bounds: Annotated[
+        tuple[Annotated[str, AfterValidator(_bound)], ...],
         Field(min_length=1),
         AfterValidator(_each_once),
     ]
@@ -207,7 +207,7 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     if config.network is None and config.images.dataset is None:
         raise FileError(path, "images.dataset: is missing, and there is no network to take it from")
     for spec in specs:
-        if spec.answers == "labels":
+        if spec.response == "labels":
             _check_content_with_labels(config, spec, path)
     folder = path.absolute().parent
     specs = tuple(
@@ -231,15 +231,15 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
 
 def _check_content_with_labels(config: CampaignConfig, spec: DeploymentSpec, path: Path) -> None:
     told = f"{str(spec)!r} returns the class only"
-    for limit in config.limits:
-        if "@" in limit:
+    for bound in config.bounds:
+        if "@" in bound:
             raise FileError(
                 path,
-                f"limits: {limit!r} needs the distances that {REFERENCE} reaches with counts, and "
-                f"the deployment {told}; expected fixed limits",
+                f"bounds: {bound!r} needs the distances that {REFERENCE} reaches with counts, and "
+                f"the deployment {told}; expected fixed bounds",
             )
     for attack in config.attacks:
-        if attack.made().needs == "counts":
+        if attack.made().kind == "score":
             raise FileError(
                 path,
                 f"attacks: {attack.name!r} needs spike counts of every class, and the "
@@ -262,7 +262,7 @@ def config_of(values: dict[str, Any], path: Path) -> CampaignConfig:
 # Where pydantic speaks of Python and not of TOML.
 _EXPECTED = {
     "tuple_type": "expected a list",
-    "model_type": "expected a table, such as { name = 'adaptive' } for an attack",
+    "model_type": "expected a table, such as { name = 'count-regression' } for an attack",
     "dict_type": "expected a table",
     "too_short": "expected at least one",
     "path_type": "expected the path of a file, as text",

@@ -17,29 +17,29 @@ from neuroattack.experiments.engine.store import Done
 from neuroattack.files import atomic_path, write_text
 from neuroattack.statistics import wilson_interval
 
-__all__ = ["result_rows", "summarise", "write_csv", "write_parquet"]
+__all__ = ["result_rows", "summarize", "write_csv", "write_parquet"]
 
 
 def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
     """Return a flat row a finished attack, references included (their limit is empty)."""
     rows = []
     for done in results:
-        asked, found = done.arguments, done.result
+        asked, found = _renamed(done.arguments), _renamed(done.result)
         success, clean = found["success"], found["clean_success"]
         rows.append(
             {
                 "attack": asked["attack"],
                 "settings": _settings(asked),
-                "deployment": _deployment(asked),
-                "limit": asked["limit"],
-                "bound": _bound(asked, found),
+                "deployment": asked["deployment"],
+                "bound": asked["bound"],
+                "max_distance": _max_distance(asked, found),
                 "budget": asked["budget"],
                 "index": asked["index"],
                 "label": asked["label"],
                 "target_class": asked["target_class"],
-                "success": success["successes"] / success["draws"],
-                "clean_success": clean["successes"] / clean["draws"],
-                "draws": success["draws"],
+                "success": success["successes"] / success["trials"],
+                "clean_success": clean["successes"] / clean["trials"],
+                "trials": success["trials"],
                 "queries": found["queries"],
                 "verification_queries": found["verification_queries"],
                 "stopped_by": found["stopped_by"],
@@ -50,15 +50,35 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
     return rows
 
 
-def _bound(asked: Mapping[str, Any], found: Mapping[str, Any]) -> float | None:
-    if found["bound"] is None and asked["limit"]:
-        return Bound.from_text(asked["limit"]).maximum
-    bound: float | None = found["bound"]
-    return bound
+def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments or results of a cell by their present names.
+
+    Campaigns of version 0.1.0 wrote `place`, `limit` and `draws`; their numeric `bound` is
+    `max_distance` now.
+    """
+    values = dict(stored)
+    if "limit" in values:
+        values["bound"] = values.pop("limit")
+    elif "success" in values and "bound" in values:
+        values["max_distance"] = values.pop("bound")
+    if "place" in values:
+        values["deployment"] = values.pop("place")
+    for name in ("success", "clean_success"):
+        if name in values and "draws" in values[name]:
+            old = values[name]
+            values[name] = {"successes": old["successes"], "trials": old["draws"]}
+    return values
 
 
-def summarise(
-    rows: Iterable[Mapping[str, Any]], set_aside: Iterable[Mapping[str, Any]] = ()
+def _max_distance(asked: Mapping[str, Any], found: Mapping[str, Any]) -> float | None:
+    if found["max_distance"] is None and asked["bound"]:
+        return Bound.from_text(asked["bound"]).maximum
+    maximum: float | None = found["max_distance"]
+    return maximum
+
+
+def summarize(
+    rows: Iterable[Mapping[str, Any]], failed: Iterable[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
     """Return a row for each attack, deployment, limit, budget and kind of goal.
 
@@ -67,13 +87,15 @@ def summarise(
     of draws. ``median_queries`` takes an image of which no more than half of the draws were
     misclassified at the cap, the whole budget; ``median_distance`` is in the limit's measure.
     ``images_without_distance`` are those on which the reference of the limit moved nothing, so
-    that no attack could. Attacks ``set_aside`` are counted, and in no other figure; where all of
+    that no attack could. Attacks ``failed`` are counted, and in no other figure; where all of
     them were, the others are None.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(_group(row, row["settings"], row["deployment"]), []).append(row)
-    missing = Counter(_group(asked, _settings(asked), _deployment(asked)) for asked in set_aside)
+    missing = Counter(
+        _group(asked, _settings(asked), asked["deployment"]) for asked in map(_renamed, failed)
+    )
     for key in missing:
         groups.setdefault(key, [])
     return [_summary(key, group, missing[key]) for key, group in groups.items()]
@@ -81,24 +103,17 @@ def summarise(
 
 def _group(of: Mapping[str, Any], settings: str, deployment: str) -> tuple[Any, ...]:
     targeted = of["target_class"] is not None
-    return of["attack"], settings, deployment, of["limit"], of["budget"], targeted
+    return of["attack"], settings, deployment, of["bound"], of["budget"], targeted
 
 
 def _settings(asked: Mapping[str, Any]) -> str:
     return json.dumps(asked["settings"], sort_keys=True)
 
 
-def _deployment(asked: Mapping[str, Any]) -> str:
-    # Stores of version 0.1.0 have it under its former name.
-    return str(asked["deployment"] if "deployment" in asked else asked["place"])
-
-
-def _summary(
-    key: tuple[Any, ...], group: list[Mapping[str, Any]], set_aside: int
-) -> dict[str, Any]:
-    attack, settings, deployment, limit, budget, targeted = key
+def _summary(key: tuple[Any, ...], group: list[Mapping[str, Any]], failed: int) -> dict[str, Any]:
+    attack, settings, deployment, bound, budget, targeted = key
     images = len(group)
-    measure = limit.partition("=")[0].partition("@")[0] or "local_sd"
+    measure = bound.partition("=")[0].partition("@")[0] or "local_sd"
 
     def mean(values: Iterable[float]) -> float | None:
         return sum(values) / images if images else None
@@ -111,11 +126,11 @@ def _summary(
         "attack": attack,
         "settings": json.loads(settings),
         "deployment": deployment,
-        "limit": limit or None,
+        "bound": bound or None,
         "budget": budget,
         "images": images,
-        "images_without_distance": sum(row["bound"] == 0 for row in group),
-        "set_aside": set_aside,
+        "images_without_distance": sum(row["max_distance"] == 0 for row in group),
+        "failed": failed,
         "targeted": targeted,
         "success": success,
         "success_ci95": None

@@ -9,7 +9,7 @@ from neuroattack.deployment.spec import profile_checksum
 from neuroattack.experiments.attack_cells import REFERENCE, attack_image
 from neuroattack.experiments.campaign.config import CampaignConfig
 from neuroattack.experiments.engine.cells import Cell
-from neuroattack.experiments.seeds import attack_seed, random_target
+from neuroattack.experiments.seeds import attack_seed, random_target_class
 
 __all__ = ["plan_cells"]
 
@@ -21,7 +21,7 @@ def plan_cells(
     cells: dict[str, Cell] = {}
     for cell in _all(config, images, n_classes):
         cells.setdefault(cell.key, cell)
-    return sorted(cells.values(), key=lambda cell: cell.arguments["limit"] != "")
+    return sorted(cells.values(), key=lambda cell: cell.arguments["bound"] != "")
 
 
 def _all(
@@ -33,7 +33,7 @@ def _all(
         for goal in config.goals:
             target_class = None
             if goal == "random":
-                target_class = random_target(config.seed, index, label, n_classes)
+                target_class = random_target_class(config.seed, index, label, n_classes)
             for spec in config.deployments:
                 about = {
                     "deployment": str(spec),
@@ -44,10 +44,10 @@ def _all(
                     "seed": attack_seed(config.seed, index),
                 }
                 reference = _cell(
-                    {"attack": REFERENCE, "settings": {}, "limit": "", "budget": None, **about}
+                    {"attack": REFERENCE, "settings": {}, "bound": "", "budget": None, **about}
                 )
-                for limit in config.limits:
-                    waits = "@" in limit
+                for bound in config.bounds:
+                    waits = "@" in bound
                     if waits:
                         yield reference
                     for budget in config.budgets:
@@ -56,7 +56,7 @@ def _all(
                                 {
                                     "attack": attack.name,
                                     "settings": attack.settings,
-                                    "limit": limit,
+                                    "bound": bound,
                                     "budget": budget,
                                     **about,
                                 },

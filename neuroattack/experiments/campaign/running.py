@@ -23,7 +23,7 @@ from neuroattack.ir.storage import load_network
 __all__ = ["begin", "resume"]
 
 # Of a configuration, what decides results and is in no cell's key.
-_FOR_GOOD = ("network", "dnn", "seed", "draws")
+_FOR_GOOD = ("network", "dnn", "seed", "trials")
 
 
 def begin(folder: Path, config: CampaignConfig) -> None:
@@ -62,7 +62,7 @@ def begin(folder: Path, config: CampaignConfig) -> None:
             "config": now,
             "version": __version__,
             "contents": _contents(config),
-            "common": {**subject.as_json(), "trials": config.draws},
+            "common": {**subject.as_json(), "trials": config.trials},
         }
         if before is not None and (
             store.about("common") != about["common"]

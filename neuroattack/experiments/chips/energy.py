@@ -47,7 +47,7 @@ _ABSENT = (
     "spikes_per_image",
     "synaptic_operations_per_image",
     "energy_pj_per_image",
-    "priced_subtotal_pj",
+    "subtotal_pj",
     "latency_ms",
     "basis",
 )
@@ -144,7 +144,7 @@ def measure_on_chip(
                 "refused": str(error),
                 "profile": profile.id,
                 "profile_checksum": profile.checksum,
-                "unpriced": [],
+                "without_coefficient": [],
             } | dict.fromkeys(_ABSENT)
         held = fitted.network
     shown, labels = read_images(folder, images)
@@ -165,14 +165,14 @@ def measure_on_chip(
     if fitted is None or meter is None:
         return {"reference": found, "neurobench": neurobench, "backend_version": version}
     estimate = fitted.estimate(meter.activity)
-    per_correct = estimate.priced_per_correct_classification_pj(found["accuracy"])
+    per_correct = estimate.subtotal_per_correct_classification_pj(found["accuracy"])
     return {
         "fits": True,
         "refused": "",
         **{name: found[name] for name in _OF_EVALUATION},
         **fitted.as_json(),
         **estimate.as_json(),
-        "priced_pj_per_correct_image": as_ends(per_correct),
+        "subtotal_pj_per_correct_image": as_ends(per_correct),
         "neurobench": neurobench,
         "footprint": footprint_in_format(held, fitted.profile.number_format()),
     }

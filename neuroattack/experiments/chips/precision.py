@@ -76,7 +76,7 @@ def measure_precision(
     dict
         JSON values: ``"bits"``, a list of accuracies with their 95 % Wilson interval by bits per
         weight, signs and clipping, the fraction of connections whose weight became 0, and why a
-        network is not supported; ``"floating"`` and ``"quantised"``, accuracy by time steps; and
+        network is not supported; ``"floating"`` and ``"quantized"``, accuracy by time steps; and
         the settings.
     """
     check_inputs("precision", network, images, bits, time_steps)
@@ -103,7 +103,7 @@ def measure_precision(
         point: dict[str, Any] = {"bits": width, "signs": signs, "clipping": clipping}
         point |= {"accuracy": None, "accuracy_ci95": None, "lost_fraction": None, "refused": ""}
         rounding = Rounding(
-            signs="split" if signs == "split" else "as_given",
+            signs="split" if signs == "split" else "unchanged",
             clipping=clipping,
             # A network of mixed signs loses those of the other sign where a source has one.
             allow_lossy=signs == "per_source",
@@ -133,7 +133,7 @@ def measure_precision(
         "seed": seed,
         "bits": points,
         "floating": curves[0],
-        "quantised": curves[1],
+        "quantized": curves[1],
     }
 
 

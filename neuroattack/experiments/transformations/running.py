@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.result import Goal, check_draws
+from neuroattack.attacks.result import Goal, check_trials
 from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import ValidationError
@@ -33,7 +33,7 @@ __all__ = ["Case", "survival"]
 _Shown = Literal["adversarial", "original", "control"]
 
 _MAX_SEED = 2**63 - 1
-_BATCH_DRAWS = 256
+_BATCH_TRIALS = 256
 # Above the streams of every attack and evaluation.
 _FIRST_STREAM = 2**60
 _CONTROL = Transformation("none", "none")
@@ -67,7 +67,7 @@ def survival(
     cases: Sequence[Case],
     transformations: Sequence[Transformation] = TRANSFORMATIONS,
     *,
-    draws: int = 50,
+    trials: int = 50,
     noiseless: bool = False,
     seed: int = 0,
     gap_groups: int = 4,
@@ -78,11 +78,11 @@ def survival(
     What is found for a case and a transformation depends on these two, the draws, the seed and
     the target only, not on what else is studied or in which order.
     """
-    check_draws(draws)
+    check_trials(trials)
     check_whole("seed", seed, 0, _MAX_SEED)
     check_whole("groups of gap", gap_groups, 1)
     _check_cases(cases)
-    ask = _Questioner(target_factory, draws, noiseless, seed)
+    ask = _Questioner(target_factory, trials, noiseless, seed)
     total = len(cases) * (len(transformations) + 1)
     done = 0
 
@@ -107,13 +107,13 @@ def survival(
             )
             report(transformation.name)
         survivals.append(Survival(transformation, tuple(images), gap_groups))
-    return SurvivalStudy(draws, seed, tuple(survivals))
+    return SurvivalStudy(trials, seed, tuple(survivals))
 
 
 @dataclass(frozen=True)
 class _Questioner:
     target_factory: Callable[[int], Target]
-    draws: int
+    trials: int
     noiseless: bool
     seed: int
 
@@ -125,10 +125,10 @@ class _Questioner:
         case.goal.check(target.n_classes)
         image = case.original if shown == "original" else case.adversarial
         once = None if transformation.is_random else transformation.apply(image[None], rng)
-        draws = 1 if self.noiseless and once is not None else self.draws
+        trials = 1 if self.noiseless and once is not None else self.trials
         answers = []
-        for start in range(0, draws, _BATCH_DRAWS):
-            shape = (min(_BATCH_DRAWS, draws - start), *image.shape)
+        for start in range(0, trials, _BATCH_TRIALS):
+            shape = (min(_BATCH_TRIALS, trials - start), *image.shape)
             if once is None:
                 batch = transformation.apply(np.broadcast_to(image, shape), rng)
             else:
@@ -137,7 +137,7 @@ class _Questioner:
         counts = np.concatenate(answers)
         goal = case.goal
         return Tally(
-            draws=draws,
+            trials=trials,
             targeted=None if goal.target_class is None else int(goal.reached(counts).sum()),
             untargeted=int(Goal(goal.label).reached(counts).sum()),
             correct=int((decide(counts) == goal.label).sum()),

@@ -33,7 +33,7 @@ class Tally:
 
     Parameters
     ----------
-    draws : int
+    trials : int
         How many.
     targeted : int or None
         Taken for the target class; None without one.
@@ -43,7 +43,7 @@ class Tally:
         Taken for the true class.
     """
 
-    draws: int
+    trials: int
     targeted: int | None
     untargeted: int
     correct: int
@@ -53,7 +53,7 @@ class Tally:
         successes = self.targeted if criterion == "targeted" else self.untargeted
         if successes is None:
             raise ValidationError("goal", "no target class", "a targeted goal")
-        return Verification(successes, self.draws)
+        return Verification(successes, self.trials)
 
     def fooled(self, criterion: Criterion) -> bool:
         """Return whether most draws were misclassified."""
@@ -62,7 +62,7 @@ class Tally:
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
-            "draws": self.draws,
+            "trials": self.trials,
             "correct": self.correct,
             "targeted": None if self.targeted is None else _json(self.reached("targeted")),
             "untargeted": _json(self.reached("untargeted")),
@@ -258,20 +258,20 @@ class SurvivalStudy:
 
     Parameters
     ----------
-    draws, seed : int
+    trials, seed : int
         Fresh draws of every transformed image, and seed of what transformations draw.
     survivals : tuple of Survival
         One a transformation, in their order.
     """
 
-    draws: int
+    trials: int
     seed: int
     survivals: tuple[Survival, ...] = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as JSON values."""
         return {
-            "draws": self.draws,
+            "trials": self.trials,
             "seed": self.seed,
             "transformations": [one.as_json() for one in self.survivals],
         }
@@ -280,7 +280,7 @@ class SurvivalStudy:
 def _json(found: Verification) -> dict[str, Any]:
     return {
         "successes": found.successes,
-        "draws": found.draws,
+        "trials": found.trials,
         "rate": found.rate,
         "ci95": list(found.ci95),
     }
@@ -288,7 +288,7 @@ def _json(found: Verification) -> dict[str, Any]:
 
 def _pooled(tallies: Sequence[Tally], criterion: Criterion) -> Verification:
     reached = [tally.reached(criterion) for tally in tallies]
-    return Verification(sum(one.successes for one in reached), sum(one.draws for one in reached))
+    return Verification(sum(one.successes for one in reached), sum(one.trials for one in reached))
 
 
 def _by_gap(

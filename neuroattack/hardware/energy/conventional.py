@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from neuroattack.errors import ValidationError
-from neuroattack.hardware.profiles.energy_model import Basis, Price
+from neuroattack.hardware.profiles.energy_model import Basis, Coefficient
 from neuroattack.ir.network import Network
 from neuroattack.validation import check_whole
 
@@ -20,25 +20,27 @@ _CONDITIONS = "45 nm, 0.9 V"
 _TRANSCRIPT = "as transcribed in PMC8934428, Table 3"
 
 
-def _price(
+def _coefficient(
     value: float, place: str = _TRANSCRIPT, basis: Basis = "design", note: str = ""
-) -> Price:
-    return Price(value, _HOROWITZ, place, basis, _CONDITIONS, note=note)
+) -> Coefficient:
+    return Coefficient(value, _HOROWITZ, place, basis, _CONDITIONS, note=note)
 
 
-OPERATIONS_PJ: Mapping[str, Price] = MappingProxyType(
+OPERATIONS_PJ: Mapping[str, Coefficient] = MappingProxyType(
     {
-        "fp32_add": _price(0.9),
-        "fp32_multiply": _price(3.7),
-        "int32_add": _price(0.1),
-        "int32_multiply": _price(3.1),
-        "int8_multiply": _price(
+        "fp32_add": _coefficient(0.9),
+        "fp32_multiply": _coefficient(3.7),
+        "int32_add": _coefficient(0.1),
+        "int32_multiply": _coefficient(3.1),
+        "int8_multiply": _coefficient(
             0.2,
             "as in github.com/stillwater-sc/esim, energysim/database/energy.py, which cites it",
             "code",
             "not seen in the paper or in a transcription of it",
         ),
-        "cache_access_64bit": _price(10.0, note="of a cache of 8 kB; half of it for 32 bits there"),
+        "cache_access_64bit": _coefficient(
+            10.0, note="of a cache of 8 kB; half of it for 32 bits there"
+        ),
     }
 )
 """Picojoules of an operation. 8-bit products are added up in 32 bits, so no 8-bit adder is here."""
@@ -124,7 +126,7 @@ def compare_conventional(
         "conventional": conventional,
         "spiking": spiking,
         "caveats": list(CAVEATS),
-        "operations_pj": {name: asdict(price) for name, price in OPERATIONS_PJ.items()},
+        "operations_pj": {name: asdict(coefficient) for name, coefficient in OPERATIONS_PJ.items()},
     }
 
 

@@ -19,15 +19,21 @@ from neuroattack.hardware.energy.terms import (
     estimate_terms,
     mean_of,
 )
-from neuroattack.hardware.energy.timing import Bounds, hardware_time_s, prices_of_time
-from neuroattack.hardware.profiles.energy_model import BASES, Basis, EnergyModel, EnergyTerm, Price
+from neuroattack.hardware.energy.timing import Bounds, coefficients_of_time, hardware_time_s
+from neuroattack.hardware.profiles.energy_model import (
+    BASES,
+    Basis,
+    Coefficient,
+    EnergyModel,
+    EnergyTerm,
+)
 from neuroattack.validation import check_positive
 
 __all__ = ["EnergyEstimate", "estimate"]
 
 _MS_PER_S = 1e3
-_BOUNDED = ("priced_subtotal_pj", "latency_ms", "energy_delay_product_pj_s",
-            "priced_energy_delay_product_pj_s")  # fmt: skip
+_BOUNDED = ("subtotal_pj", "latency_ms", "energy_delay_product_pj_s",
+            "subtotal_energy_delay_product_pj_s")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,12 +61,12 @@ class EnergyEstimate:
     time_s: Bounds | None
 
     @property
-    def unpriced(self) -> tuple[str, ...]:
+    def without_coefficient(self) -> tuple[str, ...]:
         """Terms that are in no sum: no published coefficient, or no known count."""
-        return tuple(n for n, term in self.terms.items() if term.status == "unpriced")
+        return tuple(n for n, term in self.terms.items() if term.status == "without_coefficient")
 
     @property
-    def priced_per_image_pj(self) -> Bounds | None:
+    def subtotal_per_image_pj(self) -> Bounds | None:
         """Energy of each image, of the priced terms; None without any."""
         parts = [term.energy_pj for term in self.terms.values() if term.energy_pj is not None]
         if not parts:
@@ -71,10 +77,10 @@ class EnergyEstimate:
     @property
     def per_image_pj(self) -> Bounds | None:
         """Energy of each image; None where a term has no price, or there is none at all."""
-        return None if self.unpriced else self.priced_per_image_pj
+        return None if self.without_coefficient else self.subtotal_per_image_pj
 
     @property
-    def priced_subtotal_pj(self) -> tuple[float, float] | None:
+    def subtotal_pj(self) -> tuple[float, float] | None:
         """Mean energy per image, of the priced terms: the sum of their means."""
         means = [term.mean_pj for term in self.terms.values() if term.mean_pj is not None]
         if not means:
@@ -84,7 +90,7 @@ class EnergyEstimate:
     @property
     def total_pj(self) -> tuple[float, float] | None:
         """Mean energy per image; None where a term has no price."""
-        return None if self.unpriced else self.priced_subtotal_pj
+        return None if self.without_coefficient else self.subtotal_pj
 
     @property
     def latency_ms(self) -> tuple[float, float] | None:
@@ -93,9 +99,9 @@ class EnergyEstimate:
         return None if mean is None else (mean[0] * _MS_PER_S, mean[1] * _MS_PER_S)
 
     @property
-    def priced_energy_delay_product_pj_s(self) -> tuple[float, float] | None:
+    def subtotal_energy_delay_product_pj_s(self) -> tuple[float, float] | None:
         """Mean over images of energy times hardware time, of the priced terms."""
-        energy = self.priced_per_image_pj
+        energy = self.subtotal_per_image_pj
         if energy is None or self.time_s is None:
             return None
         return mean_of((energy[0] * self.time_s[0], energy[1] * self.time_s[1]))
@@ -103,37 +109,39 @@ class EnergyEstimate:
     @property
     def energy_delay_product_pj_s(self) -> tuple[float, float] | None:
         """Mean over images of energy times hardware time; None where a term has no price."""
-        return None if self.unpriced else self.priced_energy_delay_product_pj_s
+        return None if self.without_coefficient else self.subtotal_energy_delay_product_pj_s
 
     @property
-    def time_prices(self) -> dict[str, Price]:
+    def time_coefficients(self) -> dict[str, Coefficient]:
         """The numbers that hardware time rests on, by what they are of."""
-        return prices_of_time(self.model)
+        return coefficients_of_time(self.model)
 
     @property
-    def prices(self) -> dict[str, Price]:
+    def coefficients(self) -> dict[str, Coefficient]:
         """The numbers that the energy rests on: with a power, those of time among them."""
-        used: dict[str, Price] = {
-            name: term.price
+        used: dict[str, Coefficient] = {
+            name: term.coefficient
             for name, term in self.terms.items()
-            if term.status == "priced" and term.price is not None
+            if term.status == "estimated" and term.coefficient is not None
         }
-        return used | self.time_prices if POWERS & used.keys() else used
+        return used | self.time_coefficients if POWERS & used.keys() else used
 
     @property
     def basis(self) -> Basis | None:
         """Weakest basis of a number of the energy; None where there is none."""
-        return _weakest(self.prices.values())
+        return _weakest(self.coefficients.values())
 
     @property
     def latency_basis(self) -> Basis | None:
         """Weakest basis of a number of the hardware time; None where there is none."""
-        return _weakest(self.time_prices.values())
+        return _weakest(self.time_coefficients.values())
 
     @property
     def conditions(self) -> tuple[str, ...]:
         """Conditions of the numbers of the energy, each once."""
-        return tuple(dict.fromkeys(price.conditions for price in self.prices.values()))
+        return tuple(
+            dict.fromkeys(coefficient.conditions for coefficient in self.coefficients.values())
+        )
 
     @property
     def mixed_conditions(self) -> bool:
@@ -143,13 +151,16 @@ class EnergyEstimate:
     @property
     def caveats(self) -> tuple[str, ...]:
         """What the estimate leaves out or assumes, in standard phrases."""
-        bounds = {price.bound for price in (self.prices | self.time_prices).values()}
-        priced = {name for name, term in self.terms.items() if term.status == "priced"}
+        bounds = {
+            coefficient.bound
+            for coefficient in (self.coefficients | self.time_coefficients).values()
+        }
+        estimated = {name for name, term in self.terms.items() if term.status == "estimated"}
         updates = set(UPDATES)
-        timing, timed = self.model.timing, self.time_prices
+        timing, timed = self.model.timing, self.time_coefficients
         by_events = timing is not None and timing.kind == "events" and bool(timed)
         all_in = self.model.scope == "all_in" and "synaptic_operation" in self.model.event_pj
-        one_update = len(updates & self.terms.keys()) == 1 and bool(updates & priced)
+        one_update = len(updates & self.terms.keys()) == 1 and bool(updates & estimated)
         return tuple(
             phrase
             for phrase, applies in (
@@ -158,16 +169,16 @@ class EnergyEstimate:
                 ("The all-in coefficient holds for the load of its source.", all_in),
                 (
                     "Active updates are bounded: spiking neurons at least, all at most.",
-                    updates <= priced,
+                    updates <= estimated,
                 ),
                 ("One update coefficient is used for all updates.", one_update),
-                ("Hops of input spikes are not counted.", bool(priced & {"hop_ew", "hop_ns"})),
-                ("Static power is that of one whole chip.", "static_chip" in priced),
+                ("Hops of input spikes are not counted.", bool(estimated & {"hop_ew", "hop_ns"})),
+                ("Static power is that of one whole chip.", "static_chip" in estimated),
                 ("Input encoding is not counted.", True),
                 ("Chip input and output are not counted.", "host_io" not in self.terms),
                 (
                     "Time steps follow each other without a pause.",
-                    by_events and bool(POWERS & self.prices.keys()),
+                    by_events and bool(POWERS & self.coefficients.keys()),
                 ),
                 ("Hardware time leaves out the transport of spikes.", by_events),
                 (
@@ -178,7 +189,7 @@ class EnergyEstimate:
             if applies
         )
 
-    def priced_per_correct_classification_pj(self, accuracy: float) -> tuple[float, float] | None:
+    def subtotal_per_correct_classification_pj(self, accuracy: float) -> tuple[float, float] | None:
         """Return the energy of the priced terms per correctly classified image.
 
         None without any priced term, or at accuracy 0.
@@ -195,7 +206,7 @@ class EnergyEstimate:
         """
         if not 0 <= accuracy <= 1:
             raise ValidationError("accuracy", accuracy, "a fraction from 0 to 1")
-        energy = self.priced_subtotal_pj
+        energy = self.subtotal_pj
         return energy and (energy[0] / accuracy, energy[1] / accuracy) if accuracy else None
 
     def as_json(self) -> dict[str, Any]:
@@ -203,12 +214,17 @@ class EnergyEstimate:
         return {
             "energy_pj_per_image": as_ends(self.total_pj),
             **{name: as_ends(getattr(self, name)) for name in _BOUNDED},
-            **{name: list(getattr(self, name)) for name in ("unpriced", "conditions", "caveats")},
+            **{
+                name: list(getattr(self, name))
+                for name in ("without_coefficient", "conditions", "caveats")
+            },
             "basis": self.basis,
             "latency_basis": self.latency_basis,
             "mixed_conditions": self.mixed_conditions,
             "terms": {name: term.as_json() for name, term in self.terms.items()},
-            "time_prices": {name: asdict(price) for name, price in self.time_prices.items()},
+            "time_coefficients": {
+                name: asdict(coefficient) for name, coefficient in self.time_coefficients.items()
+            },
             "activity_per_image": self.activity.as_json(),
         }
 
@@ -258,5 +274,5 @@ def estimate(activity: Activity, model: EnergyModel, dt_s: float) -> EnergyEstim
     return EnergyEstimate(model, activity, terms, time_s)
 
 
-def _weakest(prices: Iterable[Price]) -> Basis | None:
-    return max((price.basis for price in prices), key=BASES.index, default=None)
+def _weakest(coefficients: Iterable[Coefficient]) -> Basis | None:
+    return max((coefficient.basis for coefficient in coefficients), key=BASES.index, default=None)

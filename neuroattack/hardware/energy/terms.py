@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.activity import Activity
 from neuroattack.hardware.energy.timing import Bounds
-from neuroattack.hardware.profiles.energy_model import EnergyModel, EnergyTerm, Price
+from neuroattack.hardware.profiles.energy_model import Coefficient, EnergyModel, EnergyTerm
 
 __all__ = ["POWERS", "UPDATES", "TermEstimate", "as_ends", "estimate_terms", "mean_of"]
 
@@ -53,7 +53,7 @@ class TermEstimate:
     count : (lower, upper) of float64 arrays, shape (images,); or None
         How often it happened, in the readings of the lower and of the upper bound of the total.
         None where that is not known.
-    price : Price or None
+    coefficient : Coefficient or None
         Picojoules each, or milliwatts; None without a published coefficient, or where another
         price covers it.
     covered_by : str
@@ -64,16 +64,16 @@ class TermEstimate:
 
     term: EnergyTerm
     count: Bounds | None
-    price: Price | None
+    coefficient: Coefficient | None
     covered_by: str
     energy_pj: Bounds | None
 
     @property
-    def status(self) -> Literal["priced", "covered", "unpriced"]:
+    def status(self) -> Literal["estimated", "covered", "without_coefficient"]:
         """Whether the term is in the sum, in another term, or missing."""
         if self.covered_by:
             return "covered"
-        return "unpriced" if self.energy_pj is None else "priced"
+        return "without_coefficient" if self.energy_pj is None else "estimated"
 
     @property
     def mean_pj(self) -> tuple[float, float] | None:
@@ -87,8 +87,8 @@ class TermEstimate:
             "unit": _UNITS[self.term],
             "count_per_image": as_ends(mean_of(self.count)),
             "energy_pj_per_image": as_ends(self.mean_pj),
-            "price": None if self.price is None else asdict(self.price),
-            "price_unit": "mW" if self.term in POWERS else "pJ",
+            "coefficient": None if self.coefficient is None else asdict(self.coefficient),
+            "coefficient_unit": "mW" if self.term in POWERS else "pJ",
             "covered_by": self.covered_by or None,
         }
 
@@ -195,12 +195,12 @@ def _term(term: EnergyTerm, count: Bounds | None, model: EnergyModel) -> TermEst
     if model.scope == "all_in" and term != "synaptic_operation":
         covered_by = "synaptic_operation"
     power = term in POWERS
-    price = None if covered_by else (model.power_mw if power else model.event_pj).get(term)
+    coefficient = None if covered_by else (model.power_mw if power else model.event_pj).get(term)
     energy_pj = None
-    if price is not None and count is not None:
+    if coefficient is not None and count is not None:
         scale = _PJ_PER_MW_S if power else 1.0
-        energy_pj = (count[0] * price.value * scale, count[1] * price.value * scale)
-    return TermEstimate(term, count, price, covered_by, energy_pj)
+        energy_pj = (count[0] * coefficient.value * scale, count[1] * coefficient.value * scale)
+    return TermEstimate(term, count, coefficient, covered_by, energy_pj)
 
 
 def _floats(lower: NDArray[np.int64], upper: NDArray[np.int64]) -> Bounds:

@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.hardware.energy.activity import Activity
-from neuroattack.hardware.profiles.energy_model import EnergyModel, Price
+from neuroattack.hardware.profiles.energy_model import Coefficient, EnergyModel
 
-__all__ = ["hardware_time_s", "prices_of_time"]
+__all__ = ["coefficients_of_time", "hardware_time_s"]
 
 _S_PER_NS = 1e-9
 
@@ -16,13 +16,13 @@ Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
 """Lower and upper, each of shape (images,)."""
 
 
-def prices_of_time(model: EnergyModel) -> dict[str, Price]:
+def coefficients_of_time(model: EnergyModel) -> dict[str, Coefficient]:
     """Return the numbers that hardware time is made of, by name; none where it is not known."""
     timing = model.timing
     if timing is None or not _known(model):
         return {}
     if timing.kind == "events":
-        return {f"time of {name}": price for name, price in timing.event_ns.items()}
+        return {f"time of {name}": coefficient for name, coefficient in timing.event_ns.items()}
     return {} if timing.step is None else {f"time of a step ({timing.kind})": timing.step}
 
 

@@ -11,9 +11,9 @@ __all__ = [
     "BASES",
     "Basis",
     "Bound",
+    "Coefficient",
     "EnergyModel",
     "EnergyTerm",
-    "Price",
     "Scope",
     "Timing",
     "UpdatePolicy",
@@ -46,7 +46,7 @@ EnergyTerm = Literal[
 
 
 @dataclass(frozen=True)
-class Price:
+class Coefficient:
     """A coefficient of a chip, and its source.
 
     Parameters
@@ -67,7 +67,7 @@ class Price:
 
     value: float
     source: str
-    place: str
+    location: str
     basis: Basis
     conditions: str
     bound: Bound | None = None
@@ -83,7 +83,7 @@ class Timing:
     kind : {"real_time", "tick", "accelerated", "events"}
         A step takes as long as it simulates; a fixed time; a fixed fraction of what it
         simulates; or as long as its events take.
-    step : Price or None
+    step : Coefficient or None
         Seconds of a tick, factor of the acceleration, or 1 for real time, with the source.
     event_ns : mapping of str to Price
         Nanoseconds of a ``"synaptic_operation"``, ``"update_active"``, ``"update_inactive"``,
@@ -91,8 +91,8 @@ class Timing:
     """
 
     kind: Literal["real_time", "tick", "accelerated", "events"]
-    step: Price | None = None
-    event_ns: Mapping[str, Price] = field(default_factory=lambda: MappingProxyType({}))
+    step: Coefficient | None = None
+    event_ns: Mapping[str, Coefficient] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True)
@@ -123,8 +123,8 @@ class EnergyModel:
     name: str
     scope: Scope
     update_policy: UpdatePolicy
-    event_pj: Mapping[EnergyTerm, Price] = field(default_factory=lambda: MappingProxyType({}))
-    power_mw: Mapping[EnergyTerm, Price] = field(default_factory=lambda: MappingProxyType({}))
+    event_pj: Mapping[EnergyTerm, Coefficient] = field(default_factory=lambda: MappingProxyType({}))
+    power_mw: Mapping[EnergyTerm, Coefficient] = field(default_factory=lambda: MappingProxyType({}))
     unknown: tuple[EnergyTerm, ...] = ()
     covered: Mapping[EnergyTerm, str] = field(default_factory=lambda: MappingProxyType({}))
     timing: Timing | None = None

@@ -11,9 +11,9 @@ from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
 from neuroattack.hardware.profiles.energy_model import (
     BASES,
     Basis,
+    Coefficient,
     EnergyModel,
     EnergyTerm,
-    Price,
     Timing,
 )
 from neuroattack.hardware.profiles.number_format import (
@@ -130,14 +130,18 @@ class Profile:
         energies.pop(_LEARNING, None)
         unknown = document.listed(document.unknown, "energy_pJ", "power_mW")
         covered = {
-            term: holder for holder, price in document.prices().items() for term in price.covers
+            term: holder
+            for holder, coefficient in document.coefficients().items()
+            for term in coefficient.covers
         }
         return EnergyModel(
             name=self.name,
             scope=document.energy_scope,
             update_policy=document.update_policy,
-            event_pj=cast("Mapping[EnergyTerm, Price]", self._prices(energies)),
-            power_mw=cast("Mapping[EnergyTerm, Price]", self._prices(document.power_mw.entries())),
+            event_pj=cast("Mapping[EnergyTerm, Coefficient]", self._coefficients(energies)),
+            power_mw=cast(
+                "Mapping[EnergyTerm, Coefficient]", self._coefficients(document.power_mw.entries())
+            ),
             unknown=tuple(cast("EnergyTerm", term) for term in unknown if term != _LEARNING),
             covered=MappingProxyType(cast("dict[EnergyTerm, str]", covered)),
             timing=self._timing(),
@@ -147,7 +151,7 @@ class Profile:
         """Yield every number and statement of the file as JSON values, in the schema's order.
 
         Each has ``"table"`` and ``"key"``, ``"value"`` (a number, the two ends of a range, names,
-        or None) with ``"unit"``, the source's ``"reference"``, ``"access"`` and ``"place"``,
+        or None) with ``"unit"``, the source's ``"reference"``, ``"access"`` and ``"location"``,
         ``"basis"``, ``"conditions"``, ``"bound"``, ``"note"``, and the rest under ``"details"``.
         """
         for name, table in self.document.entry_tables():
@@ -158,7 +162,7 @@ class Profile:
 
     def weakest_basis(self) -> Basis | None:
         """Return the weakest basis of the chip's prices; None without any."""
-        bases = {price.basis for price in self.document.prices().values()}
+        bases = {coefficient.basis for coefficient in self.document.coefficients().values()}
         return max(bases, key=BASES.index, default=None)
 
     def _entry(self, table: str, key: str, entry: Statement, unit: str) -> dict[str, Any]:
@@ -171,7 +175,7 @@ class Profile:
             "details": {name: v for name, v in given.items() if name not in _OF_STATEMENT},
             "reference": self._reference(entry),
             "access": self.document.source[entry.src].access,
-            "place": entry.at,
+            "location": entry.at,
             "basis": entry.basis,
             "conditions": entry.cond,
             "bound": given.get("bound"),
@@ -181,24 +185,28 @@ class Profile:
     def _reference(self, entry: Statement) -> str:
         return self.document.source[entry.src].ref
 
-    def _price(self, entry: Quantity) -> Price:
+    def _coefficient(self, entry: Quantity) -> Coefficient:
         reference = self._reference(entry)
-        return Price(entry.v, reference, entry.at, entry.basis, entry.cond, entry.bound, entry.note)
+        return Coefficient(
+            entry.v, reference, entry.at, entry.basis, entry.cond, entry.bound, entry.note
+        )
 
-    def _prices(self, entries: Mapping[str, Statement]) -> Mapping[str, Price]:
-        found = {k: self._price(each) for k, each in entries.items() if isinstance(each, Quantity)}
+    def _coefficients(self, entries: Mapping[str, Statement]) -> Mapping[str, Coefficient]:
+        found = {
+            k: self._coefficient(each) for k, each in entries.items() if isinstance(each, Quantity)
+        }
         return MappingProxyType(found)
 
     def _timing(self) -> Timing | None:
         pace, events = self.document.pace, self.document.time_ns.entries()
         if pace.tick_s:
-            return Timing("tick", self._price(pace.tick_s))
+            return Timing("tick", self._coefficient(pace.tick_s))
         if pace.acceleration:
             real_time = pace.acceleration.v == 1
             return Timing(
-                "real_time" if real_time else "accelerated", self._price(pace.acceleration)
+                "real_time" if real_time else "accelerated", self._coefficient(pace.acceleration)
             )
-        return Timing("events", event_ns=self._prices(events)) if events else None
+        return Timing("events", event_ns=self._coefficients(events)) if events else None
 
 
 def _value(count: Count | None) -> int | None:

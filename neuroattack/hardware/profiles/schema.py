@@ -10,8 +10,8 @@ from pydantic import Field, StringConstraints, field_validator, model_validator
 from neuroattack.hardware.profiles import tables
 from neuroattack.hardware.profiles.energy_model import Scope, UpdatePolicy
 from neuroattack.hardware.profiles.tables import (
+    Coefficient,
     Identifier,
-    Price,
     Strict,
     Table,
     Text,
@@ -57,10 +57,14 @@ class ProfileDocument(Strict):
         for name in TABLES:
             yield name, getattr(self, name.lower())
 
-    def prices(self) -> dict[str, Price]:
+    def coefficients(self) -> dict[str, Coefficient]:
         """Return the energies and powers, by term."""
         found = {**self.energy_pj.entries(), **self.power_mw.entries()}
-        return {term: price for term, price in found.items() if isinstance(price, Price)}
+        return {
+            term: coefficient
+            for term, coefficient in found.items()
+            if isinstance(coefficient, Coefficient)
+        }
 
     def listed(self, names: tuple[str, ...], *tables: str) -> tuple[str, ...]:
         """Return the keys of these tables among names such as ``"energy.barrier"``."""
@@ -128,7 +132,7 @@ class ProfileDocument(Strict):
                 "energy_scope: got 'all_in' without energy_pJ.synaptic_operation, expected the "
                 "price that holds all"
             )
-        for term in self.prices():
+        for term in self.coefficients():
             if term != "synaptic_operation":
                 refuse(
                     f"{_full_term(term)}: got a price of its own beside energy_scope = 'all_in', "
@@ -139,16 +143,16 @@ class ProfileDocument(Strict):
 
     @model_validator(mode="after")
     def _check_covers(self) -> ProfileDocument:
-        prices = self.prices()
+        coefficients = self.coefficients()
         terms = (*tables.Energies.model_fields, *tables.Powers.model_fields)
         unknown = self.listed(self.unknown, "energy_pJ", "power_mW")
         holders: dict[str, str] = {}
-        for holder, price in prices.items():
-            for term in price.covers:
+        for holder, coefficient in coefficients.items():
+            for term in coefficient.covers:
                 me = f"{_full_term(holder)}.covers"
                 if term not in terms:
                     refuse(f"{me}: got {shown(term)}, {expected_among(term, terms)}")
-                if term in prices:
+                if term in coefficients:
                     refuse(
                         f"{_full_term(term)}: got a price of its own, which {holder} covers, "
                         "expected one of the two"

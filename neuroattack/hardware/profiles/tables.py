@@ -24,8 +24,20 @@ from neuroattack.hardware.profiles.energy_model import BASES, Basis, Bound, Scop
 from neuroattack.hardware.profiles.number_format import SignMode
 
 __all__ = [
-    "Count", "Identifier", "Price", "Quantity", "Reported", "Source", "Statement",
-    "Strict", "Table", "Text", "expected_among", "full_name", "refuse", "shown",
+    "Coefficient",
+    "Count",
+    "Identifier",
+    "Quantity",
+    "Reported",
+    "Source",
+    "Statement",
+    "Strict",
+    "Table",
+    "Text",
+    "expected_among",
+    "full_name",
+    "refuse",
+    "shown",
 ]  # fmt: skip
 
 Text: TypeAlias = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
@@ -120,7 +132,7 @@ class Quantity(Statement):
     bound: Bound | None = None
 
 
-class Price(Quantity):
+class Coefficient(Quantity):
     """An energy or a power, and the terms whose energy it holds as well."""
 
     covers: Annotated[tuple[Text, ...], Field(strict=False)] = ()
@@ -318,24 +330,24 @@ class Lacks(Table):
 class Energies(Table):
     """Picojoules an event. ``stdp_update`` is shown only: networks do not learn here."""
 
-    synaptic_operation: Price | None = _PJ
-    update_active: Price | None = _PJ
-    update_inactive: Price | None = _PJ
-    spike_in_tile: Price | None = _PJ
-    hop_ew: Price | None = _PJ
-    hop_ns: Price | None = _PJ
-    spike_packet: Price | None = _PJ
-    synapse_fetch: Price | None = _PJ
-    barrier: Price | None = _PJ
-    host_io: Price | None = _PJ
-    stdp_update: Price | None = _PJ
+    synaptic_operation: Coefficient | None = _PJ
+    update_active: Coefficient | None = _PJ
+    update_inactive: Coefficient | None = _PJ
+    spike_in_tile: Coefficient | None = _PJ
+    hop_ew: Coefficient | None = _PJ
+    hop_ns: Coefficient | None = _PJ
+    spike_packet: Coefficient | None = _PJ
+    synapse_fetch: Coefficient | None = _PJ
+    barrier: Coefficient | None = _PJ
+    host_io: Coefficient | None = _PJ
+    stdp_update: Coefficient | None = _PJ
 
 
 class Powers(Table):
     """Milliwatts."""
 
-    static_chip: Price | None = key("mW", 1e-6, 1e6)
-    active_core: Price | None = key("mW", 1e-6, 1e6)
+    static_chip: Coefficient | None = key("mW", 1e-6, 1e6)
+    active_core: Coefficient | None = key("mW", 1e-6, 1e6)
 
 
 class Times(Table):

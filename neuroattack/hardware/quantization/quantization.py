@@ -53,7 +53,7 @@ class Rounding:
         would otherwise leave none to the others.
     seed : int
         Of stochastic rounding; each projection has its own stream, whatever others there are.
-    signs : {"as_given", "split"}
+    signs : {"unchanged", "split"}
         Whether a projection with weights of both signs stays one where the chip supports it, or
         becomes an excitatory and an inhibitory one where the chip has both modes: weights then
         have one more bit each.
@@ -70,7 +70,7 @@ class Rounding:
     rounding: Literal["nearest", "stochastic"] = "nearest"
     clipping: Literal["none", "least_error"] = "none"
     seed: int = 0
-    signs: Literal["as_given", "split"] = "as_given"
+    signs: Literal["unchanged", "split"] = "unchanged"
     allow_lossy: bool = False
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class Rounding:
             ("scale", ("shared", "per_projection")),
             ("rounding", ("nearest", "stochastic")),
             ("clipping", ("none", "least_error")),
-            ("signs", ("as_given", "split")),
+            ("signs", ("unchanged", "split")),
         ):
             if getattr(self, what) not in known:
                 raise UnknownNameError(what, getattr(self, what), known)

@@ -23,7 +23,7 @@ _MODES = {
     "train+test": "training and test images",
 }
 _RULES = {"range": "clipped to [0, 0.2]", "zero": "clipped at 0 only", "none": "not clipped"}
-_PLACES = {name: name for name in ("corner", "middle", "middle, x as row")}
+_DEPLOYMENTS = {name: name for name in ("corner", "middle", "middle, x as row")}
 _SPIKING: dict[str, Any] = {"linestyle": (0, (3, 2)), "markersize": 3, "linewidth": 1.1}
 _DNN: dict[str, Any] = {"color": st.INK, "marker": "x", "markersize": 5, "linestyle": ":"}
 _SEEDS: dict[str, Any] = {"color": st.OTHERS, "linewidth": 3.5, "alpha": 0.6}
@@ -104,7 +104,7 @@ def windows(figures: Figures, _: Images) -> Figure:
     for axes, network in zip(grid[0], networks, strict=True):
         mine = [curve for curve in curves if curve["network"] == network]
         # Side by side, so that one interval does not hide another.
-        for shift, place, look in zip((0.97, 1.0, 1.03), _PLACES, _LOOKS, strict=True):
+        for shift, place, look in zip((0.97, 1.0, 1.03), _DEPLOYMENTS, _LOOKS, strict=True):
             shown = [curve for curve in mine if curve["place"] == place]
             deltas = [shift * curve["delta"] for curve in shown]
             _lines(axes, deltas, _columns(shown), look)
@@ -116,7 +116,7 @@ def windows(figures: Figures, _: Images) -> Figure:
                 axes.axhline(100 * curve["accuracy"], **clean)
         _finish(axes, [one["delta"] for one in mine if one["place"]], network.upper(), None)
     further = [key("bars: 95 % interval", color=st.INK), key("without noise, as rates", **clean)]
-    return _key(figure, grid, _PLACES, *further)
+    return _key(figure, grid, _DEPLOYMENTS, *further)
 
 
 def images(_: Figures, images: Images) -> Figure:

@@ -93,7 +93,7 @@ _ROWS: tuple[tuple[str, Callable[[Figures], Any], Callable[[Figures], Any] | Non
         lambda g: g["best_p_target"]["q50"],
         lambda g: [g["best_p_target"]["q25"], g["best_p_target"]["q75"]],
     ),
-    ("iterations in which\nP(target) fell (%)", lambda g: g["non_monotonic_share"], None),
+    ("iterations in which\nP(target) fell (%)", lambda g: g["non_monotonic_fraction"], None),
     ("output spikes\nper query", lambda g: (g["clean_spikes"] or np.nan) / 100, None),
 )
 

@@ -17,7 +17,7 @@ from neuroattack.paper.settings import MAX_DISTANCE, SOURCE, TARGET, Figures, Im
 from neuroattack.report import style as st
 from neuroattack.report.style import Look, estimates, hollow, key, panels
 
-__all__ = ["course", "images", "shares", "show_image", "stages", "windows"]
+__all__ = ["history", "images", "show_image", "spike_fractions", "stages", "windows"]
 
 _TRUE, _TARGET = Look(st.BLUE, "o"), Look(st.VERMILLION, "s", (0, (4, 1.5)))
 _DISTANCE = Look(st.INK, "D")
@@ -29,7 +29,7 @@ _STAGES = {
 }
 
 
-def course(figures: Figures, _: Images) -> Figure:
+def history(figures: Figures, _: Images) -> Figure:
     """Draw Table II or III: shares of both classes and D at every iteration of both cases."""
     cases = figures["cases"]
     also = {
@@ -37,24 +37,24 @@ def course(figures: Figures, _: Images) -> Figure:
     }
     options = {"sharex": "col", "sharey": "row", "height_ratios": (3, 2)}
     figure, grid = panels(2, len(cases), (7.6, 5.2), **options)
-    for (shares, distances), (case, found) in zip(grid.T, cases.items(), strict=True):
+    for (fractions, distances), (case, found) in zip(grid.T, cases.items(), strict=True):
         for name, other in also.items():
-            _course(shares, other["rows"], case, "p_target", LOOKS[name], markersize=3)
+            _history(fractions, other["rows"], case, "p_target", LOOKS[name], markersize=3)
         for axes, what, look in (
-            (shares, "p_max_class", _TRUE),
-            (shares, "p_target", _TARGET),
+            (fractions, "p_max_class", _TRUE),
+            (fractions, "p_target", _TARGET),
             (distances, "distance", _DISTANCE),
         ):
-            _course(axes, figures["rows"], case, what, look, markersize=4)
+            _history(axes, figures["rows"], case, what, look, markersize=4)
             paper_points(axes, *_points(figures["paper_rows"], case, what), look)
         distances.axhline(MAX_DISTANCE, **_LIMIT)
-        for axes in (shares, distances):
+        for axes in (fractions, distances):
             st.style(axes)
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
-        shares.set_ylim(-2, 102)
+        fractions.set_ylim(-2, 102)
         distances.set_ylim(0, None)
         side = found["window"]["size"]
-        st.name_axes(shares, title=f"case {case}: window of {side} \u00d7 {side} pixels")
+        st.name_axes(fractions, title=f"case {case}: window of {side} \u00d7 {side} pixels")
         st.name_axes(distances, "iteration")
     what = "probability" if figures["network"] == "dnn" else "share of output spikes"
     grid[0][0].set_ylabel(f"{what} (%)", color=st.INK)
@@ -77,7 +77,7 @@ def _points(rows: Any, case: str, what: str) -> tuple[list[float], list[float]]:
     return [row["iteration"] for row in mine], [scale * row[what] for row in mine]
 
 
-def _course(axes: Axes, rows: Any, case: str, what: str, look: Look, **drawn: Any) -> None:
+def _history(axes: Axes, rows: Any, case: str, what: str, look: Look, **drawn: Any) -> None:
     estimates(axes, *_points(rows, case, what), look, **drawn)
 
 
@@ -120,15 +120,19 @@ def _finish_bars(axes: Axes, classes: int) -> None:
     axes.set_ylim(0, 108)
 
 
-def shares(figures: Figures, _: Images) -> Figure:
+def spike_fractions(figures: Figures, _: Images) -> Figure:
     """Draw Figure 9: the SDBN's clean shares of all classes for the sample."""
-    shares = 100 * np.array(figures["shares"])
+    percentages = 100 * np.array(figures["spike_fractions"])
     figure, ((axes,),) = panels(1, 1, (6.2, 3.4))
-    colours = [st.OTHERS] * len(shares)
+    colours = [st.OTHERS] * len(percentages)
     colours[SOURCE], colours[TARGET] = st.BLUE, st.VERMILLION
-    axes.bar_label(axes.bar(range(len(shares)), shares, 0.62, color=colours), fmt="%.1f", padding=8)
-    _paper_bars(axes, range(len(shares)), figures["paper"], "o", 7.5)
-    _finish_bars(axes, len(shares))
+    axes.bar_label(
+        axes.bar(range(len(percentages)), percentages, 0.62, color=colours),
+        fmt="%.1f",
+        padding=8,
+    )
+    _paper_bars(axes, range(len(percentages)), figures["paper"], "o", 7.5)
+    _finish_bars(axes, len(percentages))
     st.name_axes(axes, "class", "share of output spikes (%)")
     handles: list[Any] = [
         Patch(color=st.BLUE, label=f"{SOURCE}, true class"),

@@ -43,16 +43,16 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.subplots()
     chips = study["profiles"]
-    priced = {name: chip for name, chip in chips.items() if chip["priced_subtotal_pj"]}
-    for place, (name, chip) in enumerate(priced.items()):
-        lower, upper = (end / _PJ_PER_UJ for end in chip["priced_subtotal_pj"].values())
+    estimated = {name: chip for name, chip in chips.items() if chip["subtotal_pj"]}
+    for place, (name, chip) in enumerate(estimated.items()):
+        lower, upper = (end / _PJ_PER_UJ for end in chip["subtotal_pj"].values())
         color, marker = PALETTE[place % len(PALETTE)], _MARKERS[place % len(_MARKERS)]
         accuracy = 100 * chip["accuracy"]
         middle_uj = (lower * upper) ** 0.5
         axes.plot([lower, upper], [accuracy, accuracy], color=color, linewidth=3, alpha=0.5)
         ends = [100 * end for end in chip["accuracy_ci95"]]
         axes.plot([middle_uj, middle_uj], ends, color=color, linewidth=1)
-        whole = not chip["unpriced"]
+        whole = not chip["without_coefficient"]
         axes.plot(
             [middle_uj],
             [accuracy],
@@ -61,7 +61,7 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
             markersize=8,
             color=color,
             markerfacecolor=color if whole else "white",
-            label=f"{name}{'' if whole else ' (priced part)'}",
+            label=f"{name}{'' if whole else ' (estimated part)'}",
         )
     reference = 100 * study["reference"]["accuracy"]
     axes.axhline(reference, color=INK, linewidth=1, linestyle=":")
@@ -81,9 +81,9 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
     axes.set_xlabel("energy per image (\u00b5J)", color=INK)
     axes.set_ylabel(f"accuracy (%), {study['images']:,} images", color=INK)
     style(axes, "both")
-    if priced:
+    if estimated:
         axes.legend(frameon=False, fontsize=8.5)
-    without = [name for name, chip in chips.items() if chip["fits"] and name not in priced]
+    without = [name for name, chip in chips.items() if chip["fits"] and name not in estimated]
     refused = [name for name, chip in chips.items() if not chip["fits"]]
     notes = [
         f"{label}: {', '.join(names)}"

@@ -40,12 +40,14 @@ def placement_figure(placement: Placement) -> Figure:
     limits = placement.limits
     total = max(min(limits.cores_per_chip or 0, _MOST_CORES), placement.cores_used)
     x, y = _corners(placement, total)
-    share, fullest = _use(placement)
+    fraction, fullest = _use(placement)
     shades = ScalarMappable(Normalize(0, 100), _SHADES)
     cores = [Rectangle((x[core], y[core]), _CORE, _CORE) for core in range(total)]
     fills: list[str | NDArray[np.float64]] = ["white"] * total
     for core in range(placement.cores_used):
-        fills[core] = _UNKNOWN if share is None else np.array(shades.to_rgba(100 * share[core]))
+        fills[core] = (
+            _UNKNOWN if fraction is None else np.array(shades.to_rgba(100 * fraction[core]))
+        )
     names = list(placement.cores)
     strips, strip_colors = [], []
     for core, populations in enumerate(_populations(placement)):
@@ -80,7 +82,7 @@ def placement_figure(placement: Placement) -> Figure:
     if total > placement.cores_used:
         handles.append(Patch(facecolor="white", edgecolor=LINE, label="not used"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8.5)
-    if share is not None:
+    if fraction is not None:
         bar = figure.colorbar(shades, ax=axes, shrink=0.8, aspect=15, pad=0.02)
         bar.set_label("use of the fullest resource (%)", fontsize=8, color=MUTED)
         bar.ax.tick_params(labelsize=7.5, labelcolor=MUTED, color=LINE)

@@ -39,7 +39,7 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
             clipped = clipping != "none"
             name += ", largest clipped" if clipped else ""
             _draw(left, "bits", points, (name, color, marker), dashed=clipped)
-    floating, quantized = curves["floating"], curves["quantised"]
+    floating, quantized = curves["floating"], curves["quantized"]
     full = _error(floating[-1]["accuracy"])
     left.axhline(full, color=INK, linewidth=1, linestyle=":", label="floating point")
     left.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -15,20 +15,20 @@ def print_card(card: Mapping[str, Any]) -> None:
     rows = []
     for section in card["sections"].values():
         for figure in section["figures"]:
-            written = "{:.1f} %" if figure["unit"] == "share" else "{:+.1f} %"
-            interval, unattacked = figure["ci95"], figure["unattacked"]
+            written = "{:.1f} %" if figure["unit"] == "fraction" else "{:+.1f} %"
+            interval, clean_error_rate = figure["ci95"], figure["clean_error_rate"]
             rows.append(
                 [
                     figure["key"],
                     written.format(100 * figure["value"]),
                     "" if interval is None else " to ".join(f"{100 * end:.1f}" for end in interval),
-                    "" if unattacked is None else written.format(100 * unattacked),
+                    "" if clean_error_rate is None else written.format(100 * clean_error_rate),
                     figure["better"],
                 ]
             )
     console.print_rows(
         f"Verdict: {card['verdict']}",
-        ["figure", "value", "95 % interval (%)", "unattacked", "better"],
+        ["figure", "value", "95 % interval (%)", "clean_error_rate", "better"],
         rows,
     )
     console.note(card["headline"]["sentence"])

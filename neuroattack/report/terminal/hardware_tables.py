@@ -15,7 +15,7 @@ def print_hardware(figures: Mapping[str, Any]) -> None:
     """Print a network on a chip and its energy per image, from its JSON."""
     cores = figures["cores_used"]
     shown = {"cores in use": "not known" if cores is None else str(cores)}
-    for name, (used, available) in figures["utilisation"].items():
+    for name, (used, available) in figures["utilization"].items():
         shown[name.replace("_", " ")] = f"{used:,} of {available:,}"
     shown["energy per image"] = _energy(figures)
     shown["time per image"] = _latency(figures["latency_ms"])
@@ -76,7 +76,7 @@ def print_energy(figures: Mapping[str, Any]) -> None:
         if not chip["fits"]:
             console.note(f"{name}: {chip['refused']}")
             continue
-        _note(f"{name}: unpriced", chip["unpriced"])
+        _note(f"{name}: unpriced", chip["without_coefficient"])
         _note(f"{name}: dropped", chip["dropped"], "; ")
         _note(f"{name}: unchecked", chip["unchecked"])
         for caveat in chip["caveats"]:
@@ -118,7 +118,7 @@ def print_precision(figures: Mapping[str, Any]) -> None:
         ["steps", "floating point", figures["format"]],
         [
             [str(a["steps"]), _percent(a["accuracy"]), _percent(b["accuracy"])]
-            for a, b in zip(figures["floating"], figures["quantised"], strict=True)
+            for a, b in zip(figures["floating"], figures["quantized"], strict=True)
         ],
     )
 
@@ -143,9 +143,10 @@ def _term(term: Mapping[str, Any]) -> str:
     if term["covered_by"]:
         return f"{counted}, in the price of {term['covered_by'].replace('_', ' ')}"
     if term["energy_pj_per_image"] is None:
-        return f"{counted}, unpriced"
-    price = f"{term['price']['value']:g} {term['price_unit']}, {term['price']['basis']}"
-    return f"{counted} at {price}: {_spent(term['energy_pj_per_image'])}"
+        return f"{counted}, no published coefficient"
+    source = term["coefficient"]
+    coefficient = f"{source['value']:g} {term['coefficient_unit']}, {source['basis']}"
+    return f"{counted} at {coefficient}: {_spent(term['energy_pj_per_image'])}"
 
 
 def _range(bounds: Mapping[str, float], style: str) -> str:
@@ -159,9 +160,9 @@ def _spent(bounds: Mapping[str, float]) -> str:
 def _energy(figures: Mapping[str, Any]) -> str:
     if figures["energy_pj_per_image"] is not None:
         return _spent(figures["energy_pj_per_image"])
-    if figures["priced_subtotal_pj"] is None:
+    if figures["subtotal_pj"] is None:
         return "no published coefficient"
-    return f"{_spent(figures['priced_subtotal_pj'])} priced, total not known"
+    return f"{_spent(figures['subtotal_pj'])} priced, total not known"
 
 
 def _latency(bounds: Mapping[str, float] | None) -> str:

@@ -17,8 +17,8 @@ __all__ = [
 ]
 
 
-def _percent(share: float, interval: Sequence[float] | None = None) -> str:
-    shown = f"{100 * share:.2f} %"
+def _percent(fraction: float, interval: Sequence[float] | None = None) -> str:
+    shown = f"{100 * fraction:.2f} %"
     if interval is not None:
         shown += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f} %)"
     return shown

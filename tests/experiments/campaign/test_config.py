@@ -15,14 +15,14 @@ def test_a_configuration_is_read_from_its_own_folder(tmp_path):
     assert config.network == tmp_path / "net.h5"
     assert [str(spec) for spec in config.deployments] == ["native,steps=30"]
     assert config.attacks[1].settings == {"rounds": 2}
-    assert (config.images.count, config.draws, config.seed) == (3, 4, 3)
+    assert (config.images.count, config.trials, config.seed) == (3, 4, 3)
 
 
 @pytest.mark.parametrize(
     ("old", "new", "sentence"),
     [
-        ("draws = 4", "draws = 0", "draws: got 0"),
-        ("draws = 4", "draw = 4", "draw: no such key"),
+        ("trials = 4", "trials = 0", "trials: got 0"),
+        ("trials = 4", "trial = 4", "trial: no such key"),
         ("budgets = [40, 120]", "", "budgets: is missing"),
         ("budgets = [40, 120]", "budgets = []", "budgets: got []; expected at least one"),
         ("budgets = [40, 120]", "budgets = 'x'", "budgets: got 'x'; expected a list"),
@@ -60,12 +60,12 @@ def test_what_is_wrong_is_named_in_a_sentence(tmp_path, command, old, new, sente
 
 
 def test_distances_of_algorithm_1_are_refused_where_the_class_alone_is_told(tmp_path, command):
-    place = '"native,steps=30,answers=labels"'
+    place = '"native,steps=30,response=labels"'
     text = CONFIG.replace('"native,steps=30"', f'"native,steps=30", {place}')
     code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
     assert (code, out) == (2, "")
     assert "limits: 'local_sd@greedy-window' needs the distances that greedy-window" in err
-    assert "'native,steps=30,answers=labels' returns the class only" in err
+    assert "'native,steps=30,response=labels' returns the class only" in err
     text = text.replace(', "local_sd@greedy-window"', "").replace("random-noise", "sparse-rs")
     code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
     assert (code, out) == (2, "")
@@ -77,11 +77,11 @@ def test_every_combination_is_an_item_and_references_come_first(tmp_path):
     config = read_config(campaign_file(tmp_path))
     items = plan_cells(config, [(5, 1), (8, 0)], 10)
     assert len(items) == 2 * 2 * (1 + 2 * 2 * 2)
-    assert [item.arguments["limit"] == "" for item in items] == [True] * 4 + [False] * 32
+    assert [item.arguments["bound"] == "" for item in items] == [True] * 4 + [False] * 32
     assert len({item.key for item in items}) == len(items)
     references = {item.key for item in items[:4]}
     for item in items[4:]:
-        assert (item.after in references) == item.arguments["limit"].endswith("@greedy-window")
+        assert (item.after in references) == item.arguments["bound"].endswith("@greedy-window")
         assert item.arguments["target_class"] != item.arguments["label"]
 
 

@@ -86,8 +86,8 @@ def test_the_figures_are_those_of_the_rows(on_one_core):
         mine = [
             row
             for row in rows
-            if (row["attack"], row["limit"] or None, row["budget"])
-            == (one["attack"], one["limit"], one["budget"])
+            if (row["attack"], row["bound"] or None, row["budget"])
+            == (one["attack"], one["bound"], one["budget"])
             and (row["target_class"] is not None) == one["targeted"]
         ]
         assert len(mine) == one["images"] == 3
@@ -103,9 +103,9 @@ def test_attacks_are_held_to_what_algorithm_1_reached_on_that_image(on_one_core)
     reached = {
         (row["index"], row["target_class"]): row["local_sd_distance"]
         for row in rows
-        if not row["limit"]
+        if not row["bound"]
     }
-    held = [row for row in rows if row["limit"] == "local_sd@greedy-window"]
+    held = [row for row in rows if row["bound"] == "local_sd@greedy-window"]
     assert len(held) == 24
     for row in held:
         bound = reached[row["index"], row["target_class"]]
@@ -199,8 +199,8 @@ def test_a_poisoned_attack_is_set_aside_with_its_error_and_the_others_are_done(t
     assert code == 1
     figures = json.loads(out)
     poisoned = 3 * 2 * 2
-    groups = [(one["attack"], one["images"], one["set_aside"]) for one in figures["attacks"]]
-    assert sorted(set(groups)) == [("adaptive", 3, 0), ("greedy-window", 0, 3)]
+    groups = [(one["attack"], one["images"], one["failed"]) for one in figures["attacks"]]
+    assert sorted(set(groups)) == [("count-regression", 3, 0), ("greedy-window", 0, 3)]
     assert {one["success"] for one in figures["attacks"] if not one["images"]} == {None}
     assert figures["progress"] == {
         "done": poisoned,
@@ -210,7 +210,7 @@ def test_a_poisoned_attack_is_set_aside_with_its_error_and_the_others_are_done(t
     }
     assert f"{poisoned} attacks were set aside" in err
     code, out, _ = command("campaign", "status", tmp_path / "out", "--json")
-    aside = json.loads(out)["set_aside"]
+    aside = json.loads(out)["failed"]
     assert len(aside) == poisoned
     assert all("window" in one["error"] for one in aside)
     assert command("campaign", "status", tmp_path / "out")[0] == 0
@@ -246,7 +246,7 @@ def test_what_kills_its_worker_thrice_is_set_aside_and_nothing_else(tmp_path, mo
     counts = resume(tmp_path / "out", Workers(cores))
     assert counts == Counts(done=3 * 2 * 2 - 2, failed=2, waiting=0, running=0)
     with Store(tmp_path / "out") as store:
-        assert {one["attack"] for one, _ in store.failures()} == {"adaptive"}
+        assert {one["attack"] for one, _ in store.failures()} == {"count-regression"}
         assert all("worker process died" in error for _, error in store.failures())
 
 

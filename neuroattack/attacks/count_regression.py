@@ -11,25 +11,25 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.effects import EffectEstimator, Effects, Scale
 from neuroattack.attacks.planning import pixels_in_play, plan_images
-from neuroattack.attacks.protocol import Finding, Need, check_needs, valid_original
-from neuroattack.attacks.result import Goal, Seen
+from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
+from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_positive, check_whole
 
-__all__ = ["Adaptive"]
+__all__ = ["CountRegression"]
 
 _MOST_ROUNDS = 1_000
-_OPENING_DRAWS = 4
+_OPENING_TRIALS = 4
 # Images under one draw, where draws are common to a batch: the draw costs one answer in so many.
 _COMMON_BATCH = 8
 _BATCH = 256
 # So many draws that all reached the goal, and it is let be.
-_ENOUGH_DRAWS = 30
+_ENOUGH_TRIALS = 30
 
 
 @dataclass(frozen=True)
-class Adaptive:
+class CountRegression:
     """Regression on random moves of many pixels, and plans that are judged on fresh draws.
 
     Every round spends its queries on images in which a random part of the pixels is moved up or
@@ -52,7 +52,7 @@ class Adaptive:
         Rounds of moving, estimating, planning, judging.
     probe : float, optional
         Size of a random move, in intensities; cut short at 0 and 1.
-    moved_share : float, optional
+    moved_fraction : float, optional
         Share of the pixels that one query moves.
     correlations_px : tuple of float, optional
         Distances in pixels over which effects may be alike, of which the likeliest is taken; 0 for
@@ -61,7 +61,7 @@ class Adaptive:
         On which effects are taken to add up; each makes plans of its own.
     plans : int, optional
         Images planned a round on each scale, at most.
-    judging : float, optional
+    selection_fraction : float, optional
         Share of the queries that judge plans rather than move pixels.
     breadth : float, optional
         Under a bound on the local-SD distance, the pixels that are measured: those that so many
@@ -78,11 +78,11 @@ class Adaptive:
     seed: int = 0
     rounds: int = 4
     probe: float = 0.5
-    moved_share: float = 0.5
+    moved_fraction: float = 0.5
     correlations_px: tuple[float, ...] = (0.7, 1.5)
     scales: tuple[Scale, ...] = ("counts", "log")
     plans: int = 2
-    judging: float = 0.25
+    selection_fraction: float = 0.25
     breadth: float = 4.0
 
     def __post_init__(self) -> None:
@@ -91,14 +91,14 @@ class Adaptive:
         check_whole("rounds", self.rounds, 1, _MOST_ROUNDS)
         check_whole("plans", self.plans, 1)
         check_positive("breadth", self.breadth)
-        for thing, share in (
+        for thing, fraction in (
             ("probe", self.probe),
-            ("moved_share", self.moved_share),
-            ("judging", self.judging),
+            ("moved_fraction", self.moved_fraction),
+            ("selection_fraction", self.selection_fraction),
         ):
-            check_positive(thing, share)
-            if share > 1:
-                raise ValidationError(thing, share, "at most 1")
+            check_positive(thing, fraction)
+            if fraction > 1:
+                raise ValidationError(thing, fraction, "at most 1")
         # Lists, as files give them, would make equal attacks unequal.
         object.__setattr__(self, "scales", tuple(self.scales))
         object.__setattr__(self, "correlations_px", tuple(self.correlations_px))
@@ -112,26 +112,26 @@ class Adaptive:
 
     @property
     def name(self) -> str:
-        """``"adaptive"``."""
-        return "adaptive"
+        """``"count-regression"``."""
+        return "count-regression"
 
     @property
-    def needs(self) -> Need:
+    def kind(self) -> AttackKind:
         """The class alone will do; counts say more."""
-        return "labels"
+        return "decision"
 
-    def run(self, target: Target, image: ArrayLike, goal: Goal) -> Finding:
+    def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
-        check_needs(self, target)
+        check_kind(self, target)
         original = valid_original(target, image, goal)
         return _Run(self, target, original, goal).whole()
 
 
 @dataclass(eq=False)
-class _Contender:
+class _Candidate:
     image: NDArray[np.float64]
     gap_sum: float = 0.0
-    draws: int = 0
+    trials: int = 0
     reached: int = 0
     first: NDArray[np.int32] | None = None
     same: bool = True
@@ -142,19 +142,19 @@ class _Contender:
         self.same &= bool(np.array_equal(counts, self.first))
         self.gap_sum += gap
         self.reached += reached
-        self.draws += 1
+        self.trials += 1
 
     @property
     def gap(self) -> float:
         """Mean over its draws, lowest where it has none."""
-        return self.gap_sum / self.draws if self.draws else -np.inf
+        return self.gap_sum / self.trials if self.trials else -np.inf
 
 
 class _Run:
     """One search: what it has learned, and what it has left to spend."""
 
     def __init__(
-        self, attack: Adaptive, target: Target, original: NDArray[np.float64], goal: Goal
+        self, attack: CountRegression, target: Target, original: NDArray[np.float64], goal: Goal
     ) -> None:
         self._attack = attack
         self._target = target
@@ -165,9 +165,9 @@ class _Run:
         self._queries = attack.queries if left is None else min(attack.queries, left)
         self._rng = np.random.default_rng(attack.seed)
         self._estimator = EffectEstimator(original, attack.correlations_px)
-        self._best = _Contender(original)
+        self._best = _Candidate(original)
         self._same_always = False
-        self._course: list[Seen] = []
+        self._history: list[Incumbent] = []
         self._in_play = self._worth_measuring(np.ones(original.size))
 
     @property
@@ -178,74 +178,76 @@ class _Run:
     def _left(self) -> int:
         return self._queries - self._spent
 
-    def whole(self) -> Finding:
+    def whole(self) -> SearchResult:
         try:
             stopped_by = self._search() if self._left > 0 else "budget"
         except QueryRefusedError:
             stopped_by = "refused"
-        return Finding(
+        return SearchResult(
             self._original,
             self._best.image,
             self._goal,
             self._spent,
             stopped_by,
-            tuple(self._course),
+            tuple(self._history),
         )
 
     def _search(self) -> str:
         attack = self._attack
-        self._draw([self._best], _OPENING_DRAWS)
+        self._draw([self._best], _OPENING_TRIALS)
         # Labels of an image that the network is sure of are alike, and say nothing of chance.
         self._same_always = (
-            self._target.answers == "counts" and self._best.draws > 1 and self._best.same
+            self._target.response == "counts" and self._best.trials > 1 and self._best.same
         )
-        self._course.append(Seen(self._original, self._best.gap, self._spent))
+        self._history.append(Incumbent(self._original, self._best.gap, self._spent))
         for round_ in range(attack.rounds):
-            share = self._left // (attack.rounds - round_)
+            fraction = self._left // (attack.rounds - round_)
             challengers = attack.plans * len(attack.scales)
-            judging = challengers if self._same_always else round(share * attack.judging)
-            self._probe(share - judging)
-            self._judge(self._planned(), min(judging, self._left))
-            self._course.append(Seen(self._best.image, self._best.gap, self._spent))
+            selection_fraction = (
+                challengers if self._same_always else round(fraction * attack.selection_fraction)
+            )
+            self._probe(fraction - selection_fraction)
+            self._judge(self._planned(), min(selection_fraction, self._left))
+            self._history.append(Incumbent(self._best.image, self._best.gap, self._spent))
             if self._settled():
                 return "reached"
         return "budget"
 
     def _settled(self) -> bool:
         best = self._best
-        if self._same_always and best.reached == best.draws:
+        if self._same_always and best.reached == best.trials:
             # Rounded or rare, chance may not have shown so far.
-            self._draw([best], _OPENING_DRAWS - best.draws)
-        enough = _OPENING_DRAWS if self._same_always else _ENOUGH_DRAWS
-        return best.draws >= enough and best.reached == best.draws
+            self._draw([best], _OPENING_TRIALS - best.trials)
+        enough = _OPENING_TRIALS if self._same_always else _ENOUGH_TRIALS
+        return best.trials >= enough and best.reached == best.trials
 
     def _probe(self, queries: int) -> None:
         """Show images around the best one with random pixels moved, in opposite pairs."""
         shape = self._original.shape
-        common = self._target.draws == "common"
+        common = self._target.randomness == "shared"
         batch = _COMMON_BATCH if common else _BATCH
         while queries >= 2:
             pairs = min(queries, batch) // 2
-            moved = self._rng.random((pairs, *shape)) < self._attack.moved_share
+            moved = self._rng.random((pairs, *shape)) < self._attack.moved_fraction
             signs = self._rng.choice((-1.0, 1.0), (pairs, *shape))
             moves = self._attack.probe * (moved & self._in_play) * signs
             images = np.clip(self._best.image + np.concatenate([moves, -moves]), 0.0, 1.0)
             counts = self._target.query(images)
-            self._estimator.add(images, counts, common_draw=common)
+            self._estimator.add(images, counts, shared_randomness=common)
             queries -= 2 * pairs
 
-    def _planned(self) -> list[_Contender]:
+    def _planned(self) -> list[_Candidate]:
         attack = self._attack
-        contenders: list[_Contender] = []
+        candidates: list[_Candidate] = []
         fitted = self._estimator.fit(*attack.scales)
         self._in_play = self._worth_measuring(self._gains(fitted[0]))
         for effects in fitted:
             for image in plan_images(
                 effects, attack.bound, self._original, self._goal, attack.plans
             ):
-                if not any(np.array_equal(image, other.image) for other in contenders):
-                    contenders.append(_Contender(image))
-        return contenders
+                if not any(np.array_equal(image, other.image) for other in candidates):
+                    candidates.append(_Candidate(image))
+        return candidates
 
     def _gains(self, effects: Effects) -> NDArray[np.float64]:
         """Return how far each pixel moves the aimed-at class against another one, at most."""
@@ -258,40 +260,42 @@ class _Run:
         attack = self._attack
         return pixels_in_play(attack.bound, self._original, gains, attack.breadth)
 
-    def _judge(self, contenders: list[_Contender], queries: int) -> None:
+    def _judge(self, candidates: list[_Candidate], queries: int) -> None:
         """Let plans compete, the worse half out each time; the last one meets the best so far.
 
         In the final, draws are new to both, so that no plan wins by the lucky draw that brought it
         there; the best so far keeps those of its earlier finals.
         """
         final = queries // 3
-        stages = (len(contenders) - 1).bit_length()
-        while len(contenders) > 1:
-            each = 1 if self._same_always else (queries - final) // stages // len(contenders)
-            self._draw(contenders, min(each, self._left // len(contenders)))
-            contenders.sort(key=lambda one: -one.gap)
-            contenders = contenders[: 1 if self._same_always else (len(contenders) + 1) // 2]
-        challenger = _Contender(contenders[0].image)
+        stages = (len(candidates) - 1).bit_length()
+        while len(candidates) > 1:
+            each = 1 if self._same_always else (queries - final) // stages // len(candidates)
+            self._draw(candidates, min(each, self._left // len(candidates)))
+            candidates.sort(key=lambda one: -one.gap)
+            candidates = candidates[: 1 if self._same_always else (len(candidates) + 1) // 2]
+        challenger = _Candidate(candidates[0].image)
         meeting = [challenger, self._best]
         self._draw(meeting, 1 if self._same_always else max(1, final // 2))
         if challenger.gap >= self._best.gap:
             self._best = challenger
 
-    def _draw(self, contenders: list[_Contender], draws: int) -> None:
+    def _draw(self, candidates: list[_Candidate], trials: int) -> None:
         """Show each contender under so many fresh draws, and learn from the answers too."""
-        draws = max(0, min(draws, self._left // len(contenders)))
-        images = np.array([one.image for one in contenders])
-        if self._target.draws == "common":
-            answers = [self._target.query(images) for _ in range(draws)]
-        elif draws:
+        trials = max(0, min(trials, self._left // len(candidates)))
+        images = np.array([one.image for one in candidates])
+        if self._target.randomness == "shared":
+            answers = [self._target.query(images) for _ in range(trials)]
+        elif trials:
             answers = list(
-                self._target.query(np.tile(images, (draws, 1, 1))).reshape(draws, len(images), -1)
+                self._target.query(np.tile(images, (trials, 1, 1))).reshape(trials, len(images), -1)
             )
         else:
             answers = []
         for counts in answers:
-            self._estimator.add(images, counts, common_draw=self._target.draws == "common")
+            self._estimator.add(
+                images, counts, shared_randomness=self._target.randomness == "shared"
+            )
             gaps, reached = self._goal.gap(counts.astype(np.float64)), self._goal.reached(counts)
-            for one, seen, gap, success in zip(contenders, counts, gaps, reached, strict=True):
+            for one, seen, gap, success in zip(candidates, counts, gaps, reached, strict=True):
                 one.add(seen, float(gap), bool(success))
-        self._same_always &= all(one.same for one in contenders)
+        self._same_always &= all(one.same for one in candidates)
