@@ -10,7 +10,7 @@ EXAMPLES = {
     "convert": "convert runs/model.h5 --out runs/network.h5",
     "evaluate": "evaluate runs/network.h5 --profile loihi1 --images 100",
     "preflight": "preflight runs/network.h5 --index 3",
-    "attack": "attack runs/network.h5 --index 3 --target 8 --out runs/attack",
+    "attack": "attack runs/network.h5 --index 0:20 --out runs/attack",
     "transfer": (
         "transfer net.h5 --deployment native \\\n      --deployment native,profile=loihi1"
     ),

@@ -28,7 +28,7 @@ def print_card(card: Mapping[str, Any]) -> None:
             )
     console.print_rows(
         f"Verdict: {card['verdict']}",
-        ["figure", "value", "95 % interval (%)", "clean_error_rate", "better"],
+        ["figure", "value", "95 % interval (%)", "clean", "better"],
         rows,
     )
     console.note(card["headline"]["sentence"])
