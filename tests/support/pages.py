@@ -38,12 +38,12 @@ _END_OF_COMMAND = (">", "|", "||", "&&")
 
 @dataclass(frozen=True)
 class Step:
-    """A command to run, Python code to run, or a file to write.
+    """A command to run or to show, Python code to run, or a file to write.
 
     Parameters
     ----------
-    kind : {"command", "python", "file"}
-        Kind of step.
+    kind : {"command", "shown command", "python", "file"}
+        Kind of step. A shown command is valid, but is not run with the page.
     text : str
         The command without ``neuroattack``, the code, or the content of the file.
     name : str, optional
@@ -61,16 +61,12 @@ class Step:
         ends = [found.index(sign) for sign in _END_OF_COMMAND if sign in found]
         return found[: min(ends, default=None)]
 
-    @property
-    def may_fail(self) -> bool:
-        """Whether the page handles a failure of the command: it is followed by ``||``."""
-        return "||" in shlex.split(self.text.replace("\\\n", " "), comments=True)
-
 
 def steps(text: str) -> list[Step]:
     """Return the steps of a page: lines and blocks, without the commands inside sentences.
 
-    A command is a line in a shell block, or a line indented by four spaces or after ``$``.
+    A command is a line indented by four spaces or after ``$``. A line in a shell block is a shown
+    command: such blocks may need files that a page does not make, or fail on purpose.
     """
     found: list[tuple[int, Step]] = []
     for block in _BLOCK.finditer(text):
@@ -82,15 +78,15 @@ def steps(text: str) -> list[Step]:
         elif block["language"] in _SHELL:
             start = block.start("text")
             found += [
-                (start + line.start(), _command(line["command"]))
+                (start + line.start(), _command(line["command"], "shown command"))
                 for line in _SHELL_LINE.finditer(block["text"])
             ]
     found += [(line.start(), _command(line["command"])) for line in _LINE.finditer(text)]
     return [step for _, step in sorted(found, key=lambda pair: pair[0])]
 
 
-def _command(text: str) -> Step:
-    return Step("command", text.removeprefix("neuroattack").lstrip())
+def _command(text: str, kind: str = "command") -> Step:
+    return Step(kind, text.removeprefix("neuroattack").lstrip())
 
 
 def commands_in_passing(text: str) -> Iterator[Step]:
