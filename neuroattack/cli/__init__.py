@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TextIO
 
 import typer
 
@@ -125,10 +125,16 @@ def main() -> None:
 
 
 def _show_warning(
-    message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: Any
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
 ) -> None:
-    """Print a warning about a deprecated name in one line, any other one as Python does."""
+    """Print a warning about a deprecated name in one line, and others as Python does."""
     if issubclass(category, FutureWarning):
         console.note(f"neuroattack: warning: {message}")
     else:
-        sys.stderr.write(warnings.formatwarning(message, category, filename, lineno))
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        (file or sys.stderr).write(text)
