@@ -58,18 +58,8 @@ GREEDY = ("--attack", "greedy-window", "--norm", "none")
 
 def test_attack_reports_what_scripts_rely_on_and_saves_it(command, network_file, tmp_path):
     folder = tmp_path / "attack"
-    arguments = (
-        "--index",
-        "2,4",
-        "--target-class",
-        3,
-        "--steps",
-        40,
-        "--trials",
-        20,
-        "--queries",
-        60,
-    )
+    arguments = ("--index", "2,4", "--target-class", 3, "--steps", 40)
+    arguments += ("--trials", 20, "--queries", 60)
     code, out, err = command("attack", network_file, *arguments, "--out", folder, "--json")
     assert code == 0
     assert "report.html" in err

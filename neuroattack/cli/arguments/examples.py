@@ -10,7 +10,7 @@ EXAMPLES = {
     "convert": "convert runs/model.h5 --out runs/network.h5",
     "evaluate": "evaluate runs/network.h5 --profile loihi1 --images 100",
     "preflight": "preflight runs/network.h5 --index 3",
-    "attack": "attack runs/network.h5 --index 3 --target-class 8",
+    "attack": "attack runs/network.h5 --index 0:20 --out runs/attack",
     "transfer": (
         "transfer runs/network.h5 --deployment native \\\n      --deployment native,profile=loihi1"
     ),
