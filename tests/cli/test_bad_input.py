@@ -141,7 +141,7 @@ GREEDY = ("attack", "--attack", "greedy-window", "--norm", "none", "--set")
         (("attack", "--target-class", 10), "target class: got 10, expected a class from 0 to 9"),
         (("attack", "--target-class", 5), "target class: got 5, expected another"),
         (("attack", "--target-class", "any"), "--target-class: got 'any'"),
-        (("attack", "--label", 7), "--label: got 7, expected --image with it"),
+        (("attack", "--label", 7), "--label: got 7, expected --image"),
         (("attack", "--image", "x.png", "--dataset", "digits"), "--dataset: got digits"),
         (("attack", "--bound", 0), "bound on l2: got 0.0"),
         (("attack", "--bound", "nan"), "bound on l2: got nan"),
