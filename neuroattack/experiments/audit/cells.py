@@ -128,7 +128,7 @@ def measure_costs(
             subject.image(index)[0],
             adversarial,
             # Earlier trials were used to verify the image.
-            first_draw=trials,
+            first_trial=trials,
             trials=trials,
             stream=verification_stream(index, None),
         )
