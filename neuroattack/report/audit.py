@@ -32,7 +32,7 @@ FIGURES, PAGE = "audit.json", "audit.html"
 """File names of the figures and the page."""
 
 _TITLES = {
-    "clean": "Without an attack",
+    "clean": "Clean images",
     "noise": "Random noise",
     "attacks": "Attacks",
     "transfer": "Transfer to other deployments",
@@ -156,8 +156,8 @@ def _comparison_rows(comparison: Comparison) -> list[tuple[str, str]]:
     return [
         ("Earlier audit", str(comparison.baseline.path)),
         ("Its verdict", comparison.baseline.verdict),
-        ("Margin", f"{100 * comparison.margin:g} points"),
-        ("Figures compared", f"{len(comparison.changes)}"),
+        ("Margin", f"{100 * comparison.margin:g} percentage points"),
+        ("Results compared", f"{len(comparison.changes)}"),
         ("Not compared (in one audit only)", ", ".join(comparison.not_compared) or "none"),
         ("Regressions", f"{len(comparison.regressions)}"),
         ("Supported regressions", f"{supported}"),

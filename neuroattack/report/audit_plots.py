@@ -54,14 +54,14 @@ def attacks_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawi
     axes.axhline(100 * TOLERATED, color=MUTED, linewidth=1.2, linestyle=":")
     handles = [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)]
     axes.axhline(100 * clean_error_rate.value, color=INK, linewidth=1.2)
-    handles.append(key("no attack", color=INK, linewidth=1.2))
+    handles.append(key("clean error rate", color=INK, linewidth=1.2))
     handles.append(key("threshold", color=MUTED, linewidth=1.2, linestyle=":"))
     budgets = sorted({int(figure.key.rpartition("/")[2]) for figure in figures})
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(budgets))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{budget:,}" for budget in budgets]))
     axes.xaxis.set_minor_locator(NullLocator())
-    _fractions(axes, "queries per image", "misclassified trials (%)")
+    _fractions(axes, "Query budget", "Misclassified trials (%)")
     key_below(drawing, handles, 3)
     return drawing
 
@@ -76,7 +76,7 @@ def noise_figure(figures: Sequence[Figure], accuracy: Figure) -> Drawing:
         deltas = [0.0, *(float(figure.column.split()[-1]) for figure in curve[1:])]
         _line(axes, np.array(deltas), curve, look)
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    _fractions(axes, "magnitude \u03b4 (full intensity is 0.2)", "accuracy (%)")
+    _fractions(axes, "Noise magnitude \u03b4 (full intensity: 0.2)", "Accuracy (%)")
     key_below(
         drawing, [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)], 2
     )

@@ -82,7 +82,7 @@ def test_every_image_of_a_common_draw_is_counted_against_the_budget(images):
 
 
 def test_draws_of_another_kind_are_refused():
-    with pytest.raises(ValidationError, match="'same', expected independent or common"):
+    with pytest.raises(ValidationError, match="'same', expected independent or shared"):
         deploy(small_network(), steps=5).black_box(1, randomness="same")
 
 

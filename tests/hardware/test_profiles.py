@@ -554,7 +554,7 @@ def test_profiles_lists_what_ships(command):
         assert rows["loihi1"]["cores"] == 128
         assert rows["loihi1"]["energy_scope"] == "per_term"
         assert rows["loihi1"]["weakest_basis"] == "derived"
-        assert rows["brainscales2"]["arithmetic"] == "analogue"
+        assert rows["brainscales2"]["arithmetic"] == "analog"
         assert rows["akida"]["weakest_basis"] is None
 
 

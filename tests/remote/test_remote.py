@@ -423,7 +423,7 @@ def test_a_campaign_on_a_served_network(network_file, tmp_path, command):
     with ServeCommand(network_file, "--steps", "60") as server:
         (tmp_path / "campaign.toml").write_text(
             f'deployments = ["{server.url}", "{server.url},response=labels"]\n'
-            'trials = 5\nbudgets = [20]\nlimits = ["l2=2"]\nattacks = [{ name = "random-noise" }]\n'
+            'trials = 5\nbudgets = [20]\nbounds = ["l2=2"]\nattacks = [{ name = "random-noise" }]\n'
             'images = { dataset = "digits", indices = [0, 1] }\n'
         )
         arguments = ("campaign", tmp_path / "campaign.toml", "--out", tmp_path / "out", "--json")

@@ -28,7 +28,7 @@ def print_card(card: Mapping[str, Any]) -> None:
             )
     console.print_rows(
         f"Verdict: {card['verdict']}",
-        ["figure", "value", "95 % interval (%)", "clean error rate", "better"],
+        ["result", "value", "95 % interval (%)", "clean error rate", "better"],
         rows,
     )
     if card["against"] is not None:
@@ -42,8 +42,8 @@ def _print_comparison(against: Mapping[str, Any], regressions: Sequence[Mapping[
         {
             "earlier audit": against["file"],
             "its verdict": against["verdict"],
-            "margin": f"{100 * against['margin']:g} points",
-            "figures compared": f"{against['compared']}",
+            "margin": f"{100 * against['margin']:g} percentage points",
+            "results compared": f"{against['compared']}",
             "not compared": ", ".join(against["not_compared"]) or "none",
             "regressions": f"{len(regressions)}",
             "supported regressions": f"{supported}",
@@ -52,7 +52,14 @@ def _print_comparison(against: Mapping[str, Any], regressions: Sequence[Mapping[
     if regressions:
         console.print_rows(
             "Regressions",
-            ["figure", "before (%)", "now (%)", "difference", "95 % interval", "supported"],
+            [
+                "result",
+                "before (%)",
+                "now (%)",
+                "decrease in robustness",
+                "95 % interval",
+                "supported",
+            ],
             [
                 [
                     each["key"],
