@@ -288,7 +288,7 @@ def test_on_event_by_hand():
     counts = {"pixels": (2, 0), "hidden": (0, 1, 0), "output": (1, 0)}
     found = estimate(small_activity(**counts, spikes=event_trains()), ON_EVENT, DT_S)
     assert found.total_pj == (78.0, 88.0)
-    with pytest.raises(ValidationError, match="Made-up: got counts of spikes alone"):
+    with pytest.raises(ValidationError, match="activity on Made-up: got spike counts"):
         estimate(small_activity(**counts), ON_EVENT, DT_S)
     no_price = replace(ON_EVENT, event_pj=coefficients(synaptic_operation=10.0))
     found = estimate(small_activity(**counts), no_price, DT_S)

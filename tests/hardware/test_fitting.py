@@ -65,7 +65,7 @@ def test_precision_and_rounding_do_not_go_with_just_anything():
         deploy(network, profile=profile, precision="fixed")
     with pytest.raises(ValidationError, match="rounding: got no profile with it"):
         deploy(network, rounding=Rounding())
-    with pytest.raises(UnsupportedFeatureError, match="in fixed point already"):
+    with pytest.raises(UnsupportedFeatureError, match="network: got fixed point"):
         fit(quantize(network, profile.number_format()).network, profile)
 
 

@@ -394,7 +394,7 @@ BROKEN = {
     "unknown of no table": (('"energy.host_io"', '"host_io"'), "unknown: got 'host_io'"),
     "lacking and given": (
         before(f"[lacks]\nleak = {{ {ORIGIN} }}"),
-        "decay_bits: got a format of what [lacks] leak",
+        "format.decay_bits: got a format for a feature listed in lacks.leak",
     ),
     "lacking without a source": (
         before('[lacks]\nbias = { at = "p. 1" }'),
@@ -407,7 +407,7 @@ BROKEN = {
             f"[pace]\ntick_s = {{ v = 0.001, {ORIGIN} }}\n[time_ns]\n"
             f"update_active = {{ v = 5, {ORIGIN} }}"
         ),
-        "time_ns: got it beside pace.tick_s",
+        "time_ns: got it in addition to pace.tick_s",
     ),
     "barrier backwards": (
         before(
