@@ -67,9 +67,9 @@ class Profile:
         return self.document.name or self.id
 
     @property
-    def arithmetic(self) -> Literal["integer", "analogue"]:
+    def arithmetic(self) -> Literal["integer", "analog"]:
         """Arithmetic of the chip's neurons."""
-        return "analogue" if self.document.update_policy == "continuous" else "integer"
+        return "analog" if self.document.update_policy == "continuous" else "integer"
 
     def number_format(self) -> NumberFormat:
         """Return the chip's number formats."""
