@@ -1,1 +1,1 @@
-"""Benchmarks of neuroattack against its peers; run with ``python -m benchmarks``."""
+"""Benchmarks of neuroattack and other simulators; run with ``python -m benchmarks``."""

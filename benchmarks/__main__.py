@@ -1,4 +1,4 @@
-"""The command line of the suite."""
+"""Command line of the benchmark suite."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from neuroattack.files import check_writable
 from neuroattack.report.terminal import console
 from neuroattack.training.storage import load_model
 
-# As they run: on what training leaves, the others measure.
+# In the order in which they run: the others use the model that training writes.
 _ORDER = ("training", "engine", "attack", "scaling", "startup", "remote")
 
 
@@ -34,34 +34,37 @@ class _Parser(argparse.ArgumentParser):
 def _arguments() -> argparse.Namespace:
     parser = _Parser(
         prog="python -m benchmarks",
-        description="Measure neuroattack: against a limit, against its peers, and how it scales.",
+        description="Measure the speed of neuroattack, alone and compared with other simulators.",
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
+    parser.add_argument("--json", action="store_true", help="Print one JSON object on stdout.")
     parser.add_argument(
-        "--quick", action="store_true", help="check in seconds that all works; no figures to quote"
+        "--quick",
+        action="store_true",
+        help="Check quickly that everything works. Do not quote its figures.",
     )
     parser.add_argument(
         "--only",
         action="append",
         metavar="SECTIONS",
-        help=f"run these only, separated by commas: {', '.join(_ORDER)}",
+        help=f"Run these sections only, separated by commas: {', '.join(_ORDER)}.",
     )
     parser.add_argument(
         "--model",
         metavar="FILE",
-        help="a trained model, as 'neuroattack train' writes it; by default the one that section "
-        "training has just trained, or without it random weights with similar rates",
+        help="Trained model, as 'neuroattack train' writes it. Default: the one just trained by "
+        "section training; without that section, random weights with similar firing rates.",
     )
     parser.add_argument(
         "--dataset",
         choices=DATASETS,
-        help=f"images; by default mnist where {DATA_VARIABLE} is set, else digits, as in --quick",
+        help=f"Data set. Default: mnist if {DATA_VARIABLE} is set, else digits; "
+        "digits with --quick.",
     )
     parser.add_argument(
         "--out",
         metavar="DIR",
         type=Path,
-        help="folder of results; by default runs/benchmarks, runs/benchmarks-quick in --quick",
+        help="Folder for results. Default: runs/benchmarks, or runs/benchmarks-quick with --quick.",
     )
     return parser.parse_args()
 
@@ -99,7 +102,7 @@ def _measure(names: list[str], options: Options) -> dict[str, Figures]:
 
 
 def main() -> int:
-    """Run the sections asked for; return the exit code."""
+    """Run the selected sections and return the exit code."""
     arguments = _arguments()
     options = _options(arguments)
     machine = describe_machine()
@@ -107,7 +110,7 @@ def main() -> int:
         names = _chosen(arguments.only)
         check_writable(options.out / "benchmarks.json")
         if options.model is not None:
-            # Now, and not after minutes of training.
+            # Fail early, not after minutes of training.
             load_model(options.model)
         figures = _measure(names, options)
         summary = summary_table(figures)
@@ -118,7 +121,7 @@ def main() -> int:
     except (KeyboardInterrupt, SystemError) as error:
         if not console.is_interruption(error):
             raise
-        console.note("interrupted: no results are written")
+        console.note("interrupted: no results were written")
         return 130
     try:
         if arguments.json:
@@ -131,8 +134,8 @@ def main() -> int:
             console.print_rows(table.title, table.header, table.rows)
         sys.stdout.flush()
     except OSError as error:
-        console.note(f"error: cannot print, but the results are in {options.out}: {error}")
-        # What is still in the buffer cannot be printed at the end either.
+        console.note(f"error: cannot print ({error}); the results are in {options.out}")
+        # The rest of the buffer cannot be printed on exit either.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
         return 2
     console.note(f"written: {', '.join(map(str, files))}")

@@ -1,8 +1,8 @@
-"""Section ``attack``: a query of an attack's iteration, and attacks as in the paper end to end.
+"""Section ``attack``: the query of one attack iteration, and whole attacks as in the paper.
 
-An iteration of Algorithm 1 asks for 99 images one pixel apart: one, and it with each of 49 pixels
-moved up and down. Such a query is timed on one core, with independent draws of the input spikes
-and with common ones, against 99 images of a data set; whole attacks on all cores.
+An iteration of Algorithm 1 queries 99 images one pixel apart: one image, and the same image with
+each of 49 pixels increased and decreased. Such a query is timed on one core, with independent and
+with shared randomness, and compared with 99 images of a data set. Whole attacks run on all cores.
 """
 
 from __future__ import annotations
@@ -32,19 +32,25 @@ _SIDE = 7
 _DELTA = 0.1
 _MAX_DISTANCE = 22.0
 _LABEL, _TARGET_CLASS = 5, 3
-_VERIFICATION_DRAWS = 50
+_VERIFICATION_TRIALS = 50
 _CHECKED_IMAGES = 2
 
 
 def _tables(figures: Figures) -> list[Table]:
     query = [
-        ["common draws against 99 unrelated images", with_spread(figures, "crn_speedup", " x")],
         [
-            "independent draws against 99 unrelated images",
+            "speed-up over unrelated images, shared randomness",
+            with_spread(figures, "crn_speedup", " x"),
+        ],
+        [
+            "speed-up over unrelated images, independent randomness",
             with_spread(figures, "independent_ratio", " x"),
         ],
-        ["encoder's share of the time", with_spread(figures, "encoder_share")],
-        ["encoder's share, common draws", with_spread(figures, "encoder_share_common")],
+        ["encoder's fraction of the time", with_spread(figures, "encoder_share")],
+        [
+            "encoder's fraction, shared randomness",
+            with_spread(figures, "encoder_share_common"),
+        ],
         *(
             [f"images per second, {name}", with_spread(found, "images_per_s")]
             for name, found in figures["queries"].items()
@@ -74,19 +80,20 @@ def _tables(figures: Figures) -> list[Table]:
                 ["network", figures["network"]],
                 [
                     "checked",
-                    f"counts of {_CHECKED_IMAGES} images against the dynamics, with either draws",
+                    f"counts of {_CHECKED_IMAGES} images against the reference dynamics, with "
+                    "independent and shared randomness",
                 ],
             ],
         ),
         Table(
             f"An attack as in the paper: N = {_SIDE}, M = 10, delta = {_DELTA}, D_max = "
-            f"{_MAX_DISTANCE:g}, T = {figures['steps']}, a five to be a three, all cores; median "
+            f"{_MAX_DISTANCE:g}, T = {figures['steps']}, class 5 to class 3, all cores; median "
             "(lowest to highest image)",
             (
                 "randomness",
-                "in all",
+                "total",
                 "search",
-                f"{_VERIFICATION_DRAWS} fresh draws",
+                f"{_VERIFICATION_TRIALS} fresh trials",
                 "iterations",
                 "search queries",
             ),
@@ -97,13 +104,13 @@ def _tables(figures: Figures) -> list[Table]:
 
 @section("attack", _tables)
 def measure_attack(options: Options) -> Figures:
-    """Measure the queries of an iteration, and whole attacks."""
+    """Measure the query of an iteration, and whole attacks."""
     steps = 50 if options.quick else 350
     workload = make_workload(options, images=_IMAGES, steps=steps)
     test = load_dataset(options.dataset).test
     fives = np.flatnonzero(test.labels == _LABEL)
-    options.say("timing the queries of an iteration")
-    # Of a number of spikes that is neither large nor small beside that of the other images.
+    options.say("timing the query of an attack iteration")
+    # An image with a typical number of spikes.
     brightness = test.images[fives].mean(axis=(1, 2))
     typical = fives[np.argmin(np.abs(brightness - workload.images.mean()))]
     return {
@@ -117,10 +124,10 @@ def measure_attack(options: Options) -> Figures:
 
 
 def _one_pixel_apart(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return an image, and it with each pixel of the window moved up and down, as rows."""
+    """Return an image and its copies with each pixel of the window changed up and down, as rows."""
     area = Window.centred(image.shape, _SIDE).slices
     middle = image.copy()
-    # So that every move is possible, as it mostly is after some iterations.
+    # So that every change is possible, as it mostly is after some iterations.
     middle[area] = middle[area].clip(_DELTA, 1 - _DELTA)
     images = np.repeat(middle[None], 2 * _SIDE**2 + 1, axis=0)
     for pixel in range(_SIDE**2):
@@ -147,8 +154,8 @@ def _measure_queries(workload: Workload, image: NDArray[np.float64], options: Op
 
     boxes = {
         "99 unrelated images": (deployment.black_box(stream=1), unrelated),
-        "one pixel apart, independent draws": (deployment.black_box(stream=2), near),
-        "one pixel apart, common draws": (
+        "one pixel apart, independent randomness": (deployment.black_box(stream=2), near),
+        "one pixel apart, shared randomness": (
             deployment.black_box(stream=3, randomness="shared"),
             near,
         ),
@@ -158,7 +165,7 @@ def _measure_queries(workload: Workload, image: NDArray[np.float64], options: Op
         {name: _bind_query(box, images) for name, (box, images) in boxes.items()}
         | {
             "encoding": encoding(near, common=False),
-            "encoding, common draws": encoding(near, common=True),
+            "encoding, shared randomness": encoding(near, common=True),
         },
         rounds,
     )
@@ -168,7 +175,7 @@ def _measure_queries(workload: Workload, image: NDArray[np.float64], options: Op
         **stated("crn_speedup", unrelated_s / common_s),
         **stated("independent_ratio", unrelated_s / independent_s),
         **stated("encoder_share", timed["encoding"] / independent_s),
-        **stated("encoder_share_common", timed["encoding, common draws"] / common_s),
+        **stated("encoder_share_common", timed["encoding, shared randomness"] / common_s),
         "queries": {name: stated("images_per_s", _IMAGES / timed[name]) for name in boxes},
     }
 
@@ -178,7 +185,7 @@ def _bind_query(box: BlackBox, images: NDArray[np.float64]) -> Callable[[], obje
 
 
 def _check_queries(deployment: Deployment, images: NDArray[np.float64]) -> None:
-    """Raise RuntimeError unless black boxes count the spikes of the dynamics."""
+    """Raise RuntimeError unless the counts of black boxes equal the reference dynamics."""
     network = deployment.network
     for randomness, indices in (
         ("independent", np.arange(len(images))),
@@ -196,7 +203,7 @@ def _check_queries(deployment: Deployment, images: NDArray[np.float64]) -> None:
         check_recording(network, inputs, recording, images=_CHECKED_IMAGES)
         counts = deployment.black_box(stream=4, randomness=randomness).query(images)
         if not np.array_equal(counts, recording.counts[network.readout]):
-            raise RuntimeError(f"a black box with {randomness} draws has other counts")
+            raise RuntimeError(f"wrong counts of a black box with {randomness} randomness")
 
 
 def _measure_attacks(
@@ -205,7 +212,7 @@ def _measure_attacks(
     chosen: NDArray[np.intp],
     options: Options,
 ) -> Figures:
-    """Attack each image in turn with either draws, on all cores."""
+    """Attack each image with independent and with shared randomness, on all cores."""
     attack = GreedyWindow(
         queries=None,
         window=Window.centred((28, 28), _SIDE),
@@ -225,7 +232,7 @@ def _measure_attacks(
                 search = attack.run(box, image, goal)
                 searched = time.perf_counter()
                 judge = deployment.black_box(stream=int(2 * index + 2))
-                verdict = verify(judge, search.adversarial, goal, _VERIFICATION_DRAWS)
+                verdict = verify(judge, search.adversarial, goal, _VERIFICATION_TRIALS)
                 ended = time.perf_counter()
                 samples[key].append(
                     {

@@ -1,9 +1,9 @@
-"""Ways to run a network in Brian2, timed in the same rounds.
+"""Methods to run a network in Brian2, timed in the same rounds.
 
     NEUROATTACK_DATA=mnist python -m benchmarks.brian_strategies NETWORK
 
-NETWORK is a file that 'neuroattack convert' wrote. Each way shows MNIST test images for 100 steps
-and is compared, spike for spike, with the native backend.
+NETWORK is a file that 'neuroattack convert' wrote. Each method runs MNIST test images for 100
+steps, and its spike counts are compared with the native backend.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True)
 class Strategy:
-    """A way to run a network; `run` shows it the first `images` images."""
+    """A method to run a network; `run` runs it on the first `images` images."""
 
     name: str
     images: int
@@ -49,7 +49,7 @@ class Strategy:
 
 
 def fresh(network: Network, inputs: SpikeTrains) -> list[dict[str, NDArray[np.int32]]]:
-    """Build all Brian2 objects for each image, as one would who has a single image to show."""
+    """Build all Brian2 objects anew for each image, as for a single image."""
     brian2 = import_brian2()
     timing = Timing.of(network, inputs.steps)
     found = []
@@ -71,7 +71,7 @@ def fresh(network: Network, inputs: SpikeTrains) -> list[dict[str, NDArray[np.in
 
 
 def measure(network: Network) -> None:
-    """Print the table."""
+    """Measure all methods and print the table."""
     images = load_dataset("mnist").test.first(IMAGES).images.reshape(IMAGES, -1)
     inputs = network.input.encoder.encode(
         images.astype(np.float64), indices=np.arange(IMAGES), steps=STEPS, dt_s=network.dt_s, seed=0
@@ -113,26 +113,26 @@ def measure(network: Network) -> None:
     slowest, restored = rates[strategies[0].name], rates[strategies[1].name]
     rows = {
         name: f"{np.median(rate):8.1f} images/s ({rate.min():.1f} to {rate.max():.1f}), "
-        f"{np.median(rate / slowest):5.1f} times fresh, "
-        f"{np.median(rate / restored):5.1f} times restored, "
+        f"{np.median(rate / slowest):5.1f} x fresh, "
+        f"{np.median(rate / restored):5.1f} x restored, "
         f"{differing[name]} spikes differ"
         for name, rate in rates.items()
     }
     saved_s = 1 / np.median(rates["brian2 (in process)"])
     saved_s -= 1 / np.median(rates["brian2-standalone"])
-    rows["building"] = f"{build_s:8.1f} s, made good after {build_s / saved_s:.0f} images"
+    rows["compilation"] = f"{build_s:8.1f} s, pays off after {build_s / saved_s:.0f} images"
     machine = {**describe_machine(), "brian2": brian2_version()}
     console.print_figures("Machine", {name: str(value) for name, value in machine.items()})
     console.print_figures(f"{STEPS} steps, medians of {ROUNDS} rounds", rows)
 
 
 def main() -> int:
-    """Run with the network of the command line; return the exit code."""
+    """Run with the network of the command line and return the exit code."""
     if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         print(__doc__)
         return 2
     try:
-        # What was built before would not be built, and not timed.
+        # With an empty cache, so that building is timed.
         with tempfile.TemporaryDirectory() as cache:
             os.environ["XDG_CACHE_HOME"] = cache
             measure(load_network(sys.argv[1]))

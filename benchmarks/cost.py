@@ -1,4 +1,4 @@
-"""The cost model: what an image costs in draws, updates, additions and bytes, and in time."""
+"""The cost model: random numbers, updates, additions, bytes and time per image."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _BYTES_A_WEIGHT = 4
 
 
 def additions_per_image(network: Network, recording: Recording) -> float:
-    """Return the weight additions of an image: over all spikes, the neurons that each reaches.
+    """Return the weight additions per image: the sum over all spikes of their target neurons.
 
-    The spikes of the last steps, which arrive after the end, are counted too: they are few.
+    The few spikes of the last steps, which arrive after the end, are counted too.
     """
     return sum(
         float(recording.counts[projection.source].sum(axis=1).mean())
@@ -39,7 +39,7 @@ def additions_per_image(network: Network, recording: Recording) -> float:
 
 
 def updates_per_image(network: Network, steps: int) -> int:
-    """Return the updates of an image: one for each neuron and step."""
+    """Return the neuron updates per image: one for each neuron and step."""
     return steps * sum(population.size for population in network.populations)
 
 
@@ -48,20 +48,20 @@ def fitted_cost(
     additions: Mapping[float, float],
     seconds_per_image: Mapping[float, NDArray[np.float64]],
 ) -> Figures:
-    """Fit time = updates * a + additions * b to a curve, each round by itself.
+    """Fit time = updates * a + additions * b to a curve, separately in each round.
 
     Parameters
     ----------
     updates : int
-        Updates of an image, the same on all of the curve.
+        Neuron updates per image, the same for the whole curve.
     additions : mapping of float to float
-        Weight additions of an image, by the curve's x.
+        Weight additions per image, by the curve's x.
     seconds_per_image : mapping of float to float array, shape (rounds,)
-        What an image took.
+        Time per image.
     """
     each = np.array([[updates, additions[x]] for x in seconds_per_image])
     measured = np.stack(list(seconds_per_image.values()))
-    # Relative deviations, so that a dim image weighs as much as a bright one.
+    # Relative deviations, so that dim and bright images have equal weight.
     fits = [
         np.linalg.lstsq(each / taken_s[:, None], np.ones(len(each)), rcond=None)[0]
         for taken_s in measured.T
@@ -76,16 +76,16 @@ def fitted_cost(
 
 
 def measure_breakdown(workload: Workload, fitted: Figures, rounds: int) -> Figures:
-    """Return what an image of a workload costs, by the model and as measured.
+    """Return the cost of an image of a workload, modeled and measured.
 
     Parameters
     ----------
     workload : Workload
-        Other images or steps than the model was fitted to.
+        Images or steps that differ from those the model was fitted to.
     fitted : dict
-        What :func:`fitted_cost` returned.
+        Result of :func:`fitted_cost`.
     rounds : int
-        Rounds of timing.
+        Number of timing rounds.
     """
     network, images = workload.network, workload.inputs.images
     simulator = NativeBackend(threads=1).deploy(network)
@@ -111,37 +111,37 @@ def measure_breakdown(workload: Workload, fitted: Figures, rounds: int) -> Figur
 
 
 def cost_table(fitted: Figures, found: Figures) -> Table:
-    """Return the model and the breakdown as a table."""
+    """Return the table of the model and the breakdown."""
     modelled_us = found["modelled_update_us"] + found["modelled_addition_us"]
     return Table(
-        f"What an image costs, T = {found['steps']}, batches of 100, one core; the model is fitted "
-        f"to the curve of spikes at T = 100, and at most {100 * fitted['largest_deviation']:.0f} % "
-        "off there",
-        ("", "of an image", "nanoseconds each", "microseconds"),
+        f"Cost of an image, T = {found['steps']}, batches of 100, one core; the model is fitted to "
+        "the curve over spikes at T = 100, with a largest deviation of "
+        f"{100 * fitted['largest_deviation']:.0f} %",
+        ("", "count per image", "nanoseconds each", "microseconds"),
         [
             [
-                "encoder: lit pixels x steps",
+                "encoder: nonzero pixels x steps",
                 f"{found['draws']:,.0f}",
                 with_spread(found, "ns_per_draw"),
                 with_spread(found, "encoder_us"),
             ],
             [
-                "update of a neuron in a step",
+                "neuron updates",
                 f"{found['updates']:,}",
                 with_spread(fitted, "ns_per_update"),
-                f"{found['modelled_update_us']:.0f} by the model",
+                f"{found['modelled_update_us']:.0f} (model)",
             ],
             [
-                f"addition of a weight ({found['weight_bytes'] / 1e6:.1f} MB of weights)",
+                f"weight additions ({found['weight_bytes'] / 1e6:.1f} MB of weights)",
                 f"{found['additions']:,.0f}",
                 with_spread(fitted, "ns_per_addition"),
-                f"{found['modelled_addition_us']:.0f} by the model",
+                f"{found['modelled_addition_us']:.0f} (model)",
             ],
             [
-                "simulation, updates and additions",
+                "simulation (updates and additions)",
                 "",
                 "",
-                f"{with_spread(found, 'simulation_us')}; {modelled_us:.0f} by the model",
+                f"{with_spread(found, 'simulation_us')}; {modelled_us:.0f} (model)",
             ],
         ],
     )

@@ -1,8 +1,9 @@
-"""Section ``engine``: the native backend against a limit, against itself and against its peers.
+"""Section ``engine``: the native backend compared with a limit, with itself and with others.
 
-All get the same input spikes, drawn outside the timed part. What is timed is checked: the native
-backend against the executable dynamics, Brian2 against the native backend, and peers, which
-compute in float32, by the share of images with the same class.
+All simulators get the same input spikes, generated outside the timed part. Everything that is
+timed is checked: the native backend against the reference dynamics, Brian2 against the native
+backend, and the other libraries, which use float32, by the fraction of images with the same
+predicted class.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _BATCH = 100
 
 @section("engine", engine_tables, engine_plots)
 def measure_engine(options: Options) -> Figures:
-    """Measure the native backend and all that it is compared with."""
+    """Measure the native backend and the simulators that it is compared with."""
     workload = make_workload(options, images=_BATCH, steps=100)
     return {
         "network": workload.origin,

@@ -1,4 +1,4 @@
-"""The native backend against the limit, on two cores against one, and in 8 bits.
+"""The native backend compared with the limit, on one and two cores, and with 8-bit weights.
 
 Batches of 100 images, T = 350 as in the paper, and T = 100 under keys that end in ``_t100``.
 """
@@ -28,9 +28,9 @@ _Timed = dict[Hashable, NDArray[np.float64]]
 
 
 def measure_itself(workload: Workload, options: Options) -> Figures:
-    """Return the shares of the limit, the speed-ups, and what they rest on."""
+    """Return the fractions of the limit, the speed-ups, and the underlying figures."""
     rounds = 1 if options.quick else 15
-    options.say("timing the native backend: against the limit, on two cores, in 8 bits")
+    options.say("timing the native backend: limit, two cores, 8 bits")
     figures: Figures = {"rounds": rounds, "checked_images": _CHECKED_IMAGES}
     for key, shown in (("", workload.with_steps(_STEPS)), ("_t100", workload)):
         subjects, limit, about = _subjects(shown)
@@ -43,7 +43,7 @@ def measure_itself(workload: Workload, options: Options) -> Figures:
 
 
 def _subjects(workload: Workload) -> tuple[dict[Hashable, Callable[[], object]], Limit, Figures]:
-    """Return what runs, checked; its limit; and its spikes, for a reader."""
+    """Return the checked callables to time, the limit, and the numbers of spikes."""
     network, inputs = workload.network, workload.inputs
     rounded = quantize(network, fixed_format()).network
     simulators = {

@@ -1,4 +1,4 @@
-"""The native backend against other engines, T = 100, one core, in batches of 100 and of 1."""
+"""The native backend compared with other simulators, T = 100, one core, batches of 100 and 1."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _Rounds = dict[_Subject, NDArray[np.float64]]
 
 _OURS: _Subject = (NATIVE, "one thread, float64")
 
-# The configurations of the peers of which the fastest is compared with, by the word in the keys.
+# Configurations among which the fastest peer is chosen, by the word in the key.
 _KINDS = {
     "": {one.value for one in Configuration},
     "eager_": {Configuration.DENSE.value, Configuration.SPARSE.value},
@@ -32,13 +32,13 @@ _KINDS = {
 
 
 def measure_against_others(workload: Workload, options: Options) -> Figures:
-    """Return throughputs of every engine in every configuration, and the ratios to ours."""
+    """Return the throughput of every engine and configuration, and the speed-ups of native."""
     singles = 2 if options.quick else 10
     rounds = 1 if options.quick else 9
     simulator = NativeBackend(threads=1).deploy(workload.network)
     recording = simulator.run(workload.inputs)
     engines = list(find_engines(workload, recording, singles, options))
-    options.say("timing rounds in which every engine takes its turn")
+    options.say("timing all simulators in interleaved rounds")
 
     def ours_one_by_one() -> None:
         for i in range(singles):
@@ -89,7 +89,7 @@ def _collect(engines: list[Engine], what: str) -> dict[_Subject, Callable[[], ob
 def _fastest_each(
     subjects: dict[_Subject, Callable[[], object]], batch: _Rounds
 ) -> dict[_Subject, Callable[[], object]]:
-    """Return each engine in the configuration in which it is fastest in batches."""
+    """Return each engine in its fastest configuration for batches."""
     ascending = sorted(subjects, key=lambda subject: float(np.median(batch[subject])))
     fastest = {engine: (engine, configuration) for engine, configuration in ascending}
     return {subject: subjects[subject] for subject in fastest.values()}
@@ -100,7 +100,7 @@ def _ratios(timed: dict[str, _Rounds], families: dict[str, str]) -> Figures:
     for table, results in timed.items():
         for kind, configurations in _KINDS.items():
             if kind and table == "with_encoding":
-                # Timed in each peer's fastest configuration only.
+                # Timed only in the fastest configuration of each peer.
                 continue
             figures |= _ratio(
                 f"vs_fastest_{kind}peer_{table}", results, families, PEER, configurations
@@ -120,7 +120,7 @@ def _ratio(
     family: str,
     configurations: set[str] | None = None,
 ) -> Figures:
-    """Return our throughput by that of the round's fastest of a family, under a key."""
+    """Return the speed-up over the fastest engine of a family in each round."""
     others = [
         rounds
         for (engine, configuration), rounds in results.items()

@@ -1,4 +1,4 @@
-"""How section ``engine`` is shown."""
+"""Tables and plots of section ``engine``."""
 
 from __future__ import annotations
 
@@ -13,24 +13,24 @@ if TYPE_CHECKING:
 
 __all__ = ["engine_plots", "engine_tables"]
 
-_NO_PEER = "none is installed"
+_NO_PEER = "none installed"
 
 _RATIOS = (
-    ("share of the limit, one core", "limit_ratio_one_core"),
-    ("share of plain row-by-row addition", "limit_ratio_plain_addition"),
-    ("two cores against one", "two_core_speedup"),
-    ("8 bits against floating point", "int8_speedup"),
+    ("fraction of the limit, one core", "limit_ratio_one_core"),
+    ("fraction of plain row-by-row addition", "limit_ratio_plain_addition"),
+    ("speed-up of two cores over one", "two_core_speedup"),
+    ("speed-up of 8 bits over floating point", "int8_speedup"),
 )
 
 _AGAINST = (
-    ("fastest peer", "vs_fastest_peer"),
-    ("fastest peer, not compiled", "vs_fastest_eager_peer"),
-    ("fastest peer, as documented", "vs_fastest_documented_peer"),
+    ("fastest library", "vs_fastest_peer"),
+    ("fastest library, not compiled", "vs_fastest_eager_peer"),
+    ("fastest library, as documented", "vs_fastest_documented_peer"),
 )
 
 
 def engine_tables(figures: Figures) -> list[Table]:
-    """Return the section as tables."""
+    """Return the tables of the section."""
     return [
         Table(
             f"Native backend, batches of {figures['batch']} images: median (lowest to highest "
@@ -51,9 +51,9 @@ def engine_tables(figures: Figures) -> list[Table]:
             ],
         ),
         Table(
-            f"Native backend against others, T = {figures['steps']}, one core: median (lowest to "
-            f"highest of {figures['rounds_against_others']} rounds)",
-            ("native is so many times as fast as", "batch 100", "batch 1", "encoding included"),
+            f"Native backend and other simulators, T = {figures['steps']}, one core: median "
+            f"(lowest to highest of {figures['rounds_against_others']} rounds)",
+            ("speed-up of native over", "batch 100", "batch 1", "encoding included"),
             [
                 *(
                     [title]
@@ -77,15 +77,15 @@ def engine_tables(figures: Figures) -> list[Table]:
         ),
         _throughputs(figures),
         Table(
-            "What is compared",
+            "Configurations",
             ("", ""),
             [
                 ["network", f"{figures['network']} ({figures['network_checksum'][:12]})"],
                 ["images", f"first {figures['batch']} test images of {figures['dataset']}"],
                 [
                     "checked",
-                    f"counts and spikes of the dynamics on {figures['checked_images']} images, "
-                    "in floating and in fixed point",
+                    f"counts and spikes of the reference dynamics on {figures['checked_images']} "
+                    "images, in floating and in fixed point",
                 ],
                 *figures["configurations"].items(),
                 *(
@@ -101,7 +101,7 @@ def _limit_rows(figures: Figures) -> list[list[str]]:
     both = [figures["limit"], figures["limit_t100"]]
     return [
         [
-            "weight additions an image, millions",
+            "weight additions per image, millions",
             *(f"{sum(one['additions_per_image'].values()) / 1e6:.2f}" for one in both),
         ],
         ["images per second at the limit", *(with_spread(one, "images_per_s") for one in both)],
@@ -110,7 +110,7 @@ def _limit_rows(figures: Figures) -> list[list[str]]:
             *(f"{one['additions_per_s'] / 1e9:.1f}" for one in both),
         ],
         [
-            "as fast as rows can be added",
+            "fastest variant of row addition",
             *(
                 "; ".join(f"{name}: {form}" for name, form in one["fastest_form"].items())
                 for one in both
@@ -131,7 +131,7 @@ def _spike_rows(figures: Figures) -> list[list[str]]:
                 for steps in (350, 100)
             ),
         ]
-        for title, key in (("spikes an image", ""), ("spikes an image, 8 bits", "_int8"))
+        for title, key in (("spikes per image", ""), ("spikes per image, 8 bits", "_int8"))
     ]
 
 
@@ -164,18 +164,18 @@ def _throughputs(figures: Figures) -> Table:
             )
     return Table(
         f"Images per second, T = {figures['steps']}, one core",
-        ["engine", "configuration", "batch 100", "batch 1", "encoding included", "same class"],
+        ["simulator", "configuration", "batch 100", "batch 1", "encoding included", "same class"],
         rows,
     )
 
 
 def _missing(engine: Figures) -> str:
     install = f"; to install: {engine['install']}" if "install" in engine else ""
-    return f"missing ({engine['reason']}){install}"
+    return f"not installed ({engine['reason']}){install}"
 
 
 def engine_plots(figures: Figures) -> dict[str, Figure]:
-    """Return a plot of the throughputs in batches, each engine in its fastest configuration."""
+    """Return a plot of batch throughputs, each simulator in its fastest configuration."""
     from benchmarks.plots import throughput_figure
 
     lines = [("neuroattack native", figures["native"]["batch100"], True)]

@@ -1,8 +1,8 @@
-"""Who takes part in the rounds of section ``engine`` beside the native backend.
+"""The simulators that section ``engine`` compares with the native backend.
 
-Each gets the same input spikes in the form that it takes, prepared outside the timed part, and is
-checked before it is timed: Brian2 by its counts, which are the native backend's; those that
-compute in float32 or have no refractory period by the share of images with the same class.
+All get the same input spikes, each in its own format, prepared outside the timed part. Each is
+checked before it is timed: Brian2 by its counts, which must equal the native ones; those that use
+float32 or have no refractory period by the fraction of images with the same predicted class.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["BAG", "BRIAN", "PEER", "Engine", "Entrant", "find_engines"]
 
 PEER, BAG, BRIAN = "peer", "embedding bag", "Brian2 standalone"
-"""Families that are compared with separately."""
+"""Families of engines, with a separate comparison each."""
 
 _BRIAN_BACKEND = "brian2-standalone"
 
@@ -42,13 +42,13 @@ class Entrant:
     Parameters
     ----------
     configuration : str
-        Its name.
+        Name of the configuration.
     batch : callable
         Runs all images at once.
     same_class : float
-        Share of images with the native backend's class.
+        Fraction of images with the class that the native backend predicts.
     one_by_one, with_encoding : callable, optional
-        Runs the first images one by one; draws the input spikes, then runs all at once.
+        Runs the first images one by one; generates the input spikes, then runs all images at once.
     """
 
     configuration: str
@@ -65,13 +65,13 @@ class Engine:
     Parameters
     ----------
     name, family : str
-        What it is called, and what it is one of.
+        Name of the engine, and its family.
     about : dict
-        Version, and how its dynamics compare; or why it is missing.
+        Version and how its dynamics compare with the network's; or why it is missing.
     entrants : list of Entrant
-        Its configurations; none where it is missing.
+        Its configurations; empty if it is missing.
     unavailable : dict of str to str
-        Configurations that cannot be had here, and why.
+        Configurations that are not available here, with the reason.
     """
 
     name: str
@@ -84,18 +84,18 @@ class Engine:
 def find_engines(
     workload: Workload, recording: Recording, singles: int, options: Options
 ) -> Iterator[Engine]:
-    """Prepare and check all that is installed.
+    """Prepare and check all installed engines.
 
     Parameters
     ----------
     workload : Workload
-        What they are to run.
+        Network and images to run.
     recording : Recording
-        Of the native backend on it.
+        Recording of the native backend on this workload.
     singles : int
-        Images to show one by one.
+        Number of images to run one by one.
     options : Options
-        Of the run.
+        Options of the suite.
     """
     expected = decide(recording.counts[workload.network.readout])
     for name, peer in find_peers().items():
@@ -197,7 +197,7 @@ def _brian(workload: Workload, recording: Recording, options: Options) -> Engine
         return Engine(BRIAN, BRIAN, {"installed": False, "reason": "not built in quick mode"})
     try:
         backend = load_backend(_BRIAN_BACKEND)
-        options.say(f"preparing {BRIAN}: half a minute, where it was not built before")
+        options.say(f"preparing {BRIAN}: half a minute if it was not built before")
         simulator = backend.deploy(
             workload.network, simulation.Workload(workload.inputs.images, workload.steps)
         )
@@ -205,11 +205,11 @@ def _brian(workload: Workload, recording: Recording, options: Options) -> Engine
         return Engine(BRIAN, BRIAN, {"installed": False, "reason": str(error)})
     for name, counts in simulator.run(workload.inputs).counts.items():
         if not np.array_equal(counts, recording.counts[name]):
-            raise RuntimeError(f"{BRIAN} has other counts of {name!r}")
+            raise RuntimeError(f"{BRIAN}: counts of {name!r} differ from the native backend")
     about = {
         "installed": True,
         "version": backend.availability().version,
-        "equivalence": "the network's own dynamics in float64: all counts are the native ones",
+        "equivalence": "the network's own dynamics in float64: all counts equal the native ones",
     }
     entrant = Entrant(
         "built before, its process started for every batch",
@@ -220,7 +220,7 @@ def _brian(workload: Workload, recording: Recording, options: Options) -> Engine
 
 
 def _one_line(error: Exception) -> str:
-    # torch.compile, where there is no C++ compiler or none that it can use, says much.
+    # torch.compile prints many lines if there is no usable C++ compiler.
     return f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"
 
 

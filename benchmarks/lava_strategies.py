@@ -1,11 +1,12 @@
-"""What a query costs on Lava: our processes against the stock ones.
+"""Cost of a query on Lava: this package's Lava processes compared with Lava's stock processes.
 
-``python -m benchmarks.lava_strategies NETWORK`` measures processor time (user and system, of
-all processes together, our own included) an image on the first test images of MNIST, in
-interleaved rounds: one long run of stock processes, an image after the other and a step a
-message, against batches of 99 on the Lava backend with 1 and with 10 steps a message. Stock
-processes have no refractory period beside a reset, so their network goes without; its spikes
-are checked all the same. Then what a deployment costs, and what fifty of them leave.
+``python -m benchmarks.lava_strategies NETWORK`` measures processor time per image (user and
+system, over all processes including the calling one) on the first test images of MNIST, in
+interleaved rounds: one long run of stock processes, with images in sequence and one step per
+message, and batches of 99 on the Lava backend with 1 and with 10 steps per message. Stock
+processes do not combine a refractory period with a reset, so their network has none; its spikes
+are checked too. Then it measures the cost of a deployment, and the resources that remain in use
+after fifty of them.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _TICKS_A_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 def group_cpu_s(group: int) -> float:
-    """Return the processor time that the processes of a group have used so far."""
+    """Return the processor time used so far by the processes of a group."""
     ticks = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
@@ -59,7 +60,7 @@ def group_cpu_s(group: int) -> float:
 
 
 def group_pss_mib(group: int) -> float:
-    """Return the memory of the processes of a group, each shared page counted once."""
+    """Return the memory of the processes of a group, counting each shared page once."""
     kib = 0
     for entry in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):
@@ -76,7 +77,7 @@ def resident_mib() -> float:
     return sum(int(line.split()[1]) for line in lines if line.startswith("Rss:")) / 1024
 
 
-def held() -> tuple[float, int, int]:
+def resources_in_use() -> tuple[float, int, int]:
     """Return this process's resident memory in MiB, its open files and its threads."""
     files, threads = (len(list(Path(f"/proc/self/{kind}").iterdir())) for kind in ("fd", "task"))
     return resident_mib(), files, threads
@@ -95,17 +96,17 @@ def draw_inputs(network: Network, images: int) -> SpikeTrains:
 
 
 def without_refractory_period(network: Network) -> Network:
-    """Return the network as stock processes can hold it."""
+    """Return the network without refractory periods, as stock processes support it."""
     populations = tuple(dataclasses.replace(p, refractory_steps=0) for p in network.populations)
     return dataclasses.replace(network, populations=populations)
 
 
 def stock_part(path: str, prefix: str) -> None:
-    """Run the stock graph once for each line on standard input; print the seconds it took.
+    """Run the stock graph once for each line on standard input and print the seconds it took.
 
-    A process of its own, which the other side ends: Lava's own ways to end are unsound.
+    This is a separate process, which the caller kills, because Lava does not stop reliably.
     """
-    # Not as a part of "tests": lava-nc installs a package of that name.
+    # Not imported from the package "tests": lava-nc installs a package of that name.
     sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
     from support.lava_stock import StockGraph
 
@@ -115,7 +116,7 @@ def stock_part(path: str, prefix: str) -> None:
     graph = StockGraph(network, raster.reshape(-1, raster.shape[-1]), STEPS, (network.readout,))
     graph.run()  # warms up
     found = graph.spikes()[network.readout].reshape(STOCK_IMAGES, STEPS, -1)
-    # The last layer lags by its depth: its window starts later, and ends with the image's.
+    # The last layer lags by its depth: its window starts later, and ends with the image.
     lag = len(network.populations)
     for image in range(CHECKED_IMAGES):
         expected = simulate(network, raster[image])[network.readout]
@@ -128,7 +129,7 @@ def stock_part(path: str, prefix: str) -> None:
 
 
 class Ours:
-    """A deployment of ours, and what queries of it cost."""
+    """A deployment on the Lava backend, and the cost of its queries."""
 
     def __init__(self, network: Network, block_steps: int, inputs: SpikeTrains) -> None:
         self._inputs = inputs
@@ -146,7 +147,7 @@ class Ours:
             np.testing.assert_array_equal(found.counts[name], counts)
 
     def measure(self) -> tuple[float, float]:
-        """Return processor and elapsed milliseconds an image."""
+        """Return processor time and elapsed time in milliseconds per image."""
         own, theirs, start = time.process_time(), group_cpu_s(self.group), time.perf_counter()
         for _ in range(QUERIES):
             self.simulator.run(self._inputs)
@@ -164,7 +165,7 @@ def worker_group(simulator: LavaSimulator) -> int:
 
 
 def measure_queries(path: str, rounds: int) -> dict[str, object]:
-    """Return what an image costs each way."""
+    """Return the cost per image of each method."""
     network = load_network(path)
     inputs = draw_inputs(network, BATCH)
     prefix = new_prefix()
@@ -213,7 +214,7 @@ def measure_queries(path: str, rounds: int) -> dict[str, object]:
 
 
 def measure_leaks(path: str, deployments: int) -> dict[str, object]:
-    """Return by what this process has grown after many deployments, each asked and closed."""
+    """Return the growth of this process after many deployments, each queried and closed."""
     network = load_network(path)
     inputs = draw_inputs(network, 4)
 
@@ -222,10 +223,10 @@ def measure_leaks(path: str, deployments: int) -> dict[str, object]:
             simulator.run(inputs)
 
     deploy_ask_close()
-    before = held()
+    before = resources_in_use()
     for _ in range(deployments):
         deploy_ask_close()
-    after = held()
+    after = resources_in_use()
     return {
         "deployments": deployments,
         "growth_mib": after[0] - before[0],
@@ -235,7 +236,7 @@ def measure_leaks(path: str, deployments: int) -> dict[str, object]:
 
 
 def shown(value: object) -> str:
-    """Return a figure as text, a median with its lowest and highest."""
+    """Return a figure as text: a median with its minimum and maximum."""
     if isinstance(value, tuple):
         median, (low, high) = value
         return f"{median:.3g} ({low:.3g} to {high:.3g})"
@@ -243,15 +244,19 @@ def shown(value: object) -> str:
 
 
 def main() -> int:
-    """Measure; return the exit code."""
+    """Run the benchmark and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.lava_strategies",
-        description="Measure the Lava backend against Lava's stock processes, on MNIST.",
+        description="Compare the Lava backend with Lava's stock processes on MNIST.",
     )
-    parser.add_argument("network", metavar="NETWORK", help="as 'neuroattack convert' writes it")
-    parser.add_argument("--json", action="store_true", help="print one JSON object on stdout")
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--deployments", type=int, default=50)
+    parser.add_argument(
+        "network", metavar="NETWORK", help="Network file, as 'neuroattack convert' writes it."
+    )
+    parser.add_argument("--json", action="store_true", help="Print one JSON object on stdout.")
+    parser.add_argument("--rounds", type=int, default=5, help="Number of timing rounds.")
+    parser.add_argument(
+        "--deployments", type=int, default=50, help="Number of deployments for the leak check."
+    )
     parser.add_argument("--stock-part", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.stock_part:

@@ -1,11 +1,11 @@
-"""The limit: what the weight additions alone would take, as fast as this core can add rows.
+"""The limit: a lower bound on the simulation time, from the weight additions alone.
 
 Every spike that arrives adds one row of weights to the currents of the next population. The limit
-is the number of those additions over the rate at which this core adds rows, measured on the same
-matrices, with the rows in the order in which the spikes ask for them, and nothing else to do: no
-neurons, no steps, 64 rows a call. The rate is that of the fastest form known here, of whole
-numbers of 32 bits, whose sums are exact: one, four or eight rows at a time, as the matrices lie in
-memory, or with rows that begin on a cache line.
+is the number of those additions divided by the rate at which this core adds rows. The rate is
+measured on the same matrices, with the rows in the order in which the spikes need them, 64 rows
+per call, without neurons or time steps. It is the rate of the fastest of six variants, all with
+32-bit integers, whose sums are exact: one, four or eight rows at a time, with rows as they are in
+memory or aligned to cache lines.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ROWS_A_CALL = 64
 _CACHE_LINE = 64
 
 PLAIN = "one row at a time"
-"""The form that a plain loop has."""
+"""Variant with a plain loop."""
 
 _Rows = NDArray[np.int32]
 _Adds = Callable[[NDArray[np.int32], NDArray[np.int32], _Rows], int]
@@ -49,15 +49,15 @@ def _add_ones(sums: NDArray[np.int32], weights: NDArray[np.int32], rows: _Rows) 
 def _add_fours(sums: NDArray[np.int32], weights: NDArray[np.int32], rows: _Rows) -> int:
     first_sums = 0
     for start in range(0, rows.size, _ROWS_A_CALL):
-        asked = rows[start : start + _ROWS_A_CALL]
-        whole = asked.size // 4 * 4
+        chunk = rows[start : start + _ROWS_A_CALL]
+        whole = chunk.size // 4 * 4
         sums[:] = 0
         for i in range(0, whole, 4):
-            a, b = weights[asked[i]], weights[asked[i + 1]]
-            c, d = weights[asked[i + 2]], weights[asked[i + 3]]
+            a, b = weights[chunk[i]], weights[chunk[i + 1]]
+            c, d = weights[chunk[i + 2]], weights[chunk[i + 3]]
             for j in range(sums.size):
                 sums[j] += (a[j] + b[j]) + (c[j] + d[j])
-        for row in asked[whole:]:
+        for row in chunk[whole:]:
             a = weights[row]
             for j in range(sums.size):
                 sums[j] += a[j]
@@ -69,17 +69,17 @@ def _add_fours(sums: NDArray[np.int32], weights: NDArray[np.int32], rows: _Rows)
 def _add_eights(sums: NDArray[np.int32], weights: NDArray[np.int32], rows: _Rows) -> int:
     first_sums = 0
     for start in range(0, rows.size, _ROWS_A_CALL):
-        asked = rows[start : start + _ROWS_A_CALL]
-        whole = asked.size // 8 * 8
+        chunk = rows[start : start + _ROWS_A_CALL]
+        whole = chunk.size // 8 * 8
         sums[:] = 0
         for i in range(0, whole, 8):
-            a, b = weights[asked[i]], weights[asked[i + 1]]
-            c, d = weights[asked[i + 2]], weights[asked[i + 3]]
-            e, f = weights[asked[i + 4]], weights[asked[i + 5]]
-            g, h = weights[asked[i + 6]], weights[asked[i + 7]]
+            a, b = weights[chunk[i]], weights[chunk[i + 1]]
+            c, d = weights[chunk[i + 2]], weights[chunk[i + 3]]
+            e, f = weights[chunk[i + 4]], weights[chunk[i + 5]]
+            g, h = weights[chunk[i + 6]], weights[chunk[i + 7]]
             for j in range(sums.size):
                 sums[j] += ((a[j] + b[j]) + (c[j] + d[j])) + ((e[j] + f[j]) + (g[j] + h[j]))
-        for row in asked[whole:]:
+        for row in chunk[whole:]:
             a = weights[row]
             for j in range(sums.size):
                 sums[j] += a[j]
@@ -99,7 +99,7 @@ _FORMS: dict[str, tuple[_Adds, bool]] = {
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """The rows that the spikes of a run ask of one projection's weights."""
+    """Weight rows of one projection that the spikes of a run add."""
 
     name: str
     weights: NDArray[np.int32]
@@ -111,14 +111,14 @@ class _Task:
 
 
 class Limit:
-    """The weight additions of a recorded run, to be timed in turn with the run itself.
+    """The weight additions of a recorded run, to be timed in the same rounds as the run itself.
 
     Parameters
     ----------
     network : Network
-        What ran; weights whose sums fit 32 bits.
+        Network that ran; sums of its weights must fit in 32 bits.
     recording : Recording
-        Of the run, with its spikes.
+        Recording of the run, with spikes.
     """
 
     def __init__(self, network: Network, recording: Recording) -> None:
@@ -127,7 +127,7 @@ class Limit:
         self._tasks = []
         for projection in network.projections:
             trains = recording.spikes[projection.source]
-            # What is fired in the last steps arrives after the end.
+            # Spikes fired in the last steps arrive after the end.
             ends = trains.offsets[:, max(trains.steps - projection.delay_steps, 0)]
             rows = [
                 trains.neurons[start:end]
@@ -139,11 +139,11 @@ class Limit:
 
     @property
     def additions(self) -> dict[str, int]:
-        """Additions of each projection."""
+        """Number of additions by projection."""
         return {task.name: task.additions for task in self._tasks}
 
     def subjects(self) -> dict[Hashable, Callable[[], object]]:
-        """Return what is to be timed: each form on each projection."""
+        """Return the callables to time: each variant on each projection."""
         return {
             (form, task.name): _bound(adds, task, on_cache_lines)
             for form, (adds, on_cache_lines) in _FORMS.items()
@@ -153,21 +153,21 @@ class Limit:
     def seconds(
         self, timed: dict[Hashable, NDArray[np.float64]], form: str | None = None
     ) -> NDArray[np.float64]:
-        """Return what all additions took, round by round.
+        """Return the time of all additions in each round.
 
         Parameters
         ----------
         timed : dict of subject to float64 array, shape (rounds,)
-            Seconds of what :meth:`subjects` gave.
+            Seconds of the callables that :meth:`subjects` returned.
         form : str, optional
-            Its name; by default the fastest of each round and projection.
+            Name of the variant. Default: the fastest in each round and projection.
         """
         forms = _FORMS if form is None else (form,)
         each = [np.min([timed[one, task.name] for one in forms], axis=0) for task in self._tasks]
         return np.sum(each, axis=0)
 
     def fastest(self, timed: dict[Hashable, NDArray[np.float64]]) -> dict[str, str]:
-        """Return, for each projection, the form of the least median time."""
+        """Return, for each projection, the variant with the lowest median time."""
         return {
             task.name: min(_FORMS, key=lambda form: float(np.median(timed[form, task.name])))
             for task in self._tasks
@@ -183,7 +183,7 @@ class Limit:
             for form, (adds, on_cache_lines) in _FORMS.items():
                 few = _Task(task.name, task.weights, some)
                 if _bound(adds, few, on_cache_lines)() != expected:
-                    raise RuntimeError(f"rows added {form} have another sum")
+                    raise RuntimeError(f"wrong sum of rows in variant {form!r}")
 
 
 def _bound(adds: _Adds, task: _Task, on_cache_lines: bool) -> Callable[[], int]:
@@ -193,7 +193,7 @@ def _bound(adds: _Adds, task: _Task, on_cache_lines: bool) -> Callable[[], int]:
 
 
 def _on_cache_lines(weights: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Return the weights with zeros after each row, so that all begin on a cache line."""
+    """Return the weights padded with zeros so that every row begins on a cache line."""
     rows, columns = weights.shape
     a_line = _CACHE_LINE // weights.itemsize
     padded = -(-columns // a_line) * a_line

@@ -1,4 +1,4 @@
-"""The machine and the versions that figures were measured with."""
+"""Machine and versions that figures were measured with."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["describe_machine"]
 
 
 def describe_machine() -> Figures:
-    """Return processor, cores, load and the versions of what computes."""
+    """Return processor, cores, load and versions."""
     return {
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
-        # Other work on the machine slows all that is timed; a reader should see it.
+        # Other work on the machine slows everything that is timed.
         "load_average": list(os.getloadavg()) if hasattr(os, "getloadavg") else None,
         "system": platform.platform(),
         "python": platform.python_version(),

@@ -1,4 +1,4 @@
-"""The most memory that native queries hold, each in a process of its own."""
+"""Peak memory of native queries, each in a separate process."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ __all__ = ["measure_memory"]
 
 
 def measure_memory(workload: Workload, wide: Network, few: int, many: int) -> Figures:
-    """Return the peak of a wide network, and how that of the workload grows with its images.
+    """Return the peak memory of a wide network, and its growth with the number of images.
 
     Parameters
     ----------
     workload : Workload
-        Shown for its steps; its images are repeated.
+        Network, images and steps; its images are repeated.
     wide : Network
-        Shown as many of them as there are.
+        Wide network, run once on the images of the workload.
     few, many : int
-        Images of two queries that are compared.
+        Number of images in the two queries that are compared.
     """
     steps = workload.steps
     peaks = [_peak_mib(workload.network, _repeated(workload, n), steps) for n in (few, many)]
     counted = workload.network.input.size + sum(p.size for p in workload.network.populations)
-    # What goes in, in float64, and what comes out, in int32.
+    # Images (float64) and counts (int32).
     handed_over = (many - few) * (8 * workload.network.input.size + 4 * counted)
     return {
         "memory_steps": steps,

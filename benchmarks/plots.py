@@ -1,4 +1,4 @@
-"""Pictures of figures: one kind a function."""
+"""Plots of figures, one function per kind."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.registry import Figures
 
 __all__ = ["Curve", "curves_figure", "throughput_figure"]
 
-# Those of the reports' plots: Okabe and Ito's blue on quiet greys.
+# Colors as in the reports: Okabe and Ito's blue, with grays.
 _INK, _MUTED, _LINE, _OTHERS, _OURS = "#1f2328", "#59636e", "#d1d7de", "#8b949e", "#0072b2"
 _FONT_PT, _SMALL_PT = 9.5, 8.5
 
@@ -26,13 +26,13 @@ class Curve:
     Parameters
     ----------
     title, x_label, y_label : str
-        What it shows.
+        Title and axis labels.
     x : sequence of float
-        Where it was measured.
+        Values at which it was measured.
     y, low, high : sequence of float
         Medians, and the ends of their spread.
     note : str
-        Its slope, in words.
+        Its slope as text.
     """
 
     title: str
@@ -46,20 +46,20 @@ class Curve:
 
 
 def throughput_figure(lines: Sequence[tuple[str, Figures, bool]]) -> Figure:
-    """Draw throughputs as dots on a logarithmic scale, their spread as a line.
+    """Plot throughputs as dots on a logarithmic scale, with their spread as a line.
 
     Parameters
     ----------
-    lines : sequence of (name, figures, whether it is ours)
-        With ``images_per_s`` and its spread.
+    lines : sequence of (str, dict, bool)
+        Name, figures with ``images_per_s`` and its spread, and whether it is neuroattack.
     """
     figure = Figure(figsize=(7.2, 0.9 + 0.32 * len(lines)), layout="constrained")
     axes = figure.subplots()
     ordered = sorted(lines, key=lambda line: line[1]["images_per_s"])
     for place, (_, found, ours) in enumerate(ordered):
-        colour = _OURS if ours else _OTHERS
-        axes.plot(found["images_per_s_spread"], [place, place], color=colour, linewidth=2)
-        axes.plot(found["images_per_s"], place, "o", color=colour, markersize=6)
+        color = _OURS if ours else _OTHERS
+        axes.plot(found["images_per_s_spread"], [place, place], color=color, linewidth=2)
+        axes.plot(found["images_per_s"], place, "o", color=color, markersize=6)
         axes.annotate(
             f"{found['images_per_s']:,.0f}",
             (found["images_per_s"], place),
@@ -84,7 +84,7 @@ def throughput_figure(lines: Sequence[tuple[str, Figures, bool]]) -> Figure:
 
 
 def curves_figure(curves: Sequence[Curve]) -> Figure:
-    """Draw curves on logarithmic scales, three in a row; dotted what would be proportional."""
+    """Plot curves on logarithmic scales, three per row; dotted lines are proportional growth."""
     rows = -(-len(curves) // 3)
     figure = Figure(figsize=(9.6, 2.9 * rows), layout="constrained")
     panels = np.ravel(figure.subplots(rows, 3))
@@ -95,7 +95,7 @@ def curves_figure(curves: Sequence[Curve]) -> Figure:
         axes.plot(curve.x, curve.y, color=_OURS, linewidth=2, marker="o", markersize=4)
         axes.set_xscale("log")
         axes.set_yscale("log")
-        # Ticks where it was measured, so that every one can be read off.
+        # Ticks at the measured values.
         axes.set_xticks(curve.x)
         axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         for axis in (axes.xaxis, axes.yaxis):

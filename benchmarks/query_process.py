@@ -1,7 +1,7 @@
-"""A fresh process that asks the native backend: what it takes from start to end, and in memory.
+"""A fresh process that runs one native query, to measure its time and memory.
 
-``python -m benchmarks.query_process NETWORK IMAGES STEPS`` loads a network file, shows it the
-images of an npy file, and prints the most memory it held, in KiB (on Linux, from /proc).
+``python -m benchmarks.query_process NETWORK IMAGES STEPS`` loads a network file, runs it on the
+images of an npy file, and prints its peak memory in KiB (on Linux, from /proc).
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ _ROOT = Path(__file__).resolve().parents[1]
 
 
 class QueryFiles:
-    """What such a process reads.
+    """Input files of such a process.
 
     Parameters
     ----------
     folder : Path
-        Where to write it.
+        Folder for the files.
     network : Network
-        To be loaded.
+        Network to run.
     images : float64 array, shape (images, pixels)
-        To be shown.
+        Images to run it on.
     """
 
     def __init__(self, folder: Path, network: Network, images: NDArray[np.float64]) -> None:
@@ -48,13 +48,13 @@ class QueryFiles:
         return [*module, str(self._network), str(self._images), str(steps)]
 
     def peak_mib(self, steps: int) -> float:
-        """Run the process; return the most memory it held, in MiB."""
+        """Run the process and return its peak memory in MiB."""
         return int(run(self.command(steps))) / 1024
 
 
 def run(command: list[str], environment: Mapping[str, str] | None = None) -> str:
-    """Run a process of ours in the repository; return what it prints. Raises RuntimeError."""
-    # Python keeps bytecode unless told not to, and compiles all modules anew without.
+    """Run a process in the repository and return its stdout. Raises RuntimeError if it fails."""
+    # With PYTHONDONTWRITEBYTECODE, all modules would be compiled again in every process.
     kept = {name: it for name, it in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     done = subprocess.run(
         command,
@@ -65,7 +65,9 @@ def run(command: list[str], environment: Mapping[str, str] | None = None) -> str
         check=False,
     )
     if done.returncode:
-        raise RuntimeError(f"{' '.join(command)} ended with {done.returncode}: {done.stderr}")
+        raise RuntimeError(
+            f"{' '.join(command)} failed with exit code {done.returncode}: {done.stderr}"
+        )
     return done.stdout
 
 
@@ -73,7 +75,7 @@ def _query(network: str, images: str, steps: int) -> None:
     rows = np.load(images, allow_pickle=False)
     with deploy(load_network(network), steps=steps) as deployment:
         deployment.record(rows, indices=np.arange(len(rows)))
-    # Not ru_maxrss, which begins with that of the process that started this one.
+    # Not ru_maxrss, which starts from that of the parent process.
     status = Path("/proc/self/status").read_text(encoding="utf-8")
     sys.stdout.write(status.partition("VmHWM:")[2].split()[0])
 

@@ -1,4 +1,4 @@
-"""The sections of the suite: what each is called, how it measures, and how it is shown."""
+"""Sections of the suite: name, measurement, tables and plots."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ if TYPE_CHECKING:
 __all__ = ["SECTIONS", "Figures", "Options", "Section", "Table", "section"]
 
 Figures = dict[str, Any]
-"""What a section measured, ready for JSON.
+"""Results of a section as JSON values.
 
-A ratio or a time is a median, and ``<key>_spread`` beside it the lowest and the highest. Under
-``"model"`` a section may name the file of a model that it trained, for the sections after it.
+Ratios and times are medians; ``<key>_spread`` has the minimum and maximum. Under ``"model"`` a
+section may give the file of a model that it trained, for later sections.
 """
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks of every section.
+    """Command-line options of every section.
 
     Parameters
     ----------
     model : str or None
         File of a trained model; None for a network of random weights.
     dataset : str
-        Images to show.
+        Name of the data set.
     quick : bool
-        Whether to check that the section works rather than to measure.
+        Whether to check only that the section works.
     out : Path
-        Folder of results, for files that a section leaves beside its figures.
+        Folder for results and other files of a section.
     say : callable
-        Takes a sentence for the person who waits.
+        Prints a progress message.
     """
 
     model: str | None
@@ -47,7 +47,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text under a title and a header, printed and written as Markdown."""
+    """Table of text with a title and a header, printed and written as Markdown."""
 
     title: str
     header: Sequence[str]
@@ -56,7 +56,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A section: `measure` returns figures, `tables` says them, `plots` draws them by name."""
+    """A section: `measure` returns figures; `tables` and `plots` display them."""
 
     measure: Callable[[Options], Figures]
     tables: Callable[[Figures], list[Table]]

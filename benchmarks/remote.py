@@ -1,4 +1,4 @@
-"""Section ``remote``: a served network asked over loopback, against the same asked directly."""
+"""Section ``remote``: queries of a served network over loopback, compared with direct queries."""
 
 from __future__ import annotations
 
@@ -32,9 +32,12 @@ def _tables(figures: Figures) -> list[Table]:
             "Batches of 99, T = 350: median (lowest to highest)",
             ("", ""),
             [
-                ["images per second, asked directly", with_spread(figures, "direct_images_per_s")],
-                ["over HTTP on loopback", with_spread(figures, "remote_images_per_s")],
-                ["fraction", with_spread(figures, "remote_share")],
+                ["images per second, direct", with_spread(figures, "direct_images_per_s")],
+                [
+                    "images per second, over HTTP on loopback",
+                    with_spread(figures, "remote_images_per_s"),
+                ],
+                ["HTTP relative to direct", with_spread(figures, "remote_share")],
             ],
         )
     ]
@@ -55,7 +58,7 @@ def _served(network: Path) -> Iterator[str]:
 
 @section("remote", _tables)
 def measure_remote(options: Options) -> Figures:
-    """Show the same images to a deployment, and to a server of the same network."""
+    """Query a deployment and a server of the same network with the same images."""
     batches = 2 if options.quick else 10
     workload = make_workload(options, images=_BATCH * batches, steps=_STEPS)
     images = workload.images.reshape(batches, _BATCH, -1)
@@ -68,8 +71,8 @@ def measure_remote(options: Options) -> Figures:
         with _served(path) as url, RemoteTarget(url) as remote:
             direct = deployment.black_box(0)
             if not np.array_equal(remote.query(images[0]), direct.query(images[0])):
-                raise NeuroattackError("the served network answers with other counts")
-            options.say("asking directly and over HTTP")
+                raise NeuroattackError("the served network returns different counts")
+            options.say("querying directly and over HTTP")
             rates = throughputs(
                 {
                     "direct": lambda: [direct.query(batch) for batch in images],

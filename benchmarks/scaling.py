@@ -1,7 +1,7 @@
 """Section ``scaling``: time against images, steps, spikes, width, depth and cores; and memory.
 
-Simulation by the native backend, input spikes drawn before. Networks of other sizes than the
-trained one have random weights, scaled until every layer fires at the same rate.
+The native backend simulates; input spikes are generated beforehand. Networks of other sizes than
+the trained one have random weights, scaled so that every layer fires at the same rate.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ __all__ = ["measure_scaling", "slopes"]
 _STEPS = 100
 _BY_SPIKES_IMAGES = 100
 
-# What x is, and what is kept.
+# The quantity on the x axis, and what is held constant.
 _CURVES = {
     "images": ("images in a batch", "T = 100"),
     "steps": ("time steps T", "50 images"),
-    "spikes": ("spikes an image, all populations", "T = 100, 100 images"),
-    "width": ("neurons of each of two hidden layers", "T = 100, 20 images"),
+    "spikes": ("spikes per image, all populations", "T = 100, 100 images"),
+    "width": ("neurons in each of two hidden layers", "T = 100, 20 images"),
     "depth": ("hidden layers of 500 neurons", "T = 100, 50 images"),
     "cores": ("cores", "T = 100, 1,000 images"),
 }
@@ -76,7 +76,7 @@ def _by_steps(workload: Workload, most: int) -> _Points:
 
 
 def _by_spikes(workload: Workload) -> tuple[_Points, dict[float, float]]:
-    """Return what to time by spikes an image, and the weight additions an image of each."""
+    """Return the callables to time, and the weight additions per image, by spikes per image."""
     network = workload.network
     brightest = network.input.encoder.max_rate_hz
     points: _Points = {}
@@ -127,7 +127,7 @@ def _curve(measured: Mapping[float, NDArray[np.float64]]) -> Figures:
 
 
 def slopes(timed: Mapping[float, NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Return the slope of log time against log x of each round, by least squares."""
+    """Return the least-squares slope of log time against log x in each round."""
     return np.polyfit(np.log(list(timed)), np.log(np.stack(list(timed.values()))), 1)[0]
 
 
@@ -138,10 +138,10 @@ def _tables(figures: Figures) -> list[Table]:
         Table(
             f"Native backend, one core: median of {figures['rounds']} rounds",
             (
-                "against",
-                "kept",
-                "at each: seconds; for cores the speed-up",
-                "slope, log against log",
+                "quantity",
+                "constant",
+                "seconds at each value; for cores the speed-up",
+                "slope, log-log",
             ),
             [
                 [
@@ -158,12 +158,12 @@ def _tables(figures: Figures) -> list[Table]:
         ),
         cost_table(figures["cost_model"], figures["cost"]),
         Table(
-            f"Most memory of a process, T = {figures['memory_steps']}, all cores",
+            f"Peak memory of a process, T = {figures['memory_steps']}, all cores",
             ("", "MiB"),
             [
                 [f"{few:,} images", f"{low:.0f}"],
                 [f"{many:,} images", f"{high:.0f}"],
-                ["of the difference, the images and counts", _mib(figures)],
+                ["images and counts in the difference", _mib(figures)],
                 [
                     f"{figures['wide_network']}, {figures['wide_network_images']} images",
                     f"{figures['wide_network_peak_mib']:.0f}",
@@ -185,7 +185,7 @@ def _plots(figures: Figures) -> dict[str, Figure]:
         found = figures["curves"][name]
         low, high = zip(*found["y_spread"], strict=True)
         note = (
-            f"{found['y'][-1]:.2f} times on {found['x'][-1]:.0f} cores"
+            f"speed-up {found['y'][-1]:.2f} on {found['x'][-1]:.0f} cores"
             if name == "cores"
             else f"slope {figures['slopes'][name]:.2f}"
         )
@@ -193,7 +193,7 @@ def _plots(figures: Figures) -> dict[str, Figure]:
             Curve(
                 title=f"{name} ({kept})",
                 x_label=what,
-                y_label="times as fast as one" if name == "cores" else "seconds",
+                y_label="speed-up over one core" if name == "cores" else "seconds",
                 x=found["x"],
                 y=found["y"],
                 low=low,
@@ -206,7 +206,7 @@ def _plots(figures: Figures) -> dict[str, Figure]:
 
 @section("scaling", _tables, _plots)
 def measure_scaling(options: Options) -> Figures:
-    """Measure the curves, the cost model they rest on, and memory."""
+    """Measure the curves, the cost model and memory."""
     rounds = 2 if options.quick else 9
     most = 100 if options.quick else 1000
     workload = make_workload(options, images=most, steps=_STEPS)

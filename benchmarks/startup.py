@@ -1,4 +1,4 @@
-"""Section ``startup``: from the start of a process to its first answer."""
+"""Section ``startup``: time from the start of a process to its first result."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ _STEPS = 350
 def _tables(figures: Figures) -> list[Table]:
     return [
         Table(
-            "Seconds of a fresh process, files in the system's cache: median (lowest to highest)",
+            "Time of a fresh process, files in the system's cache: median (lowest to highest)",
             ("", "seconds", "runs"),
             [
                 [title, with_spread(figures, f"{key}_s"), str(figures[f"{key}_runs"])]
                 for title, key in (
                     ("neuroattack --help", "help"),
-                    ("a network loaded, one native query", "first_query"),
-                    ("the same, nothing compiled yet", "first_query_after_installation"),
+                    ("load a network, one native query", "first_query"),
+                    ("the same, with an empty compilation cache", "first_query_after_installation"),
                 )
             ],
         )
@@ -40,7 +40,7 @@ def _tables(figures: Figures) -> list[Table]:
 
 @section("startup", _tables)
 def measure_startup(options: Options) -> Figures:
-    """Time fresh processes from their start to their end."""
+    """Time fresh processes from start to end."""
     workload = make_workload(options, images=1, steps=_STEPS)
     script = shutil.which("neuroattack", path=str(Path(sys.executable).parent))
     help_command = [script] if script else [sys.executable, "-m", "neuroattack"]

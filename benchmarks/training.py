@@ -1,8 +1,8 @@
-"""Section ``training``: both recipes on MNIST from nothing, and the Siegert kernel.
+"""Section ``training``: both recipes on MNIST from scratch, and the Siegert kernel.
 
-A whole training is timed once: it takes minutes, and its time is a single measurement. The kernel
-is timed in rounds beside the two matrix products whose results it takes, ``x @ W`` for the mean
-and ``x @ W**2`` for the variance.
+A whole training takes minutes and is timed once. The kernel is timed in rounds together with the
+two matrix products whose results it processes, ``x @ W`` for the mean and ``x @ W**2`` for the
+variance.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _STEPS = 350
 _SHAPES = ((784, 500), (500, 500))
 _BATCHES = (50, 200)  # of contrastive divergence, and of fine-tuning
 _BLAS_THREADS = (1, 2)
-_CALLS = 10  # A call takes 100 us, and other work on the machine may halt one for longer.
+_CALLS = 10  # A call takes 100 us; interruptions by other work may be longer.
 _TINY_IMAGES = 500
 _TINY_STEPS = 400
 _TINY_HIDDEN = (60, 60)
@@ -42,8 +42,8 @@ _TINY_HIDDEN = (60, 60)
 
 def _tables(figures: Figures) -> list[Table]:
     kernel = Table(
-        "The Siegert kernel, on one core, by its two matrix products: median (lowest to highest "
-        "of the rounds)",
+        "Time of the Siegert kernel on one core relative to its two matrix products: median "
+        "(lowest to highest of the rounds)",
         ("images", "layer", "threads of the products", "kernel / products"),
         [
             [
@@ -63,12 +63,18 @@ def _recipes_table(figures: Figures) -> Table:
         tiny = figures["tiny_rate_accuracy"]
         return Table(
             f"Recipes: {figures['not_trained']}",
-            ("recipe", "a few steps on a few digits, as rates"),
+            ("recipe", "accuracy as rates after a few steps on a few digits"),
             [[name, _percent(accuracy)] for name, accuracy in tiny.items()],
         )
     return Table(
         "Both recipes on MNIST, seed 0; each time is that of a single training",
-        ("recipe", "seconds", "of processor", "as rates", f"in spikes, T = {_STEPS}"),
+        (
+            "recipe",
+            "seconds",
+            "processor seconds",
+            "accuracy as rates",
+            f"accuracy in spikes, T = {_STEPS}",
+        ),
         [
             [
                 name,
@@ -90,14 +96,14 @@ def _percent(accuracy: float | None) -> str:
 def measure_training(options: Options) -> Figures:
     """Train both recipes on MNIST, and measure the Siegert kernel."""
     figures = _kernel_figures(rounds=2 if options.quick else 15)
-    # Also leaves all that is compiled in the cache, so that no training waits for it.
+    # This also fills the compilation cache, so that no timed training compiles.
     options.say("training a few steps on a few digits")
     figures["tiny_rate_accuracy"] = {name: _train_tiny(recipe) for name, recipe in RECIPES.items()}
     reason = None
     if options.quick:
-        reason = "quick, no whole training"
+        reason = "not trained in quick mode"
     elif options.dataset != "mnist":
-        reason = f"whole trainings are measured on MNIST: set {DATA_VARIABLE}, or --dataset mnist"
+        reason = f"measured on MNIST only: set {DATA_VARIABLE}, or use --dataset mnist"
     figures |= {
         "not_trained": reason,
         "fine_tuned_s": None,
@@ -109,7 +115,7 @@ def measure_training(options: Options) -> Figures:
 
 
 def _train_tiny(recipe: Recipe) -> float | None:
-    """Return the accuracy as rates on digits after a few steps of every stage."""
+    """Return the rate accuracy on digits after a few steps of every stage."""
 
     def shortened(stage):
         schedule = dataclasses.replace(stage.schedule, epochs=1, minimum_steps=_TINY_STEPS)
@@ -137,7 +143,7 @@ class _Trained:
 
 def _trained_figures(options: Options) -> Figures:
     fine_tuned = _train_on_mnist("fine-tuned", options)
-    options.say(f"evaluating it in spikes, T = {_STEPS}")
+    options.say(f"evaluating the model in spikes, T = {_STEPS}")
     test = load_dataset("mnist").test
     with deploy(convert(fine_tuned.model).network, backend="native", steps=_STEPS) as deployment:
         found = evaluate(deployment, test.images, test.labels)
@@ -158,8 +164,10 @@ def _trained_figures(options: Options) -> Figures:
 def _train_on_mnist(recipe: str, options: Options) -> _Trained:
     mnist = load_dataset("mnist")
     target = options.out / f"mnist-{recipe}.h5"
-    checkpoint_of(target).unlink(missing_ok=True)  # A time is of one training from its start.
-    options.say(f"training {recipe} on MNIST, for minutes")
+    checkpoint_of(target).unlink(
+        missing_ok=True
+    )  # Never resume: the time is that of a whole training.
+    options.say(f"training {recipe} on MNIST (takes minutes)")
 
     def say(progress: Progress) -> None:
         options.say(f"{progress.seconds:.0f} s: {describe_progress(progress)}")
@@ -170,7 +178,7 @@ def _train_on_mnist(recipe: str, options: Options) -> _Trained:
 
 
 def _kernel_figures(rounds: int) -> Figures:
-    """Time the kernel beside its products; the figure is the least favourable of the medians."""
+    """Time the kernel and its products; the figure is the least favorable of the medians."""
     found = [
         _kernel_ratio(images, inputs, units, blas_threads, rounds)
         for blas_threads in _BLAS_THREADS

@@ -1,4 +1,4 @@
-"""What is simulated: a network, images, and the input spikes that every engine gets."""
+"""The simulated workload: a network, images, and the input spikes that every engine gets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Workload", "check_recording", "encode", "layered_network", "make_wor
 
 _SIZES = (784, 500, 500, 10)
 
-# About that of the hidden layers of the model trained on MNIST, 15 and 10 Hz.
+# Close to the rates of the hidden layers of the model trained on MNIST, 15 and 10 Hz.
 _RATE_HZ = 12.0
 _CALIBRATED_ON_STEPS = 100
 _CALIBRATED_NEURONS = 200
@@ -31,18 +31,18 @@ _CALIBRATED_NEURONS = 200
 
 @dataclass(frozen=True, eq=False)
 class Workload:
-    """A network and what it is shown.
+    """A network and its input.
 
     Parameters
     ----------
     network : Network
-        What to simulate.
+        Network to simulate.
     origin : str
-        Where it comes from, for a reader.
+        Origin of the network, for display.
     dataset : str
         Name of the data set.
     images : float64 array, shape (images, pixels)
-        Images shown.
+        Images to simulate.
     inputs : SpikeTrains
         Their input spikes, the same for every engine.
     """
@@ -55,39 +55,39 @@ class Workload:
 
     @property
     def steps(self) -> int:
-        """Time steps T that an image is shown for."""
+        """Time steps T per image."""
         return self.inputs.steps
 
     def encode(self) -> SpikeTrains:
-        """Draw the input spikes, as a deployment does."""
+        """Generate the input spikes, as a deployment does."""
         return encode(self.network, self.images, self.steps)
 
     def with_steps(self, steps: int) -> Workload:
-        """Return the same network and images, shown for another number of steps."""
+        """Return the same network and images with another number of steps."""
         inputs = encode(self.network, self.images, steps)
         return Workload(self.network, self.origin, self.dataset, self.images, inputs)
 
 
 def make_workload(options: Options, *, images: int, steps: int) -> Workload:
-    """Take the first test images of a data set, and a trained network or a random one.
+    """Return the first test images of a data set, with a trained or a random network.
 
     Parameters
     ----------
     options : Options
-        Which model and which data set.
+        Options with the model and the data set.
     images, steps : int
-        Images, and time steps that each is shown for.
+        Number of images, and time steps per image.
 
     Raises
     ------
     NeuroattackError
-        If the model cannot be read, or the data set is not there.
+        If the model cannot be read, or the data set is not available.
     """
     shown = load_dataset(options.dataset).test.first(images).images
     rows = shown.reshape(images, -1).astype(np.float64)
     if options.model is None:
         network = layered_network(_SIZES, rows)
-        origin = f"random weights, layers that fire at {_RATE_HZ:g} Hz"
+        origin = f"random weights, layers firing at {_RATE_HZ:g} Hz"
     else:
         trained = load_model(options.model)
         network = convert(trained).network
@@ -96,7 +96,7 @@ def make_workload(options: Options, *, images: int, steps: int) -> Workload:
 
 
 def encode(network: Network, images: NDArray[np.float64], steps: int) -> SpikeTrains:
-    """Draw the input spikes of images, shape (images, pixels), each with an index of its own."""
+    """Generate the input spikes of images of shape (images, pixels), with indices from 0."""
     return network.input.encoder.encode(
         images, indices=np.arange(len(images)), steps=steps, dt_s=network.dt_s, seed=0
     )
@@ -105,18 +105,18 @@ def encode(network: Network, images: NDArray[np.float64], steps: int) -> SpikeTr
 def check_recording(
     network: Network, inputs: SpikeTrains, recording: Recording, *, images: int
 ) -> None:
-    """Raise RuntimeError unless counts, and spikes if any, are those of the executable dynamics.
+    """Raise RuntimeError unless counts, and spikes if any, equal the reference dynamics.
 
     Parameters
     ----------
     network : Network
-        What was simulated.
+        Network that was simulated.
     inputs : SpikeTrains
-        What it was given.
+        Its input spikes.
     recording : Recording
-        What came of it.
+        Recording of the simulation.
     images : int
-        How many of the images to look at, the first ones.
+        Number of images to check, from the first.
     """
     for image, raster in enumerate(inputs[:images].to_dense()):
         for name, spikes in simulate(network, raster).items():
@@ -125,18 +125,18 @@ def check_recording(
                 found = recording.spikes[name][image : image + 1].to_dense()[0]
                 same = same and np.array_equal(found, spikes)
             if not same:
-                raise RuntimeError(f"spikes of {name!r} differ from those of the dynamics")
+                raise RuntimeError(f"spikes of {name!r} differ from the reference dynamics")
 
 
 def layered_network(sizes: Sequence[int], images: NDArray[np.float64]) -> Network:
-    """Return a chain of layers of random weights, each scaled until it fires at 12 Hz.
+    """Return a chain of layers with random weights, scaled so that each layer fires at 12 Hz.
 
     Parameters
     ----------
     sizes : sequence of int
-        Neurons of the input, of each layer, and of the readout.
+        Number of neurons of the input, of each layer, and of the readout.
     images : float64 array, shape (images, pixels)
-        What it is to fire for; the first ones are shown.
+        Images for the calibration; the first ones are used.
     """
     rng = np.random.default_rng(0)
     names = (INPUT, *(f"hidden{layer}" for layer in range(1, len(sizes) - 1)), "output")
@@ -145,7 +145,7 @@ def layered_network(sizes: Sequence[int], images: NDArray[np.float64]) -> Networ
     for source, name, before, size in zip(names, names[1:], sizes, sizes[1:], strict=False):
         deviation_v = 5e-4
         for _ in range(5):
-            # A neuron's rate does not depend on how many others its layer has.
+            # The rate of a neuron does not depend on the size of its layer.
             few = min(size, _CALIBRATED_NEURONS)
             weights = rng.normal(0, deviation_v, (before, few))
             trial = _network(

@@ -1,4 +1,4 @@
-"""What a run leaves behind: a table in Markdown, JSON and plots."""
+"""Output files of a run: Markdown tables, JSON and plots."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def write_results(
     Parameters
     ----------
     folder : Path
-        Where to write.
+        Folder to write to.
     machine : dict
-        What the figures were measured on.
+        Result of :func:`benchmarks.machine.describe_machine`.
     figures : mapping of str to dict
-        Of every section that ran.
+        Figures of every section that ran.
     summary : Table
-        Shown before the sections' own tables.
+        Table to write before those of the sections.
 
     Raises
     ------
@@ -51,7 +51,7 @@ def write_results(
 
 
 def machine_table(machine: Figures) -> Table:
-    """Return the machine and the versions as a table."""
+    """Return the table of the machine and the versions."""
     return Table("Machine", ("", ""), [[name, _said(value)] for name, value in machine.items()])
 
 
@@ -64,7 +64,7 @@ def _said(value: object) -> str:
 def with_spread(
     figures: Figures, key: str, unit: str = "", digits: int = 3, absent: str = "not measured"
 ) -> str:
-    """Return the figure of that key, its spread in brackets, to so many significant digits."""
+    """Return a figure with its spread in brackets, to a number of significant digits."""
     value, ends = figures[key], figures[f"{key}_spread"]
     if value is None or ends is None:
         return absent
@@ -78,7 +78,7 @@ def _significant(value: float, digits: int) -> str:
 
 
 def markdown(table: Table) -> str:
-    """Return a table as Markdown, its title above it."""
+    """Return a table as Markdown, with its title above."""
     lines = [table.header, ["---"] * len(table.header), *table.rows]
     rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
     return f"**{table.title}**\n\n" + "\n".join(rows)

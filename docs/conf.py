@@ -1,4 +1,4 @@
-"""How Sphinx builds these pages: ``sphinx-build -W docs build/site``."""
+"""Sphinx configuration. Build the pages with ``sphinx-build -W docs build/site``."""
 
 from importlib.metadata import version as version_of
 
@@ -16,11 +16,11 @@ extensions = [
 html_theme = "furo"
 html_title = "neuroattack"
 myst_enable_extensions = ["deflist"]
-# Pages link to each other and to their headings as on a code host.
+# Anchors for headings, as on GitHub: pages link to headings of other pages.
 myst_heading_anchors = 4
 nb_execution_mode = "off"
 templates_path = ["_templates"]
-# Tables that a page includes are no pages.
+# The tables in paper/ are included by paper.md.
 exclude_patterns = ["_templates", "site", "paper/*.md"]
 autosummary_generate = ["reference.rst"]
 autodoc_typehints = "signature"
@@ -28,5 +28,5 @@ autodoc_typehints_format = "short"
 autodoc_type_aliases = {"ArrayLike": "ArrayLike"}
 autodoc_member_order = "bysource"
 napoleon_google_docstring = False
-# The words of a shape, as (images, classes), are names of attributes too: of no matter which.
+# Words in array shapes such as (images, classes) are also attribute names, which is ambiguous.
 suppress_warnings = ["ref.python"]

@@ -1,4 +1,4 @@
-"""Other simulators of spiking networks, each given the closest network that it can hold."""
+"""Other simulators of spiking networks, each with the closest network that it supports."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ PEER_MODULES = {
     "Norse LIFBoxCell": "benchmarks.peers.norse_lif_box_cell",
     "SpikingJelly LIFNode": "benchmarks.peers.spikingjelly_lif_node",
 }
-"""Modules by the name of the peer; each has a constant ``PEER``."""
+"""Modules by name of the peer; each defines a constant ``PEER``."""
 
 
 @dataclass(frozen=True)
 class MissingPeer:
-    """A peer that is not installed, and why it cannot be imported."""
+    """A peer that cannot be imported, with the reason."""
 
     reason: str
 
 
 def find_peers() -> dict[str, object]:
-    """Import what is installed.
+    """Import all installed peers.
 
     Returns
     -------

@@ -1,4 +1,4 @@
-"""The configurations that every peer is measured in."""
+"""Configurations in which every peer is measured."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ __all__ = ["COMPILED_STEPS", "BagConfiguration", "Configuration"]
 COMPILED_STEPS = 24
 """Steps compiled into one kernel, which keeps the potential in registers.
 
-More gain little and take longer to compile: 48 take 20 s a shape.
+More steps gain little and take longer to compile: 48 take 20 s per shape.
 """
 
 
 class Configuration(enum.Enum):
-    """How a peer is run; the value is its name in figures."""
+    """Configuration of a peer; the value is its name in figures."""
 
     DENSE = "dense"
     SPARSE = "sparse input"
@@ -22,22 +22,22 @@ class Configuration(enum.Enum):
 
     @property
     def description(self) -> str:
-        """Say what it is, for a reader."""
+        """Description for display."""
         return {
             Configuration.DENSE: (
                 "torch inference mode, one thread, float32; linear layers over all steps at "
-                "once, then the peer's neurons step by step, or multi-step where it offers that"
+                "once, then the library's neurons step by step, or in multi-step mode if available"
             ),
             Configuration.SPARSE: "as dense, with the input spikes as a torch.sparse CSR matrix",
             Configuration.COMPILED: (
-                f"as sparse input, with the peer's neurons through torch.compile, "
-                f"{COMPILED_STEPS} steps a kernel"
+                f"as sparse input, with the library's neurons through torch.compile, "
+                f"{COMPILED_STEPS} steps per kernel"
             ),
         }[self]
 
 
 class BagConfiguration(enum.Enum):
-    """How the embedding-bag formulation updates its neurons; the value is its name in figures."""
+    """Neuron update of the embedding-bag implementation; the value is its name in figures."""
 
     PLAIN = "eager, as one writes it"
     TUNED = "eager, tuned"
@@ -45,13 +45,13 @@ class BagConfiguration(enum.Enum):
 
     @property
     def description(self) -> str:
-        """Say what it is, for a reader."""
+        """Description for display."""
         return {
             BagConfiguration.PLAIN: (
                 "float32, one thread; torch.where on masks of spikes, torch.nonzero to list them"
             ),
             BagConfiguration.TUNED: "the same, in place, masks in float32, spikes listed by NumPy",
             BagConfiguration.COMPILED: (
-                f"as tuned, the update through torch.compile, {COMPILED_STEPS} steps a kernel"
+                f"as tuned, the update through torch.compile, {COMPILED_STEPS} steps per kernel"
             ),
         }[self]

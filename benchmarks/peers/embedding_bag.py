@@ -1,7 +1,7 @@
-"""A peer of our own writing: what is quickest to say in PyTorch without a spiking library.
+"""A simulation in PyTorch without a spiking library, based on ``embedding_bag``.
 
 The weight rows of the spikes are summed by `torch.nn.functional.embedding_bag`, all steps of a
-layer at once, as sparse as the native backend does it; the neurons are then updated step by step.
+layer at once, as sparsely as in the native backend; the neurons are then updated step by step.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ EQUIVALENCE = (
 
 @dataclass(frozen=True, eq=False)
 class BagInputs:
-    """Input spikes as bags: neurons, and where those of each step and image begin.
+    """Input spikes as bags: neuron indices, and the start of each step and image.
 
     Parameters
     ----------
     neurons : int64 tensor, shape (spikes,)
-        In the order of steps, then of images.
+        Neuron of each spike, ordered by step, then by image.
     starts : int64 tensor, shape (steps * images,)
-        Where each bag begins.
+        Start of each bag.
     steps, batch : int
-        Steps and images.
+        Number of steps and images.
     """
 
     neurons: torch.Tensor
@@ -45,24 +45,24 @@ class BagInputs:
 
 
 class BagSimulation:
-    """A network in float32 on one embedding bag a layer.
+    """A network in float32 with one embedding bag per layer.
 
-    As in the network, a spike arrives one step after it was fired; so the last steps of the
-    input, which never reach the output's count, are left out.
+    As in the network, a spike arrives one step after it was fired. The last steps of the input
+    never reach the output's count and are left out.
 
     Parameters
     ----------
     network : Network
         A chain of layers with delays of one step, without biases; refractory periods of one step.
     configuration : BagConfiguration
-        How the neurons are updated.
+        Configuration of the neuron update.
     """
 
     def __init__(self, network: Network, configuration: BagConfiguration) -> None:
         if any(population.refractory_steps != 1 for population in network.populations):
-            raise RuntimeError("refractory periods of other than one step")
+            raise RuntimeError("refractory periods other than one step are not supported")
         self._configuration = configuration
-        # Each width is compiled for once.
+        # Compiled once per layer width.
         self._compiled = torch.compile(_silent_in_some_steps, dynamic=False, fullgraph=True)
         self._layers = [
             (
@@ -74,7 +74,7 @@ class BagSimulation:
         ]
 
     def prepare(self, inputs: SpikeTrains) -> BagInputs:
-        """Bring input spikes into the form that :meth:`run` takes."""
+        """Convert input spikes to the format of :meth:`run`."""
         steps = inputs.steps - len(self._layers)
         return _listed_by_torch(torch.from_numpy(inputs.to_dense()).transpose(0, 1)[:steps])
 
@@ -107,12 +107,12 @@ class BagSimulation:
             silent = found[-1]
             parts.append(found)
         if whole < len(currents):
-            # Few steps, which are not worth a kernel of their own.
+            # The remaining steps are too few for a separate kernel.
             parts.append(_silent_in_place(currents[whole:], v, silent, decay, threshold_v))
         return torch.cat(parts)
 
 
-# In all forms the potential after a spike is set in the next step, the refractory one.
+# In all variants the potential after a spike is reset in the next (refractory) step.
 
 
 def _fired(currents: torch.Tensor, decay: float, threshold_v: float) -> torch.Tensor:
@@ -129,7 +129,7 @@ def _fired(currents: torch.Tensor, decay: float, threshold_v: float) -> torch.Te
 def _silent_in_place(
     currents: torch.Tensor, v: torch.Tensor, silent: torch.Tensor, decay: float, threshold_v: float
 ) -> torch.Tensor:
-    """Return 0 for spikes and 1 for none, of the shape of the currents; `v` is used up."""
+    """Return 0 for spikes and 1 for none, in the shape of the currents; `v` is overwritten."""
     trains = torch.empty_like(currents)
     for current, train in zip(currents, trains, strict=True):
         torch.add(current, v, alpha=decay, out=v)

@@ -1,4 +1,4 @@
-"""Norse's encoder, which its two neuron models share."""
+"""Norse's encoder, shared by its two neuron models."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["encode"]
 
 
 def encode(probability: torch.Tensor, steps: int) -> torch.Tensor:
-    """Draw spikes of shape (steps, batch, pixels)."""
+    """Generate spikes of shape (steps, batch, pixels)."""
     return poisson_encode(probability, steps, f_max=1.0, dt=1.0)

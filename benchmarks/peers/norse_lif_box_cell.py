@@ -1,4 +1,4 @@
-"""Norse's LIFBoxCell: its neuron without a synaptic current."""
+"""Norse's LIFBoxCell: a neuron without synaptic current."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ class _LIFBoxCell(Neurons):
 PEER = Peer(
     package="norse",
     equivalence=(
-        "dt / tau_mem = 1 - exp(-dt / tau), so that its Euler step decays as ours, and weights "
-        "divided by it, since Norse scales the input too. No refractory period; float32."
+        "dt / tau_mem = 1 - exp(-dt / tau), so that its Euler step has the same decay, and weights "
+        "divided by it, because Norse scales the input too. No refractory period; float32."
     ),
     neurons=_LIFBoxCell,
     encode=encode,

@@ -1,4 +1,4 @@
-"""Norse's LIFCell: its neuron with a synaptic current, made to last one step."""
+"""Norse's LIFCell: a neuron with a synaptic current, set to last one step."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class _LIFCell(Neurons):
 PEER = Peer(
     package="norse",
     equivalence=(
-        "as LIFBoxCell, with tau_syn = dt, so that the synaptic current of one step is gone in "
-        "the next; it is computed all the same. No refractory period; float32."
+        "as LIFBoxCell, with tau_syn = dt, so that the synaptic current lasts one step; it is "
+        "still computed. No refractory period; float32."
     ),
     neurons=_LIFCell,
     encode=encode,

@@ -1,4 +1,4 @@
-"""What a peer has to say about itself to be measured."""
+"""Interface of a peer."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Neurons(abc.ABC):
     Attributes
     ----------
     gain : float
-        What weights in volts per spike are multiplied by, for peers that scale their input.
+        Factor for weights in volts per spike, for peers that scale their input.
     """
 
     gain: float = 1.0
@@ -31,7 +31,7 @@ class Neurons(abc.ABC):
 
     @abc.abstractmethod
     def step(self, current: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
-        """Advance by one step; return spikes and state."""
+        """Advance by one step and return spikes and state."""
 
     def steps(self, currents: torch.Tensor, state: Any) -> tuple[torch.Tensor, Any]:
         """Advance over currents of shape (steps, batch, neurons)."""
@@ -42,7 +42,7 @@ class Neurons(abc.ABC):
         return torch.stack(spikes), state
 
     def simulate(self, currents: torch.Tensor) -> torch.Tensor:
-        """Return the spikes from rest, in the fastest way that the peer itself offers."""
+        """Return the spikes from rest, by the peer's own fastest method."""
         return self.steps(currents, self.rest(currents[0]))[0]
 
 
@@ -55,12 +55,12 @@ class Peer:
     package : str
         Name of the distribution.
     equivalence : str
-        How its parameters were set, and what differs from neuroattack's dynamics all the same.
+        How its parameters were set, and the remaining differences from neuroattack's dynamics.
     neurons : callable
-        Makes the neurons of a population from it and the time step in seconds.
+        Creates the neurons of a population, given the population and the time step in seconds.
     encode : callable
-        The peer's own encoder: takes probabilities of a spike in a step, shape (batch, pixels),
-        and the number of steps; returns spikes of shape (steps, batch, pixels).
+        The peer's own encoder: takes spike probabilities per step, shape (batch, pixels), and the
+        number of steps; returns spikes of shape (steps, batch, pixels).
     """
 
     package: str

@@ -1,4 +1,4 @@
-"""A network of a peer's neurons, layer by layer, in one of three configurations."""
+"""Simulation of a network with a peer's neurons, layer by layer, in three configurations."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ __all__ = ["PeerInputs", "PeerSimulation"]
 
 @dataclass(frozen=True, eq=False)
 class PeerInputs:
-    """Input spikes as a peer takes them.
+    """Input spikes in the format of a peer.
 
     Parameters
     ----------
-    spikes : tensor
-        Of shape (steps * batch, pixels), dense or CSR.
+    spikes : tensor, shape (steps * batch, pixels)
+        Dense or CSR.
     steps, batch : int
-        Steps and images.
+        Number of steps and images.
     """
 
     spikes: torch.Tensor
@@ -37,21 +37,21 @@ class PeerInputs:
 
 
 class PeerSimulation:
-    """A network on a peer, in float32 and without gradients.
+    """A network with a peer's neurons, in float32 and without gradients.
 
     Each layer is simulated over all steps before the next one, so that the synapses of all steps
-    are one matrix product. As in the network, a spike arrives one step after it was fired; so a
-    spike of the input takes as many steps to reach the output's count as there are layers, and
+    are one matrix product. As in the network, a spike arrives one step after it was fired. An
+    input spike therefore needs as many steps to reach the output's count as there are layers, and
     the last steps of the input, which never reach it, are left out.
 
     Parameters
     ----------
     peer : Peer
-        Whose neurons.
+        Neuron model.
     network : Network
         A chain of layers with delays of one step, without biases.
     configuration : Configuration
-        How to run it.
+        Configuration to run.
     """
 
     def __init__(self, peer: Peer, network: Network, configuration: Configuration) -> None:
@@ -65,12 +65,12 @@ class PeerSimulation:
             self._layers.append((weights.T.contiguous(), neurons, _kernel(neurons, configuration)))
 
     def prepare(self, inputs: SpikeTrains) -> PeerInputs:
-        """Bring input spikes into the form that :meth:`run` takes."""
+        """Convert input spikes to the format of :meth:`run`."""
         dense = torch.from_numpy(inputs.to_dense().astype(np.float32)).transpose(0, 1)
         return self._arrange(dense)
 
     def encode(self, images: NDArray[np.float64], steps: int) -> PeerInputs:
-        """Draw input spikes with the peer's own encoder."""
+        """Generate input spikes with the peer's own encoder."""
         network = self._network
         scale = network.input.encoder.max_rate_hz * network.dt_s
         probability = torch.from_numpy((images * scale).astype(np.float32))
@@ -92,7 +92,7 @@ class PeerSimulation:
         spikes = dense[:steps].reshape(steps * dense.shape[1], dense.shape[2])
         if self._configuration is not Configuration.DENSE:
             with warnings.catch_warnings():
-                # That CSR tensors are in beta; what is used of them is checked by the counts.
+                # The warning that CSR tensors are in beta. Their use is checked by the counts.
                 warnings.simplefilter("ignore", UserWarning)
                 spikes = spikes.to_sparse_csr()
         return PeerInputs(spikes, steps, dense.shape[1])
@@ -104,11 +104,11 @@ _linear = torch.nn.functional.linear
 def _kernel(
     neurons: Neurons, configuration: Configuration
 ) -> Callable[[torch.Tensor], torch.Tensor] | None:
-    """Return a compiled form of ``neurons.simulate``, or None for the peer's own."""
+    """Return a compiled ``neurons.simulate``, or None to use the peer's own."""
     if configuration is not Configuration.COMPILED:
         return None
-    # Every population and batch size is a kernel of the one function `steps`. Past its limit
-    # torch would run it uncompiled without a word, and the peer would look slower than it is.
+    # Every population and batch size needs its own kernel of the function `steps`. Beyond its
+    # recompilation limit torch would silently run it uncompiled, and the peer would seem slower.
     torch._dynamo.config.recompile_limit = 256
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     compiled = torch.compile(neurons.steps, dynamic=False, fullgraph=True)
@@ -121,7 +121,7 @@ def _kernel(
             spikes, state = compiled(currents[start : start + COMPILED_STEPS], state)
             trains.append(spikes)
         if whole < len(currents):
-            # Few steps, which are not worth a kernel of their own.
+            # The remaining steps are too few for a separate kernel.
             trains.append(neurons.steps(currents[whole:], state)[0])
         return torch.cat(trains)
 

@@ -30,8 +30,8 @@ class _Leaky(Neurons):
 PEER = Peer(
     package="snntorch",
     equivalence=(
-        "beta = exp(-dt / tau), reset to zero, which takes place in the step after the spike, "
-        "before decay and input: the same potentials as ours. No refractory period; float32."
+        "beta = exp(-dt / tau), reset to zero in the step after the spike, before decay and input: "
+        "the same potentials. No refractory period; float32."
     ),
     neurons=_Leaky,
     encode=lambda probability, steps: spikegen.rate(probability, num_steps=steps),

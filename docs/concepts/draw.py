@@ -1,6 +1,7 @@
-"""Draw the pictures of these pages: ``python docs/concepts/draw.py runs/demo/network.h5``.
+"""Draw the figures of the concept pages.
 
-The network is the one that ``neuroattack demo`` leaves.
+Usage: ``python docs/concepts/draw.py runs/demo/network.h5``, with the network that
+``neuroattack demo`` writes.
 """
 
 from __future__ import annotations
@@ -23,10 +24,10 @@ from neuroattack.ir.storage import load_network
 from neuroattack.training.siegert import SiegertParameters, siegert_rates
 
 _HERE = Path(__file__).parent
-_BLUE, _ORANGE, _GREY = "#0b62a4", "#c2570c", "#777777"
+_BLUE, _ORANGE, _GRAY = "#0b62a4", "#c2570c", "#777777"
 
 
-def _saved(figure: Figure, name: str) -> None:
+def _save(figure: Figure, name: str) -> None:
     figure.savefig(_HERE / name, dpi=110, metadata={"Software": None})
     plt.close(figure)
 
@@ -51,50 +52,59 @@ def _one_neuron(
 
 
 def draw_siegert() -> None:
-    """Measure the rate of a simulated neuron, and lay Siegert's formula beside it."""
+    """Plot the firing rate of a simulated neuron and of the Siegert function."""
     parameters, steps = SiegertParameters(), 60_000
     figure, axes = plt.subplots(figsize=(6.4, 3.8), layout="constrained")
     rng = np.random.default_rng(0)
     rates_hz = np.linspace(0, 90, 91)
     measured_hz = np.array([2, 5, 10, 20, 30, 45, 60, 75, 90])
-    for excitatory, colour in ((60, _BLUE), (52, _ORANGE)):
+    for excitatory, color in ((60, _BLUE), (52, _ORANGE)):
         weights_v = np.where(np.arange(100) < excitatory, 0.5e-3, -0.5e-3)
         drive = parameters.tau_m_s * weights_v.sum() * rates_hz
         spread = np.sqrt(parameters.tau_m_s / 2 * (weights_v**2).sum() * rates_hz)
-        foreseen = siegert_rates(drive, spread, parameters) / parameters.t_ref_s
-        axes.plot(rates_hz, foreseen, color=colour, label=f"Siegert, {excitatory} of 100 excite")
+        predicted = siegert_rates(drive, spread, parameters) / parameters.t_ref_s
+        axes.plot(
+            rates_hz,
+            predicted,
+            color=color,
+            label=f"Siegert, {excitatory} of 100 inputs excitatory",
+        )
         for dt_s, mark in ((1e-3, "o"), (1e-4, "x")):
             refractory_steps = round(parameters.t_ref_s / dt_s)
             network = _one_neuron(weights_v, refractory_steps, parameters.tau_m_s, dt_s)
-            found = [
+            simulated = [
                 simulate(network, rng.random((steps, 100)) < rate * dt_s)["neuron"].mean() / dt_s
                 for rate in measured_hz
             ]
             axes.plot(
-                measured_hz, found, mark, color=colour, label=f"simulated, dt = {dt_s * 1e3:g} ms"
+                measured_hz,
+                simulated,
+                mark,
+                color=color,
+                label=f"simulated, dt = {dt_s * 1e3:g} ms",
             )
-    axes.set(xlabel="rate of each of 100 inputs (Hz)", ylabel="rate of the neuron (Hz)")
+    axes.set(xlabel="rate of each of 100 inputs (Hz)", ylabel="firing rate of the neuron (Hz)")
     axes.legend(frameon=False)
-    _saved(figure, "siegert.png")
+    _save(figure, "siegert.png")
 
 
 def draw_trace() -> None:
-    """Draw the membrane of one neuron step by step, held to the exact dynamics."""
+    """Plot the membrane potential of one neuron; its spikes are checked against the reference."""
     weights_v, tau_m_s, steps = np.array([2.2e-3, 1.4e-3, -1.2e-3]), 0.02, 60
     network = _one_neuron(weights_v, 3, tau_m_s)
     spikes_in = np.random.default_rng(4).random((steps, 3)) < np.array([0.35, 0.35, 0.2])
     fired = simulate(network, spikes_in)["neuron"][:, 0]
-    v, resting, trace, held = 0.0, 0, [], []
+    v, refractory, trace, is_refractory = 0.0, 0, [], []
     decay = math.exp(-1e-3 / tau_m_s)
     for k in range(steps):
         current = float(spikes_in[k - 1] @ weights_v) if k else 0.0
-        held.append(resting > 0)
-        v = v if resting else v * decay + current
+        is_refractory.append(refractory > 0)
+        v = v if refractory else v * decay + current
         trace.append(v)
-        spike = not resting and v > 5e-3
+        spike = not refractory and v > 5e-3
         if spike != fired[k]:
-            raise AssertionError(k)
-        resting = 3 if spike else max(resting - 1, 0)
+            raise AssertionError(f"step {k}: the spike differs from the reference dynamics")
+        refractory = 3 if spike else max(refractory - 1, 0)
         v = 0.0 if spike else v
     figure, (above, below) = plt.subplots(
         2, 1, figsize=(7.2, 4.2), sharex=True, height_ratios=(3, 1), layout="constrained"
@@ -102,41 +112,41 @@ def draw_trace() -> None:
     k = np.arange(steps)
     above.step(k, np.array(trace) * 1e3, where="mid", color=_BLUE)
     above.plot(k[fired], np.array(trace)[fired] * 1e3, "^", color=_ORANGE, label="spike")
-    above.axhline(5, color=_GREY, linestyle="--", label="threshold")
-    for step in k[np.array(held)]:
+    above.axhline(5, color=_GRAY, linestyle="--", label="threshold")
+    for step in k[np.array(is_refractory)]:
         above.axvspan(step - 0.5, step + 0.5, color="#dddddd", lw=0)
-    above.set(ylabel="potential (mV)")
+    above.set(ylabel="membrane potential (mV)")
     above.legend(frameon=False, loc="upper left", ncols=2)
     names = [f"{weight * 1e3:+.1f} mV" for weight in weights_v]
     for row in range(3):
         below.plot(k[spikes_in[:, row]], np.full(spikes_in[:, row].sum(), row), "|", color="k")
-    below.set(xlabel="step (1 ms)", ylim=(-0.6, 2.6))
+    below.set(xlabel="time step (1 ms)", ylim=(-0.6, 2.6))
     below.set_yticks(range(3), names, fontsize=8)
-    _saved(figure, "trace.png")
+    _save(figure, "trace.png")
 
 
 def draw_coding(network: Network) -> None:
-    """Show one image many times, for so many steps, and draw what its class gets."""
+    """Plot the lead of the true class over many trials of one image, for several T."""
     image, label = load_dataset("digits").test.pick(3)
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
-    for steps, colour in ((50, _GREY), (100, _ORANGE), (350, _BLUE)):
+    for steps, color in ((50, _GRAY), (100, _ORANGE), (350, _BLUE)):
         with deploy(network, steps=steps, seed=0) as deployment:
             counts = deployment.black_box(stream=9).query(np.repeat(image[None], 400, axis=0))
-        gaps = -Goal(label).gap(counts.astype(float))
+        leads = -Goal(label).gap(counts.astype(float))
         axes.hist(
-            gaps,
-            bins=np.arange(gaps.min() - 0.5, gaps.max() + 1.5),
-            color=colour,
+            leads,
+            bins=np.arange(leads.min() - 0.5, leads.max() + 1.5),
+            color=color,
             alpha=0.7,
-            label=f"T = {steps}: mean {gaps.mean():.1f}, SD {gaps.std():.1f}",
+            label=f"T = {steps}: mean {leads.mean():.1f}, SD {leads.std():.1f}",
         )
-    axes.set(xlabel="lead of the right class (spikes)", ylabel="draws of 400")
+    axes.set(xlabel="lead of the true class (spikes)", ylabel="trials (of 400)")
     axes.legend(frameon=False)
-    _saved(figure, "coding.png")
+    _save(figure, "coding.png")
 
 
 def draw_counts(network: Network) -> None:
-    """Move one pixel, and a random half of them, and see what the counts tell of it."""
+    """Plot the lead of the true class before and after changing one or half of the pixels."""
     image, label = load_dataset("digits").test.pick(3)
     goal, rng = Goal(label), np.random.default_rng(1)
     one = image.copy()
@@ -146,24 +156,24 @@ def draw_counts(network: Network) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     with deploy(network, steps=350, seed=0) as deployment:
         box = deployment.black_box(stream=9)
-        for shown, name, colour in (
-            (image, "the image", _GREY),
-            (one, "one pixel moved by 0.1", _ORANGE),
-            (half, "half of all pixels moved by 0.5", _BLUE),
+        for version, name, color in (
+            (image, "clean image", _GRAY),
+            (one, "one pixel changed by 0.1", _ORANGE),
+            (half, "half of all pixels changed by 0.5", _BLUE),
         ):
-            counts = box.query(np.repeat(shown[None], 400, axis=0)).astype(float)
+            counts = box.query(np.repeat(version[None], 400, axis=0)).astype(float)
             leads = -goal.gap(counts)
             axes.hist(
                 leads,
                 bins=np.arange(-0.5, 90),
                 histtype="step",
                 lw=1.6,
-                color=colour,
+                color=color,
                 label=f"{name}: {leads.mean():.1f} ± {leads.std():.1f}",
             )
-    axes.set(xlabel="lead of the right class (spikes)", ylabel="draws of 400")
+    axes.set(xlabel="lead of the true class (spikes)", ylabel="trials (of 400)")
     axes.legend(frameon=False)
-    _saved(figure, "counts.png")
+    _save(figure, "counts.png")
 
 
 if __name__ == "__main__":

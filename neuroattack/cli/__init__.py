@@ -1,4 +1,4 @@
-"""The command line: one command a study, and no logic of its own.
+"""The command line: each command parses options, calls a function of the library and prints.
 
 Everything but the options is imported inside the commands, so that --help does not wait for it.
 """
@@ -8,12 +8,14 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from neuroattack.cli.arguments.examples import example
+from neuroattack.cli.arguments.help import PanelCommand, PanelGroup
 from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
@@ -32,16 +34,17 @@ from neuroattack.report.terminal import console
 __all__ = ["app", "main"]
 
 app = typer.Typer(
+    cls=PanelGroup,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    # rich's help takes half as long again to appear, and puts a box around each error.
     rich_markup_mode=None,
-    help="Is this spiking network, on this neuromorphic hardware, secure?",
+    help="Black-box adversarial attacks on spiking neural networks that run on emulated "
+    "neuromorphic hardware.",
 )
 
 
-def _print_version(asked: bool) -> None:
-    if asked:
+def _print_version(requested: bool) -> None:
+    if requested:
         from neuroattack import __version__
 
         console.print_text(f"neuroattack {__version__}\n")
@@ -53,42 +56,85 @@ def _options(
     version: Annotated[
         bool,
         typer.Option(
-            "--version", is_eager=True, callback=_print_version, help="Print it and exit."
+            "--version", is_eager=True, callback=_print_version, help="Print the version and exit."
         ),
     ] = False,
 ) -> None:
     pass
 
 
-for command in (
-    *(demo, train, convert, evaluate, preflight, attack, transfer, compare),
-    *(audit, energy, precision, noise, paper, serve, export_brian2, backends, doctor),
-):
-    app.command(epilog=example(command.__name__.replace("_", "-")))(command)
-app.command("import", epilog=example("import"))(import_nir)
-app.command("export", epilog=example("export"))(export_nir)
-app.add_typer(campaign, name="campaign", epilog=example("campaign"))
-app.add_typer(profiles, name="profiles", epilog=example("profiles"))
+_COMMANDS: dict[str, dict[str, Any]] = {
+    "Train and import": {
+        "train": train,
+        "convert": convert,
+        "import": import_nir,
+        "export": export_nir,
+        "export-brian2": export_brian2,
+    },
+    "Attack": {
+        "demo": demo,
+        "attack": attack,
+        "transfer": transfer,
+        "preflight": preflight,
+        "campaign": campaign,
+    },
+    "Evaluate": {
+        "evaluate": evaluate,
+        "audit": audit,
+        "compare": compare,
+        "noise": noise,
+        "paper": paper,
+    },
+    "Hardware": {"energy": energy, "precision": precision, "profiles": profiles},
+    "Serve": {"serve": serve},
+    "Installation": {"backends": backends, "doctor": doctor},
+}
+for panel, commands in _COMMANDS.items():
+    for name, command in commands.items():
+        if isinstance(command, typer.Typer):
+            app.add_typer(command, name=name, epilog=example(name), rich_help_panel=panel)
+        else:
+            app.command(name, cls=PanelCommand, epilog=example(name), rich_help_panel=panel)(
+                command
+            )
 
 
 def main() -> None:
     """Run the command line; an error that users can act on is one sentence and exit code 2."""
     if sys.stdout is None:
-        # A shell's >&- closes it; what would be printed is then for nobody.
+        # The shell's >&- closes stdout; then nobody reads the output.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115
     try:
-        app()
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            app()
     except NeuroattackError as error:
         console.note(f"neuroattack: {error}")
         sys.exit(2)
     except OSError as error:
-        console.note(f"neuroattack: cannot go on: {error}")
+        console.note(f"neuroattack: the operating system reports: {error}")
         sys.exit(2)
     except SystemError as error:
         if not console.is_interruption(error):
             raise
         sys.exit(130)
     finally:
-        # The interpreter would look for cycles among half a million objects on its way out, most
-        # of them numba's: a quarter of a second.
+        # On exit the interpreter would look for cycles among half a million objects, most of them
+        # numba's, for a quarter of a second.
         gc.freeze()
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print a warning about a deprecated name in one line, and others as Python does."""
+    if issubclass(category, FutureWarning):
+        console.note(f"neuroattack: warning: {message}")
+    else:
+        text = warnings.formatwarning(message, category, filename, lineno, line)
+        (file or sys.stderr).write(text)

@@ -10,6 +10,9 @@ import typer
 
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
 from neuroattack.cli.arguments.options import (
+    ATTACK,
+    EVALUATION,
+    OUTPUT,
     Backend,
     BoundOption,
     DatasetName,
@@ -39,16 +42,17 @@ def demo(
     seed: Seed = 0,
     backend: Backend = "native",
     steps: Steps = 350,
-    out: Annotated[Path, typer.Option(help="Folder for models, figures and report.")] = Path(
+    out: Annotated[Path, typer.Option(help="Folder for models, results and report.")] = Path(
         "runs/demo"
     ),
-    resume: Annotated[bool, typer.Option("--resume", help="Resume after Ctrl-C.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume an interrupted run.")] = False,
     json: Json = False,
 ) -> None:
-    """Train a spiking network, attack it as a black box, and write a report for the browser.
+    """Train a network, attack it and write an HTML report.
 
-    The same images are attacked with the paper's Algorithm 1 and with an attack made for spike
-    counts. About a minute on the built-in digits, a few on MNIST.
+    Attacks the same images with Algorithm 1 of Marchisio et al. (2020) and with the
+    count-regression attack. Takes about a minute on the built-in digits, and a few minutes on
+    MNIST.
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.experiments.demo import MODEL, run_demo
@@ -92,7 +96,7 @@ def demo(
 _Network = Annotated[
     str,
     typer.Argument(
-        help="Network file, or address of a served network: https://host/v2/models/NAME. With "
+        help="Network file; address of a served network, https://HOST/v2/models/NAME; or, with "
         "--backend dnn, file of a conventional network."
     ),
 ]
@@ -100,27 +104,56 @@ _Attack = Annotated[
     str,
     typer.Option(
         "--attack",
-        help="Attack: count-regression, boundary, greedy-window (Algorithm 1 of the paper), "
-        "hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, zoo, or that of another "
-        "package.",
+        help="Attack: count-regression, greedy-window (Algorithm 1 of Marchisio et al., 2020), "
+        "boundary, hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, zoo, or one "
+        "that another package registers.",
+        rich_help_panel=ATTACK,
     ),
 ]
-_Norm = Annotated[Norm, typer.Option(help="Norm of the bound; 'none' for the attack's own limits.")]
+_Norm = Annotated[
+    Norm,
+    typer.Option(
+        help="Norm of the bound; 'none' for attacks with a limit of their own, such as "
+        "greedy-window.",
+        rich_help_panel=ATTACK,
+    ),
+]
 _Settings = Annotated[
     list[str] | None,
-    typer.Option("--set", help="Parameter of the attack, repeatable: key=value."),
+    typer.Option(
+        "--set",
+        metavar="<key=value>",
+        help="Parameter of the attack; repeat the option for several.",
+        rich_help_panel=ATTACK,
+    ),
 ]
-_Index = Annotated[str, typer.Option(help="Test images: an index, a range such as 0:20, or 1,5,9.")]
+_Index = Annotated[
+    str,
+    typer.Option(help="Indices of the test images: 3, 0:20 or 1,5,9.", rich_help_panel=EVALUATION),
+]
 _Image = Annotated[
     Path | None,
-    typer.Option(help="Image file to attack instead (.npy or picture); needs --label."),
+    typer.Option(
+        help="Image file (.npy, .png, ...) to attack instead of test images; needs --label.",
+        rich_help_panel=EVALUATION,
+    ),
+]
+_Label = Annotated[
+    int | None, typer.Option(help="True class of --image.", rich_help_panel=EVALUATION)
 ]
 _TargetClass = Annotated[
     str | None,
-    typer.Option(help="Target class, or 'random' for one per image. Default: any wrong class."),
+    typer.Option(
+        help="Target class, or 'random' for a random one per image. Default: any wrong class.",
+        rich_help_panel=ATTACK,
+    ),
 ]
 _Out = Annotated[
-    Path | None, typer.Option(help="Folder for report, figures (JSON) and images (npz).")
+    Path | None,
+    typer.Option(
+        help="Folder for the report (HTML), the results (JSON) and the images (npz).",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
@@ -136,16 +169,16 @@ def attack(
     dataset: NetworkDataset = None,
     index: _Index = "0",
     image: _Image = None,
-    label: Annotated[int | None, typer.Option(help="True class of --image.")] = None,
+    label: _Label = None,
     target_class: _TargetClass = None,
     trials: Trials = 50,
     out: _Out = None,
     json: Json = False,
 ) -> None:
-    """Attack images of a deployed network through spike counts, and verify the results.
+    """Attack images of a deployed network as a black box.
 
-    The success rate is the fraction of fresh trials that reach the goal, with a 95 % confidence
-    interval; the trials of the search do not count.
+    Each adversarial image is verified on fresh trials. The success rate is the fraction of them
+    that reach the goal, with a 95 % confidence interval; queries of the search do not count.
     """
     from neuroattack.deployment.spec import is_address, open_target
     from neuroattack.experiments.attack import attack_images
@@ -231,12 +264,14 @@ def _goals(chosen: ChosenImages, target_class: str | None, seed: int, n_classes:
             for index, label in zip(chosen.indices, chosen.labels, strict=True)
         ]
     if not target_class.isdecimal():
-        raise ValidationError("--target-class", repr(target_class), "a class, or 'random'")
+        raise ValidationError(
+            "--target-class", repr(target_class), "a class such as 3, or 'random'"
+        )
     return [Goal(label, int(target_class)) for label in chosen.labels]
 
 
 def _origin(opened: OpenDeployment, chosen: ChosenImages) -> dict[str, Any]:
-    """Return what JSON and report say of deployment and images."""
+    """Return deployment, hardware and provenance for JSON and report."""
     from neuroattack.deployment.provenance import provenance_of
     from neuroattack.provenance import machine_text, versions_text
 

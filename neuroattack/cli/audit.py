@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.arguments.options import Json, NetworkDataset, NetworkFile, Workers
+from neuroattack.cli.arguments.options import (
+    EVALUATION,
+    OUTPUT,
+    Json,
+    NetworkDataset,
+    NetworkFile,
+    Workers,
+)
 from neuroattack.report.terminal import audit_tables, console
-
-if TYPE_CHECKING:
-    pass
 
 if TYPE_CHECKING:
     from neuroattack.experiments.audit.comparison import Baseline
@@ -21,22 +25,41 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 
-_Images = Annotated[int, typer.Option(help="Test images that are attacked, the first so many.")]
+_Images = Annotated[
+    int,
+    typer.Option(
+        help="Number of test images to attack, from the first.", rich_help_panel=EVALUATION
+    ),
+]
 _Quick = Annotated[
-    bool, typer.Option("--quick", help="Fewer queries and draws: less than a minute.")
+    bool,
+    typer.Option(
+        "--quick",
+        help="Use fewer queries and trials; takes less than a minute.",
+        rich_help_panel=EVALUATION,
+    ),
 ]
 _Against = Annotated[
     Path | None,
-    typer.Option(help="An audit.json to compare with; exit code 1 if robustness has fallen."),
+    typer.Option(
+        help="Earlier audit.json to compare with; exit code 1 if robustness has decreased.",
+        rich_help_panel=EVALUATION,
+    ),
 ]
 _Margin = Annotated[
-    float, typer.Option(help="Fall that is still allowed --against it: 0.05 is 5 points.")
+    float,
+    typer.Option(
+        help="Largest decrease in robustness that --against tolerates: 0.05 is 5 percentage "
+        "points.",
+        rich_help_panel=EVALUATION,
+    ),
 ]
 _Out = Annotated[
     Path | None,
     typer.Option(
-        help="Folder for audit.html and audit.json, in which an interrupted run goes on; "
-        "by default runs/audit-NETWORK."
+        help="Folder for audit.html and audit.json; an interrupted run resumes from it. Default: "
+        "runs/audit-NETWORK.",
+        rich_help_panel=OUTPUT,
     ),
 ]
 
@@ -54,13 +77,14 @@ def audit(
     out: _Out = None,
     json: Json = False,
 ) -> None:
-    """Run a fixed suite against a network, and write a one-page verdict as HTML and JSON.
+    """Run a fixed suite of attacks and rate the robustness.
 
-    Noise, attacks at three budgets, transfer to other deployments, transformed images, and energy
-    under attack; each figure with a 95 % interval. The verdict says how the network held against
-    what was tried, and is no proof of security. With --against, exit code 1 if a figure is less
-    robust by more than --margin, 2 if the two verdicts cannot be compared. After an interruption,
-    the same command resumes.
+    The suite measures random noise, attacks at three query budgets, transfer to other deployments,
+    transformed images and energy under attack, with 95 % confidence intervals, and writes one page
+    (HTML) and the results (JSON). The verdict holds for the attacks that were run; it is no proof
+    of security. With --against, the exit code is 1 if a result is less robust by more than
+    --margin, and 2 if the two audits cannot be compared. After an interruption, the same command
+    resumes.
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.experiments.audit.audit import audit as run_audit
@@ -96,7 +120,7 @@ def audit(
     else:
         audit_tables.print_card(card.as_json())
     for name, reason in skipped.items():
-        console.note(f"Left out: {name}: {reason}")
+        console.note(f"Skipped: {name}: {reason}")
     console.note(f"Report: {page} (open it in a browser)")
     if comparison is not None:
         console.note(comparison_sentence(comparison))
@@ -105,7 +129,7 @@ def audit(
 
 
 def _baseline(against: Path | None, out: Path, suite: dict[str, Any]) -> Baseline | None:
-    """Return the audit to compare with, of the same suite."""
+    """Return the earlier audit, which must be of the same suite."""
     from neuroattack.experiments.audit.comparison import read_baseline
     from neuroattack.report.audit import FIGURES
 

@@ -1,4 +1,4 @@
-"""Commands for campaigns: run one, look at it, go on with it, take its figures out."""
+"""Commands for campaigns: run, resume, status, export."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = ["campaign"]
 
-Folder = Annotated[Path, typer.Argument(help="The campaign's folder.")]
+Folder = Annotated[Path, typer.Argument(help="Folder of the campaign.")]
 Scheduler = Annotated[
     str | None,
-    typer.Option(help="Address of a Dask scheduler: its workers do it instead."),
+    typer.Option(help="Address of a Dask scheduler whose workers run the attacks."),
 ]
 
 
 class _RunByDefault(TyperGroup):
-    """Takes what is no subcommand for the file of a campaign to run."""
+    """A group that runs the file given in place of a subcommand."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         if args and args[0] not in (*self.commands, "--help"):
@@ -45,25 +45,28 @@ campaign = typer.Typer(
     cls=_RunByDefault,
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Attack many images, on many cores or machines: 'campaign FILE' runs the one that a TOML "
-    "file describes.",
+    help="Run many attacks, as described in a TOML file.\n\n'campaign FILE' is short for 'campaign "
+    "run FILE'. The attacks are distributed over all cores, or over machines with Dask.",
 )
 
 
 @campaign.command(epilog=example("campaign run"))
 def run(
-    config: Annotated[Path, typer.Argument(help="TOML file; see docs/campaigns.md.")],
+    config: Annotated[
+        Path, typer.Argument(help="TOML file; docs/campaigns.md describes its keys.")
+    ],
     out: Annotated[
-        Path | None, typer.Option(help="Its folder; by default runs/ and the file's name.")
+        Path | None,
+        typer.Option(help="Folder of the campaign. Default: runs/NAME, with the name of the file."),
     ] = None,
     workers: WorkerNumber = None,
     scheduler: Scheduler = None,
     json: Json = False,
 ) -> None:
-    """Run a campaign, or what is left of it, and print its figures.
+    """Run or resume a campaign and print its results.
 
-    Interrupted or killed, the same command goes on; several processes may share one folder. Exit
-    code 1 where attacks were set aside.
+    After an interruption, the same command resumes. Several processes may share one folder. The
+    exit code is 1 if attacks failed.
     """
     from neuroattack.experiments.campaign.config import read_config
     from neuroattack.experiments.campaign.running import begin
@@ -80,7 +83,7 @@ def run(
 def resume(
     folder: Folder, workers: WorkerNumber = None, scheduler: Scheduler = None, json: Json = False
 ) -> None:
-    """Go on with a campaign, and print its figures."""
+    """Resume a campaign and print its results."""
     from neuroattack.experiments.engine.workers import Workers
 
     _carry_on(folder, Workers(workers, scheduler), json)
@@ -88,7 +91,7 @@ def resume(
 
 @campaign.command(epilog=example("campaign status"))
 def status(folder: Folder, json: Json = False) -> None:
-    """Say how far a campaign is, and what was set aside."""
+    """Print the progress of a campaign and the failed attacks."""
     from neuroattack.experiments.engine.store import Store
 
     with Store(folder) as store:
@@ -103,7 +106,7 @@ def status(folder: Folder, json: Json = False) -> None:
             "done": f"{counts.done:,} of {counts.total:,}",
             "running": f"{counts.running:,}",
             "waiting": f"{counts.waiting:,}",
-            "set aside": f"{counts.failed:,}",
+            "failed": f"{counts.failed:,}",
         },
     )
     _print_failures(failed)
@@ -112,19 +115,19 @@ def status(folder: Folder, json: Json = False) -> None:
 @campaign.command(epilog=example("campaign export"))
 def export(
     folder: Folder,
-    csv: Annotated[Path | None, typer.Option(help="A row an attack, as CSV.")] = None,
-    parquet: Annotated[Path | None, typer.Option(help="The same as Parquet.")] = None,
+    csv: Annotated[Path | None, typer.Option(help="CSV file, one row per attack.")] = None,
+    parquet: Annotated[Path | None, typer.Option(help="Parquet file, one row per attack.")] = None,
     images: Annotated[
         Path | None,
-        typer.Option(help="The adversarial images, a row an attack in the same order, as npz."),
+        typer.Option(help="npz file of the adversarial images, in the order of the rows."),
     ] = None,
     curves: Annotated[
         Path | None,
-        typer.Option(help="Success against queries and against distance, as PNG."),
+        typer.Option(help="PNG file: success rate against query budget and norm bound."),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Print a campaign's figures; draw them; write a row an attack for other tools."""
+    """Print the results of a campaign, and write them to files."""
     import numpy as np
 
     from neuroattack.experiments.campaign.export import (
@@ -164,7 +167,7 @@ def _carry_on(folder: Path, workers: Workers, json: bool) -> None:
         def report(counts: Counts, rate: float) -> None:
             finished = counts.done + counts.failed
             left = (counts.total - finished) / rate if rate else 0.0
-            words = f"{finished:,} of {counts.total:,}, {rate:.2f} a second"
+            words = f"{finished:,} of {counts.total:,}, {rate:.2f} per second"
             if rate:
                 words += f", {left / 60:.0f} min left"
             show("Attacking", finished / max(counts.total, 1), words)
@@ -175,7 +178,7 @@ def _carry_on(folder: Path, workers: Workers, json: bool) -> None:
         failures = store.failures()
     _print(rows, failures, counts, json)
     if failures:
-        console.note(f"{len(failures)} attacks were set aside: see 'campaign status {folder}'")
+        console.note(f"{len(failures)} attacks failed: see 'campaign status {folder}'")
         raise typer.Exit(1)
 
 
@@ -192,15 +195,15 @@ def _print(
         console.print_json({"attacks": attacks, "progress": asdict(counts)})
         return
     console.print_rows(
-        "Success on fresh draws, with its 95 % interval",
+        "Success rate on fresh trials, 95 % interval over images",
         (
             "attack",
             "deployment",
             "bound",
-            "queries",
+            "query budget",
             "goal",
             "images",
-            "success",
+            "success rate",
             "median distance",
         ),
         [
@@ -220,7 +223,7 @@ def _print(
 def _figures(row: dict[str, Any]) -> tuple[str, str, str]:
     images = f"{row['images']:,}"
     if row["failed"]:
-        images += f", {row['failed']:,} set aside"
+        images += f", {row['failed']:,} failed"
     if not row["images"]:
         return images, "none", "none"
     success = "{:.1%} ({:.1%} to {:.1%})".format(row["success"], *row["success_ci95"])
@@ -235,7 +238,7 @@ def _named(row: dict[str, Any]) -> str:
 def _print_failures(failed: list[dict[str, Any]]) -> None:
     if failed:
         console.print_rows(
-            "Set aside",
+            "Failed attacks",
             ("attack", "deployment", "image", "error"),
             [(one["attack"], one["deployment"], str(one["index"]), one["error"]) for one in failed],
         )

@@ -1,4 +1,4 @@
-"""Commands that list what there is."""
+"""Commands about the installation."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ __all__ = ["backends", "doctor"]
 
 
 def backends(json: Json = False) -> None:
-    """List the simulator backends, and why one is missing."""
+    """List the simulator backends and why any are missing."""
     from neuroattack.deployment.backend import list_backends
 
     found = list_backends()
@@ -22,13 +22,16 @@ def backends(json: Json = False) -> None:
         return
     console.print_rows(
         "Backends",
-        ["name", "available", "version", "why not"],
+        ["name", "available", "version", "reason"],
         [[b.name, "yes" if b.available else "no", b.version, b.reason] for b in found],
     )
 
 
 def doctor(json: Json = False) -> None:
-    """Say what this machine has and lacks, and what to do about it; exit code 1 if it matters."""
+    """Check the installation and suggest fixes.
+
+    The exit code is 1 if a required part is missing or broken.
+    """
     from neuroattack.experiments.doctor import examine
 
     findings = examine()
@@ -37,8 +40,8 @@ def doctor(json: Json = False) -> None:
         console.print_json({"bad": bad, "findings": [asdict(finding) for finding in findings]})
     else:
         console.print_rows(
-            "What is here",
-            ["", "", "found", "what to do"],
+            "Installation",
+            ["part", "state", "found", "advice"],
             [[f.name, f.state, f.found, f.advice] for f in findings],
         )
     if bad:

@@ -1,4 +1,4 @@
-"""Commands that bring networks in from other tools, and take them out."""
+"""Commands that import and export networks via NIR."""
 
 from __future__ import annotations
 
@@ -7,42 +7,71 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuroattack.cli.arguments.options import Json, NetworkFile
+from neuroattack.cli.arguments.options import DYNAMICS, INPUT, OUTPUT, Json, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, tables
 
 __all__ = ["export_nir", "import_nir"]
 
 
-_TimeUnit = Annotated[float | None, typer.Option(help="Seconds in a unit of the file's times.")]
+_Out = Annotated[
+    Path | None,
+    typer.Option(
+        help="Network file to write. Default: NIR with the suffix .h5.", rich_help_panel=OUTPUT
+    ),
+]
+_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", rich_help_panel=DYNAMICS)]
+_TimeUnit = Annotated[
+    float | None,
+    typer.Option(help="Unit of the times in the NIR file, in seconds.", rich_help_panel=DYNAMICS),
+]
 _Integration = Annotated[
     Literal["euler", "hold", "impulse"] | None,
-    typer.Option(help="How the equation of a neuron is solved within a step."),
+    typer.Option(
+        help="Numerical integration of the neuron equation within a time step.",
+        rich_help_panel=DYNAMICS,
+    ),
 ]
 _Arrival = Annotated[
     Literal["same-step", "next-step"] | None,
-    typer.Option(help="When a spike reaches the next layer, delays aside."),
+    typer.Option(
+        help="Time step in which a spike reaches the next layer, synaptic delays aside.",
+        rich_help_panel=DYNAMICS,
+    ),
 ]
 _RefractorySteps = Annotated[
-    int | None, typer.Option(help="Whole steps in which a neuron rests after a spike.")
+    int | None, typer.Option(help="Refractory period in time steps.", rich_help_panel=DYNAMICS)
 ]
 _Encoder = Annotated[
-    Literal["poisson", "regular"] | None, typer.Option(help="How intensities become spikes.")
+    Literal["poisson", "regular"] | None,
+    typer.Option(help="Encoder of the images.", rich_help_panel=INPUT),
 ]
-_InputRate = Annotated[float | None, typer.Option(help="Rate in Hz of a pixel of intensity 1.")]
+_InputRate = Annotated[
+    float | None,
+    typer.Option(help="Input rate in Hz of a pixel of intensity 1.", rich_help_panel=INPUT),
+]
 _ImageShape = Annotated[
-    str | None, typer.Option(help="As '28x28'; by default as the file's input.")
+    str | None,
+    typer.Option(
+        help="Shape of an image, such as 28x28. Default: that of the file's input.",
+        rich_help_panel=INPUT,
+    ),
 ]
 _AllowLossy = Annotated[
     bool,
-    typer.Option("--allow-lossy", help="Drop what cannot be held, and name it in the result."),
+    typer.Option(
+        "--allow-lossy",
+        help="Drop features that the network format does not support, and report them, instead of "
+        "refusing the file.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
 def import_nir(
-    nir: Annotated[Path, typer.Argument(help="A NIR file, of any tool.")],
-    out: Annotated[Path | None, typer.Option(help="Network file; by default NIR.h5.")] = None,
-    dt: Annotated[float | None, typer.Option(help="Time step in seconds.")] = None,
+    nir: Annotated[Path, typer.Argument(help="NIR file, of any framework.")],
+    out: _Out = None,
+    dt: _Dt = None,
     time_unit: _TimeUnit = None,
     integration: _Integration = None,
     arrival: _Arrival = None,
@@ -53,10 +82,12 @@ def import_nir(
     allow_lossy: _AllowLossy = False,
     json: Json = False,
 ) -> None:
-    """Bring in a network that another tool wrote as NIR.
+    """Import a network via NIR from another framework.
 
-    NIR leaves open how its equations become steps. That is asked for, never guessed; only files
-    that 'export' wrote say it themselves. docs/nir.md has what each framework needs.
+    NIR does not define how its equations are discretized in time, so --dt, --time-unit,
+    --integration, --arrival and --refractory-steps are required, and so are --encoder and
+    --input-rate. Files written by 'export' contain these settings. docs/nir.md lists the settings
+    of each framework.
     """
     from neuroattack.ir.nir import importing
     from neuroattack.ir.storage import save_network
@@ -104,12 +135,17 @@ def export_nir(
     allow_lossy: Annotated[
         bool,
         typer.Option(
-            "--allow-lossy", help="Write what NIR has no words for in the file's metadata alone."
+            "--allow-lossy",
+            help="Write features that NIR cannot express to the file's metadata only, instead of "
+            "refusing the network.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Write a network as NIR, for other tools; 'import' reads it back, spike for spike."""
+    """Export a network via NIR to other frameworks.
+
+    'import' reads the file back to a network with the same spikes.
+    """
     from neuroattack.ir.nir import exporting
     from neuroattack.ir.storage import load_network
 
@@ -124,5 +160,5 @@ def export_nir(
 def _shape(text: str) -> tuple[int, ...]:
     sides = text.lower().split("x")
     if not all(side.isascii() and side.isdigit() and int(side) > 0 for side in sides):
-        raise ValidationError("--image-shape", repr(text), "sides such as 28x28")
+        raise ValidationError("--image-shape", repr(text), "a shape such as 28x28")
     return tuple(int(side) for side in sides)

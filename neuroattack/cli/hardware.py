@@ -12,8 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuroattack.cli.arguments.options import (
+    EVALUATION,
+    OUTPUT,
+    TARGET,
     AllowLossy,
     Backend,
+    Images,
     Json,
     NetworkDataset,
     NetworkFile,
@@ -42,21 +46,47 @@ _ENERGY, _PRECISION = "energy.json", "precision.json"
 
 Out = Annotated[
     Path | None,
-    typer.Option(help="Folder for figures (JSON), pictures (PNG) and results to resume from."),
+    typer.Option(
+        help="Folder for the results (JSON) and the figures (PNG); an interrupted run resumes from "
+        "it.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
-
-
 _Profiles = Annotated[
     str,
     typer.Option(
         "--profiles",
         "--profile",
-        help="Chips with commas between, or 'all'; names or files, see 'profiles'.",
+        help="Hardware profiles, comma-separated: names that 'profiles' lists, .toml files, or "
+        "'all'.",
+        rich_help_panel=TARGET,
     ),
 ]
 _Images = Annotated[
     int | None,
-    typer.Option(help="Test images, the first so many; by default 1,000, or all of fewer."),
+    typer.Option(
+        help="Number of test images, from the first. Default: 1,000, or all if there are fewer.",
+        rich_help_panel=EVALUATION,
+    ),
+]
+_Profile = Annotated[
+    str,
+    typer.Option(
+        help="Hardware profile of the number format: a name that 'profiles' lists, or a .toml "
+        "file.",
+        rich_help_panel=TARGET,
+    ),
+]
+_Bits = Annotated[
+    str,
+    typer.Option(help="Bits per weight, such as 2-8 or 3,4,8.", rich_help_panel=EVALUATION),
+]
+_TimeSteps = Annotated[
+    str,
+    typer.Option(
+        help="Numbers of time steps, comma-separated; bits are varied at the last one.",
+        rich_help_panel=EVALUATION,
+    ),
 ]
 
 
@@ -75,10 +105,10 @@ def energy(
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Compare chips: does the network fit, how well does it classify, how much energy it takes.
+    """Compare hardware profiles: fit, accuracy, energy, run time.
 
-    Energy covers the terms with a published coefficient in the chip's profile; the others are
-    named, and the total is then left out.
+    Energy is estimated from the published coefficients in each profile. Terms without a published
+    coefficient are listed, and there is then a subtotal instead of a total.
     """
     from neuroattack.experiments.chips.cells import cell_folder
     from neuroattack.experiments.chips.energy import study_energy
@@ -91,7 +121,7 @@ def energy(
     test = source.test.first(
         min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
     )
-    with cell_folder(out) as folder, _progress(out, "Measuring chips") as show:
+    with cell_folder(out) as folder, _progress(out, "Measuring") as show:
         study = study_energy(
             loaded,
             test.images,
@@ -119,24 +149,18 @@ def energy(
 
 def precision(
     network: NetworkFile,
-    profile: Annotated[
-        str, typer.Option(help="Chip of the other formats; a name or a file, see 'profiles'.")
-    ] = "loihi1",
-    bits: Annotated[str, typer.Option(help="Bits per weight, a range such as 2-8.")] = "2-8",
-    steps: Annotated[
-        str, typer.Option(help="Time steps to decide after; bits are varied at the last.")
-    ] = "10,20,35,50,70,100,140,200,280,350",
+    profile: _Profile = "loihi1",
+    bits: _Bits = "2-8",
+    steps: _TimeSteps = "10,20,35,50,70,100,140,200,280,350",
     dataset: NetworkDataset = None,
-    images: Annotated[
-        int | None, typer.Option(help="Test images, the first so many; by default all.")
-    ] = None,
+    images: Images = None,
     backend: Backend = "native",
     seed: Seed = 0,
     workers: Workers = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
-    """Measure accuracy against the bits of a weight, and against the time steps of an image."""
+    """Measure accuracy against bits per weight and time steps."""
     from neuroattack.experiments.chips.cells import cell_folder
     from neuroattack.experiments.chips.precision import measure_precision
     from neuroattack.hardware.profiles.files import load_profile
@@ -172,7 +196,7 @@ def precision(
 
 
 def _profiles(names: str) -> list[Profile]:
-    """Return the profiles of comma-separated names or files; ``all`` is all that ship."""
+    """Return the profiles of comma-separated names or files; ``all`` is all included ones."""
     from neuroattack.hardware.profiles.files import list_profiles, load_profile
 
     given = [name.strip() for name in names.split(",")]
@@ -199,7 +223,7 @@ def _load(network: Path, dataset: str | None) -> tuple[Network, Dataset]:
 
 @contextlib.contextmanager
 def _progress(out: Path | None, what: str) -> Iterator[Callable[[float, str], None]]:
-    """Show progress; on Ctrl-C, say that finished cells are kept."""
+    """Show progress; after Ctrl-C, print how to resume."""
     kept = console.kept_in(out) if out else contextlib.nullcontext()
     with kept, console.progress_bars() as show:
         yield lambda fraction, state: show(what, fraction, state)

@@ -1,4 +1,4 @@
-"""Commands that make models and networks."""
+"""Commands that train models and convert them to networks."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["convert", "export_brian2", "train"]
 _Recipe = Annotated[
     str,
     typer.Option(
-        help="'fine-tuned', 'paper' (contrastive divergence only), or 'dnn' (no SDBN but a "
-        "conventional network of the same size)."
+        help="Training recipe: 'fine-tuned'; 'paper', contrastive divergence only; or 'dnn', a "
+        "conventional network of the same size."
     ),
 ]
-_Out = Annotated[Path | None, typer.Option(help="Model file; by default runs/DATASET-RECIPE.h5.")]
+_Out = Annotated[Path | None, typer.Option(help="Model file. Default: runs/DATASET-RECIPE.h5.")]
 _Resume = Annotated[
-    bool, typer.Option("--resume", help="Go on from the checkpoint beside the model file.")
+    bool, typer.Option("--resume", help="Resume from the checkpoint next to the model file.")
 ]
 
 
@@ -37,9 +37,10 @@ def train(
     resume: _Resume = False,
     json: Json = False,
 ) -> None:
-    """Train a spiking deep belief network; Ctrl-C leaves a checkpoint to --resume from.
+    """Train a spiking deep belief network (SDBN) or a DNN.
 
-    The recipe 'dnn' trains the paper's DNN, of as many units, by scaled conjugate gradients.
+    After Ctrl-C, --resume continues from a checkpoint. The recipe 'dnn' trains the DNN of the
+    paper, with the same number of units, by scaled conjugate gradients.
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.experiments.training import (
@@ -77,9 +78,9 @@ def train(
         console.print_json(figures)
         return
     console.print_figures(
-        "Trained",
+        "Trained model",
         {
-            "accuracy" if recipe == "dnn" else "accuracy as rates": ", ".join(
+            "accuracy" if recipe == "dnn" else "accuracy of the rate network": ", ".join(
                 f"{100 * (value or 0):.2f} %" for value in accuracy.values()
             ),
             "time": f"{seconds:.0f} s",
@@ -89,20 +90,22 @@ def train(
 
 
 def convert(
-    model: Annotated[Path, typer.Argument(help="A model file, as 'train' writes it.")],
+    model: Annotated[Path, typer.Argument(help="Model file written by 'train'.")],
     out: Annotated[
-        Path | None, typer.Option(help="Network file; by default MODEL-network.h5.")
+        Path | None, typer.Option(help="Network file to write. Default: MODEL-network.h5.")
     ] = None,
     dt: Annotated[float, typer.Option(help="Time step in seconds.")] = 1e-3,
     input_rate: Annotated[
         float | None,
-        typer.Option(help="Rate in Hz of a pixel of intensity 1; by default as trained."),
+        typer.Option(
+            help="Input rate in Hz of a pixel of intensity 1. Default: that of the training."
+        ),
     ] = None,
     readout_gain: Annotated[
-        float, typer.Option(help="Divides the readout's threshold: more output spikes.")
+        float, typer.Option(help="Divisor of the readout threshold; above 1, more output spikes.")
     ] = 1.0,
     encoder: Annotated[
-        Literal["poisson", "regular"], typer.Option(help="How intensities become spikes.")
+        Literal["poisson", "regular"], typer.Option(help="Encoder of the images.")
     ] = "poisson",
     json: Json = False,
 ) -> None:
@@ -143,10 +146,13 @@ def convert(
 def export_brian2(
     network: NetworkFile,
     out: Annotated[
-        Path | None, typer.Option(help="File for the script; by default it is printed.")
+        Path | None, typer.Option(help="File for the script. Default: print it on stdout.")
     ] = None,
 ) -> None:
-    """Print the network as a Brian2 script of its own: ``python net.py`` shows it an image."""
+    """Export a network as a stand-alone Brian2 script.
+
+    The script needs Brian2 but not neuroattack, and simulates the network on an image.
+    """
     from neuroattack.deployment.exporters import export_text
     from neuroattack.files import write_text
     from neuroattack.ir.storage import load_network

@@ -1,4 +1,4 @@
-"""Commands that reproduce the paper's experiments, and noise studies of one's own."""
+"""Commands that reproduce the experiments of the paper, and noise studies."""
 
 from __future__ import annotations
 
@@ -12,12 +12,17 @@ import typer
 
 from neuroattack import __version__
 from neuroattack.cli.arguments.options import (
+    EVALUATION,
+    NOISE,
+    OUTPUT,
+    TARGET,
     Backend,
     DatasetName,
     Images,
     Json,
     Seed,
     Steps,
+    Trials,
     Workers,
 )
 from neuroattack.errors import UnknownNameError, ValidationError
@@ -34,9 +39,32 @@ __all__ = ["noise", "paper"]
 Name = TypeVar("Name", bound=str)
 
 _Items = Annotated[
-    list[str], typer.Argument(help="Items to reproduce: 'all', or of table1, figure2, figure3, ...")
+    list[str], typer.Argument(help="Items to reproduce, such as table1 figure2, or 'all'.")
 ]
-_Out = Annotated[Path, typer.Option(help="Folder of results; an interrupted run resumes from it.")]
+_Out = Annotated[
+    Path,
+    typer.Option(
+        help="Folder for the results; an interrupted run resumes from it.", rich_help_panel=OUTPUT
+    ),
+]
+_Population = Annotated[
+    int,
+    typer.Option(help="Number of images attacked per group.", rich_help_panel=EVALUATION),
+]
+_Sweep = Annotated[
+    int,
+    typer.Option(
+        help="Number of images for each number of time steps and of repeats.",
+        rich_help_panel=EVALUATION,
+    ),
+]
+_TrainingSeeds = Annotated[
+    int,
+    typer.Option(
+        help="Number of random seeds for training with and without small noise.",
+        rich_help_panel=EVALUATION,
+    ),
+]
 
 
 def paper(
@@ -45,21 +73,20 @@ def paper(
     out: _Out = Path("runs/paper"),
     seed: Seed = 0,
     images: Images = None,
-    population: Annotated[int, typer.Option(help="Images attacked per group.")] = 200,
-    sweep: Annotated[int, typer.Option(help="Images for each T and number of repeats.")] = 40,
-    trials: Annotated[int, typer.Option(help="Fresh trials that verify an image.")] = 50,
-    training_seeds: Annotated[
-        int, typer.Option(help="Trainings with and without small noise that are compared.")
-    ] = 3,
+    population: _Population = 200,
+    sweep: _Sweep = 40,
+    trials: Trials = 50,
+    training_seeds: _TrainingSeeds = 3,
     steps: Steps = 350,
     backend: Backend = "native",
     workers: Workers = None,
     json: Json = False,
 ) -> None:
-    """Reproduce the paper's tables and figures beside its own numbers.
+    """Reproduce the tables and figures of Marchisio et al. 2020.
 
-    Items: table1, figure2, figure3, figure4, table2, table3, figure6 to figure9; and beyond the
-    paper population, sampling, transformations, imperceptibility. After an interruption, the same
+    The report shows the reproduced numbers next to the published ones. Items: table1, figure2,
+    figure3, figure4, table2, table3, figure6 to figure9; and four that the paper does not have:
+    population, sampling, transformations, imperceptibility. After an interruption, the same
     command resumes.
     """
     from neuroattack.datasets import load_dataset
@@ -106,28 +133,76 @@ def _origin(data: Dataset, settings: PaperSettings, seconds: float) -> dict[str,
     }
 
 
-_Kinds = Annotated[str, typer.Option("--noise", help="'normal', 'uniform', or both with a comma.")]
-_Deltas = Annotated[str, typer.Option(help="Magnitudes, in intensities scaled to [0, 0.2].")]
-_On = Annotated[str, typer.Option(help="Noisy images: any of 'train,test,train+test'.")]
+_Kinds = Annotated[
+    str,
+    typer.Option(
+        "--noise",
+        help="Noise distributions, comma-separated: 'normal', 'uniform'.",
+        rich_help_panel=NOISE,
+    ),
+]
+_Deltas = Annotated[
+    str,
+    typer.Option(
+        help="Noise magnitudes, comma-separated, for intensities scaled to [0, 0.2].",
+        rich_help_panel=NOISE,
+    ),
+]
+_On = Annotated[
+    str,
+    typer.Option(
+        help="Noisy images, comma-separated: 'train', 'test', 'train+test'.",
+        rich_help_panel=NOISE,
+    ),
+]
 _Clipping = Annotated[
     Literal["range", "zero", "none"],
-    typer.Option(help="Clipping to [0, 0.2] ('range'), of negative intensities, or none."),
+    typer.Option(
+        help="Clipping of noisy intensities: to [0, 0.2], at 0 from below, or none.",
+        rich_help_panel=NOISE,
+    ),
 ]
 _Window = Annotated[
-    str | None, typer.Option(help="Noisy pixels as TOP,LEFT,HEIGHT,WIDTH; by default all.")
+    str | None,
+    typer.Option(
+        metavar="<top,left,height,width>",
+        help="Window of noisy pixels. Default: all pixels.",
+        rich_help_panel=NOISE,
+    ),
 ]
-_Networks = Annotated[str, typer.Option(help="'sdbn', 'dnn', or both with a comma.")]
-_Recipe = Annotated[str, typer.Option(help="Training recipe of the SDBN; see 'train'.")]
+_Networks = Annotated[
+    str, typer.Option(help="Networks, comma-separated: 'sdbn', 'dnn'.", rich_help_panel=TARGET)
+]
+_Recipe = Annotated[
+    str,
+    typer.Option(
+        help="Training recipe of the SDBN: 'fine-tuned' or 'paper'.", rich_help_panel=TARGET
+    ),
+]
 _Model = Annotated[
-    Path | None, typer.Option(help="SDBN trained without noise; by default one is trained.")
+    Path | None,
+    typer.Option(
+        help="SDBN trained without noise, as 'train' writes it. Default: train one.",
+        rich_help_panel=TARGET,
+    ),
 ]
 _Dnn = Annotated[
-    Path | None, typer.Option(help="DNN trained without noise; by default one is trained.")
+    Path | None,
+    typer.Option(
+        help="DNN trained without noise, as 'train --recipe dnn' writes it. Default: train one.",
+        rich_help_panel=TARGET,
+    ),
 ]
-_Spiking = Annotated[bool, typer.Option(help="Also run the SDBN in spikes.")]
+_Spiking = Annotated[
+    bool, typer.Option(help="Also simulate the SDBN with spikes.", rich_help_panel=TARGET)
+]
 _Gain = Annotated[
     float | None,
-    typer.Option(help="Divisor of the readout's threshold in spikes; by default the recipe's."),
+    typer.Option(
+        help="Divisor of the readout threshold when simulating spikes. Default: that of the "
+        "recipe.",
+        rich_help_panel=TARGET,
+    ),
 ]
 
 
@@ -152,7 +227,7 @@ def noise(
     out: _Out = Path("runs/noise"),
     json: Json = False,
 ) -> None:
-    """Measure how noise on training images, test images or both changes the accuracy."""
+    """Measure accuracy under noise on training or test images."""
     from neuroattack.datasets import load_dataset
     from neuroattack.deployment.deployment import check_settings
     from neuroattack.experiments.model_cells import NetworkKind
@@ -203,7 +278,7 @@ def _noises(kinds: str, deltas: str, clipping: Clipping, area: Area | None) -> l
 def _finish_noise(
     out: Path, data: Dataset, cells: Sequence[NoiseCell], about: dict[str, Any], json: bool
 ) -> None:
-    """Write the results of a noise study, and print them."""
+    """Write and print the results of a noise study."""
     from neuroattack.files import write_json
     from neuroattack.report.table import Table
 
@@ -224,7 +299,7 @@ def _finish_noise(
 
 
 def _chosen(option: str, text: str, known: tuple[Name, ...]) -> tuple[Name, ...]:
-    """Return comma-separated names, each one of those that are known."""
+    """Return comma-separated names, in the order of the known ones."""
     names = [part.strip() for part in text.split(",")]
     for name in names:
         if name not in known:
@@ -236,7 +311,7 @@ def _numbers(option: str, text: str) -> list[float]:
     try:
         return list(dict.fromkeys(float(part) for part in text.split(",")))
     except ValueError:
-        raise ValidationError(option, repr(text), "numbers with commas between") from None
+        raise ValidationError(option, repr(text), "comma-separated numbers") from None
 
 
 def _area(text: str) -> Area:
@@ -245,5 +320,7 @@ def _area(text: str) -> Area:
     try:
         top, left, height, width = (int(part) for part in text.split(","))
     except ValueError:
-        raise ValidationError("--window", repr(text), "TOP,LEFT,HEIGHT,WIDTH in pixels") from None
+        raise ValidationError(
+            "--window", repr(text), "TOP,LEFT,HEIGHT,WIDTH in pixels, such as 0,0,14,28"
+        ) from None
     return Area(top, left, height, width)

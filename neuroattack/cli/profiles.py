@@ -16,13 +16,14 @@ if TYPE_CHECKING:
 __all__ = ["profiles"]
 
 profiles = typer.Typer(
-    help="Hardware profiles: limits, number formats and energy coefficients, with sources.",
+    help="List, show or check hardware profiles.\n\nA profile contains the resource limits, number "
+    "formats and energy coefficients of a chip, with their sources.",
     invoke_without_command=True,
     rich_markup_mode=None,
 )
 
 ProfileName = Annotated[
-    str, typer.Argument(metavar="PROFILE", help="Name of a profile, or a .toml file.")
+    str, typer.Argument(metavar="PROFILE", help="Name that 'profiles' lists, or a .toml file.")
 ]
 
 
@@ -43,14 +44,14 @@ def list_(json: Json = False) -> None:
         return
     console.print_rows(
         "Hardware profiles",
-        ["id", "name", "arithmetic", "cores", "energy", "weakest basis"],
+        ["id", "name", "arithmetic", "cores", "energy scope", "weakest basis"],
         [
             [
                 each["id"],
                 each["name"],
                 each["arithmetic"],
                 str(each["cores"] or "unknown"),
-                each["energy_scope"] if each["weakest_basis"] else "no prices",
+                each["energy_scope"] if each["weakest_basis"] else "no published coefficient",
                 each["weakest_basis"] or "",
             ]
             for each in found
@@ -78,7 +79,7 @@ def show(profile: ProfileName, json: Json = False) -> None:
         return
     console.print_rows(
         f"{chip.name} ({chip.id}), update policy {chip.document.update_policy}",
-        ["what", "value", "source", "basis", "conditions", "note"],
+        ["quantity", "value", "source", "basis", "conditions", "note"],
         [
             [
                 f"{entry['table']}.{entry['key']}",
@@ -95,7 +96,7 @@ def show(profile: ProfileName, json: Json = False) -> None:
         ("Unknown", chip.document.unknown),
         ("Not applicable", chip.document.not_applicable),
     ):
-        console.print_text(f"{title}: {', '.join(names) or 'nothing listed'}\n")
+        console.print_text(f"{title}: {', '.join(names) or 'none'}\n")
 
 
 @profiles.command(epilog=example("profiles check"))
@@ -136,7 +137,7 @@ def _summary(chip: Profile) -> dict[str, Any]:
 def _value(entry: dict[str, Any]) -> str:
     words, value = [], entry["value"]
     if entry["table"] == "lacks":
-        words.append("lacking")
+        words.append("not supported")
     elif isinstance(value, list):
         joint = " to " if entry["table"] == "format" and isinstance(value[0], int) else ", "
         words.append(joint.join(map(str, value)))

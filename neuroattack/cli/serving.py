@@ -1,4 +1,4 @@
-"""The command that offers a deployed network as a black box over HTTP."""
+"""The command that serves a deployed network as a black box over HTTP."""
 
 from __future__ import annotations
 
@@ -8,43 +8,96 @@ from typing import Annotated
 import typer
 
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.arguments.options import NetworkFile
+from neuroattack.cli.arguments.options import LIMITS, SERVER, TARGET, NetworkFile
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.report.terminal import console
 
 __all__ = ["serve"]
 
 
-@with_deployment()
+_Seed = Annotated[
+    int, typer.Option(help="Random seed of the input spikes.", rich_help_panel=TARGET)
+]
+_Host = Annotated[
+    str,
+    typer.Option(
+        help="Address to listen on; other than loopback addresses need --token-file.",
+        rich_help_panel=SERVER,
+    ),
+]
+_Port = Annotated[
+    int, typer.Option(help="Port to listen on; 0 for a free one.", rich_help_panel=SERVER)
+]
+_Name = Annotated[
+    str,
+    typer.Option(help="Name of the model in the address: /v2/models/NAME.", rich_help_panel=SERVER),
+]
+_TokenFile = Annotated[
+    Path | None,
+    typer.Option(
+        help="File of bearer tokens, with a line 'name token' for each client. Default: no "
+        "authentication.",
+        rich_help_panel=SERVER,
+    ),
+]
+_Certificate = Annotated[
+    Path | None,
+    typer.Option(help="PEM file of the certificate, to serve HTTPS.", rich_help_panel=SERVER),
+]
+_Key = Annotated[
+    Path | None,
+    typer.Option(help="PEM file of the certificate's private key.", rich_help_panel=SERVER),
+]
+_Log = Annotated[
+    Path | None,
+    typer.Option(
+        help="SQLite file that logs and counts all queries. Default: count in memory.",
+        rich_help_panel=SERVER,
+    ),
+]
+_QueriesPerClient = Annotated[
+    int | None,
+    typer.Option(
+        help="Query budget of a client, in images. Default: no limit.", rich_help_panel=LIMITS
+    ),
+]
+_MaxBatch = Annotated[
+    int, typer.Option(help="Maximum number of images per request.", rich_help_panel=LIMITS)
+]
+_MaxRequest = Annotated[
+    int, typer.Option(help="Maximum size of a request in MiB.", rich_help_panel=LIMITS)
+]
+_QueueSize = Annotated[
+    int, typer.Option(help="Maximum number of waiting requests.", rich_help_panel=LIMITS)
+]
+_Timeout = Annotated[
+    float, typer.Option(help="Time limit of a request in seconds.", rich_help_panel=LIMITS)
+]
+
+
+@with_deployment(leave_out=("seed",))
 def serve(
     network: NetworkFile,
     deployment: GivenDeployment,
-    host: Annotated[
-        str, typer.Option(help="Address to listen on; others than this machine's need tokens.")
-    ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port; 0 for any that is free.")] = 8000,
-    name: Annotated[str, typer.Option(help="Of the model: /v2/models/NAME.")] = "sdbn",
-    token_file: Annotated[
-        Path | None, typer.Option(help="Who may ask: a line 'name token' for each client.")
-    ] = None,
-    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file, to serve https.")] = None,
-    tls_key: Annotated[Path | None, typer.Option(help="PEM file of its key.")] = None,
-    log: Annotated[
-        Path | None,
-        typer.Option(help="SQLite file that counts every query; by default while it runs."),
-    ] = None,
-    queries_per_client: Annotated[
-        int | None, typer.Option(help="Images that a client may ask; by default no limit.")
-    ] = None,
-    max_batch: Annotated[int, typer.Option(help="Images of a request at most.")] = 1024,
-    max_request_mib: Annotated[int, typer.Option(help="Size of a request at most, in MiB.")] = 16,
-    queue_size: Annotated[int, typer.Option(help="Requests that may wait at a time.")] = 256,
-    timeout_s: Annotated[float, typer.Option(help="Time limit of a request.")] = 120.0,
+    host: _Host = "127.0.0.1",
+    port: _Port = 8000,
+    name: _Name = "sdbn",
+    token_file: _TokenFile = None,
+    tls_certificate: _Certificate = None,
+    tls_key: _Key = None,
+    log: _Log = None,
+    seed: _Seed = 0,
+    queries_per_client: _QueriesPerClient = None,
+    max_batch: _MaxBatch = 1024,
+    max_request_mib: _MaxRequest = 16,
+    queue_size: _QueueSize = 256,
+    timeout_s: _Timeout = 120.0,
 ) -> None:
-    """Offer a network as a black box over HTTP: images in, spike counts out, nothing else.
+    """Serve a network as a black box over HTTP.
 
-    It speaks the Open Inference Protocol v2; 'attack https://…', Triton's client and others ask
-    it. Ctrl-C ends it when what was begun is answered.
+    Clients send images and receive spike counts, nothing else. The server implements the Open
+    Inference Protocol v2, which 'attack https://...', Triton's client and others use. Ctrl-C stops
+    the server after pending requests are answered.
     """
     from neuroattack.ir.storage import load_network
 
@@ -55,20 +108,22 @@ def serve(
         from neuroattack.remote.service import Limits, Service
     except ImportError as error:
         raise BackendUnavailableError(
-            "networks are served by FastAPI and uvicorn: pip install 'neuroattack[remote]'"
+            "serving networks needs FastAPI and uvicorn: pip install 'neuroattack[remote]'"
         ) from error
 
     address = serving.Address(host, port, tls_certificate, tls_key)
     tokens = None if token_file is None else serving.read_tokens(token_file)
     limits = Limits(max_request_mib * 2**20, max_batch, queries_per_client, queue_size, timeout_s)
     serving.check_reach(address, protected=tokens is not None)
-    with deployment().deploy(load_network(network)) as deployed:
+    with deployment(seed=seed).deploy(load_network(network)) as deployed:
         box = deployed.black_box(stream=0)
         service = Service(box, QueryLog(log), limits.queries_per_client)
         app = make_app(name, service, limits=limits, tokens=tokens)
         serving.serve(
             app,
             address,
-            announce=lambda url: console.note(f"Serving {url}/v2/models/{name} (Ctrl-C ends it)"),
+            announce=lambda url: console.note(
+                f"Serving {url}/v2/models/{name} (press Ctrl-C to stop)"
+            ),
         )
-    console.note("Stopped: what was begun is answered")
+    console.note("Stopped; all pending requests were answered")

@@ -1,4 +1,4 @@
-"""Commands that measure a deployed network."""
+"""Commands that evaluate a network and compare backends."""
 
 from __future__ import annotations
 
@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.arguments.options import Images, Json, NetworkDataset, NetworkFile
+from neuroattack.cli.arguments.options import (
+    EVALUATION,
+    OUTPUT,
+    TARGET,
+    Images,
+    Json,
+    NetworkDataset,
+    NetworkFile,
+)
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
@@ -29,11 +37,14 @@ def evaluate(
     dataset: NetworkDataset = None,
     images: Images = None,
     out: Annotated[
-        Path | None, typer.Option(help="JSON file for the figures and their provenance.")
+        Path | None,
+        typer.Option(
+            help="JSON file for the results and their provenance.", rich_help_panel=OUTPUT
+        ),
     ] = None,
     json: Json = False,
 ) -> None:
-    """Classify test images with the deployed network, and count its spikes."""
+    """Measure accuracy, spikes and synaptic operations."""
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.provenance import provenance_of
     from neuroattack.experiments import evaluation
@@ -76,14 +87,23 @@ def evaluate(
 
 _Backends = Annotated[
     str | None,
-    typer.Option(help="Comma-separated names. Default: all that can run here."),
+    typer.Option(
+        help="Simulator backends, comma-separated. Default: all available ones.",
+        rich_help_panel=TARGET,
+    ),
 ]
 _Precision = Annotated[
     Literal["floating", "fixed", "both"],
-    typer.Option(help="Arithmetic; 'fixed' is Loihi's formats, or those of --profile."),
+    typer.Option(
+        help="Arithmetic: 'fixed' uses Loihi's number formats, or those of --profile.",
+        rich_help_panel=TARGET,
+    ),
 ]
 _Out = Annotated[
-    Path | None, typer.Option(help="Folder for the figures (JSON) and the pictures (PNG).")
+    Path | None,
+    typer.Option(
+        help="Folder for the results (JSON) and the figures (PNG).", rich_help_panel=OUTPUT
+    ),
 ]
 
 
@@ -93,14 +113,17 @@ def compare(
     deployment: GivenDeployment,
     backends: _Backends = None,
     dataset: NetworkDataset = None,
-    images: Annotated[int, typer.Option(help="Test images, the first so many.")] = 100,
+    images: Annotated[
+        int, typer.Option(help="Number of test images, from the first.", rich_help_panel=EVALUATION)
+    ] = 100,
     precision: _Precision = "both",
     out: _Out = None,
     json: Json = False,
 ) -> None:
-    """Check that backends reproduce the reference dynamics spike for spike, and measure each.
+    """Compare the spikes and the speed of simulator backends.
 
-    Every spike of every population and step is compared. Exit code 1 if one differs.
+    Compares every spike of every population and time step with the reference dynamics, and
+    measures throughput, start-up time and memory. The exit code is 1 if a spike differs.
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.provenance import network_provenance
@@ -164,11 +187,11 @@ def _print_comparison(figures: dict[str, Any], missing: list[BackendInfo], json:
         if "hardware" in figures:
             hardware_tables.print_losses(figures["hardware"])
     for backend in missing:
-        console.note(f"Left out: {backend.name}: {backend.reason}")
+        console.note(f"Skipped: {backend.name}: {backend.reason}")
 
 
 def _backends(names: str | None) -> tuple[list[str], list[BackendInfo]]:
-    """Return the backends to compare, and those that cannot run here and were not asked for."""
+    """Return the backends to compare, and by default also the unavailable ones."""
     from neuroattack.deployment.backend import list_backends
 
     if names is not None:
@@ -179,11 +202,13 @@ def _backends(names: str | None) -> tuple[list[str], list[BackendInfo]]:
 
 
 def _fitted(network: Network, spec: DeploymentSpec, precision: str) -> Fitted | None:
-    """Return the network on the hardware profile; None without one."""
+    """Return the network mapped to the hardware profile; None without one."""
     if spec.profile is None:
         return None
     if precision == "floating":
-        raise ValidationError("--precision", "'floating'", "'fixed' or 'both' beside --profile")
+        raise ValidationError(
+            "--precision", "'floating'", "'fixed' or 'both' together with --profile"
+        )
     from neuroattack.hardware.fitting import fit
     from neuroattack.hardware.profiles.files import load_profile
 

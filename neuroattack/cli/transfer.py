@@ -1,4 +1,4 @@
-"""Commands that look at a target before an attack, and at images after it, elsewhere."""
+"""Commands that measure the randomness of a target and the transfer of adversarial images."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import typer
 
 from neuroattack.cli.arguments.deployments import Deployments, GivenDeployment, with_deployment
 from neuroattack.cli.arguments.options import (
+    ATTACK,
+    EVALUATION,
+    OUTPUT,
+    TARGET,
     BoundOption,
     Json,
     NetworkDataset,
@@ -28,20 +32,37 @@ _USUAL = ("native", "native,precision=fixed", "native,steps=100", "native,encode
 __all__ = ["preflight", "transfer"]
 
 DnnFile = Annotated[
-    Path | None, typer.Option(help="A conventional model, as 'train --recipe dnn' writes it.")
+    Path | None,
+    typer.Option(
+        help="File of the conventional network for the deployment 'dnn', as 'train --recipe dnn' "
+        "writes it.",
+        rich_help_panel=TARGET,
+    ),
 ]
+_Index = Annotated[int, typer.Option(help="Index of the test image.", rich_help_panel=EVALUATION)]
+_Queries = Annotated[int, typer.Option(help="Number of queries.", rich_help_panel=EVALUATION)]
 
 
 @with_deployment(target=True)
 def preflight(
-    network: Annotated[str, typer.Argument(help="Network file, or address of a served network.")],
+    network: Annotated[
+        str,
+        typer.Argument(
+            help="Network file; address of a served network, https://HOST/v2/models/NAME; or, with "
+            "--backend dnn, file of a conventional network."
+        ),
+    ],
     deployment: GivenDeployment,
     dataset: NetworkDataset = None,
-    index: Annotated[int, typer.Option(help="Index of the test image.")] = 0,
-    queries: Annotated[int, typer.Option(help="Queries to spend.")] = 100,
+    index: _Index = 0,
+    queries: _Queries = 100,
     json: Json = False,
 ) -> None:
-    """Measure how random a target's answers are: noise, saturation, suggested repeats per query."""
+    """Measure how random the responses of a target are.
+
+    Queries one image many times and reports the noise level, saturation, and a suggested number of
+    repeats per query.
+    """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.deployment import search_stream
     from neuroattack.deployment.spec import is_address, open_target
@@ -60,7 +81,7 @@ def preflight(
             label,
             trials=queries,
         )
-    # Adding up repeats is what more time steps do; others than spiking networks have none.
+    # For a spiking network, more time steps have the same effect as repeats that are added up.
     steps = spec.steps * found.repeats if spec.kind == "network" else None
     if json:
         described = {"deployment": str(spec), "index": index, "steps": steps}
@@ -69,32 +90,50 @@ def preflight(
     console.print_figures(
         f"Image {index} on {spec}",
         {
-            "answers": "deterministic" if found.deterministic else "random",
-            "output spikes": f"{found.mean_spikes:,.1f}",
-            "gap to the best wrong class": f"{found.mean_gap:,.1f}, SD {found.gap_sd:,.2f}",
+            "responses": "deterministic" if found.deterministic else "random",
+            "mean output spikes": f"{found.mean_spikes:,.1f}",
+            "mean gap to the best wrong class": f"{found.mean_gap:,.1f}, SD {found.gap_sd:,.2f}",
             "correct": f"{found.correct:.1%}",
             "silent or tied": f"{found.undecided:.1%}",
-            "saturated: one class has all spikes": f"{found.saturated:.1%}",
+            "saturated (one class has all spikes)": f"{found.saturated:.1%}",
             "suggested repeats per query": f"{found.repeats:,}"
             + ("" if steps is None else f", or T = {steps:,}"),
-            "queries to see an effect of one spike": f"{found.queries_for_one_spike:,}",
+            "queries to detect a change of one spike": f"{found.queries_for_one_spike:,}",
         },
     )
 
 
 _Images = Annotated[
-    int, typer.Option(help="Number of test images, which all deployments classify correctly.")
+    int,
+    typer.Option(
+        help="Number of test images, drawn from those that all deployments classify correctly.",
+        rich_help_panel=EVALUATION,
+    ),
+]
+_Attack = Annotated[
+    str,
+    typer.Option(
+        help="Attack that makes the adversarial images; see 'attack'.", rich_help_panel=ATTACK
+    ),
 ]
 _Norm = Annotated[
-    Literal["l0", "l2", "local-sd"], typer.Option(help="Norm of the perturbation bound.")
+    Literal["l0", "l2", "local-sd"],
+    typer.Option(help="Norm of the bound.", rich_help_panel=ATTACK),
 ]
 _Goal = Annotated[
     Literal["untargeted", "random"],
-    typer.Option(help="Goal of the attack: any wrong class, or a random wrong class per image."),
+    typer.Option(
+        help="Goal of the attack: any wrong class, or a random target class per image.",
+        rich_help_panel=ATTACK,
+    ),
 ]
 _Out = Annotated[
     Path,
-    typer.Option(help="Folder for figures and picture, in which an interrupted run goes on."),
+    typer.Option(
+        help="Folder for the results (JSON, CSV) and the figure (PNG); an interrupted run resumes "
+        "from it.",
+        rich_help_panel=OUTPUT,
+    ),
 ]
 
 
@@ -103,7 +142,7 @@ def transfer(
     dataset: NetworkDataset = None,
     deployment: Deployments = None,
     dnn: DnnFile = None,
-    attack: Annotated[str, typer.Option(help="Attack that makes the images.")] = "count-regression",
+    attack: _Attack = "count-regression",
     norm: _Norm = "l2",
     bound: BoundOption = 2.0,
     queries: Queries = 500,
@@ -115,11 +154,11 @@ def transfer(
     out: _Out = Path("runs/transfer"),
     json: Json = False,
 ) -> None:
-    """Make adversarial images on each deployment, and try them on all others.
+    """Test how adversarial images transfer between deployments.
 
-    Prints a matrix: row by row where images were made, column by column where they were shown, the
-    share of fresh draws that reach the goal. By default the network in floating point, in Loihi's
-    fixed point, with 100 steps, and with regular input spikes.
+    Prints a matrix of success rates on fresh trials: one row per deployment on which adversarial
+    images were generated, one column per deployment on which they were tested. Default
+    deployments: floating point, Loihi's fixed point, 100 time steps, and the regular encoder.
     """
     from neuroattack.attacks.bounds import Bound
     from neuroattack.datasets import load_dataset_of
@@ -159,14 +198,14 @@ def transfer(
         console.print_json(found.as_json() | {"provenance": provenance})
     else:
         _print(found)
-    console.note(f"Picture: {paths['picture']}, table: {paths['table']}")
+    console.note(f"Figure: {paths['picture']}, table: {paths['table']}")
 
 
 def _print(found: Transfer) -> None:
     several = range(len(found.names))
     console.print_rows(
-        "Fresh trials that reach the goal, by where images were made and shown",
-        ("made on", *found.names),
+        "Success rate on fresh trials, 95 % interval over images; columns: tested on",
+        ("generated on", *found.names),
         [
             (
                 name,

@@ -1,1 +1,1 @@
-"""Marchisio et al. 2020: published numbers, its studies, its figures."""
+"""Reproduction of Marchisio et al. 2020: published numbers, studies, tables and figures."""

@@ -1,4 +1,4 @@
-"""The pieces of work of the studies: classify images, attack them, transform what was found."""
+"""Work of the studies' cells: classify images, attack them, transform adversarial images."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from neuroattack.experiments.engine.cells import digest_of, read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell
 from neuroattack.experiments.transformations.running import Case, survival
 from neuroattack.files import write_arrays
-from neuroattack.paper.networks import Attacked
+from neuroattack.paper.networks import AttackedNetwork
 from neuroattack.targets.black_box import Target
 
 __all__ = ["ImageGoals", "attack_images", "classify_clean", "transform_images"]
 
 ImageGoals = Sequence[tuple[int, int]]
-"""Test images by their index, each with its target class."""
+"""Pairs of test image index and target class."""
 
 _BATCH = 256
 
@@ -40,14 +40,15 @@ def classify_clean(
     trials: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """Classify clean test images of those indices, in so many trials each.
+    """Classify clean test images in repeated trials.
 
-    Returns the mean ``spikes`` of a trial, and as ``answers`` an npz file in the folder with the
-    class ``decided`` by all trials of an image together, and the mean ``spike_fractions``.
+    Returns the mean number of output ``spikes`` per trial, and under ``outputs`` the name of an npz
+    file in the folder. The file contains, for each image, the class ``decided`` by the summed
+    counts of all trials, and the mean ``spike_fractions``.
     """
     test = dataset_of_cell(dataset, checksum).test
     decided, fractions, total = [], [], 0
-    with Attacked(**attacked).open(seed, folder) as opened:
+    with AttackedNetwork(**attacked).open(seed, folder) as opened:
         target = opened(EVALUATION_STREAM)
         size = max(1, _BATCH // trials)
         for start in range(0, len(indices), size):
@@ -62,12 +63,12 @@ def classify_clean(
         "decided": np.concatenate(decided),
         "spike_fractions": np.concatenate(fractions),
     }
-    file = _keep(folder, "answers", identity, arrays)
-    return {"spikes": total / (len(indices) * trials), "answers": file}
+    file = _save_arrays(folder, "outputs", identity, arrays)
+    return {"spikes": total / (len(indices) * trials), "outputs": file}
 
 
-def _keep(folder: Path, kind: str, identity: Any, arrays: Mapping[str, NDArray[Any]]) -> str:
-    """Write arrays into the folder under the digest of what decides them; return the file."""
+def _save_arrays(folder: Path, kind: str, identity: Any, arrays: Mapping[str, NDArray[Any]]) -> str:
+    """Write arrays to a file named after a digest of `identity`; return its relative path."""
     file = f"{kind}/{digest_of(identity)}.npz"
     write_arrays(folder / file, arrays)
     return file
@@ -85,17 +86,17 @@ def attack_images(
     keep_history: bool = False,
     folder: Path,
 ) -> dict[str, Any]:
-    """Attack test images one after the other with Algorithm 1, and verify what it found.
+    """Attack test images one by one with Algorithm 1, and verify the adversarial images.
 
-    A noiseless network is verified by one trial, others by `trials` fresh ones. Returns as
-    ``attacks`` the course and the verification of each, and as ``images`` an npz file in the folder
-    with the ``adversarial`` images in the same order, and with `keep_history` the images of all
-    iterations of each, ``history0`` and so on.
+    The verification uses `trials` fresh trials, or one if the network has no noise. Returns the
+    trace and verification of each attack under ``attacks``, and under ``images`` the name of an npz
+    file in the folder. The file contains the ``adversarial`` images in the same order, and with
+    `keep_history` also the images of all iterations as ``history0``, ``history1`` and so on.
     """
     test = dataset_of_cell(dataset, checksum).test
     search = GreedyWindow(**{**attack, "window": Window(**attack["window"])})
-    network = Attacked(**attacked)
-    trials = 1 if network.noiseless else trials
+    network = AttackedNetwork(**attacked)
+    verification_trials = 1 if network.noiseless else trials
     found: list[dict[str, Any]] = []
     images: list[NDArray[np.float64]] = []
     histories: dict[str, NDArray[np.float64]] = {}
@@ -104,10 +105,10 @@ def attack_images(
             image, label = test.pick(index)
             goal = Goal(label, target_class)
             result = search.run(opened(search_stream(index, target_class)), image, goal)
-            judge = opened(verification_stream(index, target_class))
+            verifier = opened(verification_stream(index, target_class))
             verified, clean = (
-                _verified(judge, shown, goal, trials, network.noiseless)
-                for shown in (result.adversarial, result.original)
+                _verify(verifier, candidate, goal, verification_trials, network.noiseless)
+                for candidate in (result.adversarial, result.original)
             )
             imperceptibility = measure_imperceptibility(
                 result.original, result.adversarial, search.window_in(result.original.shape)
@@ -124,7 +125,7 @@ def attack_images(
                     "distances": [step.distance for step in result.trace],
                     "predicted": [step.predicted for step in result.trace],
                     "spike_fractions": [list(step.spike_fractions) for step in result.trace],
-                    # Each trial of a query costs the network as much.
+                    # Every trial of a query counts.
                     "queries": result.queries * network.repeats,
                     **verified,
                     "clean": clean,
@@ -136,11 +137,11 @@ def attack_images(
             images.append(result.adversarial)
     identity = [attacked, attack, image_goals, dataset, checksum, seed, trials, keep_history]
     arrays = {"adversarial": np.array(images), **histories}
-    return {"attacks": found, "images": _keep(folder, "images", identity, arrays)}
+    return {"attacks": found, "images": _save_arrays(folder, "images", identity, arrays)}
 
 
 def _history_images(search: SearchResult) -> NDArray[np.float64]:
-    """Return the images of all iterations, of which a search keeps the moves."""
+    """Return the images of all iterations, rebuilt from the changes in the trace."""
     images = [search.original]
     for step in search.trace[1:]:
         image = images[-1].copy()
@@ -150,12 +151,10 @@ def _history_images(search: SearchResult) -> NDArray[np.float64]:
     return np.array(images)
 
 
-def _verified(
-    target: Target, image: Any, goal: Goal, trials: int, noiseless: bool
-) -> dict[str, Any]:
-    """Return how often fresh trials of an image reach the goal, and any wrong class.
+def _verify(target: Target, image: Any, goal: Goal, trials: int, noiseless: bool) -> dict[str, Any]:
+    """Count the fresh trials of an image that return the target class, and any wrong class.
 
-    Also the mean output spikes of a query, where answers are spike counts.
+    Also returns the mean number of output spikes per query, or None without noise.
     """
     targeted = untargeted = spikes = 0
     fractions = np.zeros(target.n_classes)
@@ -189,7 +188,8 @@ def transform_images(
 ) -> dict[str, Any]:
     """Classify transformed adversarial images.
 
-    `images` are index, target class, gap, file of the adversarial image in the folder and row.
+    Each of `images` gives the test image index, the target class, the gap, and the file and row of
+    the adversarial image.
     """
     test = dataset_of_cell(dataset, checksum).test
     cases = []
@@ -197,7 +197,7 @@ def transform_images(
         original, label = test.pick(index)
         (adversarial,) = read_kept(folder / file, "adversarial")
         cases.append(Case(index, original, adversarial[row], Goal(label, target_class), gap))
-    network = Attacked(**attacked)
+    network = AttackedNetwork(**attacked)
     with network.open(seed, folder) as opened:
         return survival(
             opened, cases, trials=trials, noiseless=network.noiseless, seed=seed

@@ -1,4 +1,4 @@
-"""All items of the paper and beyond it: study, figure, tables and claims of each."""
+"""Registry of the items: tables and figures of the paper, and the further studies."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from neuroattack import __version__
 from neuroattack.errors import UnknownNameError
-from neuroattack.paper import afterwards as after
-from neuroattack.paper import noise, sample, tables, verdicts
+from neuroattack.paper import adversarial_images, noise, sample, tables, verdicts
 from neuroattack.paper import population as many
 from neuroattack.paper.figures import noise as draw_noise
 from neuroattack.paper.figures import population as draw_many
@@ -27,7 +26,21 @@ def _nothing(_: Figures) -> tuple[()]:
 
 
 class Item(NamedTuple):
-    """An item: its title, and what computes, draws, tabulates and judges it."""
+    """A table or figure of the paper, or a further study.
+
+    Parameters
+    ----------
+    title : str
+        Title.
+    study : callable
+        Function that computes the results.
+    draw : callable
+        Function that draws the figure.
+    tables : callable, optional
+        Function that returns the tables.
+    claims : callable, optional
+        Function that returns the claims of the paper with their verdicts.
+    """
 
     title: str
     study: Callable[[PaperRun], Study]
@@ -56,17 +69,21 @@ ITEMS = {
     ),
     "figure4": Item("Figure 4: noisy images", noise.images, draw_noise.images),
     "table2": Item(
-        "Table II: the DNN", sample.table_two, draw_sample.history, tables.attack, verdicts.attack
+        "Table II: attack on the DNN",
+        sample.table_two,
+        draw_sample.history,
+        tables.attack,
+        verdicts.attack,
     ),
     "table3": Item(
-        "Table III: the SDBN",
+        "Table III: attack on the SDBN",
         sample.table_three,
         draw_sample.history,
         tables.attack,
         verdicts.attack,
     ),
     "figure6": Item(
-        "Figure 6: sample and windows", sample.windows, draw_sample.windows, tables.windows
+        "Figure 6: attacked image and windows", sample.windows, draw_sample.windows, tables.windows
     ),
     "figure7": Item(
         "Figure 7: probabilities of the DNN", sample.stages, draw_sample.stages, tables.stages
@@ -75,33 +92,41 @@ ITEMS = {
         "Figure 8: adversarial images", sample.images, draw_sample.images, tables.images
     ),
     "figure9": Item(
-        "Figure 9: clean shares",
+        "Figure 9: clean output spike fractions",
         sample.clean,
         draw_sample.spike_fractions,
         tables.spike_fractions,
         verdicts.spike_fractions,
     ),
     "population": Item(
-        "Population", many.population, draw_many.population, tables.population, verdicts.population
+        "Attack on many images",
+        many.population,
+        draw_many.population,
+        tables.population,
+        verdicts.population,
     ),
     "sampling": Item("Sampling noise", many.sampling, draw_many.sampling, tables.sampling),
     "transformations": Item(
-        "Transformations", after.transformed, draw_many.survival, tables.survival, verdicts.gaps
+        "Transformations",
+        adversarial_images.transformed,
+        draw_many.survival,
+        tables.survival,
+        verdicts.gaps,
     ),
     "imperceptibility": Item(
-        "Imperceptibility", after.distances, draw_many.distances, tables.distances
+        "Imperceptibility", adversarial_images.distances, draw_many.distances, tables.distances
     ),
 }
-"""In the order of the paper, then what goes beyond it."""
+"""Items by name: those of the paper in its order, then the further studies."""
 
 
 def expand_items(names: Sequence[str]) -> list[str]:
-    """Return items in the order of :data:`ITEMS`, ``"all"`` being all of them.
+    """Return the named items in the order of :data:`ITEMS`; ``"all"`` selects all of them.
 
     Raises
     ------
     UnknownNameError
-        If there is no such item.
+        If a name is unknown.
     """
     for name in names:
         if name != "all" and name not in ITEMS:
@@ -110,8 +135,8 @@ def expand_items(names: Sequence[str]) -> list[str]:
 
 
 def reproduce(run: PaperRun, names: Sequence[str]) -> dict[str, Study]:
-    """Compute items; what the run's folder has already is not computed again."""
-    about = {
+    """Compute items; reuse results that are already stored in the folder of the run."""
+    origin = {
         "dataset": run.dataset.name,
         "dataset_checksum": run.dataset.checksum,
         "seed": run.settings.seed,
@@ -121,5 +146,5 @@ def reproduce(run: PaperRun, names: Sequence[str]) -> dict[str, Study]:
     found: dict[str, Study] = {}
     for item in expand_items(names):
         figures, images = ITEMS[item].study(run)
-        found[item] = {"item": item, **about, **figures}, images
+        found[item] = {"item": item, **origin, **figures}, images
     return found

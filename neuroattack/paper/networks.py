@@ -1,4 +1,4 @@
-"""The networks under attack, described in JSON values so that a cell can open one."""
+"""The networks under attack, described by JSON values from which a cell can open them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from neuroattack.targets.rates import GradedDeployment
 from neuroattack.targets.repetition import Repeated
 from neuroattack.training.conversion import convert, readout_gain_of
 
-__all__ = ["DNN", "FINE_TUNED", "NAMES", "SDBN", "Answer", "Attacked", "OpenTarget"]
+__all__ = ["DNN", "FINE_TUNED", "NAMES", "SDBN", "AttackedNetwork", "OpenTarget", "Output"]
 
 SDBN, FINE_TUNED, DNN = "sdbn", "sdbn-fine-tuned", "dnn"
 
@@ -27,37 +27,43 @@ NAMES = {
     FINE_TUNED: "spiking fine-tuned SDBN",
     f"{FINE_TUNED}-exact": "fine-tuned SDBN as rates",
 }
-"""Networks under attack by their key in the results, in the order of tables and figures."""
+"""Display names by key in the results, in the order of tables and figures."""
 
-Answer = Literal["spikes", "exact", "sampled"]
+Output = Literal["spikes", "exact", "sampled"]
 
 OpenTarget = Callable[[int], Target]
-"""Takes a random stream, returns the black box."""
+"""Function that takes a random stream and returns the black box."""
 
-# Seconds on one core of a query of 350 time steps, and of one without spikes.
+# Seconds per query on one core: a spiking network at 350 time steps, and a rate network.
 _SPIKING_S, _EXACT_S = 6e-4, 6e-5
 
 
 @dataclass(frozen=True)
-class Attacked:
-    """A network, and what it returns for an image.
+class AttackedNetwork:
+    """A network and the form of its output.
 
     Parameters
     ----------
-    model, kind
-        File in the folder of the run, and type of its model.
-    answer : {"spikes", "exact", "sampled"}
-        Spike counts of the converted SDBN; rates or probabilities without noise; or counts sampled
-        from those, `spikes` in the mean.
-    steps, backend
-        Time steps T and backend of a spiking network.
+    model : str
+        Model file, relative to the folder of the run.
+    kind : {"sdbn", "dnn"}
+        Type of the model.
+    output : {"spikes", "exact", "sampled"}
+        Spike counts of the converted SDBN (``"spikes"``), noise-free rates or probabilities
+        (``"exact"``), or counts sampled from these (``"sampled"``).
+    steps : int, optional
+        Time steps T of a spiking network.
     repeats : int, optional
-        Trials whose counts a query adds up, in the search and in the verification.
+        Trials per query, whose counts are summed, in the search and in the verification.
+    spikes : float, optional
+        Mean number of counts per query of a sampled network.
+    backend : str, optional
+        Backend of a spiking network.
     """
 
     model: str
     kind: NetworkKind
-    answer: Answer
+    output: Output
     steps: int = 350
     repeats: int = 1
     spikes: float | None = None
@@ -65,25 +71,30 @@ class Attacked:
 
     @property
     def noiseless(self) -> bool:
-        """Whether all answers to an image are equal."""
-        return self.answer == "exact"
+        """Whether every query with the same image returns the same output."""
+        return self.output == "exact"
 
     @property
     def query_s(self) -> float:
-        """Estimated time of a query on one core, in seconds."""
-        once = _SPIKING_S * self.steps / 350 if self.answer == "spikes" else _EXACT_S
+        """Estimated time per query on one core, in seconds."""
+        once = _SPIKING_S * self.steps / 350 if self.output == "spikes" else _EXACT_S
         return once * self.repeats
 
     @contextlib.contextmanager
     def open(self, seed: int, folder: Path) -> Iterator[OpenTarget]:
-        """Yield black boxes of the network, their queries adding up the repeats.
+        """Yield a function that opens black boxes of the network.
 
-        `seed` is the random seed of its answers, `folder` that of the run.
+        Parameters
+        ----------
+        seed : int
+            Random seed of the network's output.
+        folder : Path
+            Folder of the run.
         """
         model = model_of_cell(folder / self.model, self.kind)
 
         with contextlib.ExitStack() as stack:
-            if self.answer == "spikes":
+            if self.output == "spikes":
                 network = convert(model, readout_gain=readout_gain_of(model)).network
                 deployed = deploy(network, backend=self.backend, steps=self.steps, seed=seed)
                 opened: OpenTarget = stack.enter_context(deployed).black_box

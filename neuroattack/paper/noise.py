@@ -23,27 +23,27 @@ __all__ += ["collapse", "figure_two", "images", "small_noise", "table_one", "tes
 RULES: tuple[Clipping, ...] = ("range", "zero", "none")
 
 CLIPPING: dict[NoiseKind, Clipping] = {"normal": "range", "uniform": "zero"}
-"""Clipping rule of each noise. Chosen after comparing all rules with the paper's columns on test
-images, so that their likeness to these columns is partly due to the choice."""
+"""Clipping rule of each noise, chosen after comparing all rules with the paper's results on test
+images. Part of the agreement with these results is due to this choice."""
 
 SMALL_DELTA = 0.02
-"""Training noise with which the paper finds a higher accuracy than without."""
+"""Training noise under which the paper reports higher accuracy than without noise."""
 
 TEST_DELTA = 0.08
-"""Smallest test noise that is compared with the paper's."""
+"""Smallest test noise at which accuracy is compared with the paper."""
 
 WITHIN = 0.06
-"""Largest difference of two accuracies that counts as near."""
+"""Maximum difference in accuracy from the paper that counts as agreement."""
 
 COLLAPSED = 0.5
-"""Accuracy below which training on noise counts as collapsed."""
+"""Accuracy below which training on noise counts as a collapse."""
 
-# Of Figure 4.
+# Noise magnitude in Figure 4.
 _WINDOW_DELTA = 0.3
 
-# Normal training noise under which the paper's network has collapsed and this one has not, and
-# fractions of the fast weights forgotten per step that are tried under it beside the recipe's.
-_RETRIED_DELTA, _FAST_DECAYS = 0.15, (0.05, 0.95)
+# Normal training noise at which the paper's network collapses and ours does not, and further decays
+# of the fast weights per step that are tested at this noise.
+_RETRAINING_DELTA, _FAST_DECAYS = 0.15, (0.05, 0.95)
 
 
 def _study(run: PaperRun, task: str, noises: Sequence[Noise], **options: Any) -> list[NoiseCell]:
@@ -64,39 +64,40 @@ def _study(run: PaperRun, task: str, noises: Sequence[Noise], **options: Any) ->
 
 
 def table_one(run: PaperRun) -> Study:
-    """Return Table I: every cell beside the paper's.
+    """Return Table I: every cell with the paper's value.
 
-    Also the DNN under test noise, every clipping rule and further trainings of the SDBN; small
-    training noise for several seeds; one training noise under every rule, and with other decays of
-    the fast weights.
+    The results also contain the DNN under test noise, every clipping rule and training seed of the
+    SDBN under test noise, small training noise for several seeds, and one training noise with every
+    clipping rule and with other decays of the fast weights.
     """
     noises = [Noise(kind, delta, CLIPPING[kind]) for kind in TABLE_I for delta in DELTAS]
     small = [noise for noise in noises if noise.delta == SMALL_DELTA]
     clipped = [replace(noise, clipping=rule) for noise in noises for rule in RULES]
-    retried = [Noise("normal", _RETRIED_DELTA, rule) for rule in RULES]
+    retraining_noises = [Noise("normal", _RETRAINING_DELTA, rule) for rule in RULES]
     seeds = range(run.settings.seed, run.settings.seed + run.settings.training_seeds)
     own_decay = find_recipe(RECIPE).layers.parameters.fast_decay
     as_trained = Spiking(run.settings.steps, run.settings.backend, 1.0)
     test, train = {"modes": ("test",)}, {"modes": ("train",)}
-    whole = _study(run, "Table I", noises)
+    all_cells = _study(run, "Table I", noises)
     of_dnn = _study(run, "Table I, DNN", noises, networks=("dnn",), **test)
     repeated = _study(run, "Small noise", small, seeds=seeds, **train)
     by_rule = _study(run, "Clipping rules", clipped, **test)
     by_seed = _study(run, "Test noise", noises, seeds=seeds, spiking=None, **test)
-    by_decay = {own_decay: _study(run, "Clipping in training", retried, **train)}
+    by_decay = {own_decay: _study(run, "Clipping in training", retraining_noises, **train)}
     for decay in _FAST_DECAYS:
-        found = _study(run, "Fast weights in training", retried[:1], fast_decay=decay, **train)
-        by_decay[decay] = found
+        noise = retraining_noises[:1]
+        options: dict[str, Any] = {"fast_decay": decay, **train}
+        by_decay[decay] = _study(run, "Fast weights in training", noise, **options)
     (readout,) = _study(run, "Readout as trained", [], spiking=as_trained, **test)
     dnn = {(cell.noise, cell.mode): cell.accuracy for cell in of_dnn}
     cells = [
         cell.as_json()
         | {"paper_accuracy": _published(cell.noise.kind, cell.mode, cell.noise.delta)}
         | {"dnn_accuracy": dnn.get((cell.noise, cell.mode))}
-        for cell in whole
+        for cell in all_cells
         if cell.noise is not None
     ]
-    clean = whole[0].as_json()
+    clean = all_cells[0].as_json()
     return {
         "cells": cells,
         "clean_accuracy": clean["accuracy"],
@@ -116,24 +117,24 @@ def table_one(run: PaperRun) -> Study:
 
 
 def figure_two(run: PaperRun) -> Study:
-    """Return Figure 2: the cells of Table I."""
+    """Return Figure 2: the results of Table I that it shows."""
     table, _ = table_one(run)
     kept = ("cells", "clean_accuracy", "paper_clean_accuracy", "clipping", "test_noise")
     return {name: table[name] for name in kept}, {}
 
 
 def windows(run: PaperRun) -> Study:
-    """Return Figure 3: normal test noise in the corner, and in the middle.
+    """Return Figure 3: normal test noise in the corner and in the middle.
 
-    The paper gives the window in the middle as (x, y) = ([14 17], [10 14]). With x as the column it
-    is :data:`MIDDLE`; with x as the row it is tried too.
+    The paper gives the window in the middle as (x, y) = ([14 17], [10 14]). With x as the column,
+    this is :data:`MIDDLE`. The results also contain the window with x as the row.
     """
     swapped = Area(MIDDLE.left, MIDDLE.top, MIDDLE.width, MIDDLE.height)
-    places = {"corner": CORNER, "middle": MIDDLE, "middle, x as row": swapped}
-    names = {area: name for name, area in places.items()}
+    areas = {"corner": CORNER, "middle": MIDDLE, "middle, x as row": swapped}
+    names = {area: name for name, area in areas.items()}
     noises = [
         Noise("normal", delta, CLIPPING["normal"], area)
-        for area, delta in itertools.product(places.values(), DELTAS)
+        for area, delta in itertools.product(areas.values(), DELTAS)
     ]
     found = [
         *_study(run, "Noise in a window", noises, modes=("test",)),
@@ -142,13 +143,13 @@ def windows(run: PaperRun) -> Study:
     curves = []
     for cell in found:
         area = None if cell.noise is None else cell.noise.area
-        curves.append({"place": None if area is None else names[area], **cell.as_json()})
-    areas = {name: vars(area) for name, area in places.items()}
-    return {"curves": curves, "areas": areas, "clean_accuracy": found[0].accuracy}, {}
+        curves.append({"window": None if area is None else names[area], **cell.as_json()})
+    pixels = {name: vars(area) for name, area in areas.items()}
+    return {"curves": curves, "areas": pixels, "clean_accuracy": found[0].accuracy}, {}
 
 
 def images(run: PaperRun) -> Study:
-    """Return Figure 4: the first test "five", and with noise in the corner and in the middle."""
+    """Return Figure 4: the first test "five", clean and with noise in either window."""
     test = run.dataset.test
     image = test.images[[int(np.flatnonzero(test.labels == SOURCE)[0])]]
     found = {"clean": image[0]}
@@ -159,7 +160,7 @@ def images(run: PaperRun) -> Study:
 
 
 def small_noise(cells: Sequence[NoiseCell]) -> list[dict[str, Any]]:
-    """Return, for each noise, accuracy after small training noise less that after none."""
+    """Return the change in accuracy due to small training noise, for each kind of noise."""
     clean = {cell.seed: cell for cell in cells if cell.noise is None}
     found = []
     for kind in TABLE_I:
@@ -194,23 +195,24 @@ def _mean(name: str, values: Sequence[float]) -> dict[str, Any]:
 def test_noise(
     cells: Sequence[Mapping[str, Any]], by_rule: Sequence[NoiseCell], by_seed: Sequence[NoiseCell]
 ) -> list[dict[str, Any]]:
-    """Return, for each noise, how far test noise is from the paper.
+    """Return the difference from the paper under test noise, for each kind of noise.
 
-    Also accuracy under each clipping rule, as rates and in spikes, and of each training.
+    The results also contain the accuracy under each clipping rule, as rates and spiking, and for
+    each training seed.
     """
     found = []
     for kind, columns in TABLE_I.items():
-        apart = {
+        differences = {
             cell["delta"]: cell["accuracy"] - cell["paper_accuracy"]
             for cell in cells
             if (cell["noise"], cell["mode"]) == (kind, "test") and cell["delta"] >= TEST_DELTA
         }
-        farthest = max(apart, key=lambda delta: abs(apart[delta]))
+        farthest = max(differences, key=lambda delta: abs(differences[delta]))
         rules: list[dict[str, Any]] = []
         for rule in RULES:
-            tried = _of_kind(by_rule, kind, rule)
-            rates = [one.accuracy for one in tried]
-            spiking = [one.spiking_accuracy for one in tried]
+            column = _of_kind(by_rule, kind, rule)
+            rates = [cell.accuracy for cell in column]
+            spiking = [cell.spiking_accuracy for cell in column]
             rules.append({"clipping": rule, "rates": rates, "spiking": spiking})
         seeds = [
             {"seed": seed, "rates": [o.accuracy for o in _of_kind(by_seed, kind) if o.seed == seed]}
@@ -221,9 +223,9 @@ def test_noise(
                 "noise": kind,
                 "clipping": CLIPPING[kind],
                 "farthest_delta": farthest,
-                "farthest": apart[farthest],
-                "within_6_points": sorted(d for d, by in apart.items() if abs(by) <= WITHIN),
-                "beyond_6_points": sorted(d for d, by in apart.items() if abs(by) > WITHIN),
+                "farthest": differences[farthest],
+                "within_6_points": sorted(d for d, by in differences.items() if abs(by) <= WITHIN),
+                "beyond_6_points": sorted(d for d, by in differences.items() if abs(by) > WITHIN),
                 "deltas": list(DELTAS),
                 "paper": [value / 100 for value in columns["test"]],
                 "rules": rules,
@@ -236,9 +238,10 @@ def test_noise(
 def collapse(
     cells: Sequence[Mapping[str, Any]], by_decay: Mapping[float, Sequence[NoiseCell]]
 ) -> dict[str, Any]:
-    """Return at which training noise accuracy collapses and how far, here and in the paper.
+    """Return the training noise at which accuracy collapses, and the lowest accuracy.
 
-    Further trainings come by the decay of the fast weights; the first of each is without noise.
+    `by_decay` maps decays of the fast weights to further trainings, of which the first is without
+    noise.
     """
     columns = []
     for kind, mode in itertools.product(TABLE_I, ("train", "train+test")):
@@ -256,7 +259,7 @@ def collapse(
                 "paper_lowest": min(paper),
             }
         )
-    retried = [
+    retrained = [
         {
             "noise": cell.noise.kind,
             "delta": cell.noise.delta,
@@ -270,11 +273,11 @@ def collapse(
         for cell in of_decay
         if cell.noise is not None
     ]
-    return {"below": COLLAPSED, "columns": columns, "retried": retried}
+    return {"below": COLLAPSED, "columns": columns, "retrained": retrained}
 
 
 def _first_collapsed(accuracies: Iterable[float]) -> float | None:
-    """Return the smallest noise under which accuracy, by rising noise, has collapsed."""
+    """Return the smallest noise with an accuracy below the threshold of a collapse."""
     pairs = zip(DELTAS, accuracies, strict=True)
     return next((delta for delta, accuracy in pairs if accuracy < COLLAPSED), None)
 

@@ -1,8 +1,8 @@
-"""What the paper says, as numbers.
+"""Numbers published in the paper.
 
 A. Marchisio, G. Nanfa, F. Khalid, M. A. Hanif, M. Martina, M. Shafique, "Is Spiking Secure? A
 Comparative Study on the Security Vulnerabilities of Spiking and Deep Neural Networks", IJCNN 2020.
-Shares and accuracies are in percent as printed there.
+Probabilities and accuracies are in percent, as in the paper.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ __all__ += ["TABLE_I", "TABLE_II", "TABLE_III", "AttackRow", "Mode"]
 Mode = Literal["train", "test", "train+test"]
 
 CLEAN_ACCURACY = 96.2
-"""Of the SDBN (Section III-B)."""
+"""Clean accuracy of the SDBN (Section III-B)."""
 
 DNN_ACCURACY = 97.13
-"""Of the DNN (Section V-A)."""
+"""Clean accuracy of the DNN (Section V-A)."""
 
 DELTAS = (0.02, 0.05, 0.08, 0.1, 0.15, 0.2, 0.3, 0.4)
 """Magnitudes of noise in Table I."""
@@ -41,18 +41,27 @@ TABLE_I: dict[NoiseKind, dict[Mode, tuple[float, ...]]] = {
 """Accuracy under noise, for the magnitudes of :data:`DELTAS`."""
 
 CORNER = Area(0, 0, 5, 4)
-"""Figure 3's 4 x 5 pixels at the top left."""
+"""Window of 4 x 5 pixels at the top left in Figure 3."""
 
 MIDDLE = Area(9, 13, 5, 4)
-"""Figure 3's 4 x 5 pixels in the middle: (x, y) = ([14 17], [10 14]), counted from 1, x the
-column."""
+"""Window of 4 x 5 pixels in the middle in Figure 3: (x, y) = ([14 17], [10 14]), counted from 1,
+with x as the column."""
 
 
 @dataclass(frozen=True)
 class AttackRow:
-    """A row of Table II or III: at an iteration, P of the true and of the target class, and D.
+    """A row of Table II or III.
 
-    Iteration 0 is the clean image.
+    Parameters
+    ----------
+    case : str
+        Case, ``"I"`` or ``"II"``.
+    iteration : int
+        Iteration of the attack; 0 is the clean image.
+    p_max_class, p_target : float
+        P of the true class and of the target class.
+    distance : float
+        Distance D.
     """
 
     case: str
@@ -63,7 +72,7 @@ class AttackRow:
 
 
 ATTACK_CASES: dict[str, int] = {"I": 5, "II": 7}
-"""Side N of the window in each case."""
+"""Side N of the window in each case, in pixels."""
 
 TABLE_II = (
     AttackRow("I", 0, 98.79, 0.89, 0.0),

@@ -18,13 +18,13 @@ __all__ = ["attack_figures", "choose_sample", "clean", "images", "stages", "wind
 __all__ += ["table_three", "table_two"]
 
 FRACTION_TRIALS = 20
-"""Trials whose mean gives the SDBN's clean shares."""
+"""Trials that the clean output spike fractions of the SDBN are averaged over."""
 
-# Of an attack: before it, one iteration before its end, and its last image, as in the paper.
+# Stages of an attack as in the paper: the clean image, the last iteration but one, and the last.
 _STAGES = ("initial", "intermediate", "final")
 
-# What the results have of each case, beside its window.
-_KEPT = (
+# Results of each case, besides its window.
+_CASE_KEYS = (
     *(
         "spike_fractions",
         "predicted",
@@ -40,10 +40,16 @@ _KEPT = (
 
 @dataclass(frozen=True)
 class Sample:
-    """The image under attack, its mismatch, and its clean shares on the SDBN.
+    """The attacked image.
 
-    The mismatch is the sum over both networks of the differences from the paper's shares of "five"
-    and "three"; shares are means of :data:`FRACTION_TRIALS` trials.
+    Parameters
+    ----------
+    index : int
+        Index of the test image.
+    mismatch : float
+        Sum over both networks of the absolute differences from the paper's P(five) and P(three).
+    spike_fractions : tuple of float
+        Clean output spike fractions on the SDBN, means over :data:`FRACTION_TRIALS` trials.
     """
 
     index: int
@@ -52,16 +58,16 @@ class Sample:
 
 
 def choose_sample(run: PaperRun) -> Sample:
-    """Return the test "five" whose clean shares are nearest the paper's.
+    """Return the test "five" whose clean outputs are nearest to the paper's.
 
-    Among those that both networks classify correctly, the smallest sum of the four absolute
-    differences: P(five) and P(three), of SDBN and DNN, each against iteration 0 of Tables III and
-    II. The success of an attack plays no part.
+    Among the images that both networks classify correctly, this is the one with the smallest sum of
+    four absolute differences: P(five) and P(three), on the SDBN and on the DNN, from iteration 0 of
+    Tables III and II. The success of an attack plays no part.
 
     Raises
     ------
     NeuroattackError
-        If no "five" is classified correctly by both.
+        If no "five" is classified correctly by both networks.
     """
     fives = np.flatnonzero(run.dataset.test.labels == SOURCE)
     mismatch = np.zeros(len(fives))
@@ -74,17 +80,26 @@ def choose_sample(run: PaperRun) -> Sample:
         clean[name] = spike_fractions
     best = int(mismatch.argmin())
     if not np.isfinite(mismatch[best]):
-        raise NeuroattackError(f"no test image of class {SOURCE} is classified correctly by both")
+        text = f"no test image of class {SOURCE} is classified correctly by both networks"
+        raise NeuroattackError(text)
     return Sample(int(fives[best]), float(mismatch[best]), tuple(clean[SDBN][best].tolist()))
 
 
 def attack_figures(
     network: str, sample: Sample, sizes: Mapping[str, Any], attacks: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return Table II or III as JSON values, shares in [0, 1].
+    """Return Table II or III as JSON values, with probabilities in [0, 1].
 
-    `sizes` are the windows by case, ``top``, ``left``, ``size``; `attacks` the results of
-    :func:`neuroattack.paper.cells.attack_images`.
+    Parameters
+    ----------
+    network : str
+        Key of the network.
+    sample : Sample
+        The attacked image.
+    sizes : mapping
+        Window of each case: ``top``, ``left`` and ``size``.
+    attacks : mapping
+        Result of each case, from :func:`neuroattack.paper.cells.attack_images`.
     """
     published = TABLE_II if network == DNN else TABLE_III
     return {
@@ -107,7 +122,7 @@ def attack_figures(
             )
         ],
         "cases": {
-            case: {"window": dict(sizes[case]), **{name: attack[name] for name in _KEPT}}
+            case: {"window": dict(sizes[case]), **{name: attack[name] for name in _CASE_KEYS}}
             for case, attack in attacks.items()
         },
         "paper_rows": [{**asdict(row), **_fractions(row)} for row in published],
@@ -119,7 +134,7 @@ def _fractions(row: AttackRow) -> dict[str, float]:
 
 
 def _attack(run: PaperRun, network: str) -> Study:
-    """Attack the sample in both cases; the images are those of all iterations, by case."""
+    """Attack the sample in both cases; also return the images of all iterations, by case."""
     sample = choose_sample(run)
     attacks = {case: run.attack(size) for case, size in ATTACK_CASES.items()}
     image_goals, attacked = [(sample.index, TARGET)], run.attacked(network)
@@ -144,14 +159,14 @@ def table_two(run: PaperRun) -> Study:
 
 
 def table_three(run: PaperRun) -> Study:
-    """Return Table III: the attack on the SDBN in spikes, as rates, and fine-tuned."""
+    """Return Table III: the attack on the SDBN, spiking and as rates, and fine-tuned."""
     figures, histories = _attack(run, SDBN)
-    also = {name: _attack(run, name)[0] for name in (f"{SDBN}-exact", FINE_TUNED)}
-    return {**figures, "also": also}, histories
+    others = {name: _attack(run, name)[0] for name in (f"{SDBN}-exact", FINE_TUNED)}
+    return {**figures, "other_networks": others}, histories
 
 
 def windows(run: PaperRun) -> Study:
-    """Return Figure 6: the sample, and the window of each case."""
+    """Return Figure 6: the attacked image and the window of each case."""
     sample = choose_sample(run)
     shape = run.dataset.test.images.shape[1:]
     sizes = {case: asdict(run.attack(size).window_in(shape)) for case, size in ATTACK_CASES.items()}
@@ -194,7 +209,7 @@ def images(run: PaperRun) -> Study:
 
 
 def clean(run: PaperRun) -> Study:
-    """Return Figure 9: the SDBN's clean shares of all classes."""
+    """Return Figure 9: the clean output spike fractions of the SDBN for all classes."""
     sample, paper = choose_sample(run), _fractions(TABLE_III[0])
     spike_fractions = {"spike_fractions": list(sample.spike_fractions), "trials": FRACTION_TRIALS}
     return {"sample_index": sample.index, **spike_fractions, "paper": paper}, {}

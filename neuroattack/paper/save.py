@@ -1,4 +1,4 @@
-"""Files of a run: JSON, pictures, tables and verdicts of every item, and one HTML page."""
+"""Output files of a run: JSON, figures, tables and verdicts, and one HTML page."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from neuroattack.report.templates import render
 __all__ = ["PAGE", "save_paper", "verdict_table"]
 
 PAGE = "report.html"
-"""Name of the page in the folder."""
+"""File name of the HTML page."""
 
 _DPI = 150
 
 
 def verdict_table(found: Mapping[str, Study]) -> Table:
-    """Return the claims of items with their verdicts."""
+    """Return a table of the claims of items, with their verdicts."""
     claims = [
         {"item": item, **claim._asdict()}
         for item, (figures, _) in found.items()
@@ -36,11 +36,20 @@ def verdict_table(found: Mapping[str, Study]) -> Table:
 
 
 def save_paper(out: Path, found: Mapping[str, Study], origin: Mapping[str, str]) -> Path:
-    """Write all results; return the path of the page.
+    """Write all results; return the path of the HTML page.
 
-    For every item ``<item>.json``, ``.png`` and ``.svg``, and for each of its tables ``.md`` and
-    ``.csv``; ``verdicts.md`` and ``.csv``; the page. Only the page depends on `origin`, provenance
-    by name: all else is the same bytes for the same results.
+    Every item has the files ``<item>.json``, ``.png`` and ``.svg``; each of its tables, and
+    ``verdicts``, has the files ``.md`` and ``.csv``. For the same results, all files except the
+    page are identical byte by byte.
+
+    Parameters
+    ----------
+    out : Path
+        Output folder.
+    found : mapping of str to Study
+        Results of each item.
+    origin : mapping of str to str
+        Provenance, shown on the page.
 
     Raises
     ------
@@ -52,16 +61,17 @@ def save_paper(out: Path, found: Mapping[str, Study], origin: Mapping[str, str])
         title, _, draw, *_ = ITEMS[item]
         write_json(out / f"{item}.json", figures)
         figure, tables = draw(figures, images), ITEMS[item].tables(figures)
-        _write_picture(out / item, figure)
+        _write_figure(out / item, figure)
         _write_tables(out, tables)
         verdicts = [verdict_table({item: found[item]})] if ITEMS[item].claims(figures) else []
-        # Equal images have equal identifiers, of which a page may have one; nothing refers to them.
+        # Identical images have the same identifier, which must be unique on a page. Nothing refers
+        # to these identifiers.
         svg = re.sub(r' id="image[0-9a-f]+"', "", inline_svg(figure, title, item))
-        about = {"item": item, "title": title, "tables": [*tables, *verdicts]}
-        sections.append({**about, "svg": Markup(svg)})  # noqa: S704
-    judged = verdict_table(found)
-    _write_tables(out, [judged])
-    page = render("paper/page.html.jinja", sections=sections, verdicts=judged, origin=origin)
+        section = {"item": item, "title": title, "tables": [*tables, *verdicts]}
+        sections.append({**section, "svg": Markup(svg)})  # noqa: S704
+    all_verdicts = verdict_table(found)
+    _write_tables(out, [all_verdicts])
+    page = render("paper/page.html.jinja", sections=sections, verdicts=all_verdicts, origin=origin)
     write_text(out / PAGE, page)
     return out / PAGE
 
@@ -72,8 +82,8 @@ def _write_tables(out: Path, tables: Iterable[Table]) -> None:
         write_text(out / f"{table.name}.csv", table.csv())
 
 
-def _write_picture(stem: Path, figure: Figure) -> None:
-    # Letters as outlines look alike wherever the file is opened.
+def _write_figure(stem: Path, figure: Figure) -> None:
+    # Text as outlines looks the same in every viewer.
     with matplotlib.rc_context({"svg.hashsalt": stem.name, "svg.fonttype": "path"}):
         for form, metadata in (("png", {"Software": None}), ("svg", {"Date": None})):
             with atomic_path(stem.with_suffix(f".{form}")) as path:

@@ -1,4 +1,4 @@
-"""Size of a run of the paper's experiments, and the networks that they share."""
+"""Settings of a run of the paper's experiments, and the networks that they share."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neuroattack.experiments.engine.cells import Cell, read_kept
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.model_cells import NetworkKind, training_cell
 from neuroattack.paper.cells import ImageGoals, attack_images, classify_clean
-from neuroattack.paper.networks import DNN, FINE_TUNED, SDBN, Attacked
+from neuroattack.paper.networks import DNN, FINE_TUNED, SDBN, AttackedNetwork
 from neuroattack.validation import check_whole
 
 __all__ = ["MAX_DISTANCE", "RECIPE", "SOURCE", "TARGET", "Figures", "Images", "PaperRun"]
@@ -32,16 +32,17 @@ SOURCE, TARGET = 5, 3
 """True class and target class of the paper's attack."""
 
 MAX_DISTANCE = 22.0
+"""D_max of the paper's attack."""
 
 Figures = Mapping[str, Any]
-"""Results of an item, JSON values."""
+"""Results of an item as JSON values."""
 
 Images = Mapping[str, NDArray[Any]]
 """Images of an item, by name."""
 
 Study = tuple[Figures, Images]
 
-# Of an attack, for the estimate of the time left.
+# Typical number of iterations of an attack, to estimate the remaining time.
 _USUAL_ITERATIONS = 22
 
 
@@ -52,17 +53,21 @@ class PaperSettings:
     Parameters
     ----------
     seed : int
-        Random seed; repeated trainings use the seeds after it too.
+        Random seed. Repeated trainings also use the seeds that follow it.
     training_seeds : int
-        Trainings with and without small training noise that are compared.
+        Number of training seeds in the comparison of training with and without small noise.
     images : int or None
-        Test images of the noise study, from the first; None for all.
-    population, sweep : int
-        Images of a population, and for each number of time steps and of repeats.
+        Number of test images in the noise study, from the first one. None uses all.
+    population : int
+        Number of images per group in the attack on many images.
+    sweep : int
+        Number of images for each number of time steps and of trials per query.
     trials : int
-        Fresh trials that verify an adversarial image.
-    steps, backend
-        Time steps T and backend of the spiking networks.
+        Number of fresh trials that verify an adversarial image.
+    steps : int
+        Time steps T of the spiking networks.
+    backend : str
+        Backend of the spiking networks.
 
     Raises
     ------
@@ -89,10 +94,23 @@ class PaperSettings:
 
 @dataclass
 class PaperRun:
-    """A run: settings, data set, and the folder that keeps results as they are computed.
+    """A run of the paper's experiments.
 
-    Results do not depend on the number of worker processes. `on_progress` is called with the name
-    of a task, the fraction done, and its state in a few words.
+    Results are stored in the folder as soon as they are computed. They do not depend on the number
+    of worker processes.
+
+    Parameters
+    ----------
+    dataset : Dataset
+        Data set.
+    folder : Path
+        Folder of the stored results.
+    settings : PaperSettings, optional
+        Settings.
+    workers : int, optional
+        Number of worker processes.
+    on_progress : callable, optional
+        Function called with the name of a task, the fraction done, and a short status.
 
     Raises
     ------
@@ -113,7 +131,7 @@ class PaperRun:
             )
 
     def run(self, task: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
-        """Run cells, reporting progress under the task's name; return their results."""
+        """Run cells and return their results; report progress under the task's name."""
         show = self.on_progress
         return run_cells(
             self.folder,
@@ -126,54 +144,76 @@ class PaperRun:
         self,
         name: str,
         work: Callable[..., Mapping[str, Any]],
-        attacked: Attacked,
+        attacked: AttackedNetwork,
         queries: float,
         files: tuple[str, ...] = (),
         **arguments: Any,
     ) -> Cell:
         """Return a cell of :mod:`neuroattack.paper.cells`.
 
-        `queries` are estimated, `files` the keys of its result that name a file, and `arguments`
-        those of the work, beside network, data set and seed.
+        Parameters
+        ----------
+        name : str
+            Name of the cell.
+        work : callable
+            Function that computes the cell.
+        attacked : AttackedNetwork
+            Network.
+        queries : float
+            Estimated number of queries.
+        files : tuple of str, optional
+            Keys of the result whose values are file names.
+        **arguments
+            Further arguments of `work`, besides the network, the data set and the seed.
         """
         data = {"dataset": self.dataset.name, "checksum": self.dataset.checksum}
-        about = {"attacked": asdict(attacked), **data, "seed": self.settings.seed}
-        return Cell(name, work, {**about, **arguments}, queries * attacked.query_s, files)
+        shared = {"attacked": asdict(attacked), **data, "seed": self.settings.seed}
+        return Cell(name, work, {**shared, **arguments}, queries * attacked.query_s, files)
 
     def clean_cell(self, name: str, kind: str, indices: Sequence[int], trials: int) -> Cell:
-        """Return the cell that classifies test images in so many trials each."""
-        queries, about = len(indices) * trials, {"indices": list(indices), "trials": trials}
-        network = self.attacked(name)
+        """Return the cell that classifies test images, with `trials` trials per image."""
         return self.network_cell(
-            f"{kind}-{name}", classify_clean, network, queries, ("answers",), **about
+            f"{kind}-{name}",
+            classify_clean,
+            self.attacked(name),
+            queries=len(indices) * trials,
+            files=("outputs",),
+            indices=list(indices),
+            trials=trials,
         )
 
     def attack_cell(
         self,
         name: str,
-        attacked: Attacked,
+        attacked: AttackedNetwork,
         attack: GreedyWindow,
         image_goals: ImageGoals,
         **options: bool,
     ) -> Cell:
-        """Return the cell that attacks test images and verifies what was found.
+        """Return the cell that attacks test images and verifies the adversarial images.
 
-        With ``keep_history=True`` it keeps the images of all iterations.
+        With ``keep_history=True`` it also stores the images of all iterations.
         """
         trials = self.settings.trials
         each = attack.most_queries_an_iteration * _USUAL_ITERATIONS + 2 * trials
-        about = {
+        arguments: dict[str, Any] = {
             "attack": asdict(attack),
-            "image_goals": [list(image_goal) for image_goal in image_goals],
+            "image_goals": [list(goal) for goal in image_goals],
             "trials": trials,
         }
         return self.network_cell(
-            name, attack_images, attacked, len(image_goals) * each, ("images",), **about, **options
+            name,
+            attack_images,
+            attacked,
+            len(image_goals) * each,
+            ("images",),
+            **arguments,
+            **options,
         )
 
     @cached_property
     def models(self) -> dict[str, str]:
-        """Files of the networks under attack, in the folder; trained at first use."""
+        """Model files of the networks under attack, by name; trained at first use."""
         plan: dict[str, tuple[NetworkKind, str]] = {
             SDBN: ("sdbn", RECIPE),
             FINE_TUNED: ("sdbn", "fine-tuned"),
@@ -186,57 +226,58 @@ class PaperRun:
         results = self.run("Training networks", cells)
         return {name: result["model"] for name, result in zip(plan, results, strict=True)}
 
-    def attacked(self, name: str, steps: int | None = None, repeats: int = 1) -> Attacked:
+    def attacked(self, name: str, steps: int | None = None, repeats: int = 1) -> AttackedNetwork:
         """Return a network of :data:`neuroattack.paper.networks.NAMES`.
 
-        The sampled DNN returns as many counts as the SDBN has output spikes in the mean. `steps`
-        and `repeats` apply to spiking networks.
+        `steps` and `repeats` apply to spiking networks. The number of counts that the sampled DNN
+        returns per query is the mean number of output spikes of the spiking SDBN.
         """
         if name == f"{DNN}-sampled":
-            spikes = float(self._clean[SDBN]["spikes"])
-            return Attacked(self.models[DNN], "dnn", "sampled", spikes=spikes)
+            spikes = float(self._clean_results[SDBN]["spikes"])
+            return AttackedNetwork(self.models[DNN], "dnn", "sampled", spikes=spikes)
         if name == DNN or name.endswith("-exact"):
             model = name.removesuffix("-exact")
-            return Attacked(self.models[model], "dnn" if name == DNN else "sdbn", "exact")
+            return AttackedNetwork(self.models[model], "dnn" if name == DNN else "sdbn", "exact")
         steps, backend = steps or self.settings.steps, self.settings.backend
-        return Attacked(self.models[name], "sdbn", "spikes", steps, repeats, backend=backend)
+        return AttackedNetwork(self.models[name], "sdbn", "spikes", steps, repeats, backend=backend)
 
     @cached_property
-    def _clean(self) -> dict[str, dict[str, Any]]:
+    def _clean_results(self) -> dict[str, dict[str, Any]]:
         names = (SDBN, f"{SDBN}-exact", FINE_TUNED, f"{FINE_TUNED}-exact", DNN)
-        every = range(len(self.dataset.test.labels))
-        cells = [self.clean_cell(name, "clean", every, 1) for name in names]
-        return dict(zip(names, self.run("Classifying", cells), strict=True))
+        indices = range(len(self.dataset.test.labels))
+        cells = [self.clean_cell(name, "clean", indices, 1) for name in names]
+        return dict(zip(names, self.run("Classifying test images", cells), strict=True))
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """Test images that all networks classify correctly, in one trial each."""
-        files = [self.folder / result["answers"] for result in self._clean.values()]
+        """Whether each test image is classified correctly by all networks, in one trial each."""
+        files = [self.folder / result["outputs"] for result in self._clean_results.values()]
         decided = np.array([read_kept(file, "decided")[0] for file in files])
         return np.asarray(np.all(decided == self.dataset.test.labels, axis=0))
 
     def clean_fractions(
         self, name: str, indices: Sequence[int], trials: int
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """Return the decided class of test images, and their shares in the mean of so many trials.
+        """Return the predicted classes and mean output spike fractions of clean test images.
 
-        Shapes are (images,) and (images, classes).
+        The prediction is that of the summed counts of all trials. The arrays have shapes (images,)
+        and (images, classes).
         """
         cell = self.clean_cell(name, "spike_fractions", indices, trials)
-        (result,) = self.run("Clean shares", [cell])
+        (result,) = self.run("Classifying clean images", [cell])
         decided, spike_fractions = read_kept(
-            self.folder / result["answers"], "decided", "spike_fractions"
+            self.folder / result["outputs"], "decided", "spike_fractions"
         )
         return decided, spike_fractions
 
     def attack(self, size: int, max_iterations: int = 100) -> GreedyWindow:
-        """Return Algorithm 1 with the paper's constants and a centred window of that side."""
+        """Return Algorithm 1 with the paper's constants and a centered window of `size` pixels."""
         shape = self.dataset.test.images.shape[1:]
         constants: dict[str, Any] = {"moved_pixels": 10, "delta": 0.1, "max_distance": MAX_DISTANCE}
         window = Window.centred(shape, size)
         return GreedyWindow(queries=None, window=window, **constants, max_iterations=max_iterations)
 
     def generator(self, stream: int) -> np.random.Generator:
-        """Return the random generator of a stream of the run."""
+        """Return the random generator of a stream of the run's seed."""
         seed = np.random.SeedSequence(self.settings.seed, spawn_key=(stream,))
         return np.random.default_rng(seed)

@@ -1,1 +1,1 @@
-"""Reports that open in a browser, and the plots in them."""
+"""HTML reports, figures and terminal tables."""

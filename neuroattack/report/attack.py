@@ -1,4 +1,4 @@
-"""The report of attacks: one HTML file that needs nothing but a browser, with JSON and images."""
+"""Report of attacks: one self-contained HTML file, with results as JSON and images as npz."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _COSTS = {
 
 
 class Table(NamedTuple):
-    """A table of a page: identifier, heading, caption, header and rows of text."""
+    """A table of a page: HTML identifier, heading, caption, header and rows of text."""
 
     anchor: str
     heading: str
@@ -81,7 +81,7 @@ def save_report(
 
 
 def save_figures(out: Path, results: Sequence[AttackResult], figures: Mapping[str, Any]) -> None:
-    """Write ``result.json`` and ``images.npz`` of :func:`save_report`."""
+    """Write ``result.json`` and ``images.npz``."""
     write_json(out / "result.json", figures)
     arrays = {}
     for number, result in enumerate(results):
@@ -99,7 +99,7 @@ def render_report(
     dt_s: float = 1e-3,
     evaluation: Evaluation | None = None,
 ) -> str:
-    """Return a report as one HTML page that loads nothing from anywhere and runs no script."""
+    """Return a report as one HTML page without external resources and scripts."""
     return render(
         "report/report.html.jinja",
         title=title,
@@ -118,11 +118,11 @@ def render_report(
 
 
 def verdict(attacked: AttackedImage) -> str:
-    """Return what became of an image in a word or three.
+    """Return the verdict on an adversarial image.
 
-    ``"failed"``: no trial reached the goal; ``"no effect shown"``: the interval overlaps that of
-    the clean image; ``"fooled sometimes"`` and ``"fooled mostly"``: in up to half of the trials,
-    or in more.
+    ``"failed"``: no trial reached the goal; ``"no effect shown"``: the confidence interval overlaps
+    that of the clean image; ``"fooled sometimes"``: up to half of the trials reached the goal;
+    ``"fooled mostly"``: more than half did.
     """
     success = attacked.success
     if success.successes == 0:
@@ -150,8 +150,9 @@ def _attacks_table(results: Sequence[AttackResult]) -> Table:
     return Table(
         "attacks",
         "Attacks",
-        "Success rate: fraction of fresh trials of the adversarial images that reach the goal; the "
-        "interval is over images. Clean error rate: the same for the original images.",
+        "Success rate: fraction of fresh trials of the adversarial images that reach the goal, "
+        "with the 95 % confidence interval over images. Clean error rate: the same fraction for "
+        "the clean images.",
         ("Attack", "Bound", "Query budget", "Images", "Success rate", "Clean error rate"),
         rows,
     )
@@ -177,8 +178,9 @@ def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: flo
         raster = svg(
             plots.raster_figure(attacked.readout_spikes, goal, dt_s),
             "raster",
-            "Output spikes over time, one row per class. Spikes per class, original: "
-            f"{', '.join(map(str, counts[0]))}; adversarial: {', '.join(map(str, counts[1]))}.",
+            "Output spikes over time, one row per class. Spikes per class, clean image: "
+            f"{', '.join(map(str, counts[0]))}; adversarial image: "
+            f"{', '.join(map(str, counts[1]))}.",
         )
     return _Image(
         anchor,
@@ -187,33 +189,33 @@ def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: flo
         [
             ("Success rate", proportion(attacked.success)),
             ("Clean error rate", proportion(attacked.clean)),
-            ("Predicted class, clean", _class(attacked.clean.predicted)),
-            ("Predicted class, adversarial", _class(attacked.success.predicted)),
-            ("Distance L2", f"{distances['l2']:.2f}"),
-            ("Pixels changed (L0)", f"{distances['l0']:.0f}"),
-            ("Distance local SD", f"{distances['local_sd']:.2f}"),
-            ("Queries, search", f"{found.queries:,}"),
-            ("Trials, verification", f"{attacked.verification_queries:,}"),
-            ("Search ended by", found.stopped_by),
+            ("Predicted class, clean image", _class(attacked.clean.predicted)),
+            ("Predicted class, adversarial image", _class(attacked.success.predicted)),
+            ("L2 distance", f"{distances['l2']:.2f}"),
+            ("L0 distance (pixels)", f"{distances['l0']:.0f}"),
+            ("Local-SD distance", f"{distances['local_sd']:.2f}"),
+            ("Search queries", f"{found.queries:,}"),
+            ("Verification trials", f"{attacked.verification_queries:,}"),
+            ("Stopping criterion", found.stopped_by),
         ],
         svg(
             plots.images_figure(found),
             "images",
-            "Original image, adversarial image and their difference; "
+            "Clean image, adversarial image and their difference; "
             f"{distances['l0']:.0f} pixels differ.",
         ),
         svg(
             plots.history_figure(found),
             "history",
-            f"Gap over {found.queries:,} queries of the search; the goal is reached above 0.",
+            f"Gap over {found.queries:,} search queries; the goal is reached above 0.",
         ),
         raster,
     )
 
 
 def _goal(goal: Goal) -> str:
-    wanted = f"any{NBSP}other" if goal.target_class is None else str(goal.target_class)
-    return f"{goal.label}{NBSP}\u2192{NBSP}{wanted}"
+    target = f"any{NBSP}other" if goal.target_class is None else str(goal.target_class)
+    return f"class {goal.label}{NBSP}\u2192{NBSP}{target}"
 
 
 def _class(predicted: int) -> str:
@@ -232,9 +234,9 @@ def _costs_table(results: Sequence[AttackResult]) -> Table:
     return Table(
         "costs",
         "Cost under attack",
-        "Per image, mean over the same trials of original and adversarial image, and the relative "
-        "change with its 95 % interval."
-        + (f" Without published coefficient: {', '.join(missing)}." if missing else ""),
+        "Mean over the same trials of clean and adversarial image, and the relative change with "
+        "its 95 % interval."
+        + (f" No published coefficient: {', '.join(missing)}." if missing else ""),
         ("Attack", "Image", *(_COSTS[name] for name in names)),
         [
             (
@@ -281,7 +283,7 @@ def _network_table(evaluation: Evaluation | None) -> Table:
                 f"{evaluation.synaptic_operations_per_image:,.0f}",
             ),
         ]
-    return Table("network", "Network without an attack", "", (), rows)
+    return Table("network", "Network on clean images", "", (), rows)
 
 
 def _origin(provenance: Sequence[tuple[str, str]]) -> Table:
@@ -307,7 +309,7 @@ _PROVENANCE = {
 
 
 def provenance_rows(provenance: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Return where results come from, as names and values for a page, from its JSON."""
+    """Return the provenance of results, from its JSON, as names and values for a page."""
     return [
         (name, str(provenance[key]))
         for key, name in _PROVENANCE.items()

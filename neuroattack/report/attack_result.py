@@ -1,4 +1,4 @@
-"""Results of an attack for people: a table, pictures, files."""
+"""Results of an attack as tables, figures and files."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ class AttackResult(Measured):
     Parameters
     ----------
     attack : Attack
-        As configured, but for its seed.
+        The attack as configured, except for its seed.
     images : tuple of AttackedImage
         Search and verification of each image.
     """
 
     @property
     def rows(self) -> list[dict[str, Any]]:
-        """Figures of each image; intervals and distances as columns, an undecided class None."""
+        """One row per image, with intervals and distances as columns; None is undecided."""
         rows = []
         for figures in self.as_json()["images"]:
             low, high = figures["success_ci95"]
@@ -84,12 +84,12 @@ class AttackResult(Measured):
         return pd.DataFrame(self.rows)
 
     def plot(self, images: int = 8) -> Figure:
-        """Draw original, adversarial image and perturbation, one row per image.
+        """Draw clean image, adversarial image and perturbation, one row per image.
 
         Parameters
         ----------
         images : int, optional
-            Number of images at most, the first ones.
+            Maximum number of images, from the first.
         """
         from neuroattack.report.plots import gallery_figure
 

@@ -1,4 +1,4 @@
-"""The robustness card as one HTML page, and what an audit leaves in a folder."""
+"""Output folder of an audit: results as JSON and one HTML page."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ from neuroattack.report.templates import render
 __all__ = ["FIGURES", "PAGE", "comparison_sentence", "render_card", "save_card"]
 
 FIGURES, PAGE = "audit.json", "audit.html"
-"""Names of figures and page in the folder."""
+"""Names of the results and of the page in the folder."""
 
 _TITLES = {
-    "clean": "Without an attack",
+    "clean": "Clean images",
     "noise": "Random noise",
     "attacks": "Attacks",
     "transfer": "Transfer to other deployments",
@@ -42,7 +42,7 @@ _TITLES = {
 
 
 class _Value(NamedTuple):
-    """A figure as the template shows it."""
+    """A result as the template shows it."""
 
     value: str
     interval: str
@@ -70,7 +70,7 @@ class _Table(NamedTuple):
 
     @property
     def has_clean_error_rate(self) -> bool:
-        """Whether its figures have one of no attack beside them."""
+        """Whether rows have a clean error rate."""
         return any(row.clean_error_rate for row in self.rows)
 
 
@@ -93,12 +93,9 @@ def save_card(out: Path, card: Card, *, title: str, comparison: Comparison | Non
 
 
 def render_card(card: Card, *, title: str, comparison: Comparison | None = None) -> str:
-    """Return a card as one HTML page that loads nothing from anywhere and runs no script.
+    """Return a card as one HTML page without external resources and scripts.
 
-    Returns
-    -------
-    str
-        The page; the same arguments give the same text.
+    The same arguments give the same text.
     """
     attacks, noise = card.sections["attacks"].figures, card.sections["noise"].figures
     accuracy, misclassified = card.sections["clean"].figures
@@ -128,20 +125,17 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
 
 
 def comparison_sentence(comparison: Comparison) -> str:
-    """Return in a sentence or two what a comparison found."""
-    margin = f"{100 * comparison.margin:g} points"
-    compared = (
-        f"of {len(comparison.changes)} figures compared with {comparison.baseline.path} "
-        f"(verdict: {comparison.baseline.verdict})"
+    """Return a summary of a comparison."""
+    regressions = comparison.regressions
+    text = (
+        f"Compared with {comparison.baseline.path} (verdict: {comparison.baseline.verdict}): "
+        f"{len(regressions)} of {len(comparison.changes)} results are less robust by more than "
+        f"{100 * comparison.margin:g} percentage points"
     )
-    fallen = comparison.regressions
-    if not fallen:
-        return f"None {compared} fell by more than the margin of {margin}."
-    supported = sum(change.supported is True for change in fallen)
-    return (
-        f"{len(fallen)} {compared} fell by more than the margin of {margin}, {supported} of them "
-        "beyond chance: the 95 % interval of the fall is above 0."
-    )
+    if not regressions:
+        return f"{text}."
+    significant = sum(change.supported is True for change in regressions)
+    return f"{text}, {significant} of them significantly (95 % interval above 0)."
 
 
 def _table(name: str, section: Section, changes: Mapping[str, Change], fell: set[str]) -> _Table:
@@ -181,7 +175,7 @@ def _fallen(change: Change) -> _Fallen:
     if change.fall_ci95 is not None:
         low, high = (100 * end for end in change.fall_ci95)
         fall += f" ({_minus(f'{low:.1f}')} to {high:.1f})"
-    words = {True: "yes", False: "no, may be chance", None: "not known"}
+    words = {True: "yes", False: "no", None: "unknown"}
     return _Fallen(
         change.figure.key,
         _number(change.before, unit),

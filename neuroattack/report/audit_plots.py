@@ -1,4 +1,4 @@
-"""Pictures of a robustness card: attacks against their queries, accuracy against noise."""
+"""Figures of an audit: success rate against query budget, accuracy against noise."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ _LOOKS = (
     Look(PURPLE, "D", (0, (1, 1.2))),
     Look(ORANGE, "v", (0, (8, 2))),
 )
-# Intervals of attacks with the same queries stand beside one another.
+# Decades between the markers of attacks with the same query budget, so that bars do not overlap.
 _APART = 0.03
 
 
 def attacks_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawing:
-    """Draw what each attack misclassifies against its queries, with 95 % intervals."""
+    """Draw the success rate of each attack against its query budget, with 95 % intervals."""
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
     names = list(dict.fromkeys(figure.row for figure in figures))
@@ -54,29 +54,29 @@ def attacks_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawi
     axes.axhline(100 * TOLERATED, color=MUTED, linewidth=1.2, linestyle=":")
     handles = [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)]
     axes.axhline(100 * clean_error_rate.value, color=INK, linewidth=1.2)
-    handles.append(key("no attack", color=INK, linewidth=1.2))
-    handles.append(key("tolerated", color=MUTED, linewidth=1.2, linestyle=":"))
+    handles.append(key("clean error rate", color=INK, linewidth=1.2))
+    handles.append(key("threshold", color=MUTED, linewidth=1.2, linestyle=":"))
     budgets = sorted({int(figure.key.rpartition("/")[2]) for figure in figures})
     axes.set_xscale("log")
     axes.xaxis.set_major_locator(FixedLocator(budgets))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{budget:,}" for budget in budgets]))
     axes.xaxis.set_minor_locator(NullLocator())
-    _fractions(axes, "queries of the attack", "misclassified draws (%)")
+    _fractions(axes, "Query budget", "Success rate on fresh trials (%)")
     key_below(drawing, handles, 3)
     return drawing
 
 
-def noise_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawing:
+def noise_figure(figures: Sequence[Figure], clean_accuracy: Figure) -> Drawing:
     """Draw accuracy against the magnitude of random noise, with 95 % intervals."""
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
     names = list(dict.fromkeys(figure.row for figure in figures))
     for name, look in zip(names, _cycle(len(names)), strict=True):
-        mine = [clean_error_rate, *(figure for figure in figures if figure.row == name)]
+        mine = [clean_accuracy, *(figure for figure in figures if figure.row == name)]
         deltas = [0.0, *(float(figure.column.split()[-1]) for figure in mine[1:])]
         _line(axes, np.array(deltas), mine, look)
     axes.xaxis.set_major_locator(MaxNLocator(6))
-    _fractions(axes, "magnitude \u03b4 (full intensity is 0.2)", "accuracy (%)")
+    _fractions(axes, "Noise magnitude \u03b4 (full intensity: 0.2)", "Accuracy (%)")
     key_below(
         drawing, [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)], 2
     )

@@ -1,4 +1,4 @@
-"""Output folder of a comparison of backends: figures as JSON, and two pictures."""
+"""Output folder of a comparison of backends: results as JSON, and two figures."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from neuroattack.report.style import INK, PALETTE, key, name_axes, style
 __all__ = ["FIGURES", "rasters_figure", "save_comparison", "throughput_figure"]
 
 FIGURES = "result.json"
-"""Name of the figures in the folder."""
+"""Name of the results in the folder."""
 
 _TRUTH = "#c4cad1"
 _SHOWN_STEPS, _SHOWN_NEURONS = 50, 32
@@ -32,9 +32,9 @@ _SHOWN_STEPS, _SHOWN_NEURONS = 50, 32
 def rasters_figure(comparison: Comparison, dt_s: float) -> Figure:
     """Draw the spikes of every backend over those of the reference dynamics, for one image.
 
-    A spike of the reference is a gray cell, and each backend marks it with a stroke at a height
-    of its own: a stroke without a cell, or a cell without a stroke, is a difference. Only the
-    steps and the neurons with the most spikes are shown.
+    Reference spikes are gray cells; spikes of each backend are horizontal strokes at different
+    heights. A stroke without a cell, or a cell without a stroke, is a difference. Only the time
+    steps and neurons with the most spikes are shown.
     """
     truths = [name for name in comparison.rasters if name.startswith("dynamics")]
     figure = Figure(figsize=(10, 0.8 + 4.4 * len(truths)), layout="constrained")
@@ -42,11 +42,11 @@ def rasters_figure(comparison: Comparison, dt_s: float) -> Figure:
         shown = _busiest(comparison.rasters[truth].to_dense()[0])
         _draw_raster(axes, comparison, truth, shown, dt_s)
         numbers = truth.removeprefix("dynamics")
-        title = {"": "floating point", "-fixed": "fixed point"}.get(numbers, numbers[1:])
-        name_axes(axes, "time (ms)", "neuron", title)
+        title = {"": "Floating point", "-fixed": "Fixed point"}.get(numbers, numbers[1:])
+        name_axes(axes, "Time (ms)", "Neuron", title)
     figure.suptitle(
-        f"Spikes of population {comparison.raster_population} on the first image; differences in "
-        "the key are over all images and populations",
+        f"Spikes of population {comparison.raster_population} for the first image; the legend "
+        "counts differences over all images and populations",
         fontsize=9.5,
         color=INK,
     )
@@ -54,7 +54,7 @@ def rasters_figure(comparison: Comparison, dt_s: float) -> Figure:
 
 
 def _busiest(raster: NDArray[np.bool_]) -> tuple[range, NDArray[np.intp]]:
-    """Return the steps, one after the other, and the neurons that spike most."""
+    """Return the consecutive time steps and the neurons with the most spikes."""
     per_step = raster.sum(axis=1)
     width = min(_SHOWN_STEPS, len(per_step))
     in_window = np.convolve(per_step, np.ones(width), "valid")
@@ -91,7 +91,7 @@ def _draw_raster(
         height = row + (place + 1) / (len(names) + 1)
         axes.hlines(height, step + 0.15, step + 0.85, color=color, linewidth=1.6)
         found = comparison.backends[name]
-        differing = f"{found.differing_spikes} spikes, {found.differing_counts} counts differ"
+        differing = f"{found.differing_spikes} spikes and {found.differing_counts} counts differ"
         handles.append(key(f"{name}: {differing}", color=color))
     axes.set_xlim(0, len(steps))
     axes.set_ylim(0, max(len(neurons), 1))
@@ -130,7 +130,8 @@ def throughput_figure(comparison: Comparison) -> Figure:
     style(axes, "x")
     name_axes(
         axes,
-        f"images/s, {comparison.images} images of {comparison.steps} steps, encoding included",
+        f"Throughput (images/s): {comparison.images} images of {comparison.steps} time steps, "
+        "including encoding",
     )
     return figure
 

@@ -1,4 +1,4 @@
-"""Success of attacks against queries and against distance, drawn from a campaign's figures."""
+"""Figure of a campaign: success rate against query budget and against norm bound."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ __all__ = ["curves_figure", "save_curves"]
 
 _DPI = 160
 _INK, _GRID = "#1f2328", "#d1d7de"
-# Okabe and Ito's palette, which colour-blind readers can tell apart; then again, dashed.
-_COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+# Okabe and Ito's palette for color-blind readers; more curves repeat it, dashed.
+_COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
 _STYLES = ("-", "--", ":")
 _MARKERS = "os^vDPX*"
 _COLUMNS = 3
-_MEASURES = {"l0": "pixels changed (L0)", "l2": "L2 distance", "local_sd": "local-SD distance"}
-# Neighbouring curves' intervals must not lie on each other.
+_BOUNDS = {"l0": "L0 bound (pixels)", "l2": "L2 bound", "local_sd": "Local-SD bound"}
+# Shift between curves, relative to the axis, so that their intervals do not overlap.
 _APART = 0.012
 
 
@@ -38,13 +38,19 @@ class _Panel:
 
 
 def curves_figure(attacks: Sequence[Mapping[str, Any]]) -> Figure:
-    """Draw success, with 95 % intervals, against queries and against the distance allowed."""
+    """Draw success rates with 95 % intervals against query budget and against norm bound.
+
+    Raises
+    ------
+    ValidationError
+        If no attack has results for two budgets or two bounds.
+    """
     panels = [*_against_queries(attacks), *_against_distance(attacks)]
     if not panels:
         raise ValidationError(
             "curves",
-            "one number of queries and one bound of each distance",
-            "results at two or more of either",
+            "results for one query budget and one bound per norm",
+            "two or more budgets or bounds, set by 'budgets' and 'bounds' in the campaign file",
         )
     names = sorted({name for panel in panels for name in panel.curves})
     columns = min(len(panels), _COLUMNS)
@@ -100,7 +106,7 @@ def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
         if row["bound"] is not None
     )
     return [
-        _Panel(f"{place}, {_goal(targeted)}\n{bound}", "queries allowed", True, curves)
+        _Panel(f"{place}, {_goal(targeted)}\nbound {bound}", "Query budget", True, curves)
         for (place, targeted, bound), curves in groups.items()
     ]
 
@@ -114,8 +120,8 @@ def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     )
     return [
         _Panel(
-            f"{place}, {_goal(targeted)}\n{budget:,} queries",
-            f"{_MEASURES[measure]} allowed",
+            f"{place}, {_goal(targeted)}\nquery budget {budget:,}",
+            _BOUNDS[measure],
             False,
             curves,
         )
@@ -132,7 +138,7 @@ def _draw(axes: Axes, panel: _Panel, names: Sequence[str]) -> None:
         aside = (place - (len(drawn) - 1) / 2) * _APART * width
         at = [x * math.exp(aside) if panel.logarithmic else x + aside for x, _ in points]
         success = [100 * row["success"] for _, row in points]
-        # Wilson's interval of no success at all begins at a rounding above none.
+        # With a success rate of 0, rounding can put the lower end of Wilson's interval above it.
         below = [max(0.0, 100 * (row["success"] - row["success_ci95"][0])) for _, row in points]
         above = [max(0.0, 100 * (row["success_ci95"][1] - row["success"])) for _, row in points]
         look = names.index(name)
@@ -141,8 +147,8 @@ def _draw(axes: Axes, panel: _Panel, names: Sequence[str]) -> None:
             success,
             yerr=[below, above],
             label=name,
-            color=_COLOURS[look % len(_COLOURS)],
-            linestyle=_STYLES[look // len(_COLOURS) % len(_STYLES)],
+            color=_COLORS[look % len(_COLORS)],
+            linestyle=_STYLES[look // len(_COLORS) % len(_STYLES)],
             marker=_MARKERS[look % len(_MARKERS)],
             markersize=4,
             linewidth=1.4,
@@ -155,7 +161,7 @@ def _draw(axes: Axes, panel: _Panel, names: Sequence[str]) -> None:
     axes.set_ylim(-3, 103)
     axes.set_title(panel.title, fontsize=9, color=_INK, loc="left")
     axes.set_xlabel(panel.x_label, fontsize=8.5)
-    axes.set_ylabel("success (%)", fontsize=8.5)
+    axes.set_ylabel("Success rate on\nfresh trials (%)", fontsize=8.5)
     axes.tick_params(labelsize=8)
     axes.grid(axis="y", color=_GRID, linewidth=0.6)
     for side in ("top", "right"):

@@ -1,33 +1,25 @@
-"""How numbers are written in a report."""
+"""Text of numbers in reports."""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    # Not at run time: what prints a table should not wait for all that an attack imports.
+    # Importing attacks at run time would make tables in the terminal slow.
     from neuroattack.attacks.result import Verification
 
 __all__ = [
     "NBSP",
     "decimals_for",
-    "distance_text",
     "energy_text",
     "interval",
     "percent",
     "proportion",
-    "successes",
     "throughput",
 ]
 
 NBSP = "\u00a0"
-"""Between a number and its unit, which belong on one line."""
-
-
-def successes(found: Verification) -> str:
-    """Return how many draws succeeded, of how many, and the proportion."""
-    return f"{found.successes} of {found.trials} ({proportion(found)})"
+"""No-break space, between a number and its unit."""
 
 
 def proportion(found: Verification) -> str:
@@ -37,12 +29,12 @@ def proportion(found: Verification) -> str:
 
 
 def interval(ci95: tuple[float, float], decimals: int) -> str:
-    """Return a 95 % interval in words."""
+    """Return the text of a 95 % interval."""
     return f"95{NBSP}% interval {100 * ci95[0]:.{decimals}f} to {percent(ci95[1], decimals)}"
 
 
 def decimals_for(trials: int) -> int:
-    """Return the decimals that a percentage of so many trials deserves."""
+    """Return the number of decimals for a percentage of that many trials."""
     return 0 if trials <= 200 else 1
 
 
@@ -51,18 +43,13 @@ def percent(fraction: float, decimals: int = 1) -> str:
     return f"{100 * fraction:.{decimals}f}{NBSP}%"
 
 
-def distance_text(distance: float) -> str:
-    """Return a distance D with two decimals, or that it is infinite."""
-    return f"{distance:.2f}" if math.isfinite(distance) else "infinite"
-
-
 def throughput(images_per_s: float) -> str:
-    """Return images per second with three digits at least."""
+    """Return images per second with at least three significant digits."""
     return f"{images_per_s:,.0f}" if images_per_s >= 100 else f"{images_per_s:.3g}"
 
 
 def energy_text(energy_pj: float) -> str:
-    """Return an energy with three digits, in the unit that needs few."""
+    """Return an energy with three significant digits, in pJ, nJ, \u00b5J or mJ."""
     for unit, size_pj in (("mJ", 1e9), ("\u00b5J", 1e6), ("nJ", 1e3)):
         if energy_pj >= size_pj:
             return f"{energy_pj / size_pj:.3g}{NBSP}{unit}"

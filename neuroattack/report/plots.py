@@ -1,4 +1,4 @@
-"""Pictures of an attack, one subject each, and the SVG that a report inlines."""
+"""Figures of an attack, and their conversion to SVG for a report."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from neuroattack.encoding.spikes import SpikeTrains
 
 __all__ = ["gallery_figure", "history_figure", "images_figure", "inline_svg", "raster_figure"]
 
-# Emphasis in Okabe and Ito's palette, which colour-blind readers can tell apart; dark enough
-# for white paper. A page may set the CSS variables to colours for a dark background.
+# Okabe and Ito's palette for color-blind readers. A page may set the CSS variables to colors for
+# a dark background.
 _INK, _MUTED, _LINE, _OTHERS = "#1f2328", "#59636e", "#d1d7de", "#a3abb4"
 _TRUE, _TARGET = "#0072b2", "#d55e00"
 _CSS_VARIABLES = {
@@ -36,35 +36,35 @@ _WIDTH_IN = 4.8
 
 
 def images_figure(search: SearchResult) -> Figure:
-    """Draw the original, the adversarial image and their difference.
+    """Draw the clean image, the adversarial image and their difference.
 
     Parameters
     ----------
     search : SearchResult
-        Whose images have intensities in [0, 1], shape (height, width).
+        Result with images of shape (height, width) and intensities in [0, 1].
     """
     height, width = search.original.shape
     difference = search.adversarial - search.original
-    # A search may end where it began; a scale of no extent cannot be drawn.
+    # The difference may be zero everywhere, and a color scale needs an extent.
     limit = float(np.abs(difference).max()) or 1.0
     figure = Figure(figsize=(5.4, 1.4 * height / width + 0.75), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
-    for axes, title, pixels, colours, low in (
-        (panels[0], "original", search.original, "gray", 0.0),
-        (panels[1], "adversarial", search.adversarial, "gray", 0.0),
-        (panels[2], "difference", difference, "RdBu_r", -limit),
+    for axes, title, pixels, colors, low in (
+        (panels[0], "Clean image", search.original, "gray", 0.0),
+        (panels[1], "Adversarial image", search.adversarial, "gray", 0.0),
+        (panels[2], "Difference", difference, "RdBu_r", -limit),
     ):
         shown = axes.imshow(
-            pixels, cmap=colours, vmin=low, vmax=limit if low else 1.0, interpolation="nearest"
+            pixels, cmap=colors, vmin=low, vmax=limit if low else 1.0, interpolation="nearest"
         )
         _style(axes)
         axes.set_title(title, fontsize=_FONT_PT, color=_INK)
-        axes.set_xlabel("column (pixels)", fontsize=_SMALL_PT, color=_MUTED)
+        axes.set_xlabel("Column (pixels)", fontsize=_SMALL_PT, color=_MUTED)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    panels[0].set_ylabel("row (pixels)", fontsize=_SMALL_PT, color=_MUTED)
+    panels[0].set_ylabel("Row (pixels)", fontsize=_SMALL_PT, color=_MUTED)
     scale = figure.colorbar(shown, cax=panels[2].inset_axes((1.05, 0.0, 0.07, 1.0)))
-    scale.set_label("change of intensity", fontsize=_SMALL_PT, color=_MUTED)
+    scale.set_label("Change of intensity", fontsize=_SMALL_PT, color=_MUTED)
     scale.set_ticks([-limit, 0.0, limit], labels=[f"\u2212{limit:.2g}", "0", f"+{limit:.2g}"])
     scale.outline.set_visible(False)
     _style(scale.ax)
@@ -72,12 +72,12 @@ def images_figure(search: SearchResult) -> Figure:
 
 
 def gallery_figure(attacked: Sequence[tuple[SearchResult, float]]) -> Figure:
-    """Draw originals, adversarial images and perturbations, one row per image.
+    """Draw clean images, adversarial images and perturbations, one row per image.
 
     Parameters
     ----------
     attacked : sequence of (SearchResult, float)
-        Searches with their success rates, at least one; perturbations share one color scale.
+        At least one search with its success rate. Perturbations share one color scale.
     """
     first = attacked[0][0].original
     changes = [found.adversarial - found.original for found, _ in attacked]
@@ -94,12 +94,15 @@ def gallery_figure(attacked: Sequence[tuple[SearchResult, float]]) -> Figure:
             panel.imshow(pixels, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
             panel.set_xticks([])
             panel.set_yticks([])
-        wanted = found.goal.target_class
+        target = found.goal.target_class
         axes[0].set_ylabel(
-            f"class {found.goal.label}{'' if wanted is None else f' to {wanted}'}\n{rate:.0%}",
+            f"Class {found.goal.label}{'' if target is None else f' to {target}'}\n"
+            f"success {rate:.0%}",
             fontsize=_SMALL_PT,
         )
-    for panel, title in zip(rows[0], ("original", "adversarial", "perturbation"), strict=True):
+    for panel, title in zip(
+        rows[0], ("Clean image", "Adversarial image", "Perturbation"), strict=True
+    ):
         panel.set_title(title, fontsize=_FONT_PT)
     return figure
 
@@ -110,7 +113,7 @@ def history_figure(found: SearchResult) -> Figure:
     Parameters
     ----------
     found : SearchResult
-        Whose course is drawn; gaps that are not finite are left out.
+        Result with the history to draw; gaps that are not finite are left out.
     """
     height_in = 1.95
     figure = Figure(figsize=(_WIDTH_IN, height_in))
@@ -133,22 +136,22 @@ def history_figure(found: SearchResult) -> Figure:
     axes.yaxis.set_major_locator(MaxNLocator(4))
     axes.grid(axis="y", color=_LINE, linewidth=0.6)
     axes.set_axisbelow(True)
-    axes.set_xlabel("queries", fontsize=_FONT_PT, color=_INK)
-    axes.set_ylabel("gap", fontsize=_FONT_PT, color=_INK)
+    axes.set_xlabel("Search queries", fontsize=_FONT_PT, color=_INK)
+    axes.set_ylabel("Gap", fontsize=_FONT_PT, color=_INK)
     return figure
 
 
 def raster_figure(spikes: SpikeTrains, goal: Goal, dt_s: float) -> Figure:
-    """Draw the output spikes of one draw of the original and one of the adversarial image.
+    """Draw the output spikes of one trial of the clean and one of the adversarial image.
 
     Parameters
     ----------
     spikes : SpikeTrains
-        Of the readout: image 0 is the original, image 1 the adversarial one.
+        Spikes of the readout: image 0 is the clean image, image 1 the adversarial one.
     goal : Goal
-        Whose classes are emphasised.
+        True class and target class, which are emphasized.
     dt_s : float
-        Length of a step in seconds.
+        Time step in seconds.
     """
     figure = Figure(figsize=(_WIDTH_IN, 1.3 + 0.4 * spikes.size), layout="constrained")
     panels = figure.subplots(2, 1, sharex=True)
@@ -156,7 +159,9 @@ def raster_figure(spikes: SpikeTrains, goal: Goal, dt_s: float) -> Figure:
     roles = {goal.label: (" true", _TRUE), goal.target_class: (" target", _TARGET)}
     image, step, neuron = spikes.events()
     counts = spikes.counts()
-    for row, (axes, title) in enumerate(zip(panels, ("original", "adversarial"), strict=True)):
+    for row, (axes, title) in enumerate(
+        zip(panels, ("Clean image", "Adversarial image"), strict=True)
+    ):
         times_ms = [step[(image == row) & (neuron == c)] * (dt_s * 1e3) for c in classes]
         axes.eventplot(
             times_ms,
@@ -166,7 +171,7 @@ def raster_figure(spikes: SpikeTrains, goal: Goal, dt_s: float) -> Figure:
             colors=[roles.get(c, ("", _MUTED))[1] for c in classes],
         )
         for c in classes:
-            role, colour = roles.get(c, ("", _MUTED))
+            role, color = roles.get(c, ("", _MUTED))
             axes.text(
                 1.02,
                 c,
@@ -175,7 +180,7 @@ def raster_figure(spikes: SpikeTrains, goal: Goal, dt_s: float) -> Figure:
                 va="center",
                 fontsize=_SMALL_PT,
                 fontweight="bold" if role else "normal",
-                color=colour,
+                color=color,
             )
         axes.set_xlim(0, spikes.steps * dt_s * 1e3)
         axes.set_ylim(spikes.size - 0.4, -0.6)
@@ -191,37 +196,37 @@ def raster_figure(spikes: SpikeTrains, goal: Goal, dt_s: float) -> Figure:
             fontsize=_SMALL_PT,
             color=_MUTED,
         )
-        axes.set_ylabel("class", fontsize=_FONT_PT, color=_INK)
-    panels[-1].set_xlabel("time (ms)", fontsize=_FONT_PT, color=_INK)
+        axes.set_ylabel("Class", fontsize=_FONT_PT, color=_INK)
+    panels[-1].set_xlabel("Time (ms)", fontsize=_FONT_PT, color=_INK)
     return figure
 
 
 def inline_svg(figure: Figure, alt: str, name: str) -> str:
-    """Return a figure as an ``<svg>`` element for an HTML page; the same bytes every time.
+    """Return a figure as an ``<svg>`` element for an HTML page, deterministically.
 
-    Ink and lines take their colours from CSS variables where the page defines them, so that
-    they stay readable on a dark background.
+    Colors of text and lines become CSS variables, so that a page can adapt them to a dark
+    background.
 
     Parameters
     ----------
     figure : Figure
-        Its background is left out.
+        Figure, drawn without its background.
     alt : str
-        What the picture shows, in words.
+        Text alternative of the figure.
     name : str
-        Unlike that of any other figure of the page: the identifiers in the SVG derive from it.
+        Name that is unique on the page, from which identifiers in the SVG derive.
     """
     file = io.StringIO()
     with matplotlib.rc_context({"svg.hashsalt": name, "svg.fonttype": "none"}):
-        # Pixels at twice the 72 to the inch that an SVG counts in, for sharp screens.
+        # Twice the 72 dots per inch of SVG, for screens of high resolution.
         figure.savefig(file, format="svg", dpi=144, transparent=True, metadata={"Date": None})
     svg = file.getvalue()
     svg = svg[svg.index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>\s*|<!--.*?-->\s*", "", svg, flags=re.DOTALL)
-    # Groups are numbered from 1 in every figure, and a page may use an identifier only once.
+    # Figures number their groups from 1, and identifiers must be unique on a page.
     svg = re.sub(r'<g id="[^"]*"', "<g", svg)
-    for colour, variable in _CSS_VARIABLES.items():
-        svg = svg.replace(colour, f"var({variable}, {colour})")
+    for color, variable in _CSS_VARIABLES.items():
+        svg = svg.replace(color, f"var({variable}, {color})")
     return svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1)
 
 

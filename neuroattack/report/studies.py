@@ -1,4 +1,4 @@
-"""Output folder of a study: its figures as JSON, its pictures as PNG."""
+"""Output folder of a study: results as JSON, figures as PNG."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _DPI = 150
 
 
 def save_study(
-    figures_path: Path, figures: Mapping[str, Any], pictures: Mapping[str, Figure]
+    results_path: Path, results: Mapping[str, Any], figures: Mapping[str, Figure]
 ) -> list[Path]:
-    """Write figures, and beside them a PNG file for each picture; return all paths."""
-    write_json(figures_path, figures)
-    paths = [figures_path]
-    for name, picture in pictures.items():
-        paths.append(figures_path.with_name(f"{name}.png"))
+    """Write results as JSON, and next to them figures as PNG files; return all paths."""
+    write_json(results_path, results)
+    paths = [results_path]
+    for name, figure in figures.items():
+        paths.append(results_path.with_name(f"{name}.png"))
         with atomic_path(paths[-1]) as path:
-            picture.savefig(path, format="png", dpi=_DPI)
+            figure.savefig(path, format="png", dpi=_DPI)
     return paths

@@ -1,4 +1,4 @@
-"""How the pictures look: hues, markers and dashes that tell series apart in grey too."""
+"""Style of figures: colors, markers and dashes that also distinguish series in grayscale."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ __all__ = [
     "ticks",
 ]
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart. The page turns the first six
-# into colours for a dark background where it has one.
+# Okabe and Ito's palette for color-blind readers. Pages with a dark background replace the first
+# six colors.
 INK, MUTED, LINE, OTHERS = "#1f2328", "#59636e", "#d1d7de", "#a3abb4"
 BLUE, VERMILLION = "#0072b2", "#d55e00"
 GREEN, PURPLE, ORANGE, SKY = "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
@@ -50,13 +50,13 @@ FONT_PT = 9.5
 SMALL_PT = 8.5
 
 ON_BARS: dict[str, Any] = {"colour": "#111111", "inside": "white"}
-"""Of hollow points that lie on bars, on a light page and on a dark one."""
+"""Colors of hollow markers on bars, for light and dark pages."""
 
 Dashes = str | tuple[int, tuple[float, ...]]
 
 
 class Look(NamedTuple):
-    """Of a series: hue, marker, and the dashes of its line."""
+    """Color, marker and line style of a series."""
 
     colour: str
     marker: str
@@ -64,7 +64,7 @@ class Look(NamedTuple):
 
 
 def style(axes: Axes, grid: Literal["both", "x", "y"] | None = "y") -> None:
-    """Give axes the manner of the report: quiet lines, no box, a grid behind the data."""
+    """Apply the style of the reports to axes: gray lines, no box, a grid behind the data."""
     axes.tick_params(labelsize=SMALL_PT, labelcolor=MUTED, color=LINE, length=3)
     for side in axes.spines.values():
         side.set_color(LINE)
@@ -75,14 +75,14 @@ def style(axes: Axes, grid: Literal["both", "x", "y"] | None = "y") -> None:
 
 
 def name_axes(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
-    """Write what an axis counts, with its unit, and what the panel shows."""
+    """Set the labels of both axes, with units, and the title of the panel."""
     axes.set_xlabel(x, fontsize=FONT_PT, color=INK)
     axes.set_ylabel(y, fontsize=FONT_PT, color=INK)
     axes.set_title(title, loc="left", fontsize=FONT_PT, color=INK)
 
 
 def hollow(colour: str, marker: str, size: float = 7.5, inside: str = "none") -> dict[str, Any]:
-    """Return how the paper's points are drawn: hollow, and larger than ours."""
+    """Return the style of published values: hollow markers, larger than those of our results."""
     return {
         "linestyle": "none",
         "marker": marker,
@@ -95,7 +95,7 @@ def hollow(colour: str, marker: str, size: float = 7.5, inside: str = "none") ->
 
 
 def key(label: str, look: Look | None = None, **line: Any) -> Line2D:
-    """Return an entry of a key."""
+    """Return an entry of a legend."""
     if look is not None:
         line = {
             "color": look.colour,
@@ -108,7 +108,7 @@ def key(label: str, look: Look | None = None, **line: Any) -> Line2D:
 
 
 def key_below(figure: Figure, handles: Sequence[Any], columns: int) -> None:
-    """Write a key below all panels."""
+    """Draw a legend below all panels."""
     figure.legend(
         handles=handles,
         loc="outside lower center",
@@ -129,7 +129,7 @@ def panels(
 
 
 def percents(values: Iterable[float | None]) -> list[float]:
-    """Return shares in percent; None is no point."""
+    """Return fractions in percent; None becomes NaN, which is not drawn."""
     return [float("nan") if value is None else 100 * value for value in values]
 
 
@@ -143,10 +143,10 @@ def estimates(
     across: bool = False,
     **drawn: Any,
 ) -> None:
-    """Draw estimates with their intervals, joined unless told otherwise.
+    """Draw estimates with their intervals, joined by lines unless `drawn` overrides it.
 
-    `ends` has shape (points, 2): of the interval on the vertical axis, or with `across` on the
-    horizontal one.
+    `ends`, shape (points, 2), are the ends of the intervals, vertical ones or, with `across`,
+    horizontal ones.
     """
     middle = np.asarray(x if across else y, np.float64)
     bars: dict[str, Any] = {}
@@ -164,7 +164,7 @@ def estimates(
 
 
 def ticks(axes: Axes, values: Iterable[float], size: float = 8) -> None:
-    """Give axes a logarithmic horizontal axis with a tick at each value."""
+    """Make the horizontal axis logarithmic, with a tick at each value."""
     style(axes)
     places = sorted(set(values))
     axes.set_xscale("log")

@@ -1,4 +1,4 @@
-"""A table of results, written as Markdown, HTML, CSV and to the terminal from the same rows."""
+"""Table of results, for Markdown, HTML, CSV and the terminal."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ __all__ = ["Column", "Table", "decimals"]
 
 
 class Column(NamedTuple):
-    """Head of a column, with its unit, and how a value is written.
+    """Column of a table.
 
     Parameters
     ----------
     head : str
-        Head.
+        Header, with the unit.
     write : callable, optional
-        Takes a value, or a value and the two ends of its interval; None is left empty. Columns of
-        plain text align to the left, others to the right.
+        Returns the text of a value, or of a tuple of an estimate and the ends of its interval; by
+        default for plain text, which is aligned to the left. None is left empty.
     """
 
     head: str
@@ -29,16 +29,16 @@ class Column(NamedTuple):
 
 
 def decimals(count: int, *, scale: float = 1.0, sign: bool = False) -> Callable[[Any], str]:
-    """Return a function that writes a number, or an estimate with its interval.
+    """Return a function that formats a number, or an estimate with its interval.
 
     Parameters
     ----------
     count : int
-        Decimals.
+        Number of decimals.
     scale : float, optional
-        Factor from the value's unit to that of the column.
+        Factor from the unit of the value to that of the column.
     sign : bool, optional
-        Writes the sign of positive numbers too; what rounds to 0 has none.
+        Whether positive numbers have a sign; numbers that round to 0 have none.
     """
 
     def write(value: Any) -> str:
@@ -74,7 +74,7 @@ def _column(key: str, form: str) -> Column:
 
 
 def _value(row: Mapping[str, Any], key: str) -> Any:
-    """Return the value of a key, with the ends of its interval where the row has one."""
+    """Return the value of a key, with the ends of its interval if the row has one."""
     *path, last = key.split(".")
     found: Any = row
     for name in path:
@@ -95,13 +95,13 @@ class Table:
     Parameters
     ----------
     name : str
-        Stem of its files.
+        Stem of its file names.
     title : str
-        What it holds.
+        Title.
     columns : sequence of Column
-        Heads, units and formats.
+        Headers and formats.
     rows : sequence of sequence
-        A value for each column: text, number, None, or a tuple of an estimate and the ends of its
+        One value per column: text, number, None, or a tuple of an estimate and the ends of its
         interval.
     """
 
@@ -117,16 +117,16 @@ class Table:
         Parameters
         ----------
         name, title : str
-            As of the class.
+            As in the constructor.
         rows : iterable of mapping
-            A mapping per row.
+            One mapping per row.
         columns : str
-            Keys with spaces between, each with a format: ``key`` is text, ``key:g`` a number,
-            ``key:g3`` one with three digits, ``key:%1`` a share in percent with one decimal,
-            ``key:pt1`` a difference of shares in percentage points, ``key:f2`` a number with two
-            decimals, ``key:+2`` the same with its sign, ``key:p`` a p-value.
-            ``one.other`` is a key of the mapping under ``one``. The interval under ``key_ci95``,
-            or, for ``targeted_success``, under ``targeted_ci95``, is written with the value.
+            Keys separated by spaces, each with a format: ``key`` is text, ``key:g`` a number,
+            ``key:g3`` one with three digits, ``key:%1`` a fraction in percent with one decimal,
+            ``key:pt1`` a difference of fractions in percentage points, ``key:f2`` a number with
+            two decimals, ``key:+2`` the same with its sign, ``key:p`` a p-value.
+            ``outer.inner`` is the key ``inner`` of the mapping under ``outer``. An interval under
+            ``key_ci95``, or, for ``targeted_success``, under ``targeted_ci95``, is added.
         """
         keys = [column.partition(":")[::2] for column in columns.split()]
         values = [[_value(row, key) for key, _ in keys] for row in rows]
@@ -134,7 +134,7 @@ class Table:
 
     @property
     def heads(self) -> list[str]:
-        """Heads of the columns."""
+        """Headers of the columns."""
         return [column.head for column in self.columns]
 
     @property
@@ -150,11 +150,11 @@ class Table:
 
     @property
     def is_text(self) -> list[bool]:
-        """Whether a column holds text rather than numbers."""
+        """Whether each column contains text rather than numbers."""
         return [column.write is str for column in self.columns]
 
     def markdown(self) -> str:
-        """Return title and table as Markdown; nothing in them is markup."""
+        """Return title and table as Markdown, with special characters escaped."""
         rule = [":--" if text else "--:" for text in self.is_text]
         (title,), *rows = [
             [re.sub(r"([\\*`<|_])", r"\\\1", cell) for cell in row]
@@ -164,7 +164,7 @@ class Table:
         return f"*{title}*\n\n" + "".join(f"| {' | '.join(line)} |\n" for line in lines)
 
     def csv(self) -> str:
-        """Return the values as CSV, unrounded; an interval takes two more columns."""
+        """Return the unrounded values as CSV, with two more columns per interval."""
         file = io.StringIO()
         writer = csv.writer(file, lineterminator="\n")
         spread = [

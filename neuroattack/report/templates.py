@@ -1,4 +1,4 @@
-"""HTML pages from templates: the same arguments give the same text."""
+"""HTML pages from templates, rendered deterministically."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def render(template: str, **values: Any) -> str:
     Parameters
     ----------
     template : str
-        Path of a template from the package's folder: ``"report/report.html.jinja"``.
+        Path of the template in the package, such as ``"report/report.html.jinja"``.
     values
-        What the template names; everything but markup is escaped.
+        Variables of the template; everything but markup is escaped.
     """
     return _environment().get_template(template).render(**values)
 

@@ -1,4 +1,4 @@
-"""What a transfer leaves: figures as JSON and CSV, and the matrix as a picture."""
+"""Output folder of a transfer study: results as JSON and CSV, and the matrix as a figure."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ _INK, _PALE = "#1f1f1f", "#ffffff"
 
 
 def matrix_figure(found: Transfer) -> Figure:
-    """Draw success by place that made the images and place that was shown them.
+    """Draw success rates by the deployments that images were generated and tested on.
 
-    Every cell says the percentage and, below, its 95 % interval.
+    Each cell contains the success rate and, below it, its 95 % interval.
     """
     names = found.names
     many = len(names)
@@ -52,23 +52,23 @@ def matrix_figure(found: Transfer) -> Figure:
     wrapped = [name.replace(",", ",\n") for name in names]
     axes.set_xticks(range(many), wrapped, fontsize=8.5)
     axes.set_yticks(range(many), wrapped, fontsize=8.5)
-    axes.set_xlabel("tested on", color=_INK)
-    axes.set_ylabel("made on", color=_INK)
+    axes.set_xlabel("Tested on", color=_INK)
+    axes.set_ylabel("Generated on", color=_INK)
     axes.set_title(
-        f"{len(found.image_goals)} images, {found.settings.attack}, {found.settings.bound}, "
-        f"{found.settings.queries:,} queries",
+        f"{len(found.image_goals)} images, {found.settings.attack}, bound {found.settings.bound}, "
+        f"query budget {found.settings.queries:,}",
         fontsize=9.5,
         color=_INK,
         loc="left",
     )
-    figure.colorbar(shown, ax=axes, label="success rate on fresh trials (%)")
+    figure.colorbar(shown, ax=axes, label="Success rate on fresh trials (%)")
     for side in axes.spines.values():
         side.set_visible(False)
     return figure
 
 
 def save_transfer(out: Path, found: Transfer, provenance: Mapping[str, Any]) -> dict[str, Path]:
-    """Write figures, table and picture into a folder; return their paths."""
+    """Write results, table and figure into a folder; return their paths."""
     write_json(out / FIGURES, found.as_json() | {"provenance": dict(provenance)})
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

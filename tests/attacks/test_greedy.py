@@ -267,7 +267,7 @@ def test_verification_spends_its_draws_and_states_its_interval():
     with pytest.raises(ValidationError, match="verification trials: got 0"):
         verify(target, random_image(), Goal(0), 0)
     common = BlackBox(lambda rows: answers[[0] * len(rows)], SHAPE, 2, randomness="shared")
-    with pytest.raises(ValidationError, match="got common to a batch, expected independent"):
+    with pytest.raises(ValidationError, match="got 'shared', expected independent"):
         verify(common, random_image(), Goal(0), 50)
     assert common.queries == 0
 

@@ -31,7 +31,7 @@ class Brighter:
     by: float = 0.25
 
     name = "brighter"
-    needs = "counts"
+    kind = "score"
 
     def run(self, target, image, goal):
         check_kind(self, target)

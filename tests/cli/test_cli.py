@@ -58,7 +58,8 @@ GREEDY = ("--attack", "greedy-window", "--norm", "none")
 
 def test_attack_reports_what_scripts_rely_on_and_saves_it(command, network_file, tmp_path):
     folder = tmp_path / "attack"
-    arguments = ("--index", "2,4", "--target", 3, "--steps", 40, "--trials", 20, "--queries", 60)
+    arguments = ("--index", "2,4", "--target-class", 3, "--steps", 40)
+    arguments += ("--trials", 20, "--queries", 60)
     code, out, err = command("attack", network_file, *arguments, "--out", folder, "--json")
     assert code == 0
     assert "report.html" in err
@@ -136,7 +137,7 @@ def test_every_parameter_of_algorithm_1_reaches_it_and_its_figures(command, netw
     figures = one_object(command("attack", network_file, *arguments)[1])
     assert figures["settings"] == settings
     assert (figures["norm"], figures["bound"]) == (None, None)
-    assert figures["deployment"] == "native,steps=30,search_draws=common"
+    assert figures["deployment"] == "native,steps=30,search_randomness=shared"
     trace = figures["images"][0]["trace"]
     assert {abs(move[2]) for step in trace for move in step["moved"]} <= {0.25}
     assert len(trace) <= 4

@@ -2,15 +2,19 @@
 
 import functools
 import shlex
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import typer
 from support.campaign_files import CONFIG, campaign_file
 from support.digit_models import template_model
+from support.output import one_object
 from support.pages import read_as_the_program_would
 
 from neuroattack.cli import app
+from neuroattack.cli.arguments.options import PANELS
 from neuroattack.ir.storage import save_network
 from neuroattack.training.conversion import convert
 
@@ -26,12 +30,51 @@ def commands(command=None, path=()):
 def test_the_help_lists_every_command_and_every_option_has_help(command):
     code, out, _ = command("--help")
     assert code == 0
+    assert "..." not in out.partition("[ARGS]...")[2]
     program = typer.main.get_command(app)
     for words in commands():
         one = functools.reduce(lambda group, name: group.commands[name], words, program)
         assert len(words) > 1 or words[0] in out
         assert one.help
         assert all(parameter.help for parameter in one.params), words
+
+
+def panels_of(page):
+    """Return the panels of a help page, each with its options."""
+    found, panel = {}, None
+    for line in page.splitlines():
+        if line.endswith(":") and not line.startswith(" "):
+            panel = found.setdefault(line[:-1], [])
+        elif panel is not None and line.startswith("  -"):
+            panel.append(line.split()[0].rstrip(","))
+    return found
+
+
+@pytest.mark.parametrize("words", list(commands()), ids=" ".join)
+def test_many_options_are_grouped_in_panels(words, command):
+    _, out, _ = command(*words, "--help")
+    assert all(len(line) <= 80 for line in out.splitlines())
+    found = panels_of(out)
+    assert len(found["Options"]) <= 9, "an option has no panel"
+    if sum(map(len, found.values())) > 9:
+        assert found["Options"] == ["--help"]
+        assert set(found) <= {"Arguments", *PANELS, "Options"}
+
+
+def test_help_imports_neither_numpy_nor_numba():
+    code = "import sys, neuroattack.cli; sys.exit(bool({'numpy', 'numba'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.filterwarnings("default::FutureWarning")
+def test_a_former_name_of_an_attack_is_one_line_of_warning(network_file, command):
+    arguments = ("--steps", 10, "--trials", 2, "--queries", 10, "--json")
+    code, out, err = command("attack", network_file, "--attack", "adaptive", *arguments)
+    assert code == 0
+    assert one_object(out)["attack"] == "count-regression"
+    assert err.count("\n") == 1
+    assert err.startswith("neuroattack: warning: ")
+    assert "count-regression" in err
 
 
 @pytest.mark.parametrize("words", list(commands()), ids=" ".join)

@@ -1,4 +1,4 @@
-"""What the documentation tells people to type works, in the order in which it stands there."""
+"""Commands, code and links in the documentation work."""
 
 import contextlib
 import re
@@ -14,20 +14,31 @@ from neuroattack import __version__
 from neuroattack.ir.storage import save_network
 from neuroattack.training.conversion import convert
 
-# Run from their first line to their last. Other pages show figures of hours of work: their
-# commands are read as the program would read them, and their Python is run. A cluster is no page
-# for one machine: tests/experiments/test_campaign.py starts a scheduler and workers. PyTorch and
-# its networks are not installed here: tests/targets/test_peers.py runs their page.
-NEEDS_TORCH = "attack-your-function.md"
+# PyTorch and its networks are not installed here: tests/targets/test_peers.py runs these pages.
+TORCH = re.compile(r"^\s*(?:import|from) (?:torch|snntorch|norse|spikingjelly)\b", re.MULTILINE)
+NEEDS_TORCH = {
+    page
+    for page in PAGES
+    if any(
+        step.kind in ("python", "file") and TORCH.search(step.text)
+        for step in steps(page.read_text(encoding="utf-8"))
+    )
+}
+# These pages are run from the first line to the last. Other pages show results of hours of work:
+# their commands are parsed and their Python code is run. A cluster needs several processes:
+# tests/experiments/campaign starts a scheduler and workers.
 WHOLE = [
     page
     for page in PAGES
-    if page.name not in ("cluster.md", NEEDS_TORCH)
-    and (page.name == "getting-started.md" or page.parent.name in ("concepts", "howto"))
+    if page not in NEEDS_TORCH
+    and page.name != "cluster.md"
+    and (
+        page.name == "getting-started.md" or page.parent.name in ("concepts", "howto", "tutorials")
+    )
 ]
-# In .ci/run, as the README's own command.
+# .ci/run runs the demo, as the first command of the README.
 ELSEWHERE = {"demo"}
-# Where a page takes a server to be.
+# Address of the server in the documentation.
 SERVED = "http://127.0.0.1:8000"
 
 
@@ -39,11 +50,11 @@ def by_name(page):
 def test_every_command_of_a_page_is_one(page):
     text = page.read_text(encoding="utf-8")
     for step in steps(text):
-        if step.kind == "command":
+        if step.kind in ("command", "shown command"):
             assert read_as_the_program_would(step.arguments) is None, step.text
     for step in commands_in_passing(text):
         error = read_as_the_program_would(step.arguments)
-        # One may be spoken of by its name alone.
+        # A command may be mentioned by its name only.
         named = len(step.arguments) <= 1 and error and error.startswith(("Missing", "NoArgs"))
         assert error is None or named, f"{step.text}: {error}"
 
@@ -55,7 +66,26 @@ def test_commands_and_links_are_found_in_the_pages():
     assert sum(len(LINK.findall(text)) for text in texts) > 50
 
 
-def test_what_is_no_command_is_found_out():
+def test_commands_in_shell_blocks_are_found():
+    text = """
+```sh
+pip install neuroattack
+NAME=x uv run --python 3.10 neuroattack compare net.h5 \\
+    --steps 3 > out.json || test $? -eq 1  # a comment
+neuroattack doctor | tail
+```
+    uv run neuroattack backends
+"""
+    found = steps(text)
+    assert [step.arguments for step in found] == [
+        ["compare", "net.h5", "--steps", "3"],
+        ["doctor"],
+        ["backends"],
+    ]
+    assert [step.kind for step in found] == ["shown command", "shown command", "command"]
+
+
+def test_invalid_commands_are_reported():
     assert "No such command" in read_as_the_program_would(["atack", "net.h5"])
     assert "No such option" in read_as_the_program_would(["attack", "net.h5", "--indx", "3"])
     assert "valid integer" in read_as_the_program_would(["attack", "net.h5", "--steps", "three"])
@@ -65,7 +95,7 @@ def test_what_is_no_command_is_found_out():
 
 
 def as_a_script(page):
-    """Return a page as one Python program, which does what the page says from top to bottom."""
+    """Return a Python program that runs the steps of a page in order."""
     whole = page in WHOLE
     lines = ["import pathlib, subprocess, sys"]
     for step in steps(page.read_text(encoding="utf-8")):
@@ -73,7 +103,7 @@ def as_a_script(page):
             lines.append(f"pathlib.Path({step.name!r}).write_text({step.text!r}, encoding='utf-8')")
         elif step.kind == "python":
             lines.append(step.text)
-        elif whole and step.arguments[0] not in ELSEWHERE:
+        elif step.kind == "command" and whole and step.arguments[0] not in ELSEWHERE:
             command = ["-m", "neuroattack", *step.arguments]
             lines.append(f"subprocess.run([sys.executable, *{command!r}], check=True)")
     return "\n".join(lines)
@@ -83,12 +113,12 @@ def with_python(pages):
     return [
         page
         for page in pages
-        if page.name != NEEDS_TORCH
+        if page not in NEEDS_TORCH
         and any(step.kind == "python" for step in steps(page.read_text(encoding="utf-8")))
     ]
 
 
-# What the Python of a page takes to be there, beside runs/demo/network.h5.
+# Definitions that the code of a page needs, besides runs/demo/network.h5.
 BEFORE = {
     "docs/attacks.md": """
 from art.estimators.classification import SklearnClassifier
@@ -126,7 +156,7 @@ TOCTREE = re.compile(r"^```\{toctree\}\n(?P<lines>.*?)^```$", re.MULTILINE | re.
 
 
 def anchors(page):
-    """Return what a code host calls the headings of a page."""
+    """Return the anchors of the headings of a page, as a code host makes them."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)
     plain = [re.sub(r"[`*]|\[|\]\([^)]*\)", "", heading).strip().lower() for heading in headings]
     return {re.sub(r"[^\w\- ]", "", heading).replace(" ", "-") for heading in plain}
@@ -141,7 +171,7 @@ def test_every_link_leads_somewhere(page):
             continue
         path, _, anchor = to.partition("#")
         target = (page.parent / path).resolve() if path else page
-        assert target.exists(), f"{to}: there is no {target.name}"
+        assert target.exists(), f"{to}: no such file"
         if anchor:
             assert anchor in anchors(target), f"{to}: no such heading"
 
@@ -164,7 +194,7 @@ def test_every_page_is_in_the_table_of_contents():
     }
 
 
-def test_the_changelog_begins_with_what_is_next_or_this_version():
+def test_the_changelog_begins_with_unreleased_changes_or_this_version():
     headings = re.findall(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     released = headings[1:] if headings[0] == "Unreleased" else headings
     assert released[0].split()[0] == __version__

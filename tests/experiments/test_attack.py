@@ -202,8 +202,8 @@ def test_another_data_set_or_profile_than_planned_is_an_error(cell):
 def test_a_reference_that_moved_nothing_allows_nothing(cell):
     found = cell(
         "native,steps=60",
-        limit="local_sd@greedy-window",
+        bound="local_sd@greedy-window",
         before={"distance": {"local_sd": 0.0}},
     )
     assert found["distance"]["l2"] == 0.0
-    assert (found["queries"], found["bound"]) == (0, 0.0)
+    assert (found["queries"], found["max_distance"]) == (0, 0.0)

@@ -10,10 +10,10 @@ from neuroattack.experiments.engine.store import Store
 CAMPAIGN = """
 network = "net.h5"
 seed = 5
-draws = 20
+trials = 20
 deployments = ["native,steps=30,seed=5"]
 budgets = [50]
-limits = ["l2=2"]
+bounds = ["l2=2"]
 attacks = [{ name = "random-noise" }]
 images = { indices = [0, 1] }
 """

@@ -1,4 +1,4 @@
-"""Cells that attack and that answer clean images, against the same done by hand."""
+"""Cells that attack images and classify clean images, compared with direct computations."""
 
 import json
 import math
@@ -16,7 +16,7 @@ from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
 from neuroattack.experiments.engine.cells import read_kept
 from neuroattack.paper.cells import attack_images, classify_clean
-from neuroattack.paper.networks import Attacked
+from neuroattack.paper.networks import AttackedNetwork
 from neuroattack.paper.settings import PaperRun, PaperSettings
 from neuroattack.targets.rates import GradedDeployment
 from neuroattack.targets.repetition import Repeated
@@ -33,11 +33,11 @@ ATTACK = GreedyWindow(
     max_distance=30,
     max_iterations=5,
 )
-ANSWERS = {
-    "spikes": Attacked(MODEL, "sdbn", "spikes", steps=60),
-    "repeated": Attacked(MODEL, "sdbn", "spikes", steps=30, repeats=3),
-    "exact": Attacked(MODEL, "sdbn", "exact"),
-    "sampled": Attacked(MODEL, "sdbn", "sampled", spikes=60.0),
+NETWORKS = {
+    "spikes": AttackedNetwork(MODEL, "sdbn", "spikes", steps=60),
+    "repeated": AttackedNetwork(MODEL, "sdbn", "spikes", steps=30, repeats=3),
+    "exact": AttackedNetwork(MODEL, "sdbn", "exact"),
+    "sampled": AttackedNetwork(MODEL, "sdbn", "sampled", spikes=60.0),
 }
 
 
@@ -54,10 +54,10 @@ def folder(tmp_path_factory):
     return folder
 
 
-def by_hand(attacked, stream):
-    """Return a black box that answers as the description says, opened without it."""
+def opened_directly(attacked, stream):
+    """Return a black box equivalent to the description, opened directly."""
     model = template_model()
-    if attacked.answer == "spikes":
+    if attacked.output == "spikes":
         return deploy(convert(model).network, steps=attacked.steps, seed=SEED).black_box(stream)
     graded = GradedDeployment(model.outputs, (28, 28), 10, SEED, attacked.spikes)
     return graded.black_box(stream)
@@ -72,9 +72,9 @@ def attacked_images(folder, digits, attacked, image_goals, **named):
     return attack_images(**json.loads(json.dumps(cell.arguments)), folder=folder)
 
 
-@pytest.mark.parametrize("answer", ANSWERS)
-def test_an_attack_is_that_of_search_and_verdict_by_hand(folder, digits, answer):
-    attacked = ANSWERS[answer]
+@pytest.mark.parametrize("output", NETWORKS)
+def test_an_attack_equals_a_direct_search_and_verification(folder, digits, output):
+    attacked = NETWORKS[output]
     image_goals = [(7, 3), (30, 0), (7, 4)]
     found = attacked_images(folder, digits, attacked, image_goals)
     assert json.loads(json.dumps(found)) == found
@@ -86,7 +86,7 @@ def test_an_attack_is_that_of_search_and_verdict_by_hand(folder, digits, answer)
         image_goals, found["attacks"], adversarial, strict=True
     ):
         goal = Goal(int(digits.test.labels[index]), target_class)
-        once = box = by_hand(attacked, search_stream(index, target_class))
+        once = box = opened_directly(attacked, search_stream(index, target_class))
         if attacked.repeats > 1:
             box = Repeated(once, attacked.repeats)
         search = ATTACK.run(box, digits.test.images[index].astype(float), goal)
@@ -102,32 +102,32 @@ def test_an_attack_is_that_of_search_and_verdict_by_hand(folder, digits, answer)
         assert attack["predicted"] == [step.predicted for step in search.trace]
         seen = measure_imperceptibility(search.original, search.adversarial, ATTACK.window)
         assert attack["imperceptibility"] == seen.as_json()
-        # Fresh draws, of as many repeats as the search's: the adversarial image's, the clean's.
-        trials = 1 if answer == "exact" else TRIALS
-        judge = by_hand(attacked, verification_stream(index, target_class))
+        # Fresh trials of the adversarial and the clean image, with the repeats of the search.
+        trials = 1 if output == "exact" else TRIALS
+        verifier = opened_directly(attacked, verification_stream(index, target_class))
         if attacked.repeats > 1:
-            judge = Repeated(judge, attacked.repeats)
-        same_judge = by_hand(attacked, verification_stream(index, target_class))
-        for verdict, judged in ((attack, search.adversarial), (attack["clean"], search.original)):
-            assert verdict["trials"] == trials
-            assert verdict["targeted"] == verify(judge, judged, goal, trials).successes
-            showings = same_judge.query(np.repeat(judged[None], trials * attacked.repeats, axis=0))
-            rows = showings.reshape(trials, attacked.repeats, 10).sum(axis=1).astype(float)
-            expected = None if answer == "exact" else pytest.approx(rows.sum() / trials)
-            assert verdict["spikes"] == expected
+            verifier = Repeated(verifier, attacked.repeats)
+        same_verifier = opened_directly(attacked, verification_stream(index, target_class))
+        for result, shown in ((attack, search.adversarial), (attack["clean"], search.original)):
+            assert result["trials"] == trials
+            assert result["targeted"] == verify(verifier, shown, goal, trials).successes
+            counts = same_verifier.query(np.repeat(shown[None], trials * attacked.repeats, axis=0))
+            rows = counts.reshape(trials, attacked.repeats, 10).sum(axis=1).astype(float)
+            expected = None if output == "exact" else pytest.approx(rows.sum() / trials)
+            assert result["spikes"] == expected
             untargeted, mean = 0, np.zeros(10)
             for row in rows:
                 highest = [i for i in range(10) if row[i] == row.max()]
                 untargeted += len(highest) == 1 and highest[0] != goal.label
                 mean += row / max(row.sum(), 1) / trials
-            assert verdict["untargeted"] == untargeted
-            np.testing.assert_allclose(verdict["mean_spike_fractions"], mean, atol=1e-12)
+            assert result["untargeted"] == untargeted
+            np.testing.assert_allclose(result["mean_spike_fractions"], mean, atol=1e-12)
             others = max(mean[i] for i in range(10) if i != target_class)
-            assert verdict["mean_gap"] == pytest.approx(mean[target_class] - others)
+            assert result["mean_gap"] == pytest.approx(mean[target_class] - others)
 
 
-def test_the_images_of_the_course_have_the_distances_of_the_trace(folder, digits):
-    found = attacked_images(folder, digits, ANSWERS["exact"], [(7, 3), (30, 0)], keep_history=True)
+def test_stored_images_of_all_iterations_match_the_distances_of_the_trace(folder, digits):
+    found = attacked_images(folder, digits, NETWORKS["exact"], [(7, 3), (30, 0)], keep_history=True)
     with np.load(folder / found["images"]) as arrays:
         kept = dict(arrays)
     assert set(kept) == {"adversarial", "history0", "history1"}
@@ -155,21 +155,23 @@ def test_the_images_of_the_course_have_the_distances_of_the_trace(folder, digits
             np.testing.assert_array_equal(image[outside], original[outside])
 
 
-def test_what_becomes_of_an_image_does_not_depend_on_the_others_of_its_cell(folder, digits):
-    together = attacked_images(folder, digits, ANSWERS["spikes"], [(7, 3), (30, 0)])
-    alone = attacked_images(folder, digits, ANSWERS["spikes"], [(30, 0)])
+def test_the_attack_on_an_image_does_not_depend_on_other_images_of_its_cell(folder, digits):
+    together = attacked_images(folder, digits, NETWORKS["spikes"], [(7, 3), (30, 0)])
+    alone = attacked_images(folder, digits, NETWORKS["spikes"], [(30, 0)])
     assert together["attacks"][1] == alone["attacks"][0]
     assert together["images"] != alone["images"]
 
 
-def test_cells_differ_where_their_results_would_and_cost_what_they_ask(digits):
-    def cell(attacked=ANSWERS["spikes"], attack=ATTACK, image_goals=((7, 3),), sizes=None, **named):
+def test_cell_keys_differ_with_the_arguments_and_costs_scale_with_the_queries(digits):
+    def cell(
+        attacked=NETWORKS["spikes"], attack=ATTACK, image_goals=((7, 3),), sizes=None, **named
+    ):
         return run_of(digits, **(sizes or {})).attack_cell(
             "a", attacked, attack, image_goals, **named
         )
 
     others = [
-        cell(ANSWERS["exact"]),
+        cell(NETWORKS["exact"]),
         cell(attack=replace(ATTACK, delta=0.2)),
         cell(attack=replace(ATTACK, window=Window(9, 10, 6))),
         cell(image_goals=((7, 4),)),
@@ -180,25 +182,25 @@ def test_cells_differ_where_their_results_would_and_cost_what_they_ask(digits):
     ]
     assert len({other.key for other in [cell(), *others]}) == 9
     assert cell(image_goals=((7, 3),) * 4).cost == pytest.approx(4 * cell().cost)
-    assert cell(replace(ANSWERS["spikes"], repeats=2)).cost == pytest.approx(2 * cell().cost)
-    assert cell(replace(ANSWERS["spikes"], steps=120)).cost == pytest.approx(2 * cell().cost)
+    assert cell(replace(NETWORKS["spikes"], repeats=2)).cost == pytest.approx(2 * cell().cost)
+    assert cell(replace(NETWORKS["spikes"], steps=120)).cost == pytest.approx(2 * cell().cost)
 
 
 @pytest.mark.parametrize(
-    ("answer", "trials"),
+    ("output", "trials"),
     [("spikes", 1), ("spikes", 3), ("exact", 1), ("sampled", 1), ("sampled", 3)],
 )
-def test_clean_answers_are_those_of_the_evaluations_draws(folder, digits, answer, trials):
-    attacked = ANSWERS[answer]
+def test_clean_outputs_equal_those_of_the_evaluation_stream(folder, digits, output, trials):
+    attacked = NETWORKS[output]
     indices = [300, 5, 5, *range(100, 200)]
     run = run_of(digits)
     run.attacked = lambda _: attacked
     cell = run.clean_cell("clean", "all", indices, trials)
     result = classify_clean(**json.loads(json.dumps(cell.arguments)), folder=folder)
-    decided, spike_fractions = read_kept(folder / result["answers"], "decided", "spike_fractions")
+    decided, spike_fractions = read_kept(folder / result["outputs"], "decided", "spike_fractions")
     images = np.repeat(digits.test.images[indices].astype(float), trials, axis=0)
-    # All at once, for the last digits of float32 rates depend on what is evaluated together.
-    counts = by_hand(attacked, 0).query(images).reshape(103, trials, 10).astype(float)
+    # In one batch, because the last digits of float32 rates depend on the batch.
+    counts = opened_directly(attacked, 0).query(images).reshape(103, trials, 10).astype(float)
     spikes = 0
     for number, rows in enumerate(counts):
         total = sum(rows)
@@ -211,11 +213,11 @@ def test_clean_answers_are_those_of_the_evaluations_draws(folder, digits, answer
     assert result["spikes"] == pytest.approx(spikes / (103 * trials))
 
 
-def test_a_query_adds_up_the_repeats(folder, digits):
+def test_a_query_sums_the_counts_of_its_repeats(folder, digits):
     image = digits.test.images[:1].astype(float)
-    once = replace(ANSWERS["repeated"], repeats=1)
+    once = replace(NETWORKS["repeated"], repeats=1)
     with (
-        ANSWERS["repeated"].open(SEED, folder) as repeated,
+        NETWORKS["repeated"].open(SEED, folder) as repeated,
         once.open(SEED, folder) as single,
     ):
         summed, each = repeated(5), single(5)

@@ -1,4 +1,4 @@
-"""Table I's summaries, from cells written by hand and from networks made in no time."""
+"""Summaries of Table I, from hand-written cells and from networks that need no training."""
 
 import json
 import math
@@ -42,8 +42,8 @@ def cell(kind, delta, rule, correct, spiking, *, seed=0, mode="test"):
     return NoiseCell("sdbn", None if noise is None else mode, noise, seed, 1000, correct, spiking)
 
 
-def test_test_noise_is_near_where_it_is_within_six_points_and_each_column_is_its_own():
-    # By delta from 0.02: above, above, +7, -6 less a hair, -6 and a hair, equal, equal, +1.
+def test_agreement_under_test_noise_is_within_six_points_for_each_column():
+    # Differences by delta: two far above, +7, just within -6, just beyond -6, two equal, and +1.
     off = [0.5, 0.5, 0.07, -0.0599, -0.0601, 0.0, 0.0, 0.01]
     cells = [
         row("normal", delta, "test", paper / 100 + by, paper / 100)
@@ -53,7 +53,7 @@ def test_test_noise_is_near_where_it_is_within_six_points_and_each_column_is_its
         row("uniform", delta, "test", paper / 100 - 0.02, paper / 100)
         for delta, paper in zip(DELTAS, UNIFORM_TEST, strict=True)
     ]
-    # Of no concern to test noise.
+    # Cells of another mode, to be ignored.
     cells += [row("normal", delta, "train", 0.0, 1.0) for delta in DELTAS]
     number = 0
     rules = []
@@ -80,7 +80,7 @@ def test_test_noise_is_near_where_it_is_within_six_points_and_each_column_is_its
     assert uniform["farthest"] == pytest.approx(-0.02)
     assert normal["paper"] == pytest.approx([value / 100 for value in NORMAL_TEST])
     assert [rule["clipping"] for rule in uniform["rules"]] == ["range", "zero", "none"]
-    # Twenty-four cells of normal noise come first, and eight of clipping to the range.
+    # They follow 24 cells of normal noise and 8 cells of clipping to the range.
     zero = uniform["rules"][1]
     assert zero["rates"] == [(24 + 8 + place) / 1000 for place in range(1, 9)]
     assert zero["spiking"] == [(500 + 24 + 8 + place) / 1000 for place in range(1, 9)]
@@ -89,12 +89,12 @@ def test_test_noise_is_near_where_it_is_within_six_points_and_each_column_is_its
     assert uniform["seeds"][1]["rates"] == [(270 + place) / 1000 for place in range(8)]
 
 
-def test_small_noise_is_compared_seed_by_seed():
+def test_small_noise_is_compared_per_seed():
     cells = []
     clean = {0: (960, 950), 1: (970, 940), 2: (950, 930)}
     for seed, (rates, spiking) in clean.items():
         cells.append(cell(None, None, None, rates, spiking, seed=seed))
-    # Out of order, so that a clean training of another seed would show.
+    # In a different order, to detect a comparison with the clean training of another seed.
     for seed, gain in ((2, 6), (0, -3), (1, 9)):
         rates, spiking = clean[seed]
         cells.append(cell("normal", 0.02, "range", rates + gain, spiking + 5, seed=seed))
@@ -114,7 +114,7 @@ def test_small_noise_is_compared_seed_by_seed():
     assert uniform["paper_difference"] == pytest.approx(0.006)
 
 
-def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
+def test_a_collapse_has_the_first_delta_below_the_threshold_and_the_lowest_accuracy():
     histories = {
         ("normal", "train"): [0.97, 0.96, 0.9, 0.8, 0.74, 0.52, 0.405, 0.41],
         ("normal", "train+test"): [0.97, 0.9, 0.7, 0.4, 0.6, 0.3, 0.12, 0.13],
@@ -127,7 +127,7 @@ def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
         for delta, accuracy in zip(DELTAS, history, strict=True)
     ]
     cells += [row("normal", delta, "test", 0.0, 0.0) for delta in DELTAS]
-    retried = {
+    retrained = {
         0.95: [cell(None, None, None, 971, None), cell("normal", 0.15, "range", 844, None)],
         0.5: [
             cell(None, None, None, 972, None),
@@ -135,7 +135,7 @@ def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
             cell("normal", 0.15, "none", 800, None, mode="train"),
         ],
     }
-    found = study.collapse(cells, retried)
+    found = study.collapse(cells, retrained)
     assert found["below"] == 0.5
     columns = {(one["noise"], one["mode"]): one for one in found["columns"]}
     assert {
@@ -144,10 +144,10 @@ def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
         ("normal", "train"): (0.3, 0.3, 0.405),
         ("normal", "train+test"): (0.1, 0.3, 0.12),
         ("uniform", "train"): (None, 0.02, 0.97),
-        # A half is no collapse yet.
+        # An accuracy of 0.5 is not a collapse.
         ("uniform", "train+test"): (0.08, 0.4, 0.098),
     }
-    # From the table of the paper.
+    # Values of the paper's table.
     assert {place: one["paper_delta"] for place, one in columns.items()} == {
         ("normal", "train"): 0.15,
         ("normal", "train+test"): 0.1,
@@ -158,16 +158,16 @@ def test_a_collapse_is_where_accuracy_first_falls_and_how_far():
     assert lowest == pytest.approx([0.1026, 0.0988, 0.0959, 0.1003])
     assert [
         (one["fast_decay"], one["clipping"], one["accuracy"], one["clean_accuracy"])
-        for one in found["retried"]
+        for one in found["retrained"]
     ] == [(0.5, "range", 0.743, 0.972), (0.5, "none", 0.8, 0.972), (0.95, "range", 0.844, 0.971)]
-    assert [one["paper_accuracy"] for one in found["retried"]] == pytest.approx([0.2461] * 3)
+    assert [one["paper_accuracy"] for one in found["retrained"]] == pytest.approx([0.2461] * 3)
 
 
 IMAGES = 50
 
 
 def planted(folder, cell, model, save):
-    """Keep a model as if its training had been done, so that a run finds it so."""
+    """Store a model as the result of a training cell."""
     file = f"models/{cell.key}.h5"
     (folder / "models").mkdir(parents=True, exist_ok=True)
     save(folder / file, model)
@@ -177,7 +177,7 @@ def planted(folder, cell, model, save):
 
 @pytest.fixture(scope="module")
 def planted_run(tmp_path_factory):
-    """Return a run for which all networks are there, each another, and the SDBNs by training."""
+    """Return a run with different stored networks for all trainings, and these networks."""
     folder = tmp_path_factory.mktemp("cells")
     digits = load_dataset("digits")
     template = template_model()
@@ -211,7 +211,7 @@ def planted_run(tmp_path_factory):
 
 
 def accuracy_of(model, digits, noise=None, seed=0):
-    """Return accuracy on noisy images, image by image."""
+    """Return accuracy on noisy images, computed image by image."""
     images = digits.test.images[:IMAGES]
     if noise is not None:
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
@@ -221,7 +221,7 @@ def accuracy_of(model, digits, noise=None, seed=0):
 
 
 @pytest.mark.slow
-def test_every_cell_of_table_one_is_of_the_network_and_the_noise_it_names(planted_run):
+def test_every_cell_of_table_one_uses_the_network_and_noise_of_its_labels(planted_run):
     run, models, dnn = planted_run
     table = json.loads(json.dumps(study.table_one(run)[0]))
     clean = models[0, None, None]
@@ -245,17 +245,17 @@ def test_every_cell_of_table_one_is_of_the_network_and_the_noise_it_names(plante
 
 
 @pytest.mark.slow
-def test_what_is_tried_beside_the_cells_is_of_the_trainings_it_names(planted_run):
+def test_further_results_of_table_one_use_the_trainings_of_their_labels(planted_run):
     run, models, _ = planted_run
     table, _ = study.table_one(run)
     found = table["collapse"]
     assert found["fast_decay"] == 0.5
-    tried = {(one["fast_decay"], one["clipping"]): one for one in found["retried"]}
-    assert set(tried) == {
+    retrained = {(one["fast_decay"], one["clipping"]): one for one in found["retrained"]}
+    assert set(retrained) == {
         *((0.5, rule) for rule in ("range", "zero", "none")),
         *((decay, "range") for decay in (0.05, 0.95)),
     }
-    for (decay, rule), one in tried.items():
+    for (decay, rule), one in retrained.items():
         noise, other = Noise("normal", 0.15, rule), None if decay == 0.5 else decay
         assert one["accuracy"] == accuracy_of(models[0, noise, other], run.dataset)
         assert one["clean_accuracy"] == accuracy_of(models[0, None, other], run.dataset)
@@ -266,12 +266,12 @@ def test_what_is_tried_beside_the_cells_is_of_the_trainings_it_names(planted_run
                 accuracy_of(models[seed, trained_on, None], run.dataset) for seed in (0, 1)
             ]
     for one, rule in zip(table["test_noise"], ("range", "zero"), strict=True):
-        for tried_rule in one["rules"]:
-            assert tried_rule["rates"] == [
+        for rule_result in one["rules"]:
+            assert rule_result["rates"] == [
                 accuracy_of(
                     models[0, None, None],
                     run.dataset,
-                    Noise(one["noise"], delta, tried_rule["clipping"]),
+                    Noise(one["noise"], delta, rule_result["clipping"]),
                 )
                 for delta in DELTAS
             ]

@@ -1,4 +1,4 @@
-"""The paper's items: what they are computed from, and that a run can be stopped anywhere."""
+"""Published numbers, choice of the attacked image, settings, and interrupted runs."""
 
 import json
 import os
@@ -20,11 +20,11 @@ from neuroattack.paper.settings import PaperSettings
 FILES = ("table2", "table3", "figure3", "figure9", "population", "transformations")
 
 
-def test_the_published_numbers_have_the_shape_of_the_tables():
+def test_published_numbers_have_the_shape_and_sums_of_the_tables():
     for columns in published.TABLE_I.values():
         assert list(columns) == ["train", "test", "train+test"]
         assert all(len(column) == len(published.DELTAS) for column in columns.values())
-    # Sums over the columns of Table I, from the text of the paper.
+    # Column sums of Table I, from the text of the paper.
     sums = [sum(column) for columns in published.TABLE_I.values() for column in columns.values()]
     np.testing.assert_allclose(sums, [416.29, 469.09, 316.15, 464.97, 581.27, 422.75], atol=0.005)
     for rows in (published.TABLE_II, published.TABLE_III):
@@ -37,11 +37,11 @@ def test_the_published_numbers_have_the_shape_of_the_tables():
 
 
 def run_of(labels, sdbn, dnn):
-    """Return what choosing a sample asks of a run: labels, and clean answers by network."""
-    answers = {"sdbn": sdbn, "dnn": dnn}
+    """Return a stand-in for a run with labels and clean outputs by network."""
+    outputs = {"sdbn": sdbn, "dnn": dnn}
 
     def clean_fractions(name, indices, _draws):
-        spike_fractions = np.array(answers[name])[indices]
+        spike_fractions = np.array(outputs[name])[indices]
         return spike_fractions.argmax(axis=1), spike_fractions
 
     labels = np.array(labels)
@@ -57,12 +57,12 @@ def spike_fractions(five, three):
     return row
 
 
-def test_the_sample_is_the_five_nearest_the_papers_shares():
+def test_the_sample_is_the_five_nearest_to_the_papers_outputs():
     like_paper = spike_fractions(0.8269, 0.0764), spike_fractions(0.9879, 0.0089)
     near = spike_fractions(0.80, 0.07), spike_fractions(0.98, 0.01)
     wrong = spike_fractions(0.2, 0.7), spike_fractions(0.9879, 0.0089)
-    rows = [like_paper, near, wrong, shares_pair(0.6), near]
-    # Image 0 would fit best, but is no "five".
+    rows = [like_paper, near, wrong, fractions_pair(0.6), near]
+    # Image 0 is nearest, but not a "five".
     run = run_of([7, 5, 5, 5, 5], [row[0] for row in rows], [row[1] for row in rows])
     sample = choose_sample(run)
     assert sample.index == 1
@@ -70,17 +70,17 @@ def test_the_sample_is_the_five_nearest_the_papers_shares():
     assert sample.mismatch == pytest.approx(expected)
 
 
-def shares_pair(five):
+def fractions_pair(five):
     return spike_fractions(five, 0.1), spike_fractions(five, 0.1)
 
 
-def test_a_sample_that_neither_network_knows_is_refused():
+def test_choosing_a_sample_fails_if_no_five_is_classified_correctly():
     run = run_of([5], [spike_fractions(0.1, 0.8)], [spike_fractions(0.9, 0.01)])
     with pytest.raises(NeuroattackError, match="no test image of class 5"):
         choose_sample(run)
 
 
-def test_items_come_in_the_order_of_the_paper_and_once():
+def test_items_are_expanded_once_and_in_order():
     assert expand_items(["table3", "table1", "table3"]) == ["table1", "table3"]
     assert expand_items(["population", "all"]) == list(ITEMS)
     with pytest.raises(UnknownNameError, match="did you mean 'table1'"):
@@ -88,7 +88,7 @@ def test_items_come_in_the_order_of_the_paper_and_once():
 
 
 @pytest.mark.parametrize(
-    ("changed", "thing"),
+    ("changed", "name"),
     [
         ({"population": 0}, "population"),
         ({"trials": 0}, "trials"),
@@ -97,13 +97,13 @@ def test_items_come_in_the_order_of_the_paper_and_once():
         ({"steps": 0}, "steps"),
     ],
 )
-def test_sizes_out_of_range_are_refused(changed, thing):
-    with pytest.raises(ValidationError, match=thing):
+def test_settings_out_of_range_raise(changed, name):
+    with pytest.raises(ValidationError, match=name):
         PaperSettings(**changed)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
+    ("arguments", "part"),
     [
         (["table9"], "unknown item of the paper 'table9'"),
         (["table2", "--population", "0"], "population: got 0"),
@@ -113,17 +113,17 @@ def test_sizes_out_of_range_are_refused(changed, thing):
         (["table2", "--out", "/dev/null/x"], "cannot be written"),
     ],
 )
-def test_bad_input_gets_one_sentence(command, tmp_path, arguments, sentence):
+def test_bad_input_prints_one_line(command, tmp_path, arguments, part):
     if "--out" not in arguments:
         arguments = [*arguments, "--out", tmp_path / "paper"]
     code, out, err = command("paper", *arguments)
     assert (code, out) == (2, "")
-    assert sentence in err
+    assert part in err
     assert len(err.strip().splitlines()) == 1
 
 
 def started(folder, workers):
-    options = ["--population", "2", "--draws", "3", "--images", "30", "--steps", "60"]
+    options = ["--population", "2", "--trials", "3", "--images", "30", "--steps", "60"]
     return subprocess.Popen(
         [
             *(sys.executable, "-m", "neuroattack", "paper", *FILES, "--dataset", "digits"),
@@ -137,18 +137,18 @@ def started(folder, workers):
 
 
 @pytest.mark.slow
-def test_two_runs_are_equal_though_one_is_killed_twice(tmp_path):
-    whole = started(tmp_path / "whole", 1)
+def test_a_run_that_is_killed_twice_gives_the_same_results(tmp_path):
+    uninterrupted = started(tmp_path / "uninterrupted", 1)
     rng = np.random.default_rng(0)
     for _ in range(2):
         killed = started(tmp_path / "killed", 2)
         time.sleep(rng.uniform(5, 20))
-        # The parent alone: its workers have to notice.
+        # Kill only the parent; the workers must stop by themselves.
         os.kill(killed.pid, signal.SIGKILL)
         killed.communicate()
     finished = started(tmp_path / "killed", 2)
     figures = []
-    for run in (whole, finished):
+    for run in (uninterrupted, finished):
         out, err = run.communicate()
         assert run.returncode == 0, err
         figures.append(json.loads(out))
@@ -156,5 +156,5 @@ def test_two_runs_are_equal_though_one_is_killed_twice(tmp_path):
     assert set(figures[0]) == set(FILES)
     for item in FILES:
         for kind in ("json", "csv"):
-            one, other = (tmp_path / run / f"{item}.{kind}" for run in ("whole", "killed"))
+            one, other = (tmp_path / run / f"{item}.{kind}" for run in ("uninterrupted", "killed"))
             assert one.read_bytes() == other.read_bytes()

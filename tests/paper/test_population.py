@@ -1,4 +1,4 @@
-"""Figures of many attacks against plain loops over them, and the choice of what is attacked."""
+"""Results of attacks on many images, compared with plain loops; choice of images and targets."""
 
 import itertools
 import json
@@ -13,7 +13,7 @@ from scipy import stats
 
 from neuroattack.datasets.dataset import Dataset, Split
 from neuroattack.errors import NeuroattackError, ValidationError
-from neuroattack.paper.networks import Attacked
+from neuroattack.paper.networks import AttackedNetwork
 from neuroattack.paper.population import (
     Group,
     compare_groups,
@@ -29,12 +29,12 @@ STOPS = ("distance", "iterations", "no candidates")
 
 
 def some_attacks(seed, images):
-    """Return attacks as cells give them, of whatever course and outcome."""
+    """Return random results of attacks, in the form of the cells."""
     rng = np.random.default_rng(seed)
     attacks = []
     for index in range(images):
         iterations = int(rng.integers(1, 9))
-        # Few levels, so that P(target) stays, rises and falls.
+        # Few levels, so that P(target) often stays the same.
         spike_fractions = rng.integers(0, 5, (iterations, 10)) / 40
         trials = int(rng.integers(1, 60))
         clean_trials = int(rng.integers(1, 60))
@@ -65,19 +65,19 @@ def some_attacks(seed, images):
 
 
 def group(attacks, network="sdbn"):
-    attacked = Attacked("model.h5", "sdbn", "spikes", steps=350)
+    attacked = AttackedNetwork("model.h5", "sdbn", "spikes", steps=350)
     return Group(network, attacked, "II", "random", [], attacks)
 
 
 def student_interval(values):
-    """Return the 95 % interval of a mean by SciPy's distribution."""
+    """Return Student's 95 % interval of a mean, by SciPy."""
     return list(
         stats.t.interval(0.95, len(values) - 1, loc=np.mean(values), scale=stats.sem(values))
     )
 
 
 def quantile(values, fraction):
-    """Interpolate between the sorted values, as most programs do."""
+    """Return a quantile by linear interpolation."""
     ordered = sorted(values)
     place = fraction * (len(ordered) - 1)
     low = math.floor(place)
@@ -87,7 +87,7 @@ def quantile(values, fraction):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 30))
-def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
+def test_results_of_a_group_equal_a_plain_loop(seed, images):
     attacks = some_attacks(seed, images)
     found = group(attacks).as_json()
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -99,42 +99,44 @@ def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
         "repeats": 1,
     }
     assert found["images"] == images
-    for what in ("targeted", "untargeted"):
-        rates = [attack[what] / attack["trials"] for attack in attacks]
-        clean = [attack["clean"][what] / attack["clean"]["trials"] for attack in attacks]
-        assert found[f"{what}_success"] == pytest.approx(sum(rates) / images)
-        assert found[f"clean_{what}"] == pytest.approx(sum(clean) / images)
-        assert found[f"{what}_mostly"] == sum(2 * a[what] > a["trials"] for a in attacks)
-        low, high = found[f"{what}_ci95"]
+    for criterion in ("targeted", "untargeted"):
+        rates = [attack[criterion] / attack["trials"] for attack in attacks]
+        clean = [attack["clean"][criterion] / attack["clean"]["trials"] for attack in attacks]
+        assert found[f"{criterion}_success"] == pytest.approx(sum(rates) / images)
+        assert found[f"clean_{criterion}"] == pytest.approx(sum(clean) / images)
+        assert found[f"{criterion}_majority"] == sum(
+            2 * a[criterion] > a["trials"] for a in attacks
+        )
+        low, high = found[f"{criterion}_ci95"]
         fraction, z = sum(rates) / images, 1.959963984540054
         for end in (low, high):
             expected = z * z * end * (1 - end) / images
             assert (fraction - end) ** 2 == pytest.approx(expected, abs=1e-9)
         assert low - 1e-12 <= fraction <= high + 1e-12
         gains = [rate - before for rate, before in zip(rates, clean, strict=True)]
-        assert found[f"{what}_gain"] == pytest.approx(sum(gains) / images)
+        assert found[f"{criterion}_gain"] == pytest.approx(sum(gains) / images)
         if max(gains) - min(gains) > 1e-9:
             expected = student_interval(gains)
         else:
-            expected = [end - sum(clean) / images for end in found[f"{what}_ci95"]]
-        assert found[f"{what}_gain_ci95"] == pytest.approx(expected)
+            expected = [end - sum(clean) / images for end in found[f"{criterion}_ci95"]]
+        assert found[f"{criterion}_gain_ci95"] == pytest.approx(expected)
     stopped = [attack["stopped_by"] for attack in attacks]
     assert found["stopped_by"] == {stop: stopped.count(stop) for stop in STOPS}
-    assert found["capped_fraction"] == stopped.count("iterations") / images
+    assert found["iteration_limit_fraction"] == stopped.count("iterations") / images
     spikes = [attack["clean"]["spikes"] for attack in attacks]
     assert found["clean_spikes"] == pytest.approx(sum(spikes) / images)
-    fallen = total = lucky = 0
+    falls = total = successes = 0
     best = []
     for attack in attacks:
         image_goal = attack["target_class"]
         history = [spike_fractions[image_goal] for spike_fractions in attack["spike_fractions"]]
         for before, after in itertools.pairwise(history):
-            fallen += after < before
+            falls += after < before
             total += 1
-        lucky += attack["predicted"][attack["best_iteration"]] == image_goal
+        successes += attack["predicted"][attack["best_iteration"]] == image_goal
         best.append(max(history))
-    assert found["non_monotonic_fraction"] == pytest.approx(fallen / total if total else 0)
-    assert found["lucky_success"] == pytest.approx(lucky / images)
+    assert found["falling_fraction"] == pytest.approx(falls / total if total else 0)
+    assert found["search_success"] == pytest.approx(successes / images)
     means = [attack["mean_spike_fractions"][attack["target_class"]] for attack in attacks]
     for name, values in (("best_p_target", best), ("mean_p_target", means)):
         assert found[name] == pytest.approx(
@@ -158,7 +160,7 @@ def test_a_groups_figures_are_those_of_a_plain_loop(seed, images):
         assert found[name] == pytest.approx(statistics.median(values))
 
 
-def test_a_course_that_only_rises_is_monotonic_and_one_that_only_falls_is_not():
+def test_the_falling_fraction_counts_iterations_with_a_lower_value():
     (attack,) = some_attacks(0, 1)
     attack["target_class"] = 3
     for history, expected in (
@@ -168,22 +170,22 @@ def test_a_course_that_only_rises_is_monotonic_and_one_that_only_falls_is_not():
         ([0.1], 0.0),
     ):
         attack["spike_fractions"] = [[0, 0, 0, fraction, 0.5] for fraction in history]
-        assert group([attack]).fallen_fraction == expected
+        assert group([attack]).falling_fraction == expected
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10**6), st.integers(1, 30))
-def test_groups_are_compared_image_by_image_and_by_newcombes_interval(seed, images):
+def test_comparisons_equal_a_plain_computation(seed, images):
     first, second = some_attacks(seed, images), some_attacks(seed + 1, images)
     for one, other in zip(first, second, strict=True):
         other["target_class"] = one["target_class"]
-    found = compare_groups("Is it?", group(first), group(second, "dnn"))
-    assert (found["question"], found["first"], found["second"]) == ("Is it?", "sdbn", "dnn")
+    found = compare_groups("test", group(first), group(second, "dnn"))
+    assert (found["comparison"], found["first"], found["second"]) == ("test", "sdbn", "dnn")
     assert (found["case"], found["pairs"], found["images"]) == ("II", "random", images)
-    for what in ("targeted", "untargeted"):
+    for criterion in ("targeted", "untargeted"):
         spike_fractions, limits = [], []
         for attacks in (first, second):
-            successes = sum(attack[what] / attack["trials"] for attack in attacks)
+            successes = sum(attack[criterion] / attack["trials"] for attack in attacks)
             spike_fractions.append(successes / len(attacks))
             limits.append(wilson_interval(successes, len(attacks)))
         (p1, p2), ((low1, high1), (low2, high2)) = spike_fractions, limits
@@ -191,45 +193,45 @@ def test_groups_are_compared_image_by_image_and_by_newcombes_interval(seed, imag
             p1 - p2 - math.sqrt((p1 - low1) ** 2 + (high2 - p2) ** 2),
             p1 - p2 + math.sqrt((high1 - p1) ** 2 + (p2 - low2) ** 2),
         ]
-        assert found[f"{what}_difference"] == pytest.approx(p1 - p2)
-        assert found[f"{what}_ci95"] == pytest.approx(newcombe)
+        assert found[f"{criterion}_difference"] == pytest.approx(p1 - p2)
+        assert found[f"{criterion}_ci95"] == pytest.approx(newcombe)
         gains = [0.0] * images
         for attacks, sign in ((first, 1), (second, -1)):
             for number, attack in enumerate(attacks):
                 clean = attack["clean"]
-                gains[number] += sign * attack[what] / attack["trials"]
-                gains[number] -= sign * clean[what] / clean["trials"]
+                gains[number] += sign * attack[criterion] / attack["trials"]
+                gains[number] -= sign * clean[criterion] / clean["trials"]
         mean = sum(gains) / images
-        assert found[f"{what}_gain_difference"] == pytest.approx(mean)
+        assert found[f"{criterion}_gain_difference"] == pytest.approx(mean)
         if max(gains) - min(gains) > 1e-9:
             expected = student_interval(gains)
         else:
             expected = [end - (p1 - p2) + mean for end in newcombe]
-        assert found[f"{what}_gain_ci95"] == pytest.approx(expected)
-    turned = compare_groups("Is it?", group(second, "dnn"), group(first))
+        assert found[f"{criterion}_gain_ci95"] == pytest.approx(expected)
+    turned = compare_groups("test", group(second, "dnn"), group(first))
     for name in ("targeted_ci95", "untargeted_gain_ci95"):
         low, high = found[name]
         assert turned[name] == pytest.approx([-high, -low])
 
 
-def test_images_that_do_not_differ_get_an_interval_all_the_same():
+def test_equal_gains_have_newcombes_interval():
     attacks = some_attacks(3, 40)
-    found = compare_groups("Is it?", group(attacks), group(attacks, "dnn"))
-    for what in ("targeted", "untargeted"):
-        assert found[f"{what}_gain_difference"] == 0
-        assert found[f"{what}_gain_ci95"] == found[f"{what}_ci95"]
-        assert found[f"{what}_gain_ci95"][0] < -0.1
+    found = compare_groups("test", group(attacks), group(attacks, "dnn"))
+    for criterion in ("targeted", "untargeted"):
+        assert found[f"{criterion}_gain_difference"] == 0
+        assert found[f"{criterion}_gain_ci95"] == found[f"{criterion}_ci95"]
+        assert found[f"{criterion}_gain_ci95"][0] < -0.1
 
 
-def test_groups_of_other_images_or_targets_are_not_compared():
+def test_groups_with_different_images_or_targets_are_rejected():
     attacks = some_attacks(3, 5)
-    aimed = [*attacks[:4], attacks[4] | {"target_class": 9}]
-    for others in (attacks[:4], attacks[::-1], aimed):
-        with pytest.raises(ValidationError, match="got other images or targets"):
-            compare_groups("Is it?", group(attacks), group(others, "dnn"))
+    changed = [*attacks[:4], attacks[4] | {"target_class": 9}]
+    for others in (attacks[:4], attacks[::-1], changed):
+        with pytest.raises(ValidationError, match="group of 'dnn'"):
+            compare_groups("test", group(attacks), group(others, "dnn"))
 
 
-def test_exact_answers_have_no_spikes():
+def test_exact_outputs_have_no_spikes():
     attacks = some_attacks(0, 3)
     for attack in attacks:
         attack["clean"]["spikes"] = None
@@ -237,7 +239,7 @@ def test_exact_answers_have_no_spikes():
 
 
 @pytest.mark.parametrize("study", [population, population_groups, sampling])
-def test_a_population_that_no_image_is_fit_for_is_refused(study):
+def test_a_study_fails_if_no_five_is_classified_correctly(study):
     dataset = some_dataset([5, 5, 1], 10)
     run = PaperRun(dataset, None)
     run.correct = np.array([False, False, True])
@@ -261,7 +263,7 @@ def classified(draw):
 
 @settings(deadline=None)
 @given(classified(), st.integers(1, 50), st.integers(0, 2**32))
-def test_random_aims_are_correct_images_once_each_with_a_wrong_class(known, images, seed):
+def test_random_goals_are_eligible_images_once_each_with_a_wrong_class(known, images, seed):
     dataset, correct = known
     labels, classes = dataset.test.labels, dataset.classes
     image_goals, again, fewer = (
@@ -280,7 +282,7 @@ def test_random_aims_are_correct_images_once_each_with_a_wrong_class(known, imag
     assert json.loads(json.dumps(image_goals)) == [list(image_goal) for image_goal in image_goals]
 
 
-def test_random_aims_favour_no_image_and_no_wrong_class():
+def test_random_goals_are_uniform_over_images_and_wrong_classes():
     dataset = some_dataset([0, 1, 2, 3] * 5, 4)
     correct = np.ones(20, bool)
     chosen, targets = np.zeros(20), np.zeros((4, 4))
@@ -290,7 +292,7 @@ def test_random_aims_favour_no_image_and_no_wrong_class():
         ):
             chosen[index] += 1
             targets[index % 4, target] += 1
-    # 5 standard deviations each: a chance of 2e-5 that one of 32 is beyond.
+    # 5 standard deviations: the probability that one of 32 counts is beyond is 2e-5.
     assert (np.abs(chosen - 250) < 5 * math.sqrt(1000 * 0.25 * 0.75)).all()
     wrong = targets[~np.eye(4, dtype=bool)]
     assert (np.abs(wrong - 5000 / 12) < 5 * math.sqrt(5000 / 12)).all()

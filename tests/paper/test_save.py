@@ -1,16 +1,17 @@
-"""Files of a run of the paper's items: pictures, tables, page."""
+"""Output files of a run of the paper's items: figures, tables and the page."""
 
 import csv
 import io
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from PIL import Image
-from support.paper_items import ORIGIN, whole_paper
+from support.paper_items import ORIGIN, all_items
 
 from neuroattack.paper.figures import LOOKS
 from neuroattack.paper.items import ITEMS
@@ -18,12 +19,13 @@ from neuroattack.paper.networks import NAMES
 from neuroattack.paper.published import DELTAS, TABLE_I, TABLE_II, TABLE_III
 from neuroattack.paper.save import save_paper
 
+DOCS = Path(__file__).parents[2] / "docs" / "paper"
 SAVED = ("figure4", "table2", "figure9")
 
 
 @pytest.fixture(scope="module")
 def paper():
-    return whole_paper()
+    return all_items()
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +48,7 @@ class Page(HTMLParser):
                 self.links.append(value)
 
 
-def test_every_item_leaves_its_files_and_the_page_has_no_other(saved, paper):
+def test_every_item_has_its_files_and_its_section_on_the_page(saved, paper):
     assert saved.name == "report.html"
     names = {path.name for path in saved.parent.iterdir()}
     expected = {f"{item}.{kind}" for item in SAVED for kind in ("json", "png", "svg")}
@@ -61,7 +63,7 @@ def test_every_item_leaves_its_files_and_the_page_has_no_other(saved, paper):
             assert opened.info["dpi"] == pytest.approx((150, 150), abs=0.1)
 
 
-def test_the_page_loads_nothing_and_runs_no_script(saved):
+def test_the_page_has_no_scripts_and_no_external_links(saved):
     page = Page(saved.read_text())
     assert "script" not in page.tags
     assert all(link.startswith(("#", "data:")) for link in page.links)
@@ -71,7 +73,7 @@ def test_the_page_loads_nothing_and_runs_no_script(saved):
 
 
 @pytest.mark.slow
-def test_a_page_of_all_items_has_no_identifier_twice(paper, tmp_path):
+def test_identifiers_on_a_page_of_all_items_are_unique(paper, tmp_path):
     page = Page(save_paper(tmp_path, paper, ORIGIN).read_text())
     assert [one for one in page.ids if one in ITEMS] == list(ITEMS)
     assert len(page.ids) == len(set(page.ids))
@@ -86,12 +88,12 @@ def test_only_the_page_depends_on_the_run(saved, paper, tmp_path):
     assert "another" in again.read_text()
 
 
-def test_what_a_user_typed_is_no_markup(tmp_path):
+def test_provenance_is_escaped(tmp_path):
     page = save_paper(tmp_path, {}, {"Command": "paper <script>alert(1)</script>"})
     assert "<script>" not in page.read_text()
 
 
-def test_svgs_are_xml_without_a_date(saved):
+def test_svg_files_are_xml_without_a_date(saved):
     for item in SAVED:
         text = (saved.parent / f"{item}.svg").read_text()
         ElementTree.fromstring(text)  # noqa: S314
@@ -117,7 +119,7 @@ def test_every_item_can_be_drawn_and_tabulated(item, paper):
 
 
 def hollow_points(figure):
-    """Return the points of hollow markers, panel by panel."""
+    """Return the points with hollow markers, by panel."""
     return [
         [
             tuple(point)
@@ -129,7 +131,7 @@ def hollow_points(figure):
     ]
 
 
-def test_the_papers_points_are_drawn_hollow_where_the_paper_has_them(paper):
+def test_the_papers_points_are_drawn_hollow(paper):
     panels = hollow_points(ITEMS["figure2"].draw(*paper["figure2"]))
     for panel, columns in zip(panels, TABLE_I.values(), strict=True):
         assert len(panel) == 3 * len(DELTAS)
@@ -148,7 +150,7 @@ def test_the_papers_points_are_drawn_hollow_where_the_paper_has_them(paper):
             np.testing.assert_allclose(panels[column + 2], distances)
 
 
-def test_networks_can_be_told_apart_without_their_hues():
+def test_networks_differ_in_marker_and_line_as_well_as_color():
     assert set(LOOKS) == set(NAMES)
     assert len({look.marker for look in LOOKS.values()}) == len(LOOKS)
     assert len({str(look.dashes) for look in LOOKS.values()}) == len(LOOKS)
@@ -158,10 +160,10 @@ def column(table, head):
     return [row[table.heads.index(head)] for row in table.rows]
 
 
-def test_tables_hold_the_papers_rows_and_intervals(paper):
+def test_tables_contain_the_papers_rows_and_intervals(paper):
     outcome, iterations = ITEMS["table3"].tables(paper["table3"][0])
     assert column(iterations, "source").count("paper") == len(TABLE_III)
-    assert column(outcome, "p target fell") == [3, 3, 0, 3, 0, 3]
+    assert column(outcome, "iterations with a fall of P(target)") == [3, 3, 0, 3, 0, 3]
     figures = paper["figure3"][0]
     (curves,) = ITEMS["figure3"].tables(figures)
     first = figures["curves"][0]
@@ -175,10 +177,19 @@ def test_tables_hold_the_papers_rows_and_intervals(paper):
     assert set(column(groups, "network")) <= set(NAMES.values())
 
 
-def test_transformations_without_a_misclassified_image_have_no_rate(paper):
+def test_without_misclassified_images_the_survival_rate_is_empty(paper):
     from support.paper_items import transformations
 
     figures = transformations(before=2)
     assert ITEMS["transformations"].draw(figures, {}).axes
     survival, _ = ITEMS["transformations"].tables(figures)
-    assert set(column(survival, "survived rate (%)")) == {None}
+    assert set(column(survival, "still misclassified (%)")) == {None}
+
+
+@pytest.mark.parametrize("item", ITEMS)
+def test_the_documentation_includes_tables_with_the_same_columns(item, paper):
+    for table in ITEMS[item].tables(paper[item][0]):
+        page = DOCS / f"{table.name}.md"
+        if page.exists():
+            written = table.markdown().splitlines()
+            assert page.read_text(encoding="utf-8").splitlines()[2:4] == written[2:4]

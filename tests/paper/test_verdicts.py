@@ -1,9 +1,9 @@
-"""Verdicts on the paper's claims follow from the numbers, each at its threshold."""
+"""Verdicts on the paper's claims, at the thresholds of their rules."""
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.paper_items import attack_table, table_one, transformations, whole_paper, window_noise
+from support.paper_items import all_items, attack_table, table_one, transformations, window_noise
 from support.population_items import group, population
 
 from neuroattack.paper import verdicts
@@ -12,15 +12,19 @@ from neuroattack.paper.population import compare_groups
 from neuroattack.paper.save import verdict_table
 from neuroattack.paper.tables import fell_and_rose
 
-WORDS = ("reproduced", "partly", "not reproduced", "undecided")
+VERDICTS = ("reproduced", "partly", "not reproduced", "undecided")
 
 
-def judged(item, figures):
+def verdicts_of(item, figures):
     return [claim.verdict for claim in ITEMS[item].claims(figures)]
 
 
-def of_claim(part, figures, item="table1"):
-    return [one.verdict for one in ITEMS[item].claims(figures) if part in one.claim]
+# Positions of the claims of Table I.
+CLEAN_SDBN, NORMAL_TEST, UNIFORM_TEST, SMALL_NORMAL, FIRST_COLLAPSE = 0, 2, 3, 4, 6
+
+
+def verdict_at(position, figures):
+    return verdicts_of("table1", figures)[position]
 
 
 @pytest.mark.parametrize(
@@ -32,7 +36,7 @@ def of_claim(part, figures, item="table1"):
         ([], "not reproduced"),
     ],
 )
-def test_conditions(met, verdict):
+def test_rule_for_conditions(met, verdict):
     assert verdicts.by_conditions(met) == verdict
 
 
@@ -48,15 +52,15 @@ def test_conditions(met, verdict):
         ([None, (-0.2, -0.1)], "not reproduced"),
     ],
 )
-def test_intervals(intervals, verdict):
+def test_rule_for_intervals(intervals, verdict):
     assert verdicts.by_intervals(intervals, 1) == verdict
-    turned = [one and (-one[1], -one[0]) for one in intervals]
-    assert verdicts.by_intervals(turned, -1) == verdict
+    negated = [one and (-one[1], -one[0]) for one in intervals]
+    assert verdicts.by_intervals(negated, -1) == verdict
 
 
-def test_every_verdict_is_one_word_of_four_and_every_claim_has_its_own_text():
-    table = verdict_table(whole_paper())
-    assert {row[-1] for row in table.rows} <= set(WORDS)
+def test_verdicts_are_valid_and_claims_are_unique():
+    table = verdict_table(all_items())
+    assert {row[-1] for row in table.rows} <= set(VERDICTS)
     assert len({tuple(row[:2]) for row in table.rows}) == len(table.rows)
     assert len(table.rows) == 2 + 2 + 2 + 4 + 1 + 2 + 2 + 1 + 3 + 3
 
@@ -70,24 +74,24 @@ def test_every_verdict_is_one_word_of_four_and_every_claim_has_its_own_text():
         (0.973, 0.951, "not reproduced"),
     ],
 )
-def test_clean_accuracy_is_that_of_the_paper_within_a_point(rates, spikes, verdict):
+def test_clean_accuracy_is_reproduced_within_a_point(rates, spikes, verdict):
     figures = table_one()
     figures["clean"] |= {"accuracy": rates, "spiking_accuracy": spikes}
-    assert of_claim("clean accuracy of the SDBN", figures) == [verdict]
+    assert verdict_at(CLEAN_SDBN, figures) == verdict
 
 
 @pytest.mark.parametrize(
-    ("apart", "verdict"),
+    ("difference", "verdict"),
     [(0.0, "reproduced"), (0.059, "reproduced"), (0.061, "not reproduced")],
 )
-def test_test_noise_is_near_within_six_points(apart, verdict):
-    assert of_claim("test noise", table_one(apart=apart))[0] == verdict
+def test_accuracy_under_test_noise_is_reproduced_within_six_points(difference, verdict):
+    assert verdict_at(NORMAL_TEST, table_one(difference=difference)) == verdict
 
 
-def test_test_noise_that_is_near_at_some_magnitudes_is_partly():
+def test_agreement_at_some_magnitudes_of_test_noise_is_partly():
     figures = table_one()
     figures["test_noise"][1] |= {"within_6_points": [0.1], "beyond_6_points": [0.2]}
-    assert of_claim("uniform test noise", figures) == ["partly"]
+    assert verdict_at(UNIFORM_TEST, figures) == "partly"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +102,8 @@ def test_test_noise_that_is_near_at_some_magnitudes_is_partly():
         ((-0.004, 0.001, 0.006), "undecided"),
     ],
 )
-def test_small_noise_is_judged_by_its_interval(gains, verdict):
-    assert of_claim("gain from normal", table_one(gains=gains)) == [verdict]
+def test_verdict_on_small_noise_depends_on_the_interval(gains, verdict):
+    assert verdict_at(SMALL_NORMAL, table_one(gains=gains)) == verdict
 
 
 @pytest.mark.parametrize(
@@ -113,12 +117,12 @@ def test_small_noise_is_judged_by_its_interval(gains, verdict):
         (None, 0.6, "not reproduced"),
     ],
 )
-def test_a_collapse_is_judged_by_where_it_comes_and_how_far_it_goes(delta, lowest, verdict):
+def test_verdict_on_a_collapse_depends_on_its_delta_and_lowest_accuracy(delta, lowest, verdict):
     figures = table_one()
     figures["collapse"]["columns"] = [
         figures["collapse"]["columns"][0] | {"delta": delta, "paper_delta": 0.15, "lowest": lowest}
     ]
-    assert of_claim("collapse", figures) == [verdict]
+    assert verdict_at(FIRST_COLLAPSE, figures) == verdict
 
 
 @pytest.mark.parametrize(
@@ -130,30 +134,30 @@ def test_a_collapse_is_judged_by_where_it_comes_and_how_far_it_goes(delta, lowes
         ((0.93, 0.95), (0.92, 0.94), "undecided"),
     ],
 )
-def test_a_window_is_judged_by_the_intervals_of_the_sdbn(middle, corner, verdict):
+def test_verdict_on_windows_depends_on_the_intervals_of_the_sdbn(middle, corner, verdict):
     figures = window_noise()
     for curve in figures["curves"]:
-        if curve["network"] == "sdbn" and curve["place"] in ("middle", "corner"):
-            low, high = middle if curve["place"] == "middle" else corner
+        if curve["network"] == "sdbn" and curve["window"] in ("middle", "corner"):
+            low, high = middle if curve["window"] == "middle" else corner
             curve |= {"accuracy": (low + high) / 2, "accuracy_ci95": [low, high]}
-    assert judged("figure3", figures) == [verdict]
+    assert verdicts_of("figure3", figures) == [verdict]
 
 
-def test_an_attack_is_judged_by_its_course():
+def test_verdict_on_an_attack_depends_on_falls_and_the_final_class():
     up, down = (0.0, 0.4, 0.8), (0.0, 0.8, 0.3)
     for network, item, expected in (
         ("dnn", "table2", ["reproduced", "not reproduced"]),
         ("sdbn", "table3", ["not reproduced", "reproduced"]),
     ):
-        assert judged(item, attack_table(network, (up, down))) == expected
-    # The true class lost, and to a third one: the target class has not won.
+        assert verdicts_of(item, attack_table(network, (up, down))) == expected
+    # A third class wins, not the target class.
     figures = attack_table("dnn", (up, up))
     figures["cases"]["I"]["predicted"][-1] = 8
-    assert judged("table2", figures) == ["partly", "reproduced"]
+    assert verdicts_of("table2", figures) == ["partly", "reproduced"]
 
 
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
-def test_falls_and_rises_are_counted_as_by_hand(history):
+def test_falls_and_rises_equal_a_plain_loop(history):
     fell = rose = 0
     for i in range(1, len(history)):
         fell += history[i] < history[i - 1]
@@ -165,36 +169,36 @@ def test_falls_and_rises_are_counted_as_by_hand(history):
     ("five", "three", "verdict"),
     [(0.83, 0.08, "reproduced"), (0.83, 0.1, "partly"), (0.9, 0.1, "not reproduced")],
 )
-def test_clean_shares_are_those_of_the_paper_within_a_point(five, three, verdict):
+def test_clean_spike_fractions_are_reproduced_within_a_point(five, three, verdict):
     spike_fractions = [0.0] * 10
     spike_fractions[5], spike_fractions[3] = five, three
     figures = {
         "spike_fractions": spike_fractions,
         "paper": {"p_max_class": 0.8269, "p_target": 0.0764},
     }
-    assert judged("figure9", figures) == [verdict]
+    assert verdicts_of("figure9", figures) == [verdict]
 
 
 @pytest.mark.parametrize(
     ("of_sdbn", "of_dnn", "verdict"),
     [(1, 9, "reproduced"), (9, 1, "not reproduced"), (5, 5, "undecided")],
 )
-def test_the_papers_question_is_answered_by_intervals(of_sdbn, of_dnn, verdict):
-    assert judged("population", population(of_sdbn, of_dnn))[0] == verdict
+def test_verdict_on_the_gain_depends_on_intervals(of_sdbn, of_dnn, verdict):
+    assert verdicts_of("population", population(of_sdbn, of_dnn))[0] == verdict
 
 
-def test_one_group_that_is_undecided_makes_the_answer_partly():
-    assert judged("population", population(1, 9, random_sdbn=9))[0] == "partly"
+def test_one_undecided_group_makes_the_verdict_partly():
+    assert verdicts_of("population", population(1, 9, random_sdbn=9))[0] == "partly"
 
 
-def test_errors_without_any_attack_decide_nothing():
+def test_errors_on_clean_images_do_not_count_as_success():
     figures = population(9, 9)
-    # The SDBN's originals are wrong in 8 of 10 trials, the DNN's in 1: the attack adds less there.
+    # The SDBN misclassifies its clean images in 8 of 10 trials, the DNN in 1: the attack adds less.
     unequal = group("sdbn", "I", fooled=9), group("dnn", "I", fooled=9)
     for attack in unequal[0].attacks:
         attack["clean"]["untargeted"] = 8
-    figures["comparisons"] = [compare_groups("for a test", *unequal)]
-    assert judged("population", figures)[0] == "reproduced"
+    figures["comparisons"] = [compare_groups("test", *unequal)]
+    assert verdicts_of("population", figures)[0] == "reproduced"
     assert figures["comparisons"][0]["untargeted_difference"] == 0
 
 
@@ -207,9 +211,9 @@ def test_errors_without_any_attack_decide_nothing():
         (None, "not reproduced"),
     ],
 )
-def test_a_gap_matters_where_its_correlation_is_positive_and_sure(correlation, verdict):
+def test_verdict_on_the_gap_needs_a_significant_positive_correlation(correlation, verdict):
     figures = transformations()
     for study in figures["networks"].values():
         for one in study["transformations"]:
             one["untargeted"]["gap_correlation"] = correlation
-    assert judged("transformations", figures) == [verdict] * 3
+    assert verdicts_of("transformations", figures) == [verdict] * 3

@@ -170,10 +170,10 @@ def test_figures_are_the_results(render, targeted, untargeted):
         )
         assert row[4] == f"{100 * result.clean_error_rate:.1f}{NBSP}%"
     images = [each for result in (targeted, untargeted) for each in result.images]
-    for name, key in (("Distance L2", "l2"), ("Distance local SD", "local_sd")):
+    for name, key in (("L2 distance", "l2"), ("Local-SD distance", "local_sd")):
         shown = [row[1] for row in page.rows if row[0] == name]
         assert shown == [f"{each.distances[key]:.2f}" for each in images]
-    spent = [row[1] for row in page.rows if row[0] == "Queries, search"]
+    spent = [row[1] for row in page.rows if row[0] == "Search queries"]
     assert spent == [f"{each.search.queries:,}" for each in images]
 
 
@@ -268,7 +268,7 @@ def test_raster_is_the_spikes(targeted):
         assert axes.get_xlim() == (0, 120)
 
 
-def test_the_course_is_the_best_gap_so_far(untargeted):
+def test_the_history_is_the_best_gap_so_far(untargeted):
     found = untargeted.images[0].search
     (axes,) = plots.history_figure(found).axes
     queries, gaps = axes.lines[0].get_data()

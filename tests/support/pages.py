@@ -1,4 +1,4 @@
-"""What the documentation tells people to type, in the order in which it stands there."""
+"""Commands, Python code and files in the documentation, in the order of each page."""
 
 from __future__ import annotations
 
@@ -17,30 +17,37 @@ ROOT = Path(__file__).parents[2]
 PAGES = sorted(
     page
     for page in [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").rglob("*.md")]
-    # What docs/paper holds are tables that docs/paper.md includes.
+    # docs/paper holds tables that docs/paper.md includes.
     if not any(page.is_relative_to(ROOT / "docs" / folder) for folder in ("site", "paper"))
 )
 
 _BLOCK = re.compile(r"^```(?P<language>\w+)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL)
-_LINES = re.compile(
-    r"^(?: {4}|\$ )(?:uv run )?(?P<command>neuroattack (?:[^\n]*\\\n)*[^\n]*)$", re.M
+# An environment variable or an option of uv may precede the program.
+_PROGRAM = (
+    r"(?:[A-Z_]+=\S+ )*(?:uv run (?:--\S+ \S+ )*)?(?P<command>neuroattack (?:[^\n]*\\\n)*[^\n]*)$"
 )
-_INLINE = re.compile(r"`(?:uv run )?(?P<command>neuroattack [^`\n]*)`")
+_LINE = re.compile(r"^(?: {4}|\$ )" + _PROGRAM, re.MULTILINE)
+_SHELL_LINE = re.compile("^" + _PROGRAM, re.MULTILINE)
+_SHELL = ("sh", "bash", "shell")
+_INLINE = re.compile(
+    r"`(?:[A-Z_]+=\S+ )*(?:uv run (?:--\S+ \S+ )*)?(?P<command>neuroattack [^`\n]*)`"
+)
 _FILE = re.compile(r"# (?P<name>[\w.-]+\.(?:toml|py))\n")
+_END_OF_COMMAND = (">", "|", "||", "&&")
 
 
 @dataclass(frozen=True)
 class Step:
-    """A command to run, a piece of Python to run, or a file to write.
+    """A command to run or to show, Python code to run, or a file to write.
 
     Parameters
     ----------
-    kind : {"command", "python", "file"}
-        Which of them.
+    kind : {"command", "shown command", "python", "file"}
+        Kind of step. A shown command is valid, but is not run with the page.
     text : str
-        The command without ``neuroattack``, the code, or what is in the file.
+        The command without ``neuroattack``, the code, or the content of the file.
     name : str, optional
-        Of the file, which its first line says in a comment.
+        Name of the file, from the comment in its first line.
     """
 
     kind: str
@@ -49,13 +56,18 @@ class Step:
 
     @property
     def arguments(self) -> list[str]:
-        """The arguments of a command, less its comment and where its output goes."""
+        """Arguments of a command, without comments, redirections and further commands."""
         found = shlex.split(self.text.replace("\\\n", " "), comments=True)
-        return found[: found.index(">")] if ">" in found else found
+        ends = [found.index(sign) for sign in _END_OF_COMMAND if sign in found]
+        return found[: min(ends, default=None)]
 
 
 def steps(text: str) -> list[Step]:
-    """Return the steps of a page: whole lines and blocks, not what is said in passing."""
+    """Return the steps of a page: lines and blocks, without the commands inside sentences.
+
+    A command is a line indented by four spaces or after ``$``. A line in a shell block is a shown
+    command: such blocks may need files that a page does not make, or fail on purpose.
+    """
     found: list[tuple[int, Step]] = []
     for block in _BLOCK.finditer(text):
         named = _FILE.match(block["text"])
@@ -63,20 +75,28 @@ def steps(text: str) -> list[Step]:
             found.append((block.start(), Step("file", block["text"], named["name"])))
         elif block["language"] == "python":
             found.append((block.start(), Step("python", block["text"])))
-    found += [
-        (line.start(), Step("command", line["command"][12:])) for line in _LINES.finditer(text)
-    ]
+        elif block["language"] in _SHELL:
+            start = block.start("text")
+            found += [
+                (start + line.start(), _command(line["command"], "shown command"))
+                for line in _SHELL_LINE.finditer(block["text"])
+            ]
+    found += [(line.start(), _command(line["command"])) for line in _LINE.finditer(text)]
     return [step for _, step in sorted(found, key=lambda pair: pair[0])]
 
 
+def _command(text: str, kind: str = "command") -> Step:
+    return Step(kind, text.removeprefix("neuroattack").lstrip())
+
+
 def commands_in_passing(text: str) -> Iterator[Step]:
-    """Yield the commands that stand inside sentences and tables, placeholders and all."""
+    """Yield the commands inside sentences and tables, with their placeholders."""
     for found in _INLINE.finditer(text):
-        yield Step("command", found["command"].removeprefix("neuroattack").strip())
+        yield _command(found["command"])
 
 
 def read_as_the_program_would(arguments: Sequence[str]) -> str | None:
-    """Parse a command line; return the error of a reader in a hurry, None where there is none."""
+    """Parse a command line; return its error message, or None if it is valid."""
     command: Any = typer.main.get_command(app)
     rest, context = list(arguments), None
     name = "neuroattack"
@@ -90,5 +110,5 @@ def read_as_the_program_would(arguments: Sequence[str]) -> str | None:
                 return None
             name, command, rest = command.resolve_command(context, left)
     except Exception as error:
-        # typer has classes of its own for these, which have no public name.
+        # Typer's own exception classes have no public names.
         return f"{type(error).__name__}: {error}"

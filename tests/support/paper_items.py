@@ -1,4 +1,4 @@
-"""Items of the paper with made-up numbers, in the shapes that the studies give them."""
+"""Made-up results of the paper's items, in the form that the studies return."""
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from neuroattack.experiments.transformations.survival import (
     Tally,
 )
 from neuroattack.paper import noise as study
-from neuroattack.paper.afterwards import METRICS
+from neuroattack.paper.adversarial_images import METRICS
 from neuroattack.paper.published import (
     ATTACK_CASES,
     CORNER,
@@ -33,8 +33,8 @@ def noise_cell(noise, mode, accuracy, seed=0, network="sdbn", images=IMAGES):
     return NoiseCell(network, mode, noise, seed, images, correct, spiking)
 
 
-def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
-    """Return Table I, each cell so far above the paper's, small noise gaining so much a seed."""
+def table_one(difference=0.01, gains=(0.004, 0.005, 0.006)):
+    """Return Table I with given differences from the paper and gains from small noise."""
     noises = [Noise(kind, delta, study.CLIPPING[kind]) for kind in TABLE_I for delta in DELTAS]
     published = {
         (noise, mode): TABLE_I[noise.kind][mode][DELTAS.index(noise.delta)] / 100
@@ -43,7 +43,7 @@ def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
     }
     cells = []
     for (noise, mode), paper in published.items():
-        cell = noise_cell(noise, mode, min(paper + apart, 1)).as_json()
+        cell = noise_cell(noise, mode, min(paper + difference, 1)).as_json()
         cells.append(
             cell | {"paper_accuracy": paper, "dnn_accuracy": 0.5 if mode == "test" else None}
         )
@@ -66,7 +66,7 @@ def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
         for seed, gain in enumerate(gains)
     ]
     clean_cell = noise_cell(None, None, 0.96)
-    retried = {
+    retrained = {
         0.5: [
             clean_cell,
             *(
@@ -77,7 +77,7 @@ def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
     }
     for decay, accuracy in ((0.05, 0.1), (0.95, 0.95)):
         noise = Noise("normal", 0.15, study.CLIPPING["normal"])
-        retried[decay] = [clean_cell, noise_cell(noise, "train", accuracy)]
+        retrained[decay] = [clean_cell, noise_cell(noise, "train", accuracy)]
     clean = clean_cell.as_json()
     return {
         "cells": cells,
@@ -90,36 +90,36 @@ def table_one(apart=0.01, gains=(0.004, 0.005, 0.006)):
         "readout": {"gain": 5.0, "spiking_accuracy_as_trained": 0.9},
         "small_noise": study.small_noise(repeated),
         "test_noise": study.test_noise(cells, rules, reseeded),
-        "collapse": study.collapse(cells, retried) | {"fast_decay": 0.5},
+        "collapse": study.collapse(cells, retrained) | {"fast_decay": 0.5},
     }
 
 
 def window_noise(corner=0.95, middle=0.8):
-    """Return Figure 3 with those accuracies in the two windows, at every delta."""
-    places = {
+    """Return Figure 3 with the given accuracies in the two windows at every delta."""
+    windows = {
         "corner": (CORNER, corner),
         "middle": (MIDDLE, middle),
         "middle, x as row": (Area(13, 9, 4, 5), middle),
     }
     curves = []
     for network in ("sdbn", "dnn"):
-        curves.append({"place": None, **noise_cell(None, None, 0.96, network=network).as_json()})
+        curves.append({"window": None, **noise_cell(None, None, 0.96, network=network).as_json()})
         curves += [
             {
-                "place": place,
+                "window": window,
                 **noise_cell(
                     Noise("normal", delta, "range", area), "test", accuracy, network=network
                 ).as_json(),
             }
-            for place, (area, accuracy) in places.items()
+            for window, (area, accuracy) in windows.items()
             for delta in DELTAS
         ]
-    areas = {place: vars(area) for place, (area, _) in places.items()}
+    areas = {window: vars(area) for window, (area, _) in windows.items()}
     return {"curves": curves, "areas": areas, "clean_accuracy": 0.96}
 
 
 def attack_table(network, histories):
-    """Return Table II or III with a course of P(target) a case."""
+    """Return Table II or III with the given values of P(target) per case."""
     attacks = {
         case: attack_of(history) for case, history in zip(["I", "II"], histories, strict=True)
     }
@@ -132,14 +132,14 @@ def table_two():
 
 
 def table_three():
-    also = {
+    others = {
         name: attack_table(name, (UP, UP_AND_DOWN)) for name in ("sdbn-exact", "sdbn-fine-tuned")
     }
-    return attack_table("sdbn", (UP_AND_DOWN, UP_AND_DOWN)) | {"also": also}
+    return attack_table("sdbn", (UP_AND_DOWN, UP_AND_DOWN)) | {"other_networks": others}
 
 
 def transformations(before=8, after=6):
-    """Return survival of ten images: of ten draws so many misclassified before and after."""
+    """Return survival of ten images, with given misclassifications in ten trials each."""
     kinds = [Transformation("none", "none"), Transformation("jpeg-50", "jpeg", 50)]
     images = tuple(
         ImageSurvival(
@@ -193,7 +193,7 @@ def small_figures():
     }
 
 
-def whole_paper():
+def all_items():
     """Return all items, in the order of the paper, with their images."""
     table, small = table_one(), small_figures()
     kept = ("cells", "clean_accuracy", "paper_clean_accuracy", "clipping", "test_noise")

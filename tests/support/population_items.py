@@ -1,9 +1,9 @@
-"""Populations under attack with made-up numbers, in the shapes that the studies give them."""
+"""Made-up results of attacks on many images, in the form that the studies return."""
 
 import numpy as np
 
-from neuroattack.paper.afterwards import METRICS
-from neuroattack.paper.networks import Attacked
+from neuroattack.paper.adversarial_images import METRICS
+from neuroattack.paper.networks import AttackedNetwork
 from neuroattack.paper.population import PAIR, RANDOM, Group, compare_groups
 from neuroattack.paper.published import ATTACK_CASES
 
@@ -12,7 +12,7 @@ UP_AND_DOWN = (0.1, 0.3, 0.2, 0.4, 0.3, 0.2)
 
 
 def attack_of(targets, index=0, target=3, trials=10, fooled=4, spikes=None):
-    """Return what became of an attack on a five with that course of P(target)."""
+    """Return the result of an attack on a "five" with the given values of P(target)."""
     spike_fractions = []
     for value in targets:
         row = [0.0] * 10
@@ -42,20 +42,20 @@ def attack_of(targets, index=0, target=3, trials=10, fooled=4, spikes=None):
 
 
 def group(network, case, pairs=PAIR, fooled=4, images=40, steps=None, repeats=1, spikes=None):
-    """Return a group; `fooled` of ten draws, of all images alike or of each."""
+    """Return a group; `fooled` of ten trials succeed, for all images or given per image."""
     history = UP_AND_DOWN if network == "sdbn" else UP
     each = fooled if isinstance(fooled, list) else [fooled] * images
     attacks = [
         attack_of(history, index, fooled=number, spikes=spikes) for index, number in enumerate(each)
     ]
-    attacked = Attacked("model.h5", "sdbn", "exact")
+    attacked = AttackedNetwork("model.h5", "sdbn", "exact")
     if steps is not None:
-        attacked = Attacked("model.h5", "sdbn", "spikes", steps, repeats)
+        attacked = AttackedNetwork("model.h5", "sdbn", "spikes", steps, repeats)
     return Group(network, attacked, case, pairs, [], attacks)
 
 
 def population(of_sdbn=1, of_dnn=9, random_sdbn=None):
-    """Return a population in which so many of ten draws of every image are misclassified."""
+    """Return a population with the given numbers of misclassifications in ten trials."""
     groups = [
         group(network, case, pairs, fooled)
         for network, fooled in (("sdbn", of_sdbn), ("dnn", of_dnn), ("sdbn-exact", of_sdbn))
@@ -74,7 +74,7 @@ def population(of_sdbn=1, of_dnn=9, random_sdbn=None):
             for one in groups
         ],
         "comparisons": [
-            compare_groups("for a test", one, found["dnn", one.case, one.pairs])
+            compare_groups("test", one, found["dnn", one.case, one.pairs])
             for one in groups
             if one.network != "dnn"
         ],
@@ -87,25 +87,29 @@ def population(of_sdbn=1, of_dnn=9, random_sdbn=None):
 
 
 def sampling(spikes=(10.0, 70.0, 200.0, 280.0), fooled=(1, 2, 3, 4), of_exact=9):
-    """Return groups at T = 50, 350, 1,000 and of 4 showings at 350, with so many spikes each."""
+    """Return groups at T = 50, 350 and 1,000, and with 4 trials per query at T = 350."""
     swept = [(50, 1), (350, 1), (1000, 1), (350, 4)]
     groups = [
         group(network, "II", fooled=number, steps=steps, repeats=repeats, spikes=of_query)
         for network in ("sdbn", "sdbn-fine-tuned")
         for (steps, repeats), of_query, number in zip(swept, spikes, fooled, strict=True)
     ]
-    limits = [
+    noiseless = [
         group(name, "II", fooled=of_exact)
         for name in ("sdbn-exact", "sdbn-fine-tuned-exact", "dnn")
     ]
     comparisons = [
-        compare_groups("for a test", one, limit)
+        compare_groups("test", one, exact)
         | {"first_steps": one.steps, "first_repeats": one.attacked.repeats}
         | {"second_steps": None, "second_repeats": 1}
-        for one, limit in ((groups[2], limits[0]), (groups[3], limits[0]), (groups[6], limits[1]))
+        for one, exact in (
+            (groups[2], noiseless[0]),
+            (groups[3], noiseless[0]),
+            (groups[6], noiseless[1]),
+        )
     ]
     return {
-        "groups": [one.as_json() for one in groups + limits],
+        "groups": [one.as_json() for one in groups + noiseless],
         "comparisons": comparisons,
         "case": "II",
         "pairs": PAIR,

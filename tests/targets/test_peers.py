@@ -1,13 +1,15 @@
-"""The networks of docs/howto/attack-your-function.md, trained for a moment and attacked.
+"""Attacks on PyTorch networks, as the documentation shows them.
 
-Where the peers are not installed, as ``.ci/run`` does it, these tests are skipped.
+They are skipped unless the packages that ``.ci/run`` installs in ``.venv-peers`` are present.
 """
 
 import re
-from pathlib import Path
+import subprocess
+import sys
 
 import numpy as np
 import pytest
+from support.pages import ROOT, steps
 
 import neuroattack as na
 
@@ -15,12 +17,16 @@ torch = pytest.importorskip("torch", reason="needs the peers, as .ci/run install
 
 pytestmark = pytest.mark.slow
 
-PAGE = Path(__file__).parents[2] / "docs" / "howto" / "attack-your-function.md"
-ATTACK, *NETWORKS = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+HOWTO = ROOT / "docs" / "howto" / "attack-your-function.md"
+TUTORIAL = ROOT / "docs" / "tutorials" / "attack-your-snntorch-network.md"
+
+EXAMPLE, ATTACK, *NETWORKS = re.findall(
+    r"```python\n(.*?)```", HOWTO.read_text(encoding="utf-8"), re.DOTALL
+)
 
 
-def run(block, names):
-    exec(compile(block, str(PAGE), "exec"), names)  # noqa: S102  # it is ours
+def run(block, names, page=HOWTO):
+    exec(compile(block, str(page), "exec"), names)  # noqa: S102  # code of this repository
 
 
 def train(network, split, epochs=5):
@@ -56,3 +62,26 @@ def test_the_attack_fools_the_network_of_the_page(package, block):
     assert result.success_rate > result.clean_error_rate + 0.3
     for image, found in zip(digits.test.images[:5], result.adversarial, strict=True):
         assert na.L2(2.0).holds(image, found)
+
+
+def test_the_first_example_of_the_page_runs(capsys):
+    run(EXAMPLE, {})
+    assert "success rate" in capsys.readouterr().out
+
+
+def test_the_snntorch_tutorial_runs_from_its_first_line_to_its_last(tmp_path, monkeypatch):
+    pytest.importorskip("snntorch", reason="needs the peers, as .ci/run installs them")
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    for step in steps(TUTORIAL.read_text(encoding="utf-8")):
+        if step.kind == "python":
+            run(step.text, names, TUTORIAL)
+        else:
+            command = [sys.executable, "-m", "neuroattack", *step.arguments]
+            subprocess.run(command, check=True)
+    digits, result, noise = names["digits"], names["result"], names["noise"]
+    assert (names["predicted"] == digits.test.labels).mean() > 0.9
+    assert result.success_rate > 0.5 > noise.success_rate
+    assert result.clean_error_rate < 0.1
+    assert (tmp_path / "runs" / "snntorch" / "result.json").exists()
+    assert na.load("snntorch.h5").input.shape == (28, 28)

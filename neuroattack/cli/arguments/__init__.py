@@ -1,1 +1,1 @@
-"""What several commands share: options, flags of a deployment, choice of images, examples."""
+"""Parts that commands share: options, deployment flags, choice of images, help and examples."""

@@ -1,4 +1,4 @@
-"""The flags that name a deployment, the same for every command that takes one."""
+"""Options that describe a deployment, the same for every command that takes one."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from neuroattack.cli.arguments.options import (
+    TARGET,
     AllowLossy,
     Backend,
     Precision,
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     GivenDeployment = Callable[..., DeploymentSpec]
 else:
-    # Importing the specification takes longer than --help may.
+    # Importing the specification would make --help slow.
     GivenDeployment = Any
 
 __all__ = ["Deployments", "GivenDeployment", "with_deployment"]
@@ -34,12 +35,15 @@ Deployments = Annotated[
     list[str] | None,
     typer.Option(
         "--deployment",
-        help="Deployment, repeatable: a backend, then settings, such as native,profile=loihi1 or "
-        "brian2,steps=100,seed=1; dnn; or the address of a served network.",
+        metavar="<spec>",
+        help="Deployment; repeat the option for several. A backend and its settings, such as "
+        "native,profile=loihi1 or brian2,steps=100,seed=1; dnn; or the address of a served "
+        "network.",
+        rich_help_panel=TARGET,
     ),
 ]
 
-# Flag by flag its type and help, and its default, which is that of DeploymentSpec.
+# Type, help and default of each option; the defaults are those of DeploymentSpec.
 _FLAGS: dict[str, tuple[Any, Any]] = {
     "backend": (Backend, "native"),
     "precision": (Precision, None),
@@ -50,7 +54,10 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
     "encoder": (
         Annotated[
             str | None,
-            typer.Option(help="Encoder: 'poisson' or 'regular'. Default: the network's own."),
+            typer.Option(
+                help="Encoder of the input: 'poisson' or 'regular'. Default: the network's own.",
+                rich_help_panel=TARGET,
+            ),
         ],
         None,
     ),
@@ -59,24 +66,40 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
     "response": (
         Annotated[
             Literal["counts", "labels"],
-            typer.Option(help="What queries return: spike counts, or the predicted class only."),
+            typer.Option(
+                help="Response to a query: spike counts of all classes, or the predicted class "
+                "only.",
+                rich_help_panel=TARGET,
+            ),
         ],
         "counts",
     ),
     "search_randomness": (
         Annotated[
             Literal["independent", "shared"],
-            typer.Option(help="Input randomness of a batch of queries: independent or shared."),
+            typer.Option(
+                help="Randomness of the input spikes across a batch of search queries.",
+                rich_help_panel=TARGET,
+            ),
         ],
         "independent",
     ),
     "token_file": (
-        Annotated[str | None, typer.Option(help="File with the bearer token of a served network.")],
+        Annotated[
+            str | None,
+            typer.Option(
+                help="File with the bearer token for a served network.", rich_help_panel=TARGET
+            ),
+        ],
         None,
     ),
     "ca_file": (
         Annotated[
-            str | None, typer.Option(help="Certificates (PEM) to verify a served network by.")
+            str | None,
+            typer.Option(
+                help="PEM file of certificates that verify a served network.",
+                rich_help_panel=TARGET,
+            ),
         ],
         None,
     ),
@@ -87,19 +110,20 @@ _OF_TARGETS = ("response", "search_randomness", "token_file", "ca_file")
 def with_deployment(
     *, target: bool = False, leave_out: tuple[str, ...] = (), **defaults: Any
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command the flags of a deployment in place of its parameter `deployment`.
+    """Replace a command's parameter `deployment` by the options that describe a deployment.
 
-    The command receives a function that returns the :class:`DeploymentSpec`: called without
-    arguments, or with those of its fields that the command sets itself.
+    The command receives a function that returns the :class:`DeploymentSpec`. Arguments of the
+    function override fields of it.
 
     Parameters
     ----------
     target : bool, optional
-        Whether the command attacks: adds what queries return, and access to served networks.
+        Whether the command queries a target: adds the options on responses, on randomness and
+        on access to served networks.
     leave_out : tuple of str, optional
-        Flags that the command does not have, or defines itself.
+        Options that the command does not have, or defines itself.
     **defaults
-        Defaults other than those of a DeploymentSpec.
+        Defaults of options that differ from those of a DeploymentSpec.
     """
     names = [
         name for name in _FLAGS if name not in leave_out and (target or name not in _OF_TARGETS)
@@ -132,7 +156,7 @@ def with_deployment(
             for parameter in signature.parameters.values()
             if parameter.name != "deployment"
         ]
-        # The network first, then where it runs, then what is done with it.
+        # In the order of the usage line: network, deployment, options of the command.
         parameters = [*own[:1], *flags, *own[1:]]
         wrapped.__signature__ = signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         wrapped.__annotations__ = {each.name: each.annotation for each in parameters}

@@ -1,4 +1,4 @@
-"""An example for every command, shown at the end of its help."""
+"""Examples of all commands, shown at the end of their help."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ EXAMPLES = {
     "convert": "convert runs/model.h5 --out runs/network.h5",
     "evaluate": "evaluate runs/network.h5 --profile loihi1 --images 100",
     "preflight": "preflight runs/network.h5 --index 3",
-    "attack": "attack runs/network.h5 --index 3 --target 8 --out runs/attack",
+    "attack": "attack runs/network.h5 --index 0:20 --out runs/attack",
     "transfer": (
-        "transfer net.h5 --deployment native \\\n      --deployment native,profile=loihi1"
+        "transfer runs/network.h5 --deployment native \\\n      --deployment native,profile=loihi1"
     ),
     "compare": "compare runs/network.h5 --images 20 --steps 100",
     "audit": "audit runs/network.h5 --against runs/audit-old/audit.json",
@@ -40,10 +40,10 @@ EXAMPLES = {
     "profiles show": "profiles show loihi1",
     "profiles check": "profiles check mychip.toml",
 }
-"""By the name of the command, what follows ``neuroattack``."""
+"""Arguments of ``neuroattack``, by the name of the command."""
 
 
 def example(command: str) -> str:
-    """Return the end of a command's help."""
-    # The backspace keeps click from filling the lines as one paragraph.
+    """Return the example of a command as the epilog of its help."""
+    # The backspace keeps click from joining the lines to a paragraph.
     return f"\b\nExample:\n  neuroattack {EXAMPLES[command]}"

@@ -1,4 +1,4 @@
-"""The images that a command attacks: test images, or one from a file."""
+"""Images that a command attacks: test images, or one from a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MOST_IMAGES = 100_000
 
 @dataclass(frozen=True, eq=False)
 class ChosenImages:
-    """Images, their classes and indices, and where they come from."""
+    """Images, their true classes and indices, and the name and checksum of their source."""
 
     pixels: list[NDArray[np.float64]]
     labels: list[int]
@@ -42,14 +42,14 @@ def choose_images(
     Parameters
     ----------
     shape : tuple of int
-        Of one image.
+        Shape of one image.
     origin : mapping of str to str
-        Of the network: its data set is the default.
+        Origin of the network; names the default data set.
 
     Raises
     ------
     ValidationError, FileError
-        If options contradict each other, or there is no such image.
+        If options contradict each other, or the image does not exist.
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.datasets.image_files import image_checksum, read_image
@@ -58,7 +58,7 @@ def choose_images(
     if image is None:
         source = load_dataset_of(dataset, origin)
         if label is not None:
-            raise ValidationError("--label", label, "--image with it: a test image has its own")
+            raise ValidationError("--label", label, "--image too: test images have a true class")
         picked = [source.test.pick(each) for each in indices]
         return ChosenImages(
             [pixels for pixels, _ in picked],
@@ -68,17 +68,17 @@ def choose_images(
             source.checksum,
         )
     if dataset is not None:
-        raise ValidationError("--dataset", dataset, "either a test image or --image, not both")
+        raise ValidationError("--dataset", dataset, "no data set together with --image")
     if label is None:
-        raise ValidationError("--label", "none", "the true class of --image")
+        raise ValidationError("--label", "none", "the true class of the image given by --image")
     if len(indices) != 1:
-        raise ValidationError("--index", index, "one index for the one --image")
+        raise ValidationError("--index", index, "one index together with --image")
     pixels = read_image(image, shape)
     return ChosenImages([pixels], [label], indices, str(image), image_checksum(pixels))
 
 
 def read_indices(text: str) -> list[int]:
-    """Return the indices of ``3``, ``0:20`` (20 is left out), ``1,5,9`` or a mixture."""
+    """Return the indices of ``3``, ``0:20`` (20 excluded), ``1,5,9`` or a mixture."""
     found: list[int] = []
     for part in text.split(","):
         given = re.fullmatch(r"\s*([0-9]{1,9})(?::([0-9]{1,9}))?\s*", part)

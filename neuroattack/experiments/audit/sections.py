@@ -54,11 +54,11 @@ def _clean(suite: Suite, images: int, found: Found) -> Section:
         f"Without any attack: how many of {images:,} test images are classified correctly, and how "
         f"often the {suite.images} that are attacked below are misclassified as they are.",
         (
-            _accuracy("clean/accuracy", "accuracy", "clean_error_rate", found["accuracy", ""]),
+            _accuracy("clean/accuracy", "accuracy", "clean", found["accuracy", ""]),
             rate_figure(
                 "clean/misclassified",
                 "attacked images misclassified",
-                "clean_error_rate",
+                "clean",
                 found["originals",]["rates"][0],
             ),
         ),

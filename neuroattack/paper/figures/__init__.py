@@ -1,4 +1,4 @@
-"""Figures of the items, drawn from their results; here what they share."""
+"""Figures of the items, drawn from their results."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LOOKS = {
     FINE_TUNED: Look(st.GREEN, "v", (0, (8, 2))),
     f"{FINE_TUNED}-exact": Look(st.PURPLE, "P", (0, (5, 1, 1, 1, 1, 1))),
 }
-"""Of each network, in every figure."""
+"""Color, marker and line of each network in all figures."""
 
 
 def paper_points(axes: Axes, x: ArrayLike, y: ArrayLike, look: Look, size: float = 8) -> None:
-    """Draw the paper's points: hollow, and larger than ours."""
+    """Draw the paper's points, hollow and larger than ours."""
     axes.plot(x, y, **hollow(look.colour, look.marker, size), zorder=4)
 
 
 def network_keys(names: Iterable[str], **line: Any) -> list[Line2D]:
-    """Return entries of a key for networks."""
+    """Return legend entries for networks."""
     return [key(NAMES[name], LOOKS[name], **line) for name in names]

@@ -1,4 +1,4 @@
-"""Figures of noise: Table I, Figures 2, 3 and 4."""
+"""Figures of the noise study: Table I, Figures 2, 3 and 4."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MODES = {
     "train+test": "training and test images",
 }
 _RULES = {"range": "clipped to [0, 0.2]", "zero": "clipped at 0 only", "none": "not clipped"}
-_DEPLOYMENTS = {name: name for name in ("corner", "middle", "middle, x as row")}
+_WINDOWS = {name: name for name in ("corner", "middle", "middle, x as row")}
 _SPIKING: dict[str, Any] = {"linestyle": (0, (3, 2)), "markersize": 3, "linewidth": 1.1}
 _DNN: dict[str, Any] = {"color": st.INK, "marker": "x", "markersize": 5, "linestyle": ":"}
 _SEEDS: dict[str, Any] = {"color": st.OTHERS, "linewidth": 3.5, "alpha": 0.6}
@@ -32,20 +32,20 @@ _PAPER = Look(st.INK, "D")
 
 
 def _lines(axes: Axes, deltas: Sequence[float], found: Figures, look: Look) -> None:
-    """Draw accuracy as rates, and in spikes small and dashed."""
+    """Draw accuracy as rates (solid), and spiking accuracy (dashed, with small markers)."""
     estimates(axes, deltas, percents(found["rates"]), look, markersize=4.5)
     estimates(axes, deltas, percents(found["spiking"]), look, **_SPIKING)
 
 
 def _finish(axes: Axes, deltas: Sequence[float], title: str, top: float | None = 102) -> None:
-    """Name the axes; delta is logarithmic, since the paper's magnitudes crowd at the small end."""
+    """Label the axes; the noise axis is logarithmic because most magnitudes are small."""
     st.ticks(axes, deltas, 7)
     if top is not None:
         axes.set_ylim(0, top)
     st.name_axes(axes, "noise magnitude \u03b4 (intensity scaled to [0, 0.2])", title=title)
 
 
-def _key(figure: Figure, grid: Any, names: Mapping[str, str], *further: Any) -> Figure:
+def _legend(figure: Figure, grid: Any, names: Mapping[str, str], *further: Any) -> Figure:
     grid[0][0].set_ylabel("accuracy (%)", color=st.INK)
     series = [key(name, look) for name, look in zip(names.values(), _LOOKS, strict=True)]
     spiking = key("spiking", color=st.INK, linestyle=_SPIKING["linestyle"])
@@ -59,7 +59,7 @@ def _columns(rows: Sequence[Figures]) -> dict[str, list[Any]]:
 
 
 def curves(figures: Figures, _: Images) -> Figure:
-    """Draw Figure 2: accuracy against delta, both noises, by which images are noisy."""
+    """Draw Figure 2: accuracy against noise magnitude for both kinds of noise and all modes."""
     cells = figures["cells"]
     kinds = list(dict.fromkeys(cell["noise"] for cell in cells))
     figure, grid = panels(1, len(kinds), _SIZE_IN, sharey=True)
@@ -70,11 +70,11 @@ def curves(figures: Figures, _: Images) -> Figure:
             _lines(axes, deltas, _columns(shown), look)
             paper_points(axes, deltas, percents(cell["paper_accuracy"] for cell in shown), look)
         _finish(axes, [cell["delta"] for cell in cells], f"{kind} noise")
-    return _key(figure, grid, _MODES, key("the paper", **hollow(st.INK, "o")))
+    return _legend(figure, grid, _MODES, key("the paper", **hollow(st.INK, "o")))
 
 
 def rules(figures: Figures, _: Images) -> Figure:
-    """Draw Table I on test images: every clipping rule, further trainings, and the DNN."""
+    """Draw Table I for test noise: every clipping rule, training seeds, and the DNN."""
     found = figures["test_noise"]
     figure, grid = panels(1, len(found), _SIZE_IN, sharey=True)
     for axes, of_kind in zip(grid[0], found, strict=True):
@@ -92,35 +92,35 @@ def rules(figures: Figures, _: Images) -> Figure:
         paper_points(axes, deltas, percents(of_kind["paper"]), _PAPER)
         _finish(axes, deltas, f"{of_kind['noise']} noise on test images")
     further = [key("trainings of several seeds, as rates", **_SEEDS), key("DNN", **_DNN)]
-    return _key(figure, grid, _RULES, *further, key("the paper", **hollow(st.INK, "D")))
+    return _legend(figure, grid, _RULES, *further, key("the paper", **hollow(st.INK, "D")))
 
 
 def windows(figures: Figures, _: Images) -> Figure:
-    """Draw Figure 3: accuracy under normal noise on 20 pixels, of the SDBN and of the DNN."""
+    """Draw Figure 3: accuracy of the SDBN and the DNN under normal noise on 20 pixels."""
     curves = figures["curves"]
     networks = list(dict.fromkeys(curve["network"] for curve in curves))
     clean: dict[str, Any] = {"color": st.INK, "linewidth": 1, "linestyle": ":"}
     figure, grid = panels(1, len(networks), _SIZE_IN, sharey=True)
     for axes, network in zip(grid[0], networks, strict=True):
         mine = [curve for curve in curves if curve["network"] == network]
-        # Side by side, so that one interval does not hide another.
-        for shift, place, look in zip((0.97, 1.0, 1.03), _DEPLOYMENTS, _LOOKS, strict=True):
-            shown = [curve for curve in mine if curve["place"] == place]
+        # Shifted so that the intervals do not overlap.
+        for shift, window, look in zip((0.97, 1.0, 1.03), _WINDOWS, _LOOKS, strict=True):
+            shown = [curve for curve in mine if curve["window"] == window]
             deltas = [shift * curve["delta"] for curve in shown]
             _lines(axes, deltas, _columns(shown), look)
             ends = [percents(curve["accuracy_ci95"]) for curve in shown]
             rates = percents(curve["accuracy"] for curve in shown)
             estimates(axes, deltas, rates, look, ends, linestyle="none", markersize=0)
         for curve in mine:
-            if curve["place"] is None:
+            if curve["window"] is None:
                 axes.axhline(100 * curve["accuracy"], **clean)
-        _finish(axes, [one["delta"] for one in mine if one["place"]], network.upper(), None)
+        _finish(axes, [one["delta"] for one in mine if one["window"]], network.upper(), None)
     further = [key("bars: 95 % interval", color=st.INK), key("without noise, as rates", **clean)]
-    return _key(figure, grid, _DEPLOYMENTS, *further)
+    return _legend(figure, grid, _WINDOWS, *further)
 
 
 def images(_: Figures, images: Images) -> Figure:
-    """Draw Figure 4: a "five" without noise, with noise in the corner and in the middle."""
+    """Draw Figure 4: a "five" without noise, and with noise in the corner and in the middle."""
     titles = {"clean": "without noise", "corner": "noise in the corner"}
     titles["middle"] = "noise in the middle"
     figure, grid = panels(1, len(titles), (6.7, 2.75), sharex=True, sharey=True)

@@ -1,4 +1,4 @@
-"""Figures of many attacks: populations, sampling noise, transformations, imperceptibility."""
+"""Figures of the attack on many images, sampling noise, transformations, imperceptibility."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ METRICS = {
     "linf": "L\u221e (intensity)",
     "ssim": "SSIM (1: equal)",
     "local_sd_distance": "local-SD distance",
-    "floored_local_sd_distance": "the same, SD \u2265 0.05",
+    "floored_local_sd_distance": "floored local-SD distance",
 }
-"""Distances with their units; intensity is in [0, 1]."""
+"""Axis labels of the distances, with units; intensities are in [0, 1]."""
 
 _STROKE: dict[str, Any] = {"color": st.INK, "linestyle": "none", "marker": "|", "markersize": 7}
 
 
 def population(figures: Figures, _: Images) -> Figure:
-    """Draw the distribution of the best P(target), and success rates with their intervals."""
+    """Draw the distribution of the highest P(target), and success rates with intervals."""
     groups, cases = figures["groups"], figures["cases"]
     networks = list(dict.fromkeys(group["network"] for group in groups))
     figure = Figure(figsize=(8.2, 3.0 + 0.62 * len(networks)), layout="constrained")
@@ -51,25 +51,26 @@ def population(figures: Figures, _: Images) -> Figure:
                 axes.ecdf(best, color=look.colour, linestyle=look.dashes, linewidth=1.6)
         axes.set_xlim(-2, 102)
         axes.set_yticks(np.arange(0, 1.1, 0.2), range(0, 101, 20))
-        st.name_axes(axes, "best P(target) (%)", title=f"{case}: {side} \u00d7 {side} pixels")
+        st.name_axes(axes, "highest P(target) (%)", title=f"{case}: {side} \u00d7 {side} pixels")
     top[0].set_ylabel("images at or below (%)", color=st.INK)
     bottom = below.subplots(1, 2, sharey=True)
-    for axes, what in zip(bottom, ("targeted", "untargeted"), strict=True):
+    for axes, criterion in zip(bottom, ("targeted", "untargeted"), strict=True):
         st.style(axes, grid="x")
         for group in groups:
-            place = list(cases).index(group["case"]) - (len(cases) - 1) / 2
+            offset = list(cases).index(group["case"]) - (len(cases) - 1) / 2
             hollowed = group["pairs"] != PAIR
-            y = networks.index(group["network"]) + 0.27 * place + 0.1 * hollowed
+            y = networks.index(group["network"]) + 0.27 * offset + 0.1 * hollowed
             look = LOOKS[group["network"]]
             drawn = hollow(look.colour, look.marker, 5) if hollowed else {"linestyle": "none"}
-            rate, ends = 100 * group[f"{what}_success"], 100 * np.array([group[f"{what}_ci95"]])
+            rate = 100 * group[f"{criterion}_success"]
+            ends = 100 * np.array([group[f"{criterion}_ci95"]])
             estimates(axes, [rate], [y], look, ends, across=True, **drawn)
-            axes.plot(100 * group[f"clean_{what}"], y, **_STROKE)
+            axes.plot(100 * group[f"clean_{criterion}"], y, **_STROKE)
             if axes is bottom[-1] and not hollowed:
                 axes.text(104, y, group["case"], va="center", fontsize=6.5, color=st.INK)
         axes.set_ylim(len(networks) - 0.45, -0.55)
         axes.set_xlim(-2, 102)
-        st.name_axes(axes, "success on fresh trials (%)", title=f"{what}, 95 % interval")
+        st.name_axes(axes, "success on fresh trials (%)", title=f"{criterion}, 95 % interval")
     names = [NAMES[name] for name in networks]
     bottom[0].set_yticks(range(len(networks)), names, fontsize=st.SMALL_PT)
     handles = [
@@ -89,18 +90,18 @@ _ROWS: tuple[tuple[str, Callable[[Figures], Any], Callable[[Figures], Any] | Non
         lambda g: g["untargeted_gain_ci95"],
     ),
     (
-        "best P(target),\nmedian (%)",
+        "highest P(target),\nmedian (%)",
         lambda g: g["best_p_target"]["q50"],
         lambda g: [g["best_p_target"]["q25"], g["best_p_target"]["q75"]],
     ),
-    ("iterations in which\nP(target) fell (%)", lambda g: g["non_monotonic_fraction"], None),
+    ("iterations in which\nP(target) fell (%)", lambda g: g["falling_fraction"], None),
     ("output spikes\nper query", lambda g: (g["clean_spikes"] or np.nan) / 100, None),
 )
 
 
 def sampling(figures: Figures, _: Images) -> Figure:
-    """Draw gain, best P(target), falling iterations and spikes against T, a column per network."""
-    limits = [group for group in figures["groups"] if group["steps"] is None]
+    """Draw gain, highest P(target), its falls, and spikes against T, with a column per network."""
+    noiseless = [group for group in figures["groups"] if group["steps"] is None]
     swept = [group for group in figures["groups"] if group["steps"] is not None]
     swept.sort(key=lambda group: group["steps"])
     networks = list(dict.fromkeys(group["network"] for group in swept))
@@ -116,7 +117,7 @@ def sampling(figures: Figures, _: Images) -> Figure:
                 if shown:
                     steps = [group["steps"] for group in shown]
                     estimates(axes, steps, middle, look, spread, **drawn)
-            for group in limits:
+            for group in noiseless:
                 if group["network"] in (DNN, f"{network}-exact"):
                     line = LOOKS[group["network"]]
                     y = 100 * value(group)
@@ -132,52 +133,55 @@ def sampling(figures: Figures, _: Images) -> Figure:
     handles = [
         *network_keys(networks),
         key(f"hollow: {repeats} trials per query", **hollow(st.INK, "o", 6)),
-        *network_keys([group["network"] for group in limits], marker=""),
+        *network_keys([group["network"] for group in noiseless], marker=""),
     ]
     st.key_below(figure, handles, 3)
     return figure
 
 
 def survival(figures: Figures, _: Images) -> Figure:
-    """Draw the images that survive each transformation, and survival against the gap."""
+    """Draw survival by transformation, and misclassified trials against the gap."""
     networks = figures["networks"]
     kinds = next(iter(networks.values()))["transformations"]
     size = (8.2, 1.6 + 0.3 * len(kinds))
     figure, ((left, right),) = panels(1, 2, size, width_ratios=(3, 2))
     st.style(left, grid="x")
     st.style(right)
-    for place, (network, study) in enumerate(networks.items()):
+    for number, (network, study) in enumerate(networks.items()):
         look = LOOKS[network]
         for row, found in enumerate(study["transformations"]):
-            y = row + 0.22 * (place - (len(networks) - 1) / 2)
+            y = row + 0.22 * (number - (len(networks) - 1) / 2)
             of = found["untargeted"]
             left.plot(100 * of["original"]["rate"], y, **{**_STROKE, "color": look.colour})
             if of["survived"] is not None:
                 ends = 100 * np.array([of["survived"]["ci95"]])
                 rate = [100 * of["survived"]["rate"]]
                 estimates(left, rate, [y], look, ends, across=True, linestyle="none")
-        done = [one["images"] for one in study["transformations"] if one["family"] != "none"]
-        gaps = [image["gap"] for image in done[0]]
-        rates = [[image["adversarial"]["untargeted"]["rate"] for image in one] for one in done]
+        images = [one["images"] for one in study["transformations"] if one["family"] != "none"]
+        gaps = [image["gap"] for image in images[0]]
+        rates = [[image["adversarial"]["untargeted"]["rate"] for image in one] for one in images]
         drawn: dict[str, Any] = {"linestyle": "none", "markersize": 4, "alpha": 0.75}
         estimates(right, gaps, (100 * np.mean(rates, axis=0)).tolist(), look, **drawn)
     left.set_yticks(range(len(kinds)), [one["name"] for one in kinds], fontsize=st.SMALL_PT)
     left.set_ylim(len(kinds) - 0.4, -0.6)
     left.set_xlim(-2, 102)
     right.set_ylim(-2, 102)
-    titles = "still misclassified, of those that were", "misclassified trials of each image"
-    st.name_axes(left, "images, or trials of clean images (%)", title=titles[0])
-    st.name_axes(right, "gap on fresh trials", "mean over transformations (%)", titles[1])
+    title = "still misclassified, of those misclassified before"
+    st.name_axes(left, "images, or trials of clean images (%)", title=title)
+    title = "misclassified trials of each image"
+    st.name_axes(
+        right, "gap on fresh trials (\u22121 to 1)", "mean over transformations (%)", title
+    )
     clean = key("clean images, transformed: trials misclassified", **_STROKE)
     st.key_below(figure, [*network_keys(networks, linestyle="none"), clean], 2)
     return figure
 
 
 def distances(figures: Figures, _: Images) -> Figure:
-    """Draw quantiles of every distance, a row per network and case."""
-    places = list(NAMES)
+    """Draw quantiles of every distance, with a row per network and case."""
+    order = list(NAMES)
     groups = [group for group in figures["groups"] if group["pairs"] == PAIR]
-    groups.sort(key=lambda group: places.index(group["network"]))
+    groups.sort(key=lambda group: order.index(group["network"]))
     size = (8.4, 2.2 + 0.34 * len(groups))
     figure, grid = panels(2, 4, size, sharey=True)
     for axes, (metric, label) in zip(grid.flat, METRICS.items(), strict=True):
@@ -194,7 +198,9 @@ def distances(figures: Figures, _: Images) -> Figure:
         key("median, all images", color=st.INK, marker="o", markersize=4.5, linestyle="none"),
         key("25 to 75 %", color=st.INK, linewidth=3),
         key("5 to 95 %", color=st.INK, linewidth=1),
-        key("median, misclassified ones", color=st.INK, marker="x", markersize=5, linestyle="none"),
+        key(
+            "median, misclassified images", color=st.INK, marker="x", markersize=5, linestyle="none"
+        ),
     ]
     st.key_below(figure, handles, 4)
     return figure

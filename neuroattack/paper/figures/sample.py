@@ -1,4 +1,4 @@
-"""Figures of the attack on one sample: Tables II and III, Figures 6 to 9."""
+"""Figures of the attack on one image: Tables II and III, Figures 6 to 9."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["history", "images", "show_image", "spike_fractions", "stages", "wind
 
 _TRUE, _TARGET = Look(st.BLUE, "o"), Look(st.VERMILLION, "s", (0, (4, 1.5)))
 _DISTANCE = Look(st.INK, "D")
-_LIMIT: dict[str, Any] = {"color": st.MUTED, "linewidth": 1.2, "linestyle": (0, (5, 3))}
+_MAXIMUM: dict[str, Any] = {"color": st.MUTED, "linewidth": 1.2, "linestyle": (0, (5, 3))}
 _STAGES = {
     "initial": (st.BLUE, "", "o"),
     "intermediate": (st.SKY, "///", "s"),
@@ -30,15 +30,14 @@ _STAGES = {
 
 
 def history(figures: Figures, _: Images) -> Figure:
-    """Draw Table II or III: shares of both classes and D at every iteration of both cases."""
+    """Draw Table II or III: P of both classes, and D, at every iteration of both cases."""
     cases = figures["cases"]
-    also = {
-        name: other for name, other in figures.get("also", {}).items() if name.endswith("-exact")
-    }
+    others = figures.get("other_networks", {})
+    exact = {name: other for name, other in others.items() if name.endswith("-exact")}
     options = {"sharex": "col", "sharey": "row", "height_ratios": (3, 2)}
     figure, grid = panels(2, len(cases), (7.6, 5.2), **options)
     for (fractions, distances), (case, found) in zip(grid.T, cases.items(), strict=True):
-        for name, other in also.items():
+        for name, other in exact.items():
             _history(fractions, other["rows"], case, "p_target", LOOKS[name], markersize=3)
         for axes, what, look in (
             (fractions, "p_max_class", _TRUE),
@@ -47,7 +46,7 @@ def history(figures: Figures, _: Images) -> Figure:
         ):
             _history(axes, figures["rows"], case, what, look, markersize=4)
             paper_points(axes, *_points(figures["paper_rows"], case, what), look)
-        distances.axhline(MAX_DISTANCE, **_LIMIT)
+        distances.axhline(MAX_DISTANCE, **_MAXIMUM)
         for axes in (fractions, distances):
             st.style(axes)
             axes.xaxis.set_major_locator(MaxNLocator(8, integer=True))
@@ -56,7 +55,7 @@ def history(figures: Figures, _: Images) -> Figure:
         side = found["window"]["size"]
         st.name_axes(fractions, title=f"case {case}: window of {side} \u00d7 {side} pixels")
         st.name_axes(distances, "iteration")
-    what = "probability" if figures["network"] == "dnn" else "share of output spikes"
+    what = "probability" if figures["network"] == "dnn" else "output spike fraction"
     grid[0][0].set_ylabel(f"{what} (%)", color=st.INK)
     grid[1][0].set_ylabel("distance D (no unit)", color=st.INK)
     handles = [
@@ -64,8 +63,8 @@ def history(figures: Figures, _: Images) -> Figure:
         key(f"{figures['target_class']}, target class", _TARGET),
         key("distance D", _DISTANCE),
         key("the paper's rows", **hollow(st.INK, "o")),
-        key(f"limit of D, {MAX_DISTANCE:g}", **_LIMIT),
-        *(key(f"{NAMES[name]}: target class", LOOKS[name], markersize=3) for name in also),
+        key(f"D_max = {MAX_DISTANCE:g}", **_MAXIMUM),
+        *(key(f"{NAMES[name]}: target class", LOOKS[name], markersize=3) for name in exact),
     ]
     st.key_below(figure, handles, 3)
     return figure
@@ -82,23 +81,23 @@ def _history(axes: Axes, rows: Any, case: str, what: str, look: Look, **drawn: A
 
 
 def stages(figures: Figures, _: Images) -> Figure:
-    """Draw Figure 7: the DNN's probabilities of all classes at three stages of both cases."""
+    """Draw Figure 7: probabilities of the DNN for all classes at three stages of both cases."""
     cases = figures["cases"]
     width = 0.27
     figure, grid = panels(len(cases), 1, (7.6, 5.4), sharex=True)
     for axes, letter, (case, stages) in zip(grid[:, 0], "ab", cases.items(), strict=True):
         for place, (stage, probabilities) in enumerate(stages.items()):
-            colour, hatch, marker = _STAGES[stage]
+            color, hatch, marker = _STAGES[stage]
             at = np.arange(len(probabilities)) + (place - 1) * width
-            bars = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0.4}
+            bars = {"color": color, "hatch": hatch, "edgecolor": "white", "linewidth": 0.4}
             axes.bar(at, 100 * np.array(probabilities), width, **bars)
             _paper_bars(axes, at, figures["paper"][case][stage], marker, 6.5)
         _finish_bars(axes, len(probabilities))
         st.name_axes(axes, title=f"({letter}) case {case}", y="probability (%)")
     grid[-1][0].set_xlabel("class", color=st.INK)
     handles: list[Any] = [
-        Patch(facecolor=colour, edgecolor="white", hatch=hatch, label=stage)
-        for stage, (colour, hatch, _) in _STAGES.items()
+        Patch(facecolor=color, edgecolor="white", hatch=hatch, label=stage)
+        for stage, (color, hatch, _) in _STAGES.items()
     ]
     handles += [
         key(f"the paper, {stage}", **hollow(marker=marker, size=6.5, **st.ON_BARS))
@@ -121,19 +120,19 @@ def _finish_bars(axes: Axes, classes: int) -> None:
 
 
 def spike_fractions(figures: Figures, _: Images) -> Figure:
-    """Draw Figure 9: the SDBN's clean shares of all classes for the sample."""
+    """Draw Figure 9: clean output spike fractions of the SDBN for the attacked image."""
     percentages = 100 * np.array(figures["spike_fractions"])
     figure, ((axes,),) = panels(1, 1, (6.2, 3.4))
-    colours = [st.OTHERS] * len(percentages)
-    colours[SOURCE], colours[TARGET] = st.BLUE, st.VERMILLION
+    colors = [st.OTHERS] * len(percentages)
+    colors[SOURCE], colors[TARGET] = st.BLUE, st.VERMILLION
     axes.bar_label(
-        axes.bar(range(len(percentages)), percentages, 0.62, color=colours),
+        axes.bar(range(len(percentages)), percentages, 0.62, color=colors),
         fmt="%.1f",
         padding=8,
     )
     _paper_bars(axes, range(len(percentages)), figures["paper"], "o", 7.5)
     _finish_bars(axes, len(percentages))
-    st.name_axes(axes, "class", "share of output spikes (%)")
+    st.name_axes(axes, "class", "output spike fraction (%)")
     handles: list[Any] = [
         Patch(color=st.BLUE, label=f"{SOURCE}, true class"),
         Patch(color=st.VERMILLION, label=f"{TARGET}, target class"),
@@ -145,7 +144,7 @@ def spike_fractions(figures: Figures, _: Images) -> Figure:
 
 
 def show_image(axes: Axes, pixels: NDArray[Any], title: str) -> None:
-    """Draw an image; its axes count pixels."""
+    """Draw an image on axes in pixels."""
     axes.imshow(pixels, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
     st.style(axes, grid=None)
     axes.set_title(title, fontsize=st.FONT_PT, color=st.INK)
@@ -157,22 +156,22 @@ def show_image(axes: Axes, pixels: NDArray[Any], title: str) -> None:
 
 
 def windows(figures: Figures, images: Images) -> Figure:
-    """Draw Figure 6: the sample, with the window of each case."""
+    """Draw Figure 6: the attacked image, with the window of each case."""
     windows = figures["windows"]
     figure, grid = panels(1, len(windows), (4.6, 2.75), sharex=True, sharey=True)
     for axes, letter, (case, window) in zip(grid[0], "ab", windows.items(), strict=True):
         side = window["size"]
         show_image(axes, images["sample"], f"({letter}) case {case}: {side} \u00d7 {side} pixels")
-        # Pixel centers have integer coordinates. Dashes over white stay visible on any gray.
+        # Pixel centers have integer coordinates. Dashes over white are visible on any gray.
         corner = (window["left"] - 0.5, window["top"] - 0.5)
-        for colour, dashes in (("white", "-"), (st.GREEN, "--")):
-            outline: dict[str, Any] = {"edgecolor": colour, "linestyle": dashes, "linewidth": 1.8}
+        for color, dashes in (("white", "-"), (st.GREEN, "--")):
+            outline: dict[str, Any] = {"edgecolor": color, "linestyle": dashes, "linewidth": 1.8}
             axes.add_patch(Rectangle(corner, side, side, fill=False, **outline))
     return figure
 
 
 def images(figures: Figures, images: Images) -> Figure:
-    """Draw Figure 8: the DNN's adversarial images of both cases at each stage."""
+    """Draw Figure 8: adversarial images of the DNN at three stages of both cases."""
     cases = figures["cases"]
     size = (6.7, 2.45 * len(cases) + 0.3)
     figure, grid = panels(len(cases), len(_STAGES), size, sharex=True, sharey=True)

@@ -1,4 +1,4 @@
-"""Picture of a study of chips: energy against accuracy."""
+"""Figures of an energy study: energy against accuracy, and the placements."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LEAST_REACH = 1.0
 def chip_figures(
     study: Mapping[str, Any], network: Network, profiles: Sequence[Profile], rounding: Rounding
 ) -> dict[str, Figure]:
-    """Return the energy figure of a study, and a picture of each placement with known cores."""
+    """Return the energy figure of a study, and one of each placement with a known core count."""
     placements = {
         f"placement-{profile.id}": placement_figure(fit(network, profile, rounding).placement)
         for profile in profiles
@@ -35,10 +35,10 @@ def chip_figures(
 
 
 def energy_figure(study: Mapping[str, Any]) -> Figure:
-    """Draw energy per image against accuracy, one mark per chip, from lower to upper bound.
+    """Draw energy per image against accuracy, one marker per profile, from lower to upper bound.
 
-    A filled mark is a total, a hollow one the priced part of it. Chips without published energy
-    coefficients, and those that do not support the network, are named below.
+    A filled marker is a total, a hollow one a subtotal. Profiles without a published energy
+    coefficient, and those that do not support the network, are listed below the axes.
     """
     figure = Figure(figsize=(7.6, 4.8), layout="constrained")
     axes = figure.subplots()
@@ -52,7 +52,7 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
         axes.plot([lower, upper], [accuracy, accuracy], color=color, linewidth=3, alpha=0.5)
         ends = [100 * end for end in chip["accuracy_ci95"]]
         axes.plot([middle_uj, middle_uj], ends, color=color, linewidth=1)
-        whole = not chip["without_coefficient"]
+        is_total = not chip["without_coefficient"]
         axes.plot(
             [middle_uj],
             [accuracy],
@@ -60,13 +60,13 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
             marker=marker,
             markersize=8,
             color=color,
-            markerfacecolor=color if whole else "white",
-            label=f"{name}{'' if whole else ' (estimated part)'}",
+            markerfacecolor=color if is_total else "white",
+            label=f"{name}{'' if is_total else ' (subtotal)'}",
         )
     reference = 100 * study["reference"]["accuracy"]
     axes.axhline(reference, color=INK, linewidth=1, linestyle=":")
     axes.annotate(
-        "floating point, on no chip",
+        "floating point, no hardware profile",
         (0.01, reference),
         xycoords=("axes fraction", "data"),
         xytext=(0, 3),
@@ -74,12 +74,12 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
         fontsize=8,
         color=MUTED,
     )
-    # Differences smaller than chance should not look large.
+    # Differences that are not significant should not look large.
     middle, reach = np.mean(axes.get_ylim()), max(np.ptp(axes.get_ylim()) * 0.6, _LEAST_REACH)
     axes.set_ylim(middle - reach, middle + reach)
     axes.set_xscale("log")
-    axes.set_xlabel("energy per image (\u00b5J)", color=INK)
-    axes.set_ylabel(f"accuracy (%), {study['images']:,} images", color=INK)
+    axes.set_xlabel("Energy per image (\u00b5J)", color=INK)
+    axes.set_ylabel(f"Accuracy (%), {study['images']:,} images", color=INK)
     style(axes, "both")
     if estimated:
         axes.legend(frameon=False, fontsize=8.5)
@@ -87,7 +87,10 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
     refused = [name for name, chip in chips.items() if not chip["fits"]]
     notes = [
         f"{label}: {', '.join(names)}"
-        for label, names in (("no coefficients", without), ("not supported", refused))
+        for label, names in (
+            ("No published coefficient", without),
+            ("Network not supported", refused),
+        )
         if names
     ]
     if notes:

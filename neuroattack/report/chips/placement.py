@@ -1,4 +1,4 @@
-"""Picture of the placement of a network on a chip."""
+"""Figure of the placement of a network on the cores of a chip."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from neuroattack.report.style import INK, LINE, MUTED, PALETTE
 
 __all__ = ["placement_figure"]
 
-# Without blue, which would be lost beside the shades of use.
+# Without blue, the color of the utilization.
 _COLORS = (*PALETTE[1:], "#f0e442")
 _UNKNOWN = "#c4cad1"
 _SHADES = "Blues"
 _MOST_CORES = 4096
-"""Drawn where fewer are used; a chip of a million would be gray."""
+"""Largest number of cores that are drawn, unless more are used."""
 
 _CORE, _STRIP, _GAP = 0.9, 0.22, 0.35
 _MOST_SCALE_IN, _WIDEST_IN = 0.34, 9.0
 
 
 def placement_figure(placement: Placement) -> Figure:
-    """Draw the chip's cores: how full each is, and the populations on it.
+    """Draw the cores of a chip, their utilization and the populations on them.
 
-    A core's shade is the used fraction of its fullest resource, gray where no limit of cores is
-    known; its lower edge has the colors of the populations on it. Cores of a node stand together;
-    without a mesh, all of them are in a square, row by row.
+    The shade of a core is the utilization of its fullest resource, gray if the profile has no
+    limits per core. The strip at its lower edge has the colors of its populations. Cores of a mesh
+    node stand together; without a mesh, the cores fill a square, row by row.
     """
     limits = placement.limits
     total = max(min(limits.cores_per_chip or 0, _MOST_CORES), placement.cores_used)
@@ -80,11 +80,11 @@ def placement_figure(placement: Placement) -> Figure:
         Patch(color=_COLORS[place % len(_COLORS)], label=name) for place, name in enumerate(names)
     ]
     if total > placement.cores_used:
-        handles.append(Patch(facecolor="white", edgecolor=LINE, label="not used"))
+        handles.append(Patch(facecolor="white", edgecolor=LINE, label="unused"))
     figure.legend(handles=handles, loc="outside lower center", ncols=6, frameon=False, fontsize=8.5)
     if fraction is not None:
         bar = figure.colorbar(shades, ax=axes, shrink=0.8, aspect=15, pad=0.02)
-        bar.set_label("use of the fullest resource (%)", fontsize=8, color=MUTED)
+        bar.set_label("Utilization of the fullest resource (%)", fontsize=8, color=MUTED)
         bar.ax.tick_params(labelsize=7.5, labelcolor=MUTED, color=LINE)
         bar.outline.set_visible(False)
     return figure
@@ -96,7 +96,6 @@ def _corners(placement: Placement, total: int) -> tuple[NDArray[np.float64], NDA
     mesh = placement.limits.mesh
     if mesh is None:
         side = math.ceil(math.sqrt(total))
-        # Row by row from the top, as one reads.
         rows = numbers // side
         return (numbers % side).astype(np.float64), (rows[-1] - rows).astype(np.float64)
     columns, rows = mesh_positions(numbers, mesh, placement.band)
@@ -119,18 +118,18 @@ def _populations(placement: Placement) -> list[list[str]]:
 
 
 def _use(placement: Placement) -> tuple[NDArray[np.float64] | None, str]:
-    """Return the used fraction of each core in use, and the fullest resource."""
+    """Return the utilization of each core in use, and a text on the fullest resource."""
     known = {
         limit.removesuffix("_per_core"): available
         for limit, (_, available) in placement.utilization.items()
         if limit.endswith("_per_core")
     }
     if not known:
-        return None, "no limit of its cores is known"
+        return None, "no known limits per core"
     parts = np.stack([placement.used[name] / available for name, available in known.items()])
     resource, core = np.unravel_index(parts.argmax(), parts.shape)
     name = list(known)[int(resource)]
     return parts.max(axis=0), (
-        f"fullest: {name.replace('_', ' ')} of core {core}, "
+        f"fullest resource: {name.replace('_', ' ')} of core {core}, "
         f"{placement.used[name][core]:,} of {known[name]:,}"
     )

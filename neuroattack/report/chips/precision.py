@@ -1,4 +1,4 @@
-"""Picture of a study of precision: accuracy against bits and against time steps."""
+"""Figure of a precision study: accuracy against bits per weight and time steps."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LEAST_ERROR = 0.05
 
 
 def curves_figure(curves: Mapping[str, Any]) -> Figure:
-    """Draw accuracy against the bits of a weight, and against time steps, with 95 % intervals."""
+    """Draw accuracy against bits per weight and against time steps, with 95 % intervals."""
     figure = Figure(figsize=(10.4, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2)
     held = [point for point in curves["bits"] if point["accuracy"] is not None]
@@ -37,7 +37,7 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
         if points:
             name, color, marker = _LOOKS[signs]
             clipped = clipping != "none"
-            name += ", largest clipped" if clipped else ""
+            name += ", largest weights clipped" if clipped else ""
             _draw(left, "bits", points, (name, color, marker), dashed=clipped)
     floating, quantized = curves["floating"], curves["quantized"]
     full = _error(floating[-1]["accuracy"])
@@ -49,11 +49,11 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
     moments = [point["steps"] for point in floating]
     right.set_xticks(moments, [str(steps) for steps in moments])
     best = max(point["accuracy"] for point in (*floating, *quantized, *held))
-    y = f"accuracy (%), {curves['images']:,} images"
-    name_axes(left, "bits per weight", y, f"{curves['format']}, {curves['steps']} time steps")
-    name_axes(right, "time steps", y, "by time steps")
+    y = f"Accuracy (%), {curves['images']:,} images"
+    name_axes(left, "Bits per weight", y, f"{curves['format']}, {curves['steps']} time steps")
+    name_axes(right, "Time steps", y, "Accuracy against time steps")
     for axes in (left, right):
-        # Errors on a logarithmic scale: 98 and 99 % differ as much as 80 and 90 %.
+        # The error rate is logarithmic: 98 and 99 % are as far apart as 80 and 90 %.
         axes.set_yscale("log")
         axes.set_ylim(130, 0.5 * _error(best))
         axes.set_yticks(_ERRORS, [f"{100 - error:g}" for error in _ERRORS])
@@ -91,5 +91,5 @@ def _draw(
 
 
 def _error(accuracy: float) -> float:
-    """Return the error rate in percent; no less than what a logarithm shows."""
+    """Return the error rate in percent, at least the smallest one on the logarithmic axis."""
     return max(100 * (1 - accuracy), _LEAST_ERROR)

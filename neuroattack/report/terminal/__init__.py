@@ -1,1 +1,1 @@
-"""Results as tables for a person at a terminal."""
+"""Tables, progress and messages in the terminal."""

@@ -1,4 +1,4 @@
-"""A robustness card as tables for a person at a terminal."""
+"""Results of an audit as a table in the terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __all__ = ["print_card"]
 
 
 def print_card(card: Mapping[str, Any]) -> None:
-    """Print the figures of a card, from its JSON, and its verdict."""
+    """Print the results and the verdict of an audit, from its JSON."""
     rows = []
     for section in card["sections"].values():
         for figure in section["figures"]:
@@ -28,7 +28,7 @@ def print_card(card: Mapping[str, Any]) -> None:
             )
     console.print_rows(
         f"Verdict: {card['verdict']}",
-        ["figure", "value", "95 % interval (%)", "clean_error_rate", "better"],
+        ["result", "value", "95 % interval (%)", "clean error rate", "better"],
         rows,
     )
     console.note(card["headline"]["sentence"])

@@ -1,4 +1,4 @@
-"""What commands print: figures on stdout, as a table or one JSON object; all else on stderr."""
+"""Output of commands: results on stdout, as tables or one JSON object; the rest on stderr."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ _LONGEST_WORK_S = 24 * 3600.0
 
 
 def command_line() -> str:
-    """Return the command that was given, as one could type it again."""
+    """Return the command line, quoted for a shell."""
     given = shlex.join(["neuroattack", *sys.argv[1:]])
-    # File names need not be text; what is not is shown escaped.
+    # File names may contain bytes that are not text; these are escaped.
     return given.encode("utf-8", "backslashreplace").decode()
 
 
 def check_other_file(option: str, output: Path, source: Path) -> None:
-    """Raise ValidationError if an output would be written over what it is made from."""
+    """Raise ValidationError if an output would overwrite its source."""
     if output.resolve() == source.resolve():
-        raise ValidationError(option, output, "another file than the one that is read")
+        raise ValidationError(option, output, "a file other than the input file")
 
 
 def note(text: str) -> None:
-    """Say something to the person at the terminal, on stderr."""
+    """Print a message on stderr."""
     Console(stderr=True, highlight=False, soft_wrap=True).print(text, markup=False)
 
 
@@ -69,12 +69,12 @@ def print_json(value: Mapping[str, Any]) -> None:
 
 
 def print_text(text: str) -> None:
-    """Print text on stdout as it is, for a file or another program."""
+    """Print text on stdout without formatting."""
     sys.stdout.write(text)
 
 
 def print_figures(title: str, figures: Mapping[str, str]) -> None:
-    """Print named figures on stdout, one a line."""
+    """Print named results on stdout, one per line."""
     table = Table(title=Text(title), title_justify="left", show_header=False)
     table.add_column(style="bold")
     table.add_column(overflow="fold")
@@ -99,20 +99,20 @@ def print_table(table: Results) -> None:
 
 
 def _print(table: Table) -> None:
-    # A pipe has no width: what is printed there is for grep, so lines are not broken at 80.
+    # In a pipe, wide lines are easier to search than lines that are wrapped at 80 columns.
     width = None if sys.stdout.isatty() else 160
     Console(highlight=False, width=width).print(table, markup=False)
 
 
 @contextlib.contextmanager
 def progress_bars() -> Iterator[Callable[[str, float, str], None]]:
-    """Yield a function that shows how far work is; bars on a terminal, nothing in a pipe.
+    """Yield a function that shows progress: bars on a terminal, nothing in a pipe.
 
     Yields
     ------
     callable
-        Takes what is being done, a bar for each, the fraction of it done, 0 to 1, and a few
-        words on how it stands.
+        Takes the description of a task, which has its own bar, the fraction done, 0 to 1, and a
+        short text on its state.
     """
     console = Console(stderr=True)
     bars: dict[str, TaskID] = {}
@@ -124,7 +124,7 @@ def progress_bars() -> Iterator[Callable[[str, float, str], None]]:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         console=console,
-        # Of steps that take minutes the usual half a minute sees one at most.
+        # Single steps may take minutes, longer than rich's default window of 30 s.
         speed_estimate_period=_LONGEST_WORK_S,
         disable=not console.is_terminal,
     ) as progress:
@@ -138,10 +138,10 @@ def progress_bars() -> Iterator[Callable[[str, float, str], None]]:
 
 
 def is_interruption(error: BaseException | None) -> bool:
-    """Say whether an exception comes of Ctrl-C.
+    """Return whether Ctrl-C caused an exception.
 
-    Where that arrives while numba, in C, prepares a compiled function's arguments, Python turns
-    it into a SystemError that it is the cause of.
+    If Ctrl-C arrives while numba's C code prepares the arguments of a compiled function, Python
+    raises a SystemError with the KeyboardInterrupt as its cause.
     """
     while isinstance(error, SystemError):
         error = error.__cause__
@@ -150,22 +150,22 @@ def is_interruption(error: BaseException | None) -> bool:
 
 @contextlib.contextmanager
 def resumable(*kept: Path) -> Iterator[None]:
-    """Tell a person who presses Ctrl-C how to go on, where something to go on from was kept."""
+    """After Ctrl-C, print how to resume if one of the files exists."""
     try:
         yield
     except (KeyboardInterrupt, SystemError) as error:
         found = next((path for path in kept if path.exists()), None)
         if found is not None and is_interruption(error):
-            note(f"Interrupted: the same command with --resume goes on from {found}")
+            note(f"Interrupted: resume from {found} with the same command and --resume")
         raise
 
 
 @contextlib.contextmanager
 def kept_in(folder: Path) -> Iterator[None]:
-    """Tell a person who presses Ctrl-C that the same command goes on from what is in a folder."""
+    """After Ctrl-C, print that the same command resumes from a folder."""
     try:
         yield
     except (KeyboardInterrupt, SystemError) as error:
         if is_interruption(error):
-            note(f"Interrupted: the same command goes on from what is in {folder}")
+            note(f"Interrupted: resume from {folder} with the same command")
         raise

@@ -1,4 +1,4 @@
-"""Tables of a network on chips for the terminal."""
+"""Tables of networks under hardware profiles."""
 
 from __future__ import annotations
 
@@ -12,51 +12,51 @@ __all__ = ["print_energy", "print_hardware", "print_losses", "print_precision"]
 
 
 def print_hardware(figures: Mapping[str, Any]) -> None:
-    """Print a network on a chip and its energy per image, from its JSON."""
+    """Print resources, energy and run time under a hardware profile, from its JSON."""
     cores = figures["cores_used"]
-    shown = {"cores in use": "not known" if cores is None else str(cores)}
+    shown = {"cores used": "unknown" if cores is None else str(cores)}
     for name, (used, available) in figures["utilization"].items():
         shown[name.replace("_", " ")] = f"{used:,} of {available:,}"
     shown["energy per image"] = _energy(figures)
-    shown["time per image"] = _latency(figures["latency_ms"])
+    shown["run time per image"] = _latency(figures["latency_ms"])
     for name, term in figures["terms"].items():
         shown[name.replace("_", " ")] = _term(term)
     if figures["basis"]:
         shown["weakest basis"] = figures["basis"]
-    console.print_figures(f"On {figures['profile']}", shown)
+    console.print_figures(f"Hardware profile {figures['profile']}", shown)
     print_losses(figures)
     for caveat in figures["caveats"]:
         console.note(caveat)
 
 
 def print_losses(figures: Mapping[str, Any]) -> None:
-    """Print rounding errors, dropped features and unchecked limits."""
+    """Print quantization errors, dropped features and unchecked limits."""
     shown = {}
     for each in figures["populations"]:
         shown[f"time constant of {each['name']}"] = (
-            f"{_seconds(each['effective_tau_m_s'])} for {_seconds(each['tau_m_s'])}"
+            f"{_seconds(each['effective_tau_m_s'])} instead of {_seconds(each['tau_m_s'])}"
         )
     for each in figures["projections"]:
         shown[f"weights from {each['source']} to {each['target']}"] = (
-            f"{each['signs'].replace('_', ' ')}, error {each['rms_error_v']:.2g} V (root mean "
-            f"square), {each['largest_error_v']:.2g} V at most; "
-            f"{_percent(each['lost_fraction'])} became 0, "
+            f"{each['signs'].replace('_', ' ')}, RMS error {each['rms_error_v']:.2g} V, "
+            f"largest error {each['largest_error_v']:.2g} V; "
+            f"{_percent(each['lost_fraction'])} rounded to 0, "
             f"{_percent(each['saturated_fraction'])} clipped"
         )
-    console.print_figures(f"Rounded to the numbers of {figures['profile']}", shown)
-    _note("Dropped", figures["dropped"], "; ")
-    _note("Unchecked limits, not in the profile", figures["unchecked"])
+    console.print_figures(f"Quantization to {figures['profile']}", shown)
+    _note("Dropped features", figures["dropped"], "; ")
+    _note("Limits not checked, because the profile does not define them", figures["unchecked"])
 
 
 def print_energy(figures: Mapping[str, Any]) -> None:
-    """Print a study of chips, from its JSON."""
+    """Print a comparison of hardware profiles, from its JSON."""
     rows = []
     for name, chip in figures["profiles"].items():
         cells = ["no", *[""] * 7]
         if chip["fits"]:
             cells = [
                 "yes",
-                "?" if chip["cores_used"] is None else str(chip["cores_used"]),
+                "unknown" if chip["cores_used"] is None else str(chip["cores_used"]),
                 _percent(chip["accuracy"]),
                 f"{sum(chip['spikes_per_image'].values()):,.0f}",
                 f"{chip['synaptic_operations_per_image']:,.0f}",
@@ -66,25 +66,25 @@ def print_energy(figures: Mapping[str, Any]) -> None:
             ]
         rows.append([name, *cells])
     console.print_rows(
-        f"{figures['images']} images of {figures['steps']} steps; in floating point "
-        f"{_percent(figures['reference']['accuracy'])}",
-        ["chip", "fits", "cores", "accuracy", "spikes", "synaptic operations", "energy per image",
-         "time per image", "weakest basis"],
+        f"{figures['images']:,} images of {figures['steps']} time steps, per image; accuracy in "
+        f"floating point {_percent(figures['reference']['accuracy'])}",
+        ["profile", "fits", "cores", "accuracy", "spikes", "synaptic operations", "energy",
+         "run time", "weakest basis"],
         rows,
     )  # fmt: skip
     for name, chip in figures["profiles"].items():
         if not chip["fits"]:
             console.note(f"{name}: {chip['refused']}")
             continue
-        _note(f"{name}: unpriced", chip["without_coefficient"])
+        _note(f"{name}: no published coefficient", chip["without_coefficient"])
         _note(f"{name}: dropped", chip["dropped"], "; ")
-        _note(f"{name}: unchecked", chip["unchecked"])
+        _note(f"{name}: limits not checked", chip["unchecked"])
         for caveat in chip["caveats"]:
             console.note(f"{name}: {caveat}")
     conventional = figures["conventional"]
     console.print_rows(
-        "A conventional network of the same sizes, on operations of 45 nm, per image",
-        ["network", "operations alone", "with memory accesses"],
+        "Energy per image by published costs of 45 nm operations",
+        ["network", "operations only", "with memory accesses"],
         [
             [f"{name}, {precision}", *(energy_text(energy[part]) for part in _PARTS)]
             for name, side in (("conventional", "conventional"), ("this network", "spiking"))
@@ -99,23 +99,25 @@ _PARTS = ("operations_pj", "with_memory_pj")
 
 
 def print_precision(figures: Mapping[str, Any]) -> None:
-    """Print accuracy by bits and by time steps, from its JSON."""
+    """Print accuracy against bits per weight and time steps, from its JSON."""
     by_bits: dict[int, dict[str, str]] = {}
     for point in figures["bits"]:
-        series = point["signs"] + (", largest clipped" if point["clipping"] != "none" else "")
+        series = point["signs"] + (
+            ", largest weights clipped" if point["clipping"] != "none" else ""
+        )
         by_bits.setdefault(point["bits"], {})[series] = (
             "not supported" if point["accuracy"] is None else _percent(point["accuracy"])
         )
     signs = list(next(iter(by_bits.values())))
     console.print_rows(
-        f"Accuracy by bits per weight: {figures['format']}, {figures['images']} images of "
-        f"{figures['steps']} steps",
+        f"Accuracy against bits per weight: {figures['format']}, {figures['images']:,} images of "
+        f"{figures['steps']} time steps",
         ["bits", *(name.replace("_", " ") for name in signs)],
         [[str(bits), *(shown[name] for name in signs)] for bits, shown in by_bits.items()],
     )
     console.print_rows(
-        "Accuracy by time steps",
-        ["steps", "floating point", figures["format"]],
+        "Accuracy against time steps",
+        ["time steps", "floating point", figures["format"]],
         [
             [str(a["steps"]), _percent(a["accuracy"]), _percent(b["accuracy"])]
             for a, b in zip(figures["floating"], figures["quantized"], strict=True)
@@ -123,9 +125,9 @@ def print_precision(figures: Mapping[str, Any]) -> None:
     )
 
 
-def _note(what: str, names: list[str], joint: str = ", ") -> None:
+def _note(label: str, names: list[str], joint: str = ", ") -> None:
     if names:
-        console.note(f"{what}: {joint.join(names)}")
+        console.note(f"{label}: {joint.join(names)}")
 
 
 def _percent(fraction: float) -> str:
@@ -133,15 +135,15 @@ def _percent(fraction: float) -> str:
 
 
 def _seconds(value: float | None) -> str:
-    """Return a time constant; None is that of a population without a leak."""
+    """Return the text of a time constant, None for a population without leak."""
     return "no leak" if value is None else f"{value:.3g} s"
 
 
 def _term(term: Mapping[str, Any]) -> str:
     count = term["count_per_image"]
-    counted = "count not known" if count is None else f"{_range(count, '{:,.4g}')} {term['unit']}"
+    counted = "count unknown" if count is None else f"{_range(count, '{:,.4g}')} {term['unit']}"
     if term["covered_by"]:
-        return f"{counted}, in the price of {term['covered_by'].replace('_', ' ')}"
+        return f"{counted}, included in the coefficient of {term['covered_by'].replace('_', ' ')}"
     if term["energy_pj_per_image"] is None:
         return f"{counted}, no published coefficient"
     source = term["coefficient"]
@@ -162,8 +164,8 @@ def _energy(figures: Mapping[str, Any]) -> str:
         return _spent(figures["energy_pj_per_image"])
     if figures["subtotal_pj"] is None:
         return "no published coefficient"
-    return f"{_spent(figures['subtotal_pj'])} priced, total not known"
+    return f"{_spent(figures['subtotal_pj'])} (subtotal)"
 
 
 def _latency(bounds: Mapping[str, float] | None) -> str:
-    return "not known" if bounds is None else f"{_range(bounds, '{:.3g}')} ms"
+    return "unknown" if bounds is None else f"{_range(bounds, '{:.3g}')} ms"

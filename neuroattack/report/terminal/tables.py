@@ -1,4 +1,4 @@
-"""Results as tables for a person at a terminal."""
+"""Tables of conversions, evaluations, comparisons and attacks."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ def _percent(fraction: float, interval: Sequence[float] | None = None) -> str:
 
 
 def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
-    """Print the figures of a conversion, as its JSON has them."""
+    """Print the results of a conversion, from its JSON."""
     console.print_figures(
-        "Converted",
+        "Converted network",
         {
             "populations": "-".join(map(str, [pixels, *figures["populations"].values()])),
             "time step": f"{1e3 * figures['dt_s']:g} ms",
             "input": f"{figures['encoder']}, {figures['input_rate_hz']:g} Hz at full intensity",
-            "largest rounding of a weight": f"{figures['largest_rounding_v']:.2g} V "
+            "largest rounding error of a weight": f"{figures['largest_rounding_v']:.2g} V "
             f"({figures['largest_relative_rounding']:.2g} of the largest weight)",
             "network": figures["network"],
         },
@@ -40,45 +40,47 @@ def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
 
 
 def print_import(figures: Mapping[str, Any]) -> None:
-    """Print what was imported, as its JSON has it."""
+    """Print an imported network, from its JSON."""
     sizes = map(str, figures["populations"].values())
     shown = {
         "populations": f"{'x'.join(map(str, figures['input_shape']))}-{'-'.join(sizes)}",
         "connections": f"{figures['connections']:,}",
         "time step": f"{1e3 * figures['dt_s']:g} ms",
         "input": f"{figures['encoder']}, {figures['input_rate_hz']:g} Hz at full intensity",
-        "from input to counts": f"{figures['lag_steps']} steps at least",
-        "largest rounding of a weight": f"{figures['largest_relative_rounding']:.2g} of the "
-        "largest of its projection",
+        "shortest delay from input to readout": f"{figures['lag_steps']} time steps",
+        "largest rounding error of a weight": f"{figures['largest_relative_rounding']:.2g} of the "
+        "largest weight of its projection",
         "network": figures["network"],
     }
     if figures["notes"]:
         shown["notes"] = "\n".join(figures["notes"])
-    shown["losses"] = "\n".join(figures["losses"]) or "none: the file's network exactly"
-    console.print_figures("Imported", shown)
+    shown["losses"] = "\n".join(figures["losses"]) or "none"
+    console.print_figures("Imported network", shown)
 
 
 def print_export(path: Path, losses: Sequence[str]) -> None:
-    """Print what was exported."""
+    """Print the path and the losses of an exported network."""
     console.print_figures(
-        "Exported", {"file": str(path), "losses": "\n".join(losses) or "none: all is in the file"}
+        "Exported network", {"file": str(path), "losses": "\n".join(losses) or "none"}
     )
 
 
 def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) -> None:
-    """Print the figures of an Evaluation; the accuracy as rates too, where it is known."""
-    shown = {} if rate_accuracy is None else {"accuracy as rates": _percent(rate_accuracy)}
+    """Print an evaluation, from its JSON, and the accuracy of the rate network if known."""
+    shown = (
+        {} if rate_accuracy is None else {"accuracy of the rate network": _percent(rate_accuracy)}
+    )
     shown["spiking accuracy"] = _percent(figures["accuracy"], figures["accuracy_ci95"])
     shown["images"] = (
         f"{figures['images']}, {_percent(figures['silent_fraction'])} silent, "
         f"{_percent(figures['undecided_fraction'])} silent or tied"
     )
-    shown["spikes an image"] = ", ".join(
+    shown["spikes per image"] = ", ".join(
         f"{name} {count:.1f}" for name, count in figures["spikes_per_image"].items()
     )
-    shown["synaptic operations an image"] = f"{figures['synaptic_operations_per_image']:,.0f}"
+    shown["synaptic operations per image"] = f"{figures['synaptic_operations_per_image']:,.0f}"
     shown["backend"] = (
-        f"{figures['backend']}, {figures['precision']} point, {figures['steps']} steps, "
+        f"{figures['backend']}, {figures['precision']} point, {figures['steps']} time steps, "
         f"{figures['images_per_s']:.0f} images/s"
     )
     console.print_figures("Evaluation", shown)
@@ -87,7 +89,8 @@ def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) ->
 def print_comparison(figures: Mapping[str, Any]) -> None:
     """Print a comparison of backends, from its JSON."""
     console.print_rows(
-        f"{figures['images']} images of {figures['steps']} steps, against the plain dynamics",
+        f"{figures['images']:,} images of {figures['steps']} time steps, compared with the "
+        "reference dynamics",
         [
             "backend",
             "differing spikes",
@@ -95,8 +98,8 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
             "same class",
             "accuracy",
             "images/s",
-            "start-up s",
-            "memory MiB",
+            "start-up (s)",
+            "memory (MiB)",
         ],
         [
             [
@@ -113,7 +116,7 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
         ],
     )
     for name, reason in figures["refused"].items():
-        console.note(f"Left out: {name}: {reason}")
+        console.note(f"Skipped: {name}: {reason}")
     for name, reason in figures["failed"].items():
         console.note(f"Failed: {name}: {reason}")
     if figures["fixed_point"]:
@@ -132,23 +135,23 @@ def _located(differing: int, first: Mapping[str, Any] | None) -> str:
 def _print_fixed_point(figures: Mapping[str, Any]) -> None:
     correlation = figures["count_correlation"]
     shown = {
-        "accuracy, as it is": _percent(figures["accuracy_floating"]),
-        "accuracy, rounded": _percent(figures["accuracy_fixed"]),
-        "drop": f"{100 * figures['accuracy_drop']:.2f} points",
+        "accuracy, floating point": _percent(figures["accuracy_floating"]),
+        "accuracy, quantized": _percent(figures["accuracy_fixed"]),
+        "decrease in accuracy": f"{100 * figures['accuracy_drop']:.2f} percentage points",
         "same class": _percent(figures["class_agreement"]),
         "equal output counts": _percent(figures["equal_counts"]),
         "correlation of output counts": "none" if correlation is None else f"{correlation:.4f}",
     }
     for each in figures["populations"]:
         shown[f"time constant of {each['name']}"] = (
-            f"{_seconds(each['effective_tau_m_s'])} for {_seconds(each['tau_m_s'])}"
+            f"{_seconds(each['effective_tau_m_s'])} instead of {_seconds(each['tau_m_s'])}"
         )
     for each in figures["projections"]:
         shown[f"weights from {each['source']} to {each['target']}"] = (
-            f"{_percent(each['lost_fraction'])} rounded to 0, the others by up to "
+            f"{_percent(each['lost_fraction'])} rounded to 0, largest error "
             f"{each['largest_error_v']:.2g} V"
         )
-    console.print_figures(f"As it is and in {figures['numbers']}", shown)
+    console.print_figures(f"Floating point and {figures['numbers']}", shown)
 
 
 def _seconds(value: float | None) -> str:
@@ -156,7 +159,7 @@ def _seconds(value: float | None) -> str:
 
 
 def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
-    """Print the figures of attacks, one row per attack and one per image, from their JSON."""
+    """Print a table of attacks and one of their images, from their JSON."""
     console.print_rows(
         "Success rate on fresh trials, 95 % interval over images",
         ["attack", "bound", "query budget", "images", "success rate", "clean error rate"],
@@ -177,14 +180,14 @@ def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
         [
             "attack",
             "image",
-            "class",
-            "target",
+            "true class",
+            "target class",
             "success rate",
             "clean error rate",
             "distance",
             "queries",
             "trials",
-            "operations",
+            "synaptic operations",
         ],
         [
             [
@@ -206,6 +209,6 @@ def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
 
 
 def _operations(cost: Mapping[str, Any] | None) -> str:
-    """Return how an adversarial image changes the synaptic operations."""
+    """Return the relative change of synaptic operations under attack."""
     ratio = None if cost is None else cost["synaptic_operations"]["ratio"]
     return "" if ratio is None else f"{100 * (ratio - 1):+.1f} %"

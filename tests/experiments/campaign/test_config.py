@@ -35,7 +35,7 @@ def test_a_configuration_is_read_from_its_own_folder(tmp_path):
         ('"l2=2"', '"l3=2"', "'l3'"),
         ('"l2=2"', '"l2=-2"', "bound on l2: got -2"),
         ('"l2=2"', '"l2"', "expected a distance and its maximum"),
-        ("local_sd@greedy-window", "local_sd@square", "reference of a limit"),
+        ("local_sd@greedy-window", "local_sd@square", "reference of a bound"),
         ('"random-noise"', '"random-nose"', "did you mean 'random-noise'"),
         ("rounds = 2", "round = 2", "did you mean 'rounds'"),
         ("rounds = 2", "rounds = 0", "rounds: got 0"),
@@ -64,7 +64,7 @@ def test_distances_of_algorithm_1_are_refused_where_the_class_alone_is_told(tmp_
     text = CONFIG.replace('"native,steps=30"', f'"native,steps=30", {place}')
     code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "limits: 'local_sd@greedy-window' needs the distances that greedy-window" in err
+    assert "bounds: 'local_sd@greedy-window' needs the distances that greedy-window" in err
     assert "'native,steps=30,response=labels' returns the class only" in err
     text = text.replace(', "local_sd@greedy-window"', "").replace("random-noise", "sparse-rs")
     code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")

@@ -109,7 +109,7 @@ def test_attacks_are_held_to_what_algorithm_1_reached_on_that_image(on_one_core)
     assert len(held) == 24
     for row in held:
         bound = reached[row["index"], row["target_class"]]
-        assert row["bound"] == bound
+        assert row["max_distance"] == bound
         assert row["local_sd_distance"] <= bound * (1 + 1e-6)
         assert row["queries"] <= row["budget"]
 
