@@ -175,7 +175,7 @@ def test_what_an_attack_cannot_do_is_refused_before_any_query(model, digits):
     ):
         with pytest.raises(error, match=message):
             na.attack(target, part, attack)
-    with pytest.raises(na.errors.ValidationError, match="indices: got 1 of them"):
+    with pytest.raises(na.errors.ValidationError, match="indices: got 1 indices"):
         na.attack(model, part, ATTACK, indices=[1])
     assert labels.queries == 0
 
