@@ -84,7 +84,7 @@ def test_steps_of_any_length(dt_s):
 
 @pytest.mark.parametrize("dt_s", [1e-16, 1e13])
 def test_steps_beyond_what_brian2_counts_are_refused(dt_s):
-    with pytest.raises(UnsupportedFeatureError, match="cannot hold time steps of"):
+    with pytest.raises(UnsupportedFeatureError, match="time steps of"):
         deploy(chain(dt_s=dt_s))
 
 
