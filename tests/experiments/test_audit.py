@@ -393,7 +393,7 @@ def test_the_command_says_0_where_nothing_fell_1_where_something_did_and_2_where
 
     for arguments, words in (
         ((*common, "--images", 3, "--against", before), "another suite"),
-        ((*common, "--against", out / "audit.json"), "another file"),
+        ((*common, "--against", out / "audit.json"), "--out: got"),
         ((*common, "--against", network), "is not a verdict"),
         ((*common, "--against", tmp_path / "none.json"), "no such file"),
         ((*common, "--margin", 2), "margin"),
