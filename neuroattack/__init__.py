@@ -1,6 +1,6 @@
 """Black-box security evaluation of spiking networks on emulated neuromorphic hardware.
 
-Everything public is an attribute of this package and is imported when it is first used.
+All public names are attributes of this package and are imported on first access.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The public functions that are more than another name: see :mod:`neuroattack` for all of them."""
+"""Public functions; :mod:`neuroattack` lists all public names."""
 
 from __future__ import annotations
 
@@ -54,9 +54,9 @@ def train(
     Parameters
     ----------
     dataset : Dataset
-        Its test split measures the accuracy and does not influence the training.
+        Training and test images. The test split is used to measure accuracy only.
     recipe : str, optional
-        Name in :data:`neuroattack.training.recipes.RECIPES`.
+        Name of a recipe in :data:`neuroattack.training.recipes.RECIPES`.
     seed : int, optional
         Random seed. The same seed gives the same network on the same machine.
     progress : callable, optional
@@ -65,12 +65,12 @@ def train(
     Returns
     -------
     SDBN
-        A model of rates; :func:`convert` makes a spiking network of it.
+        Rate-based model; :func:`convert` converts it to a spiking network.
 
     Raises
     ------
     UnknownNameError
-        If there is no such recipe.
+        If the recipe is unknown.
     ValidationError
         If the data set does not fit.
     """
@@ -85,7 +85,7 @@ def convert(model: SDBN, **settings: Any) -> Network:
     Parameters
     ----------
     model : SDBN
-        From :func:`train` or :func:`load`.
+        Model from :func:`train` or :func:`load`.
     **settings
         As in :func:`neuroattack.training.conversion.convert`: ``dt_s``, ``input_rate_hz``,
         ``readout_gain``, ``encoder``.
@@ -93,7 +93,7 @@ def convert(model: SDBN, **settings: Any) -> Network:
     Raises
     ------
     ValidationError
-        If the model is none, or a setting is out of range.
+        If the model is not an SDBN, or a setting is out of range.
     """
     from neuroattack.training.conversion import convert as convert_model
     from neuroattack.training.sdbn import SDBN
@@ -109,12 +109,12 @@ def load(path: str | os.PathLike[str]) -> Network | SDBN | MLP:
     Returns
     -------
     Network, SDBN or MLP
-        Whatever the file holds.
+        Content of the file.
 
     Raises
     ------
     FileError
-        If the file is missing, damaged, or holds something else.
+        If the file is missing or damaged, or contains something else.
     """
     from neuroattack.hdf5 import read_kind
     from neuroattack.ir.storage import load_network
@@ -128,7 +128,7 @@ def load(path: str | os.PathLike[str]) -> Network | SDBN | MLP:
     }
     kind = read_kind(path)
     if kind not in readers:
-        raise FileError(path, f"holds a {kind}, expected a network or a model")
+        raise FileError(path, f"contains a {kind}, expected a network or a model")
     return readers[kind](path)
 
 
@@ -138,9 +138,9 @@ def save(path: str | os.PathLike[str], saved: Network | SDBN | MLP) -> None:
     Raises
     ------
     ValidationError
-        If it is neither.
+        If `saved` is neither.
     OutputError
-        If the file cannot be written; what stood at `path` is unharmed.
+        If the file cannot be written; an existing file is unchanged.
     """
     from neuroattack.ir.network import Network
     from neuroattack.ir.storage import save_network
@@ -167,13 +167,13 @@ def import_nir(path: str | os.PathLike[str], **settings: Any) -> Network:
     path : path
         The NIR file.
     **settings
-        As in :func:`neuroattack.ir.nir.importing.import_nir`, which also returns what was lost
-        and rounded.
+        As in :func:`neuroattack.ir.nir.importing.import_nir`, which also reports information lost
+        in the conversion.
 
     Raises
     ------
     FileError
-        Naming the file, and what in it is wrong, missing or unsupported.
+        If the file is invalid or uses unsupported features; the message names them.
     """
     from neuroattack.ir.nir.importing import import_nir as import_file
 
@@ -183,16 +183,16 @@ def import_nir(path: str | os.PathLike[str], **settings: Any) -> Network:
 def evaluate(
     deployment: Deployment, images: Split | ArrayLike, labels: ArrayLike | None = None
 ) -> Evaluation:
-    """Measure the accuracy and the spikes of a deployed network.
+    """Measure the accuracy and the spike counts of a deployed network.
 
     Parameters
     ----------
     deployment : Deployment
-        From :func:`neuroattack.deploy`.
+        Deployment from :func:`neuroattack.deploy`.
     images : Split or float array, shape (images, height, width)
         Intensities in [0, 1].
     labels : int array, shape (images,), optional
-        True classes; a split has its own.
+        True classes; omitted for a split, which contains them.
 
     Raises
     ------
@@ -224,42 +224,41 @@ def attack(
     Parameters
     ----------
     target : Deployment or Target
-        From :func:`neuroattack.deploy`, :func:`neuroattack.target`, a wrapper of
-        :mod:`neuroattack.defenses`, or a :class:`~neuroattack.remote.client.RemoteTarget`. The
-        queries of the search and those of the verification are counted together where the target
-        is not deployed here.
+        Deployment from :func:`neuroattack.deploy`, black box from :func:`neuroattack.target`,
+        wrapper of :mod:`neuroattack.defenses`, or
+        :class:`~neuroattack.remote.client.RemoteTarget`. For all but deployments, the query budget
+        includes the verification.
     images : Split or float array, shape (images, height, width)
-        Originals, intensities in [0, 1].
+        Clean images, intensities in [0, 1].
     labels : int array, shape (images,)
-        True classes; left out for a split, which has its own.
+        True classes; omitted for a split, which contains them.
     attack : Attack
-        For example ``neuroattack.attacks.CountRegression(neuroattack.L2(2.0), queries=1000)``.
+        Attack, for example ``neuroattack.attacks.CountRegression(neuroattack.L2(2.0))``.
     target_classes : int, sequence of int, or "random", optional
         Target class: one for all images, one per image, or a random wrong class per image. By
         default the attack is untargeted: any wrong class is a success.
     trials : int, optional
-        Fresh trials that verify each image, and as many of its original.
+        Number of fresh trials per adversarial image, and as many per clean image.
     seed : int, optional
-        Random seed of the attack's own choices; each image has its own, derived from the seed and
-        its index.
+        Random seed of the attacks; each image has its own, derived from the seed and its index.
     indices : sequence of int, optional
-        Index of each image: with the target class it selects the streams of trials. By default
-        those of the split, or 0, 1, 2 and so on.
+        Index of each image, which with the target class selects its random streams. By default
+        the indices of the split, or 0, 1, 2 and so on.
     progress : callable, optional
-        Called with the fraction that is done, and a few words.
+        Called with the completed fraction and a status text.
 
     Returns
     -------
     AttackResult
-        Success rate with its 95 % interval, clean error rate, images; see its methods.
+        Success rate with its 95 % interval, clean error rate, and images.
 
     Raises
     ------
     ValidationError
-        If images, labels, target classes or indices do not fit, or the budget of the target is too
-        small for the search and the verification of all images.
+        If images, labels, target classes or indices do not fit, or the target's budget is too small
+        for the search and verification of all images.
     UnsupportedFeatureError
-        If the attack needs counts and the target returns the class alone.
+        If the attack is score-based and the target returns labels.
     """
     from neuroattack.attacks.protocol import check_kind
     from neuroattack.deployment.deployment import Deployment
@@ -274,7 +273,7 @@ def attack(
     split = _labeled(images, labels)  # type: ignore[arg-type]  # checked there
     numbers = split.indices.tolist() if indices is None else list(indices)
     if len(numbers) != len(split):
-        raise ValidationError("indices", f"{len(numbers)} of them", f"{len(split)}, one per image")
+        raise ValidationError("indices", f"{len(numbers)} indices", f"{len(split)}, one per image")
     boxes: OpenTarget
     if isinstance(target, Deployment):
         boxes, n_classes = target.black_box, target.network.classes
@@ -285,7 +284,7 @@ def attack(
             raise ValidationError(
                 "query budget of the target",
                 target.remaining,
-                f"at least {needed}: for each image the attack's queries and twice {trials} trials",
+                f"at least {needed}: per image, the attack's queries and 2 x {trials} trials",
             )
         boxes, n_classes = _boxes_of(target), target.n_classes
     goals = _goals(split.labels.tolist(), target_classes, seed, numbers, n_classes)
@@ -312,22 +311,22 @@ def compare(
     seed: int = 0,
     progress: Callable[[str, float, str], None] | None = None,
 ) -> Comparison:
-    """Compare backends on the same input spikes with the reference dynamics, spike for spike.
+    """Compare the spikes of backends with those of the reference dynamics on the same input.
 
     Parameters
     ----------
     network : Network
-        In floating point, which is compared in fixed point too; or in fixed point.
+        Network. A floating-point network is also compared in fixed point.
     images : Split or float array, shape (images, height, width)
         Intensities in [0, 1].
     labels : int array, shape (images,), optional
-        True classes; a split has its own.
+        True classes; omitted for a split, which contains them.
     backends : sequence of str, optional
-        Registered names; by default all that are available here.
+        Names of backends; by default all available ones.
     steps, seed : int, optional
-        Time steps per image, and random seed of the input spikes.
+        Number of time steps per image, and random seed of the input spikes.
     progress : callable, optional
-        Called with the backend, the fraction of it that is done, and a few words.
+        Called with the backend, its completed fraction and a status text.
 
     Raises
     ------
@@ -360,24 +359,24 @@ def audit(
     workers: int | None = None,
     progress: Callable[[str, float, str], None] | None = None,
 ) -> Card:
-    """Run the fixed suite of attacks, noise and transformations against a network.
+    """Run a fixed suite of tests: noise, attacks, transfer, transformations and energy.
 
     Parameters
     ----------
     network : Network or path
-        The network, or its file.
+        Network or network file.
     dataset : Dataset
-        Whose test images are shown.
+        Data set whose test images are used.
     folder : path
-        Where finished parts are kept: the same call resumes an interrupted audit.
+        Folder for finished cells; the same call resumes an interrupted audit.
     deployment : DeploymentSpec or str, optional
-        Where the network is deployed, such as ``"native,profile=loihi1"``.
+        Deployment of the network, such as ``"native,profile=loihi1"``.
     quick : bool, optional
-        Fewer queries and trials: less than a minute.
+        Whether to use fewer queries and trials, for less than a minute.
     workers : int, optional
-        Processes; by default one per core. Results do not depend on it.
+        Number of processes; by default one per core. Results do not depend on it.
     progress : callable, optional
-        Called with the part, the fraction that is done, and a few words.
+        Called with the stage, its completed fraction and a status text.
 
     Raises
     ------
@@ -417,10 +416,14 @@ def _silent(name: str, fraction: float, words: str) -> None:
 def _labeled(images: Split | ArrayLike, labels: ArrayLike | None) -> Split:
     if isinstance(images, Split):
         if labels is not None:
-            raise ValidationError("labels", "labels beside a split", "none: the split has its own")
+            raise ValidationError(
+                "labels", "labels in addition to a split", "a split without labels"
+            )
         return images
     if labels is None:
-        raise ValidationError("labels", "none", "the true class of each image, or a split")
+        raise ValidationError(
+            "labels", "none", "the true class of each image, or a split of a data set"
+        )
     pixels, classes = np.asarray(images), np.asarray(labels)
     if classes.dtype.kind not in "iu" or classes.shape != pixels.shape[:1]:
         raise ValidationError(
@@ -452,11 +455,11 @@ def _goals(
         raise ValidationError(
             "target_classes", repr(target_classes), f"'random', a class, or {len(labels)} classes"
         )
-    return [Goal(label, int(wanted)) for label, wanted in zip(labels, target_classes, strict=True)]
+    return [Goal(label, int(each)) for label, each in zip(labels, target_classes, strict=True)]
 
 
 def _boxes_of(target: Target) -> OpenTarget:
-    """Return the one target for searches and verifications: it draws its own trials."""
+    """Return a function that gives the same target for all streams; it has its own randomness."""
     from neuroattack.targets.defenses import QueryLimited
 
     def boxes(

@@ -1,7 +1,7 @@
-"""The errors users meet: each says in one sentence what it was, and what was expected.
+"""Exceptions for users. Each message is one sentence: the problem and the expected value.
 
-The command line prints the sentence and exits with code 2; a program catches
-:class:`NeuroattackError` or one of its kinds.
+The command line prints the message and exits with code 2; programs catch
+:class:`NeuroattackError` or one of its subclasses.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class NeuroattackError(Exception):
     """Base of every error that neuroattack raises on purpose."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # By default Python would call the constructor with the sentence alone, and an error that
-        # a worker process raised could not be read here.
+        # By default, unpickling calls the constructor with the message only. Errors raised in a
+        # worker process could then not be unpickled here.
         return _restored, (type(self), self.args, self.__dict__)
 
 
@@ -50,11 +50,11 @@ class ValidationError(NeuroattackError):
     Parameters
     ----------
     thing : str
-        The object, and the field where there is one: ``"population 'hidden1' size"``.
+        Name of the object, and of its field if any: ``"population 'hidden1' size"``.
     got : object
-        What it was; shown as it is, so pass a short description for arrays.
+        The invalid value, formatted as is; for arrays pass a short description.
     expected : str
-        What would have been accepted.
+        Description of valid values.
     """
 
     def __init__(self, thing: str, got: object, expected: str) -> None:
@@ -63,7 +63,7 @@ class ValidationError(NeuroattackError):
 
 
 class FileError(NeuroattackError):
-    """A file is missing, damaged, too large, or of another kind than expected."""
+    """A file is missing, damaged, too large or of an unexpected kind."""
 
     def __init__(self, path: object, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
@@ -71,13 +71,13 @@ class FileError(NeuroattackError):
 
 
 class OutputError(FileError):
-    """A result could not be written; what stood there before is unharmed."""
+    """A result could not be written; an existing file at that path is unchanged."""
 
 
 class UnknownNameError(NeuroattackError):
-    """A name is not among the known ones; the nearest known name is suggested.
+    """A name is unknown; the message suggests the most similar known name.
 
-    `kind` is what the name is of: ``"data set"``, ``"backend"``.
+    `kind` is the kind of object named, such as ``"data set"`` or ``"backend"``.
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -88,19 +88,19 @@ class UnknownNameError(NeuroattackError):
 
 
 class BackendUnavailableError(NeuroattackError):
-    """A backend is registered but cannot run here; says why and what to install."""
+    """A backend is registered but cannot run here; the message says why and what to install."""
 
 
 class SimulationError(NeuroattackError):
-    """A simulator failed while it ran; the next run starts from a sound one."""
+    """A simulator failed during a run; the next run starts a new simulator."""
 
 
 class UnsupportedFeatureError(NeuroattackError):
-    """A backend cannot hold a feature of the network exactly, and does not approximate."""
+    """A backend, chip or file format does not support a feature of the network exactly."""
 
 
 class BudgetExceededError(NeuroattackError):
-    """A query of `asked` images was refused: the target's budget has only `left` queries left."""
+    """A query of `asked` images exceeds the `left` queries that remain in the query budget."""
 
     def __init__(self, asked: int, left: int) -> None:
         super().__init__(
@@ -111,9 +111,9 @@ class BudgetExceededError(NeuroattackError):
 
 
 class QueryRefusedError(NeuroattackError):
-    """A target takes its queries for an attack, and answers no more.
+    """A target refuses further queries because a defense detected an attack.
 
-    It took them for one `detections` times, and `allowed` are allowed.
+    `detections` is the number of detections so far, `allowed` the number allowed.
     """
 
     def __init__(self, detections: int, allowed: int) -> None:
@@ -125,7 +125,7 @@ class QueryRefusedError(NeuroattackError):
 
 
 class RemoteError(NeuroattackError):
-    """A server could not be asked, or did not answer as expected; `url` is its address."""
+    """A server cannot be reached or responded unexpectedly; `url` is its address."""
 
     def __init__(self, url: str, problem: str) -> None:
         super().__init__(f"{url}: {problem}")
@@ -133,18 +133,19 @@ class RemoteError(NeuroattackError):
 
 
 class DoesNotFitError(NeuroattackError):
-    """A network needs more of a chip than there is.
+    """A network exceeds a resource limit of a chip.
 
     Parameters
     ----------
     who, need, chip : str
-        For the message: ``"population 'hidden1'"``, ``"connections into a neuron"``, a name.
+        Parts of the message: ``"population 'hidden1'"``, ``"connections into a neuron"`` and the
+        name of the chip.
     resource : str
-        What there is too little of, as a field of the chip's limits.
+        Exceeded limit, a field of the chip's limits.
     population : str or None
-        The population that takes it, or most of it; None where it is all of them.
+        Population that needs the resource, or most of it; None if all populations do.
     used, available : int
-        How much is needed, and how much the chip has.
+        Amounts needed by the network and available on the chip.
     """
 
     def __init__(

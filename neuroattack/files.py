@@ -1,4 +1,4 @@
-"""Reading user files with care, and writing results so that a crash leaves the old file whole."""
+"""Validated reading of user files and atomic writing of results."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ __all__ = [
 
 @contextlib.contextmanager
 def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yield a temporary path beside `target`; on a clean exit it takes the target's place.
+    """Yield a temporary path next to `target`; if the block succeeds, it replaces `target`.
 
-    If the block raises, the temporary file is removed and whatever stood at `target` stays as it
-    was. Missing parent folders are made. Raises OutputError if the folder or the file cannot be
+    If the block raises an exception, the temporary file is removed and `target` is unchanged.
+    Missing parent folders are created. Raises OutputError if the folder or the file cannot be
     written, or the disk is full.
     """
-    # Through a symbolic link the file it points to is replaced, not the link.
+    # If the target is a symbolic link, replace the file it points to, not the link.
     target = Path(target).resolve()
     check_writable(target)
     temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
@@ -59,9 +59,9 @@ def atomic_path(target: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def check_writable(target: str | os.PathLike[str]) -> None:
-    """Raise OutputError if `target` cannot be written, before work is spent on what goes there.
+    """Raise OutputError if `target` cannot be written; called before long computations.
 
-    Makes the parent folder; leaves no file.
+    Creates the parent folder, but no file.
     """
     target = Path(target)
     try:
@@ -100,8 +100,8 @@ def write_arrays(target: str | os.PathLike[str], arrays: Mapping[str, NDArray[An
 def require_file(path: str | os.PathLike[str], limit_bytes: int, what: str) -> Path:
     """Return `path` if it is a readable, non-empty file of at most `limit_bytes`.
 
-    `what` is what it should hold, for the message: ``"a network file"``. Raises FileError if it is
-    missing, a folder, empty, too large or unreadable.
+    `what` describes the expected file in error messages: ``"a network file"``. Raises FileError if
+    the file is missing, a folder, empty, too large or unreadable.
     """
     path = Path(path)
     try:
@@ -126,7 +126,7 @@ def require_file(path: str | os.PathLike[str], limit_bytes: int, what: str) -> P
 
 
 def toml_value(text: str) -> Any:
-    """Return a value written as in TOML: a number, ``true``, a list; anything else is text."""
+    """Parse `text` as a TOML value (number, ``true``, list, ...); return it unchanged otherwise."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:

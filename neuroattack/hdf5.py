@@ -1,8 +1,8 @@
-"""HDF5 files of neuroattack's: sealed with a checksum, so that damage is found before parsing.
+"""HDF5 files of neuroattack, with a checksum that detects damage before parsing.
 
 The HDF5 library may hang or crash on a damaged file. Every file therefore begins with a user
-block, which HDF5 readers skip, that holds the SHA-256 of all that follows; it is checked before
-the library sees a byte. The root attributes ``kind`` and ``schema`` say what a file holds.
+block, which HDF5 readers skip, with the SHA-256 of the rest of the file. It is verified before the
+file is opened with the library. The root attributes ``kind`` and ``schema`` identify the content.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ _USER_BLOCK = 512
 _MAGIC = b"neuroattack sha256 "
 _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 
-# What deflate can expand at best; beyond it the declared size of an array is a lie.
+# Maximum expansion factor of deflate: a larger declared array size must be wrong.
 _DEFLATE_RATIO = 1032
 _LARGEST_ARRAY = 2**31
 
@@ -55,11 +55,11 @@ def seal_hdf5(content: bytearray) -> None:
 
 @contextlib.contextmanager
 def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Iterator[h5py.File]:
-    """Yield an HDF5 file to fill; on a clean exit it takes `target`'s place, sealed, atomically.
+    """Yield an open HDF5 file; if the block succeeds, write it to `target` with its checksum.
 
-    It is composed in memory, so that a full disk meets one plain write and not the HDF5 library.
-    `kind` and `schema` say what it holds, and in which version of its layout. Raises OutputError
-    if it cannot be written; what stood there before is unharmed.
+    The file is built in memory and written atomically, so that a full disk cannot crash the HDF5
+    library. `kind` identifies the content and `schema` the version of its layout. Raises
+    OutputError if `target` cannot be written; an existing file is then unchanged.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", userblock_size=_USER_BLOCK) as file:
@@ -76,13 +76,13 @@ def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Itera
 def open_hdf5(
     path: str | os.PathLike[str], kind: str, schema: int, limit_bytes: int = 2**30
 ) -> Iterator[h5py.File]:
-    """Open a file for reading, checking size, seal, kind and schema.
+    """Open a file for reading after checking its size, checksum, kind and schema.
 
     Raises
     ------
     FileError
-        If the file is missing, too large, not neuroattack's, damaged, or of another kind or
-        schema; and if reading it, or making something of it, fails inside the block.
+        If the file is missing, too large, not written by neuroattack, damaged, or of another kind
+        or schema; or if reading or interpreting it fails inside the block.
     """
     path = require_file(path, limit_bytes, f"a {kind} file (HDF5)")
     _check_seal(path, kind)
@@ -99,14 +99,14 @@ def open_hdf5(
 
 
 def read_kind(path: str | os.PathLike[str]) -> str:
-    """Return what a file holds, as :func:`open_hdf5` checks it.
+    """Return the kind of a file, such as ``"network"``.
 
     Raises
     ------
     FileError
-        If the file is missing, too large, not neuroattack's or damaged.
+        If the file is missing, too large, not written by neuroattack, or damaged.
     """
-    path = require_file(path, 2**30, "a file of neuroattack (HDF5)")
+    path = require_file(path, 2**30, "a neuroattack file (HDF5)")
     _check_seal(path, "neuroattack")
     with h5py.File(path, "r") as file:
         return read_attribute(file, "kind", str)
@@ -119,13 +119,13 @@ def _check_seal(path: Path, kind: str) -> None:
         if block.startswith(_HDF5_MAGIC):
             raise FileError(path, f"is HDF5 but not written by neuroattack, expected a {kind} file")
         if not block.startswith(_MAGIC):
-            raise FileError(path, f"is not a file of neuroattack's, expected a {kind} file (HDF5)")
+            raise FileError(path, f"is not a neuroattack file, expected a {kind} file (HDF5)")
         while chunk := file.read(2**20):
             digest.update(chunk)
     if block[len(_MAGIC) :][:64] != digest.hexdigest().encode():
         raise FileError(
             path,
-            f"is truncated or was changed since it was written, expected an intact {kind} file",
+            f"is truncated or modified (its checksum differs), expected an intact {kind} file",
         )
 
 
@@ -139,7 +139,7 @@ def _check_kind(file: h5py.File, kind: str, schema: int) -> None:
 
 
 def read_group(parent: h5py.Group, name: str) -> h5py.Group:
-    """Return a group of an open file; FileError if it is missing."""
+    """Return a group of an open file; raise FileError if it is missing."""
     group = parent.get(name)
     if not isinstance(group, h5py.Group):
         raise FileError(parent.file.filename, f"has no group {parent.name.rstrip('/')}/{name}")
@@ -158,7 +158,7 @@ def read_attribute(group: h5py.Group, name: str, kind: type[T]) -> T:
     else:
         good = getattr(value, "shape", None) == () and value.dtype.kind in kinds
     if not good:
-        expected = {int: "a whole number", float: "a number", str: "text"}[kind]
+        expected = {int: "an integer", float: "a number", str: "text"}[kind]
         shown = "missing" if value is None else repr(value)[:80]
         raise FileError(
             group.file.filename, f"attribute {name} of {group.name} is {shown}, expected {expected}"
@@ -169,9 +169,9 @@ def read_attribute(group: h5py.Group, name: str, kind: type[T]) -> T:
 def read_attributes(
     group: h5py.Group, kinds: Mapping[str, type[Any]], optional: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """Return scalar attributes by name, without those of `optional` that are missing.
+    """Return scalar attributes by name; those in `optional` may be missing.
 
-    See :func:`read_attribute` for kinds and exceptions.
+    See :func:`read_attribute` for types and exceptions.
     """
     return {
         name: read_attribute(group, name, kind)
@@ -181,7 +181,7 @@ def read_attributes(
 
 
 def write_attributes(group: h5py.Group, source: object, names: Iterable[str]) -> None:
-    """Write attributes of an object, those that are None left out."""
+    """Write attributes of an object, except those that are None."""
     for name in names:
         value = getattr(source, name)
         if value is not None:
@@ -196,12 +196,13 @@ def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[A
     kinds : str
         Accepted NumPy type kinds: ``"f"`` for floating point, ``"iu"`` for integers.
     ndim : int
-        Dimensions it must have.
+        Required number of dimensions.
 
     Raises
     ------
     FileError
-        If it is missing, of another type or dimension, or declares more than the file can hold.
+        If the array is missing, has another type or number of dimensions, or declares a size that
+        the file cannot contain.
     """
     path, field = group.file.filename, f"{group.name.rstrip('/')}/{name}"
     data = group.get(name)
@@ -211,9 +212,11 @@ def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[A
         raise FileError(
             path,
             f"array {field} is {data.dtype} of {data.ndim} dimensions, expected "
-            f"{'floating point' if kinds == 'f' else 'whole numbers'} of {ndim}",
+            f"{'floating point' if kinds == 'f' else 'integers'} of {ndim}",
         )
     allowed = min(Path(path).stat().st_size * _DEFLATE_RATIO, _LARGEST_ARRAY)
     if data.size * data.dtype.itemsize > allowed:
-        raise FileError(path, f"array {field} declares {data.shape}, more than the file can hold")
+        raise FileError(
+            path, f"array {field} declares shape {data.shape}, more than the file can contain"
+        )
     return np.asarray(data[()])

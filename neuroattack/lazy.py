@@ -1,4 +1,4 @@
-"""Attributes of packages that are imported when they are first used (PEP 562)."""
+"""Package attributes that are imported on first use (PEP 562)."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def lazy_attributes(
     Parameters
     ----------
     package : str
-        Its name.
+        Name of the package.
     origins : mapping of str to str
-        Where each attribute comes from: ``"module:name"``, or ``"module"`` for the module itself.
+        Origin of each attribute: ``"module:name"``, or ``"module"`` for the module itself.
     """
 
     def get_attribute(name: str) -> Any:

@@ -1,4 +1,4 @@
-"""Objects as tables in notebooks."""
+"""HTML tables for the display of objects in notebooks."""
 
 from __future__ import annotations
 

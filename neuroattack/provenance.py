@@ -1,4 +1,4 @@
-"""Where a result comes from: enough to make it again."""
+"""Provenance of a result: the information needed to reproduce it."""
 
 from __future__ import annotations
 
@@ -13,32 +13,32 @@ __all__ = ["Provenance", "machine_text", "versions_text"]
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a result; :mod:`neuroattack.deployment.provenance` describes deployments.
+    """Provenance of a result; see :mod:`neuroattack.deployment.provenance` for deployments.
 
     Parameters
     ----------
     command : str
-        Command line that was given; empty where there was none.
+        Command line; empty for results made from Python.
     seed : int
-        Of the input spikes.
+        Random seed of the input spikes.
     dataset, dataset_checksum : str
-        Images, and the SHA-256 over them.
+        Name of the data set, and SHA-256 of its images and labels.
     network_checksum : str
-        SHA-256 over all that decides the network's spikes.
+        SHA-256 of everything that determines the network's spikes.
     backend, backend_version : str
         Name and version of the simulator.
     precision : str
         Arithmetic of the network: ``"floating"`` or ``"fixed"``.
     steps : int
-        Time steps T an image is shown for.
+        Number of time steps T per image.
     dt_s : float
-        Length of a step in seconds.
+        Length of a time step in seconds.
     versions : str
-        Of neuroattack, Python and the libraries that compute.
+        Versions of neuroattack, Python and the numerical libraries.
     machine : str
         Processor architecture and operating system.
     profile, profile_checksum : str
-        Hardware profile, and the SHA-256 of its file; empty without one.
+        Hardware profile, and SHA-256 of its file; empty without a profile.
     """
 
     command: str
@@ -58,11 +58,11 @@ class Provenance:
 
 
 def versions_text() -> str:
-    """Return the versions of neuroattack, Python and the libraries that compute."""
+    """Return the versions of neuroattack, Python and the numerical libraries."""
     libraries = ", ".join(f"{name} {version(name)}" for name in ("NumPy", "SciPy", "numba"))
     return f"neuroattack {__version__}, Python {platform.python_version()}, {libraries}"
 
 
 def machine_text() -> str:
-    """Return processor architecture and operating system."""
+    """Return the processor architecture and the operating system."""
     return f"{platform.machine()}, {platform.system()}"

@@ -1,4 +1,4 @@
-"""Intervals for proportions and means."""
+"""Confidence intervals of proportions and means."""
 
 from __future__ import annotations
 
@@ -15,32 +15,33 @@ def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
     Parameters
     ----------
     successes : float
-        Of independent trials; where each is itself a share, in [0, 1], of draws, their sum: the
-        interval is then too wide rather than too narrow.
+        Number of successes. If each trial has a success rate in [0, 1] instead, the sum of the
+        rates; the interval is then conservative (too wide rather than too narrow).
     trials : int
-        At least 1.
+        Number of independent trials, at least 1.
     """
     z = 1.959963984540054
-    centre = (successes + z * z / 2) / (trials + z * z)
+    center = (successes + z * z / 2) / (trials + z * z)
     fraction = successes / trials
     half = z / (trials + z * z) * math.sqrt(fraction * (1 - fraction) * trials + z * z / 4)
-    # At the ends the interval closes exactly, which rounding would miss by a hair.
-    low = 0.0 if successes == 0 else centre - half
-    high = 1.0 if successes == trials else centre + half
+    # The bounds at proportions 0 and 1 are exact; rounding errors would move them slightly.
+    low = 0.0 if successes == 0 else center - half
+    high = 1.0 if successes == trials else center + half
     return low, high
 
 
 def newcombe_interval(
     successes: tuple[float, float], trials: tuple[int, int]
 ) -> tuple[float, float]:
-    """Return the 95 % interval of a difference of two proportions, the first less the second.
+    """Return the 95 % interval of the difference of two proportions, first minus second.
 
-    From the Wilson intervals of the two (Newcombe 1998, method 10), so it holds for 0 and for all.
+    Computed from the two Wilson intervals (Newcombe 1998, method 10), hence also valid if no or
+    all trials succeed.
 
     Parameters
     ----------
     successes, trials : pairs
-        As for :func:`wilson_interval`.
+        Two values each, as for :func:`wilson_interval`.
     """
     first, second = successes[0] / trials[0], successes[1] / trials[1]
     low1, high1 = wilson_interval(successes[0], trials[0])
@@ -53,10 +54,10 @@ def newcombe_interval(
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
-    """Return the 95 % interval of a mean by Student's t; None of fewer than two values."""
+    """Return the 95 % interval of a mean by Student's t; None for fewer than two values."""
     if len(values) < 2:
         return None
-    # Here, for SciPy is slow to import and most results have no such interval.
+    # Imported here because SciPy is slow to import and most results have no such interval.
     from scipy.special import stdtrit
 
     mean = statistics.fmean(values)

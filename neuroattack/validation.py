@@ -1,4 +1,4 @@
-"""Checks of single values that users give, each with the sentence they get."""
+"""Checks of single values given by users; each raises ValidationError with a full message."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ __all__ = ["check_fields", "check_number", "check_positive", "check_whole"]
 
 
 def check_whole(thing: str, value: object, low: int, high: int | None = None) -> int:
-    """Return a whole number from `low` to `high`; raise ValidationError for anything else."""
-    expected = f"a whole number of at least {low}"
+    """Return an integer from `low` to `high`; raise ValidationError for anything else."""
+    expected = f"an integer of at least {low}"
     if high is not None:
-        expected = f"a whole number from {low} to {high}"
+        expected = f"an integer from {low} to {high}"
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
         raise ValidationError(thing, repr(value), expected)
     if value < low or (high is not None and value > high):
@@ -47,6 +47,6 @@ def check_number(thing: str, value: float, interval: str) -> float:
 
 
 def check_fields(source: object, thing: str, **intervals: str) -> None:
-    """Check fields of an object against intervals, as :func:`check_number` does."""
+    """Check fields of an object against intervals; see :func:`check_number`."""
     for name, interval in intervals.items():
         check_number(f"{thing} {name}", getattr(source, name), interval)

@@ -1,4 +1,4 @@
-"""The architecture: what may import what, read from the source, imports inside functions too."""
+"""Architecture: allowed imports between modules, including imports inside functions."""
 
 import ast
 import graphlib
@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 FILES_AT_ONE_LEVEL = 15
 
-# Lowest first. A module imports its own level and those below; cycles are another test's matter.
+# Lowest first. A module may import modules of its own level and below; another test finds cycles.
 LEVELS = (
     ("errors", "files", "hdf5", "lazy", "notebook", "provenance", "statistics", "validation"),
     ("ir", "encoding"),
@@ -19,7 +19,7 @@ LEVELS = (
     ("experiments",),
     ("report",),
     ("paper",),
-    # The public names, which the package's own __init__ exports lazily; so it does `backends`.
+    # The public names, which the package's __init__ exports lazily, as it does `backends`.
     ("", "api", "backends"),
     ("cli", "__main__"),
 )
@@ -27,7 +27,7 @@ LEVEL = {name: level for level, names in enumerate(LEVELS) for name in names}
 
 
 def modules():
-    """Return the source files of the package by the name of their module."""
+    """Return the source files of the package by module name."""
     found = {}
     for path in sorted((ROOT / "neuroattack").rglob("*.py")):
         parts = path.relative_to(ROOT).with_suffix("").parts
@@ -40,7 +40,7 @@ BESIDE = dict.fromkeys(f"neuroattack.{name}" for name in ("backends", "conforman
 
 
 def imported(module):
-    """Return what a module imports of this package, each as a module's name."""
+    """Return the names of the modules of this package that a module imports."""
     names = set()
     for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -49,7 +49,7 @@ def imported(module):
             assert not node.level, f"{module} has a relative import"
             for alias in node.names:
                 inside = f"{node.module}.{alias.name}"
-                # The version is no export: whoever states where results come from reads it.
+                # The version is not an export of the API; provenance reads it.
                 if inside != "neuroattack.__version__":
                     names.add(inside if inside in MODULES | BESIDE else node.module)
     return {name for name in names - {module} if name.split(".")[0] == "neuroattack"}
@@ -59,12 +59,12 @@ IMPORTS = {module: imported(module) for module in MODULES}
 
 
 def part(module):
-    """Return the package or module right below the root that a module belongs to."""
+    """Return the top-level subpackage or module of a module."""
     return module.partition(".")[2].partition(".")[0]
 
 
 def check_no_import(forbidden):
-    """Fail, naming each import from one module of another that is forbidden."""
+    """Fail with a list of the forbidden imports, if any."""
     found = [
         f"{module} imports {other}"
         for module, others in IMPORTS.items()
@@ -81,7 +81,7 @@ def test_every_module_has_a_level_and_imports_are_found():
 
 
 def test_no_module_imports_itself_by_way_of_others():
-    # Raises CycleError, which names the modules of one cycle in order.
+    # Raises CycleError, which lists the modules of one cycle.
     graphlib.TopologicalSorter(IMPORTS).prepare()
 
 
@@ -95,7 +95,7 @@ def test_backends_are_found_by_their_registration_alone():
     check_no_import(lambda *both: part(both[1]) == "backends" and both != public)
 
 
-def test_attacks_know_nothing_of_what_runs_the_network():
+def test_attacks_do_not_import_what_runs_the_network():
     private = {"deployment", "hardware", "backends"}
     check_no_import(lambda module, other: part(module) == "attacks" and part(other) in private)
 

@@ -1,4 +1,4 @@
-"""Errors travel between processes as they are: class, sentence and fields."""
+"""Exceptions keep their class, message and fields when they are pickled."""
 
 import inspect
 import pickle
@@ -23,7 +23,7 @@ ARGUMENTS = {
     "SimulationError": (("the simulator ended",), {}),
     "UnknownNameError": (("backend", "natve", ["native", "brian2"]), {}),
     "UnsupportedFeatureError": (("delays are not exact there",), {}),
-    "ValidationError": (("steps", 0, "a whole number"), {}),
+    "ValidationError": (("steps", 0, "an integer"), {}),
 }
 
 

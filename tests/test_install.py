@@ -1,4 +1,4 @@
-"""The package as it is installed: importable from any folder."""
+"""The installed package can be imported from any folder."""
 
 import subprocess
 import sys
@@ -15,7 +15,7 @@ print(sorted(path.name for path in resources.files("neuroattack.hardware_profile
 
 
 def test_a_folder_named_neuroattack_does_not_hide_the_package(tmp_path):
-    # The parent folder of a clone, as the working folder of a script or a notebook.
+    # A script or notebook may run in the parent folder of a clone.
     (tmp_path / "neuroattack").symlink_to(ROOT, target_is_directory=True)
     run = subprocess.run(
         [sys.executable, "-c", _IMPORTS], cwd=tmp_path, capture_output=True, text=True, check=False

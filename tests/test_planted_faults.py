@@ -1,4 +1,4 @@
-"""The conformance suite catches backends that are wrong, each by the scenario made for it."""
+"""The conformance suite detects faulty backends, each by the scenario made for the fault."""
 
 import dataclasses
 from unittest import mock
@@ -14,7 +14,7 @@ from neuroattack.ir.network import INPUT, FixedPopulation
 
 
 class Sound:
-    """Simulates with the plain dynamics; what is wrong with it is planted by subclasses."""
+    """Simulator with the reference dynamics; subclasses add faults."""
 
     def __init__(self, network):
         self.network = self.altered(network)
@@ -113,7 +113,7 @@ class ThresholdNotStrict(Sound):
 
 
 def with_rule(rule):
-    """Return a backend whose fixed-point neurons are updated by another rule."""
+    """Return a backend whose fixed-point neurons follow another update rule."""
 
     class Ruled(Sound):
         def images(self, dense):
@@ -135,7 +135,7 @@ def leaked(v, population):
 
 
 def after(v, current, p):
-    """Return potentials as they should be before they are clipped."""
+    """Return the correct potentials before clipping."""
     return leaked(v, p) + (wrapped(current) + p.bias)
 
 
@@ -171,7 +171,7 @@ NARROW_RULES = {
 
 
 class OneBatchOnly(Sound):
-    """Loses what is beyond an internal batch of 256."""
+    """Fault: results after an internal batch of 256 are lost."""
 
     def images(self, dense):
         each = super().images(dense)

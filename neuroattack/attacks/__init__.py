@@ -1,4 +1,4 @@
-"""Attacks on black boxes, one file each; a class is imported when it is first asked for."""
+"""Black-box attacks, one file each; classes are imported on first access."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ _get_attribute, __dir__ = lazy_attributes(
 def __getattr__(name: str) -> Any:
     if name == "Adaptive":
         warnings.warn(
-            "neuroattack.attacks.Adaptive is called CountRegression now",
+            "neuroattack.attacks.Adaptive is deprecated, use CountRegression",
             FutureWarning,
             stacklevel=2,
         )

@@ -1,4 +1,4 @@
-"""The best image of all that a search has shown."""
+"""Track the best image of a search."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ __all__ = ["BestSeen", "NearestSeen"]
 
 
 class BestSeen:
-    """The image of highest gap within a bound, each by the one draw it was shown under.
+    """Track the image of largest gap within a bound; each image's gap is from a single trial.
 
     Parameters
     ----------
     original : float64 array, shape (height, width)
-        The image attacked: what it starts from.
+        Clean image, the initial best image.
     goal : Goal
-        Whose gap is compared.
+        Goal that defines the gap.
     bound : Bound or None
-        Images beyond it are passed over.
+        Norm bound; images outside it are ignored. None for no bound.
     """
 
     def __init__(self, original: NDArray[np.float64], goal: Goal, bound: Bound | None) -> None:
@@ -35,41 +35,42 @@ class BestSeen:
 
     @property
     def image(self) -> NDArray[np.float64]:
-        """The best image, shape (height, width); the original where none was better."""
+        """The best image, shape (height, width); the clean image if none was better."""
         return self._history[-1].image
 
     @property
     def gap(self) -> float:
-        """Its gap, in counts; minus infinity before any image was shown."""
+        """Gap of the best image, in spikes; minus infinity for the clean image."""
         return self._history[-1].gap
 
     @property
     def history(self) -> tuple[Incumbent, ...]:
-        """Every image that was the best for a time."""
+        """The successive best images, with the clean image first."""
         return tuple(self._history)
 
     def remember(
         self, images: NDArray[np.float64], counts: NDArray[np.int32], queries: int
     ) -> None:
-        """Take images that were shown.
+        """Update the best image with the results of a batch of queries.
 
         Parameters
         ----------
         images : float64 array, shape (images, height, width)
-            Intensities in [0, 1].
+            Queried images, intensities in [0, 1].
         counts : int array, shape (images, classes)
-            What came back.
+            Returned counts.
         queries : int
-            Spent so far, these included.
+            Number of queries spent so far, including this batch.
         """
-        worths = self._worths(images, counts)
+        values = self._values(images, counts)
         first = queries - len(images) + 1
         for position in range(len(images)):
-            if worths[position] > self.gap and self._allowed(images[position]):
-                seen = Incumbent(images[position].copy(), float(worths[position]), first + position)
-                self._history.append(seen)
+            if values[position] > self.gap and self._allowed(images[position]):
+                self._history.append(
+                    Incumbent(images[position].copy(), float(values[position]), first + position)
+                )
 
-    def _worths(
+    def _values(
         self, images: NDArray[np.float64], counts: NDArray[np.int32]
     ) -> NDArray[np.float64]:
         del images
@@ -80,14 +81,14 @@ class BestSeen:
 
 
 class NearestSeen(BestSeen):
-    """The image nearest to the original of those that reached the goal in the draw they were shown.
+    """Track the nearest image to the clean image of those that reached the goal in their trial.
 
-    Its gap is minus the distance: the bound's, or by L2 where there is no bound.
+    Its `gap` is minus the distance in the norm of the bound, or in L2 if there is no bound.
     """
 
-    def _worths(
+    def _values(
         self, images: NDArray[np.float64], counts: NDArray[np.int32]
     ) -> NDArray[np.float64]:
         distance = self._bound.distance if self._bound else l2
-        away = np.array([distance(self._original, image) for image in images])
-        return np.where(self._goal.reached(counts), -away, -math.inf)
+        distances = np.array([distance(self._original, image) for image in images])
+        return np.where(self._goal.reached(counts), -distances, -math.inf)

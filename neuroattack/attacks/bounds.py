@@ -1,4 +1,4 @@
-"""Perturbation budgets: a distance, and the most of it that an attack may use."""
+"""Perturbation budgets: norm bounds on adversarial images."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from neuroattack.validation import check_positive
 
 __all__ = ["L0", "L2", "Bound", "LocalSD"]
 
-# An image that touches the bound passes it by a rounding.
+# Tolerance for rounding errors of images that lie on the bound.
 _SLACK = 1e-9
 
 
 @dataclass(frozen=True)
 class Bound:
-    """Maximum distance of an adversarial image from its original.
+    """Norm bound: the maximum distance of an adversarial image from the clean image.
 
     Written as ``l2=2``, ``l0=50`` or ``local_sd=60``; in Python, :func:`L2`, :func:`L0` and
     :func:`LocalSD` are shorter.
@@ -27,14 +27,14 @@ class Bound:
     Parameters
     ----------
     norm : {"l0", "l2", "local_sd"}
-        The distance, one of :data:`neuroattack.attacks.distances.DISTANCES`.
+        Distance measure, one of :data:`neuroattack.attacks.distances.DISTANCES`.
     maximum : float
-        Its largest allowed value, positive and finite; an integer for ``"l0"``.
+        Largest allowed distance, positive and finite; an integer for ``"l0"``.
 
     Raises
     ------
     UnknownNameError
-        If there is no such distance.
+        If the norm is unknown.
     ValidationError
         If the maximum is out of range.
     """
@@ -44,26 +44,28 @@ class Bound:
 
     def __post_init__(self) -> None:
         if self.norm not in DISTANCES:
-            raise UnknownNameError("distance of a bound", self.norm, DISTANCES)
+            raise UnknownNameError("norm", self.norm, DISTANCES)
         check_positive(f"bound on {self.norm}", self.maximum)
         if self.norm == "l0" and self.maximum != round(self.maximum):
             raise ValidationError("bound on l0", self.maximum, "an integer number of pixels")
 
     @classmethod
     def from_text(cls, text: str) -> Bound:
-        """Read a bound as people write it: ``l2=2``, ``l0=50``, ``local_sd=60``.
+        """Parse a bound such as ``l2=2``, ``l0=50`` or ``local_sd=60``.
 
         Raises
         ------
-        UnknownNameError, ValidationError
-            If it cannot be read.
+        UnknownNameError
+            If the norm is unknown.
+        ValidationError
+            If the text is malformed or the maximum is out of range.
         """
         norm, sign, maximum = text.partition("=")
         norm = norm.strip()
         if not sign:
-            raise ValidationError("bound", repr(text), "a distance and its maximum, such as l2=2")
+            raise ValidationError("bound", repr(text), "a norm and its maximum, such as l2=2")
         if norm not in DISTANCES:
-            raise UnknownNameError("distance of a bound", norm, DISTANCES)
+            raise UnknownNameError("norm", norm, DISTANCES)
         try:
             number = float(maximum)
         except ValueError:
@@ -73,12 +75,12 @@ class Bound:
         return cls(norm, number)
 
     def __str__(self) -> str:
-        whole = self.maximum == round(self.maximum)
-        return f"{self.norm}={int(self.maximum) if whole else self.maximum}"
+        is_integer = self.maximum == round(self.maximum)
+        return f"{self.norm}={int(self.maximum) if is_integer else self.maximum}"
 
     @property
     def is_convex(self) -> bool:
-        """Whether an image between two that are within the bound is within it too."""
+        """Whether the set of images within the bound is convex."""
         return self.norm != "l0"
 
     def distance(self, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
@@ -90,16 +92,16 @@ class Bound:
         return self.distance(original, adversarial) <= self.maximum * (1 + _SLACK)
 
 
-def L0(pixels: int) -> Bound:  # noqa: N802  # named as the norm is written
-    """Return a bound on the number of pixels that may change."""
+def L0(pixels: int) -> Bound:  # noqa: N802  # named like the norm
+    """Return a bound on the number of changed pixels."""
     return Bound("l0", pixels)
 
 
 def L2(maximum: float) -> Bound:  # noqa: N802
-    """Return a bound on the L2 distance, in intensities of [0, 1]."""
+    """Return a bound on the L2 distance, for intensities in [0, 1]."""
     return Bound("l2", maximum)
 
 
 def LocalSD(maximum: float) -> Bound:  # noqa: N802
-    """Return a bound on the sum of changes over the local standard deviation of each pixel."""
+    """Return a bound on the sum of changes divided by the local standard deviation."""
     return Bound("local_sd", maximum)

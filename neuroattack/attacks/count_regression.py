@@ -1,4 +1,11 @@
-"""An attack made for spike counts: all pixels measured at once, images judged on fresh draws."""
+"""Count-regression attack: estimate the effect of all pixels at once, then optimize the image.
+
+1. Query random perturbations of many pixels around the best image, in antithetic pairs.
+2. Fit a Bayesian ridge regression of the class counts on the pixel perturbations, with spatially
+   correlated priors (:mod:`neuroattack.attacks.effects`).
+3. Maximize the predicted gap within the norm bound (:mod:`neuroattack.attacks.planning`).
+4. Select one of these images by successive halving on fresh trials.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.effects import EffectEstimator, Effects, Scale
-from neuroattack.attacks.planning import pixels_in_play, plan_images
+from neuroattack.attacks.planning import pixels_to_probe, plan_images
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.errors import QueryRefusedError, ValidationError
@@ -21,51 +28,53 @@ __all__ = ["CountRegression"]
 
 _MOST_ROUNDS = 1_000
 _OPENING_TRIALS = 4
-# Images under one draw, where draws are common to a batch: the draw costs one answer in so many.
-_COMMON_BATCH = 8
+# Batch size with shared randomness: centering costs one degree of freedom per batch.
+_SHARED_BATCH = 8
 _BATCH = 256
-# So many draws that all reached the goal, and it is let be.
+# The search ends after this many trials of the best image that all reached the goal.
 _ENOUGH_TRIALS = 30
 
 
 @dataclass(frozen=True)
 class CountRegression:
-    """Regression on random moves of many pixels, and plans that are judged on fresh draws.
+    """Attack by Bayesian regression of class counts on random pixel perturbations.
 
-    Every round spends its queries on images in which a random part of the pixels is moved up or
-    down, around the best image so far; estimates what every pixel does to every class from all
-    answers so far (:mod:`neuroattack.attacks.effects`); plans, from the original anew, the images
-    that should reach the goal best within the bound (:mod:`neuroattack.attacks.planning`); and
-    accepts one of them only if it does as well as the best so far on fresh draws, which had no
-    part in choosing it.
+    Each round has four steps. It queries random perturbations of the best image so far, in
+    antithetic pairs: perturbed pixels change by +probe or -probe, and by the opposite in the
+    second image of a pair. It fits a Bayesian ridge regression of the class counts on the pixel
+    perturbations of all rounds, with spatially correlated priors. It plans images: perturbations
+    of the clean image that maximize the predicted gap within the norm bound. It selects the best
+    plan by successive halving on fresh trials; the plan replaces the best image so far if its mean
+    gap is at least as large on new trials that were not used to select it.
 
     Parameters
     ----------
     bound : Bound
-        How far the image may go; all of it is spent.
+        Norm bound on the adversarial image.
     queries : int, optional
-        Spent at most, at least 1; fewer where the target's budget is smaller, or the goal is
-        reached on 30 fresh draws of 30; on 4 of 4 where no image was ever answered in two ways.
+        Maximum number of queries, at least 1. The search ends earlier if the goal is reached in
+        all of 30 fresh trials of the best image, or 4 if the target appears deterministic (equal
+        counts for every repeated image).
     seed : int, optional
-        Of the random moves.
+        Random seed of the perturbations.
     rounds : int, optional
-        Rounds of moving, estimating, planning, judging.
+        Number of rounds.
     probe : float, optional
-        Size of a random move, in intensities; cut short at 0 and 1.
+        Size of the random perturbation of a pixel, in intensities; clipped to [0, 1].
     moved_fraction : float, optional
-        Share of the pixels that one query moves.
+        Probability that a query perturbs a pixel.
     correlations_px : tuple of float, optional
-        Distances in pixels over which effects may be alike, of which the likeliest is taken; 0 for
-        not at all.
+        Candidates for the correlation length of the prior, in pixels; 0 for independent pixels.
+        The one with the largest marginal likelihood is used.
     scales : tuple of {"counts", "log"}, optional
-        On which effects are taken to add up; each makes plans of its own.
+        Scales on which pixel effects are assumed additive; each scale yields its own plans.
     plans : int, optional
-        Images planned a round on each scale, at most.
+        Maximum number of planned images per round and scale.
     selection_fraction : float, optional
-        Share of the queries that judge plans rather than move pixels.
+        Fraction of a round's queries used to select among plans.
     breadth : float, optional
-        Under a bound on the local-SD distance, the pixels that are measured: those that so many
-        times the bound would pay for, by what is known of their effects and of their SD.
+        For the bound ``local_sd``: perturbations are restricted to the pixels of largest estimated
+        effect times SD, as many as `breadth` times the bound allows to change by 1.
 
     Raises
     ------
@@ -99,7 +108,7 @@ class CountRegression:
             check_positive(thing, fraction)
             if fraction > 1:
                 raise ValidationError(thing, fraction, "at most 1")
-        # Lists, as files give them, would make equal attacks unequal.
+        # Settings files give lists, which would make equal attacks compare unequal.
         object.__setattr__(self, "scales", tuple(self.scales))
         object.__setattr__(self, "correlations_px", tuple(self.correlations_px))
         if not self.correlations_px:
@@ -108,7 +117,9 @@ class CountRegression:
             if length != 0:
                 check_positive("correlations_px", length, "number, or 0")
         if not self.scales or not set(self.scales) <= set(get_args(Scale)):
-            raise ValidationError("scales", self.scales, "some of " + ", ".join(get_args(Scale)))
+            raise ValidationError(
+                "scales", self.scales, "one or more of " + ", ".join(get_args(Scale))
+            )
 
     @property
     def name(self) -> str:
@@ -117,14 +128,14 @@ class CountRegression:
 
     @property
     def kind(self) -> AttackKind:
-        """The class alone will do; counts say more."""
+        """``"decision"``: counts make it more efficient, but labels suffice."""
         return "decision"
 
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
         original = valid_original(target, image, goal)
-        return _Run(self, target, original, goal).whole()
+        return _Search(self, target, original, goal).run()
 
 
 @dataclass(eq=False)
@@ -134,24 +145,24 @@ class _Candidate:
     trials: int = 0
     reached: int = 0
     first: NDArray[np.int32] | None = None
-    same: bool = True
+    constant: bool = True
 
     def add(self, counts: NDArray[np.int32], gap: float, reached: bool) -> None:
-        """Take one draw."""
+        """Add one trial."""
         self.first = counts if self.first is None else self.first
-        self.same &= bool(np.array_equal(counts, self.first))
+        self.constant &= bool(np.array_equal(counts, self.first))
         self.gap_sum += gap
         self.reached += reached
         self.trials += 1
 
     @property
     def gap(self) -> float:
-        """Mean over its draws, lowest where it has none."""
+        """Mean gap over trials; minus infinity without any."""
         return self.gap_sum / self.trials if self.trials else -np.inf
 
 
-class _Run:
-    """One search: what it has learned, and what it has left to spend."""
+class _Search:
+    """State of one search."""
 
     def __init__(
         self, attack: CountRegression, target: Target, original: NDArray[np.float64], goal: Goal
@@ -166,9 +177,9 @@ class _Run:
         self._rng = np.random.default_rng(attack.seed)
         self._estimator = EffectEstimator(original, attack.correlations_px)
         self._best = _Candidate(original)
-        self._same_always = False
+        self._deterministic = False
         self._history: list[Incumbent] = []
-        self._in_play = self._worth_measuring(np.ones(original.size))
+        self._probed = self._pixels_to_probe(np.ones(original.size))
 
     @property
     def _spent(self) -> int:
@@ -178,9 +189,9 @@ class _Run:
     def _left(self) -> int:
         return self._queries - self._spent
 
-    def whole(self) -> SearchResult:
+    def run(self) -> SearchResult:
         try:
-            stopped_by = self._search() if self._left > 0 else "budget"
+            stopped_by = self._rounds() if self._left > 0 else "budget"
         except QueryRefusedError:
             stopped_by = "refused"
         return SearchResult(
@@ -192,56 +203,57 @@ class _Run:
             tuple(self._history),
         )
 
-    def _search(self) -> str:
+    def _rounds(self) -> str:
         attack = self._attack
-        self._draw([self._best], _OPENING_TRIALS)
-        # Labels of an image that the network is sure of are alike, and say nothing of chance.
-        self._same_always = (
-            self._target.response == "counts" and self._best.trials > 1 and self._best.same
+        self._run_trials([self._best], _OPENING_TRIALS)
+        # Equal labels do not show determinism: they are equal wherever the network is certain.
+        self._deterministic = (
+            self._target.response == "counts" and self._best.trials > 1 and self._best.constant
         )
         self._history.append(Incumbent(self._original, self._best.gap, self._spent))
         for round_ in range(attack.rounds):
-            fraction = self._left // (attack.rounds - round_)
-            challengers = attack.plans * len(attack.scales)
-            selection_fraction = (
-                challengers if self._same_always else round(fraction * attack.selection_fraction)
+            queries = self._left // (attack.rounds - round_)
+            selection = (
+                attack.plans * len(attack.scales)
+                if self._deterministic
+                else round(queries * attack.selection_fraction)
             )
-            self._probe(fraction - selection_fraction)
-            self._judge(self._planned(), min(selection_fraction, self._left))
+            self._probe(queries - selection)
+            self._select(self._plans(), min(selection, self._left))
             self._history.append(Incumbent(self._best.image, self._best.gap, self._spent))
-            if self._settled():
+            if self._is_reached():
                 return "reached"
         return "budget"
 
-    def _settled(self) -> bool:
+    def _is_reached(self) -> bool:
         best = self._best
-        if self._same_always and best.reached == best.trials:
-            # Rounded or rare, chance may not have shown so far.
-            self._draw([best], _OPENING_TRIALS - best.trials)
-        enough = _OPENING_TRIALS if self._same_always else _ENOUGH_TRIALS
+        if self._deterministic and best.reached == best.trials:
+            # Check the assumption with more trials: randomness may be rare or rounded away.
+            self._run_trials([best], _OPENING_TRIALS - best.trials)
+        enough = _OPENING_TRIALS if self._deterministic else _ENOUGH_TRIALS
         return best.trials >= enough and best.reached == best.trials
 
     def _probe(self, queries: int) -> None:
-        """Show images around the best one with random pixels moved, in opposite pairs."""
+        """Query random perturbations of the best image in antithetic pairs."""
         shape = self._original.shape
-        common = self._target.randomness == "shared"
-        batch = _COMMON_BATCH if common else _BATCH
+        shared = self._target.randomness == "shared"
+        batch = _SHARED_BATCH if shared else _BATCH
         while queries >= 2:
             pairs = min(queries, batch) // 2
             moved = self._rng.random((pairs, *shape)) < self._attack.moved_fraction
             signs = self._rng.choice((-1.0, 1.0), (pairs, *shape))
-            moves = self._attack.probe * (moved & self._in_play) * signs
-            images = np.clip(self._best.image + np.concatenate([moves, -moves]), 0.0, 1.0)
+            changes = self._attack.probe * (moved & self._probed) * signs
+            images = np.clip(self._best.image + np.concatenate([changes, -changes]), 0.0, 1.0)
             counts = self._target.query(images)
-            self._estimator.add(images, counts, shared_randomness=common)
+            self._estimator.add(images, counts, shared_randomness=shared)
             queries -= 2 * pairs
 
-    def _planned(self) -> list[_Candidate]:
+    def _plans(self) -> list[_Candidate]:
         attack = self._attack
         candidates: list[_Candidate] = []
-        fitted = self._estimator.fit(*attack.scales)
-        self._in_play = self._worth_measuring(self._gains(fitted[0]))
-        for effects in fitted:
+        estimates = self._estimator.fit(*attack.scales)
+        self._probed = self._pixels_to_probe(self._gains(estimates[0]))
+        for effects in estimates:
             for image in plan_images(
                 effects, attack.bound, self._original, self._goal, attack.plans
             ):
@@ -250,52 +262,54 @@ class _Run:
         return candidates
 
     def _gains(self, effects: Effects) -> NDArray[np.float64]:
-        """Return how far each pixel moves the aimed-at class against another one, at most."""
+        """Return each pixel's largest effect on the goal's class relative to another class."""
         goal = self._goal
-        mine = goal.label if goal.target_class is None else goal.target_class
-        apart: NDArray[np.float64] = np.abs(effects.slopes - effects.slopes[:, [mine]])
-        return np.asarray(apart.max(axis=1))
+        aimed = goal.label if goal.target_class is None else goal.target_class
+        differences: NDArray[np.float64] = np.abs(effects.slopes - effects.slopes[:, [aimed]])
+        return np.asarray(differences.max(axis=1))
 
-    def _worth_measuring(self, gains: NDArray[np.float64]) -> NDArray[np.bool_]:
+    def _pixels_to_probe(self, gains: NDArray[np.float64]) -> NDArray[np.bool_]:
         attack = self._attack
-        return pixels_in_play(attack.bound, self._original, gains, attack.breadth)
+        return pixels_to_probe(attack.bound, self._original, gains, attack.breadth)
 
-    def _judge(self, candidates: list[_Candidate], queries: int) -> None:
-        """Let plans compete, the worse half out each time; the last one meets the best so far.
+    def _select(self, candidates: list[_Candidate], queries: int) -> None:
+        """Select one plan by successive halving, then compare it with the best image so far.
 
-        In the final, draws are new to both, so that no plan wins by the lucky draw that brought it
-        there; the best so far keeps those of its earlier finals.
+        The comparison uses new trials of both images, because the gap of a selected plan is biased
+        upward (winner's curse). The best image keeps the trials of its earlier comparisons.
         """
         final = queries // 3
         stages = (len(candidates) - 1).bit_length()
         while len(candidates) > 1:
-            each = 1 if self._same_always else (queries - final) // stages // len(candidates)
-            self._draw(candidates, min(each, self._left // len(candidates)))
-            candidates.sort(key=lambda one: -one.gap)
-            candidates = candidates[: 1 if self._same_always else (len(candidates) + 1) // 2]
+            trials = 1 if self._deterministic else (queries - final) // stages // len(candidates)
+            self._run_trials(candidates, min(trials, self._left // len(candidates)))
+            candidates.sort(key=lambda candidate: -candidate.gap)
+            candidates = candidates[: 1 if self._deterministic else (len(candidates) + 1) // 2]
         challenger = _Candidate(candidates[0].image)
-        meeting = [challenger, self._best]
-        self._draw(meeting, 1 if self._same_always else max(1, final // 2))
+        trials = 1 if self._deterministic else max(1, final // 2)
+        self._run_trials([challenger, self._best], trials)
         if challenger.gap >= self._best.gap:
             self._best = challenger
 
-    def _draw(self, candidates: list[_Candidate], trials: int) -> None:
-        """Show each contender under so many fresh draws, and learn from the answers too."""
+    def _run_trials(self, candidates: list[_Candidate], trials: int) -> None:
+        """Run fresh trials of each candidate as far as the budget allows; also add them to the fit.
+
+        All candidates get the same number of trials.
+        """
         trials = max(0, min(trials, self._left // len(candidates)))
-        images = np.array([one.image for one in candidates])
-        if self._target.randomness == "shared":
-            answers = [self._target.query(images) for _ in range(trials)]
+        images = np.array([candidate.image for candidate in candidates])
+        shared = self._target.randomness == "shared"
+        if shared:
+            results = [self._target.query(images) for _ in range(trials)]
         elif trials:
-            answers = list(
+            results = list(
                 self._target.query(np.tile(images, (trials, 1, 1))).reshape(trials, len(images), -1)
             )
         else:
-            answers = []
-        for counts in answers:
-            self._estimator.add(
-                images, counts, shared_randomness=self._target.randomness == "shared"
-            )
+            results = []
+        for counts in results:
+            self._estimator.add(images, counts, shared_randomness=shared)
             gaps, reached = self._goal.gap(counts.astype(np.float64)), self._goal.reached(counts)
-            for one, seen, gap, success in zip(candidates, counts, gaps, reached, strict=True):
-                one.add(seen, float(gap), bool(success))
-        self._same_always &= all(one.same for one in candidates)
+            for candidate, row, gap, success in zip(candidates, counts, gaps, reached, strict=True):
+                candidate.add(row, float(gap), bool(success))
+        self._deterministic &= all(candidate.constant for candidate in candidates)

@@ -1,4 +1,4 @@
-"""How far an image is from its original: functions of two images."""
+"""Distances between an adversarial image and the clean image."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["DISTANCES", "Distance", "l0", "l2", "local_sd", "visibility_sd"]
 Distance = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
 """A function of the original and the adversarial image, each of shape (height, width)."""
 
-# A smaller change of a pixel is a rounding error.
+# Smaller changes of a pixel are rounding errors.
 _ROUNDING = 1e-9
 
 
@@ -25,14 +25,14 @@ def l0(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float
 
 
 def l2(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
-    """Return the root of the sum of squared differences."""
+    """Return the L2 norm of the difference."""
     return math.sqrt(float((_change(original, adversarial) ** 2).sum()))
 
 
 def local_sd(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
-    """Return the sum of differences over the local SD of the original (Luo et al. 2018).
+    """Return the sum of absolute differences divided by the local SD (Luo et al. 2018).
 
-    The SD is floored, see :func:`visibility_sd`.
+    The SD is that of the clean image and has a lower limit, see :func:`visibility_sd`.
     """
     return float((_change(original, adversarial) / visibility_sd(original)).sum())
 
@@ -42,10 +42,9 @@ DISTANCES: dict[str, Distance] = {"l0": l0, "l2": l2, "local_sd": local_sd}
 
 
 def visibility_sd(original: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return what :func:`local_sd` divides the change of each pixel by, of the image's shape.
+    """Return the SD of each pixel's 3 x 3 neighborhood, of the image's shape.
 
-    It is the SD of the pixel's 3 x 3 neighborhood, at least
-    :data:`~neuroattack.attacks.imperceptibility.SD_FLOOR`.
+    Values below :data:`~neuroattack.attacks.imperceptibility.SD_FLOOR` are replaced by it.
     """
     return np.maximum(local_standard_deviation(original), SD_FLOOR)
 

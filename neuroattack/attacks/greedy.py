@@ -1,4 +1,4 @@
-"""Algorithm 1 of the paper: greedy moves of the most promising pixels of a window."""
+"""Algorithm 1 of Marchisio et al. (2020): greedy pixel changes in a window."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ Overshoot = Literal["discard", "keep"]
 Score = Literal["fraction", "rate"]
 
 
-class _Trials(NamedTuple):
-    """Single-pixel moves that are possible, one entry a move, pixels in row-major order."""
+class _Moves(NamedTuple):
+    """Possible changes of single pixels, one entry per change, in row-major pixel order."""
 
     pixel: NDArray[np.intp]
-    reached: NDArray[np.float64]
+    intensity: NDArray[np.float64]
     images: NDArray[np.float64]
 
-    def none(self) -> _Trials:
-        """Return no trials, of the same shapes."""
-        return _Trials(self.pixel[:0], self.reached[:0], self.images[:0])
+    def none(self) -> _Moves:
+        """Return an empty set of changes."""
+        return _Moves(self.pixel[:0], self.intensity[:0], self.images[:0])
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -46,11 +46,11 @@ class GreedySearchResult(SearchResult):
     Parameters
     ----------
     window : Window
-        Pixels that the search could move.
+        Window of the search.
     best_iteration : int
-        Iteration of highest gap, the earliest of equals.
+        Iteration of largest gap within the bound, the first of equals.
 
-    Its `trace` has all iterations, the clean image first; it is empty where the budget does not
+    `trace` contains all iterations, the clean image first; it is empty if the budget does not
     cover the first iteration.
     """
 
@@ -67,62 +67,61 @@ class GreedySearchResult(SearchResult):
 class GreedyWindow:
     """Algorithm 1 of Marchisio et al., "Is Spiking Secure?", IJCNN 2020.
 
-    Every iteration measures the image's gap, and the gap with each pixel of the window moved
-    alone by +delta and by -delta, all in one batch of at most ``2 N^2 + 1`` queries, one draw
-    each, or all under one draw if the target shows batches so. A pixel's direction is the one
-    with the larger gap; its priority is that gap's gain times the pixel's SD. The M pixels of
-    highest priority are then moved by delta, whether or not their gain is positive, until the
-    distance D would pass its maximum.
+    Each iteration queries the current image and, for each pixel of the window, the image with this
+    pixel changed by +delta and by -delta: one batch of at most ``2 N^2 + 1`` queries with one
+    trial each. Each pixel's direction is the one with the larger gap; its priority is the increase
+    in gap times the pixel's SD. The M pixels of highest priority are then changed by delta, whether
+    or not the gap increases, until the distance D exceeds its maximum.
 
-    The paper leaves choices open; each is a parameter here or stated below.
+    Choices that the paper leaves open are parameters or stated in the notes.
 
     Parameters
     ----------
     bound : Bound, optional
-        Images beyond it are not returned, whatever the search does; by default D_max is the only
-        bound, as in the paper.
+        Norm bound on the returned image; it does not restrict the search. By default D_max is the
+        only bound, as in the paper.
     queries : int or None, optional
-        Maximum number of queries; None for as many as the target's budget allows.
+        Maximum number of queries; None for the target's whole budget.
     seed : int, optional
-        Has no effect: the algorithm is deterministic.
+        No effect: the algorithm is deterministic.
     window : int or Window, optional
-        The paper's area A of N x N pixels: its side N, for a window in the center of the image,
-        or the window itself, also as a mapping of top, left and size.
+        Area A of N x N pixels: the side N of a window in the center of the image, or a window,
+        also as a mapping of top, left and size.
     moved_pixels : int, optional
-        M, pixels moved in an iteration, 1 to N^2.
+        Number M of pixels changed per iteration, 1 to N^2.
     delta : float, optional
-        Size of a move, in intensities of [0, 1]. The paper's "perturbation unit" of a trial is
-        not given; a trial moves its pixel by delta too, so that it tries what is then done.
+        Change of a pixel, in intensities of [0, 1]. The paper does not give the "perturbation
+        unit" of its trial changes; here it is delta too.
     max_distance : float, optional
-        D_max of Eq. 4.
+        Maximum distance D_max of Eq. 4.
     score : {"fraction", "rate"}, optional
-        P of Eq. 3: a class's share of the output spikes (the paper's percentages), or its spikes
-        over `steps`, which does not change when only another class's spikes do.
+        P of Eq. 3: the output spike fraction of a class (the paper's percentages), or its spike
+        count divided by `steps`, which does not depend on other classes.
     steps : int, optional
-        Time steps T that counts are divided by where the score is ``"rate"``.
+        Number of time steps T, for the score ``"rate"``.
     sd_of : {"original", "current"}, optional
-        Image whose SD is used. With ``"original"``, priorities and D weigh a pixel alike
-        throughout. Algorithm 1 may also be read as taking SD anew each time: with ``"current"``,
-        priorities use the SD of the image that is about to be moved, and the D of an image that
-        of the image itself.
+        Image whose SD is used in priorities and D: the clean image, or (another reading of
+        Algorithm 1) the current image of each iteration.
     clipping : {"clip", "skip"}, optional
-        A move that would leave [0, 1] is cut short there, or is no candidate. A saturated pixel
-        is no candidate in its direction under either.
+        Whether changes beyond [0, 1] are clipped or excluded. Saturated pixels are excluded in
+        either case.
     overshoot : {"discard", "keep"}, optional
-        Whether the first image with D above its maximum is dropped, as Eq. 4 and the paper's
-        tables have it, or still counts, as its pseudocode has it.
+        Whether the first image with D above its maximum is discarded, as in Eq. 4 and the paper's
+        tables, or kept, as in the pseudocode.
     max_iterations : int, optional
-        The paper's loop need not end: moves up and down may cancel for ever.
+        Maximum number of iterations. The paper has none, but its loop may not terminate, because
+        changes up and down can cancel.
 
     Notes
     -----
-    - A pixel of SD 0 is never moved: its D would be infinite.
-    - Equal gaps up and down: the pixel is raised, as in the pseudocode. Equal priorities: the
-      first pixel in row-major order goes first.
-    - The best iteration is that of the highest gap in its one draw. On a random target that is
-      a lucky draw among many: judge the image by :func:`~neuroattack.attacks.result.verify`.
-    - Where the budget does not hold another whole iteration, the search ends with what it has;
-      where it does not hold the first one, with the original image and without a query.
+    - Pixels of SD 0 are never changed, because D would be infinite.
+    - Ties: for equal gaps the pixel is increased, as in the pseudocode; for equal priorities the
+      first pixel in row-major order is changed first.
+    - The best iteration is the one of largest gap in its single trial. On a stochastic target
+      this gap is biased upward; measure the success rate with
+      :func:`~neuroattack.attacks.result.verify`.
+    - The search ends if the budget does not cover another iteration. If it does not cover the
+      first one, no query is made and the clean image is returned.
 
     Raises
     ------
@@ -148,7 +147,7 @@ class GreedyWindow:
         if self.queries is not None:
             check_whole("queries of an attack", self.queries, 1)
         if isinstance(self.window, Mapping):
-            # As files and command lines give one.
+            # From a settings file or the command line.
             object.__setattr__(self, "window", _window(self.window))
         side = self._side
         check_whole("window size", side, 1)
@@ -175,12 +174,12 @@ class GreedyWindow:
 
     @property
     def kind(self) -> AttackKind:
-        """Spike counts."""
+        """``"score"``."""
         return "score"
 
     @property
     def most_queries_an_iteration(self) -> int:
-        """Queries of an iteration at most: the image, and each pixel of the window moved."""
+        """Maximum number of queries per iteration: ``2 N^2 + 1``."""
         return 1 + 2 * self._side**2
 
     @property
@@ -188,7 +187,7 @@ class GreedyWindow:
         return self.window.size if isinstance(self.window, Window) else self.window
 
     def window_in(self, shape: tuple[int, ...]) -> Window:
-        """Return the window in images of that shape; ValidationError if it does not fit."""
+        """Return the window for an image shape; raise ValidationError if it does not fit."""
         if not isinstance(self.window, Window):
             return Window.centred(shape, self.window)
         self.window.check_inside(shape)
@@ -206,35 +205,35 @@ class GreedyWindow:
         Parameters
         ----------
         target : Target
-            The black box.
+            Black box to query.
         image : float array, shape (height, width)
-            The original, intensities in [0, 1].
+            Clean image, intensities in [0, 1].
         goal : Goal
-            True class, and target class if there is one.
+            True class and optional target class.
         on_step : callable, optional
-            Called with every :class:`~neuroattack.attacks.result.Step` when it is known.
+            Called with each :class:`~neuroattack.attacks.result.Step` after its queries.
 
         Returns
         -------
         GreedySearchResult
-            With the image of highest gap of those within the bound, and the trace.
+            Image of largest gap within the bound, and the trace.
 
         Raises
         ------
         ValidationError
             If the image, the window or the goal does not fit the target.
         UnsupportedFeatureError
-            If the target returns the class alone.
+            If the target returns labels.
         """
         check_kind(self, target)
         original = valid_original(target, image, goal)
         if self.queries is not None:
             target = QueryLimited(target, self.queries)
-        return _Run(self, target, original, goal).whole(on_step)
+        return _Search(self, target, original, goal).run(on_step)
 
 
-class _Run:
-    """One search: the attack's parameters with the window placed, and what came of it."""
+class _Search:
+    """State of one search."""
 
     def __init__(
         self, attack: GreedyWindow, target: Target, original: NDArray[np.float64], goal: Goal
@@ -247,45 +246,45 @@ class _Run:
         self._images: list[NDArray[np.float64]] = []
         self._trace: list[Step] = []
 
-    def whole(self, on_step: Callable[[Step], None] | None) -> GreedySearchResult:
+    def run(self, on_step: Callable[[Step], None] | None) -> GreedySearchResult:
         enough = _affordable(self._target, self._attack.most_queries_an_iteration)
-        stopped_by = self._search(on_step) if enough else "budget"
-        kept, best = [Incumbent(self._original, -np.inf, 0)], 0
+        stopped_by = self._iterate(on_step) if enough else "budget"
+        history, best = [Incumbent(self._original, -np.inf, 0)], 0
         bound = self._attack.bound
         for step, image in zip(self._trace, self._images, strict=True):
-            if step.gap > kept[-1].gap and (bound is None or bound.holds(self._original, image)):
-                kept.append(Incumbent(image, step.gap, step.queries))
+            if step.gap > history[-1].gap and (bound is None or bound.holds(self._original, image)):
+                history.append(Incumbent(image, step.gap, step.queries))
                 best = step.iteration
         return GreedySearchResult(
             self._original,
-            kept[-1].image,
+            history[-1].image,
             self._goal,
             self._trace[-1].queries if self._trace else 0,
             stopped_by,
-            tuple(kept),
+            tuple(history),
             tuple(self._trace),
             window=self._window,
             best_iteration=best,
         )
 
-    def _search(self, on_step: Callable[[Step], None] | None) -> str:
-        """Iterate; return why the search ended."""
+    def _iterate(self, on_step: Callable[[Step], None] | None) -> str:
+        """Run all iterations; return the reason for the end of the search."""
         attack, target, original = self._attack, self._target, self._original
-        current, travelled = original, 0.0
+        current, current_distance = original, 0.0
         moved: tuple[tuple[int, int, float], ...] = ()
         queries_before = target.queries
         stopped_by = ""
         while True:
             sd = self._sd(current)
-            trials = self._trials(current, sd)
+            moves = self._moves(current, sd)
             if stopped_by:
-                trials = trials.none()
-            elif not _affordable(target, 1 + len(trials.pixel)):
-                stopped_by, trials = "budget", trials.none()
+                moves = moves.none()
+            elif not _affordable(target, 1 + len(moves.pixel)):
+                stopped_by, moves = "budget", moves.none()
             if not _affordable(target, 1):
                 return stopped_by
             try:
-                counts = target.query(np.concatenate([current[None], trials.images]))
+                counts = target.query(np.concatenate([current[None], moves.images]))
             except QueryRefusedError:
                 return "refused"
             gaps = self._goal.gap(self._scores(counts))
@@ -295,7 +294,7 @@ class _Run:
                 predicted=int(decide(counts[:1])[0]),
                 spike_fractions=tuple(spike_fractions(counts[:1])[0].tolist()),
                 gap=float(gaps[0]),
-                distance=travelled,
+                distance=current_distance,
                 moved=moved,
                 queries=target.queries - queries_before,
             )
@@ -304,13 +303,13 @@ class _Run:
                 on_step(step)
             if stopped_by:
                 return stopped_by
-            if not len(trials.pixel):
+            if not len(moves.pixel):
                 return "no candidates"
-            current, moved = self._move(current, trials, gaps[1:] - gaps[0], sd)
-            travelled = self._distance(current)
-            if travelled >= attack.max_distance:
+            current, moved = self._move(current, moves, gaps[1:] - gaps[0], sd)
+            current_distance = self._distance(current)
+            if current_distance >= attack.max_distance:
                 stopped_by = "distance"
-                if travelled > attack.max_distance and attack.overshoot == "discard":
+                if current_distance > attack.max_distance and attack.overshoot == "discard":
                     return stopped_by
             elif len(self._trace) == attack.max_iterations:
                 stopped_by = "iterations"
@@ -327,46 +326,48 @@ class _Run:
         area = self._window.slices
         return distance(current[area], self._original[area], self._sd(current))
 
-    def _trials(self, current: NDArray[np.float64], sd: NDArray[np.float64]) -> _Trials:
+    def _moves(self, current: NDArray[np.float64], sd: NDArray[np.float64]) -> _Moves:
         values = current[self._window.slices].ravel()
         pixel = np.repeat(np.arange(values.size), 2)
-        # Up before down, so that the first of equal gaps is the raised pixel.
-        wanted = values[pixel] + np.tile([self._attack.delta, -self._attack.delta], values.size)
-        reached = np.clip(wanted, 0.0, 1.0)
-        possible = (reached != values[pixel]) & (sd.ravel()[pixel] > 0)
+        # Up before down, so that ties are resolved in favor of an increase.
+        intended = values[pixel] + np.tile([self._attack.delta, -self._attack.delta], values.size)
+        intensity = np.clip(intended, 0.0, 1.0)
+        possible = (intensity != values[pixel]) & (sd.ravel()[pixel] > 0)
         if self._attack.clipping == "skip":
-            possible &= reached == wanted
-        pixel, reached = pixel[possible], reached[possible]
+            possible &= intensity == intended
+        pixel, intensity = pixel[possible], intensity[possible]
         images = np.repeat(current[None], len(pixel), axis=0)
         row, column = np.divmod(pixel, self._window.size)
-        images[np.arange(len(pixel)), row + self._window.top, column + self._window.left] = reached
-        return _Trials(pixel, reached, images)
+        images[np.arange(len(pixel)), row + self._window.top, column + self._window.left] = (
+            intensity
+        )
+        return _Moves(pixel, intensity, images)
 
     def _move(
         self,
         current: NDArray[np.float64],
-        trials: _Trials,
+        moves: _Moves,
         gain: NDArray[np.float64],
         sd: NDArray[np.float64],
     ) -> tuple[NDArray[np.float64], tuple[tuple[int, int, float], ...]]:
-        """Move the M pixels of highest priority, each in its better direction."""
-        priority = gain * sd.ravel()[trials.pixel]
+        """Change the M pixels of highest priority, each in its better direction."""
+        priority = gain * sd.ravel()[moves.pixel]
         chosen: list[int] = []
         pixels: set[int] = set()
-        for trial in np.argsort(-priority, kind="stable"):
-            pixel = int(trials.pixel[trial])
+        for index in np.argsort(-priority, kind="stable"):
+            pixel = int(moves.pixel[index])
             if pixel not in pixels:
                 pixels.add(pixel)
-                chosen.append(int(trial))
+                chosen.append(int(index))
             if len(chosen) == self._attack.moved_pixels:
                 break
         image = current.copy()
         moved = []
-        for trial in chosen:
-            row, column = divmod(int(trials.pixel[trial]), self._window.size)
-            place = (row + self._window.top, column + self._window.left)
-            image[place] = trials.reached[trial]
-            moved.append((*place, float(image[place] - current[place])))
+        for index in chosen:
+            row, column = divmod(int(moves.pixel[index]), self._window.size)
+            position = (row + self._window.top, column + self._window.left)
+            image[position] = moves.intensity[index]
+            moved.append((*position, float(image[position] - current[position])))
         return image, tuple(moved)
 
 
@@ -374,11 +375,11 @@ def _affordable(target: Target, queries: int) -> bool:
     return target.remaining is None or queries <= target.remaining
 
 
-def _window(sides: Mapping[str, Any]) -> Window:
-    if sorted(sides) != ["left", "size", "top"]:
+def _window(values: Mapping[str, Any]) -> Window:
+    if sorted(values) != ["left", "size", "top"]:
         raise ValidationError(
             "window",
-            dict(sides),
-            "a side, or a table of top, left and size: {top=4, left=4, size=7}",
+            dict(values),
+            "a side, or a table such as {top=4, left=4, size=7}",
         )
-    return Window(**sides)
+    return Window(**values)

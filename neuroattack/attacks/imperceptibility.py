@@ -1,4 +1,4 @@
-"""How visible an adversarial image is, by the paper's distance and by those of other authors."""
+"""Measures of the visibility of an adversarial image."""
 
 from __future__ import annotations
 
@@ -21,45 +21,46 @@ __all__ = [
 ]
 
 SD_FLOOR = 0.05
-"""Least SD of a neighbourhood in the floored distance: half of the paper's delta of 0.1.
+"""Smallest SD of a neighborhood in the floored distance: half of the paper's delta of 0.1.
 
-Ours, not Luo et al.'s: on black, where most of a digit's image is, no move has a finite distance.
+Not part of Luo et al.: without it, any change in a uniform region, such as the black background of
+a digit, has an infinite distance.
 """
 
-_NEIGHBOURHOOD = 3
+_NEIGHBORHOOD = 3
 _ROUNDING = 1e-9
-# What 3.5 standard deviations of 1.5 pixels cut a Gaussian window to: 11 x 11, as in Wang et al.
+# A Gaussian of sigma 1.5 pixels, truncated at 3.5 sigma, covers 11 x 11 pixels (Wang et al.).
 _SSIM_WINDOW = 11
 
 
 @dataclass(frozen=True)
 class Imperceptibility:
-    """Distances of an adversarial image from its original; delta is their difference by pixel.
+    """Distances between an adversarial and a clean image; delta is their difference per pixel.
 
-    A pixel that differs by less than 1e-9 is taken as unchanged.
+    Differences below 1e-9 are treated as 0.
 
     Parameters
     ----------
     distance : float
-        D of Eq. 2 of the paper in a window, with the SD of Eq. 1 of the original; infinite if a
-        pixel of SD 0 moved.
+        D of Eq. 2 of the paper in a window, with the SD of Eq. 1 of the clean image; infinite if a
+        pixel of SD 0 changed.
     l0 : int
-        Pixels that differ at all.
+        Number of changed pixels.
     l1, l2, linf : float
-        Sum of ``|delta|``, root of the sum of its squares, and its maximum.
+        L1, L2 and maximum norm of delta.
     ssim : float or None
         Mean structural similarity, 1 for equal images, after Wang et al. 2004: Gaussian weights
         of sigma 1.5 over 11 x 11 pixels, K1 = 0.01, K2 = 0.03, dynamic range 1, covariances
-        divided by N, over the places where the weights lie inside the image. None where a side is
-        shorter than 11.
+        divided by N, averaged over positions where the weights lie inside the image. None if a
+        side is shorter than 11 pixels.
     local_sd_distance : float
         The distance of Luo et al. 2018 ("Towards imperceptible and robust adversarial example
-        attacks against neural networks", AAAI): sum of ``|delta|`` over the ordinary SD of the
-        original's 3 x 3 neighbourhood of the pixel, itself included; on the border only the
-        pixels that exist. It depends on no window. Infinite if a pixel moved that no
-        neighbour differs from.
+        attacks against neural networks", AAAI): sum of ``|delta|`` divided by the standard
+        deviation of the pixel's 3 x 3 neighborhood in the clean image, including the pixel and
+        clipped at the border. Independent of the window. Infinite if a pixel in a uniform
+        neighborhood changed.
     floored_local_sd_distance : float
-        The same with no SD below :data:`SD_FLOOR`; always finite.
+        The same with the SD limited to at least :data:`SD_FLOOR`; always finite.
     """
 
     distance: float
@@ -72,7 +73,7 @@ class Imperceptibility:
     floored_local_sd_distance: float
 
     def as_json(self) -> dict[str, Any]:
-        """Return the distances as JSON values; an infinite one is None."""
+        """Return the distances as JSON values; None if infinite."""
         return {
             name: None if value is None or math.isinf(value) else value
             for name, value in asdict(self).items()
@@ -82,35 +83,35 @@ class Imperceptibility:
 def measure_imperceptibility(
     original: ArrayLike, adversarial: ArrayLike, window: Window
 ) -> Imperceptibility:
-    """Return how far an adversarial image is from its original.
+    """Measure the distances between an adversarial and a clean image.
 
     Parameters
     ----------
     original, adversarial : float arrays, shape (height, width)
         Intensities in [0, 1].
     window : Window
-        Where pixels were moved: the area A of the paper's D. The whole of a square image is one.
+        Window that contains all changes: area A of the paper's D. May cover a whole square image.
 
     Raises
     ------
     ValidationError
-        If an image is not one, the shapes differ, the window does not lie inside, or a pixel
-        outside of it differs: D would not see it.
+        If an image is invalid, the shapes differ, the window exceeds the image, or a pixel
+        outside the window differs.
     """
     before = _image(original)
     after = _image(adversarial)
     if after.shape != before.shape:
         raise ValidationError("adversarial image", f"shape {after.shape}", f"{before.shape}")
     window.check_inside(before.shape)
-    # Moves up and down that cancel leave roundings, which are no change of a pixel.
+    # Moves up and down that cancel leave rounding errors.
     after = np.where(np.abs(after - before) < _ROUNDING, before, after)
     delta = np.abs(after - before)
     outside = np.count_nonzero(delta) - np.count_nonzero(delta[window.slices])
     if outside:
         raise ValidationError(
             "adversarial image",
-            f"{outside} pixels that differ outside of the window",
-            "changes inside of it only",
+            f"{outside} changed pixels outside the window",
+            "changes inside the window only",
         )
     area = before[window.slices]
     sd = local_standard_deviation(before)
@@ -127,21 +128,21 @@ def measure_imperceptibility(
 
 
 def local_standard_deviation(image: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the ordinary SD of every pixel's 3 x 3 neighbourhood, as Luo et al. 2018 take it.
+    """Return the standard deviation of every pixel's 3 x 3 neighborhood (Luo et al. 2018).
 
     Parameters
     ----------
     image : float64 array, shape (height, width)
-        On its border a neighbourhood is of the pixels that exist.
+        Intensities; neighborhoods are clipped at the border.
 
     Returns
     -------
     float64 array, shape (height, width)
-        Exactly 0 where a neighbourhood is flat.
+        Exactly 0 in uniform neighborhoods.
     """
-    padded = np.pad(image, _NEIGHBOURHOOD // 2, constant_values=np.nan)
-    around = np.lib.stride_tricks.sliding_window_view(padded, (_NEIGHBOURHOOD, _NEIGHBOURHOOD))
-    # The mean of equal numbers may be off by a rounding, and would make contrast of it.
+    padded = np.pad(image, _NEIGHBORHOOD // 2, constant_values=np.nan)
+    around = np.lib.stride_tricks.sliding_window_view(padded, (_NEIGHBORHOOD, _NEIGHBORHOOD))
+    # Rounding in the mean of equal numbers would give a small positive SD.
     flat = np.nanmax(around, axis=(2, 3)) == np.nanmin(around, axis=(2, 3))
     return np.where(flat, 0.0, np.nanstd(around, axis=(2, 3)))
 

@@ -1,4 +1,4 @@
-"""What the eye notices, after the paper: window, local contrast SD (Eq. 1), distance D (Eq. 2)."""
+"""Visibility of perturbations in the paper: window, local contrast SD (Eq. 1), D (Eq. 2)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["Window", "distance", "image_sides", "standard_deviation"]
 
 @dataclass(frozen=True)
 class Window:
-    """A square of pixels, the paper's area A.
+    """Square window of pixels, the paper's area A.
 
     Parameters
     ----------
@@ -27,7 +27,7 @@ class Window:
     Raises
     ------
     ValidationError
-        If it starts outside the image or has no pixels.
+        If a position is negative or the size is below 1.
     """
 
     top: int
@@ -38,14 +38,14 @@ class Window:
         check_whole("window size", self.size, 1)
         if self.top < 0 or self.left < 0:
             raise ValidationError(
-                "window", f"row {self.top}, column {self.left}", "a place inside the image"
+                "window", f"row {self.top}, column {self.left}", "a position inside the image"
             )
 
     @classmethod
     def centred(
         cls, shape: tuple[int, ...], size: int, *, top: int | None = None, left: int | None = None
     ) -> Window:
-        """Return the window of that size in an image of that shape, centred where not placed."""
+        """Return a window in an image of a given shape, centered by default."""
         height, width = image_sides(shape)
         window = cls(
             max(height - size, 0) // 2 if top is None else top,
@@ -56,7 +56,7 @@ class Window:
         return window
 
     def check_inside(self, shape: tuple[int, ...]) -> None:
-        """Raise ValidationError unless the window lies in an image of that shape."""
+        """Raise ValidationError unless the window lies inside an image of this shape."""
         height, width = image_sides(shape)
         if self.top + self.size > height or self.left + self.size > width:
             raise ValidationError(
@@ -68,7 +68,7 @@ class Window:
 
     @property
     def slices(self) -> tuple[slice, slice]:
-        """Rows and columns of the window, to index an image."""
+        """Row and column slices for indexing an image."""
         return (
             slice(self.top, self.top + self.size),
             slice(self.left, self.left + self.size),
@@ -76,7 +76,7 @@ class Window:
 
 
 def image_sides(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return height and width; ValidationError if an image of that shape is not flat."""
+    """Return height and width; raise ValidationError unless the shape is two-dimensional."""
     if len(shape) != 2:
         raise ValidationError("image shape", shape, "(height, width)")
     return shape[0], shape[1]
@@ -85,8 +85,8 @@ def image_sides(shape: tuple[int, ...]) -> tuple[int, int]:
 def standard_deviation(area: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the SD of every pixel of a window (Eq. 1 of the paper).
 
-    ``SD(x_ij) = sqrt((sum_kl (x_kl - mu)^2 - (x_ij - mu)^2) / N^2)``: the pixel's own deviation
-    is left out of the sum, and not of the N^2, so this is not the usual standard deviation.
+    ``SD(x_ij) = sqrt((sum_kl (x_kl - mu)^2 - (x_ij - mu)^2) / N^2)``. Unlike the usual standard
+    deviation, it excludes the pixel's own deviation from the sum, but divides by N^2.
 
     Parameters
     ----------
@@ -98,10 +98,10 @@ def standard_deviation(area: NDArray[np.float64]) -> NDArray[np.float64]:
     float64 array, shape (N, N)
     """
     if area.min() == area.max():
-        # The mean of equal numbers may be off by a rounding, and would make contrast of it.
+        # Rounding in the mean of equal numbers would give a small positive SD.
         return np.zeros(area.shape)
     squares = (area - area.mean()) ** 2
-    # Rounding may leave a difference of equal sums just below 0.
+    # Rounding can make the difference slightly negative.
     others: NDArray[np.float64] = np.maximum(squares.sum() - squares, 0.0)
     return np.sqrt(others / area.size)
 
@@ -109,7 +109,7 @@ def standard_deviation(area: NDArray[np.float64]) -> NDArray[np.float64]:
 def distance(
     adversarial: NDArray[np.float64], original: NDArray[np.float64], sd: NDArray[np.float64]
 ) -> float:
-    """Return D(X*, X), the perturbation over the SD, summed over the window (Eq. 2).
+    """Return D(X*, X): absolute perturbation divided by SD, summed over the window (Eq. 2).
 
     Parameters
     ----------
@@ -121,7 +121,7 @@ def distance(
     Returns
     -------
     float
-        Infinite if a pixel of SD 0 was moved.
+        Distance; infinite if a pixel of SD 0 changed.
     """
     perturbation = np.abs(adversarial - original)
     moved = perturbation > 0

@@ -1,4 +1,4 @@
-"""Which pixels to move and how far, given what each does: the distance goes where it pays most."""
+"""Optimal perturbations within a norm bound for a linear model of the class scores."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.effects import Effects
 from neuroattack.attacks.result import Goal
 
-__all__ = ["best_change", "pixels_in_play", "plan_images"]
+__all__ = ["best_change", "pixels_to_probe", "plan_images"]
 
-_HALVINGS = 60
+_BISECTIONS = 60
 _PLAYS = 30
 
 
 def best_change(
     bound: Bound, original: NDArray[np.float64], slopes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the change that raises a linear score most within a bound and the range [0, 1].
+    """Return the perturbation that maximizes a linear score within a bound and the range [0, 1].
 
     Parameters
     ----------
     bound : Bound
-        Not to be passed.
+        Norm bound on the perturbation.
     original : float64 array, shape (height, width)
-        What is changed.
+        Clean image.
     slopes : float64 array, shape (pixels,)
-        Gain of the score when a pixel gains the whole range.
+        Change of the score per unit of pixel intensity.
 
     Returns
     -------
@@ -38,15 +38,15 @@ def best_change(
 
     Notes
     -----
-    ``l2``: along the slopes, cut short at 0 and 1, as long as the bound allows. ``l0``: the pixels
-    that gain most when moved all the way. ``local_sd``: pixels in the order of gain by distance,
-    ``|slope|`` times SD, moved all the way, the last one as far as the distance reaches: the greedy
-    solution of the fractional knapsack, which is exact.
+    ``l2``: proportional to the slopes, clipped at intensities 0 and 1, with the largest step that
+    the bound allows. ``l0``: the pixels of largest gain, each set to 0 or 1. ``local_sd``: pixels
+    in the order of gain per distance, ``|slope|`` times SD, each set to 0 or 1, the last one as far
+    as the bound allows; this greedy solution of the fractional knapsack problem is exact.
     """
     start = original.ravel()
     room = np.where(slopes > 0, 1 - start, -start)
     if bound.norm == "l2":
-        return _along(slopes, room, bound.maximum)
+        return _clipped_step(slopes, room, bound.maximum)
     if bound.norm == "l0":
         most = np.argsort(-slopes * room, kind="stable")[: int(bound.maximum)]
         change = np.zeros_like(start)
@@ -63,10 +63,10 @@ def best_change(
     return np.where(slopes == 0, 0.0, change)
 
 
-def _along(
+def _clipped_step(
     slopes: NDArray[np.float64], room: NDArray[np.float64], bound: float
 ) -> NDArray[np.float64]:
-    """Return min(step times slope, room) with the slope's sign, of that L2 norm or all the room."""
+    """Return the clipped step along the slopes whose L2 norm is the bound, or the largest step."""
     most = np.where(slopes == 0, 0.0, np.abs(room))
     if np.linalg.norm(most) <= bound:
         return np.asarray(np.sign(slopes) * most)
@@ -76,7 +76,7 @@ def _along(
     low, high = 0.0, bound
     while np.linalg.norm(np.minimum(high * strength, most)) < bound:
         high *= 2
-    for _ in range(_HALVINGS):
+    for _ in range(_BISECTIONS):
         middle = (low + high) / 2
         if np.linalg.norm(np.minimum(middle * strength, most)) <= bound:
             low = middle
@@ -85,37 +85,36 @@ def _along(
     return np.asarray(np.sign(slopes) * np.minimum(low * strength, most))
 
 
-def pixels_in_play(
+def pixels_to_probe(
     bound: Bound, original: NDArray[np.float64], gains: NDArray[np.float64], breadth: float
 ) -> NDArray[np.bool_]:
-    """Return the pixels worth measuring: those that so many times the bound would pay for.
+    """Return a mask of the pixels whose effect is worth estimating.
 
     Parameters
     ----------
     bound : Bound
-        What may be spent.
+        Norm bound on the perturbation.
     original : float64 array, shape (height, width)
-        What is changed.
+        Clean image.
     gains : float64 array, shape (pixels,)
-        How much moving each by the whole range is thought to gain, not negative.
+        Estimated gain per unit of intensity of each pixel, nonnegative.
     breadth : float
-        How many times the bound.
+        Number of bounds that changing all selected pixels by 1 may use.
 
     Returns
     -------
     bool array, shape (height, width)
-        Under ``local_sd``, the pixels that gain most by distance: the window, as it were, neither
-        square nor fixed; of pixels that gain the same all or none, and always one at least. Under
-        the other bounds all: no pixel is dearer than another there.
+        For ``local_sd``, the pixels of largest gain times SD, with ties included and at least one
+        pixel. For the other bounds, all pixels, since each has the same cost.
     """
     if bound.norm != "local_sd":
         return np.ones(original.shape, np.bool_)
     sd = visibility_sd(original)
-    worth = gains.reshape(original.shape) * sd
-    order = np.argsort(-worth, axis=None, kind="stable")
-    paid = np.cumsum(1 / sd.ravel()[order]) <= breadth * bound.maximum
-    last = max(int(np.count_nonzero(paid)) - 1, 0)
-    return np.asarray(worth >= worth.ravel()[order[last]])
+    value = gains.reshape(original.shape) * sd
+    order = np.argsort(-value, axis=None, kind="stable")
+    affordable = np.cumsum(1 / sd.ravel()[order]) <= breadth * bound.maximum
+    last = max(int(np.count_nonzero(affordable)) - 1, 0)
+    return np.asarray(value >= value.ravel()[order[last]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -127,41 +126,41 @@ class _Plan:
 def plan_images(
     effects: Effects, bound: Bound, original: NDArray[np.float64], goal: Goal, plans: int
 ) -> list[NDArray[np.float64]]:
-    """Return the images that should reach a goal best, if effects add up.
+    """Return the images with the largest predicted gap.
 
     Parameters
     ----------
     effects : Effects
-        What pixels do, around the original.
+        Linear model around the clean image.
     bound : Bound
-        Not to be passed.
+        Norm bound on the perturbation.
     original : float64 array, shape (height, width)
-        What is changed.
+        Clean image.
     goal : Goal
-        What is to be reached.
+        Goal that defines the gap.
     plans : int
-        How many, at most.
+        Maximum number of images.
 
     Returns
     -------
     list of float64 arrays, shape (height, width)
-        The most promising first.
+        Different images in order of decreasing predicted gap.
 
     Notes
     -----
-    Untargeted, one plan a wrong class: that class against the true one. Targeted, the target must
-    beat every other class, also one that rises on the way: a game against an opponent who names
-    the rival. It is played by fictitious play (Brown 1951): each move is the best one against the
-    rivals named so far in their frequencies, the opponent then names the strongest rival. What
-    converges is the mean of the moves; it is a plan as well where the bound holds for it.
+    Untargeted: one candidate per wrong class, which maximizes its score minus that of the true
+    class. Targeted: the target class must exceed every other class, a maximin problem. It is
+    solved by fictitious play (Brown 1951): each perturbation is optimal against the empirical
+    distribution of the rivals so far, then the strongest rival under it is added. The mean of the
+    perturbations converges to the solution; it is a candidate too if the bound is convex.
     """
     if goal.target_class is None:
-        tried = _against_the_label(effects, bound, original, goal.label)
+        candidates = _untargeted(effects, bound, original, goal.label)
     else:
-        tried = _against_all(effects, bound, original, goal.target_class)
-    tried.sort(key=lambda plan: -plan.gap)
+        candidates = _targeted(effects, bound, original, goal.target_class)
+    candidates.sort(key=lambda plan: -plan.gap)
     images: list[NDArray[np.float64]] = []
-    for plan in tried:
+    for plan in candidates:
         image = np.clip(original + plan.change.reshape(original.shape), 0.0, 1.0)
         if not any(np.array_equal(image, other) for other in images):
             images.append(image)
@@ -170,7 +169,7 @@ def plan_images(
     return images
 
 
-def _against_the_label(
+def _untargeted(
     effects: Effects, bound: Bound, original: NDArray[np.float64], label: int
 ) -> list[_Plan]:
     plans = []
@@ -183,13 +182,13 @@ def _against_the_label(
     return plans
 
 
-def _against_all(
+def _targeted(
     effects: Effects, bound: Bound, original: NDArray[np.float64], target_class: int
 ) -> list[_Plan]:
     others = np.delete(np.arange(len(effects.base)), target_class)
-    ahead = effects.slopes[:, [target_class]] - effects.slopes[:, others]
-    named = np.zeros(len(others))
-    named[(effects.base[others]).argmax()] = 1.0
+    margins = effects.slopes[:, [target_class]] - effects.slopes[:, others]
+    rivals = np.zeros(len(others))
+    rivals[(effects.base[others]).argmax()] = 1.0
     mean = np.zeros(original.size)
     plans = []
 
@@ -198,9 +197,9 @@ def _against_all(
         return np.asarray(scores[target_class] - scores[others])
 
     for play in range(_PLAYS):
-        change = best_change(bound, original, ahead @ (named / named.sum()))
+        change = best_change(bound, original, margins @ (rivals / rivals.sum()))
         plans.append(_Plan(change, float(gaps(change).min())))
-        named[gaps(change).argmin()] += 1.0
+        rivals[gaps(change).argmin()] += 1.0
         mean += (change - mean) / (play + 1)
     if bound.is_convex:
         plans.append(_Plan(mean, float(gaps(mean).min())))

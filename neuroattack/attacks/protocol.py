@@ -1,4 +1,4 @@
-"""What every attack is: configured when it is made, called with a target, an image and a goal."""
+"""The interface of attacks: parameters in the constructor; target, image and goal in `run`."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from neuroattack.targets.black_box import Target
 __all__ = ["Attack", "AttackKind", "check_kind", "valid_original"]
 
 AttackKind = Literal["score", "decision"]
-"""What an attack must be told of an image: its class alone, or the spikes of every class."""
+"""Response that an attack needs: spike counts (score-based) or the class only (decision-based)."""
 
 
 class Attack(Protocol):
-    """A search for adversarial images through a black box."""
+    """Search for adversarial images by queries to a black box."""
 
     @property
     def name(self) -> str:
-        """What it is called in results: ``"count-regression"``."""
+        """Name in results, such as ``"count-regression"``."""
         ...
 
     @property
     def kind(self) -> AttackKind:
-        """What it must be told of an image."""
+        """Whether the attack is score-based or decision-based."""
         ...
 
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
@@ -38,35 +38,35 @@ class Attack(Protocol):
         Parameters
         ----------
         target : Target
-            The black box.
+            Black box to query.
         image : float array, shape (height, width)
-            The original, intensities in [0, 1].
+            Clean image, intensities in [0, 1].
         goal : Goal
-            True class, and target class if there is one.
+            True class and optional target class.
 
         Raises
         ------
         ValidationError
             If the image or the goal does not fit the target.
         UnsupportedFeatureError
-            If the target tells less than the attack needs.
+            If the attack is score-based and the target returns labels.
         BudgetExceededError
-            If the budget does not hold the least that the attack can do.
+            If the budget is smaller than the minimum that the attack needs.
         """
         ...
 
 
 def check_kind(attack: Attack, target: Target) -> None:
-    """Raise UnsupportedFeatureError, by name, if the target tells less than the attack needs."""
+    """Raise UnsupportedFeatureError if a score-based attack meets a target that returns labels."""
     if attack.kind == "score" and target.response == "labels":
         raise UnsupportedFeatureError(
-            f"attack {attack.name!r} needs spike counts of every class, "
-            "and the target answers with the class alone"
+            f"attack {attack.name!r} is score-based and needs spike counts, but the target "
+            "returns labels; use a decision-based attack"
         )
 
 
 def valid_original(target: Target, image: ArrayLike, goal: Goal) -> NDArray[np.float64]:
-    """Return the image as the target takes it; ValidationError if it or the goal does not fit."""
+    """Return the image as float64; raise ValidationError if it or the goal does not fit."""
     shape = target.image_shape
     image_sides(shape)
     goal.check(target.n_classes)

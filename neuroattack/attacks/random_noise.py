@@ -1,4 +1,4 @@
-"""Random perturbations that spend the bound: the least that an attack has to beat."""
+"""Random perturbations within the norm bound: a baseline for attacks."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _BATCH = 64
 
 @dataclass(frozen=True)
 class RandomNoise:
-    """Images moved at random as far as the bound allows, one query each; the best one is kept.
+    """Random perturbations of the largest size that the bound allows, one query per image.
 
-    Each image goes where a random linear score would rise most: under ``l2`` along normal noise,
-    cut short at 0 and 1; under ``l0`` and ``local_sd`` the pixels of largest random worth, moved
-    all the way.
+    Returns the image of largest gap. Each perturbation maximizes a random linear score: for
+    ``l2`` it is Gaussian noise clipped at intensities 0 and 1; for ``l0`` and ``local_sd`` it sets
+    the pixels of largest random gain to 0 or 1.
 
     Parameters
     ----------
     bound : Bound
-        How far the image goes.
+        Norm bound on the adversarial image.
     queries : int, optional
-        Images that are tried, at most.
+        Maximum number of queries.
     seed : int, optional
-        Of the noise.
+        Random seed of the perturbations.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class RandomNoise:
 
     @property
     def kind(self) -> AttackKind:
-        """The class alone will do."""
+        """``"decision"``: labels suffice."""
         return "decision"
 
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:

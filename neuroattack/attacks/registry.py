@@ -1,7 +1,7 @@
-"""Attacks by name: those of this package and those that other packages register.
+"""Registry of attacks by name.
 
-Attacks register under the entry-point group ``neuroattack.attacks``: a name, and a class that is
-made with ``bound``, ``queries``, ``seed`` and parameters of its own, each with a default.
+Packages register attacks under the entry-point group ``neuroattack.attacks``: a name and a class
+whose constructor takes ``bound``, ``queries``, ``seed`` and further parameters with defaults.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ __all__ = ["attack_names", "attack_parameters", "load_attack", "make_attack", "p
 
 ENTRY_POINT_GROUP = "neuroattack.attacks"
 
-_GIVEN = ("bound", "queries", "seed")
+_COMMON = ("bound", "queries", "seed")
 
 # Former names, accepted until the next version.
 _DEPRECATED = {"adaptive": "count-regression"}
@@ -32,11 +32,13 @@ def attack_names() -> list[str]:
 
 
 def present_name(name: str) -> str:
-    """Return the present name of an attack; a former one is accepted with a FutureWarning."""
+    """Return the name of an attack; a deprecated name is replaced, with a FutureWarning."""
     if name not in _DEPRECATED:
         return name
     present = _DEPRECATED[name]
-    warnings.warn(f"attack {name!r} is called {present!r} now", FutureWarning, stacklevel=3)
+    warnings.warn(
+        f"the attack name {name!r} is deprecated, use {present!r}", FutureWarning, stacklevel=3
+    )
     return present
 
 
@@ -46,9 +48,9 @@ def load_attack(name: str) -> type[Attack]:
     Raises
     ------
     UnknownNameError
-        If no attack has that name.
+        If the name is unknown.
     UnsupportedFeatureError
-        If it cannot be imported, with the reason.
+        If it cannot be imported; the message has the reason.
     """
     registered, name = _registered(), present_name(name)
     if name not in registered:
@@ -63,7 +65,7 @@ def load_attack(name: str) -> type[Attack]:
 
 
 def attack_parameters(name: str) -> dict[str, Any]:
-    """Return the parameters of an attack beside bound, queries and seed, with their defaults.
+    """Return the parameters of an attack except bound, queries and seed, with their defaults.
 
     Raises
     ------
@@ -71,7 +73,7 @@ def attack_parameters(name: str) -> dict[str, Any]:
         As :func:`load_attack`.
     """
     parameters = inspect.signature(load_attack(name)).parameters.values()
-    return {each.name: each.default for each in parameters if each.name not in _GIVEN}
+    return {each.name: each.default for each in parameters if each.name not in _COMMON}
 
 
 def make_attack(
@@ -88,22 +90,22 @@ def make_attack(
     name : str
         One of :func:`attack_names`.
     bound : Bound or None
-        Maximum distance of the images that it returns; None for an attack that ends by itself.
+        Norm bound; None only for attacks whose bound is optional.
     queries : int
         Maximum number of queries.
     seed : int
-        Random seed of the attack's own choices.
+        Random seed of the attack.
     settings : mapping, optional
         Other parameters of its constructor, by name.
 
     Raises
     ------
     UnknownNameError
-        If there is no such attack, or it has no such parameter.
+        If the attack or one of its parameters is unknown.
     ValidationError
-        If a parameter is out of range or of another type, or the attack needs a bound.
+        If a parameter is out of range or of the wrong type, or a required bound is missing.
     UnsupportedFeatureError
-        If what the attack needs is not installed.
+        If a dependency of the attack is not installed.
     """
     name = present_name(name)
     attack: Any = load_attack(name)

@@ -1,4 +1,4 @@
-"""What an attack aims at, what it did on the way, and how often its image fools the network."""
+"""Goals, search results and verification of adversarial images."""
 
 from __future__ import annotations
 
@@ -30,54 +30,56 @@ _BATCH_TRIALS = 256
 
 @dataclass(frozen=True)
 class Goal:
-    """What the network is to be made to say.
+    """Goal of an attack: any wrong class, or a target class.
 
     Parameters
     ----------
     label : int
-        The image's true class.
+        True class of the image.
     target_class : int, optional
-        The class it is to be taken for; None for any wrong class (untargeted).
+        Target class; None for an untargeted attack.
     """
 
     label: int
     target_class: int | None = None
 
     def check(self, n_classes: int) -> None:
-        """Raise ValidationError unless the goal makes sense for that many classes."""
+        """Raise ValidationError unless the goal is valid for this number of classes."""
         check_whole("classes of the target", n_classes, 2)
         for thing, value in (("label", self.label), ("target class", self.target_class)):
             if value is not None and not 0 <= value < n_classes:
                 raise ValidationError(thing, value, f"a class from 0 to {n_classes - 1}")
         if self.target_class == self.label:
-            raise ValidationError("target class", self.target_class, "another than the true class")
+            raise ValidationError(
+                "target class", self.target_class, "a class other than the true class"
+            )
 
     def gap(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return Gap, what the attack maximises (Eq. 3 of the paper).
+        """Return the gap, the objective that attacks maximize (Eq. 3 of the paper).
 
         Parameters
         ----------
         scores : float64 array, shape (images, classes)
-            Score of every class.
+            Class scores.
 
         Returns
         -------
         float64 array, shape (images,)
-            Targeted: the target's score less the best other one. Untargeted, which the paper
-            leaves open: the best wrong class's score less the true one's.
+            Targeted: score of the target class minus the largest other score. Untargeted (not
+            defined in the paper): largest wrong score minus the score of the true class.
         """
-        mine = self.label if self.target_class is None else self.target_class
-        best_other = np.delete(scores, mine, axis=1).max(axis=1)
-        gap: NDArray[np.float64] = scores[:, mine] - best_other
+        aimed = self.label if self.target_class is None else self.target_class
+        best_other = np.delete(scores, aimed, axis=1).max(axis=1)
+        gap: NDArray[np.float64] = scores[:, aimed] - best_other
         return -gap if self.target_class is None else gap
 
     def reached(self, counts: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Return for each image whether the counts decide as wanted; a tie or silence is no.
+        """Return for each image whether its counts reach the goal; ties and silence do not.
 
         Parameters
         ----------
         counts : int32 array, shape (images, classes)
-            Spikes of the readout population.
+            Spike counts of the readout population.
         """
         decided = decide(counts)
         if self.target_class is not None:
@@ -92,19 +94,19 @@ class Step:
     Parameters
     ----------
     iteration : int
-        0 is the original image.
+        Index of the iteration; 0 is the clean image.
     predicted : int
-        Class that the counts of one draw decide for, -1 on silence or a tie.
+        Predicted class in a single trial, -1 for silence or a tie.
     spike_fractions : tuple of float
-        Every class's share of the output spikes in that draw.
+        Output spike fraction of each class in that trial.
     gap : float
-        Of that draw, in the attack's score.
+        Gap in that trial, in units of the attack's score.
     distance : float
-        D of this iteration's image to the original.
+        Distance D of this iteration's image from the clean image.
     moved : tuple of (row, column, change)
-        Pixels moved to make it from the image before, and by how much.
+        Pixels changed since the previous iteration.
     queries : int
-        Queries spent when its shares were known, those of its pixel trials included.
+        Queries spent up to and including this iteration.
     """
 
     iteration: int
@@ -116,7 +118,7 @@ class Step:
     queries: int
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values; an undecided class is None."""
+        """Return the JSON values; `predicted` is None for silence or a tie."""
         return {
             "iteration": self.iteration,
             "predicted": None if self.predicted == UNDECIDED else self.predicted,
@@ -130,16 +132,16 @@ class Step:
 
 @dataclass(frozen=True, eq=False)
 class Incumbent:
-    """An image that a search would have returned had it been stopped there.
+    """Best image of a search at some point, which it would have returned if stopped there.
 
     Parameters
     ----------
     image : float64 array, shape (height, width)
         Intensities in [0, 1].
     gap : float
-        What the search took its gap to be; comparable within one search only.
+        Gap as estimated by the search; comparable within one search only.
     queries : int
-        Spent when it was known.
+        Queries spent when it became the best image.
     """
 
     image: NDArray[np.float64]
@@ -154,15 +156,15 @@ class SearchResult:
     Parameters
     ----------
     original, adversarial : float64 arrays, shape (height, width)
-        The clean image, and the best image found; the clean image where nothing better was found.
+        Clean image and best image; the clean image twice if the search found no better one.
     goal : Goal
         Goal of the search.
     queries : int
         Queries spent.
     stopped_by : str
-        Why the search ended: ``"budget"``, ``"reached"``, ``"refused"`` and the like.
+        Reason for the end of the search: ``"budget"``, ``"reached"``, ``"refused"`` and others.
     history : tuple of Incumbent
-        The best images in order of increasing queries; the clean image first.
+        Best images in order of increasing queries; the clean image first.
     trace : tuple of Step
         Iterations of Algorithm 1; empty for other attacks.
     """
@@ -178,14 +180,14 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class Verification:
-    """How often an image reaches the goal on fresh draws.
+    """Success rate of an image on fresh trials.
 
     Parameters
     ----------
     successes, trials : int
-        Draws that reached it, of how many.
+        Number of trials that reached the goal, and number of trials.
     predicted : int
-        Class that the counts of all draws together decide for, -1 on silence or a tie.
+        Predicted class from the summed counts of all trials, -1 for silence or a tie.
     """
 
     successes: int
@@ -194,52 +196,52 @@ class Verification:
 
     @property
     def rate(self) -> float:
-        """Share of the draws that reached the goal."""
+        """Fraction of the trials that reached the goal."""
         return self.successes / self.trials
 
     @property
     def ci95(self) -> tuple[float, float]:
-        """Its 95 % Wilson interval."""
+        """95 % Wilson interval of the rate."""
         return wilson_interval(self.successes, self.trials)
 
 
 def check_trials(trials: int) -> None:
-    """Raise ValidationError unless that many draws can judge an image."""
+    """Raise ValidationError unless the number of verification trials is valid."""
     check_whole("verification trials", trials, 1, MAX_TRIALS)
 
 
 def verify(target: Target, image: NDArray[np.float64], goal: Goal, trials: int) -> Verification:
-    """Query an image on fresh draws.
+    """Measure how often an image reaches the goal on fresh trials.
 
     Parameters
     ----------
     target : Target
-        With draws of its own, which the search has not seen, and one for each query: under a draw
-        that a batch has in common all of it would succeed or fail together.
+        Black box with a random stream that the search did not use, and with independent
+        randomness within a batch.
     image : float64 array, shape (height, width)
         Intensities in [0, 1].
     goal : Goal
-        What counts as success.
+        Goal that defines success.
     trials : int
-        Queries to spend, at least 1.
+        Number of trials, one query each; at least 1.
 
     Raises
     ------
     ValidationError
-        If `trials` is not positive, or the target's are common to a batch.
+        If `trials` is out of range, or the target's randomness is shared within a batch.
     """
     check_trials(trials)
     if target.randomness != "independent":
         raise ValidationError(
             "randomness of a target",
             repr(target.randomness),
-            "independent trials to verify an image",
+            "'independent', which verification needs",
         )
     successes = 0
-    together = np.zeros(target.n_classes, np.int64)
+    total = np.zeros(target.n_classes, np.int64)
     for start in range(0, trials, _BATCH_TRIALS):
         batch = min(_BATCH_TRIALS, trials - start)
         counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
         successes += int(goal.reached(counts).sum())
-        together += counts.sum(axis=0, dtype=np.int64)
-    return Verification(successes, trials, int(decide(together[None])[0]))
+        total += counts.sum(axis=0, dtype=np.int64)
+    return Verification(successes, trials, int(decide(total[None])[0]))

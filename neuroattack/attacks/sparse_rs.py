@@ -1,4 +1,4 @@
-"""Sparse-RS: random search over which pixels to set to black or white, from its paper."""
+"""Sparse-RS: random search over a set of pixels and their values, black or white."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["SparseRS"]
 
-# Of 10,000 queries: after so many, the share of pixels that a step changes is divided so.
+# Schedule for 10,000 queries: (number of queries, divisor of the exchanged fraction from then on).
 _SCHEDULE = (
     (0, 2),
     (50, 4),
@@ -36,27 +36,27 @@ _SCHEDULE_QUERIES = 10_000
 class SparseRS:
     """Sparse-RS of Croce et al., AAAI 2022 (arXiv 2006.12834), its L0 attack.
 
-    A set of pixels, each at 0 or 1, starts at random. Every step takes some out, puts as many
-    others in, with new values, and keeps what results if its gap, in one draw, is not lower. The
-    share that a step exchanges falls by the paper's schedule, stretched to the queries at hand.
+    The search starts from a random set of pixels, each set to 0 or 1. Each step exchanges a random
+    part of the set for other pixels with new random values, and keeps the result if its gap in a
+    single trial is not smaller. The exchanged fraction follows the schedule of the paper, scaled to
+    the query budget.
 
     Parameters
     ----------
     bound : Bound
-        Under ``l0`` the set holds as many pixels as the bound. The paper has no other bound; under
-        ``l2`` and ``local_sd`` pixels are set, in the random order of the set, until the next
-        one would pass it.
+        Norm bound. For ``l0`` it is the size of the set. The paper has no other bounds; for ``l2``
+        and ``local_sd`` pixels are set in random order as long as the bound allows.
     queries : int, optional
-        That it spends at most, one a step.
+        Maximum number of queries, one per step.
     seed : int, optional
-        Of its chance.
+        Random seed of the search.
     initial_fraction : float, optional
-        The paper's alpha_init: 0.3 in its L0 experiments.
+        Initial exchanged fraction, alpha_init in the paper: 0.3 in its L0 experiments.
 
     Notes
     -----
-    On a random target the gap that a step must not fall below is a lucky draw's before long: the
-    paper knows no such targets, and this is what its rule does on them.
+    On a stochastic target, the best gap is soon that of an unusually favorable trial, and later
+    steps are rarely accepted. The paper considers deterministic targets only.
 
     Raises
     ------
@@ -83,7 +83,7 @@ class SparseRS:
 
     @property
     def kind(self) -> AttackKind:
-        """Spike counts, to compare gaps."""
+        """``"score"``."""
         return "score"
 
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
@@ -94,40 +94,40 @@ class SparseRS:
         before, left = target.queries, target.remaining
         queries = self.queries if left is None else min(self.queries, left)
         history, stopped_by = [Incumbent(original, -np.inf, 0)], "budget"
-        order, values = rng.permutation(original.size), _ends(rng, original.size)
+        order, values = rng.permutation(original.size), _extremes(rng, original.size)
         for step in range(queries):
-            tried_order, tried_values = order, values
+            new_order, new_values = order, values
             if step:
-                held = self._holds(original, order, values)
-                many = max(1, int(self.fraction(step, queries) * held))
-                tried_order, tried_values = _exchanged(rng, order, values, held, many)
-            tried = self._set(original, tried_order, tried_values)
+                size = self._set_size(original, order, values)
+                exchanged = max(1, int(self.fraction(step, queries) * size))
+                new_order, new_values = _exchange(rng, order, values, size, exchanged)
+            image_now = self._image(original, new_order, new_values)
             try:
-                counts = target.query(tried[None])
+                counts = target.query(image_now[None])
             except QueryRefusedError:
                 stopped_by = "refused"
                 break
             gap = float(goal.gap(counts.astype(np.float64))[0])
             if gap >= history[-1].gap:
-                order, values = tried_order, tried_values
-                history.append(Incumbent(tried, gap, target.queries - before))
+                order, values = new_order, new_values
+                history.append(Incumbent(image_now, gap, target.queries - before))
         return SearchResult(
             original, history[-1].image, goal, target.queries - before, stopped_by, tuple(history)
         )
 
     def fraction(self, step: int, queries: int) -> float:
-        """Return the share of the set that a step, of so many queries, exchanges."""
+        """Return the fraction of the set exchanged in a step of a search of `queries` queries."""
         scaled = step * _SCHEDULE_QUERIES / queries
-        divisor = max((by for after, by in _SCHEDULE if scaled > after), default=1)
+        divisor = max((value for after, value in _SCHEDULE if scaled > after), default=1)
         return self.initial_fraction / divisor
 
-    def _holds(
+    def _set_size(
         self,
         original: NDArray[np.float64],
         order: NDArray[np.intp],
         values: NDArray[np.float64],
     ) -> int:
-        """Return how many pixels of that order the bound pays for, at least one."""
+        """Return the number of leading pixels that the bound allows to set, at least one."""
         change = np.abs(values - original.ravel())[order]
         if self.bound.norm == "l0":
             return min(int(self.bound.maximum), original.size)
@@ -137,37 +137,37 @@ class SparseRS:
             spent = np.cumsum(change / visibility_sd(original).ravel()[order])
         return max(1, int(np.searchsorted(spent, self.bound.maximum, side="right")))
 
-    def _set(
+    def _image(
         self,
         original: NDArray[np.float64],
         order: NDArray[np.intp],
         values: NDArray[np.float64],
     ) -> NDArray[np.float64]:
-        chosen = order[: self._holds(original, order, values)]
+        chosen = order[: self._set_size(original, order, values)]
         image = original.ravel().copy()
         image[chosen] = values[chosen]
         image = image.reshape(original.shape)
-        # The one pixel that is set at least may be dearer than the whole bound.
+        # A single pixel can already exceed the bound.
         return image if self.bound.holds(original, image) else original
 
 
-def _ends(rng: np.random.Generator, pixels: int) -> NDArray[np.float64]:
+def _extremes(rng: np.random.Generator, pixels: int) -> NDArray[np.float64]:
     return rng.integers(0, 2, pixels).astype(np.float64)
 
 
-def _exchanged(
+def _exchange(
     rng: np.random.Generator,
     order: NDArray[np.intp],
     values: NDArray[np.float64],
-    held: int,
-    many: int,
+    size: int,
+    exchanged: int,
 ) -> tuple[NDArray[np.intp], NDArray[np.float64]]:
-    """Swap so many of the first pixels of an order for others, and draw their values anew."""
+    """Exchange pixels of the set (the first `size` of the order) for others with new values."""
     order, values = order.copy(), values.copy()
-    taken = rng.choice(held, min(many, held), replace=False)
-    # Of a set that holds almost every pixel, the rest of those taken only get new values.
-    spare = min(len(taken), len(order) - held)
-    out, into = taken[:spare], held + rng.choice(len(order) - held, spare, replace=False)
+    taken = rng.choice(size, min(exchanged, size), replace=False)
+    # If too few pixels are outside the set, the remaining ones only get new values.
+    spare = min(len(taken), len(order) - size)
+    out, into = taken[:spare], size + rng.choice(len(order) - size, spare, replace=False)
     order[out], order[into] = order[into], order[out]
-    values[order[taken]] = _ends(rng, len(taken))
+    values[order[taken]] = _extremes(rng, len(taken))
     return order, values

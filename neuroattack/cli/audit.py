@@ -92,7 +92,7 @@ def audit(
     from neuroattack.experiments.audit.suite import QUICK, Suite
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
-    from neuroattack.report.audit import FIGURES, PAGE, comparison_sentence, save_card
+    from neuroattack.report.audit import FIGURES, PAGE, save_card
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
@@ -115,17 +115,16 @@ def audit(
         )
     comparison = None if baseline is None else compare(baseline, card, margin)
     page = save_card(out, card, title=f"Robustness of {network.name}", comparison=comparison)
+    figures = card.as_json() | (comparison.as_json() if comparison else {})
     if json:
-        console.print_json(card.as_json() | (comparison.as_json() if comparison else {}))
+        console.print_json(figures)
     else:
-        audit_tables.print_card(card.as_json())
+        audit_tables.print_card(figures)
     for name, reason in skipped.items():
         console.note(f"Skipped: {name}: {reason}")
     console.note(f"Report: {page} (open it in a browser)")
-    if comparison is not None:
-        console.note(comparison_sentence(comparison))
-        if comparison.regressions:
-            raise typer.Exit(1)
+    if comparison is not None and comparison.regressions:
+        raise typer.Exit(1)
 
 
 def _baseline(against: Path | None, out: Path, suite: dict[str, Any]) -> Baseline | None:

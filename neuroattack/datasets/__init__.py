@@ -1,4 +1,4 @@
-"""The data sets: ``digits``, which needs no download, and ``mnist``, checked byte for byte."""
+"""Data sets: ``digits``, ``mnist``, and files of users."""
 
 from neuroattack.datasets.catalogue import DATASETS, load_dataset, load_dataset_of
 from neuroattack.datasets.dataset import Dataset, Labels, Split

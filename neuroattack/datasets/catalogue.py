@@ -1,7 +1,8 @@
-"""The data sets by name.
+"""Data sets by name.
 
-Those that have a name come in one shape, 28 x 28 grey levels in [0, 1] that are multiples of
-1/255, so that a network or a study made for one takes the other. A file's own are as they are.
+The named data sets have the same format, 28 x 28 gray levels in [0, 1] that are multiples of
+1/255, so that networks and studies made for one can be used with the other. Images in files of
+users may have any shape.
 """
 
 from __future__ import annotations
@@ -17,22 +18,22 @@ from neuroattack.errors import UnknownNameError, ValidationError
 __all__ = ["DATASETS", "load_dataset", "load_dataset_of"]
 
 DATASETS = ("digits", "mnist")
-"""The names that :func:`load_dataset` takes."""
+"""Names of the data sets of :func:`load_dataset`."""
 
 
 def load_dataset(name: str) -> Dataset:
     """Load a data set by name.
 
     ``digits``: the 1,797 handwritten 8 x 8 digits of Alpaydin and Kaynak that come with
-    scikit-learn, drawn to 28 x 28 so that they look like MNIST. Within each class, every
-    fifth image in file order is a test image (355 of them, and 1,442 for training). Writers
-    are in both parts, so test accuracy is a little kinder than MNIST's.
+    scikit-learn, resampled to 28 x 28 pixels in the style of MNIST. Within each class, every
+    fifth image in file order is a test image (355 test and 1,442 training images). The same
+    writers are in both parts, so test accuracy is slightly optimistic compared with MNIST.
 
-    ``mnist``: 60,000 training and 10,000 test images, from the folder that the variable
-    ``NEUROATTACK_DATA`` names if it is set, else downloaded once into the user's cache.
+    ``mnist``: 60,000 training and 10,000 test images, from the folder in the environment variable
+    ``NEUROATTACK_DATA`` if it is set, otherwise downloaded once into the user's cache.
 
-    A name that ends in .npz or .csv is that of a file, laid out as
-    :func:`neuroattack.datasets.own.read_own` says.
+    A name that ends in .npz or .csv is a file in the format of
+    :func:`neuroattack.datasets.own.read_own`.
 
     Parameters
     ----------
@@ -42,17 +43,17 @@ def load_dataset(name: str) -> Dataset:
     Returns
     -------
     Dataset
-        Equal, checksum included, on every platform.
+        The data set; its content and checksum are the same on every platform.
 
     Raises
     ------
     UnknownNameError
         If there is no such data set.
     FileError
-        If a file of MNIST is missing, damaged, or not the canonical one; or one's own is no data
-        set.
+        If a file of MNIST is missing, damaged or not the canonical one, or the given file is not a
+        valid data set.
     NeuroattackError
-        If MNIST is to be downloaded and no mirror serves it.
+        If MNIST must be downloaded and no mirror serves it.
 
     References
     ----------
@@ -70,19 +71,21 @@ def load_dataset(name: str) -> Dataset:
 
 
 def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
-    """Load a data set by name, or (None) the one that a network of that origin was trained on.
+    """Load a data set by name, or (None) the data set on which a network was trained.
+
+    `origin` is the provenance of the network.
 
     Raises
     ------
     ValidationError
-        If no name is given and the origin has none, or its checksum is of other data.
+        If no name is given and the origin does not contain one, or its checksum differs.
     UnknownNameError, FileError, NeuroattackError
         As :func:`load_dataset`.
     """
     chosen = origin.get("dataset") if name is None else name
     if chosen is None:
         raise ValidationError(
-            "data set", "none, and the network does not say its own", f"{' or '.join(DATASETS)}"
+            "data set", "none, and the network's file names none", f"{' or '.join(DATASETS)}"
         )
     dataset = load_dataset(chosen)
     trained_on = origin.get("dataset_checksum")
@@ -90,6 +93,6 @@ def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
         raise ValidationError(
             f"data set {chosen!r} of the network",
             f"checksum {trained_on[:12]}",
-            f"{dataset.checksum[:12]}; name the data set to use it all the same",
+            f"{dataset.checksum[:12]}; name the data set explicitly to use it anyway",
         )
     return dataset

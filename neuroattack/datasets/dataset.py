@@ -1,4 +1,4 @@
-"""What a labeled data set is: images, classes, and a checksum over them."""
+"""Labeled data sets: images, classes, and a checksum of the content."""
 
 from __future__ import annotations
 
@@ -14,21 +14,22 @@ from neuroattack.errors import ValidationError
 __all__ = ["Dataset", "Labels", "Split"]
 
 Labels = NDArray[np.uint8] | NDArray[np.uint16]
-"""Classes of images, from 0: bytes up to 256 of them."""
+"""Class labels from 0; uint8 for up to 256 classes."""
 
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """One part of a data set; a slice of it, ``split[:20]``, is one too.
+    """Training or test part of a data set; slices such as ``split[:20]`` are splits as well.
 
     Parameters
     ----------
     images : float32 array, shape (n, height, width)
-        Intensities in [0, 1], ink 1 on ground 0; images of other shapes come from files.
+        Intensities in [0, 1], with ink 1 on background 0 in the named data sets. Images from files
+        may have another number of dimensions.
     labels : uint8 or uint16 array, shape (n,)
-        The class of each image, from 0.
+        Class of each image, from 0.
     indices : int64 array, shape (n,), optional
-        Index of each image in the whole part, from which random streams derive; by default
+        Index of each image in the complete part, from which random streams are derived; by default
         0 to n - 1.
     """
 
@@ -49,7 +50,7 @@ class Split:
         Raises
         ------
         ValidationError
-            If it is neither, or an index is out of range.
+            If `chosen` is neither, or an index is out of range.
         """
         if isinstance(chosen, int | np.integer):
             raise ValidationError(
@@ -63,11 +64,11 @@ class Split:
 
     @classmethod
     def from_bytes(cls, images: NDArray[np.uint8], labels: Labels) -> Split:
-        """Take grey levels from 0 to 255 as intensities from 0 to 1."""
+        """Build a split from gray levels from 0 to 255, scaled to intensities from 0 to 1."""
         return cls(np.divide(images, np.float32(255), dtype=np.float32), labels)
 
     def first(self, images: int | None) -> Split:
-        """Return the first so many images, or all; ValidationError if there are not as many."""
+        """Return the first `images` images, or all; raise ValidationError if there are fewer."""
         if images is None:
             return self
         if not 1 <= images <= len(self.labels):
@@ -75,7 +76,7 @@ class Split:
         return self[:images]
 
     def pick(self, index: int) -> tuple[NDArray[np.float64], int]:
-        """Return an image and its class; ValidationError if there is no such index."""
+        """Return an image and its class; raise ValidationError if the index is out of range."""
         if not 0 <= index < len(self.labels):
             raise ValidationError("image index", index, f"0 to {len(self.labels) - 1}")
         return self.images[index].astype(np.float64), int(self.labels[index])
@@ -83,18 +84,18 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
-    """A labeled data set, its arrays read-only.
+    """Labeled data set with read-only arrays.
 
     Parameters
     ----------
     name : str
-        What it is called in results.
+        Name in results.
     train, test : Split
         Disjoint parts.
     classes : int
-        Number of classes; labels are below it.
+        Number of classes, larger than every label.
     checksum : str
-        SHA-256 in hexadecimal over type, shape and content of the four arrays.
+        SHA-256 of type, shape and content of the four arrays, in hexadecimal.
     """
 
     name: str
@@ -105,10 +106,10 @@ class Dataset:
 
     @classmethod
     def of(cls, name: str, train: Split, test: Split, classes: int) -> Dataset:
-        """Freeze the arrays of two splits and take their checksum."""
+        """Build a data set: make the arrays of both splits read-only and compute the checksum."""
         digest = hashlib.sha256()
         for array in (train.images, train.labels, test.images, test.labels):
-            # Little-endian everywhere, so that the checksum is the data's and not the machine's.
+            # Little-endian on every machine, so that the checksum is portable.
             portable = array.astype(array.dtype.newbyteorder("<"), order="C", copy=False)
             digest.update(f"{portable.dtype.str} {portable.shape}\n".encode())
             digest.update(portable.data)

@@ -1,4 +1,4 @@
-"""scikit-learn's handwritten digits, drawn to 28 x 28 so that they look like MNIST."""
+"""scikit-learn's handwritten digits, resampled to 28 x 28 pixels in the style of MNIST."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from neuroattack.datasets.dataset import Dataset, Split
 __all__ = ["draw_digits"]
 
 _BOX, _FRAME, _SUBPIXELS = 20, 28, 4
-"""Pixels along the box that a digit fills and along the image around it, as in MNIST; samples
-along a pixel, whose mean smooths the edges."""
+"""Side lengths of a digit's box and of the image in pixels, as in MNIST; samples per pixel and
+dimension, which are averaged to smooth the edges."""
 
 _INK_FROM, _INK_FULL = 8, 11
-"""Strokes begin where half of a source pixel's 16 points are inked and saturate at 11;
-together they give the mean intensity and the share of non-zero pixels that MNIST has."""
+"""Source pixels have 16 points: strokes begin at 8 inked points and saturate at 11. These values
+reproduce the mean intensity and the fraction of nonzero pixels of MNIST."""
 
 
 def draw_digits() -> Dataset:
-    """Draw the 1,797 digits; see :func:`neuroattack.datasets.load_dataset`."""
+    """Return the 1,797 digits; see :func:`neuroattack.datasets.load_dataset`."""
     from sklearn.datasets import load_digits
 
     source = load_digits()
@@ -37,13 +37,13 @@ def draw_digits() -> Dataset:
 
 
 def _upscaled(source: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Draw (n, 8, 8) counts of 0 to 16 as (n, 20, 20) grey levels of 0 to 255.
+    """Upscale (n, 8, 8) counts from 0 to 16 to (n, 20, 20) gray levels from 0 to 255.
 
-    Catmull-Rom interpolation to 80 x 80, a steep ramp, and the mean of each 4 x 4 block.
-    In integers throughout, so that neither platform nor library version can move a level.
+    Catmull-Rom interpolation to 80 x 80, a steep ramp, and the mean of each 4 x 4 block. All
+    arithmetic is in integers, so that the result does not depend on platform or library versions.
     """
-    # Distances from samples to source pixels, in twentieths of a source pixel: there the
-    # kernel's weights, times 16,000, are whole numbers.
+    # Distances from samples to source pixels in units of 1/20 source pixel, for which the weights
+    # of the kernel, times 16,000, are integers.
     distance = np.abs(2 * np.arange(_BOX * _SUBPIXELS)[:, None] - 9 - 20 * np.arange(8))
     near = 3 * distance**3 - 100 * distance**2 + 16000
     far = -(distance**3) + 100 * distance**2 - 3200 * distance + 32000
@@ -57,12 +57,12 @@ def _upscaled(source: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _centered(boxes: NDArray[np.int64]) -> NDArray[np.uint8]:
-    """Place (n, 20, 20) levels in (n, 28, 28), center of mass nearest to (14, 14) as in MNIST.
+    """Center (n, 20, 20) levels in (n, 28, 28) images by the center of mass, as in MNIST.
 
-    The nearest whole shift, in integers for the same reason as above.
+    Shifts are rounded to integers, in integer arithmetic for the same reason as above.
     """
     total = boxes.sum(axis=(1, 2))
-    margin = _BOX  # a box may lap over the frame by its empty rim
+    margin = _BOX  # empty edges of a box may extend beyond the frame
     down, right = (
         (2 * (_FRAME // 2 * total - boxes.sum(axis=axis) @ np.arange(_BOX)) + total) // (2 * total)
         + margin

@@ -1,4 +1,4 @@
-"""One image from a user's file: NumPy array or picture."""
+"""Reading of a single image from a NumPy array or a picture file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["image_checksum", "read_image"]
 
 _LIMIT_BYTES = 64 * 2**20
 
-# What Pillow turns into 8-bit grey levels without losing anything but color.
+# Modes that Pillow converts to 8-bit gray levels without losing anything but color.
 _MODES = ("1", "L", "P", "RGB")
 
 
@@ -29,10 +29,10 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[
     Parameters
     ----------
     path : path
-        A ``.npy`` array of intensities in [0, 1], or of bytes from 0 to 255; or a picture that
-        Pillow reads (PNG, PGM, BMP…), taken as grey levels.
+        A ``.npy`` array of intensities in [0, 1], or of bytes from 0 to 255; or a picture in a
+        format of Pillow (PNG, PGM, BMP...), converted to gray levels.
     shape : tuple of int
-        Shape it must have.
+        Required shape.
 
     Returns
     -------
@@ -41,7 +41,7 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[
     Raises
     ------
     FileError
-        Naming the file: if it cannot be read, or is not an image as expected.
+        If the file cannot be read, or is not an image of that shape.
     """
     path = require_file(path, _LIMIT_BYTES, "an image (.npy or a picture)")
     pixels = _read_array(path) if path.suffix.lower() == ".npy" else _read_picture(path, shape)
@@ -57,7 +57,7 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[
 
 
 def image_checksum(image: NDArray[np.float64]) -> str:
-    """Return a SHA-256 over shape and intensities, in hexadecimal."""
+    """Return the SHA-256 of shape and intensities, in hexadecimal."""
     digest = hashlib.sha256(repr(image.shape).encode())
     digest.update(image.astype("<f8").tobytes())
     return digest.hexdigest()
@@ -65,10 +65,10 @@ def image_checksum(image: NDArray[np.float64]) -> str:
 
 def _read_array(path: os.PathLike[str]) -> NDArray[Any]:
     try:
-        # Mapped, so that a header that declares more than the file holds allocates nothing.
+        # Memory-mapped, so that a header with a wrong size does not allocate memory.
         array: NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
     except Exception as error:
-        # NumPy's header parser lets many kinds of error through.
+        # NumPy's header parser raises exceptions of many types.
         raise FileError(path, "is not a readable .npy array of numbers") from error
     if not isinstance(array, np.ndarray):
         raise FileError(path, "is an archive of arrays, expected one .npy array")
@@ -78,7 +78,7 @@ def _read_array(path: os.PathLike[str]) -> NDArray[Any]:
 def _read_picture(path: os.PathLike[str], shape: tuple[int, ...]) -> NDArray[Any]:
     try:
         with warnings.catch_warnings():
-            # Pillow warns of large pictures; the size is checked before a pixel is read.
+            # Ignore Pillow's warning about large pictures: the size is checked before decoding.
             warnings.simplefilter("ignore")
             picture = Image.open(path)
         with picture:
@@ -88,11 +88,11 @@ def _read_picture(path: os.PathLike[str], shape: tuple[int, ...]) -> NDArray[Any
             if picture.mode not in _MODES or "transparency" in picture.info:
                 raise FileError(
                     path,
-                    f"is a picture of mode {picture.mode}, expected 8 bits of grey or color "
-                    "without transparency",
+                    f"is a picture of mode {picture.mode}, expected 8-bit gray or color without "
+                    "transparency",
                 )
             return np.asarray(picture.convert("L"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise FileError(path, "is not a readable picture, and not a .npy array") from error
+        raise FileError(path, "is neither a readable picture nor a .npy array") from error
     except Image.DecompressionBombError as error:
-        raise FileError(path, "is too large a picture") from error
+        raise FileError(path, f"is too large, expected a picture of shape {shape}") from error

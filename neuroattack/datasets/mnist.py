@@ -1,4 +1,4 @@
-"""MNIST's four canonical files: found or fetched, and checked byte for byte."""
+"""Download, verification and reading of the four canonical files of MNIST."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from neuroattack.files import require_file
 __all__ = ["DATA_VARIABLE", "MIRRORS", "MNIST_FILES", "fetch_mnist", "mnist_folder", "read_mnist"]
 
 DATA_VARIABLE = "NEUROATTACK_DATA"
-"""The environment variable that may name a folder with the four files of MNIST."""
+"""Environment variable for a folder with the four files of MNIST."""
 
 MIRRORS = (
     "https://ossci-datasets.s3.amazonaws.com/mnist/",
     "https://storage.googleapis.com/cvdf-datasets/mnist/",
 )
-"""Where :func:`fetch_mnist` looks, in this order."""
+"""Download sources of :func:`fetch_mnist`, in the order in which they are tried."""
 
 
 @dataclass(frozen=True)
 class MnistFile:
-    """A gzip-compressed idx file of MNIST: its SHA-256 in hexadecimal, and its array's shape."""
+    """Gzip-compressed idx file of MNIST, with its SHA-256 in hexadecimal and its array's shape."""
 
     name: str
     sha256: str
@@ -53,21 +53,21 @@ MNIST_FILES = (
 
 
 def fetch_mnist(folder: Path, mirrors: Sequence[str] = MIRRORS) -> None:
-    """Download what `folder` lacks of MNIST's four files, each checked by its SHA-256.
+    """Download the files of MNIST that are missing in `folder`, and verify their SHA-256.
 
-    The folder is made if it is missing; a file there that is not the canonical one is replaced.
-    Mirrors are URLs of folders, each ending with a slash, tried in turn.
+    The folder is created if it is missing; files that are not the canonical ones are replaced.
+    Mirrors are URLs of folders, each ending with a slash, tried in order.
 
     Raises
     ------
     FileError
         If the folder cannot be written.
     NeuroattackError
-        If no mirror serves a file; it says why, and what to do without a network.
+        If no mirror serves a file; the message has the reasons and an alternative.
     """
     import pooch
 
-    # Pooch's logger reports each download on the user's terminal, which belongs to the caller.
+    # By default Pooch logs each download to the terminal, which a library should not do.
     logger = pooch.get_logger()
     level = logger.level
     logger.setLevel("WARNING")
@@ -75,10 +75,10 @@ def fetch_mnist(folder: Path, mirrors: Sequence[str] = MIRRORS) -> None:
         waiting = list(mirrors)
         for file in MNIST_FILES:
             failed = _fetch_file(file, folder, waiting)
-            # Those that failed go last: a dead mirror costs its timeout once, not four times.
+            # Try failed mirrors last, so that the timeout of a dead mirror is waited for only once.
             waiting = [mirror for mirror in waiting if mirror not in failed] + failed
     except OSError as error:
-        raise FileError(folder, f"cannot hold the files of MNIST: {error.strerror}") from error
+        raise FileError(folder, f"cannot store the files of MNIST: {error.strerror}") from error
     finally:
         logger.setLevel(level)
 
@@ -89,13 +89,11 @@ def read_mnist(folder: Path) -> Dataset:
     Raises
     ------
     FileError
-        If a file is missing, damaged, or not the canonical one; names the file.
+        If a file is missing, damaged or not the canonical one; the message names the file.
     """
-    # All are looked for before any is read, so that a missing one is not found a second late.
+    # Check for all files before reading any.
     for file in MNIST_FILES:
-        require_file(
-            folder / file.name, 2**24, f"a file of MNIST ({DATA_VARIABLE} names their folder)"
-        )
+        require_file(folder / file.name, 2**24, f"a file of MNIST (folder set by {DATA_VARIABLE})")
     train_images, train_labels, test_images, test_labels = (
         _read_idx(folder / file.name, file) for file in MNIST_FILES
     )
@@ -108,16 +106,16 @@ def read_mnist(folder: Path) -> Dataset:
 
 
 def mnist_folder() -> Path:
-    """Return the folder that holds MNIST, downloading it into the user's cache if need be.
+    """Return the folder of MNIST; download it into the user's cache if necessary.
 
-    Raises FileError if the variable ``NEUROATTACK_DATA`` names something that is not a folder, and
-    NeuroattackError if no mirror serves MNIST.
+    Raises FileError if the environment variable ``NEUROATTACK_DATA`` is set to something other
+    than a folder, and NeuroattackError if no mirror serves MNIST.
     """
     named = os.environ.get(DATA_VARIABLE)
     if named:
         if not Path(named).is_dir():
             raise FileError(
-                named, f"is not a folder, expected the one with MNIST, as {DATA_VARIABLE} names it"
+                named, f"is not a folder, expected the folder with MNIST in {DATA_VARIABLE}"
             )
         return Path(named)
     import pooch
@@ -128,7 +126,7 @@ def mnist_folder() -> Path:
 
 
 def _fetch_file(file: MnistFile, folder: Path, mirrors: Sequence[str]) -> list[str]:
-    """Fetch one file from the first mirror that serves it; return the mirrors that did not."""
+    """Download one file from the first mirror that serves it; return the mirrors that failed."""
     import pooch
 
     failed: dict[str, str] = {}
@@ -143,17 +141,17 @@ def _fetch_file(file: MnistFile, folder: Path, mirrors: Sequence[str]) -> list[s
             )
             return list(failed)
         except OSError as error:
-            # The network's errors come from requests, without a number; the disk's have one, and
-            # no other mirror would help there.
+            # Network errors (from requests) have no errno. Disk errors do, and another mirror
+            # would not help.
             if error.errno is not None:
                 raise
             failed[mirror] = type(error).__name__
         except ValueError:
-            failed[mirror] = "its bytes are not the canonical file's"
+            failed[mirror] = "wrong SHA-256"
     tried = " or ".join(f"{mirror} ({reason})" for mirror, reason in failed.items())
     raise NeuroattackError(
-        f"MNIST's {file.name} could not be downloaded from {tried}: without a network, set the "
-        f"variable {DATA_VARIABLE} to a folder with the four files of MNIST"
+        f"MNIST's {file.name} could not be downloaded from {tried}; without network access, set "
+        f"the environment variable {DATA_VARIABLE} to a folder with the four files of MNIST"
     )
 
 
@@ -163,7 +161,7 @@ def _read_idx(path: Path, file: MnistFile) -> NDArray[np.uint8]:
     if found != file.sha256:
         raise FileError(
             path,
-            f"is damaged or not MNIST's file as published: its SHA-256 is {found}, expected "
+            f"is damaged or not the published file of MNIST: its SHA-256 is {found}, expected "
             f"{file.sha256}",
         )
     header_bytes = 4 + 4 * len(file.shape)

@@ -1,7 +1,7 @@
-"""Random noise on images, in the paper's units: added to intensities scaled to [0, 0.2].
+"""Random noise on images, in the units of Marchisio et al. 2020, Section III.
 
-Marchisio et al. 2020, Section III. Their text leaves open whether intensities that noise takes out
-of the scale are clipped, so the rule is a parameter of every noise here.
+There, noise is added to intensities scaled to [0, 0.2]. The paper does not state whether
+intensities beyond this range are clipped, so clipping is a parameter here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from neuroattack.validation import check_number, check_whole
 __all__ = ["SCALE", "Area", "Clipping", "Noise", "NoiseKind"]
 
 SCALE = 0.2
-"""What full intensity is scaled to: noise of magnitude delta changes an image by delta / SCALE."""
+"""Scaled value of full intensity: noise of magnitude delta changes an image by delta / SCALE."""
 
 NoiseKind = Literal["normal", "uniform"]
 Clipping = Literal["range", "zero", "none"]
@@ -29,9 +29,9 @@ _MOST_DELTA = 100.0
 
 @dataclass(frozen=True)
 class Area:
-    """A rectangle of pixels: row and column of its first one, from 0, and its sides.
+    """Rectangle of pixels: row and column of its first pixel, from 0, and its height and width.
 
-    Raises ValidationError if it begins outside of the image or has no pixels.
+    Raises ValidationError if an index is negative or the area is empty.
     """
 
     top: int
@@ -45,16 +45,16 @@ class Area:
 
     @property
     def description(self) -> str:
-        """In words: ``"rows 9 to 13, columns 13 to 16"``."""
+        """Description such as ``"rows 9 to 13, columns 13 to 16"``."""
         return (
             f"rows {self.top} to {self.top + self.height - 1}, "
             f"columns {self.left} to {self.left + self.width - 1}"
         )
 
     def mask(self, shape: tuple[int, int]) -> NDArray[np.bool_]:
-        """Return True where a pixel of an image of that shape lies in it.
+        """Return a mask of the area for images of that shape, True inside.
 
-        Raises ValidationError if it reaches out of the image.
+        Raises ValidationError if the area extends beyond the image.
         """
         height, width = shape
         if self.top + self.height > height or self.left + self.width > width:
@@ -75,19 +75,20 @@ class Noise:
     Parameters
     ----------
     kind : {"normal", "uniform"}
-        ``delta * N(0, 1)``, or ``delta`` times uniform on [0, 1), a number for each pixel.
+        Distribution of the noise of each pixel: ``delta * N(0, 1)`` or ``delta * U[0, 1)``.
     delta : float
-        Magnitude, in units of the scale [0, 0.2]; at least 0.
+        Magnitude in units of the scale [0, 0.2], at least 0.
     clipping : {"range", "zero", "none"}, optional
-        What becomes of scaled intensities outside [0, 0.2]: clipped to it; only those below 0
-        clipped, to 0; kept. As spikes, "none" is "zero", for there are no negative rates.
+        Treatment of scaled intensities outside [0, 0.2]: clip to this range, clip negative values
+        to 0, or no clipping. For spikes, "none" is equivalent to "zero", as there are no negative
+        rates.
     area : Area, optional
-        Pixels that are noisy; by default all.
+        Pixels with noise; by default all.
 
     Raises
     ------
     ValidationError
-        If kind or clipping is none of these, or the magnitude is negative or not finite.
+        If kind or clipping is unknown, or the magnitude is negative or not finite.
     """
 
     kind: NoiseKind
@@ -106,27 +107,27 @@ class Noise:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Noise:
-        """Return what :meth:`as_json` described."""
+        """Return the noise of the values of :meth:`as_json`."""
         area = values["area"]
         return cls(**{**values, "area": None if area is None else Area(**area)})
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the noise as JSON values."""
         return asdict(self)
 
     @property
     def description(self) -> str:
-        """In words, for results: ``"normal noise 0.1, clipped to the range"``."""
+        """Description for results, such as ``"normal noise 0.1, clipped to the range"``."""
         where = "" if self.area is None else f" on {self.area.description}"
         rule = {"range": "clipped to the range", "zero": "clipped at 0", "none": "not clipped"}
         return f"{self.kind} noise {self.delta:g}{where}, {rule[self.clipping]}"
 
     def add(self, images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return noisy images, of the same shape (n, height, width), relative to full scale.
+        """Return noisy images of the same shape (n, height, width), relative to full scale.
 
-        They are in [0, 1] only if clipped to the range. A generator in the same state gives, for
-        every magnitude and area, the same numbers to the same pixels, times that magnitude. Raises
-        ValidationError if the area reaches out of the images.
+        They are in [0, 1] only with clipping to the range. With a generator in the same state, each
+        pixel has the same random number for every magnitude and area. Raises ValidationError if the
+        area extends beyond the images.
         """
         size = np.float32(self.delta / SCALE)
         if self.kind == "normal":

@@ -1,4 +1,4 @@
-"""Data sets of one's own, from npz or CSV files."""
+"""Data sets from npz or CSV files of users."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from neuroattack.files import require_file
 __all__ = ["OWN_SUFFIXES", "read_own"]
 
 OWN_SUFFIXES = (".npz", ".csv")
-"""How the names of files that hold a data set end."""
+"""File name extensions of data sets."""
 
 _LARGEST_FILE = 2**31
 _MOST_BYTES = 2**32
@@ -28,38 +28,40 @@ _MOST_CLASSES = 65_536
 def read_own(path: str) -> Dataset:
     """Read a data set from a file.
 
-    An npz file holds ``test_images`` and ``test_labels``, and, to train on, ``train_images`` and
-    ``train_labels``. Images are an array of shape (images, height, width), or another number of
-    sides, of intensities in [0, 1] or of bytes from 0 to 255; labels are whole numbers from 0, of
-    shape (images,). A number ``classes`` may say how many classes there are; otherwise it is the
-    largest label and one.
+    An npz file contains ``test_images`` and ``test_labels``, and for training ``train_images`` and
+    ``train_labels``. Images are arrays of shape (images, height, width), or with another number of
+    dimensions, of intensities in [0, 1] or bytes from 0 to 255. Labels are integers from 0 of shape
+    (images,). The optional integer ``classes`` is the number of classes; by default it is the
+    largest label plus one.
 
-    A CSV file has a line an image: its label, then its pixels row by row, as bytes from 0 to 255
-    if any is over 1, and as intensities in [0, 1] if none is. A first line that is no numbers is
-    taken for names. Square numbers of pixels are taken for square images. All are test images.
+    A CSV file has one line per image: its label, then its pixels in row-major order. If any value
+    exceeds 1, pixels are bytes from 0 to 255, otherwise intensities in [0, 1]. A first line that is
+    not numeric is skipped as a header. If the number of pixels is a square, images are square. All
+    images are test images.
 
     Parameters
     ----------
     path : str
-        The file, which names the data set in results.
+        File, and name of the data set in results.
 
     Raises
     ------
     FileError
-        Naming the file and what in it is missing, of another type or shape, or out of range.
+        If something is missing, of another type or shape, or out of range; the message names the
+        file and the array.
     """
     file = require_file(path, _LARGEST_FILE, "a data set (npz or CSV)")
     arrays = _read_npz(file) if file.suffix.lower() == ".npz" else _read_csv(file)
     if "test_images" not in arrays:
-        raise FileError(path, f"holds {', '.join(arrays) or 'nothing'}, expected test_images")
+        raise FileError(path, f"contains {', '.join(arrays) or 'nothing'}, expected test_images")
     test = _split(path, arrays, "test")
     if "train_images" in arrays:
         train = _split(path, arrays, "train")
         if train.images.shape[1:] != test.images.shape[1:]:
             raise FileError(
                 path,
-                f"train_images are {train.images.shape[1:]}, expected {test.images.shape[1:]} as "
-                "test_images",
+                f"train_images have shape {train.images.shape[1:]}, expected "
+                f"{test.images.shape[1:]} as in test_images",
             )
     else:
         train = Split(test.images[:0], test.labels[:0])
@@ -69,14 +71,14 @@ def read_own(path: str) -> Dataset:
 
 
 def _classes(path: str, arrays: Mapping[str, NDArray[Any]], least: int) -> int:
-    said = arrays.get("classes")
-    if said is None:
+    given = arrays.get("classes")
+    if given is None:
         return least
-    if said.shape != () or said.dtype.kind not in "iu" or not least <= said <= _MOST_CLASSES:
+    if given.shape != () or given.dtype.kind not in "iu" or not least <= given <= _MOST_CLASSES:
         raise FileError(
-            path, f"classes is {said}, expected a whole number from {least} to {_MOST_CLASSES}"
+            path, f"classes is {given}, expected an integer from {least} to {_MOST_CLASSES}"
         )
-    return int(said)
+    return int(given)
 
 
 def _split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
@@ -90,8 +92,8 @@ def _split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
     if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
         raise FileError(
             path,
-            f"{part}_labels is {labels.dtype} of shape {labels.shape}, expected whole numbers of "
-            f"shape ({len(images)},)",
+            f"{part}_labels is {labels.dtype} of shape {labels.shape}, expected integers of shape "
+            f"({len(images)},)",
         )
     if labels.min() < 0 or labels.max() >= _MOST_CLASSES:
         raise FileError(
@@ -104,7 +106,7 @@ def _split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
         return Split.from_bytes(images, compact)
     if images.dtype.kind != "f":
         raise FileError(path, f"{part}_images is {images.dtype}, expected floating point or uint8")
-    # In one pass, NaN included.
+    # Also rejects NaN.
     if not (images.min() >= 0 and images.max() <= 1):
         raise FileError(
             path,
@@ -130,7 +132,7 @@ def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
 
 
 def _read_array(file: IO[bytes], most_bytes: int) -> NDArray[Any]:
-    """Read an array whose declared size is checked before anything is allocated."""
+    """Read an array; its declared size is checked before memory is allocated."""
     version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
     read_header = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -143,7 +145,7 @@ def _read_array(file: IO[bytes], most_bytes: int) -> NDArray[Any]:
         raise ValueError(f"an array of type {dtype}")
     size = math.prod(shape)
     if size * dtype.itemsize > most_bytes:
-        raise ValueError(f"an array that declares {shape}, more than the file can hold")
+        raise ValueError(f"an array declares shape {shape}, more than the file can contain")
     content = file.read(size * dtype.itemsize)
     array = np.frombuffer(content, dtype, count=size)
     return np.array(array.reshape(shape, order="F" if fortran_order else "C"))
@@ -160,12 +162,12 @@ def _read_csv(path: Path) -> dict[str, NDArray[Any]]:
     if table.shape[0] == 0 or table.shape[1] < 2:
         raise FileError(
             path,
-            f"has {table.shape[0]} lines of {table.shape[1]} numbers, expected a label and "
-            "pixels a line",
+            f"has {table.shape[0]} lines of {table.shape[1]} numbers, expected a label and pixels "
+            "per line",
         )
     labels, pixels = table[:, 0], table[:, 1:]
     if (labels != np.rint(labels)).any():
-        raise FileError(path, "has labels that are no whole numbers, expected the label first")
+        raise FileError(path, "has non-integer labels in its first column, expected integers")
     side = math.isqrt(pixels.shape[1])
     shape = (side, side) if side * side == pixels.shape[1] else pixels.shape[1:]
     if pixels.max() > 1:

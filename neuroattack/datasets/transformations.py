@@ -1,6 +1,7 @@
-"""What may happen to an image between the attacker and the network: compression, scaling, tilt.
+"""Transformations between attacker and network: compression, scaling, rotation and others.
 
-Marchisio et al. 2020, Section IV-B, ask of a robust attack that it outlives such transformations.
+Marchisio et al. 2020, Section IV-B, require that adversarial images of a robust attack survive
+such transformations.
 """
 
 from __future__ import annotations
@@ -23,32 +24,32 @@ __all__ = ["FAMILIES", "TRANSFORMATIONS", "Transformation"]
 _MOST_PARAMETER = 1000.0
 
 Pixels = NDArray[np.float64]
-"""Images, shape (images, height, width), of intensities in [0, 1]."""
+"""Intensities in [0, 1], shape (images, height, width)."""
 
 
 @dataclass(frozen=True)
 class Transformation:
-    """One transformation of images, the same for images of any size.
+    """Image transformation with a fixed parameter, for images of any size.
 
     Parameters
     ----------
     name : str
-        For tables and commands.
+        Name in tables and commands.
     family : str
-        What it does, one of :data:`FAMILIES`.
+        Kind of transformation, one of :data:`FAMILIES`.
     parameter : float or None
-        How strongly: quality of ``"jpeg"`` (1 to 100, a whole number); share of each side that
-        ``"resize"`` leaves, in (0, 1]; angle of ``"rotation"`` in degrees, positive is
-        counter-clockwise; sigma of ``"blur"`` in pixels; exponent of ``"gamma"``; SD of
-        ``"noise"`` in intensities of [0, 1] (0.05 is delta 0.01 in the paper's units, whose full
-        scale is 0.2); None of ``"none"``, the control.
+        Strength: quality of ``"jpeg"`` (integer from 1 to 100); scale factor of the sides for
+        ``"resize"``, in (0, 1]; angle of ``"rotation"`` in degrees, counterclockwise; sigma of
+        ``"blur"`` in pixels; exponent of ``"gamma"``; SD of ``"noise"`` relative to full intensity
+        (0.05 is delta 0.01 in the paper's units, whose full scale is 0.2); None for ``"none"``,
+        the control.
 
     Raises
     ------
     UnknownNameError
         If there is no such family.
     ValidationError
-        If the parameter is none of that family.
+        If the parameter is invalid for the family.
     """
 
     name: str
@@ -62,25 +63,25 @@ class Transformation:
 
     @property
     def is_random(self) -> bool:
-        """Whether it differs from one time to the next."""
+        """Whether repeated applications give different results."""
         return self.family == "noise"
 
     def apply(self, images: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return transformed images, of the same shape (images, height, width), in [0, 1].
+        """Return transformed images of the same shape (images, height, width), in [0, 1].
 
-        `rng` is the source of noise; other families leave it alone. Raises ValidationError if the
-        images are none, or not in [0, 1].
+        `rng` is used by ``"noise"`` only. Raises ValidationError if the batch is empty, or
+        intensities are not in [0, 1].
         """
         shape = np.shape(images)
         if len(shape) != 3:
             raise ValidationError("images", f"shape {shape}", "(images, height, width)")
         pixels = validate_images(images, shape[1:]).reshape(shape)
         parameter = 0.0 if self.parameter is None else float(self.parameter)
-        # Interpolation and rounding may leave the range by a hair, noise by more.
+        # Interpolation and rounding may exceed the range slightly, noise by more.
         return np.clip(_FAMILIES[self.family](pixels, parameter, rng), 0.0, 1.0)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the transformation as JSON values."""
         return {"name": self.name, "family": self.family, "parameter": self.parameter}
 
 
@@ -103,7 +104,7 @@ def _check_parameter(family: str, parameter: float | None) -> None:
 
 
 def _jpeg(images: Pixels, quality: float, _rng: np.random.Generator) -> Pixels:
-    """Write as an 8-bit grey JPEG and read back, with Pillow."""
+    """Encode and decode as an 8-bit gray JPEG with Pillow."""
     from PIL import Image
 
     back = np.empty_like(images)
@@ -116,7 +117,7 @@ def _jpeg(images: Pixels, quality: float, _rng: np.random.Generator) -> Pixels:
 
 
 def _resize(images: Pixels, scale: float, _rng: np.random.Generator) -> Pixels:
-    """Shrink, smoothed against aliasing, and enlarge to the former size, both bilinear."""
+    """Downscale with antialiasing, and upscale to the original size; both bilinear."""
     from skimage.transform import resize
 
     height, width = images.shape[1:]
@@ -129,7 +130,7 @@ def _resize(images: Pixels, scale: float, _rng: np.random.Generator) -> Pixels:
 
 
 def _rotate(images: Pixels, angle_degrees: float, _rng: np.random.Generator) -> Pixels:
-    """Turn about the center, bilinear; what comes in from outside continues the edge."""
+    """Rotate about the center, bilinear; pixels from outside repeat the edge."""
     from skimage.transform import rotate
 
     return np.stack([rotate(image, angle_degrees, order=1, mode="edge") for image in images])
@@ -138,7 +139,7 @@ def _rotate(images: Pixels, angle_degrees: float, _rng: np.random.Generator) -> 
 def _blur(images: Pixels, sigma_pixels: float, _rng: np.random.Generator) -> Pixels:
     from skimage.filters import gaussian
 
-    # Over rows and columns, not from one image into the next.
+    # Blur over rows and columns, not across images.
     return np.asarray(gaussian(images, sigma=(0, sigma_pixels, sigma_pixels), mode="nearest"))
 
 
@@ -163,12 +164,12 @@ _FAMILIES: dict[str, Callable[[Pixels, float, np.random.Generator], Pixels]] = {
 }
 
 FAMILIES = tuple(_FAMILIES)
-"""Kinds of transformation, ``"none"`` among them."""
+"""Kinds of transformations, including ``"none"``."""
 
 TRANSFORMATIONS = (
     Transformation("none", "none"),
     *(Transformation(f"jpeg-{quality}", "jpeg", quality) for quality in (90, 75, 50, 25, 10)),
-    # 28 pixels become 20, and 14.
+    # 28 pixels are reduced to 20, and to 14.
     Transformation("resize-0.71", "resize", 5 / 7),
     Transformation("resize-0.5", "resize", 0.5),
     *(Transformation(f"rotation{a:+d}", "rotation", a) for a in (-10, -5, -2, 2, 5, 10)),
@@ -176,4 +177,4 @@ TRANSFORMATIONS = (
     *(Transformation(f"gamma-{exponent:g}", "gamma", exponent) for exponent in (0.7, 1.5)),
     *(Transformation(f"noise-{sd:g}", "noise", sd) for sd in (0.05, 0.1)),
 )
-"""What studies apply: every family, weak to strong, the control first."""
+"""Transformations used in studies: the control, then each family in increasing strength."""

@@ -1,1 +1,1 @@
-"""Backends, and networks deployed on them."""
+"""Backends, and deployments of networks."""

@@ -1,7 +1,7 @@
-"""What a simulator backend is, what it returns, and where backends are found.
+"""Interface, results and registry of simulator backends.
 
-Backends are not imported by the toolkit: they register under the entry-point group
-``neuroattack.backends``, and so does anyone's own.
+Backends, including those of other packages, register under the entry-point group
+``neuroattack.backends``; this package does not import them directly.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ ENTRY_POINT_GROUP = "neuroattack.backends"
 
 @dataclass(frozen=True)
 class Availability:
-    """Whether a backend can run here.
+    """Availability of a backend on this machine.
 
     Parameters
     ----------
     available : bool
-        True if it can.
+        Whether the backend can run.
     reason : str
-        Why not, and what to install; empty where it is available.
+        Reason why it cannot, and what to install; empty if it is available.
     version : str
-        Of the simulator behind it; empty where it is unknown.
+        Version of the simulator; empty if unknown.
     """
 
     available: bool
@@ -56,14 +56,14 @@ class Availability:
 
 @dataclass(frozen=True)
 class Workload:
-    """What a deployment will be asked, as far as it is known: a backend may prepare for it.
+    """Expected workload of a deployment, for which a backend may prepare.
 
     Parameters
     ----------
     images : int
-        Images that will be shown, all queries together; 0 where it is unknown.
+        Total number of images of all queries; 0 if unknown.
     steps : int
-        Time steps of an image; 0 where it is unknown.
+        Number of time steps per image; 0 if unknown.
     """
 
     images: int = 0
@@ -75,14 +75,14 @@ UNKNOWN_WORKLOAD = Workload()
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """What a run leaves behind.
+    """Recorded activity of a run.
 
     Parameters
     ----------
     counts : mapping of str to int32 array, shape (images, size)
-        Spikes of every neuron of every population over all steps, the input's under ``"input"``.
+        Spike counts of every population, and of the input under ``"input"``.
     spikes : mapping of str to SpikeTrains, or None
-        The spikes themselves, where they were asked for.
+        Spikes of the same populations, if recorded.
     """
 
     counts: Mapping[str, NDArray[np.int32]]
@@ -108,44 +108,44 @@ class Recording:
 
 
 class Simulator(Protocol):
-    """A network deployed on a backend, ready to run batches."""
+    """Network deployed on a backend, which simulates batches of images."""
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
-        """Simulate a batch, each image from rest.
+        """Simulate a batch; every image starts at rest.
 
         Parameters
         ----------
         inputs : SpikeTrains
-            Spikes of the input population; their steps are the steps simulated.
+            Spikes of the input population, which also determine the number of time steps.
         record_spikes : bool, optional
-            Whether to keep the spikes of all populations.
+            Whether to record the spikes of all populations.
 
         Returns
         -------
         Recording
-            Equal, spike for spike, to :func:`neuroattack.ir.dynamics.simulate`.
+            Result, spike-for-spike identical to :func:`neuroattack.ir.dynamics.simulate`.
 
         Raises
         ------
         ValidationError
-            If there is no image, or one of another size than the network's input.
+            If the batch is empty, or the size of the images differs from the network's input.
         SimulationError
-            If the simulator failed; the next run starts from a sound one.
+            If the simulator failed; the next run starts a new one.
         """
         ...
 
     def close(self) -> None:
-        """Give back what the simulator holds: processes, memory. It is not run again."""
+        """Release processes and memory of the simulator, which cannot be run again."""
         ...
 
 
 class Backend(Protocol):
-    """A simulator that can hold networks; built without arguments by the registry."""
+    """Simulator backend; the registry creates it without arguments."""
 
     name: str
 
     def availability(self) -> Availability:
-        """Say whether the backend can run here, without raising."""
+        """Return whether the backend can run here, without raising exceptions."""
         ...
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> Simulator:
@@ -154,33 +154,33 @@ class Backend(Protocol):
         Parameters
         ----------
         network : Network
-            In floating or fixed point.
+            Network in floating or fixed point.
         workload : Workload, optional
-            What it will be asked, which decides nothing but how fast it runs.
+            Expected workload, which affects speed only.
 
         Raises
         ------
         UnsupportedFeatureError
-            If the network has a feature that the backend cannot hold exactly.
+            If the backend does not support a feature of the network exactly.
         BackendUnavailableError
-            If what the deployment needs is missing here.
+            If a requirement of the deployment is missing here.
         """
         ...
 
 
 def check_inputs(network: Network, inputs: SpikeTrains) -> None:
-    """Raise ValidationError if there is no image, or one of another size than the input's."""
+    """Raise ValidationError if the batch is empty or its size differs from the network's input."""
     if inputs.size != network.input.size or not len(inputs):
         raise ValidationError(
             "input spikes",
             f"{len(inputs)} images of {inputs.size} neurons",
-            f"at least one, of {network.input.size}",
+            f"at least one image of {network.input.size} neurons",
         )
 
 
 @dataclass(frozen=True)
 class BackendInfo:
-    """A line of the list of backends."""
+    """Entry of the list of backends."""
 
     name: str
     available: bool
@@ -193,7 +193,7 @@ def _registered() -> dict[str, EntryPoint]:
 
 
 def list_backends() -> list[BackendInfo]:
-    """Return every registered backend, the unavailable ones with the reason."""
+    """Return all registered backends; unavailable ones with the reason."""
     lines = []
     for name, point in sorted(_registered().items()):
         try:
@@ -213,7 +213,7 @@ def load_backend(name: str) -> Backend:
     UnknownNameError
         If no backend has that name.
     BackendUnavailableError
-        If it cannot run here, with the reason.
+        If it cannot run here; the message has the reason.
     """
     registered = _registered()
     if name not in registered:
@@ -231,14 +231,14 @@ def load_backend(name: str) -> Backend:
 
 
 def synaptic_operations(network: Network, recording: Recording) -> NDArray[np.int64]:
-    """Return the synaptic operations of each image: spikes times their actual nonzero fan-out.
+    """Return the synaptic operations of each image: spikes times nonzero fan-out of their neuron.
 
     Parameters
     ----------
     network : Network
-        What was simulated.
+        Simulated network.
     recording : Recording
-        Of a run of it.
+        Recording of a run.
 
     Returns
     -------

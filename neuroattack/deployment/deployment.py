@@ -1,4 +1,4 @@
-"""A network on a backend, for so many steps with this seed: what is evaluated and attacked."""
+"""Deployment: a network on a backend with a number of time steps and a random seed."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    # At run time only where a profile is asked for: reading one takes pydantic.
+    # At run time, imported only if a profile is used, because pydantic is slow to import.
     from neuroattack.hardware.fitting import Fitted
     from neuroattack.hardware.profiles.profile import Profile
 
 EVALUATION_STREAM = 0
-"""Stream of draws for evaluations; attacks have streams of their own, two an image."""
+"""Random stream for evaluations; attacks use two other streams per image and target class."""
 
 MAX_STEPS = 20_000
-"""Steps that an image may be shown for."""
+"""Maximum number of time steps per image."""
 
 MAX_SEED = 2**63 - 1
 _MAX_CLASSES = 1_000_000
 
-# Bound the memory of input spikes and recordings, whatever the number of images and steps.
+# Limits of a batch that bound the memory of input spikes and recordings.
 _BATCH_IMAGES = 256
 _BATCH_RASTER = 2**28
 
 
 def search_stream(index: int, target_class: int | None) -> int:
-    """Return the stream of an attack's queries: each image and target class has its own."""
+    """Return the random stream of an attack's search, one per image and target class."""
     return 1 + 2 * _attack_number(index, target_class)
 
 
 def verification_stream(index: int, target_class: int | None) -> int:
-    """Return the stream of the fresh draws on which that attack is judged."""
+    """Return the random stream of the trials in which the result of that attack is verified."""
     return 2 + 2 * _attack_number(index, target_class)
 
 
@@ -64,7 +64,7 @@ def _attack_number(index: int, target_class: int | None) -> int:
 
 
 def check_settings(backend: str, steps: int, seed: int) -> None:
-    """Raise what :func:`deploy` would, before there is a network to deploy."""
+    """Check the settings of :func:`deploy` before a network is available."""
     load_backend(backend)
     _check_run(steps, seed)
 
@@ -76,22 +76,22 @@ def _check_run(steps: int, seed: int) -> None:
 
 @dataclass(frozen=True, eq=False)
 class Deployment:
-    """A network deployed on a backend; a context manager that closes its simulator.
+    """Network deployed on a backend; a context manager that closes its simulator.
 
     Parameters
     ----------
     network : Network
-        What is deployed.
+        Deployed network.
     simulator : Simulator
-        Where it runs.
+        Simulator of the network.
     backend, backend_version : str
         Name and version of the simulator, for results.
     steps : int
-        Time steps T that an image is shown for, at least 1.
+        Number of time steps T per image, at least 1.
     seed : int
-        Of the input spikes, not negative.
+        Random seed of the input spikes, not negative.
     fitted : Fitted or None
-        How the network is held by a chip, where it was deployed with a profile.
+        Mapping to the chip, if the network was deployed with a hardware profile.
     """
 
     network: Network
@@ -118,11 +118,11 @@ class Deployment:
 
     @property
     def needs_spikes(self) -> bool:
-        """Whether what happens on the chip is known from the spikes only, not from their counts."""
+        """Whether energy estimates need spike times, not only spike counts."""
         return self.fitted is not None and self.fitted.needs_spikes
 
     def close(self) -> None:
-        """Give back what the simulator holds: processes, memory. It is not asked again."""
+        """Release processes and memory of the simulator, which cannot be used again."""
         self.simulator.close()
 
     def record(
@@ -133,24 +133,24 @@ class Deployment:
         stream: int = EVALUATION_STREAM,
         record_spikes: bool = False,
     ) -> Recording:
-        """Show images to the network and record what its populations did.
+        """Simulate images and record the activity of all populations.
 
         Parameters
         ----------
-        images : float array, shape (images, then that of one) or (images, pixels)
+        images : float array, shape (images, *image shape) or (images, pixels)
             Intensities in [0, 1].
         indices : sequence of int, shape (images,)
-            Index of each image's draw in the stream: the same seed, stream and index give the
-            same input spikes.
+            Index of each image's random numbers in the stream: the same seed, stream and index
+            give the same input spikes for an image.
         stream : int, optional
-            Which of the seed's independent streams of draws to use.
+            Number of one of the seed's independent random streams.
         record_spikes : bool, optional
-            Whether to keep the spikes of all populations.
+            Whether to record the spikes of all populations.
 
         Raises
         ------
         ValidationError
-            If the images are not what the network takes.
+            If the images are invalid for the network.
         """
         rows = validate_images(images, self.network.input.shape)
         randomness = np.asarray(indices, np.int64)
@@ -178,40 +178,40 @@ class Deployment:
         randomness: Randomness = "independent",
         observe: Callable[[Recording], None] | None = None,
     ) -> BlackBox:
-        """Return the deployment as an attacker meets it: spike counts and nothing else.
+        """Return the deployment as a black box, which returns only spike counts.
 
         Parameters
         ----------
         stream : int
-            Stream of draws, taken one after the other.
+            Random stream; indices are used in order.
         budget : int, optional
-            Queries that are answered at most.
+            Query budget.
         randomness : {"independent", "shared"}, optional
-            Whether each image of a batch takes the next draw, as in the paper, or the whole batch
-            the same one and the next batch the next: common random numbers. Images of a common
-            draw have the same input spikes where they have the same pixels, so that counts differ
-            by what differs in the images. An attacker can have that where the encoder is on its
-            side: it then sends the spikes, and decides when to draw anew.
+            Whether each image of a batch has independent random numbers, as in the paper, or all
+            images of a batch share them (common random numbers), with new ones for the next batch.
+            With shared randomness, equal pixels have the same input spikes, so that counts differ
+            only due to differences between the images. This corresponds to an attacker who controls
+            the encoder, sends spikes, and decides when to use new random numbers.
         observe : callable, optional
-            Called with what every batch of queries recorded, for the laboratory: the attacker has
-            no way to it.
+            Function called with the recording of every batch of queries, for measurements; the
+            attacker has no access to it.
 
         Raises
         ------
         ValidationError
-            If the budget is not a positive whole number, or `randomness` is none of the two.
+            If the budget is not a positive integer, or `randomness` is unknown.
         """
         if randomness not in get_args(Randomness):
             raise ValidationError("randomness", repr(randomness), " or ".join(get_args(Randomness)))
-        drawn = 0
+        next_index = 0
 
-        def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
-            nonlocal drawn
+        def simulate(rows: NDArray[np.float64]) -> NDArray[np.int32]:
+            nonlocal next_index
             if randomness == "shared":
-                indices = np.full(len(rows), drawn)
+                indices = np.full(len(rows), next_index)
             else:
-                indices = np.arange(drawn, drawn + len(rows))
-            drawn = int(indices[-1]) + 1
+                indices = np.arange(next_index, next_index + len(rows))
+            next_index = int(indices[-1]) + 1
             recording = self.record(
                 rows,
                 indices=indices,
@@ -222,7 +222,9 @@ class Deployment:
                 observe(recording)
             return recording.counts[self.network.readout]
 
-        return BlackBox(answer, self.network.input.shape, self.network.classes, budget, randomness)
+        return BlackBox(
+            simulate, self.network.input.shape, self.network.classes, budget, randomness
+        )
 
 
 def deploy(
@@ -236,41 +238,40 @@ def deploy(
     seed: int = 0,
     expected_images: int = 0,
 ) -> Deployment:
-    """Deploy a network on the backend of that name.
+    """Deploy a network on a backend.
 
     Parameters
     ----------
     network : Network
-        In floating point, or in fixed point already.
+        Network in floating or fixed point.
     backend : str, optional
-        Where it runs.
+        Name of the backend.
     precision : {"floating", "fixed"}, optional
-        By default that of the network; ``"fixed"`` rounds one in floating point to Loihi's
-        formats, without asking whether it fits on the chip.
+        Precision; by default that of the network. ``"fixed"`` quantizes a floating-point network to
+        Loihi's number formats, without checking whether it fits on the chip.
     profile : Profile, str or path, optional
-        Of a chip, or its name or file: the network is rounded to the chip's numbers and placed on
-        its cores.
+        Hardware profile, or its name or file: the network is quantized to the chip's number formats
+        and placed on its cores.
     rounding : Rounding, optional
-        How to round to a profile's numbers.
+        Settings of the quantization for a profile.
     steps, seed : int, optional
-        As in :class:`Deployment`.
+        Number of time steps and random seed, as in :class:`Deployment`.
     expected_images : int, optional
-        Images that will be shown, all queries together, where that is known: a backend may
-        prepare for them.
+        Total number of images of all queries, if known, for which a backend may prepare.
 
     Raises
     ------
     UnknownNameError, BackendUnavailableError
         If there is no such backend or profile, or the backend cannot run here.
     FileError
-        If a profile's file is none.
+        If the file of a profile is missing or invalid.
     UnsupportedFeatureError
-        If the backend cannot hold the network exactly, or the format or chip cannot hold it.
+        If the backend does not support the network exactly, or the chip does not support it.
     DoesNotFitError
-        If the network does not fit on the profile's chip.
+        If the network does not fit on the chip of the profile.
     ValidationError
-        If `steps` or `seed` is out of range, the network cannot be had in that precision, or
-        settings contradict each other.
+        If `steps` or `seed` is out of range, the precision is not available for the network, or
+        settings are contradictory.
     """
     _check_run(steps, seed)
     chosen = load_backend(backend)
@@ -281,14 +282,16 @@ def deploy(
         from neuroattack.hardware.profiles.profile import Profile
 
         if precision is not None:
-            raise ValidationError("precision", repr(precision), "none: the profile decides it")
+            raise ValidationError(
+                "precision", repr(precision), "none: the profile determines the precision"
+            )
         if not isinstance(profile, (Profile, str, os.PathLike)):
-            raise ValidationError("profile", repr(profile), "a Profile, or the name or file of one")
+            raise ValidationError("profile", repr(profile), "a Profile, or its name or file")
         chip = profile if isinstance(profile, Profile) else load_profile(profile)
         fitted = fit(network, chip, rounding)
         network = fitted.network
     elif rounding is not None:
-        raise ValidationError("rounding", "no profile with it", "a profile to round for")
+        raise ValidationError("rounding", "no profile", "a profile, to which the settings apply")
     network = _in_precision(network, precision)
     simulator = chosen.deploy(network, Workload(expected_images, steps))
     return Deployment(
@@ -304,7 +307,7 @@ def _in_precision(network: Network, precision: Precision | None) -> Network:
     raise ValidationError(
         "precision",
         repr(precision),
-        "'fixed', which the network is in"
+        "'fixed', the precision of the network"
         if network.precision == "fixed"
         else "'floating' or 'fixed'",
     )

@@ -1,6 +1,6 @@
-"""Networks written down in the languages of simulators, by whoever registers to do so.
+"""Registry of exporters of networks as simulator scripts.
 
-As backends do, exporters register, under the entry-point group ``neuroattack.exporters``.
+Like backends, exporters register under an entry-point group, ``neuroattack.exporters``.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ ENTRY_POINT_GROUP = "neuroattack.exporters"
 
 
 def export_text(network: Network, language: str) -> str:
-    """Return a network as text in the language registered under that name.
+    """Return a network as text in a registered language, such as ``"brian2"``.
 
     Raises
     ------
     UnknownNameError
-        If nothing is registered under it.
+        If no exporter is registered under that name.
     UnsupportedFeatureError
-        If the language cannot say the network exactly.
+        If the language cannot represent the network exactly.
     """
     registered = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     if language not in registered:

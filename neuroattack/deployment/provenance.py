@@ -1,4 +1,4 @@
-"""The provenance of results of a deployment, or of a network on several backends."""
+"""Provenance of results of a deployment, or of a network on several backends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = ["network_provenance", "provenance_of"]
 def provenance_of(
     deployment: Deployment, dataset: str, dataset_checksum: str, command: str
 ) -> Provenance:
-    """Describe results of a deployment on a data set, in this process."""
+    """Return the provenance of results of a deployment on a data set."""
     return network_provenance(
         deployment.network,
         backends={deployment.backend: deployment.backend_version},
@@ -41,7 +41,7 @@ def network_provenance(
     command: str,
     profile: Profile | None = None,
 ) -> Provenance:
-    """Describe results of a network on several backends, their versions by their names."""
+    """Return the provenance of results on several backends, given as name: version."""
     return Provenance(
         command=command,
         seed=seed,

@@ -1,4 +1,4 @@
-"""Deployments named in one line, in a table, or by flags: where and how a network is run."""
+"""Specification of deployments as text, as a table, or by command-line options."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ __all__ = [
 ]
 
 DNN = "dnn"
-"""Backend that is a conventional network: not a simulator, and deterministic."""
+"""Backend name of the conventional network, which is deterministic and not simulated."""
 
 WeightScale = Literal["shared", "per_projection"]
 WeightRounding = Literal["nearest", "stochastic"]
 
-# What each kind of deployment takes beside its backend.
+# Settings of each kind of deployment besides the backend.
 _OF_DNN = ("response",)
 _OF_SERVED = ("response", "token_file", "ca_file")
 _OF_PROFILE = ("allow_lossy", "weight_scale", "weight_rounding")
@@ -52,49 +52,51 @@ _LARGEST_TOKEN_FILE = 2**16
 
 
 def is_address(text: str) -> bool:
-    """Return whether a text is the address of a served network."""
+    """Return whether `text` is the address of a served network."""
     return text.startswith(("http://", "https://"))
 
 
 @dataclass(frozen=True)
 class DeploymentSpec:
-    """Where and how a network runs.
+    """Specification of a deployment: backend, hardware profile and settings.
 
     Written as ``native,profile=loihi1,steps=100`` on the command line and in results, as the same
-    text or a table of the same keys in TOML, and as flags of these names.
+    text or a table with the same keys in TOML, and as command-line options with these names.
 
     Parameters
     ----------
     backend : str, optional
-        A simulator; ``"dnn"`` for the conventional network; or the address of a served network.
+        Name of a simulator; ``"dnn"`` for the conventional network; or the address of a served
+        network.
     precision : {"floating", "fixed"}, optional
-        By default that of the network.
+        Precision; by default that of the network.
     profile : str, optional
         Name or file of a hardware profile.
     steps : int, optional
-        Time steps T per query.
+        Number of time steps T per query.
     seed : int, optional
         Random seed of the input spikes.
     encoder : str, optional
-        Kind of encoder; by default the network's own.
+        Kind of encoder; by default that of the network.
     response : {"counts", "labels"}, optional
-        Whether queries return spike counts for all classes, or the predicted class only.
+        Whether queries return the spike counts of all classes, or only the predicted class.
     search_randomness : {"independent", "shared"}, optional
-        Whether each query of a search has input spikes of its own, or all of a batch share them,
-        as where the encoder is the attacker's. Verification trials are always independent.
+        Whether each query of a search has independent input spikes, or all queries of a batch share
+        their random numbers, as if the attacker controlled the encoder. Verification trials are
+        always independent.
     allow_lossy : bool, optional
         Drop what the profile does not support instead of refusing the network.
     weight_scale : {"shared", "per_projection"}, optional
         Whether the weights into a population share one scale.
     weight_rounding : {"nearest", "stochastic"}, optional
-        How weights are rounded to the profile's numbers.
+        Rounding of weights to the profile's number formats.
     token_file, ca_file : str, optional
-        Of a served network: file with the bearer token, and certificates to verify the server by.
+        For served networks: file with the bearer token, and certificates to verify the server.
 
     Raises
     ------
     ValidationError, UnknownNameError, BackendUnavailableError
-        If there is no such deployment here.
+        If settings are invalid, or the backend is unknown or not available here.
     """
 
     backend: str = "native"
@@ -124,19 +126,19 @@ class DeploymentSpec:
             self._refuse_all_but(_OF_DNN, f"{DNN}, or {DNN},response=labels")
             return
         if self.kind == "served":
-            self._refuse_all_but(_OF_SERVED, "none: how a served network runs is its server's")
+            self._refuse_all_but(_OF_SERVED, "none: the server determines how the network runs")
             return
-        self._refuse(("token_file", "ca_file"), "the address of a served network with it")
+        self._refuse(("token_file", "ca_file"), "the address of a served network as the backend")
         check_settings(self.backend, self.steps, self.seed)
         if self.precision not in (None, "floating", "fixed"):
             raise ValidationError("precision of a deployment", self.precision, "floating or fixed")
         if self.encoder is not None and self.encoder not in ENCODERS:
             raise UnknownNameError("encoder", self.encoder, ENCODERS)
         if self.profile is None:
-            self._refuse(_OF_PROFILE, "a profile with it")
+            self._refuse(_OF_PROFILE, "a profile in addition")
         elif self.precision is not None:
             raise ValidationError(
-                "precision of a deployment", self.precision, "none beside a profile"
+                "precision of a deployment", self.precision, "none with a profile"
             )
 
     def _refuse_all_but(self, taken: tuple[str, ...], expected: str) -> None:
@@ -153,14 +155,14 @@ class DeploymentSpec:
 
     @classmethod
     def from_text(cls, text: str) -> DeploymentSpec:
-        """Read a deployment as people write it: ``native,profile=loihi1,steps=100`` or ``dnn``.
+        """Parse a deployment such as ``native,profile=loihi1,steps=100`` or ``dnn``.
 
-        The backend comes first; where it is left out it is ``native``.
+        The backend comes first; if omitted, it is ``native``.
 
         Raises
         ------
         ValidationError, UnknownNameError, BackendUnavailableError
-            If it cannot be read, or there is no such deployment here.
+            If the text or a setting is invalid, or the backend is unknown or not available here.
         """
         values: dict[str, str] = {}
         for position, part in enumerate(text.split(",")):
@@ -178,7 +180,7 @@ class DeploymentSpec:
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> DeploymentSpec:
-        """Read a deployment from values by name, numbers possibly as text.
+        """Build a deployment from settings by name; numbers may be text.
 
         Raises
         ------
@@ -203,14 +205,14 @@ class DeploymentSpec:
 
     @property
     def kind(self) -> Literal["network", "dnn", "served"]:
-        """What answers: a spiking network here, the conventional network, or a server."""
+        """Kind of target: a simulated network, the conventional network, or a served network."""
         if self.backend == DNN:
             return "dnn"
         return "served" if is_address(self.backend) else "network"
 
     @property
     def rounding(self) -> Rounding | None:
-        """How the network is rounded to the profile's numbers; None without a profile."""
+        """Settings of the quantization; None without a profile."""
         if self.profile is None:
             return None
         return Rounding(
@@ -226,7 +228,7 @@ class DeploymentSpec:
         Raises
         ------
         ValidationError
-            If what answers is no simulator.
+            If the backend is not a simulator.
         NeuroattackError
             If the network cannot be deployed.
         """
@@ -267,7 +269,7 @@ def _with_encoder(network: Network, kind: str | None) -> Network:
 
 
 def profile_checksum(spec: DeploymentSpec) -> str:
-    """Return the checksum of a deployment's profile; empty without one."""
+    """Return the checksum of a deployment's profile; empty without a profile."""
     if spec.profile is None:
         return ""
     from neuroattack.hardware.profiles.files import load_profile
@@ -276,7 +278,7 @@ def profile_checksum(spec: DeploymentSpec) -> str:
 
 
 class OpenTarget(Protocol):
-    """Gives black boxes of something that answers queries."""
+    """Factory of black boxes of a target."""
 
     def __call__(
         self, stream: int, budget: int | None = None, randomness: Randomness = "independent"
@@ -287,20 +289,20 @@ class OpenTarget(Protocol):
 
 @dataclass(frozen=True, eq=False)
 class OpenDeployment:
-    """A deployment that answers.
+    """Open deployment, which returns black boxes when called.
 
     Parameters
     ----------
     spec : DeploymentSpec
-        What it is.
+        Specification of the deployment.
     boxes : OpenTarget
-        Gives its black boxes; calling the object does so too.
+        Factory of black boxes that return counts.
     image_shape : tuple of int
         Shape of one image.
     n_classes : int
         Number of classes.
     deployment : Deployment or None
-        The simulated network, for what the laboratory measures; None where there is none here.
+        Simulated network, for measurements; None for other kinds of targets.
     """
 
     spec: DeploymentSpec
@@ -324,39 +326,41 @@ def open_target(
     dnn: Path | None = None,
     expected_images: int = 0,
 ) -> Iterator[OpenDeployment]:
-    """Open a deployment to query.
+    """Open a deployment for queries.
 
     Parameters
     ----------
     spec : DeploymentSpec
-        Where and how.
+        Specification of the deployment.
     network : Network, path or None
-        The network, or its file; None where what answers is no simulator.
+        Network, or its file; None if the backend is not a simulator.
     dnn : Path, optional
         File of the conventional network.
     expected_images : int, optional
-        Images that will be queried, if known: a backend may prepare for them.
+        Total number of images of all queries, if known, for which a backend may prepare.
 
     Yields
     ------
     OpenDeployment
-        Gives black boxes.
+        Factory of black boxes.
 
     Raises
     ------
     NeuroattackError
-        If a file cannot be read, the network not be deployed, or the server not be reached.
+        If a file cannot be read, the network cannot be deployed, or the server cannot be reached.
     """
     if spec.kind == "dnn":
         if dnn is None:
-            raise ValidationError("deployment", DNN, "a model of a conventional network beside it")
+            raise ValidationError(
+                "deployment", DNN, "a model of a conventional network in addition"
+            )
         model = load_mlp(dnn)
         graded = GradedDeployment(model.outputs, model.image_shape, model.classes)
 
         def boxes(
             stream: int, budget: int | None = None, randomness: Randomness = "independent"
         ) -> Target:
-            del randomness  # It is deterministic.
+            del randomness  # The conventional network is deterministic.
             return graded.black_box(stream, budget)
 
         yield OpenDeployment(spec, boxes, model.image_shape, model.classes)
@@ -384,7 +388,7 @@ def _served(spec: DeploymentSpec) -> Iterator[OpenDeployment]:
         def boxes(
             stream: int, budget: int | None = None, randomness: Randomness = "independent"
         ) -> Target:
-            # The server draws, one query after the other.
+            # The server uses its own random numbers, one after the other.
             del stream, randomness
             return BlackBox(remote.query, remote.image_shape, remote.n_classes, budget)
 
@@ -392,11 +396,11 @@ def _served(spec: DeploymentSpec) -> Iterator[OpenDeployment]:
 
 
 def _token(file: str | None) -> str | None:
-    """Return the token of a file, which holds nothing else."""
+    """Return the token in a file that contains nothing else."""
     if file is None:
         return None
     path = require_file(Path(file), _LARGEST_TOKEN_FILE, "a file with a bearer token")
     words = path.read_text(encoding="utf-8", errors="replace").split()
     if len(words) != 1 or not words[0].isascii():
-        raise FileError(path, f"holds {len(words)} words, expected a bearer token alone")
+        raise FileError(path, f"contains {len(words)} words, expected only a bearer token")
     return words[0]

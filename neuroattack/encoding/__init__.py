@@ -1,1 +1,1 @@
-"""Images into spikes: encoders, the counter-based generator, spike trains, readout."""
+"""Encoding of images as spikes: encoders, random number generator, spike trains, readout."""

@@ -1,7 +1,7 @@
-"""Encoders, which turn the intensities of images into input spikes.
+"""Encoders of image intensities as input spikes.
 
-They run here, never in a simulator: given the seed, the stream and the index of an image, its
-input spikes are the same on every backend and in whatever batch it comes.
+Encoders do not run in the simulators: for a given seed, stream and index, the input spikes of an
+image are the same on every backend and in every batch.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ __all__ = ["ENCODERS", "Encoder", "PoissonEncoder", "RegularEncoder"]
 
 @dataclass(frozen=True)
 class Encoder(abc.ABC):
-    """Turns intensities into input spikes at rates of intensity times `max_rate_hz`.
+    """Encoder of intensities as input spikes with the rate ``intensity * max_rate_hz``.
 
     Parameters
     ----------
     max_rate_hz : float
-        Rate in hertz of a pixel of intensity 1.
+        Spike rate of a pixel of intensity 1, in hertz.
 
     Raises
     ------
@@ -43,13 +43,13 @@ class Encoder(abc.ABC):
         object.__setattr__(self, "max_rate_hz", rate_hz)
 
     def check_step(self, dt_s: float) -> None:
-        """Raise ValidationError if a pixel of intensity 1 would need over one spike a step."""
+        """Raise ValidationError if a pixel of intensity 1 exceeds one spike per time step."""
         if self.max_rate_hz * dt_s > 1:
             raise ValidationError(
                 "encoder max_rate_hz",
                 f"{self.max_rate_hz:g} Hz with steps of {dt_s:g} s "
-                f"({self.max_rate_hz * dt_s:g} spikes a step)",
-                f"at most one spike a step, {1 / dt_s:g} Hz",
+                f"({self.max_rate_hz * dt_s:g} spikes per step)",
+                f"at most one spike per step, {1 / dt_s:g} Hz",
             )
 
     def encode(
@@ -62,38 +62,38 @@ class Encoder(abc.ABC):
         seed: int,
         stream: int = 0,
     ) -> SpikeTrains:
-        """Draw the input spikes of a batch.
+        """Generate the input spikes of a batch.
 
         Parameters
         ----------
         images : float64 array, shape (images, pixels)
-            Valid intensities, as :func:`neuroattack.encoding.images.validate_images` returns them.
+            Intensities validated by :func:`neuroattack.encoding.images.validate_images`.
         indices : int64 array, shape (images,)
-            What tells the draws of the images apart: the same seed, stream and index give the
-            same draw for the same image, alone or in any batch. Where two images of the same
-            index have a pixel in common, its spikes are the same in both.
+            Index of each image's random numbers in the stream. The same seed, stream and index
+            give the same spikes for the same image, alone or in any batch; pixels that are equal
+            in two images with the same index have the same spikes in both.
         steps : int
-            Time steps T to draw.
+            Number of time steps T.
         dt_s : float
-            Length of a step in seconds.
+            Length of a time step in seconds.
         seed, stream : int
-            Seed, and which of its independent streams of draws to use.
+            Random seed, and number of one of its independent random streams.
 
         Returns
         -------
         SpikeTrains
-            Of the input population.
+            Spikes of the input population.
 
         Raises
         ------
         ValidationError
-            If a pixel of intensity 1 would need over one spike a step.
+            If a pixel of intensity 1 exceeds one spike per time step.
         """
         self.check_step(dt_s)
-        return self._draw(images * (self.max_rate_hz * dt_s), indices, steps, seed, stream)
+        return self._spikes(images * (self.max_rate_hz * dt_s), indices, steps, seed, stream)
 
     @abc.abstractmethod
-    def _draw(
+    def _spikes(
         self,
         probability: NDArray[np.float64],
         indices: NDArray[np.int64],
@@ -101,22 +101,22 @@ class Encoder(abc.ABC):
         seed: int,
         stream: int,
     ) -> SpikeTrains:
-        """Return the spikes, given the expected number of them in a step."""
+        """Return the spikes, given the expected number of spikes per step."""
 
 
 @dataclass(frozen=True)
 class PoissonEncoder(Encoder):
-    """Independent Bernoulli draw every step, with p = intensity * max_rate_hz * dt.
+    """Independent Bernoulli trial in every step, with p = intensity * max_rate_hz * dt.
 
-    The discrete form of a Poisson process: at most one spike a step, refused where p > 1. The
-    draw of a pixel depends on no other pixel, nor on the number of steps; a brighter pixel
-    spikes in all the steps that a darker one does, and in some more. How the numbers are drawn is
-    in :mod:`neuroattack.encoding.poisson`.
+    Discrete form of a Poisson process with at most one spike per step; p > 1 is refused. The
+    random numbers of a pixel do not depend on other pixels or on the number of steps. With the
+    same random numbers, a brighter pixel spikes in every step in which a darker pixel does. The
+    generator is described in :mod:`neuroattack.encoding.poisson`.
     """
 
     kind: ClassVar[str] = "poisson"
 
-    def _draw(
+    def _spikes(
         self,
         probability: NDArray[np.float64],
         indices: NDArray[np.int64],
@@ -124,7 +124,7 @@ class PoissonEncoder(Encoder):
         seed: int,
         stream: int,
     ) -> SpikeTrains:
-        # Here, for numba is slow to import and most uses of a network draw nothing.
+        # Imported here because numba is slow to import and often not needed.
         from neuroattack.encoding.poisson import poisson_spikes
 
         return poisson_spikes(probability, indices, steps, seed, stream)
@@ -132,11 +132,11 @@ class PoissonEncoder(Encoder):
 
 @dataclass(frozen=True)
 class RegularEncoder(Encoder):
-    """Evenly spaced spikes without chance: one whenever the expected count passes n + 1/2."""
+    """Deterministic, evenly spaced spikes: one whenever the expected count reaches n + 1/2."""
 
     kind: ClassVar[str] = "regular"
 
-    def _draw(
+    def _spikes(
         self,
         probability: NDArray[np.float64],
         indices: NDArray[np.int64],

@@ -1,4 +1,4 @@
-"""What an image must be: finite intensities in [0, 1], of the expected shape."""
+"""Validation of images: finite intensities in [0, 1] and the expected shape."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["validate_images"]
 
 
 def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Return `images` as one row of intensities an image, or say what is wrong with them.
+    """Validate images and return them with one row of intensities per image.
 
     Parameters
     ----------
-    images : float array, shape (images, then `shape`) or (images, pixels)
+    images : float array, shape (images, *shape) or (images, pixels)
         Intensities in [0, 1].
     shape : tuple of int
         Shape of one image.
@@ -29,7 +29,7 @@ def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.flo
     Raises
     ------
     ValidationError
-        On another shape, no images, NaN, infinity, or a value outside [0, 1].
+        If the shape differs, the batch is empty, or a value is NaN, infinite or outside [0, 1].
     """
     try:
         array = np.asarray(images, np.float64)

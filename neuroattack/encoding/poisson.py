@@ -1,17 +1,17 @@
-"""Poisson spikes from numbers that depend on seed, stream, image, pixel and step alone.
+"""Poisson spikes from random numbers that depend on seed, stream, image, pixel and step only.
 
-The numbers come from Threefry-2x32 with 20 rounds: Salmon, Moraes, Dror and Shaw, "Parallel
-random numbers: as easy as 1, 2, 3", SC 2011. It turns a key and a counter into two words of 32
-bits, a block, and there is no state between blocks. So no draw depends on what else is drawn.
+The counter-based generator is Threefry-2x32 with 20 rounds: Salmon, Moraes, Dror and Shaw,
+"Parallel random numbers: as easy as 1, 2, 3", SC 2011. It maps a key and a counter to a block of
+two 32-bit words and has no state, so every random number is independent of all other calls.
 
-The key of a stream is two words of NumPy's ``SeedSequence(seed, spawn_key=(stream,))``; that of
-an image is the block of its index, low word first, under the key of its stream. A pixel has a
-number u of 32 bits for each step: its upper half is from block ``(pixel, step // 4)`` under the
-key of the image, its lower half from block ``(pixel, 2**31 + step // 4)``. The four halves of a
-block, from the lowest bits of its first word on, serve four steps. The pixel spikes where
+The key of a stream is two words of NumPy's ``SeedSequence(seed, spawn_key=(stream,))``. The key of
+an image is the block of its index (low word first) under the key of its stream. Each pixel has a
+32-bit number u per step: the upper half is from block ``(pixel, step // 4)`` under the key of the
+image, the lower half from block ``(pixel, 2**31 + step // 4)``. The four halves of a block,
+starting with the lowest bits of its first word, are used for four steps. The pixel spikes if
 u < p * 2**32.
 
-Lower halves decide one draw in 65,536, and are drawn only where they do.
+Lower halves matter for one number in 65,536 and are computed only then.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ _HALF = np.uint32(16)
 _LOWER_HALF = np.uint32(0xFFFF)
 _LOWER_BLOCKS = np.uint32(2**31)
 
-# Lit pixels are drawn in whole vectors of so many, the last one filled up.
+# Nonzero pixels are processed in vectors of this size; the last one is padded.
 _VECTOR = 16
 
-# An image that differs in so many pixels at most from the first, of the same draw, is taken from
-# it: each such pixel costs a seventeenth of drawing an MNIST image alone, all the rest a twelfth.
+# An image with the same index as the first one that differs in at most this many pixels is derived
+# from it. Relative to generating an MNIST image anew, this costs 1/12, plus 1/17 per pixel.
 _FEW_PIXELS = 8
 
 
@@ -46,32 +46,32 @@ def poisson_spikes(
     seed: int,
     stream: int,
 ) -> SpikeTrains:
-    """Draw whether each pixel spikes, anew in every step.
+    """Generate spikes with an independent Bernoulli trial per pixel and step.
 
     Parameters
     ----------
     probability : float64 array, shape (images, pixels)
-        Of a spike in a step, in [0, 1]. What is drawn from is at most ``2**-32`` above it; 0 and
-        1 are exact.
+        Spike probability per step, in [0, 1]. The actual probability is higher by at most
+        ``2**-32``; 0 and 1 are exact.
     indices : int64 array, shape (images,)
-        Whose draw in the stream each image has. A pixel has the same numbers in all images of
-        the same index.
+        Index of each image's random numbers in the stream. A pixel has the same numbers in all
+        images of the same index.
     steps : int
-        Time steps to draw.
+        Number of time steps.
     seed, stream : int
-        Not negative.
+        Random seed and number of the stream, not negative.
     """
     key: NDArray[Any] = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2)
     offsets = np.empty((len(probability), steps + 1), np.int64)
-    # As if all lit pixels always spiked: the system gives memory for what is written, no more.
-    # One more, where the gathering without branches may write what it then leaves out.
+    # Large enough for spikes of all nonzero pixels in every step; the system allocates memory only
+    # for written pages. One more entry, since branch-free code may write one entry past the end.
     neurons = np.empty(np.count_nonzero(probability) * steps + 1, np.int32)
     _draw_batch(probability, indices, key, offsets, neurons)
     return SpikeTrains(probability.shape[1], offsets, neurons[: offsets[-1, -1]])
 
 
-# All below is in np.uint32 throughout: numba would widen the result of anything else to 64 bits,
-# and half as many numbers would fit a vector.
+# All arithmetic below is explicitly np.uint32: numba would otherwise widen results to 64 bits, and
+# only half as many numbers would fit in a vector.
 
 
 @numba.njit(inline="always")
@@ -101,7 +101,7 @@ def _even_rounds(x0: Any, x1: Any, key0: Any, key1: Any, number: int) -> Any:
 
 @numba.njit()
 def threefry_2x32(key0: Any, key1: Any, counter0: Any, counter1: Any) -> Any:
-    """Return the two words of a block, all words np.uint32."""
+    """Return the two words of a block; all words are np.uint32."""
     key2 = np.uint32(key0 ^ key1 ^ _KEY_PARITY)
     x0 = np.uint32(counter0 + key0)
     x1 = np.uint32(counter1 + key1)
@@ -114,7 +114,7 @@ def threefry_2x32(key0: Any, key1: Any, counter0: Any, counter1: Any) -> Any:
 
 @numba.njit()
 def _bound(probability: float) -> Any:
-    """Return the lowest u that does not spike, 2**32 for a probability of 1."""
+    """Return the lowest u without a spike; 2**32 for a probability of 1."""
     return np.int64(np.ceil(probability * 4294967296.0))
 
 
@@ -152,9 +152,9 @@ def _draw_by_upper_halves(
     key1: Any,
     block: Any,
 ) -> Any:
-    """Fill `fired`, (4, lit pixels), for the steps of a block; return False if that failed.
+    """Fill `fired`, shape (4, nonzero pixels), for the steps of a block; return False on failure.
 
-    It fails where an upper half equals that of the highest u that spikes.
+    It fails if an upper half equals that of the highest u with a spike.
     """
     nearest = np.uint32(1)
     for j in range(lit.size):
@@ -165,7 +165,7 @@ def _draw_by_upper_halves(
         fired[1, j] = b < bound
         fired[2, j] = c < bound
         fired[3, j] = d < bound
-        # In this form LLVM finds the smallest of a vector; an `or` of comparisons it does not.
+        # LLVM vectorizes this minimum, but not a logical `or` of comparisons.
         ab = min(np.uint32(a ^ bound), np.uint32(b ^ bound))
         cd = min(np.uint32(c ^ bound), np.uint32(d ^ bound))
         nearest = min(nearest, ab, cd)
@@ -181,7 +181,7 @@ def _draw_by_all_bits(
     key1: Any,
     block: Any,
 ) -> None:
-    """Fill `fired`, (4, lit pixels), for the steps of a block."""
+    """Fill `fired`, shape (4, nonzero pixels), for the steps of a block."""
     for j in range(lit.size):
         a, b, c, d = _numbers(key0, key1, lit[j], block)
         fired[0, j] = a <= highest[j]
@@ -194,7 +194,7 @@ def _draw_by_all_bits(
 def _find_changed(
     probability: NDArray[np.float64], other: NDArray[np.float64], changed: NDArray[np.uint32]
 ) -> int:
-    """Fill `changed` with the pixels that differ; return how many, -1 if it cannot hold them."""
+    """Fill `changed` with the pixels that differ; return their number, or -1 if it is too small."""
     count = 0
     for pixel in range(probability.size):
         if probability[pixel] != other[pixel]:
@@ -209,7 +209,10 @@ def _find_changed(
 def _find_flips(
     probability: float, other: float, key0: Any, key1: Any, pixel: Any, flips: NDArray[np.uint8]
 ) -> None:
-    """Fill `flips`, (steps, up to three more,), with where the two differ in the pixel's spike."""
+    """Fill `flips` with the steps in which the two probabilities differ in the pixel's spike.
+
+    `flips` has one entry per step, padded to a multiple of four.
+    """
     first = min(_bound(probability), _bound(other))
     end = max(_bound(probability), _bound(other))
     for block in range(flips.size // 4):
@@ -226,7 +229,7 @@ def _amend(
     changed: NDArray[np.uint32],
     flips: NDArray[np.uint8],
 ) -> None:
-    """Write the events of `image`: those of the first, with the flips of the changed pixels."""
+    """Write the events of `image`: those of the first image with the changed pixels' flips."""
     written = offsets[image, 0]
     copied = offsets[0, 0]
     for step in range(offsets.shape[1] - 1):
@@ -261,7 +264,7 @@ def _draw_alone(
     neurons: NDArray[np.int32],
     fired: NDArray[np.uint8],
 ) -> None:
-    """Write the events of an image from ``offsets[0]`` on."""
+    """Write the events of one image, starting at ``offsets[0]``."""
     lit = np.zeros(fired.shape[1], np.uint32)
     highest = np.zeros(fired.shape[1], np.uint32)
     count = 0
@@ -273,7 +276,7 @@ def _draw_alone(
     vectors = -(-count // _VECTOR) * _VECTOR
     lit, highest = lit[:vectors], highest[:vectors]
     steps = offsets.size - 1
-    # Unsigned: numba asks of a signed index whether it counts from the end.
+    # Unsigned, because numba checks signed indices for negative values.
     written = np.uint64(offsets[0])
     for first in range(0, steps, 4):
         block = np.uint32(first // 4)
@@ -294,7 +297,7 @@ def _draw_batch(
     offsets: NDArray[np.int64],
     neurons: NDArray[np.int32],
 ) -> None:
-    """Fill `offsets` and `neurons`."""
+    """Fill `offsets` and `neurons` for a batch."""
     changed = np.empty(_FEW_PIXELS, np.uint32)
     flips = np.empty((_FEW_PIXELS, (offsets.shape[1] - 1 + 3) // 4 * 4), np.uint8)
     fired = np.empty((4, probability.shape[1] + _VECTOR), np.uint8)

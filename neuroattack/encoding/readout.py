@@ -1,4 +1,4 @@
-"""Reading spike counts: the class they decide for, and each class's share."""
+"""Readout of spike counts: predicted class, and output spike fraction of each class."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 __all__ = ["UNDECIDED", "decide", "spike_fractions"]
 
 UNDECIDED = -1
-"""The predicted class of an image whose readout is silent or tied."""
+"""Predicted class of an image without output spikes, or with a tie."""
 
 
 def decide(counts: NDArray[np.integer]) -> NDArray[np.int64]:
@@ -17,7 +17,7 @@ def decide(counts: NDArray[np.integer]) -> NDArray[np.int64]:
     Parameters
     ----------
     counts : int array, shape (images, classes)
-        Spikes of the readout population.
+        Spike counts of the readout population.
 
     Returns
     -------
@@ -29,17 +29,17 @@ def decide(counts: NDArray[np.integer]) -> NDArray[np.int64]:
 
 
 def spike_fractions(counts: NDArray[np.integer]) -> NDArray[np.float64]:
-    """Return each class's share of the output spikes; all 0 where the readout is silent.
+    """Return the output spike fraction of each class; all 0 without output spikes.
 
     Parameters
     ----------
     counts : int array, shape (images, classes)
-        Spikes of the readout population.
+        Spike counts of the readout population.
 
     Returns
     -------
     float64 array, shape (images, classes)
-        What the paper calls the probability of a class.
+        Fractions; Marchisio et al. 2020 call them the probabilities of the classes.
     """
     total = counts.sum(axis=1, keepdims=True)
     return np.asarray(counts / np.maximum(total, 1), np.float64)

@@ -13,18 +13,18 @@ __all__ = ["SpikeTrains"]
 
 @dataclass(frozen=True, eq=False)
 class SpikeTrains:
-    """Spikes of one population for a batch of images, in the order of time.
+    """Spikes of one population for a batch of images, in temporal order.
 
-    The neurons that spike at step k of image b are
-    ``neurons[offsets[b, k]:offsets[b, k + 1]]``, ascending. Between the last event of an image
-    and the first of the next there may be unused entries.
+    The neurons that spike in step k of image b are ``neurons[offsets[b, k]:offsets[b, k + 1]]``, in
+    ascending order. There may be unused entries between the last event of an image and the first
+    event of the next.
 
     Parameters
     ----------
     size : int
-        Neurons in the population.
+        Number of neurons in the population.
     offsets : int64 array, shape (images, steps + 1)
-        Where each step's events start in `neurons`.
+        Index in `neurons` of the first event of each step.
     neurons : int32 array, shape (at least events,)
         Index of the neuron of each event.
     """
@@ -35,12 +35,12 @@ class SpikeTrains:
 
     @property
     def images(self) -> int:
-        """Images in the batch."""
+        """Number of images in the batch."""
         return int(self.offsets.shape[0])
 
     @property
     def steps(self) -> int:
-        """Time steps an image lasts."""
+        """Number of time steps per image."""
         return int(self.offsets.shape[1]) - 1
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class SpikeTrains:
         return SpikeTrains(self.size, self.offsets[images], self.neurons)
 
     def events(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int32]]:
-        """Return (image, step, neuron) of every spike, three arrays of shape (events,)."""
+        """Return image, step and neuron of every spike: three arrays of shape (events,)."""
         per_step = np.diff(self.offsets, axis=1)
         image, step = np.divmod(
             np.repeat(np.arange(per_step.size), per_step.ravel()), max(self.steps, 1)
@@ -60,14 +60,14 @@ class SpikeTrains:
         return image, step, neuron
 
     def counts(self) -> NDArray[np.int32]:
-        """Return the spikes of every neuron over all steps, shape (images, size)."""
+        """Return the spike count of every neuron, shape (images, size)."""
         counts = np.empty((self.images, self.size), np.int32)
         for image, row in enumerate(self.offsets):
             counts[image] = np.bincount(self.neurons[row[0] : row[-1]], minlength=self.size)
         return counts
 
     def to_dense(self) -> NDArray[np.bool_]:
-        """Return the raster, shape (images, steps, size)."""
+        """Return the spikes as a raster of shape (images, steps, size)."""
         dense = np.zeros((self.images, self.steps, self.size), bool)
         dense[self.events()] = True
         return dense
@@ -76,14 +76,14 @@ class SpikeTrains:
     def from_events(
         cls, image: ArrayLike, step: ArrayLike, neuron: ArrayLike, shape: tuple[int, int, int]
     ) -> SpikeTrains:
-        """Build trains from events in any order.
+        """Build spike trains from events in any order.
 
         Parameters
         ----------
         image, step, neuron : int arrays, shape (events,)
-            One entry a spike.
+            Image, step and neuron of each spike.
         shape : (images, steps, size)
-            What the events lie in.
+            Numbers of images, steps and neurons.
         """
         images, steps, size = shape
         slot = np.asarray(image, np.int64) * steps + np.asarray(step, np.int64)
@@ -97,7 +97,7 @@ class SpikeTrains:
 
     @classmethod
     def from_dense(cls, dense: NDArray[np.bool_]) -> SpikeTrains:
-        """Build trains from a raster of shape (images, steps, size)."""
+        """Build spike trains from a raster of shape (images, steps, size)."""
         images, steps, size = dense.shape
         image, step, neuron = np.nonzero(dense)
         return cls.from_events(image, step, neuron, (images, steps, size))

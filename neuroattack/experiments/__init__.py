@@ -1,1 +1,1 @@
-"""Experiments: what the commands of the command line do, as functions."""
+"""Experiments: the functions behind the commands of the command line."""

@@ -1,4 +1,4 @@
-"""One attack on one image: the search, and its verification on trials that it has not seen."""
+"""Attack images and verify the results on fresh trials."""
 
 from __future__ import annotations
 
@@ -32,24 +32,24 @@ MAX_INDEX = 10**9
 
 @dataclass(frozen=True, eq=False)
 class AttackedImage:
-    """An attacked image, and how often it reaches the goal on fresh trials.
+    """Search result for one image, and its success rate on fresh trials.
 
     Parameters
     ----------
     index : int
-        Of the image; with the goal it selects the streams of trials.
+        Index of the image; with the target class it selects the random streams.
     search : SearchResult
-        The search, with original and adversarial image.
+        Result of the search, with clean and adversarial image.
     success : Verification
-        Fresh trials of the adversarial image that reached the goal.
+        Success of the adversarial image on fresh trials.
     clean : Verification
-        As many fresh trials of the original that reached it without an attack.
+        The same for the clean image, on as many fresh trials.
     cost : AttackCost or None
-        What queries and adversarial image make the network do, where it runs here; not seen by the
-        attacker.
+        Cost of the queries and of the adversarial image to the network, if it is simulated here;
+        not visible to the attacker.
     readout_spikes : SpikeTrains or None
-        Output spikes of one fresh trial of the original and one of the adversarial image, where
-        the network runs here.
+        Output spikes of one fresh trial of the clean and one of the adversarial image, if the
+        network is simulated here.
     """
 
     index: int
@@ -69,18 +69,18 @@ class AttackedImage:
 
     @property
     def verification_queries(self) -> int:
-        """Trials of adversarial image and original."""
+        """Total number of trials of the adversarial and the clean image."""
         return self.success.trials + self.clean.trials
 
     def as_json(self, norm: str | None) -> dict[str, Any]:
         """Return the figures as JSON values.
 
-        The distance is in that norm; without one, in that of Algorithm 1's trace, or L2.
+        `distance` is in this norm; without one, it is D for Algorithm 1 and L2 otherwise.
         """
         distance = self.distances[norm or "l2"]
         if norm is None and self.search.trace:
             distance = max(self.search.trace, key=lambda step: step.gap).distance
-        found: dict[str, Any] = {
+        figures: dict[str, Any] = {
             "index": self.index,
             "label": self.search.goal.label,
             "target_class": self.search.goal.target_class,
@@ -96,10 +96,10 @@ class AttackedImage:
             "stopped_by": self.search.stopped_by,
         }
         if self.search.trace:
-            found["trace"] = [step.as_json() for step in self.search.trace]
+            figures["trace"] = [step.as_json() for step in self.search.trace]
         if self.cost is not None:
-            found["cost"] = self.cost.as_json()
-        return found
+            figures["cost"] = self.cost.as_json()
+        return figures
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,9 +109,9 @@ class AttackResult:
     Parameters
     ----------
     attack : Attack
-        As configured, but for its seed.
+        Attack as configured; each image is attacked with another seed.
     images : tuple of AttackedImage
-        In the order they were attacked.
+        Results in the order of the images.
     """
 
     attack: Attack
@@ -119,7 +119,7 @@ class AttackResult:
 
     @property
     def success_rate(self) -> float:
-        """Probability that a fresh trial of an adversarial image reaches its goal."""
+        """Fraction of fresh trials of the adversarial images that reach their goals."""
         return float(np.mean([each.success.rate for each in self.images]))
 
     @property
@@ -129,7 +129,7 @@ class AttackResult:
 
     @property
     def clean_error_rate(self) -> float:
-        """Probability that a fresh trial of an original reaches the goal without an attack."""
+        """Fraction of fresh trials of the clean images that reach the goals without an attack."""
         return float(np.mean([each.clean.rate for each in self.images]))
 
     @property
@@ -155,7 +155,7 @@ class AttackResult:
 
 
 def _settings(attack: Attack) -> dict[str, Any]:
-    """Return the parameters of an attack beside bound, queries and seed."""
+    """Return the parameters of an attack except bound, queries and seed."""
     if not is_dataclass(attack):
         return {}
     return {k: v for k, v in asdict(attack).items() if k not in ("bound", "queries", "seed")}
@@ -165,8 +165,8 @@ def _class(predicted: int) -> int | None:
     return None if predicted == UNDECIDED else predicted
 
 
-class _Watched(TargetWrapper):
-    """A target that reports how many queries a search has spent, after each batch."""
+class _QueryReporter(TargetWrapper):
+    """Target that reports the number of queries after each batch."""
 
     def __init__(self, target: Any, on_query: Callable[[int], None]) -> None:
         super().__init__(target)
@@ -191,56 +191,57 @@ def attack_and_verify(
     search_randomness: Randomness = "independent",
     on_query: Callable[[int], None] | None = None,
 ) -> AttackedImage:
-    """Attack an image, and verify the result on trials that the search has not seen.
+    """Attack an image, and verify the result on fresh trials.
 
     Parameters
     ----------
     boxes : OpenTarget
-        Gives black boxes by stream of trials: one for the search, another for the verification.
+        Function that returns a black box for a random stream. The search and the verification use
+        different streams.
     attack : Attack
-        How to search.
+        Attack to run.
     image : float array, shape (height, width)
-        The original, intensities in [0, 1].
+        Clean image, intensities in [0, 1].
     goal : Goal
-        True class, and target class if there is one.
+        True class and optional target class.
     index : int
-        Of the image: each index and target class has streams of trials of its own.
+        Index of the image; each index and target class has its own random streams.
     trials : int, optional
-        Fresh trials of the adversarial image, and as many of the original.
+        Number of fresh trials of the adversarial image, and as many of the clean image.
     budget : int, optional
-        Queries that the black box of the search answers at most.
+        Maximum number of queries of the search.
     search_randomness : {"independent", "shared"}, optional
-        Randomness of a batch of the search's queries; the verification's is always independent.
+        Randomness within a batch of the search; the verification always uses independent trials.
     on_query : callable, optional
-        Called with the number of queries that the search has spent.
+        Called with the number of queries spent by the search.
 
     Returns
     -------
     AttackedImage
-        Where the budget is below what the attack needs for its first step, the original image.
+        Result; the adversarial image is the clean image if the budget is too small for the attack.
 
     Raises
     ------
     ValidationError
-        If image, goal, budget or number of trials do not fit.
+        If the image, goal, budget or number of trials is invalid.
     UnsupportedFeatureError
-        If the target returns less than the attack needs.
+        If the attack is score-based and the target returns labels.
     """
     check_trials(trials)
     check_whole("image index", index, 0, MAX_INDEX)
     target = boxes(search_stream(index, goal.target_class), budget, search_randomness)
     before = target.queries
     if on_query is not None:
-        target = _Watched(target, on_query)
+        target = _QueryReporter(target, on_query)
     try:
-        found = attack.run(target, image, goal)
+        result = attack.run(target, image, goal)
     except BudgetExceededError:
         original = valid_original(target, image, goal)
-        found = SearchResult(original, original, goal, target.queries - before, "budget")
-    judge = boxes(verification_stream(index, goal.target_class))
-    success = verify(judge, found.adversarial, goal, trials)
-    clean = verify(judge, found.original, goal, trials)
-    return AttackedImage(index, found, success, clean)
+        result = SearchResult(original, original, goal, target.queries - before, "budget")
+    verifier = boxes(verification_stream(index, goal.target_class))
+    success = verify(verifier, result.adversarial, goal, trials)
+    clean = verify(verifier, result.original, goal, trials)
+    return AttackedImage(index, result, success, clean)
 
 
 def attack_images(
@@ -261,33 +262,33 @@ def attack_images(
     Parameters
     ----------
     boxes : OpenTarget
-        Gives black boxes of what is attacked, by stream of trials.
+        Function that returns a black box for a random stream.
     attack : Attack
-        How; its own random choices come from `seed` and the image's index.
+        Attack to run; its random seed is derived from `seed` and the image index.
     images : sequence of float arrays, shape (height, width) each
-        Originals.
+        Clean images.
     goals : sequence of Goal
         One per image.
     indices : sequence of int
-        Indices of the images: each has streams of trials of its own.
+        Indices of the images; each index has its own random streams.
     seed : int, optional
         Random seed.
     trials : int, optional
-        Fresh trials per adversarial image, and as many per original.
+        Number of fresh trials per adversarial image, and as many per clean image.
     search_randomness : {"independent", "shared"}, optional
-        Randomness of a batch of a search's queries, as in :func:`attack_and_verify`.
+        Randomness within a batch of the search, as in :func:`attack_and_verify`.
     costs : OpenDeployment, optional
-        What is attacked: if the network runs here, its spikes, operations and energy under attack
-        are measured.
+        Attacked deployment; if the network is simulated here, its spikes, operations and energy
+        under attack are measured.
     on_progress : callable, optional
-        Called with the fraction that is done, and a few words.
+        Called with the completed fraction and a status text.
 
     Raises
     ------
     ValidationError
-        If there is no image, or one does not fit.
+        If there is no image, or an image does not fit.
     NeuroattackError
-        What the attack or the target raises.
+        Errors of the attack or the target.
     """
     if not len(images):
         raise ValidationError("images to attack", 0, "at least one")
@@ -298,17 +299,17 @@ def attack_images(
         def report(queries: int, number: int = number) -> None:
             if on_progress:
                 within = min(queries / budget, 1.0) if budget else 0.0
-                words = f"image {number + 1} of {len(images)}, {queries:,} queries"
-                on_progress((number + within) / len(images), words)
+                status = f"image {number + 1} of {len(images)}, {queries:,} queries"
+                on_progress((number + within) / len(images), status)
 
-        on_image = attack
+        seeded = attack
         if is_dataclass(attack) and hasattr(attack, "seed"):
-            on_image = replace(attack, seed=attack_seed(seed, index))
+            seeded = replace(attack, seed=attack_seed(seed, index))
         deployment = None if costs is None else costs.deployment
         meter = None if deployment is None else QueryMeter(deployment)
         each = attack_and_verify(
             boxes if costs is None or meter is None else _metered(costs, meter),
-            on_image,
+            seeded,
             image,
             goal,
             index=index,
@@ -326,7 +327,7 @@ def attack_images(
 
 
 def _metered(opened: OpenDeployment, meter: QueryMeter) -> OpenTarget:
-    """Return the deployment's boxes, of which that of the search is metered."""
+    """Return black boxes of a deployment, the first of which (the search's) is metered."""
     searched = False
 
     def boxes(
@@ -345,11 +346,11 @@ def _metered(opened: OpenDeployment, meter: QueryMeter) -> OpenTarget:
 def _with_costs(
     attacked: AttackedImage, deployment: Deployment, meter: QueryMeter, trials: int
 ) -> AttackedImage:
-    """Show original and adversarial image again, on trials after those of the verification."""
-    found, goal = attacked.search, attacked.search.goal
+    """Measure the cost of clean and adversarial image on trials after the verification's."""
+    search, goal = attacked.search, attacked.search.goal
     stream = verification_stream(attacked.index, goal.target_class)
     recording = deployment.record(
-        np.stack([found.original, found.adversarial]),
+        np.stack([search.original, search.adversarial]),
         indices=[2 * trials, 2 * trials + 1],
         stream=stream,
         record_spikes=True,
@@ -358,9 +359,9 @@ def _with_costs(
         raise SimulationError(f"backend {deployment.backend!r} recorded no spikes")
     changes = measure_change(
         deployment,
-        found.original,
-        found.adversarial,
-        first_draw=2 * trials + 2,
+        search.original,
+        search.adversarial,
+        first_trial=2 * trials + 2,
         trials=trials,
         stream=stream,
     )

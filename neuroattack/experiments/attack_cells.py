@@ -1,4 +1,4 @@
-"""Cells that attack one image on a deployment, or show images to one."""
+"""Cells that attack one image on a deployment, or verify images on one."""
 
 from __future__ import annotations
 
@@ -53,25 +53,25 @@ __all__ = [
 ]
 
 REFERENCE = "greedy-window"
-"""After the @ of a bound: image by image, the distance that Algorithm 1 reached there."""
+"""Reference attack of bounds such as ``l2@greedy-window``: the distance it used for each image."""
 
 # Algorithm 1 as the paper runs it (N = 7, M = 10, delta = 0.1, D_max = 22).
 _REFERENCE_SIDE = 7
-# Seconds on one core of a query of 350 steps, and of one to the conventional network.
-_SPIKING_COST, _EXACT_COST = 6e-4, 6e-5
-_MOST_OPEN = 8
+# Seconds on one core per query, for 350 time steps and for the conventional network.
+_SPIKING_COST, _DNN_COST = 6e-4, 6e-5
+_MAX_OPEN = 8
 
 
 @dataclass(frozen=True)
 class Subject:
-    """Networks and images of an experiment, in files whose names or checksums fix their content.
+    """Networks and images of an experiment, identified by content.
 
     Parameters
     ----------
     network, dnn : str or None
-        Files in the experiment's folder.
+        Files in the experiment's folder, named by content.
     dataset, checksum : str
-        Whose test images they are.
+        Name and checksum of the data set.
     """
 
     network: str | None
@@ -88,7 +88,7 @@ class Subject:
         network: Path | None,
         dnn: Path | None = None,
     ) -> Subject:
-        """Copy what the deployments need into the folder.
+        """Copy the network files that the deployments need into the folder.
 
         Raises
         ------
@@ -98,7 +98,9 @@ class Subject:
             If a file is missing.
         """
         if dnn is None and any(spec.kind == "dnn" for spec in deployments):
-            raise ValidationError("deployment", DNN, "a model of a conventional network beside it")
+            raise ValidationError(
+                "deployment", DNN, "the model file of a conventional network as well"
+            )
         return cls(
             None if network is None else keep_network(network, folder),
             None if dnn is None else keep_model(dnn, "dnn", folder),
@@ -107,7 +109,7 @@ class Subject:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as arguments of a cell."""
+        """Return the arguments for a cell."""
         return asdict(self)
 
     def image(self, index: int) -> tuple[NDArray[np.float64], int]:
@@ -115,22 +117,22 @@ class Subject:
         return dataset_of_cell(self.dataset, self.checksum).test.pick(index)
 
 
-# What this process has open stays so until it ends, or until others take its place.
+# Deployments stay open until the process ends or newer ones displace them.
 _opened: dict[tuple[Any, ...], tuple[contextlib.ExitStack, OpenDeployment]] = {}
 
 
 def open_once(
     deployment: str, profile: str, network: str | None, dnn: str | None, folder: Path
 ) -> OpenDeployment:
-    """Open a deployment for the cells of this process."""
+    """Open a deployment, or return it if this process has it open."""
     key = (deployment, profile, network, dnn, folder)
     if key not in _opened:
         spec = DeploymentSpec.from_text(deployment)
         if profile_checksum(spec) != profile:
             raise FileError(
-                spec.profile, "is another profile here than where the experiment was planned"
+                spec.profile, "the profile differs from the one used to plan the experiment"
             )
-        while len(_opened) >= _MOST_OPEN:
+        while len(_opened) >= _MAX_OPEN:
             _opened.pop(next(iter(_opened)))[0].close()
         stack = contextlib.ExitStack()
         opened = stack.enter_context(
@@ -145,8 +147,8 @@ def open_once(
 
 
 def query_cost(spec: DeploymentSpec) -> float:
-    """Return about how long a query takes, in seconds on one core."""
-    return _SPIKING_COST * spec.steps / 350 if spec.kind == "network" else _EXACT_COST
+    """Return the approximate duration of a query, in seconds on one core."""
+    return _SPIKING_COST * spec.steps / 350 if spec.kind == "network" else _DNN_COST
 
 
 def attack_cell(
@@ -208,7 +210,7 @@ def attack_image(
     Returns
     -------
     dict
-        Figures as JSON values, and ``"adversarial"``: the image found, shape (height, width).
+        Figures as JSON values, and ``"adversarial"``, the adversarial image, shape (height, width).
     """
     del label
     began = time.perf_counter()
@@ -251,7 +253,7 @@ def _attack(
     if not bound:
         return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
     if max_distance == 0:
-        return _Unmoved(name)
+        return _NoChange(name)
     if max_distance is not None:
         bound = f"{bound.partition('@')[0]}={max_distance!r}"
     if budget is None:
@@ -260,8 +262,8 @@ def _attack(
 
 
 @dataclass(frozen=True)
-class _Unmoved:
-    """What an attack is whose reference moved nothing: the original is all it may return."""
+class _NoChange:
+    """Attack within a distance of 0: returns the clean image."""
 
     name: str
 
@@ -275,7 +277,7 @@ class _Unmoved:
 
 
 def keep_images(images: Sequence[NDArray[np.float64]], folder: Path) -> str:
-    """Write images into the folder under a name of their content; return it."""
+    """Write images to a file in the folder named by their content, and return its name."""
     stacked = np.array(images)
     file = f"images/{hashlib.sha256(stacked.tobytes()).hexdigest()[:16]}.npz"
     if not (folder / file).is_file():
@@ -320,13 +322,13 @@ def verify_images(
     checksum: str,
     folder: Path,
 ) -> dict[str, Any]:
-    """Show images to a deployment, on the stream by which attacks there are verified.
+    """Measure success rates of images on a deployment, on the streams of its verification.
 
     Returns
     -------
     dict
-        ``"rates"``: per source, the fraction of the trials of each image that reach its goal; or
-        ``"refused"``: why the network cannot be deployed there.
+        ``"rates"``: per source, the success rate of each image; or ``"refused"``: the reason why
+        the network cannot be deployed.
     """
     subject = Subject(network, dnn, dataset, checksum)
     try:
@@ -337,8 +339,8 @@ def verify_images(
     rates: list[list[float]] = [[] for _ in sources]
     for position, (index, target_class) in enumerate(image_goals):
         image, label = subject.image(index)
-        judge = opened(verification_stream(index, target_class))
-        for images, found in zip(kept, rates, strict=True):
-            shown = image if images is None else images[position]
-            found.append(verify(judge, shown, Goal(label, target_class), trials).rate)
+        verifier = opened(verification_stream(index, target_class))
+        for images, row in zip(kept, rates, strict=True):
+            queried = image if images is None else images[position]
+            row.append(verify(verifier, queried, Goal(label, target_class), trials).rate)
     return {"rates": rates}

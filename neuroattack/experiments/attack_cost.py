@@ -22,16 +22,16 @@ __all__ = ["AttackCost", "Change", "QueryMeter", "measure_change"]
 
 @dataclass(frozen=True)
 class Change:
-    """A quantity on the original and on the adversarial image, over the same trials.
+    """A quantity on the clean and on the adversarial image, with the same random numbers.
 
     Parameters
     ----------
     original, adversarial, difference : float
-        Means over the trials, and adversarial less original.
+        Means over trials for the clean and the adversarial image, and their difference.
     difference_ci95 : (float, float) or None
-        95 % interval of the paired differences (Student's t); None from a single trial.
+        95 % interval of the mean paired difference (Student's t); None for a single trial.
     ratio : float or None
-        Of the means; None where the original's is 0.
+        Adversarial over clean mean; None if the clean mean is 0.
     """
 
     original: float
@@ -42,7 +42,7 @@ class Change:
 
     @classmethod
     def of(cls, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> Change:
-        """Compare values of the same trials, each of shape (trials,)."""
+        """Compare paired values, each of shape (trials,)."""
         paired = np.asarray(adversarial, float) - np.asarray(original, float)
         mean, trials = float(paired.mean()), len(paired)
         interval = None
@@ -56,28 +56,28 @@ class Change:
 
 @dataclass(frozen=True)
 class AttackCost:
-    """Cost of an attack, as seen from the laboratory.
+    """Cost of an attack to the network; not visible to the attacker.
 
     Parameters
     ----------
     trials : int
-        Trials in which original and adversarial image were compared.
+        Number of trials per image.
     changes : mapping of str to Change
-        ``spikes`` (of all populations but the input), ``input_spikes``,
-        ``synaptic_operations``, and on a chip with energy coefficients ``energy_pj_lower`` and
-        ``energy_pj_upper``, of the priced terms.
+        ``spikes`` (all populations except the input), ``input_spikes``, ``synaptic_operations``,
+        and for profiles with energy coefficients ``energy_pj_lower`` and ``energy_pj_upper``, over
+        the terms that have one.
     queries : int
-        Of the search.
+        Number of queries of the search.
     query_spikes, query_synaptic_operations : float
-        Mean per query of the search.
+        Means per query of the search.
     query_energy_pj : (float, float) or None
-        Bounds of the mean energy per query, of the priced terms.
+        Bounds of the mean energy per query, over the terms with a coefficient.
     without_coefficient : tuple of str
-        Energy terms without a published coefficient, which are in none of the figures.
+        Energy terms without a published coefficient, not included in the figures.
     basis : str or None
-        Weakest basis of a coefficient.
+        Weakest basis of the coefficients.
     caveats : tuple of str
-        Of the energies.
+        Caveats of the energy estimate.
     """
 
     trials: int
@@ -108,9 +108,9 @@ class AttackCost:
 def _quantities(
     deployment: Deployment, recording: Recording
 ) -> tuple[dict[str, NDArray[np.float64]], EnergyEstimate | None]:
-    """Return each quantity, of shape (images,), and on a chip with coefficients the estimate."""
+    """Return each quantity, shape (images,), and the energy estimate if there are coefficients."""
     counts = recording.counts
-    found = {
+    quantities = {
         "spikes": np.sum([c.sum(axis=1) for name, c in counts.items() if name != INPUT], axis=0),
         "input_spikes": counts[INPUT].sum(axis=1),
         "synaptic_operations": synaptic_operations(deployment.network, recording),
@@ -122,17 +122,19 @@ def _quantities(
         if estimate.subtotal_per_image_pj is None:
             estimate = None
         else:
-            found["energy_pj_lower"], found["energy_pj_upper"] = estimate.subtotal_per_image_pj
-    return {name: values.astype(np.float64) for name, values in found.items()}, estimate
+            quantities["energy_pj_lower"], quantities["energy_pj_upper"] = (
+                estimate.subtotal_per_image_pj
+            )
+    return {name: values.astype(np.float64) for name, values in quantities.items()}, estimate
 
 
 class QueryMeter:
-    """Sums the cost of the queries of a search.
+    """Sum the cost of the queries of a search.
 
     Parameters
     ----------
     deployment : Deployment
-        That is queried.
+        Queried deployment.
     """
 
     def __init__(self, deployment: Deployment) -> None:
@@ -144,8 +146,8 @@ class QueryMeter:
     def __call__(self, recording: Recording) -> None:
         """Add a batch of queries."""
         self._queries += len(recording.counts[INPUT])
-        found, self._estimate = _quantities(self._deployment, recording)
-        for name, values in found.items():
+        quantities, self._estimate = _quantities(self._deployment, recording)
+        for name, values in quantities.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(values.sum())
 
     def cost(self, trials: int, changes: Mapping[str, Change]) -> AttackCost:
@@ -173,17 +175,20 @@ def measure_change(
     original: NDArray[np.float64],
     adversarial: NDArray[np.float64],
     *,
-    first_draw: int,
+    first_trial: int,
     trials: int,
     stream: int,
 ) -> dict[str, Change]:
-    """Compare the cost of an adversarial image with that of its original, on the same trials."""
+    """Compare the cost of an adversarial with that of a clean image, with the same random numbers.
+
+    Trial numbers start at `first_trial`.
+    """
     before, after = (
         _quantities(
             deployment,
             deployment.record(
                 np.broadcast_to(image, (trials, *np.shape(image))),
-                indices=np.arange(first_draw, first_draw + trials),
+                indices=np.arange(first_trial, first_trial + trials),
                 stream=stream,
                 record_spikes=deployment.needs_spikes,
             ),

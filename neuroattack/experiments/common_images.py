@@ -1,4 +1,4 @@
-"""Test images that several deployments all classify correctly."""
+"""Select test images that several deployments classify correctly."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neuroattack.validation import check_whole
 
 __all__ = ["choose_images"]
 
-_DRAWS = 5
+_TRIALS = 5
 _BATCH = 64
 
 
@@ -33,9 +33,9 @@ def choose_images(
     count: int,
     seed: int,
 ) -> list[int]:
-    """Return the first test images, in a random order, that all deployments classify correctly.
+    """Return indices of random test images that all deployments classify correctly.
 
-    A deployment gets an image right where five draws together decide for its class.
+    The classification is by the summed counts of five trials.
     """
     check_whole("images", count, 1)
     image_sides(test.images.shape[1:])
@@ -49,21 +49,21 @@ def choose_images(
         for start in range(0, len(order), _BATCH):
             candidates = order[start : start + _BATCH]
             for target in targets:
-                candidates = candidates[_right(target, test, candidates)]
+                candidates = candidates[_is_correct(target, test, candidates)]
             chosen += candidates.tolist()
             if len(chosen) >= count:
                 return chosen[:count]
     raise ValidationError(
         "images",
         count,
-        f"at most {len(chosen)}, which is how many all deployments classify correctly",
+        f"at most {len(chosen)}, the number that all deployments classify correctly",
     )
 
 
-def _right(target: Target, test: Split, candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _is_correct(target: Target, test: Split, candidates: NDArray[np.int64]) -> NDArray[np.bool_]:
     if not len(candidates):
         return np.zeros(0, np.bool_)
     images = test.images[candidates].astype(np.float64)
-    counts = target.query(np.repeat(images, _DRAWS, axis=0))
-    together = counts.reshape(len(images), _DRAWS, -1).sum(axis=1, dtype=np.int64)
-    return np.asarray(decide(together) == test.labels[candidates])
+    counts = target.query(np.repeat(images, _TRIALS, axis=0))
+    total = counts.reshape(len(images), _TRIALS, -1).sum(axis=1, dtype=np.int64)
+    return np.asarray(decide(total) == test.labels[candidates])

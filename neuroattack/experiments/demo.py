@@ -1,4 +1,4 @@
-"""The main job, end to end: train, convert, deploy, evaluate, attack, report."""
+"""Complete workflow: train, convert, deploy, evaluate and attack a network."""
 
 from __future__ import annotations
 
@@ -37,25 +37,25 @@ MODEL = "model.h5"
 IMAGES = 8
 QUERIES = 1000
 TRIALS = 50
-_LIMIT = Bound("l2", 2.0)
+_BOUND = Bound("l2", 2.0)
 
 Progress = Callable[[str, float, str], None]
 
 
 @dataclass(frozen=True, eq=False)
 class Demo:
-    """What the demo leaves behind.
+    """Results of the demo.
 
     Parameters
     ----------
     model : SDBN
-        The trained network.
+        Trained model.
     evaluation : Evaluation
-        Of the spiking network on all test images.
+        Evaluation of the spiking network on all test images.
     results : tuple of AttackResult
-        Algorithm 1 of the paper and Adaptive, on the same images.
+        Results of Algorithm 1 of the paper and of CountRegression on the same images.
     provenance : Provenance
-        What made them.
+        Provenance of the results.
     """
 
     model: SDBN
@@ -85,10 +85,10 @@ def run_demo(
     command: str = "",
     on_progress: Progress,
 ) -> Demo:
-    """Do the main job on a data set.
+    """Train, evaluate and attack a network on a data set.
 
-    The first correctly classified test images are attacked, untargeted and within the same bound
-    and query budget, with Algorithm 1 of the paper and with the attack made for spike counts.
+    The first correctly classified test images are attacked with Algorithm 1 of the paper and with
+    CountRegression, untargeted and with the same norm bound and query budget.
     """
     check_settings(backend, steps, seed)
     model = _finished_model(out / MODEL, dataset, seed) if resume else None
@@ -121,7 +121,7 @@ def run_demo(
         results = [
             attack_images(
                 opened,
-                make_attack(name, _LIMIT, QUERIES, seed),
+                make_attack(name, _BOUND, QUERIES, seed),
                 [dataset.test.pick(index)[0] for index in chosen],
                 [Goal(dataset.test.pick(index)[1]) for index in chosen],
                 indices=chosen,
@@ -137,17 +137,17 @@ def run_demo(
 
 
 def _correct_images(deployment: Deployment, dataset: Dataset) -> list[int]:
-    """Return the first test images that one trial classifies correctly."""
+    """Return the indices of the first test images classified correctly in a single trial."""
     labels = dataset.test.labels[:1000]
     counts = deployment.record(dataset.test.images[:1000], indices=np.arange(len(labels))).counts
     correct = np.flatnonzero(decide(counts[deployment.network.readout]) == labels)
     if not correct.size:
-        raise NeuroattackError("no test image is classified correctly: nothing to attack")
+        raise NeuroattackError("demo: no test image is classified correctly, nothing to attack")
     return [int(index) for index in correct[:IMAGES]]
 
 
 def _finished_model(path: Path, dataset: Dataset, seed: int) -> SDBN | None:
-    """Return the model that a demo interrupted after its training has left, if there is one."""
+    """Return the trained model of an interrupted demo, or None."""
     if checkpoint_of(path).exists() or not path.exists():
         return None
     model = load_model(path)

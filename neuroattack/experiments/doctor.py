@@ -1,4 +1,4 @@
-"""What this machine has and lacks for neuroattack, and what to do about it."""
+"""Check the installation and suggest fixes."""
 
 from __future__ import annotations
 
@@ -22,30 +22,30 @@ State = Literal["good", "absent", "bad"]
 
 _EXTRAS = (
     ("attacks", ("art",), "attacks of the Adversarial Robustness Toolbox"),
-    ("campaigns", ("distributed", "pyarrow"), "campaigns over machines, tables in Parquet"),
-    ("nir", ("nir",), "networks written as NIR"),
-    ("remote", ("fastapi", "httpx", "prometheus_client", "uvicorn"), "targets over HTTP"),
+    ("campaigns", ("distributed", "pyarrow"), "campaigns on several machines and Parquet tables"),
+    ("nir", ("nir",), "import and export of networks via NIR"),
+    ("remote", ("fastapi", "httpx", "prometheus_client", "uvicorn"), "targets served over HTTP"),
 )
 
-# Peak of training the fine-tuned recipe on MNIST: 1.03 GiB.
-_LEAST_MEMORY = 5 * 2**28
-_LEAST_DISK = 2**30
+# Peak memory of training the fine-tuned recipe on MNIST: 1.03 GiB.
+_MIN_MEMORY = 5 * 2**28
+_MIN_DISK = 2**30
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """Result of one check.
 
     Parameters
     ----------
     name : str
-        Of the thing.
+        Name of the checked item.
     state : {"good", "absent", "bad"}
-        Whether all is well; something that is not needed is not there; or something will fail.
+        ``"absent"``: an optional item is missing. ``"bad"``: something will fail.
     found : str
-        What there is.
+        Observation, such as a version or a path.
     advice : str
-        What to do about it; empty where all is well.
+        Suggested fix; may be empty.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    """Look at Python, backends, extras, compiler, cores, memory, caches and data sets."""
+    """Check Python, backends, extras, compiler, cores, memory, caches and data sets."""
     return [
         _python(),
         *_backends(),
@@ -93,23 +93,23 @@ def _compiler() -> Finding:
         "C++ compiler",
         "absent",
         "none",
-        "brian2-standalone needs one, and brian2 is faster with it: install g++",
+        "install g++: required by brian2-standalone, and speeds up brian2",
     )
 
 
 def _extras() -> Iterator[Finding]:
-    for extra, modules, what in _EXTRAS:
+    for extra, modules, purpose in _EXTRAS:
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         if missing:
-            advice = f"pip install 'neuroattack[{extra}]' for {what}"
-            yield Finding(f"extra {extra}", "absent", f"without {', '.join(missing)}", advice)
+            advice = f"pip install 'neuroattack[{extra}]' for {purpose}"
+            yield Finding(f"extra {extra}", "absent", f"missing {', '.join(missing)}", advice)
         else:
             yield Finding(f"extra {extra}", "good", "installed")
 
 
 def _cores() -> Finding:
     usable = len(os.sched_getaffinity(0))
-    return Finding("cores", "good", f"{usable} of {os.cpu_count()} may be used")
+    return Finding("cores", "good", f"{usable} of {os.cpu_count()} usable")
 
 
 def _memory() -> Finding:
@@ -118,13 +118,13 @@ def _memory() -> Finding:
         name, _, value = line.partition(":")
         kib[name] = int(value.split()[0])
     available = 1024 * kib["MemAvailable"]
-    found = f"{_size(available)} of {_size(1024 * kib['MemTotal'])} are free"
-    if available < _LEAST_MEMORY:
+    found = f"{_size(available)} of {_size(1024 * kib['MemTotal'])} free"
+    if available < _MIN_MEMORY:
         return Finding(
             "memory",
             "bad",
             found,
-            f"end other programs: training on MNIST takes {_size(_LEAST_MEMORY)}",
+            f"close other programs: training on MNIST needs {_size(_MIN_MEMORY)}",
         )
     return Finding("memory", "good", found)
 
@@ -135,15 +135,15 @@ def _caches() -> Iterator[Finding]:
     folder = Path(pooch.os_cache("neuroattack"))
     if not _writable(folder):
         yield Finding(
-            "cache", "bad", f"{folder} cannot be written", "set XDG_CACHE_HOME to a folder that can"
+            "cache", "bad", f"{folder} is not writable", "set XDG_CACHE_HOME to a writable folder"
         )
         return
     free = shutil.disk_usage(_existing(folder)).free
-    found = f"{folder}, {_size(_content(folder))}, {_size(free)} of disk are free"
-    if free < _LEAST_DISK:
-        yield Finding("cache", "bad", found, "free some disk; the folder may be deleted")
+    found = f"{folder}, {_size(_content(folder))}, {_size(free)} of disk space free"
+    if free < _MIN_DISK:
+        yield Finding("cache", "bad", found, "free disk space; the folder may be deleted")
         return
-    advice = "may be deleted at any time: it is made again" if folder.exists() else ""
+    advice = "may be deleted at any time; recreated when needed" if folder.exists() else ""
     yield Finding("cache", "good", found, advice)
 
 
@@ -156,15 +156,15 @@ def _compiled_code() -> Finding:
         return Finding(
             "compiled code",
             "good",
-            "Python keeps no compiled modules",
-            "unset PYTHONDONTWRITEBYTECODE: every start takes a second longer",
+            "Python does not cache compiled modules",
+            "unset PYTHONDONTWRITEBYTECODE to start a second faster",
         )
     if not _writable(folder):
         return Finding(
             "compiled code",
             "absent",
-            f"{folder} cannot be written",
-            "set NUMBA_CACHE_DIR to a folder that can, or each process compiles anew",
+            f"{folder} is not writable",
+            "set NUMBA_CACHE_DIR to a writable folder; otherwise each process compiles anew",
         )
     return Finding("compiled code", "good", str(folder))
 
@@ -181,14 +181,14 @@ def _mnist() -> Finding:
         return Finding(
             "MNIST",
             "bad",
-            f"{folder} is without {', '.join(missing)}",
-            f"{DATA_VARIABLE} must name the folder of MNIST's four files, or be unset",
+            f"{folder} lacks {', '.join(missing)}",
+            f"set {DATA_VARIABLE} to the folder of the four MNIST files, or unset it",
         )
     return Finding(
         "MNIST",
         "absent",
         "not downloaded yet",
-        f"comes when it is first used; without a network, let {DATA_VARIABLE} name its folder",
+        f"downloaded on first use; offline, set {DATA_VARIABLE} to the folder of its files",
     )
 
 

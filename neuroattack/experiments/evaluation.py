@@ -1,4 +1,4 @@
-"""How well a deployed network classifies, and how many spikes it takes."""
+"""Measure the accuracy and spike counts of a deployed network."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ _BATCH_IMAGES = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures over a set of images; an image is correct if its class has strictly most spikes.
+    """Figures over a set of images; an image is correct if its class has strictly the most spikes.
 
     Parameters
     ----------
     accuracy : float
-        Share of images classified correctly.
+        Fraction of images classified correctly.
     accuracy_ci95 : (float, float)
-        Its 95 % Wilson interval.
+        95 % Wilson interval of the accuracy.
     images : int
-        Images shown.
+        Number of images.
     silent_fraction : float
-        Share of images without one output spike.
+        Fraction of images without output spikes.
     undecided_fraction : float
-        Share of images that are silent or tied, none of them correct.
+        Fraction of images that are silent or tied; they count as incorrect.
     images_per_s : float
-        Throughput, encoding included.
+        Throughput including encoding.
     spikes_per_image : dict of str to float
-        Mean spikes of each population, the input's under ``"input"``.
+        Mean number of spikes of each population, including ``"input"``.
     synaptic_operations_per_image : float
-        Mean of spikes times their actual nonzero fan-out.
+        Mean number of synaptic operations: spikes times nonzero fan-out.
     backend : str
-        Where it ran.
+        Backend.
     precision : str
-        In which arithmetic, ``"floating"`` or ``"fixed"``.
+        Arithmetic, ``"floating"`` or ``"fixed"``.
     steps : int
-        Time steps T an image was shown for.
+        Number of time steps T per image.
     """
 
     accuracy: float
@@ -73,33 +73,33 @@ def evaluate(
     observe: Callable[[Recording], None] | None = None,
     record_spikes: bool = False,
 ) -> Evaluation:
-    """Show images to a deployment and count.
+    """Classify images on a deployment.
 
     Parameters
     ----------
     deployment : Deployment
-        The network where it runs.
+        Deployed network.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is the index of its draw.
+        Intensities in [0, 1]; the position of an image is its trial number.
     labels : int array, shape (images,)
         True classes.
     on_progress : callable, optional
-        Called with (images done, images correct) after every batch.
+        Called with the numbers of processed and correct images after every batch.
     observe : callable, optional
-        Called with what every batch recorded: of all images together it may be too much to keep.
+        Called with the recording of every batch.
     record_spikes : bool, optional
-        Whether those recordings hold the spikes themselves.
+        Whether the recordings include spike trains.
 
     Raises
     ------
     ValidationError
-        If the images are not what the network takes, or the labels do not fit.
+        If the images or the labels do not fit the network.
     """
     if len(images) != len(labels):
-        raise ValidationError("labels", f"{len(labels)} of them", f"{len(images)}, one an image")
+        raise ValidationError("labels", f"{len(labels)} labels", f"{len(images)}, one per image")
     if labels.size and labels.max() >= deployment.network.classes:
         raise ValidationError(
-            "labels", f"class {labels.max()}", f"the network's {deployment.network.classes} classes"
+            "labels", f"class {labels.max()}", f"classes below {deployment.network.classes}"
         )
     readout = deployment.network.readout
     correct = silent = undecided = operations = 0

@@ -1,4 +1,4 @@
-"""Cells that train models, and what cells share to read data sets and models."""
+"""Cells that train models, and functions of cells to read data sets and models."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = [
 
 NetworkKind = Literal["sdbn", "dnn"]
 
-# Seconds on one core, for the estimate of the time left.
+# Training time in seconds on one core, for the estimate of the remaining time.
 _SDBN_COST, _DNN_COST = 110.0, 500.0
 
 
@@ -49,7 +49,7 @@ def training_cell(
     noise: Noise | None = None,
     fast_decay: float | None = None,
 ) -> Cell:
-    """Return the cell that trains a network; its result names the model's file in the folder."""
+    """Return the cell that trains a model; its result contains the model's file name."""
     arguments: dict[str, Any] = {
         "dataset": dataset.name,
         "checksum": dataset.checksum,
@@ -73,7 +73,7 @@ def _recipe(name: str, fast_decay: float | None) -> Recipe:
         return recipe
     parameters = replace(recipe.layers.parameters, fast_decay=fast_decay)
     layers = replace(recipe.layers, parameters=parameters)
-    # What is changed is said after the recipe's name, as the noise is.
+    # The recipe name includes the change, as it does for noise.
     return replace(recipe, name=f"{name}, fast decay {fast_decay:g}", layers=layers)
 
 
@@ -149,7 +149,7 @@ def _train_once(path: Path, run: Callable[[Path], Any], save: Callable[[Path, An
     try:
         model = run(checkpoint)
     except FileError:
-        # The checkpoint is damaged, or of another version: nobody asked for it by name.
+        # A damaged or outdated checkpoint is discarded, because the user did not request it.
         if not checkpoint.exists():
             raise
         checkpoint.unlink()
@@ -164,12 +164,12 @@ def _file(kind: str, identity: Any) -> str:
 
 
 def keep_model(path: Path, kind: NetworkKind, folder: Path) -> str:
-    """Copy a model that a user gave into the folder, under the name of its content; return that.
+    """Copy a model file to the folder under a name derived from its content; return the name.
 
     Raises
     ------
     FileError
-        If it is no such model.
+        If it is not a model of this kind.
     OutputError
         If the folder cannot be written.
     """
@@ -184,12 +184,12 @@ def keep_model(path: Path, kind: NetworkKind, folder: Path) -> str:
 
 
 def keep_network(path: Path, folder: Path) -> str:
-    """Copy a network that a user gave into the folder, under the name of its content; return that.
+    """Copy a network file to the folder under a name derived from its content; return the name.
 
     Raises
     ------
     FileError
-        If it is no network.
+        If it is not a network.
     OutputError
         If the folder cannot be written.
     """
@@ -207,14 +207,16 @@ def _loaded(name: str) -> Dataset:
 
 
 def dataset_of_cell(name: str, checksum: str) -> Dataset:
-    """Return a data set, read once a process; ValidationError if it is another than it was."""
-    found = _loaded(name)
-    if found.checksum != checksum:
-        raise ValidationError(f"data set {name!r}", found.checksum[:12], checksum[:12])
-    return found
+    """Return a data set, cached per process; raise ValidationError if its checksum differs."""
+    dataset = _loaded(name)
+    if dataset.checksum != checksum:
+        raise ValidationError(
+            f"checksum of data set {name!r}", dataset.checksum[:12], checksum[:12]
+        )
+    return dataset
 
 
 @functools.lru_cache(maxsize=4)
 def model_of_cell(path: Path, kind: NetworkKind) -> Any:
-    """Return a model of the folder, read once a process: its files never change."""
+    """Return a model of the folder, cached per process."""
     return load_model(path) if kind == "sdbn" else load_mlp(path)

@@ -1,4 +1,4 @@
-"""How well networks classify noisy images, or after training on them (Section III of the paper)."""
+"""Accuracy of networks with noise on training or test images (Section III of the paper)."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ __all__ = [
 Noisy = Literal["train", "test", "train+test"]
 
 NOISY: tuple[Noisy, ...] = get_args(Noisy)
-"""Which images are noisy: those trained on, those classified, or both."""
+"""Noisy images: training images, test images, or both."""
 
-# Seconds on one core of 10,000 images, for the estimate of the time left.
+# Seconds on one core for 10,000 images, for the estimate of the remaining time.
 _RATES_COST, _SPIKING_COST = 2.0, 10.0
 
 _TEST_NOISE_STREAM = 2
@@ -57,21 +57,23 @@ _TEST_NOISE_STREAM = 2
 
 @dataclass(frozen=True)
 class Spiking:
-    """How an SDBN is run in spikes.
+    """Settings for running an SDBN as a spiking network.
 
     Parameters
     ----------
     steps : int
-        Time steps T an image is shown for.
+        Number of time steps T per image.
     backend : str
-        Where it runs.
+        Backend.
     readout_gain : float or None
-        As in :func:`neuroattack.training.conversion.convert`; None for that of each model's recipe.
+        As in :func:`neuroattack.training.conversion.convert`; None for that of the model's recipe.
 
     Raises
     ------
-    ValidationError, UnknownNameError, BackendUnavailableError
-        If a value is out of range, or there is no such backend here.
+    ValidationError
+        If a value is out of range.
+    UnknownNameError, BackendUnavailableError
+        If the backend is unknown or not available.
     """
 
     steps: int = 350
@@ -86,24 +88,24 @@ class Spiking:
 
 @dataclass(frozen=True)
 class NoiseCell:
-    """Accuracy under one noise.
+    """Accuracy under one noise condition.
 
     Parameters
     ----------
     network : {"sdbn", "dnn"}
-        What classified.
+        Kind of network.
     mode : {"train", "test", "train+test"} or None
-        Which images were noisy; None without noise.
+        Noisy images; None without noise.
     noise : Noise or None
-        The noise.
+        Added noise.
     seed : int
-        Of training, noise and input spikes.
+        Random seed of training, noise and input spikes.
     images : int
-        Test images classified.
+        Number of test images.
     correct : int
-        Correctly, an SDBN as rates.
+        Number classified correctly, for an SDBN with rates.
     correct_spiking : int or None
-        Correctly in spikes; None where that was not asked for.
+        Number classified correctly by the spiking network; None if it was not run.
     """
 
     network: NetworkKind
@@ -116,16 +118,16 @@ class NoiseCell:
 
     @property
     def accuracy(self) -> float:
-        """Fraction classified correctly, an SDBN as rates."""
+        """Fraction classified correctly, for an SDBN with rates."""
         return self.correct / self.images
 
     @property
     def spiking_accuracy(self) -> float | None:
-        """Fraction classified correctly in spikes."""
+        """Fraction classified correctly by the spiking network."""
         return None if self.correct_spiking is None else self.correct_spiking / self.images
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values, accuracies with their 95 % Wilson intervals."""
+        """Return the JSON values, with 95 % Wilson intervals."""
         spiking = self.correct_spiking
         return {
             "network": self.network,
@@ -145,7 +147,7 @@ class NoiseCell:
 
 
 def spiking_settings(spiking: Spiking | None) -> dict[str, Any] | None:
-    """Return settings as a cell's argument."""
+    """Return the settings as an argument of a cell."""
     return None if spiking is None else dict(vars(spiking))
 
 
@@ -165,10 +167,10 @@ def study_noise(
     workers: int | None = None,
     on_progress: Callable[[str, float, str], None] | None = None,
 ) -> list[NoiseCell]:
-    """Measure accuracy under noises; also without, first of each network and seed.
+    """Measure accuracy with each noise, and without noise (first for each network and seed).
 
-    What is done is kept in the folder as it gets done, trained models included, and is not done
-    again.
+    Finished cells and trained models are stored in `folder`; the same call resumes an interrupted
+    study.
     """
     find_recipe(recipe)
     shape = (dataset.test.images.shape[1], dataset.test.images.shape[2])
@@ -178,10 +180,10 @@ def study_noise(
     dataset.test.first(images)
     given = {kind: keep_model(path, kind, folder) for kind, path in (models or {}).items()}
 
-    def show(what: str) -> Callable[[float, str], None] | None:
+    def progress_of(stage: str) -> Callable[[float, str], None] | None:
         if on_progress is None:
             return None
-        return lambda fraction, state: on_progress(what, fraction, state)
+        return lambda fraction, state: on_progress(stage, fraction, state)
 
     noisy_training = {"train", "train+test"} & set(modes)
     trainings: dict[tuple[NetworkKind, int, Noise | None], Cell] = {}
@@ -195,9 +197,9 @@ def study_noise(
                 kind, dataset, seed=seed, recipe=recipe, noise=added, fast_decay=fast_decay
             )
     trained = run_cells(
-        folder, list(trainings.values()), workers=workers, on_progress=show("Training")
+        folder, list(trainings.values()), workers=workers, on_progress=progress_of("Training")
     )
-    files = {place: result["model"] for place, result in zip(trainings, trained, strict=True)}
+    files = {key: result["model"] for key, result in zip(trainings, trained, strict=True)}
     files |= {(kind, seed, None): file for kind, file in given.items() for seed in seeds}
 
     plan: list[tuple[NetworkKind, int, Noisy | None, Noise | None, Cell]] = []
@@ -215,12 +217,12 @@ def study_noise(
                 spiking=spiking if kind == "sdbn" else None,
             )
             plan.append((kind, seed, mode, noise, cell))
-    # A clean test of one model serves every mode that asks for it.
+    # Modes that test the same model on clean images share a cell.
     distinct = {cell.key: cell for *_, cell in plan}
-    found = run_cells(
-        folder, list(distinct.values()), workers=workers, on_progress=show("Classifying")
+    results = run_cells(
+        folder, list(distinct.values()), workers=workers, on_progress=progress_of("Classifying")
     )
-    counts = dict(zip(distinct, found, strict=True))
+    counts = dict(zip(distinct, results, strict=True))
     return [
         NoiseCell(
             kind,
@@ -303,7 +305,7 @@ def _correct_in_spikes(
     given = spiking.readout_gain
     gain = readout_gain_of(model) if given is None else given
     network, scale = widened(convert(model, readout_gain=gain).network)
-    # A rate is neither negative nor beyond one spike a step.
+    # Rates are limited to between 0 and one spike per time step.
     intensities = np.clip(pixels.astype(np.float64) / scale, 0.0, 1.0)
     with deploy(
         network,
@@ -312,15 +314,15 @@ def _correct_in_spikes(
         seed=seed,
         expected_images=len(intensities),
     ) as deployment:
-        found = evaluate(deployment, intensities, labels)
-    return round(found.accuracy * found.images)
+        evaluation = evaluate(deployment, intensities, labels)
+    return round(evaluation.accuracy * evaluation.images)
 
 
 def widened(network: Network) -> tuple[Network, float]:
-    """Return a network whose input takes rates up to one spike a step, and how many times that is.
+    """Return the network with an input range up to one spike per time step, and the rate ratio.
 
-    Intensities of the network are to be divided by that number for the same spikes; so those beyond
-    1, that noise made, have the rates they stand for.
+    The ratio is that of the new to the former maximum rate. Intensities divided by it give the same
+    rates as before, and intensities above 1, which result from noise, are not clipped.
     """
     encoder = network.input.encoder
     highest_hz = 1 / network.dt_s

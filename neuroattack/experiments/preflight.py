@@ -1,4 +1,4 @@
-"""A look at a target before it is attacked: whether it is random, noisy, or saturates."""
+"""Measure the randomness of a target's responses: noise level and saturation."""
 
 from __future__ import annotations
 
@@ -18,43 +18,43 @@ from neuroattack.validation import check_whole
 
 __all__ = ["Preflight", "measure_randomness"]
 
-_SURE = 3.0
-"""Standard errors at which a pixel's effect stands out of the noise."""
-_CALM = 2.0
-"""Standard deviations that the gap should be from 0 for a query to be answered alike mostly."""
-_MOST_FACTOR = 1000
+_EFFECT_STANDARD_ERRORS = 3.0
+"""Size of a detectable pixel effect, in standard errors."""
+_GAP_STANDARD_DEVIATIONS = 2.0
+"""Distance of the mean gap from 0 for a reproducible decision, in standard deviations."""
+_MAX_REPEATS = 1000
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What queries of one image showed.
+    """Statistics of repeated queries of one image.
 
     Parameters
     ----------
     queries : int
-        Spent on it.
+        Number of queries.
     deterministic : bool
-        Whether all answers were the same: repeats then say nothing, and one draw is a verdict.
+        Whether all responses were equal; a single trial then suffices.
     mean_spikes : float
-        Of all classes together, in an answer.
+        Mean total output spike count.
     mean_gap, gap_sd : float
-        Of the untargeted gap in counts: best wrong class less the true one; negative where the
-        true class leads.
+        Mean and standard deviation of the untargeted gap in spikes: largest wrong count minus true
+        count, negative for correct decisions.
     undecided : float
-        Share of answers that are silent or tied.
+        Fraction of responses that are silent or tied.
     correct : float
-        Share of answers that decide for the true class.
+        Fraction of responses that predict the true class.
     saturated : float
-        Share of answers in which the leading class has all the spikes: scores made of shares do
-        not change there, whatever a small move does.
+        Fraction of responses in which one class has all spikes. Output spike fractions then do not
+        respond to small perturbations.
     repeats : int
-        Showings to add up, ``ceil((2 SD / |gap|)^2)``, for the gap to be two standard deviations
-        from a tie; T times as many steps does the same. 1 for a deterministic target; at most
-        1,000.
+        Number of repeats per query, ``ceil((2 SD / |gap|)^2)``, for which the mean gap is two
+        standard deviations from 0; longer simulations by this factor have the same effect. 1 for a
+        deterministic target; at most 1,000.
     queries_for_one_spike : int
-        Draws, half of them with a pixel moved, after which an effect of one spike stands out by
-        three standard errors: ``ceil((2 x 3 SD)^2)``. All pixels at once cost no more by
-        regression; one by one they cost so many each.
+        Number of trials, half of them with a perturbed pixel, that detect an effect of one spike
+        at three standard errors: ``ceil((2 x 3 SD)^2)``. A regression estimates all pixels with
+        about this number of queries; perturbing pixels one by one needs it for each.
     """
 
     queries: int
@@ -76,31 +76,31 @@ class Preflight:
 def measure_randomness(
     target: Target, image: ArrayLike, label: int, *, trials: int = 100
 ) -> Preflight:
-    """Show an image to a target several times.
+    """Query an image repeatedly and measure the variation of the responses.
 
     Parameters
     ----------
     target : Target
-        The black box; every draw is a query of its own, so that none is common to two.
+        Black box. Trials are independent even if its randomness is shared within a batch.
     image : float array, shape (height, width)
         Intensities in [0, 1].
     label : int
-        Its class.
+        True class.
     trials : int, optional
-        Queries, at least 2.
+        Number of queries, at least 2.
 
     Raises
     ------
     ValidationError
-        If the image or the label does not fit the target, or it tells labels only.
+        If the image or label does not fit the target, or the target returns labels.
     BudgetExceededError
-        If the budget does not hold the draws.
+        If the budget is too small for the trials.
     """
-    check_whole("draws of a pre-flight check", trials, 2, 100_000)
+    check_whole("trials of a pre-flight check", trials, 2, 100_000)
     goal = Goal(label)
     original = valid_original(target, image, goal)
     if target.response == "labels":
-        raise ValidationError("target", "labels only", "spike counts, for a pre-flight check")
+        raise ValidationError("response of the target", "labels", "counts for a pre-flight check")
     if target.randomness == "shared":
         counts = np.concatenate([target.query(original[None]) for _ in range(trials)])
     else:
@@ -120,11 +120,13 @@ def measure_randomness(
         correct=float((decided == label).mean()),
         saturated=float(((counts.max(axis=1) == total) & (total > 0)).mean()),
         repeats=1 if deterministic else _repeats(float(gaps.mean()), sd),
-        queries_for_one_spike=2 if deterministic else max(2, math.ceil((2 * _SURE * sd) ** 2)),
+        queries_for_one_spike=2
+        if deterministic
+        else max(2, math.ceil((2 * _EFFECT_STANDARD_ERRORS * sd) ** 2)),
     )
 
 
 def _repeats(gap: float, sd: float) -> int:
     if gap == 0:
-        return _MOST_FACTOR
-    return min(_MOST_FACTOR, max(1, math.ceil((_CALM * sd / gap) ** 2)))
+        return _MAX_REPEATS
+    return min(_MAX_REPEATS, max(1, math.ceil((_GAP_STANDARD_DEVIATIONS * sd / gap) ** 2)))

@@ -1,4 +1,4 @@
-"""Training a model into a file, with its checkpoint beside it until it is done."""
+"""Train a model to a file, with a checkpoint file until training is complete."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ Model = TypeVar("Model", SDBN, MLP)
 
 @dataclass(frozen=True, eq=False)
 class TrainedModel(Generic[Model]):
-    """A model, and the seconds it took to train since it was started or resumed."""
+    """A model, and its training time in seconds since the start or the last resumption."""
 
     model: Model
     seconds: float
 
 
 def checkpoint_of(model: Path) -> Path:
-    """Return where the checkpoint of a training into that model file is kept."""
+    """Return the path of the checkpoint for a model file."""
     return model.parent / f"{model.stem}.checkpoint.h5"
 
 
 def describe_progress(progress: Progress) -> str:
-    """Say in a few words where a training stands."""
+    """Return a short status text for the progress of a training."""
     accuracy = "" if progress.accuracy is None else f", {100 * progress.accuracy:.1f} %"
     return f"{progress.stage} {progress.epoch}/{progress.epochs}{accuracy}"
 
@@ -82,7 +82,7 @@ def train_to_file(
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> TrainedModel[SDBN]:
-    """Train an SDBN on a data set and save it; what stood at `target` stays until then."""
+    """Train an SDBN on a data set and save it; an existing file is replaced only at the end."""
     find_recipe(recipe)
 
     def run(checkpoint: Path) -> SDBN:
@@ -133,12 +133,11 @@ def _train(
 ) -> TrainedModel[Model]:
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists():
-        raise FileError(checkpoint, "no such checkpoint, expected one to resume from")
+        raise FileError(checkpoint, "no checkpoint to resume from; start without --resume")
     if checkpoint.exists() and not resume:
         raise FileError(
             checkpoint,
-            "is the checkpoint of an interrupted training, expected none: go on from it with "
-            "--resume, or delete it",
+            "checkpoint of an interrupted training; continue it with --resume, or delete the file",
         )
     check_writable(target)
     started = time.perf_counter()

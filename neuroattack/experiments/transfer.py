@@ -1,4 +1,4 @@
-"""Transfer: adversarial images made on one deployment of a network, tried on all others."""
+"""Transfer attacks: adversarial images of each deployment, verified on all deployments."""
 
 from __future__ import annotations
 
@@ -36,31 +36,33 @@ _BOUND = Bound("l2", 2.0)
 
 @dataclass(frozen=True)
 class TransferSettings:
-    """What is made where.
+    """Settings of a transfer study.
 
     Parameters
     ----------
     deployments : tuple of DeploymentSpec
-        At least two, all different; each makes images and is shown those of all.
+        At least two different deployments; each is attacked and verifies the images of all.
     attack : str, optional
-        Its name, one of :func:`neuroattack.attacks.registry.attack_names`.
+        Name of the attack, one of :func:`neuroattack.attacks.registry.attack_names`.
     bound : Bound, optional
-        Maximum distance of the adversarial images from their originals.
+        Norm bound on the adversarial images.
     queries : int, optional
-        Of a search.
+        Query budget per search.
     images : int, optional
-        Test images, all of which every deployment classifies correctly.
+        Number of test images; all deployments classify them correctly.
     goal : {"untargeted", "random"}, optional
-        Any wrong class, or a random wrong class per image.
+        Untargeted, or a random target class per image.
     trials : int, optional
-        Fresh draws by which an image is judged on a deployment.
+        Number of fresh trials per image and deployment.
     seed : int, optional
-        Of the choice of images and classes, and of the attack's chance.
+        Random seed of the images, target classes and attacks.
 
     Raises
     ------
-    ValidationError, UnknownNameError
-        If a value is out of range, or there is no such attack.
+    ValidationError
+        If a value is out of range.
+    UnknownNameError
+        If the attack is not registered.
     """
 
     deployments: tuple[DeploymentSpec, ...]
@@ -76,7 +78,7 @@ class TransferSettings:
         names = list(map(str, self.deployments))
         if len(set(names)) < max(2, len(names)):
             raise ValidationError(
-                "deployments", ", ".join(names) or "none", "at least two, each of them once"
+                "deployments", ", ".join(names) or "none", "at least two different ones"
             )
         if self.goal not in get_args(Goal):
             raise ValidationError("goal", repr(self.goal), " or ".join(get_args(Goal)))
@@ -86,22 +88,21 @@ class TransferSettings:
 
 @dataclass(frozen=True)
 class Transfer:
-    """How images fared where they were made, and elsewhere.
+    """Results of a transfer study.
 
     Parameters
     ----------
     settings : TransferSettings
-        What was made where.
+        Settings of the study.
     image_goals : tuple of (index, target class or None)
-        Test images.
+        Test images and their target classes.
     success_rates : tuple of tuples of tuples of float
-        Row by row, the deployment that made the images; column by column, the one that was
-        shown them; for each image, the share of fresh draws that reached the goal. Where both are
-        one, draws are fresh all the same.
+        Success rate on fresh trials, indexed by attacked deployment (row), verifying deployment
+        (column) and image. The diagonal uses fresh trials too.
     clean_error_rates : tuple of tuples of float
-        Column by column, what the test images themselves reach.
+        The same rate of the clean images, by deployment (column) and image.
     queries : tuple of float
-        Row by row, mean queries of a search.
+        Mean number of queries per search, by attacked deployment.
     """
 
     settings: TransferSettings
@@ -112,26 +113,26 @@ class Transfer:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The deployments, as people write them: rows and columns."""
+        """Deployment specifications, the labels of rows and columns."""
         return tuple(map(str, self.settings.deployments))
 
     def success(self, row: int, column: int) -> float:
-        """Return the probability that a fresh draw of an image reaches its goal."""
+        """Return the mean success rate over images."""
         return float(np.mean(self.success_rates[row][column]))
 
     def ci95(self, row: int, column: int) -> tuple[float, float]:
-        """Return its 95 % Wilson interval, of other images."""
+        """Return the 95 % Wilson interval of the success rate over images."""
         success_rates = self.success_rates[row][column]
         return wilson_interval(sum(success_rates), len(success_rates))
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
-        several = range(len(self.names))
+        """Return the JSON values."""
+        indices = range(len(self.names))
         return {
             "rows": list(self.names),
             "columns": list(self.names),
-            "success": [[self.success(row, column) for column in several] for row in several],
-            "ci95": [[list(self.ci95(row, column)) for column in several] for row in several],
+            "success": [[self.success(row, column) for column in indices] for row in indices],
+            "ci95": [[list(self.ci95(row, column)) for column in indices] for row in indices],
             "clean_error_rates": [
                 float(np.mean(success_rates)) for success_rates in self.clean_error_rates
             ],
@@ -165,7 +166,7 @@ def transfer(
     workers: int | None = None,
     on_progress: Callable[[str, float, str], None] | None = None,
 ) -> Transfer:
-    """Make adversarial images on every deployment, and show them to every deployment."""
+    """Attack every deployment, and verify the adversarial images on every deployment."""
     specs = settings.deployments
     subject = Subject.kept(folder, dataset, specs, network, dnn)
     indices = choose_images(
@@ -173,16 +174,16 @@ def transfer(
     )
     image_goals = [_image_goal(settings, dataset, index) for index in indices]
 
-    def run(words: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
+    def run(stage: str, cells: Sequence[Cell]) -> list[dict[str, Any]]:
         def report(fraction: float, state: str) -> None:
             if on_progress:
-                on_progress(words, fraction, state)
+                on_progress(stage, fraction, state)
 
         return run_cells(folder, cells, workers=workers, on_progress=report)
 
-    many, count = len(specs), len(image_goals)
+    count = len(image_goals)
     attacked = run(
-        "Attacking",
+        "Attacks",
         [
             attack_cell(
                 subject,
@@ -199,26 +200,27 @@ def transfer(
             for index, target_class in image_goals
         ],
     )
-    made = [attacked[start : start + count] for start in range(0, len(attacked), count)]
-    sources = [keep_images([each["adversarial"] for each in row], folder) for row in made]
-    shown = run(
-        "Trying elsewhere",
+    searches = [attacked[start : start + count] for start in range(0, len(attacked), count)]
+    sources = [keep_images([each["adversarial"] for each in row], folder) for row in searches]
+    verified = run(
+        "Transfer",
         [
             verification_cell(subject, spec, [images], image_goals, settings.trials)
             for images in (*sources, None)
             for spec in specs
         ],
     )
-    success_rates = [tuple(cell["rates"][0]) for cell in shown]
+    success_rates = [tuple(cell["rates"][0]) for cell in verified]
     rows = [
-        tuple(success_rates[start : start + many]) for start in range(0, len(success_rates), many)
+        tuple(success_rates[start : start + len(specs)])
+        for start in range(0, len(success_rates), len(specs))
     ]
     return Transfer(
         settings,
         tuple(image_goals),
         tuple(rows[:-1]),
         rows[-1],
-        tuple(float(np.mean([each["queries"] for each in row])) for row in made),
+        tuple(float(np.mean([each["queries"] for each in row])) for row in searches),
     )
 
 

@@ -1,1 +1,1 @@
-"""What a chip can hold: formats and their rounding."""
+"""Hardware profiles of chips, quantization, placement, and energy estimates."""

@@ -1,4 +1,4 @@
-"""A network fitted to a chip: quantized and placed on its cores."""
+"""Mapping of a network to a chip: quantization and placement on cores."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ __all__ = ["Fitted", "fit"]
 
 @dataclass(frozen=True, eq=False)
 class Fitted:
-    """A network on a chip.
+    """Network mapped to a chip.
 
     Parameters
     ----------
     profile : Profile
-        Of the chip.
+        Hardware profile of the chip.
     rounding : Rounding
         Settings of the quantization.
     quantized : Quantized
-        The network in the chip's number formats, and what it lost.
+        Network in the chip's number formats, with its rounding errors and losses.
     placement : Placement
-        Its neurons on the chip's cores.
+        Placement of the neurons on the chip's cores.
     traffic : Traffic
-        Destinations of their spikes.
+        Destinations of the neurons' spikes.
     """
 
     profile: Profile
@@ -47,12 +47,12 @@ class Fitted:
 
     @property
     def network(self) -> Network:
-        """The network that runs."""
+        """The quantized network."""
         return self.quantized.network
 
     @property
     def needs_spikes(self) -> bool:
-        """Whether an estimate needs the spikes themselves, not only their counts."""
+        """Whether energy estimates need spike times, not only spike counts."""
         return self.profile.energy_model().update_policy == "on_event"
 
     def activity(
@@ -62,18 +62,18 @@ class Fitted:
         spikes: Mapping[str, SpikeTrains] | None = None,
     ) -> Activity:
         """Count the events of recorded spikes on the chip; see :func:`count_activity`."""
-        # Counting updates on events takes a hundred times as long as all the rest.
+        # Counting event-driven updates takes a hundred times as long as everything else.
         needed = spikes if self.needs_spikes else None
         return count_activity(
             self.network, self.traffic, self.placement, counts, steps, spikes=needed
         )
 
     def estimate(self, activity: Activity) -> EnergyEstimate:
-        """Estimate its energy; see :func:`neuroattack.hardware.energy.energy.estimate`."""
+        """Estimate the energy; see :func:`neuroattack.hardware.energy.energy.estimate`."""
         return estimate(activity, self.profile.energy_model(), self.network.dt_s)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the rounding, placement and unchecked limits as JSON values."""
+        """Return rounding, utilization and unchecked limits as JSON values."""
         return {
             "profile": self.profile.id,
             "profile_checksum": self.profile.checksum,
@@ -81,7 +81,7 @@ class Fitted:
             **self.quantized.roundings_as_json(),
             "dropped": list(self.quantized.dropped),
             "unchecked": [*self.quantized.unchecked, *self.placement.unchecked],
-            # Without a limit of a core, how many the network takes is not known.
+            # Without a known limit per core, the number of cores is unknown.
             "cores_used": self.placement.cores_used if self.placement.is_by_core else None,
             "utilization": {name: list(use) for name, use in self.placement.utilization.items()},
         }
@@ -93,18 +93,19 @@ def fit(network: Network, profile: Profile, rounding: Rounding | None = None) ->
     Parameters
     ----------
     network : Network
-        In floating point.
+        Network in floating point.
     profile : Profile
-        Of the chip.
+        Hardware profile of the chip.
     rounding : Rounding, optional
-        By default to nearest, with one scale per population.
+        Settings of the quantization; by default rounding to nearest, with one scale per population.
 
     Raises
     ------
     UnsupportedFeatureError
-        If the network has a feature that the chip lacks, or rounding would destroy it.
+        If the chip does not support a feature of the network, or rounding would set all weights of
+        a projection, or a threshold, to 0.
     DoesNotFitError
-        If it does not fit on the chip.
+        If the network does not fit on the chip.
     """
     rounding = rounding or Rounding()
     quantized = quantize(network, profile.number_format(), rounding)

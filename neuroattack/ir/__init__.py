@@ -1,1 +1,1 @@
-"""The abstract network: populations, projections, input and their exact dynamics."""
+"""Networks as data: populations, projections, input, and their reference dynamics."""

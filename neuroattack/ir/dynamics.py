@@ -1,17 +1,18 @@
-"""The exact dynamics, as plainly as they can be said: what every backend is held to.
+"""Reference dynamics of a network, which every backend must reproduce spike for spike.
 
-At step k, for a population with potential v (measured from rest) and a refractory period of R
-steps:
+In time step k, for a population with membrane potential v (relative to rest) and a refractory
+period of R steps:
 
-1. ``I[k]`` is the sum over incoming projections of the weights of the source neurons that
-   spiked at step ``k - delay``;
-2. a neuron in its refractory period holds v at reset and ignores ``I[k]``; every other is
-   updated: in floating point, with decay = exp(-dt / tau_m),
-   ``v <- v * decay + (I[k] + bias)``; in fixed point, on whole numbers,
-   ``v <- clip(leaked(v) + (wrap(I[k]) + bias))``, see :func:`update_fixed`;
-3. ``v > threshold``, strictly, is a spike: ``v <- reset``, and the next R steps are refractory.
+1. Input: ``I[k]`` is the sum, over all incoming projections, of the weights of the source neurons
+   that spiked in step ``k - delay``.
+2. Update: a neuron in its refractory period keeps v at the reset potential and ignores ``I[k]``.
+   All other neurons are updated. In floating point, with decay = exp(-dt / tau_m),
+   ``v <- v * decay + (I[k] + bias)``; in fixed point, on integers,
+   ``v <- clip(leak(v) + (wrap(I[k]) + bias))``, see :func:`update_fixed`.
+3. Spike: if ``v > threshold`` (strictly), the neuron spikes, ``v <- reset``, and the next R steps
+   are refractory.
 
-State starts at rest (v = 0) and lasts one image.
+Every image starts at rest (v = 0).
 """
 
 from __future__ import annotations
@@ -31,13 +32,13 @@ __all__ = ["simulate", "update_fixed"]
 def update_fixed(
     v: NDArray[np.float64], current: NDArray[np.float64], population: FixedPopulation
 ) -> NDArray[np.float64]:
-    """Return the potentials a step later, refractory period aside, in fixed point.
+    """Return the fixed-point potentials after one step, without the refractory period.
 
-    The potential loses ``leak`` parts of 4096, rounded toward zero; the current wraps around at
-    24 bits, into (-2**23, 2**23]; the new potential is clipped to the population's limits. Both
-    have the shape (..., size), and are integers in units of the state's last bit.
+    ``v <- clip(trunc(v * (4096 - leak) / 4096) + (wrap(I) + bias), lowest, highest)``: the leak is
+    rounded toward zero, and ``wrap`` maps the current into (-2**23, 2**23] modulo 2**24. Potentials
+    and currents have the shape (..., size) and are integers in units of the state's last bit.
     """
-    # Whole numbers below 2**53, on which every operation here is exact in float64.
+    # All values are integers below 2**53, so every operation here is exact in float64.
     leaked = np.trunc(v * (LEAK_ONE - population.leak) / LEAK_ONE)
     half = CURRENT_SPAN // 2
     wrapped = half - (half - current) % CURRENT_SPAN
@@ -50,7 +51,7 @@ def simulate(network: Network, input_spikes: NDArray[np.bool_]) -> dict[str, NDA
     Returns
     -------
     dict of str to bool array, shape (steps, size)
-        The spikes of every population, the input's under ``"input"``.
+        Spikes of every population, and of the input under ``"input"``.
 
     Raises
     ------
@@ -92,7 +93,7 @@ _Update = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float6
 def _neurons(
     population: Population | FixedPopulation, dt_s: float
 ) -> tuple[NDArray[np.float64] | NDArray[np.int32], float, _Update]:
-    """Return threshold, reset potential and the update (v, current) -> v of a population."""
+    """Return the threshold, reset potential and update rule (v, current) -> v of a population."""
     if isinstance(population, FixedPopulation):
         fixed = population
         return fixed.threshold, 0, lambda v, current: update_fixed(v, current, fixed)

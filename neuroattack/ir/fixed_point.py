@@ -1,18 +1,19 @@
-"""Populations in fixed-point arithmetic, as Loihi's neuron cores compute.
+"""Populations in the fixed-point arithmetic of Loihi's neuron cores.
 
-Potentials, currents, thresholds and biases are whole numbers in units of the last bit of the
-state, which has 24 bits or fewer; :mod:`neuroattack.ir.dynamics` says how they move. Weights
-arrive as ``mantissa * 2**exponent`` of their projection, in the same units.
+Potentials, currents, thresholds and biases are integers in units of the last bit of the state,
+which has at most 24 bits. The update of a non-refractory neuron is
+``v <- clip(trunc(v * (4096 - leak) / 4096) + (wrap(I) + bias), lowest, highest)``; see
+:mod:`neuroattack.ir.dynamics`. Weights are ``mantissa * 2**exponent`` in the same units.
 
-Of a state narrower than Loihi's, the limits are a population's own, and all else is as on Loihi:
-what arrives within a step is summed before the potential is clipped, once. A chip that clips
-after every spike that arrives differs where a potential meets its limits in the middle of a step.
+States narrower than Loihi's have their own clipping limits, and are otherwise treated as on Loihi:
+all input of a step is summed, then the potential is clipped once. Chips that clip after every
+incoming spike differ if a potential reaches its limits within a step.
 
 Sources: Davies et al., IEEE Micro 38(1), 2018, and the fixed-point LIF model of lava-nc 0.10.0
-(``lava/proc/lif/models.py``), whose order of operations this is. Lava's authors name it
-"Loihi-style": whether it is bit-accurate against the chip is in dispute (lava issue 322).
-Where a current passes its 24 bits by so much that it would wrap twice, it does so here, and once
-only in Lava's stock model; that takes over 1,500 spikes of the largest weight at once.
+(``lava/proc/lif/models.py``), whose order of operations is used. Lava's authors call the model
+"Loihi-style"; whether it is bit-accurate with respect to the chip is disputed (lava issue 322).
+A current that exceeds 24 bits by more than one period wraps more than once here, but only once in
+Lava's stock model; this takes over 1,500 simultaneous spikes of the largest weight.
 """
 
 from __future__ import annotations
@@ -29,42 +30,42 @@ from neuroattack.validation import check_whole
 __all__ = ["CURRENT_SPAN", "LEAK_ONE", "POTENTIAL_LIMIT", "FixedPopulation"]
 
 POTENTIAL_LIMIT = 2**23 - 1
-"""Largest magnitude that a potential may have: what 24 bits hold on either side of 0."""
+"""Largest magnitude of a potential in 24 bits."""
 
 CURRENT_SPAN = 2**24
-"""A current beyond (-2**23, 2**23] wraps around by this much."""
+"""Period by which a current outside (-2**23, 2**23] wraps around."""
 
 LEAK_ONE = 2**12
-"""The leak that loses the whole potential in a step."""
+"""Leak at which a potential decays to 0 in one step."""
 
 
 @dataclass(frozen=True, eq=False)
 class FixedPopulation(ByValue):
-    """Leaky integrate-and-fire neurons on whole numbers; they reset to 0.
+    """Leaky integrate-and-fire neurons in integer arithmetic, with a reset to 0.
 
     Parameters
     ----------
     name : str
-        An identifier, unique in the network.
+        Identifier, unique in the network.
     size : int
-        Neurons, at least 1.
+        Number of neurons, at least 1.
     leak : int
-        Parts of 4096 of the potential that are lost in a step, 0 to 4096.
+        Decay of the potential per step, in units of 1/4096, from 0 to 4096.
     threshold : int or int array, shape (size,)
-        A neuron spikes when its potential is strictly above; not negative, at most 2**23 - 1.
+        Spike threshold, from 0 to 2**23 - 1; a neuron spikes if its potential is strictly above.
     bias : int or int array, shape (size,), optional
-        Added to the current of every step in which the neuron is not refractory; at most
-        2**23 - 1 in magnitude.
+        Constant added to the current in every non-refractory step, at most 2**23 - 1 in
+        magnitude.
     refractory_steps : int, optional
-        Whole steps after a spike in which the neuron holds its reset potential.
+        Number of time steps after a spike in which the neuron stays at its reset potential.
     lowest, highest : int, optional
-        Where a potential is clipped, 0 between them; by default 2**23 - 1 to either side. A
-        neuron whose threshold is not below `highest` never spikes.
+        Limits to which potentials are clipped, at most and at least 0; by default -(2**23 - 1) and
+        2**23 - 1. A neuron whose threshold is not below `highest` never spikes.
 
     Raises
     ------
     ValidationError
-        Naming the population and the field.
+        If a value is invalid; the message names the population and the field.
     """
 
     name: str
@@ -103,7 +104,7 @@ def _states(thing: str, value: ArrayLike, size: int, lowest: int) -> NDArray[np.
     if array.shape not in ((), (size,)):
         raise ValidationError(thing, f"shape {array.shape}", f"one number or shape ({size},)")
     if array.dtype.kind not in "iu":
-        raise ValidationError(thing, f"type {array.dtype}", "whole numbers")
+        raise ValidationError(thing, f"type {array.dtype}", "integers")
     if array.min() < lowest or array.max() > POTENTIAL_LIMIT:
         raise ValidationError(
             thing, f"{array.min()} to {array.max()}", f"from {lowest} to {POTENTIAL_LIMIT}"

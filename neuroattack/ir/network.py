@@ -1,4 +1,4 @@
-"""The abstract network: frozen, validated, and independent of any simulator."""
+"""Spiking network as immutable, validated data, independent of any simulator."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["INPUT", "FixedPopulation", "Input", "Network", "Population", "Projection"]
 
-# Beyond this, a sum of weights would not be exact in float64, and its value would depend on the
-# order of summation.
+# Larger sums of weights are not exact in float64 and depend on the order of summation.
 _EXACT_SUM = 2**53
 
 _MAX_FIXED_EXPONENT = 32
@@ -30,7 +29,7 @@ Precision = Literal["floating", "fixed"]
 
 @dataclass(frozen=True, eq=False)
 class Network(ByValue):
-    """A feed-forward network of LIF populations.
+    """Feed-forward network of LIF populations.
 
     Parameters
     ----------
@@ -39,19 +38,18 @@ class Network(ByValue):
     input : Input
         Image shape and encoder.
     populations : sequence of Population, or of FixedPopulation
-        In feed-forward order: projections run from earlier to later ones. All in floating
-        point or all in fixed point.
+        Populations in feed-forward order, all in floating point or all in fixed point.
     projections : sequence of Projection
-        From the input or a population to a later population.
+        Projections, each from the input or a population to a later population.
     readout : str
-        Name of the population whose spike counts are the answer, one neuron a class.
+        Name of the population whose spike counts are the output, one neuron per class.
     origin : mapping of str to str, optional
-        Where the network comes from (recipe, data set checksum, conversion), kept in files.
+        Provenance of the network (recipe, data set checksum, conversion), stored in files.
 
     Raises
     ------
     ValidationError
-        Naming the part and the field that does not hold.
+        If a value is invalid; the message names the part and the field.
     """
 
     dt_s: float
@@ -70,7 +68,7 @@ class Network(ByValue):
             dt_s=check_positive("network dt_s", self.dt_s, "number of seconds"),
         )
         if not all(isinstance(text, str) for item in self.origin.items() for text in item):
-            raise ValidationError("network origin", "a value that is no text", "text for text")
+            raise ValidationError("network origin", "a non-string entry", "strings only")
         self.input.encoder.check_step(self.dt_s)
         sizes = self._check_order()
         if self.readout not in sizes or self.readout == INPUT:
@@ -106,7 +104,7 @@ class Network(ByValue):
                     "network populations", f"{population.name!r} twice", "unique names"
                 )
             sizes[population.name] = population.size
-        position = {name: place for place, name in enumerate(sizes)}
+        position = {name: index for index, name in enumerate(sizes)}
         for projection in self.projections:
             for end in (projection.source, projection.target):
                 if end not in position:
@@ -129,7 +127,7 @@ class Network(ByValue):
             return
         lowest = min(projection.exponent for projection in incoming)
         if self.precision == "fixed":
-            lowest = 0  # the grid is that of the state
+            lowest = 0  # weights are in units of the state
         total = sum(
             int(np.abs(p.mantissas.astype(np.int64)).sum(axis=0).max()) << (p.exponent - lowest)
             for p in incoming
@@ -138,7 +136,7 @@ class Network(ByValue):
             raise ValidationError(
                 f"weights into population {name!r}",
                 f"a range of {math.log2(total):.0f} bits",
-                "sums that are exact in 53 bits",
+                "at most 53 bits, so that sums are exact in float64",
             )
 
     @property
@@ -148,12 +146,12 @@ class Network(ByValue):
 
     @property
     def sizes(self) -> dict[str, int]:
-        """Neurons of the input, under ``"input"``, and of every population."""
+        """Number of neurons of every population, and of the input under ``"input"``."""
         return {INPUT: self.input.size} | {p.name: p.size for p in self.populations}
 
     @property
     def classes(self) -> int:
-        """Neurons of the readout population."""
+        """Number of classes: neurons of the readout population."""
         return self.population(self.readout).size
 
     def __repr__(self) -> str:
@@ -200,22 +198,22 @@ class Network(ByValue):
         return rows
 
     def population(self, name: str) -> Population | FixedPopulation:
-        """Return the population of that name; KeyError if there is none."""
+        """Return the population of that name; raise KeyError if there is none."""
         for population in self.populations:
             if population.name == name:
                 return population
         raise KeyError(name)
 
     def incoming(self, name: str) -> tuple[Projection, ...]:
-        """Return the projections that end in the population of that name."""
+        """Return the projections into the population of that name."""
         return tuple(p for p in self.projections if p.target == name)
 
     def outgoing(self, name: str) -> tuple[Projection, ...]:
-        """Return the projections that start from the population of that name."""
+        """Return the projections from the input or population of that name."""
         return tuple(p for p in self.projections if p.source == name)
 
     def checksum(self) -> str:
-        """Return a SHA-256 over all that decides the network's spikes, in hexadecimal."""
+        """Return the SHA-256 of everything that determines the network's spikes, in hexadecimal."""
         digest = hashlib.sha256()
         encoder = self.input.encoder
         digest.update(
@@ -223,8 +221,8 @@ class Network(ByValue):
         )
         for p in self.populations:
             if isinstance(p, FixedPopulation):
-                whole = (p.name, p.size, p.leak, p.refractory_steps, p.lowest, p.highest)
-                digest.update(repr(whole).encode())
+                integers = (p.name, p.size, p.leak, p.refractory_steps, p.lowest, p.highest)
+                digest.update(repr(integers).encode())
                 digest.update(p.threshold.tobytes() + p.bias.tobytes())
             else:
                 numbers = (p.name, p.size, p.tau_m_s, p.reset_v, p.refractory_steps)

@@ -1,7 +1,7 @@
-"""The parts of a network: populations, projections and the input, each validated by itself.
+"""Parts of a network: populations, projections and the input, each validated individually.
 
-Units are SI: seconds, hertz, volts; a weight is volts per spike. Membrane potentials are
-measured from the resting potential, so rest is 0.
+Units are SI: seconds, hertz, volts, and volts per spike for weights. Membrane potentials are
+relative to the resting potential, which is 0.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ __all__ = [
 ]
 
 INPUT = "input"
-"""Name of the input population, as the source of projections and in recordings."""
+"""Name of the input population in projections and recordings."""
 
 MANTISSA_BITS = 24
-"""Bits of a weight on the fixed-point grid, its sign included."""
+"""Bits of a weight on the fixed-point grid, including its sign."""
 
 MAX_POPULATION = 1_000_000
 LARGEST_WEIGHT_V = 1e9
@@ -43,7 +43,7 @@ MAX_REFRACTORY_STEPS = 1_000_000
 
 
 class ByValue:
-    """Equality of dataclasses that hold arrays; such values have no hash."""
+    """Mixin for the equality of dataclasses that contain arrays; instances are not hashable."""
 
     def __eq__(self, other: object) -> bool:
         if type(other) is not type(self):
@@ -58,7 +58,7 @@ def _same(a: object, b: object) -> bool:
 
 
 def check_name(thing: str, value: object) -> None:
-    """Raise ValidationError for what is no identifier."""
+    """Raise ValidationError unless `value` is an ASCII identifier."""
     if not (isinstance(value, str) and value and value.isascii() and value.isidentifier()):
         raise ValidationError(
             f"{thing} name", repr(value), "letters, digits and underscores, no digit first"
@@ -66,10 +66,12 @@ def check_name(thing: str, value: object) -> None:
 
 
 def check_population(population: Any) -> str:
-    """Check what populations of either arithmetic have in common; return how messages name it."""
+    """Check the fields common to both kinds of populations; return the name for messages."""
     check_name("population", population.name)
     if population.name == INPUT:
-        raise ValidationError("population name", repr(INPUT), "a name the input does not have")
+        raise ValidationError(
+            "population name", repr(INPUT), "another name: this one is reserved for the input"
+        )
     me = f"population {population.name!r}"
     size = check_whole(f"{me} size", population.size, 1, MAX_POPULATION)
     rest = check_whole(
@@ -86,7 +88,7 @@ def freeze(part: object, **values: object) -> None:
 
 
 def span(values: NDArray[Any]) -> str:
-    """Return the one value of all neurons, or the lowest and the highest."""
+    """Return the lowest and the highest value as text, or the single value if they are equal."""
     low, high = values.min(), values.max()
     return f"{low:g}" if low == high else f"{low:g} to {high:g}"
 
@@ -104,30 +106,30 @@ def _per_neuron(thing: str, value: ArrayLike, size: int) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Population(ByValue):
-    """Leaky integrate-and-fire neurons that share all but thresholds and biases.
+    """Leaky integrate-and-fire neurons that differ only in their thresholds and biases.
 
     Parameters
     ----------
     name : str
-        An identifier, unique in the network.
+        Identifier, unique in the network.
     size : int
-        Neurons, at least 1.
+        Number of neurons, at least 1.
     tau_m_s : float
         Membrane time constant in seconds; infinite for no leak.
     threshold_v : float or float array, shape (size,)
-        A neuron spikes when its potential is strictly above. In volts from rest, like all
-        potentials here, and higher than `reset_v`.
+        Spike threshold in volts, higher than `reset_v`; a neuron spikes if its potential is
+        strictly above. Like all potentials, relative to rest.
     bias_v : float or float array, shape (size,), optional
-        Added to the input of every step in which the neuron is not refractory, in volts.
+        Constant added to the input in every non-refractory step, in volts.
     reset_v : float, optional
         Potential after a spike and during the refractory period, in volts.
     refractory_steps : int, optional
-        Whole steps after a spike in which the neuron holds its reset potential.
+        Number of time steps after a spike in which the neuron stays at its reset potential.
 
     Raises
     ------
     ValidationError
-        Naming the population and the field.
+        If a value is invalid; the message names the population and the field.
     """
 
     name: str
@@ -175,24 +177,24 @@ class Population(ByValue):
 class Projection(ByValue):
     """Weighted connections from one population to another, all with the same delay.
 
-    Weights lie on a fixed-point grid, ``mantissas * 2**exponent``, so that sums of them are
-    exact in float64 and the same in any order, on every backend.
+    Weights lie on a fixed-point grid, ``mantissas * 2**exponent``, so that their sums are exact in
+    float64 and independent of the order of summation, on every backend.
 
     Parameters
     ----------
     source, target : str
         Names of the populations; the source may be ``"input"``.
     mantissas : int32 array, shape (source size, target size)
-        Weights in units of the grid, below 2**23 in magnitude; 0 is no connection.
+        Weights in units of the grid, below 2**23 in magnitude; 0 means no connection.
     exponent : int
-        Of the grid, from -300 to 300.
+        Exponent of the grid, from -300 to 300.
     delay_steps : int, optional
-        Steps from a spike of the source to its arrival, at least 1.
+        Time steps from a spike of the source to its arrival, at least 1.
 
     Raises
     ------
     ValidationError
-        Naming the projection and the field.
+        If a value is invalid; the message names the projection and the field.
     """
 
     source: str
@@ -211,13 +213,13 @@ class Projection(ByValue):
                 f"{me} mantissas", f"shape {given.shape}", "(source size, target size)"
             )
         if given.dtype.kind not in "iu":
-            raise ValidationError(f"{me} mantissas", f"type {given.dtype}", "whole numbers")
+            raise ValidationError(f"{me} mantissas", f"type {given.dtype}", "integers")
         limit = 2 ** (MANTISSA_BITS - 1)
         if given.max() >= limit or given.min() <= -limit:
             raise ValidationError(
                 f"{me} mantissas",
                 f"{given.min()} to {given.max()}",
-                f"below 2**{MANTISSA_BITS - 1}",
+                f"magnitudes below 2**{MANTISSA_BITS - 1}",
             )
         mantissas = given.astype(np.int32)
         mantissas.flags.writeable = False
@@ -232,10 +234,10 @@ class Projection(ByValue):
     def from_weights(
         cls, source: str, target: str, weights_v: ArrayLike, delay_steps: int = 1
     ) -> Projection:
-        """Round weights, in volts per spike, to the finest grid that holds them.
+        """Round weights, in volts per spike, to the finest grid that can represent them.
 
-        The rounding is at most ``2**(exponent - 1)``. Raises ValidationError if a weight is not
-        finite, or too large.
+        The rounding error is at most ``2**(exponent - 1)``. Raises ValidationError if a weight is
+        not finite or too large.
         """
         weights = np.asarray(weights_v, np.float64)
         if not np.isfinite(weights).all():
@@ -258,7 +260,7 @@ class Projection(ByValue):
 
     @property
     def label(self) -> str:
-        """How messages name it: ``"projection input->hidden1"``."""
+        """Name of the projection in messages: ``"projection input->hidden1"``."""
         return f"projection {self.source}->{self.target}"
 
     @property
@@ -268,21 +270,21 @@ class Projection(ByValue):
         return weights
 
     def fan_out(self) -> NDArray[np.int64]:
-        """Return the connections that leave each neuron of the source, shape (source size,)."""
+        """Return the number of outgoing connections per source neuron, shape (source size,)."""
         fan_out: NDArray[np.int64] = np.count_nonzero(self.mantissas, axis=1).astype(np.int64)
         return fan_out
 
 
 @dataclass(frozen=True)
 class Input:
-    """What an image is, and how it becomes spikes.
+    """Image shape and encoder of a network.
 
     Parameters
     ----------
     shape : tuple of int
-        Shape of one image; its pixels, row by row, are the neurons of the input population.
+        Shape of one image; its pixels, in row-major order, are the neurons of the input population.
     encoder : Encoder
-        How intensities become spikes.
+        Encoder of intensities as spikes.
     """
 
     shape: tuple[int, ...]
@@ -297,5 +299,5 @@ class Input:
 
     @property
     def size(self) -> int:
-        """Pixels of one image."""
+        """Number of pixels of one image."""
         return math.prod(self.shape)

@@ -1,4 +1,4 @@
-"""Networks as HDF5 files; a round trip is the identity."""
+"""Lossless storage of networks in HDF5 files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SCHEMA = 1
 
 _MAX_PARTS = 10_000
 
-# What is stored of a population of either precision: numbers, and arrays by their type.
+# Stored fields of populations by precision: scalars, and arrays with their kind of type.
 _POPULATIONS: dict[str, tuple[type[Any], dict[str, Any], dict[str, str]]] = {
     "floating": (
         Population,
@@ -50,17 +50,17 @@ _POPULATIONS: dict[str, tuple[type[Any], dict[str, Any], dict[str, str]]] = {
 }
 _PROJECTION = {"source": str, "target": str, "exponent": int, "delay_steps": int}
 
-# Files from before there were narrower states do not have these.
+# Files written before states could be narrower than 24 bits do not have these fields.
 _OPTIONAL = ("lowest", "highest")
 
 
 def save_network(path: str | os.PathLike[str], network: Network) -> None:
-    """Write a network, atomically.
+    """Write a network to an HDF5 file, atomically.
 
     Raises
     ------
     OutputError
-        If it cannot be written; what stood at `path` is unharmed.
+        If the file cannot be written; an existing file at `path` is then unchanged.
     """
     _, numbers, arrays = _POPULATIONS[network.precision]
     with create_hdf5(path, KIND, SCHEMA) as file:
@@ -70,14 +70,14 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
         file.attrs["max_rate_hz"] = network.input.encoder.max_rate_hz
         file.create_group("origin").attrs.update(network.origin)
         populations = file.create_group("populations")
-        for place, population in enumerate(network.populations):
-            group = populations.create_group(str(place))
+        for index, population in enumerate(network.populations):
+            group = populations.create_group(str(index))
             write_attributes(group, population, numbers)
             for name in arrays:
                 group[name] = getattr(population, name)
         projections = file.create_group("projections")
-        for place, projection in enumerate(network.projections):
-            group = projections.create_group(str(place))
+        for index, projection in enumerate(network.projections):
+            group = projections.create_group(str(index))
             write_attributes(group, projection, _PROJECTION)
             group.create_dataset(
                 "mantissas", data=projection.mantissas, compression="gzip", shuffle=True
@@ -90,21 +90,21 @@ def load_network(path: str | os.PathLike[str]) -> Network:
     Raises
     ------
     FileError
-        Naming the file, and what in it was expected: if it is missing, too large, damaged, of
-        another kind or schema, or holds values outside what a network allows.
+        If the file is missing, too large, damaged, of another kind or schema, or contains values
+        that are invalid in a network; the message names the file and the expected content.
     """
     with open_hdf5(path, KIND, SCHEMA) as file:
         encoder = read_attribute(file, "encoder", str)
         if encoder not in ENCODERS:
             raise UnknownNameError("encoder", encoder, ENCODERS)
-        # Files from before there was fixed point have no precision.
+        # Files written before fixed point was supported have no precision.
         stated = read_attributes(file, {"precision": str}, optional=("precision",))
         precision = stated.get("precision", "floating")
         if precision not in _POPULATIONS:
             raise UnknownNameError("precision", precision, _POPULATIONS)
         shape = file.attrs.get("input_shape")
         if getattr(shape, "ndim", 0) != 1 or shape.dtype.kind not in "iu":
-            raise FileError(path, "attribute input_shape is not a list of whole numbers")
+            raise FileError(path, "attribute input_shape is not a list of integers")
         population, numbers, arrays = _POPULATIONS[precision]
         return Network(
             dt_s=read_attribute(file, "dt_s", float),
@@ -135,4 +135,4 @@ def _numbered(file: h5py.File, name: str) -> Iterator[h5py.Group]:
     parent = read_group(file, name)
     if len(parent) > _MAX_PARTS:
         raise FileError(file.filename, f"has {len(parent)} {name}, expected at most {_MAX_PARTS}")
-    return (read_group(parent, str(place)) for place in range(len(parent)))
+    return (read_group(parent, str(index)) for index in range(len(parent)))

@@ -1,1 +1,1 @@
-"""Black boxes over HTTP, by the Open Inference Protocol v2: serving one, and attacking one."""
+"""Serving and querying black boxes over HTTP with the Open Inference Protocol v2."""

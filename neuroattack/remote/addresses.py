@@ -1,4 +1,4 @@
-"""Which addresses are this machine's own."""
+"""Network addresses of this machine."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ __all__ = ["is_loopback"]
 
 
 def is_loopback(host: str) -> bool:
-    """Say whether a host is this machine, reached by no network."""
+    """Return whether a host is a loopback address of this machine."""
     if host == "localhost":
         return True
     try:

@@ -1,4 +1,4 @@
-"""The HTTP side of a served black box."""
+"""Web application that serves a black box."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from neuroattack.remote.service import Limits, Service
 __all__ = ["KEY", "make_app"]
 
 KEY = "Idempotency-Key"
-"""HTTP header by which a request is known when it comes again."""
+"""HTTP header that identifies a request when it is sent again."""
 
 _LONGEST_KEY = 200
 
@@ -38,24 +38,24 @@ _log = logging.getLogger(__name__)
 
 
 class _Metrics:
-    """What Prometheus may know: of requests and queries, nothing of images or answers."""
+    """Prometheus metrics of requests and queries; they contain no images or counts."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.queries = Counter("neuroattack_queries", "Images answered", registry=self.registry)
+        self.queries = Counter("neuroattack_queries", "Processed images", registry=self.registry)
         self.requests = Counter(
-            "neuroattack_requests", "Requests to infer", ["status"], registry=self.registry
+            "neuroattack_requests", "Inference requests", ["status"], registry=self.registry
         )
         self.waiting = Gauge(
-            "neuroattack_waiting", "Requests that wait for an answer", registry=self.registry
+            "neuroattack_waiting", "Requests without a response yet", registry=self.registry
         )
         self.seconds = Histogram(
-            "neuroattack_request_seconds", "From a request to its answer", registry=self.registry
+            "neuroattack_request_seconds", "Time from request to response", registry=self.registry
         )
 
 
 class _Inferences:
-    """Requests to infer, within limits."""
+    """Handler of inference requests, within limits."""
 
     def __init__(self, name: str, service: Service, limits: Limits, metrics: _Metrics) -> None:
         self._name = name
@@ -86,7 +86,7 @@ class _Inferences:
             raise HTTPException(400, f"{KEY}: expected at most {_LONGEST_KEY} characters")
         if self._waiting >= self._limits.queue_size:
             raise HTTPException(
-                503, "too many requests wait; nothing was counted", {"Retry-After": "1"}
+                503, "the queue is full; no query was counted", {"Retry-After": "1"}
             )
         self._waiting += 1
         self._metrics.waiting.set(self._waiting)
@@ -101,13 +101,13 @@ class _Inferences:
                 )
             future = self._service.submit(client, key, images, body)
             with move_on_after(self._limits.timeout_s) as time_limit:
-                # Where the time is over this cancels what has not begun, and leaves what has.
+                # A timeout cancels a query that has not begun; a running query continues.
                 counts = await asyncio.wrap_future(future)
             if time_limit.cancelled_caught:
                 again = {"Retry-After": "1"}
                 if future.cancelled():
-                    raise HTTPException(503, "no time for it; nothing was counted", again)
-                raise HTTPException(504, f"no answer yet; the same {KEY} asks for it again", again)
+                    raise HTTPException(503, "timeout in the queue; no query was counted", again)
+                raise HTTPException(504, f"no response yet; retry with the same {KEY}", again)
         except ValidationError as error:
             raise HTTPException(400, str(error)) from error
         except BudgetExceededError as error:
@@ -122,8 +122,8 @@ class _Inferences:
     async def _body(self, request: Request) -> bytes:
         limit = self._limits.max_request_bytes
         too_large = HTTPException(413, f"body: expected at most {limit} bytes")
-        told = request.headers.get("content-length", "0")
-        if told.isascii() and told.isdigit() and int(told) > limit:
+        length = request.headers.get("content-length", "0")
+        if length.isascii() and length.isdigit() and int(length) > limit:
             raise too_large
         body = bytearray()
         try:
@@ -133,10 +133,10 @@ class _Inferences:
                     if len(body) > limit:
                         raise too_large
         except TimeoutError:
-            raise HTTPException(408, "body: it did not come in time") from None
+            raise HTTPException(408, "body: timeout while receiving it") from None
         except ClientDisconnect:
-            # Nobody is there to be told; half a body is no request.
-            raise HTTPException(400, "body: it broke off") from None
+            # Incomplete body: do not count the request.
+            raise HTTPException(400, "body: connection closed while receiving it") from None
         return bytes(body)
 
 
@@ -149,9 +149,9 @@ def make_app(
 ) -> FastAPI:
     """Return the web application that serves a black box as ``/v2/models/NAME``.
 
-    The service is closed when the application shuts down. `tokens` are clients' bearer tokens and
-    their names in the log. Without any, whoever reaches the server may ask, and is known by
-    address.
+    The service is closed when the application shuts down. `tokens` maps bearer tokens to client
+    names in the log. Without tokens, everyone who can reach the server may send queries, and
+    clients are identified by their addresses.
     """
     metrics = _Metrics()
     infer = _Inferences(name, service, limits, metrics)
@@ -161,7 +161,8 @@ def make_app(
         yield
         await asyncio.get_running_loop().run_in_executor(None, service.close)
 
-    # Its own documentation pages would tell more than shapes and classes, and load from elsewhere.
+    # FastAPI's documentation pages would reveal more than shapes and classes, and load external
+    # files.
     app = FastAPI(lifespan=life, openapi_url=None, docs_url=None, redoc_url=None)
     app.add_exception_handler(RoutingError, _refused)
     app.add_exception_handler(Exception, _failed)
@@ -179,8 +180,8 @@ def make_app(
             raise HTTPException(401, "expected a bearer token", {"WWW-Authenticate": "Bearer"})
         return found[0]
 
-    def check_name(asked: str) -> None:
-        if asked != name:
+    def check_name(model: str) -> None:
+        if model != name:
             raise HTTPException(404, "no model of that name")
 
     @app.get("/v2/health/live")
@@ -228,6 +229,6 @@ async def _refused(_: Request, error: Exception) -> Response:
 
 
 async def _failed(_: Request, error: Exception) -> Response:
-    # What went wrong is the server's own business: a message may tell of the network.
+    # The error is only logged on the server: its message may reveal details of the network.
     _log.error("a request failed", exc_info=error)
     return JSONResponse({"error": "internal error"}, status_code=500)

@@ -1,4 +1,4 @@
-"""A black box on another machine, as attacks here meet it."""
+"""Client of a served black box, which can be attacked like a local one."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["RemoteTarget"]
 
-# The server has not answered, and may next time.
+# Status codes after which a request is sent again.
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _LONGEST_PAUSE_S = 5.0
@@ -42,34 +42,35 @@ _LARGEST_ANSWER = 2**28
 
 
 class RemoteTarget:
-    """A target that a server answers for, by the Open Inference Protocol v2 over HTTP.
+    """Target on a server with the Open Inference Protocol v2 over HTTP.
 
-    Queries are counted here, when they are first sent; a batch is sent in requests of
-    `max_batch`, each with a key of its own, under which it is sent again where the network or
-    the server fails: a server that knows keys, as ``neuroattack serve`` does, counts it once.
+    Queries are counted by the client when they are first sent. A batch is split into requests of
+    up to `max_batch` images, each with a unique key. After a failure of the network or the server,
+    a request is sent again with the same key; servers that support keys, such as
+    ``neuroattack serve``, count it only once.
 
     Parameters
     ----------
     url : str
-        Of the model: ``https://host/v2/models/NAME``.
+        Address of the model: ``https://host/v2/models/NAME``.
     token : str, optional
-        Bearer token; sent over https, or to this machine.
+        Bearer token, sent only over https or to this machine.
     budget : int, optional
-        Images that are asked at most.
+        Query budget in images.
     timeout_s : float, optional
-        Seconds that a request may take.
+        Timeout of a request in seconds.
     retries : int, optional
-        How often a request is sent again.
+        Maximum number of times a request is sent again.
     max_batch : int, optional
-        Images of a request at most.
+        Maximum number of images per request.
     ca_file : str, optional
-        Certificates by which the server's is verified, instead of the system's. It is verified
-        always.
+        File with certificates to verify the server's certificate, instead of those of the system.
+        Certificates are always verified.
 
     Raises
     ------
     ValidationError
-        If a setting is out of range, or the model no black box of counts.
+        If a setting is out of range, or the model does not return counts.
     RemoteError
         If the server cannot be reached or refuses.
     """
@@ -96,11 +97,11 @@ class RemoteTarget:
             timeout=timeout_s,
             verify=_certificates(ca_file),
             headers={"Authorization": f"Bearer {token}"} if token else {},
-            # A redirect would carry images, and the token, to where nobody named.
+            # A redirect would send images and the token to another server.
             follow_redirects=False,
         )
         try:
-            metadata = _json(self._asked("GET", self._url))
+            metadata = _json(self._send("GET", self._url))
             self._image_shape, self._n_classes = shapes_of_model(metadata)
         except NeuroattackError:
             self.close()
@@ -123,27 +124,27 @@ class RemoteTarget:
 
     @property
     def n_classes(self) -> int:
-        """Classes it tells apart."""
+        """Number of classes."""
         return self._n_classes
 
     @property
     def response(self) -> Response:
-        """Spike counts."""
+        """Always ``"counts"``."""
         return "counts"
 
     @property
-    def trials(self) -> Randomness:
-        """Independent: the encoder is not the attacker's."""
+    def randomness(self) -> Randomness:
+        """Always ``"independent"``: the server encodes the images."""
         return "independent"
 
     @property
     def queries(self) -> int:
-        """Images asked so far, those included whose answer did not come."""
+        """Number of images queried so far, including those without a response."""
         return self._queries
 
     @property
     def remaining(self) -> int | None:
-        """Images still asked; None where there is no budget."""
+        """Remaining query budget; None without a budget."""
         return None if self._budget is None else self._budget - self._queries
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
@@ -152,24 +153,24 @@ class RemoteTarget:
         Raises
         ------
         RemoteError
-            If the server cannot be reached, refuses, or answers something else; the queries are
-            counted here, for it may have counted them.
+            If the server cannot be reached, refuses, or returns an invalid response. The queries
+            are counted nevertheless, because the server may have counted them.
         """
         rows = validate_images(images, self._image_shape)
         with self._lock:
             if self.remaining is not None and len(rows) > self.remaining:
                 raise BudgetExceededError(len(rows), self.remaining)
-            answers = []
+            counts = []
             for start in range(0, len(rows), self._max_batch):
                 batch = rows[start : start + self._max_batch]
                 self._queries += len(batch)
-                answers.append(self._infer(batch))
-            return np.concatenate(answers)
+                counts.append(self._infer(batch))
+            return np.concatenate(counts)
 
     def _infer(self, rows: NDArray[np.float64]) -> NDArray[np.int32]:
         body, headers = encode_inference(rows.reshape(len(rows), *self._image_shape))
         headers["Idempotency-Key"] = secrets.token_hex(16)
-        response = self._asked("POST", f"{self._url}/infer", content=body, headers=headers)
+        response = self._send("POST", f"{self._url}/infer", content=body, headers=headers)
         try:
             return decode_answer(
                 response.content,
@@ -179,14 +180,14 @@ class RemoteTarget:
         except ValidationError as error:
             raise RemoteError(self._url, str(error)) from error
 
-    def _asked(self, method: str, url: str, **request: Any) -> httpx.Response:
-        """Return a response of success, sending the same request again where that may help."""
+    def _send(self, method: str, url: str, **request: Any) -> httpx.Response:
+        """Return a successful response; send the request again after temporary failures."""
         problem = ""
         for attempt in range(self._retries + 1):
             if attempt:
                 time.sleep(_pause_s(attempt))
             try:
-                response = self._sent(method, url, request)
+                response = self._send_once(method, url, request)
             except (httpx.TransportError, httpx.DecodingError) as error:
                 if isinstance(error, httpx.ConnectError) and _is_certificate(error):
                     raise RemoteError(
@@ -196,18 +197,21 @@ class RemoteTarget:
                 continue
             if response.status_code == httpx.codes.OK:
                 return response
-            problem = f"status {response.status_code}: {_said(response)}"
+            problem = f"status {response.status_code}: {_error_of(response)}"
             if response.status_code not in _AGAIN:
                 break
         raise RemoteError(self._url, problem)
 
-    def _sent(self, method: str, url: str, request: Mapping[str, Any]) -> httpx.Response:
+    def _send_once(self, method: str, url: str, request: Mapping[str, Any]) -> httpx.Response:
         with self._http.stream(method, url, **request) as response:
             content = bytearray()
             for chunk in response.iter_bytes():
                 content.extend(chunk)
                 if len(content) > _LARGEST_ANSWER:
-                    raise RemoteError(self._url, f"answers with over {_LARGEST_ANSWER} bytes")
+                    raise RemoteError(
+                        self._url,
+                        f"response: got over {_LARGEST_ANSWER} bytes, expected at most that many",
+                    )
             kept = {
                 name: value
                 for name, value in response.headers.items()
@@ -221,7 +225,7 @@ def _checked_url(url: str, token: str | None) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValidationError("target", repr(url), "an address such as https://host/v2/models/NAME")
     if token and parts.scheme == "http" and not is_loopback(parts.hostname):
-        raise ValidationError("target", repr(url), "https, for a token is sent along")
+        raise ValidationError("target", repr(url), "https, because a token is sent")
     return url.rstrip("/")
 
 
@@ -243,8 +247,8 @@ def _is_certificate(error: BaseException | None) -> bool:
 
 
 def _pause_s(attempt: int) -> float:
-    """Return how long to wait: twice as long each time, and never as long as others wait."""
-    # Jitter is no part of any result.
+    """Return the pause before an attempt: exponential backoff with random jitter."""
+    # The jitter does not affect results.
     return float(min(_LONGEST_PAUSE_S, 0.1 * 2**attempt)) * random.uniform(0.5, 1)  # noqa: S311
 
 
@@ -255,7 +259,7 @@ def _json(response: httpx.Response) -> Any:
         return None
 
 
-def _said(response: httpx.Response) -> str:
+def _error_of(response: httpx.Response) -> str:
     found = _json(response)
     text = found.get("error") if isinstance(found, dict) else None
     return " ".join(str(text or response.reason_phrase).split())[:300]

@@ -1,9 +1,9 @@
-"""Messages of the Open Inference Protocol v2, as far as a black box needs them.
+"""Messages of the Open Inference Protocol v2 for black boxes.
 
-A request carries one input, ``image``, of shape (batch, then the image's) and type FP64 or FP32;
-the answer one output, ``counts``, of shape (batch, classes) and type INT32. Tensors are lists in
-JSON, or raw little-endian bytes behind it (the binary tensor data extension), whose length a header
-says.
+A request has one input, ``image``, of shape (batch, *image shape) and type FP64 or FP32. A response
+has one output, ``counts``, of shape (batch, classes) and type INT32. Tensors are lists in JSON, or
+raw little-endian bytes after the JSON (binary tensor data extension), whose length is given in a
+header.
 
 Sources: Open Inference Protocol, "REST" (github.com/kserve/open-inference-protocol), and "Binary
 tensor data extension" of NVIDIA's Triton inference server.
@@ -36,7 +36,7 @@ __all__ = [
 ]
 
 HEADER_LENGTH = "Inference-Header-Content-Length"
-"""HTTP header that says how many bytes of a body are JSON, where tensors follow it."""
+"""HTTP header with the length of the JSON in bytes if binary tensors follow it."""
 
 IMAGE, OUTPUT = "image", "counts"
 
@@ -47,11 +47,11 @@ _MOST_CLASSES = 1_000_000
 
 @dataclass(frozen=True, eq=False)
 class Inference:
-    """What a client asks.
+    """Decoded inference request.
 
-    `images` of shape (batch, ...) are as they came; whether they are images is for the black box to
-    say. `id` is what the client calls its request, or empty. `binary` says whether the answer's
-    tensor is to follow the JSON as bytes.
+    `images`, of shape (batch, ...), are not validated; the black box does this. `id` is the
+    client's identifier of the request, or empty. `binary` is True if the client requested the
+    output as binary data.
     """
 
     images: NDArray[np.float64]
@@ -60,7 +60,7 @@ class Inference:
 
 
 def encode_inference(images: NDArray[np.float64]) -> tuple[bytes, dict[str, str]]:
-    """Return body and headers of a request: tensors as bytes, of FP32 where that is exact."""
+    """Return body and headers of a request with binary tensors, in FP32 if that is exact."""
     single = images.astype("<f4")
     exact = bool((single == images).all())
     raw = (single if exact else images.astype("<f8")).tobytes()
@@ -79,9 +79,9 @@ def encode_inference(images: NDArray[np.float64]) -> tuple[bytes, dict[str, str]
 
 
 def decode_inference(body: bytes, header_length: str | None) -> Inference:
-    """Return what a body asks; `header_length` is the header :data:`HEADER_LENGTH`, if any.
+    """Decode the body of a request; `header_length` is the header :data:`HEADER_LENGTH`, if any.
 
-    Raises ValidationError, naming the field that is not as the protocol has it.
+    Raises ValidationError, which names the invalid field.
     """
     head, raw = _split(body, header_length)
     inputs = head.get("inputs")
@@ -104,7 +104,7 @@ def decode_inference(body: bytes, header_length: str | None) -> Inference:
 def encode_answer(
     model: str, inference: Inference, counts: NDArray[np.int32]
 ) -> tuple[bytes, dict[str, str]]:
-    """Return body and headers of an answer."""
+    """Return body and headers of a response."""
     output: dict[str, Any] = {"name": OUTPUT, "shape": list(counts.shape), "datatype": "INT32"}
     head: dict[str, Any] = {"model_name": model, "outputs": [output]}
     if inference.id:
@@ -120,26 +120,28 @@ def encode_answer(
 def decode_answer(
     body: bytes, header_length: str | None, shape: tuple[int, int]
 ) -> NDArray[np.int32]:
-    """Return the counts of an answer; ValidationError if it is not what was asked for."""
+    """Return the counts in a response; raise ValidationError if it is invalid."""
     head, raw = _split(body, header_length)
     outputs = head.get("outputs")
     if not isinstance(outputs, list) or len(outputs) != 1 or not isinstance(outputs[0], dict):
-        raise ValidationError("answer outputs", _shown(outputs), f"a list of one, {OUTPUT!r}")
+        raise ValidationError(
+            "response outputs", _shown(outputs), f"a list of one tensor, {OUTPUT!r}"
+        )
     tensor = outputs[0]
     if (tensor.get("name"), tensor.get("datatype")) != (OUTPUT, "INT32"):
         given = f"{_shown(tensor.get('name'))} of {_shown(tensor.get('datatype'))}"
-        raise ValidationError("answer output", given, f"{OUTPUT!r} of INT32")
-    found = _shape(tensor.get("shape"), "answer shape")
+        raise ValidationError("response output", given, f"{OUTPUT!r} of INT32")
+    found = _shape(tensor.get("shape"), "response shape")
     if found != shape:
-        raise ValidationError("answer shape", found, f"{shape}")
+        raise ValidationError("response shape", found, f"{shape}")
     counts = _values(tensor, shape, raw, "<i4").astype(np.int32)
     if counts.min(initial=0) < 0:
-        raise ValidationError("answer", "negative counts", "spike counts")
+        raise ValidationError("response", "negative counts", "spike counts")
     return counts
 
 
 def describe_model(name: str, image_shape: tuple[int, ...], classes: int) -> dict[str, Any]:
-    """Return a model's metadata: shapes and classes, and nothing else of it."""
+    """Return a model's metadata, which contain only its name, shapes and classes."""
     return {
         "name": name,
         "versions": [],
@@ -150,7 +152,7 @@ def describe_model(name: str, image_shape: tuple[int, ...], classes: int) -> dic
 
 
 def shapes_of_model(metadata: Any) -> tuple[tuple[int, ...], int]:
-    """Return image shape and number of classes of a model's metadata; raises ValidationError."""
+    """Return image shape and number of classes from a model's metadata; raises ValidationError."""
     sides = []
     for kind, name in (("inputs", IMAGE), ("outputs", OUTPUT)):
         tensors = metadata.get(kind) if isinstance(metadata, dict) else None
@@ -188,11 +190,11 @@ def _split(body: bytes, header_length: str | None) -> tuple[dict[str, Any], byte
             raise ValidationError(HEADER_LENGTH, repr(header_length[:80]), "a number of bytes")
         length = int(header_length)
         if length > len(body):
-            raise ValidationError(HEADER_LENGTH, length, f"at most the body's {len(body)} bytes")
+            raise ValidationError(HEADER_LENGTH, length, f"at most {len(body)}, the body's length")
     try:
         head = json.loads(body[:length])
     except (ValueError, RecursionError):
-        raise ValidationError("body", "no JSON", "a JSON object") from None
+        raise ValidationError("body", "invalid JSON", "a JSON object") from None
     if not isinstance(head, dict):
         raise ValidationError("body", _shown(head), "a JSON object")
     return head, body[length:]
@@ -202,7 +204,7 @@ def _shape(value: Any, thing: str) -> tuple[int, ...]:
     if not isinstance(value, list) or not all(
         isinstance(side, int) and not isinstance(side, bool) and side >= 1 for side in value
     ):
-        raise ValidationError(thing, _shown(value), "a list of positive whole numbers")
+        raise ValidationError(thing, _shown(value), "a list of positive integers")
     return tuple(value)
 
 
@@ -211,29 +213,29 @@ def _values(
 ) -> NDArray[Any]:
     size = math.prod(shape)
     parameters = tensor.get("parameters")
-    told = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
-    if told is not None:
+    length = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
+    if length is not None:
         expected = size * np.dtype(dtype).itemsize
-        if told != expected or len(raw) != expected:
+        if length != expected or len(raw) != expected:
             raise ValidationError(
                 "binary_data_size",
-                f"{_shown(told)}, and {len(raw)} bytes",
+                f"{_shown(length)}, and {len(raw)} bytes",
                 f"{expected} bytes for shape {shape}",
             )
         return np.frombuffer(raw, dtype).reshape(shape)
     try:
         values = np.asarray(tensor.get("data"), dtype)
     except (TypeError, ValueError, OverflowError):
-        raise ValidationError("tensor data", "no list of numbers", f"{size} numbers") from None
+        raise ValidationError("tensor data", "non-numeric data", f"{size} numbers") from None
     if values.size != size:
         raise ValidationError("tensor data", f"{values.size} numbers", f"{size} for shape {shape}")
     return values.reshape(shape)
 
 
 def _wants_binary(head: Mapping[str, Any]) -> bool:
-    """Say whether the output is asked for as bytes: by itself, or for all outputs."""
-    for asked in head.get("outputs") or []:
-        parameters = asked.get("parameters") if isinstance(asked, dict) else None
+    """Return whether the output is requested as binary data, by itself or for all outputs."""
+    for output in head.get("outputs") or []:
+        parameters = output.get("parameters") if isinstance(output, dict) else None
         if isinstance(parameters, dict) and "binary_data" in parameters:
             return bool(parameters["binary_data"])
     parameters = head.get("parameters")

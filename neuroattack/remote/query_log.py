@@ -1,4 +1,4 @@
-"""What a server was asked and what it answered, so that no query is counted twice or lost."""
+"""Log of a server's queries and results, so that no query is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -32,14 +32,14 @@ _VERSION = 1
 
 
 class QueryLog:
-    """A log in an SQLite file: one row per request, written before it is simulated.
+    """Query log in an SQLite file, with one row per request, written before the simulation.
 
-    A request is known by its client and a key that the client chose. It is counted when it is
-    accepted, once: a key that comes again is the same request, which gets the same answer,
-    from here if there is one, also after the server was killed. To be used by one thread.
+    A request is identified by its client and a key chosen by the client. It is counted once, when
+    it is accepted. A repeated key denotes the same request, which gets the same counts, from the
+    log if available, even after the server was killed. Not thread-safe.
 
-    Without a file it lasts as long as this process. Raises OutputError or FileError if the file
-    cannot be made, or is no such log.
+    Without a file, the log is kept in memory. Raises OutputError or FileError if the file cannot be
+    created or is not a query log.
     """
 
     def __init__(self, path: str | os.PathLike[str] | None = None) -> None:
@@ -54,15 +54,15 @@ class QueryLog:
         except sqlite3.OperationalError as error:
             raise OutputError(path, f"cannot be opened: {error}") from error
         except (OSError, sqlite3.DatabaseError) as error:
-            raise FileError(path, f"is no log of queries: {error}") from error
+            raise FileError(path, f"is not a query log: {error}") from error
 
     def _prepare(self) -> None:
         (version,) = self._database.execute("PRAGMA user_version").fetchone()
         tables = self._database.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
         if version != _VERSION and tables:
-            raise FileError(self._path, "is another database, expected a log of queries")
+            raise FileError(self._path, "is another database, expected a query log")
         self._database.execute("PRAGMA journal_mode = WAL")
-        # A power cut may lose the last rows, a kill none: a row is the operating system's by then.
+        # A power failure may lose the last rows; if the process is killed, no rows are lost.
         self._database.execute("PRAGMA synchronous = NORMAL")
         self._database.execute(_LAYOUT)
         self._database.execute(f"PRAGMA user_version = {_VERSION}")
@@ -70,17 +70,17 @@ class QueryLog:
     def accept(
         self, client: str, key: str, images: int, content: bytes, budget: int | None = None
     ) -> NDArray[np.int32] | None:
-        """Count a request, unless it was counted before; return its answer if there is one.
+        """Count a request unless it was counted before; return its counts if available.
 
-        A request is told from another of the same key by its content. The answer is an int32
-        array of shape (batch, classes).
+        `content` detects other requests with the same key. Counts are an int32 array of shape
+        (batch, classes).
 
         Raises
         ------
         BudgetExceededError
-            If the budget, images of all the client's requests, does not hold it; it is not counted.
+            If the images exceed the client's total budget; the request is not counted.
         ValidationError
-            If the key was another request's.
+            If the key was used for another request.
         """
         digest = hashlib.sha256(content).hexdigest()
         known = self._database.execute(
@@ -89,7 +89,7 @@ class QueryLog:
         if known is not None:
             if known[0] != digest:
                 raise ValidationError(
-                    "Idempotency-Key", repr(key), "a new key for a request of other images"
+                    "Idempotency-Key", repr(key), "a new key for a request with other images"
                 )
             if known[1] is None:
                 return None
@@ -105,14 +105,14 @@ class QueryLog:
         return None
 
     def answer(self, client: str, key: str, counts: NDArray[np.int32]) -> None:
-        """Keep the answer of an accepted request."""
+        """Store the counts of an accepted request."""
         self._database.execute(
             "UPDATE requests SET counts = ? WHERE client = ? AND key = ?",
             (np.ascontiguousarray(counts, "<i4").tobytes(), client, key),
         )
 
     def counted(self, client: str | None = None) -> int:
-        """Return the images counted, of a client or of all."""
+        """Return the number of counted images of one client or of all clients."""
         chosen = ("", ()) if client is None else (" WHERE client = ?", (client,))
         (images,) = self._database.execute(
             f"SELECT coalesce(sum(images), 0) FROM requests{chosen[0]}",  # noqa: S608

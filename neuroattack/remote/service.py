@@ -1,4 +1,4 @@
-"""A black box that many clients ask: one query after the other, each counted once."""
+"""Black box shared by many clients: queries are processed in order, and counted once each."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ __all__ = ["Limits", "Service"]
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server allows; raises ValidationError, naming what is not positive.
+    """Limits of a server; raises ValidationError if a value is not positive.
 
     Parameters
     ----------
     max_request_bytes, max_batch : int
-        Of a request.
+        Maximum size of a request in bytes, and number of images per request.
     queries_per_client : int or None
-        Images of a client, all its requests together; None for no limit.
+        Total query budget of each client in images; None for no limit.
     queue_size : int
-        Requests that wait for an answer at a time.
+        Maximum number of requests without a response.
     timeout_s : float
-        Seconds from a request to its answer.
+        Maximum time from request to response, in seconds.
     """
 
     max_request_bytes: int = 16 * 2**20
@@ -42,15 +42,15 @@ class Limits:
         for name in ("max_request_bytes", "max_batch", "queue_size"):
             check_whole(f"limit {name}", getattr(self, name), 1)
         if self.queries_per_client is not None:
-            check_whole("limit client_queries", self.queries_per_client, 1)
-        check_positive("limit query_s", self.timeout_s, "number of seconds")
+            check_whole("limit queries_per_client", self.queries_per_client, 1)
+        check_positive("limit timeout_s", self.timeout_s, "number of seconds")
 
 
 class Service:
-    """Answers requests in the order in which they come, in a thread of its own.
+    """Processes requests in the order of arrival in a separate thread.
 
-    Requests are counted in the log, which is closed with the service. A client may ask for
-    `queries_per_client` images at most.
+    Requests are counted in the log, which is closed together with the service. Each client may
+    query up to `queries_per_client` images.
     """
 
     def __init__(
@@ -68,17 +68,17 @@ class Service:
 
     @property
     def n_classes(self) -> int:
-        """Classes it tells apart."""
+        """Number of classes."""
         return self._target.n_classes
 
     def submit(
         self, client: str, key: str, images: NDArray[np.float64], content: bytes
     ) -> Future[NDArray[np.int32]]:
-        """Queue a request; return its answer to be.
+        """Queue a request; return a future of its counts.
 
-        Canceled before its turn, it was never counted. `content` is what tells it from another
-        request of the same key. Raises ValidationError if the images are not what the network
-        takes; nothing is counted then.
+        A request that is canceled before its turn is not counted. `content` detects other requests
+        with the same key. Raises ValidationError if the images are invalid for the network; the
+        request is then not counted.
         """
         rows = validate_images(images, self.image_shape)
         return self._thread.submit(self._answer, client, key, rows, content)
@@ -87,17 +87,17 @@ class Service:
         self, client: str, key: str, images: NDArray[np.float64], content: bytes
     ) -> NDArray[np.int32]:
         budget = self._queries_per_client
-        answered = self._log.accept(client, key, len(images), content, budget)
-        if answered is None:
-            answered = self._target.query(images)
-            self._log.answer(client, key, answered)
-        return answered
+        counts = self._log.accept(client, key, len(images), content, budget)
+        if counts is None:
+            counts = self._target.query(images)
+            self._log.answer(client, key, counts)
+        return counts
 
     def counted(self) -> Future[int]:
-        """Return the number of images counted so far, to be."""
+        """Return a future of the number of images counted so far."""
         return self._thread.submit(self._log.counted)
 
     def close(self) -> None:
-        """Answer what was begun, and no more."""
+        """Finish the current request, cancel all others, and close the log."""
         self._thread.shutdown(wait=True, cancel_futures=True)
         self._log.close()

@@ -1,4 +1,4 @@
-"""Run the web server of a black box until it is told to stop."""
+"""Web server of a black box, which runs until it is stopped."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ _LARGEST_TOKEN_FILE = 2**20
 
 @dataclass(frozen=True)
 class Address:
-    """Where to listen; `port` 0 is any that is free.
+    """Address of the server; `port` 0 selects any free port.
 
-    To serve https, `certificate` and `key` are PEM files. Raises ValidationError if the port is out
-    of range, or only one of the files is given.
+    For https, `certificate` and `key` are PEM files. Raises ValidationError if the port is out of
+    range, or only one of the files is given.
     """
 
     host: str = "127.0.0.1"
@@ -45,16 +45,16 @@ class Address:
                 require_file(path, _LARGEST_TOKEN_FILE, what)
 
     def url(self, port: int) -> str:
-        """Return the address of the server that listens on that port."""
+        """Return the URL of the server on that port."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.certificate else 'http'}://{host}:{port}"
 
 
 def read_tokens(path: Path) -> dict[str, str]:
-    """Read bearer tokens, one per line, with the client's name before it; return names by token.
+    """Read a file with a client name and bearer token per line; return names by token.
 
-    Raises FileError if the file cannot be read, or a line is not a name and a token of 16
-    characters or more.
+    Raises FileError if the file cannot be read, or a line is not a name and a token of at least 16
+    characters.
     """
     require_file(path, _LARGEST_TOKEN_FILE, "a file of tokens")
     tokens: dict[str, str] = {}
@@ -71,25 +71,25 @@ def read_tokens(path: Path) -> dict[str, str]:
             )
         tokens[parts[1]] = parts[0]
     if not tokens:
-        raise FileError(path, "holds no tokens, expected a line 'name token' for each client")
+        raise FileError(path, "contains no tokens, expected a line 'name token' for each client")
     return tokens
 
 
 def check_reach(address: Address, *, protected: bool) -> None:
-    """Raise ValidationError if others could reach a server that asks for no token."""
+    """Raise ValidationError if other machines can reach a server without tokens."""
     if not protected and not is_loopback(address.host):
         raise ValidationError(
             "host",
-            f"{address.host}, which others can reach, without tokens",
+            f"{address.host}, which other machines can reach, without tokens",
             "a loopback address such as 127.0.0.1, or a file of tokens",
         )
 
 
 def serve(app: FastAPI, address: Address, *, announce: Callable[[str], None]) -> None:
-    """Serve until interrupted or terminated; requests that were begun are finished.
+    """Serve until interrupted or terminated; requests in progress are completed.
 
-    Calls `announce` with the server's address once it listens. Raises ValidationError if the
-    address cannot be listened on; :func:`check_reach` says whether it should.
+    Calls `announce` with the URL when the server accepts connections. Raises ValidationError if it
+    cannot listen on the address; see also :func:`check_reach`.
     """
     config = uvicorn.Config(
         app,
@@ -103,7 +103,7 @@ def serve(app: FastAPI, address: Address, *, announce: Callable[[str], None]) ->
     with _listening(address) as listener:
         server = uvicorn.Server(config)
         announce(address.url(listener.getsockname()[1]))
-        # Once it has shut down, uvicorn raises the signal again: by default SIGTERM would then end
+        # After its shutdown, uvicorn raises the signal again; by default, SIGTERM would then end
         # the process before simulators are closed.
         before = signal.signal(signal.SIGTERM, signal.default_int_handler)
         try:
@@ -117,14 +117,14 @@ def serve(app: FastAPI, address: Address, *, announce: Callable[[str], None]) ->
 @contextlib.contextmanager
 def _listening(address: Address) -> Iterator[socket.socket]:
     family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
-    # Where the protocol is not named, asyncio leaves Nagle's algorithm on: 40 ms an answer.
+    # Without an explicit protocol, asyncio leaves Nagle's algorithm on: 40 ms per response.
     with socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             listener.bind((address.host, address.port))
         except (OSError, OverflowError) as error:
             raise ValidationError(
-                "address", f"{address.host}:{address.port}", f"one that is free here ({error})"
+                "address", f"{address.host}:{address.port}", f"a free address here ({error})"
             ) from error
         listener.listen(2048)
         yield listener

@@ -84,7 +84,7 @@ class AttackResult(Measured):
         return pd.DataFrame(self.rows)
 
     def plot(self, images: int = 8) -> Figure:
-        """Draw clean image, adversarial image and perturbation, one row per image.
+        """Draw clean images, adversarial images and perturbations, one column per image.
 
         Parameters
         ----------
@@ -93,7 +93,7 @@ class AttackResult(Measured):
         """
         from neuroattack.report.plots import gallery_figure
 
-        return gallery_figure([(each.search, each.success.rate) for each in self.images[:images]])
+        return gallery_figure(self.images[:images])
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``result.json`` and ``images.npz`` (``original``, ``adversarial``), atomically.

@@ -1,4 +1,4 @@
-"""Output folder of an audit: results as JSON and one HTML page."""
+"""HTML page and files of an audit."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from neuroattack.report.audit_plots import attacks_figure, noise_figure
 from neuroattack.report.numbers import NBSP
 from neuroattack.report.templates import render
 
-__all__ = ["FIGURES", "PAGE", "comparison_sentence", "render_card", "save_card"]
+__all__ = ["FIGURES", "PAGE", "render_card", "save_card"]
 
 FIGURES, PAGE = "audit.json", "audit.html"
-"""Names of the results and of the page in the folder."""
+"""File names of the figures and the page."""
 
 _TITLES = {
     "clean": "Clean images",
@@ -39,15 +39,24 @@ _TITLES = {
     "transformations": "Transformed images",
     "energy": "Energy under attack",
 }
+_SETTINGS = {
+    "dataset": "Data set",
+    "images": "Attacked images",
+    "attacks": "Attacks",
+    "budgets": "Queries per image",
+    "bound": "Norm bound",
+    "trials": "Fresh trials per image",
+    "accuracy_images": "Images for accuracy",
+}
 
 
 class _Value(NamedTuple):
-    """A result as the template shows it."""
+    """A figure, formatted for the template."""
 
     value: str
     interval: str
     before: str
-    fell: bool
+    regressed: bool
 
 
 class _Row(NamedTuple):
@@ -59,23 +68,22 @@ class _Row(NamedTuple):
 
 
 class _Table(NamedTuple):
-    """A section as the template shows it."""
+    """A section, formatted for the template."""
 
     name: str
     title: str
-    description: str
     columns: list[str]
     rows: list[_Row]
     skipped: list[tuple[str, str]]
 
     @property
     def has_clean_error_rate(self) -> bool:
-        """Whether rows have a clean error rate."""
+        """Whether any row has a clean error rate."""
         return any(row.clean_error_rate for row in self.rows)
 
 
-class _Fallen(NamedTuple):
-    """A regression as the template shows it."""
+class _Regression(NamedTuple):
+    """A regression, formatted for the template."""
 
     key: str
     before: str
@@ -93,30 +101,41 @@ def save_card(out: Path, card: Card, *, title: str, comparison: Comparison | Non
 
 
 def render_card(card: Card, *, title: str, comparison: Comparison | None = None) -> str:
-    """Return a card as one HTML page without external resources and scripts.
+    """Return a card as one HTML page that loads no other files and runs no scripts.
 
-    The same arguments give the same text.
+    Returns
+    -------
+    str
+        The page; deterministic.
     """
     attacks, noise = card.sections["attacks"].figures, card.sections["noise"].figures
     accuracy, misclassified = card.sections["clean"].figures
     changes = {change.figure.key: change for change in comparison.changes} if comparison else {}
-    fallen = comparison.regressions if comparison else ()
-    fell = {change.figure.key for change in fallen}
+    regressions = comparison.regressions if comparison else ()
+    regressed = {change.figure.key for change in regressions}
     return render(
         "report/audit.html.jinja",
         title=title,
         verdict=card.headline.verdict,
-        sentence=card.headline.sentence.replace(" %", f"{NBSP}%"),
+        strongest=_verdict_row(card.headline.strongest),
+        accuracy=_verdict_row(card.headline.accuracy),
         tolerated=_number(TOLERATED, "fraction"),
         enough=_number(ENOUGH_ACCURACY, "fraction"),
-        tables={name: _table(name, part, changes, fell) for name, part in card.sections.items()},
+        settings=[
+            (label, _listed(card.suite[name]))
+            for name, label in _SETTINGS.items()
+            if name in card.suite
+        ],
+        tables={
+            name: _table(name, section, changes, regressed)
+            for name, section in card.sections.items()
+        },
         plots={
             "attacks": _svg(attacks_figure(attacks, misclassified), "attacks", attacks),
             "noise": _svg(noise_figure(noise, accuracy), "noise", noise),
         },
-        against=comparison_sentence(comparison) if comparison else "",
-        not_compared=", ".join(comparison.not_compared) if comparison else "",
-        fallen=[_fallen(change) for change in fallen],
+        against=_comparison_rows(comparison) if comparison else [],
+        regressions=[_regression(change) for change in regressions],
         origin=[
             ("Suite", "; ".join(f"{name}: {_listed(value)}" for name, value in card.suite.items())),
             *provenance_rows(asdict(card.provenance)),
@@ -124,21 +143,30 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
     )
 
 
-def comparison_sentence(comparison: Comparison) -> str:
-    """Return a summary of a comparison."""
-    regressions = comparison.regressions
-    text = (
-        f"Compared with {comparison.baseline.path} (verdict: {comparison.baseline.verdict}): "
-        f"{len(regressions)} of {len(comparison.changes)} results are less robust by more than "
-        f"{100 * comparison.margin:g} percentage points"
-    )
-    if not regressions:
-        return f"{text}."
-    significant = sum(change.supported is True for change in regressions)
-    return f"{text}, {significant} of them significantly (95 % interval above 0)."
+def _verdict_row(figure: Figure) -> dict[str, str]:
+    return {
+        "name": f"{figure.row}, {figure.column}",
+        "value": _number(figure.value, figure.unit),
+        "interval": _interval(figure),
+    }
 
 
-def _table(name: str, section: Section, changes: Mapping[str, Change], fell: set[str]) -> _Table:
+def _comparison_rows(comparison: Comparison) -> list[tuple[str, str]]:
+    supported = sum(change.supported is True for change in comparison.regressions)
+    return [
+        ("Earlier audit", str(comparison.baseline.path)),
+        ("Its verdict", comparison.baseline.verdict),
+        ("Margin", f"{100 * comparison.margin:g} percentage points"),
+        ("Results compared", f"{len(comparison.changes)}"),
+        ("Not compared (in one audit only)", ", ".join(comparison.not_compared) or "none"),
+        ("Regressions", f"{len(comparison.regressions)}"),
+        ("Supported regressions", f"{supported}"),
+    ]
+
+
+def _table(
+    name: str, section: Section, changes: Mapping[str, Change], regressed: set[str]
+) -> _Table:
     columns = list(dict.fromkeys(figure.column for figure in section.figures))
     rows: dict[str, list[Figure]] = {}
     for figure in section.figures:
@@ -146,13 +174,17 @@ def _table(name: str, section: Section, changes: Mapping[str, Change], fell: set
     return _Table(
         name,
         _TITLES[name],
-        section.description,
         columns,
         [
             _Row(
                 row,
-                "" if (bare := figures[0].clean_error_rate) is None else _number(bare, "fraction"),
-                [_value(figure, changes.get(figure.key), figure.key in fell) for figure in figures],
+                ""
+                if (clean := figures[0].clean_error_rate) is None
+                else _number(clean, "fraction"),
+                [
+                    _value(figure, changes.get(figure.key), figure.key in regressed)
+                    for figure in figures
+                ],
             )
             for row, figures in rows.items()
         ],
@@ -160,28 +192,31 @@ def _table(name: str, section: Section, changes: Mapping[str, Change], fell: set
     )
 
 
-def _value(figure: Figure, change: Change | None, fell: bool) -> _Value:
-    interval = ""
-    if figure.ci95 is not None:
-        low, high = (_number(end, figure.unit, sign="") for end in figure.ci95)
-        interval = f"{low} to {high}"
+def _value(figure: Figure, change: Change | None, regressed: bool) -> _Value:
     before = "" if change is None else _number(change.before, figure.unit)
-    return _Value(_number(figure.value, figure.unit), interval, before, fell)
+    return _Value(_number(figure.value, figure.unit), _interval(figure), before, regressed)
 
 
-def _fallen(change: Change) -> _Fallen:
+def _interval(figure: Figure) -> str:
+    if figure.ci95 is None:
+        return ""
+    low, high = (_number(end, figure.unit, sign="") for end in figure.ci95)
+    return f"{low} to {high}"
+
+
+def _regression(change: Change) -> _Regression:
     unit = change.figure.unit
     fall = f"{100 * change.fall:.1f}"
     if change.fall_ci95 is not None:
         low, high = (100 * end for end in change.fall_ci95)
         fall += f" ({_minus(f'{low:.1f}')} to {high:.1f})"
-    words = {True: "yes", False: "no", None: "unknown"}
-    return _Fallen(
+    supported = {True: "yes", False: "no", None: "unknown"}
+    return _Regression(
         change.figure.key,
         _number(change.before, unit),
         _number(change.figure.value, unit),
         fall,
-        words[change.supported],
+        supported[change.supported],
     )
 
 
@@ -200,7 +235,7 @@ def _listed(value: Any) -> str:
 
 
 def _svg(drawing: Drawing, name: str, figures: Sequence[Figure]) -> Markup:
-    words = "; ".join(
+    description = "; ".join(
         f"{figure.row}, {figure.column}: {_number(figure.value, figure.unit)}" for figure in figures
     )
-    return Markup(plots.inline_svg(drawing, words, name))  # noqa: S704
+    return Markup(plots.inline_svg(drawing, description, name))  # noqa: S704

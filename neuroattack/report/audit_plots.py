@@ -1,4 +1,4 @@
-"""Figures of an audit: success rate against query budget, accuracy against noise."""
+"""Plots of an audit: success against query budget, and accuracy against noise."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ _LOOKS = (
     Look(PURPLE, "D", (0, (1, 1.2))),
     Look(ORANGE, "v", (0, (8, 2))),
 )
-# Decades between the markers of attacks with the same query budget, so that bars do not overlap.
+# Horizontal shift between attacks, in decades, so that intervals at one budget do not overlap.
 _APART = 0.03
 
 
 def attacks_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawing:
-    """Draw the success rate of each attack against its query budget, with 95 % intervals."""
+    """Plot the misclassified fraction against the query budget, with 95 % intervals."""
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
     names = list(dict.fromkeys(figure.row for figure in figures))
-    for place, name in enumerate(names):
-        mine = [figure for figure in figures if figure.row == name]
-        queries = np.array([float(figure.key.rpartition("/")[2]) for figure in mine])
-        shift = np.exp(_APART * (place - (len(names) - 1) / 2) * np.log(10))
-        _line(axes, queries * shift, mine, _LOOKS[place % len(_LOOKS)])
+    for index, name in enumerate(names):
+        curve = [figure for figure in figures if figure.row == name]
+        queries = np.array([float(figure.key.rpartition("/")[2]) for figure in curve])
+        shift = np.exp(_APART * (index - (len(names) - 1) / 2) * np.log(10))
+        _line(axes, queries * shift, curve, _LOOKS[index % len(_LOOKS)])
     axes.axhline(100 * TOLERATED, color=MUTED, linewidth=1.2, linestyle=":")
     handles = [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)]
     axes.axhline(100 * clean_error_rate.value, color=INK, linewidth=1.2)
@@ -61,20 +61,20 @@ def attacks_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawi
     axes.xaxis.set_major_locator(FixedLocator(budgets))
     axes.xaxis.set_major_formatter(FixedFormatter([f"{budget:,}" for budget in budgets]))
     axes.xaxis.set_minor_locator(NullLocator())
-    _fractions(axes, "Query budget", "Success rate on fresh trials (%)")
+    _fractions(axes, "Query budget", "Misclassified trials (%)")
     key_below(drawing, handles, 3)
     return drawing
 
 
-def noise_figure(figures: Sequence[Figure], clean_accuracy: Figure) -> Drawing:
-    """Draw accuracy against the magnitude of random noise, with 95 % intervals."""
+def noise_figure(figures: Sequence[Figure], accuracy: Figure) -> Drawing:
+    """Plot accuracy against the magnitude of random noise, with 95 % intervals."""
     drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
     axes = drawing.subplots()
     names = list(dict.fromkeys(figure.row for figure in figures))
     for name, look in zip(names, _cycle(len(names)), strict=True):
-        mine = [clean_accuracy, *(figure for figure in figures if figure.row == name)]
-        deltas = [0.0, *(float(figure.column.split()[-1]) for figure in mine[1:])]
-        _line(axes, np.array(deltas), mine, look)
+        curve = [accuracy, *(figure for figure in figures if figure.row == name)]
+        deltas = [0.0, *(float(figure.column.split()[-1]) for figure in curve[1:])]
+        _line(axes, np.array(deltas), curve, look)
     axes.xaxis.set_major_locator(MaxNLocator(6))
     _fractions(axes, "Noise magnitude \u03b4 (full intensity: 0.2)", "Accuracy (%)")
     key_below(
@@ -84,13 +84,15 @@ def noise_figure(figures: Sequence[Figure], clean_accuracy: Figure) -> Drawing:
 
 
 def _cycle(count: int) -> list[Look]:
-    return [_LOOKS[place % len(_LOOKS)] for place in range(count)]
+    return [_LOOKS[index % len(_LOOKS)] for index in range(count)]
 
 
-def _line(axes: Axes, places: NDArray[np.float64], figures: Sequence[Figure], look: Look) -> None:
+def _line(
+    axes: Axes, positions: NDArray[np.float64], figures: Sequence[Figure], look: Look
+) -> None:
     values = 100 * np.array([figure.value for figure in figures])
     axes.plot(
-        places,
+        positions,
         values,
         color=look.colour,
         marker=look.marker,
@@ -99,10 +101,12 @@ def _line(axes: Axes, places: NDArray[np.float64], figures: Sequence[Figure], lo
         markersize=5,
         clip_on=False,
     )
-    for place, figure in zip(places, figures, strict=True):
+    for position, figure in zip(positions, figures, strict=True):
         if figure.ci95 is not None:
             low, high = (100 * end for end in figure.ci95)
-            axes.plot([place, place], [low, high], color=look.colour, linewidth=1.1, alpha=0.75)
+            axes.plot(
+                [position, position], [low, high], color=look.colour, linewidth=1.1, alpha=0.75
+            )
 
 
 def _fractions(axes: Axes, x: str, y: str) -> None:

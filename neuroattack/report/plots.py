@@ -14,7 +14,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.experiments.attack import AttackedImage
 
 __all__ = ["gallery_figure", "history_figure", "images_figure", "inline_svg", "raster_figure"]
 
@@ -71,39 +73,44 @@ def images_figure(search: SearchResult) -> Figure:
     return figure
 
 
-def gallery_figure(attacked: Sequence[tuple[SearchResult, float]]) -> Figure:
-    """Draw clean images, adversarial images and perturbations, one row per image.
+def gallery_figure(attacked: Sequence[AttackedImage]) -> Figure:
+    """Draw clean images, adversarial images and perturbations, one column per image.
+
+    Above each image stand the predicted class, in color where it is wrong, and the fraction of
+    fresh trials that reach the goal of the attack. Perturbations share one color scale.
 
     Parameters
     ----------
-    attacked : sequence of (SearchResult, float)
-        At least one search with its success rate. Perturbations share one color scale.
+    attacked : sequence of AttackedImage
+        At least one.
     """
-    first = attacked[0][0].original
-    changes = [found.adversarial - found.original for found, _ in attacked]
+    first = attacked[0].search.original
+    changes = [each.search.adversarial - each.search.original for each in attacked]
     limit = max(float(np.abs(change).max()) for change in changes) or 1.0
-    side = 1.2 * first.shape[0] / first.shape[1]
-    figure = Figure(figsize=(4.2, side * len(attacked) + 0.3), layout="constrained")
-    rows = figure.subplots(len(attacked), 3, squeeze=False)
-    for axes, (found, rate), change in zip(rows, attacked, changes, strict=True):
+    side = 1.15 * first.shape[0] / first.shape[1]
+    size = (1.15 * max(len(attacked), 3) + 0.4, 3 * side + 0.8)
+    figure = Figure(figsize=size, layout="constrained")
+    columns = figure.subplots(3, len(attacked), squeeze=False).T
+    for axes, each, change in zip(columns, attacked, changes, strict=True):
         for panel, pixels, colors, low, high in (
-            (axes[0], found.original, "gray", 0.0, 1.0),
-            (axes[1], found.adversarial, "gray", 0.0, 1.0),
+            (axes[0], each.search.original, "gray", 0.0, 1.0),
+            (axes[1], each.search.adversarial, "gray", 0.0, 1.0),
             (axes[2], change, "RdBu_r", -limit, limit),
         ):
             panel.imshow(pixels, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
             panel.set_xticks([])
             panel.set_yticks([])
-        target = found.goal.target_class
-        axes[0].set_ylabel(
-            f"Class {found.goal.label}{'' if target is None else f' to {target}'}\n"
-            f"success {rate:.0%}",
-            fontsize=_SMALL_PT,
-        )
-    for panel, title in zip(
-        rows[0], ("Clean image", "Adversarial image", "Perturbation"), strict=True
+        for panel, verified in ((axes[0], each.clean), (axes[1], each.success)):
+            predicted, label = verified.predicted, each.search.goal.label
+            panel.set_title(
+                f"{'none' if predicted == UNDECIDED else predicted}  ({verified.rate:.0%})",
+                fontsize=_FONT_PT,
+                color=_INK if predicted == label else _TARGET,
+            )
+    for panel, name in zip(
+        columns[0], ("Clean image", "Adversarial\nimage", "Perturbation"), strict=True
     ):
-        panel.set_title(title, fontsize=_FONT_PT)
+        panel.set_ylabel(name, fontsize=_SMALL_PT)
     return figure
 
 

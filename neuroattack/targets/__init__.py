@@ -1,1 +1,1 @@
-"""What an attack sees: black boxes over deployments and functions, wrappers and defenses."""
+"""Targets of attacks: black boxes over deployments and functions, wrappers and defenses."""

@@ -1,4 +1,4 @@
-"""The black box: images in, spike counts out, every query counted and none beyond the budget."""
+"""Black box that returns spike counts, with a query counter and a query budget."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from neuroattack.validation import check_whole
 __all__ = ["BlackBox", "Randomness", "Response", "Target"]
 
 Response = Literal["counts", "labels"]
-"""Whether a target tells the spikes of every class, or a one for the class it decides for."""
+"""Whether a target returns spike counts for all classes, or a one-hot label."""
 
 Randomness = Literal["independent", "shared"]
-"""Whether the images of a batch of queries have a draw of input spikes each, or one in common."""
+"""Whether the images of a batch have independent random numbers, or share them."""
 
 
 class Target(Protocol):
-    """What an attack may know of the network it attacks."""
+    """Interface through which an attack queries a network."""
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -32,27 +32,27 @@ class Target(Protocol):
 
     @property
     def n_classes(self) -> int:
-        """Classes it tells apart."""
+        """Number of classes."""
         ...
 
     @property
     def response(self) -> Response:
-        """What it tells of an image."""
+        """Whether queries return spike counts or one-hot labels."""
         ...
 
     @property
     def randomness(self) -> Randomness:
-        """Whether the images of a batch have a draw of input spikes each."""
+        """Whether the images of a batch have independent or shared random numbers."""
         ...
 
     @property
     def queries(self) -> int:
-        """Images answered so far."""
+        """Number of queries so far, one per image."""
         ...
 
     @property
     def remaining(self) -> int | None:
-        """Images still answered; None where there is no budget."""
+        """Number of queries left; None without a budget."""
         ...
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
@@ -70,34 +70,34 @@ class Target(Protocol):
         Raises
         ------
         BudgetExceededError
-            If the batch would overrun the budget; nothing of it is answered or counted.
+            If the batch exceeds the budget; no image of it is run or counted.
         ValidationError
-            If the images are not what the network takes; nothing is counted.
+            If the images do not fit the network; no query is counted.
         """
         ...
 
 
 class BlackBox:
-    """A target that hides what answers it.
+    """Target that hides the network behind it.
 
-    It keeps honest attacks honest: no public name leads to the network or resets the count. It
-    is no wall against code that goes through Python's internals to cheat. Safe to share between
-    threads; their queries are answered one after the other.
+    No public attribute gives access to the network or resets the query counter. This prevents
+    mistakes, but not deliberate access through Python's internals. Thread-safe: queries run one at
+    a time.
 
     Parameters
     ----------
     answer : callable
-        Takes valid images of shape (batch, pixels), returns counts of shape (batch, classes).
+        Function of images of shape (batch, pixels) that returns counts of shape (batch, classes).
     image_shape : tuple of int
         Shape of one image.
     n_classes : int
-        Classes it tells apart.
+        Number of classes.
     budget : int, optional
-        Images it answers at most, at least 1; unlimited by default.
+        Maximum number of queries, at least 1; unlimited by default.
     randomness : {"independent", "shared"}, optional
-        Whether each image of a batch has a draw of its own.
+        Whether the images of a batch have independent or shared random numbers.
     response : {"counts", "labels"}, optional
-        Whether it returns counts, or a one for the predicted class.
+        Whether queries return spike counts or one-hot labels.
 
     Raises
     ------
@@ -108,11 +108,11 @@ class BlackBox:
     __slots__ = (
         "__answer",
         "__budget",
-        "__draws",
         "__image_shape",
         "__lock",
         "__n_classes",
         "__queries",
+        "__randomness",
         "__response",
     )
 
@@ -132,7 +132,7 @@ class BlackBox:
         self.__budget = budget
         self.__image_shape = image_shape
         self.__n_classes = n_classes
-        self.__draws = randomness
+        self.__randomness = randomness
         self.__queries = 0
         self.__lock = threading.Lock()
 
@@ -143,36 +143,35 @@ class BlackBox:
 
     @property
     def n_classes(self) -> int:
-        """Classes it tells apart."""
+        """Number of classes."""
         return self.__n_classes
 
     @property
     def response(self) -> Response:
-        """What it tells of an image."""
+        """Whether queries return spike counts or one-hot labels."""
         return self.__response
 
     @property
     def randomness(self) -> Randomness:
-        """Whether the images of a batch have a draw of input spikes each."""
-        return self.__draws
+        """Whether the images of a batch have independent or shared random numbers."""
+        return self.__randomness
 
     @property
     def queries(self) -> int:
-        """Images answered so far."""
+        """Number of queries so far, one per image."""
         return self.__queries
 
     @property
     def remaining(self) -> int | None:
-        """Images still answered; None where there is no budget."""
+        """Number of queries left; None without a budget."""
         return None if self.__budget is None else self.__budget - self.__queries
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
         """Return spike counts; see :meth:`Target.query`."""
         rows = validate_images(images, self.__image_shape)
-        asked = len(rows)
         with self.__lock:
-            if self.remaining is not None and asked > self.remaining:
-                raise BudgetExceededError(asked, self.remaining)
-            # Charged first: a query that fails midway has reached the network all the same.
-            self.__queries += asked
+            if self.remaining is not None and len(rows) > self.remaining:
+                raise BudgetExceededError(len(rows), self.remaining)
+            # Counted before the call, because a query that fails may have reached the network.
+            self.__queries += len(rows)
             return self.__answer(rows)

@@ -1,4 +1,4 @@
-"""A Python function as a black box: counts, labels, probabilities or logits, counted queries."""
+"""Black box from a Python function that returns counts, labels, probabilities or logits."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from neuroattack.validation import check_whole
 __all__ = ["ResponseKind", "responses_as_counts", "target"]
 
 ResponseKind = Literal["counts", "labels", "probabilities", "logits"]
-"""What a function returns for a batch of images; labels have shape (batch,), all others
-(batch, classes)."""
+"""Kind of a function's return value; labels have shape (batch,), all others (batch, classes)."""
 
 # Above the rounding of a float16 softmax over a thousand classes.
 _SUM_TOLERANCE = 1e-2
-_MOST_COUNTS = np.iinfo(np.int32).max
+_MAX_COUNT = np.iinfo(np.int32).max
 
 
 def target(
@@ -32,39 +31,39 @@ def target(
     response: ResponseKind | None = None,
     budget: int | None = None,
 ) -> BlackBox:
-    r"""Return a Python function as a black box that counts its queries.
+    r"""Return a black box that queries a Python function.
 
     Parameters
     ----------
     function : callable
-        Takes images, a float64 array of shape (batch, \*image_shape) with intensities in [0, 1].
-        Returns counts, probabilities or logits of shape (batch, classes), or labels of shape
-        (batch,): a NumPy array, nested lists, or a PyTorch tensor on any device.
+        Function of a float64 array of images, shape (batch, \*image_shape), intensities in [0, 1].
+        It returns counts, probabilities or logits of shape (batch, classes), or labels of shape
+        (batch,), as a NumPy array, nested lists, or a PyTorch tensor on any device.
     image_shape : sequence of int
-        Shape of one image; attacks take images of shape (height, width).
+        Shape of one image; attacks need images of shape (height, width).
     classes : int
         Number of classes, at least 2.
     response : {"counts", "labels", "probabilities", "logits"}, optional
-        Kind of the function's answers. By default it is inferred from one call of the function
-        with two random images, which is not counted: integers of shape (batch,) are labels,
-        nonnegative whole numbers of shape (batch, classes) are counts, rows of floats that sum
-        to 1 are probabilities, and other floats are logits.
+        Kind of the return value. By default it is inferred from one call with two random images,
+        which is not counted as queries: integers of shape (batch,) are labels, nonnegative
+        integers (also as floats) of shape (batch, classes) are counts, rows of floats that sum to
+        1 are probabilities, and other floats are logits.
     budget : int, optional
-        Maximum number of queries, of searches and verification together; unlimited by default.
+        Maximum number of queries, including verification; unlimited by default.
 
     Returns
     -------
     BlackBox
-        Probabilities, and logits after a softmax, are returned as integers in parts of
-        10**9; labels as a one for the class, to decision-based attacks only.
+        Black box. It returns probabilities, and logits after a softmax, as integers in units of
+        1e-9, and labels as one-hot vectors, which only decision-based attacks accept.
 
     Raises
     ------
     ValidationError
-        If an argument is out of range, or the function's answer has another shape, is not
-        finite, or is not of its kind; queries raise it too.
+        If an argument is out of range, or the return value has the wrong shape or kind or is not
+        finite; also raised by queries.
     UnknownNameError
-        If there is no such kind of answers.
+        If the kind of response is unknown.
 
     Examples
     --------
@@ -81,10 +80,10 @@ def target(
     check_whole("classes of a target", classes, 2)
     if response is not None and response not in get_args(ResponseKind):
         raise UnknownNameError("kind of response", response, get_args(ResponseKind))
-    name = f"answer of {getattr(function, '__qualname__', type(function).__name__)}"
+    name = f"return value of {getattr(function, '__qualname__', type(function).__name__)}"
 
     def values_of(images: NDArray[np.float64]) -> NDArray[Any]:
-        # A copy: a function that works in place must not change the attack's images.
+        # Copy, so that a function that works in place cannot change the attack's images.
         return _as_array(name, function(images.reshape(-1, *shape).copy()))
 
     kind = response
@@ -103,34 +102,34 @@ def target(
 def responses_as_counts(
     name: str, values: NDArray[Any], kind: ResponseKind, images: int, classes: int
 ) -> NDArray[np.int32]:
-    """Return answers of any kind as nonnegative integers, shape (images, classes).
+    """Convert a response of any kind to nonnegative integers, shape (images, classes).
 
     Parameters
     ----------
     name : str
-        What they are called in errors.
-    values : array, shape (images, classes) or, of labels, (images,)
-        What came back.
+        Name of the values in error messages.
+    values : array, shape (images, classes), or (images,) for labels
+        Response.
     kind : {"counts", "labels", "probabilities", "logits"}
-        What they are.
+        Kind of the response.
     images, classes : int
-        How many there should be.
+        Expected numbers of images and classes.
 
     Raises
     ------
     ValidationError
-        If the values are not of that shape or kind.
+        If the values have another shape or kind.
     """
     _check_shape(name, values, (images,) if kind == "labels" else (images, classes), kind)
     _check_finite(name, values)
     if kind in ("counts", "labels"):
-        most = classes - 1 if kind == "labels" else _MOST_COUNTS
-        if not _whole(values) or values.min() < 0 or values.max() > most:
+        maximum = classes - 1 if kind == "labels" else _MAX_COUNT
+        if not _are_integers(values) or values.min() < 0 or values.max() > maximum:
             raise ValidationError(
                 name,
-                f"{'floats' if not _whole(values) else 'integers'} from {values.min():g} to "
+                f"{'floats' if not _are_integers(values) else 'integers'} from {values.min():g} to "
                 f"{values.max():g}",
-                f"{kind}, integers from 0 to {most} (or state another kind of `response`)",
+                f"{kind}, integers from 0 to {maximum} (or pass the correct `response`)",
             )
         if kind == "counts":
             return values.astype(np.int32)
@@ -143,9 +142,9 @@ def responses_as_counts(
             name,
             f"floats from {graded.min():g} to {graded.max():g}, in rows that sum to "
             f"{graded.sum(axis=1).min():g} to {graded.sum(axis=1).max():g}",
-            "probabilities, which sum to 1 (or state another kind of `response`)",
+            "probabilities, which sum to 1 (or pass the correct `response`)",
         )
-    # Rounding may leave a probability just below 0.
+    # Rounding can make a probability slightly negative.
     graded = np.maximum(graded, 0.0)
     return fractions_as_counts(graded / graded.sum(axis=1, keepdims=True))
 
@@ -170,14 +169,12 @@ def _inferred(name: str, values: NDArray[Any], images: int, classes: int) -> Res
     _check_finite(name, values)
     if values.dtype.kind == "f" and _sum_to_one(values):
         return "probabilities"
-    # Spikes that PyTorch summed up are floats.
-    if _whole(values) and values.min() >= 0:
+    # Sums of spikes in PyTorch are floats.
+    if _are_integers(values) and values.min() >= 0:
         return "counts"
     if values.dtype.kind == "f":
         return "logits"
-    raise ValidationError(
-        name, "negative integers", "counts, or the kind of `response` to be stated"
-    )
+    raise ValidationError(name, "negative integers", "counts (or pass the kind of `response`)")
 
 
 def _check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...], kind: str) -> None:
@@ -191,11 +188,11 @@ def _check_shape(name: str, values: NDArray[Any], shape: tuple[int, ...], kind: 
 
 def _check_finite(name: str, values: NDArray[Any]) -> None:
     if not np.isfinite(values).all():
-        kind = "NaN" if np.isnan(values).any() else "infinite values"
-        raise ValidationError(name, kind, "finite numbers")
+        problem = "NaN" if np.isnan(values).any() else "infinite values"
+        raise ValidationError(name, problem, "finite numbers")
 
 
-def _whole(values: NDArray[Any]) -> bool:
+def _are_integers(values: NDArray[Any]) -> bool:
     return bool((values == np.rint(values)).all())
 
 

@@ -1,4 +1,4 @@
-"""Defences to attack through: targets that tell less, or for fewer queries, than the one behind."""
+"""Defenses: target wrappers that return less information or restrict queries."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ __all__ = [
 
 
 class TargetWrapper:
-    """A target behind another: passes all on, and is what defences change.
+    """Target that forwards queries to another target; base class of defenses.
 
-    Every query is one of the target behind it, and counted there.
+    Queries are counted by the wrapped target.
 
     Parameters
     ----------
     target : Target
-        What is behind.
+        Wrapped target.
     """
 
     def __init__(self, target: Target) -> None:
@@ -45,27 +45,27 @@ class TargetWrapper:
 
     @property
     def n_classes(self) -> int:
-        """Classes it tells apart."""
+        """Number of classes."""
         return self._target.n_classes
 
     @property
     def response(self) -> Response:
-        """What it tells of an image."""
+        """Whether queries return spike counts or one-hot labels."""
         return self._target.response
 
     @property
     def randomness(self) -> Randomness:
-        """Whether the images of a batch have a draw of input spikes each."""
+        """Whether the images of a batch have independent or shared random numbers."""
         return self._target.randomness
 
     @property
     def queries(self) -> int:
-        """Images answered so far."""
+        """Number of queries so far, one per image."""
         return self._target.queries
 
     @property
     def remaining(self) -> int | None:
-        """Images still answered; None where there is no budget."""
+        """Number of queries left; None without a budget."""
         return self._target.remaining
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
@@ -74,19 +74,19 @@ class TargetWrapper:
 
 
 class QueryLimited(TargetWrapper):
-    """A target that answers so many queries from now on, and no more.
+    """Target with a limited number of further queries.
 
     Parameters
     ----------
     target : Target
-        What is behind.
+        Wrapped target.
     most : int
-        Queries still answered.
+        Maximum number of further queries.
 
     Raises
     ------
     ValidationError
-        If `most` is not a whole number of at least 1.
+        If `most` is not an integer of at least 1.
     """
 
     def __init__(self, target: Target, most: int) -> None:
@@ -95,13 +95,13 @@ class QueryLimited(TargetWrapper):
 
     @property
     def remaining(self) -> int:
-        """Images still answered."""
-        ration = self._end - self.queries
+        """Number of queries left."""
+        own = self._end - self.queries
         left = super().remaining
-        return ration if left is None else min(ration, left)
+        return own if left is None else min(own, left)
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
-        """Return spike counts; BudgetExceededError beyond the limit, with nothing counted."""
+        """Return spike counts; raise BudgetExceededError, without counting, beyond the limit."""
         rows = validate_images(images, self.image_shape)
         if len(rows) > self.remaining:
             raise BudgetExceededError(len(rows), self.remaining)
@@ -109,12 +109,12 @@ class QueryLimited(TargetWrapper):
 
 
 class HardLabel(TargetWrapper):
-    """A target that tells only the class it decides for: a one there, nothing on a tie or silence.
+    """Target that returns one-hot labels instead of counts; all zeros for a tie or silence.
 
     Parameters
     ----------
     target : Target
-        What is behind.
+        Wrapped target.
     """
 
     @property
@@ -123,28 +123,28 @@ class HardLabel(TargetWrapper):
         return "labels"
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
-        """Return a one for the class decided for, shape (batch, classes)."""
+        """Return one-hot labels, shape (batch, classes)."""
         decided = decide(super().query(images))
         labels = np.zeros((len(decided), self.n_classes), np.int32)
-        sure = decided != UNDECIDED
-        labels[sure, decided[sure]] = 1
+        unique = decided != UNDECIDED
+        labels[unique, decided[unique]] = 1
         return labels
 
 
 class RoundedCounts(TargetWrapper):
-    """A target that rounds its counts to multiples of a step, halves up.
+    """Target that rounds counts to multiples of a step, with halves rounded up.
 
     Parameters
     ----------
     target : Target
-        What is behind.
+        Wrapped target.
     step : int
-        In spikes, at least 1.
+        Step in spikes, at least 1.
 
     Raises
     ------
     ValidationError
-        If the step is not a whole number of at least 1.
+        If the step is not an integer of at least 1.
     """
 
     def __init__(self, target: Target, step: int) -> None:
@@ -159,19 +159,19 @@ class RoundedCounts(TargetWrapper):
 
 
 class CappedCounts(TargetWrapper):
-    """A target whose counters stop at a cap, as narrow ones in hardware do.
+    """Target whose counts saturate, like narrow hardware counters.
 
     Parameters
     ----------
     target : Target
-        What is behind.
+        Wrapped target.
     cap : int
-        In spikes, at least 1. Classes that reach it are tied.
+        Maximum count in spikes, at least 1. Classes that reach it are tied.
 
     Raises
     ------
     ValidationError
-        If the cap is not a whole number of at least 1.
+        If the cap is not an integer of at least 1.
     """
 
     def __init__(self, target: Target, cap: int) -> None:
@@ -184,14 +184,14 @@ class CappedCounts(TargetWrapper):
 
 
 class IndependentTrials(TargetWrapper):
-    """A target that draws input spikes anew for every image, also within a batch.
+    """Target with independent randomness for every image, also within a batch.
 
-    It takes common random numbers from an attacker.
+    As a defense, it denies common random numbers to the attacker.
 
     Parameters
     ----------
     target : Target
-        What is behind; of common draws, it gets a batch image by image.
+        Wrapped target; if its randomness is shared within a batch, it is queried image by image.
     """
 
     @property
@@ -211,25 +211,26 @@ class IndependentTrials(TargetWrapper):
 
 
 class NearDuplicateDetector(TargetWrapper):
-    """Stateful detection after Chen, Carlini and Wagner 2020 (arXiv 1907.05587), on raw pixels.
+    """Stateful detection of query attacks (Chen, Carlini and Wagner 2020, arXiv 1907.05587).
 
-    The mean L2 distance of a query to its k nearest predecessors, below a threshold, is a
-    detection; the memory is then emptied, as in the paper. The paper compares learned features and
-    finds a threshold for a given rate of false alarms; here the threshold is given.
+    A query is detected if its mean L2 distance to the k nearest earlier queries is below a
+    threshold; the memory is then cleared, as in the paper. The paper compares learned features and
+    chooses the threshold for a given false-positive rate; here, pixels are compared and the
+    threshold is a parameter.
 
     Parameters
     ----------
     target : Target
-        What is behind.
+        Wrapped target.
     threshold : float
-        L2 distance, intensities of [0, 1].
+        Threshold of the mean L2 distance, for intensities in [0, 1].
     neighbors : int, optional
-        k; before there are so many predecessors nothing is detected.
+        Number k of nearest queries; nothing is detected before k queries are in memory.
     memory : int, optional
-        Queries remembered at most, the newest.
+        Maximum number of most recent queries in memory.
     detections_allowed : int, optional
-        So many are suffered; at the next one the query, and every one after it, is refused. By
-        default none is ever refused.
+        Number of detections after which the next one leads to the refusal of its batch and all
+        later queries. By default no query is refused.
 
     Raises
     ------
@@ -248,7 +249,7 @@ class NearDuplicateDetector(TargetWrapper):
     ) -> None:
         super().__init__(target)
         self._threshold = check_positive("threshold of the detector", threshold, "distance")
-        self._neighbours = check_whole("neighbors", neighbors, 1)
+        self._neighbors = check_whole("neighbors", neighbors, 1)
         check_whole("memory of the detector", memory, neighbors)
         if detections_allowed is not None:
             check_whole("detections allowed", detections_allowed, 0)
@@ -258,7 +259,7 @@ class NearDuplicateDetector(TargetWrapper):
 
     @property
     def detections(self) -> int:
-        """How often it took a query for part of an attack."""
+        """Number of detections so far."""
         return self._detections
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
@@ -267,16 +268,16 @@ class NearDuplicateDetector(TargetWrapper):
         Raises
         ------
         BudgetExceededError
-            If the batch would overrun the budget; nothing of it is looked at.
+            If the batch exceeds the budget; it is then not examined.
         QueryRefusedError
-            After more detections than are allowed; the batch is then not answered or counted.
+            After more detections than allowed; the batch is then not run or counted.
         """
         rows = validate_images(images, self.image_shape)
         left = self.remaining
         if left is not None and len(rows) > left:
             raise BudgetExceededError(len(rows), left)
         for row in rows:
-            if self._near(row):
+            if self._is_detected(row):
                 self._detections += 1
                 self._seen.clear()
             self._seen.append(row.copy())
@@ -284,9 +285,9 @@ class NearDuplicateDetector(TargetWrapper):
             raise QueryRefusedError(self._detections, self._allowed)
         return super().query(rows)
 
-    def _near(self, row: NDArray[np.float64]) -> bool:
-        if len(self._seen) < self._neighbours:
+    def _is_detected(self, row: NDArray[np.float64]) -> bool:
+        if len(self._seen) < self._neighbors:
             return False
-        away = np.linalg.norm(np.array(self._seen) - row, axis=1)
-        nearest = np.partition(away, self._neighbours - 1)[: self._neighbours]
+        distances = np.linalg.norm(np.array(self._seen) - row, axis=1)
+        nearest = np.partition(distances, self._neighbors - 1)[: self._neighbors]
         return bool(nearest.mean() < self._threshold)

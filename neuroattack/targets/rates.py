@@ -1,9 +1,9 @@
-"""Networks whose answers are graded, rates or probabilities, behind the black box of spike counts.
+"""Black boxes for networks that output rates or probabilities instead of spikes.
 
-So one attack serves a spiking network and a conventional one. Noiseless, an answer is each class's
-share of it in parts of 10**9: shares of those counts are the network's own to nine digits. Or it is
-sampled, as counts of spikes that a spiking network might have fired: what remains between such a
-network and a spiking one is not the noise of counting.
+Attacks on spike counts can then be compared between spiking and conventional networks. Outputs are
+normalized over classes and returned as integers in units of 1e-9, or as Poisson counts with a given
+mean number of spikes. The latter reproduces the counting noise of a spiking network, so that a
+remaining difference has another cause.
 """
 
 from __future__ import annotations
@@ -19,38 +19,38 @@ from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.validation import check_positive, check_whole
 
-__all__ = ["WHOLE", "GradedDeployment", "fractions_as_counts"]
+__all__ = ["COUNTS_PER_UNIT", "GradedDeployment", "fractions_as_counts"]
 
-WHOLE = 10**9
-"""Parts that a noiseless answer is given in."""
+COUNTS_PER_UNIT = 10**9
+"""Count that represents a fraction of 1 in noiseless responses."""
 
 _MAX_SEED = 2**63 - 1
-_MOST_SPIKES = 10**8
+_MAX_SPIKES = 10**8
 
 
 def fractions_as_counts(fractions: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Return shares in [0, 1] as integers, in parts of :data:`WHOLE`."""
-    return np.rint(fractions * WHOLE).astype(np.int32)
+    """Return fractions in [0, 1] as integers, scaled by :data:`COUNTS_PER_UNIT`."""
+    return np.rint(fractions * COUNTS_PER_UNIT).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
 class GradedDeployment:
-    """A network of graded answers, as it is attacked.
+    """Deployment of a network that outputs rates or probabilities.
 
     Parameters
     ----------
     outputs : callable
-        Takes intensities, float64 array of shape (images, pixels), and returns rates or
-        probabilities, not negative, shape (images, classes).
+        Function of intensities, float64 array of shape (images, pixels), that returns nonnegative
+        rates or probabilities of shape (images, classes).
     image_shape : tuple of int
         Shape of one image.
     classes : int
-        Classes it tells apart.
+        Number of classes.
     seed : int, optional
-        Of the sampling.
+        Random seed of the sampling.
     spikes : float, optional
-        Sampled with so many spikes an image in the mean, each class's count Poisson; noiseless by
-        default.
+        Mean number of output spikes per image; counts of the classes are then Poisson. Noiseless
+        by default.
 
     Raises
     ------
@@ -67,39 +67,39 @@ class GradedDeployment:
     def __post_init__(self) -> None:
         check_whole("seed", self.seed, 0, _MAX_SEED)
         if self.spikes is not None:
-            check_positive("output spikes an image", self.spikes)
-            if self.spikes > _MOST_SPIKES:
+            check_positive("output spikes per image", self.spikes)
+            if self.spikes > _MAX_SPIKES:
                 raise ValidationError(
-                    "output spikes an image", self.spikes, f"at most {_MOST_SPIKES:,}"
+                    "output spikes per image", self.spikes, f"at most {_MAX_SPIKES:,}"
                 )
 
     def fractions(self, intensities: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return each class's share of the answer, all 0 where that is all 0.
+        """Return the outputs normalized over classes; all 0 if the outputs are all 0.
 
         Parameters
         ----------
         intensities : float64 array, shape (images, pixels)
-            Relative to full scale.
+            Intensities in [0, 1].
 
         Returns
         -------
         float64 array, shape (images, classes)
         """
-        answers = np.asarray(self.outputs(intensities), np.float64)
-        total = answers.sum(axis=1, keepdims=True)
-        fractions = np.zeros_like(answers)
-        np.divide(answers, total, out=fractions, where=total > 0)
+        outputs = np.asarray(self.outputs(intensities), np.float64)
+        total = outputs.sum(axis=1, keepdims=True)
+        fractions = np.zeros_like(outputs)
+        np.divide(outputs, total, out=fractions, where=total > 0)
         return fractions
 
     def black_box(self, stream: int, budget: int | None = None) -> BlackBox:
-        """Return it as an attacker meets it.
+        """Return a black box of the deployment.
 
         Parameters
         ----------
         stream : int
-            Which of the seed's independent streams of draws to use; they differ if sampled.
+            Random stream of the seed; without effect if noiseless.
         budget : int, optional
-            Queries that are answered at most.
+            Maximum number of queries; unlimited by default.
         """
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream,)))
 

@@ -1,4 +1,4 @@
-"""Repeated queries: the same image asked several times, its counts added up."""
+"""Repeated queries: sum the counts of several trials of each image."""
 
 from __future__ import annotations
 
@@ -12,47 +12,46 @@ from neuroattack.validation import check_whole
 
 __all__ = ["Repeated"]
 
-_MOST_REPEATS = 10_000
+_MAX_REPEATS = 10_000
 
 
 class Repeated(TargetWrapper):
-    """A target that shows each image `repeats` times and answers with the sum of its counts.
+    """Target that queries each image `repeats` times and returns the sum of the counts.
 
-    The sum has `repeats` times the spikes, and a class's share of it the noise of that many. Every
-    showing is a query of the target behind it and counted there; here an image is one query, and
-    what remains is counted in images too.
+    The relative noise of the counts decreases accordingly. Each repeat is a query of the wrapped
+    target; this wrapper counts images, and its remaining budget is in images too.
 
     Parameters
     ----------
     target : Target
-        What is asked.
+        Wrapped target.
     repeats : int
-        How often, at least once.
+        Number of repeats, at least 1.
 
     Raises
     ------
     ValidationError
-        If the repeats are not a whole number of at least 1.
+        If the number of repeats is not an integer of at least 1.
     """
 
     def __init__(self, target: Target, repeats: int) -> None:
         super().__init__(target)
-        self._repeats = check_whole("repeats", repeats, 1, _MOST_REPEATS)
+        self._repeats = check_whole("repeats", repeats, 1, _MAX_REPEATS)
         self._before = target.queries
 
     @property
     def response(self) -> Response:
-        """Counts: sums of labels are votes."""
+        """``"counts"``: sums of one-hot labels count votes."""
         return "counts"
 
     @property
     def queries(self) -> int:
-        """Images asked about so far, each once, however often it was shown."""
+        """Number of queried images, independent of the repeats."""
         return (super().queries - self._before) // self._repeats
 
     @property
     def remaining(self) -> int | None:
-        """Images that can still be asked about, with all their showings; None without a budget."""
+        """Number of images that can still be queried with all repeats; None without a budget."""
         left = super().remaining
         return None if left is None else left // self._repeats
 

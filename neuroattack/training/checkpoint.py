@@ -1,4 +1,4 @@
-"""Checkpoints: all that training carries from one epoch to the next, in HDF5, atomically."""
+"""Training checkpoints: complete state of a training between epochs, in HDF5 files."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _ADAM = ("weights", "first", "second")
 
 @dataclass(frozen=True)
 class TrainingState:
-    """Where a training stands.
+    """State of a training.
 
     Attributes
     ----------
     stage : int
-        Index of the stage in progress; the number of stages when training is complete.
+        Index of the current stage; the number of stages when training is complete.
     epoch : int
-        Passes of that stage that are done.
+        Number of completed epochs of the current stage.
     weights : tuple of float32 arrays (inputs, units)
-        Drive weights of the layers that earlier stages have trained, in volts per second.
+        Drive weights of the layers trained in earlier stages, in volts per second.
     inner : RBMState, AdamState or None
-        State of the stage in progress; None at its start.
+        State of the current stage; None at its start.
     random : mapping
-        State of the bit generator, as NumPy gives it.
+        State of NumPy's bit generator.
     """
 
     stage: int
@@ -55,12 +55,12 @@ class TrainingState:
 def save_checkpoint(
     path: str | os.PathLike[str], state: TrainingState, identity: dict[str, str]
 ) -> None:
-    """Write a checkpoint, atomically: where the training stands, and what it is of.
+    """Write a checkpoint, atomically: the state, and the identity of the training.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     with create_hdf5(path, _KIND, _SCHEMA) as file:
         file.create_group("identity").attrs.update(identity)
@@ -81,13 +81,13 @@ def save_checkpoint(
 
 
 def load_checkpoint(path: str | os.PathLike[str], identity: Mapping[str, str]) -> TrainingState:
-    """Read a checkpoint that :func:`save_checkpoint` wrote.
+    """Read a checkpoint written by :func:`save_checkpoint`.
 
     Raises
     ------
     FileError
-        If the file is missing or damaged, or is a checkpoint of another training; the message
-        names the field.
+        If the file is missing, damaged, or a checkpoint of another training; the message names the
+        field.
     """
     with open_hdf5(path, _KIND, _SCHEMA) as file:
         check_identity(file, identity)
@@ -101,7 +101,7 @@ def load_checkpoint(path: str | os.PathLike[str], identity: Mapping[str, str]) -
 
 
 def check_identity(file: h5py.File, identity: Mapping[str, str]) -> None:
-    """Raise FileError unless an open checkpoint is of that training; it names the field."""
+    """Raise FileError, with the field's name, if an open checkpoint is of another training."""
     found = read_group(file, "identity")
     for name, expected in identity.items():
         value = read_attribute(found, name, str)
@@ -134,6 +134,6 @@ def _read_random(file: h5py.File) -> Mapping[str, Any]:
         np.random.PCG64().state = state
     except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise FileError(
-            file.filename, "attribute random is not the state of a random generator"
+            file.filename, "attribute random is not the state of a random number generator"
         ) from error
     return dict(state)

@@ -1,8 +1,8 @@
-"""From a trained SDBN to a spiking network: same weights, same volts, now with spikes.
+"""Conversion of a trained SDBN to a spiking network.
 
-The trained model's weights are volts per spike already, so a LIF layer whose inputs fire at the
-rates of the model has the model's mean drive; what remains different is the discretization of
-time, the statistics of finite counts, and the Siegert function's own approximation.
+The weights of the trained model are in volts per spike, so a LIF layer whose inputs fire at the
+rates of the model has the same mean drive. The remaining differences are the discretization of
+time, the statistics of finite spike counts, and the approximation by the Siegert function.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ from neuroattack.validation import check_positive
 __all__ = ["READOUT_GAIN", "Conversion", "convert", "readout_gain_of"]
 
 READOUT_GAIN = {"paper": 5.0}
-"""Readout gain by recipe, 1 for others. Without it a tenth of the images get no output spike:
-contrastive divergence trains with another noise than that of the spiking network."""
+"""Readout gain by recipe; 1 for others. Without it, a tenth of the images have no output spikes,
+since the noise in contrastive divergence differs from that of the spiking network."""
 
 
 def readout_gain_of(model: SDBN) -> float:
     """Return the readout gain of a model's recipe, for :func:`convert`."""
-    # The noise of the training images follows the recipe's name.
+    # A description of noise on the training images may follow the name of the recipe.
     return READOUT_GAIN.get(model.recipe.partition(",")[0], 1.0)
 
 
 @dataclass(frozen=True, eq=False)
 class Conversion:
-    """A converted network, and what rounding to the fixed-point grid did to its weights.
+    """Converted network, and the rounding of its weights to the fixed-point grid.
 
     `largest_rounding_v` is the largest change of a weight in volts, `largest_relative_rounding` the
-    same relative to the largest weight of its projection.
+    largest change relative to the largest weight of the projection.
     """
 
     network: Network
@@ -58,18 +58,18 @@ def convert(
     Parameters
     ----------
     model : SDBN
-        With weights in volts per spike.
+        Trained model.
     dt_s : float, optional
-        Time step in seconds. The refractory period is R = t_ref / dt - 1 whole steps: a neuron
-        spikes again R + 1 steps later at the earliest, so its highest rate is the model's,
-        1 / t_ref. So the step must divide t_ref.
+        Time step in seconds, which must divide t_ref. The refractory period is
+        R = t_ref / dt - 1 steps: the next spike is at least R + 1 steps later, so the maximum
+        rate, 1 / t_ref, is that of the model.
     input_rate_hz : float, optional
-        Rate of a pixel of intensity 1; by default the rate the model was trained for. With
-        another, the weights from the input are scaled so that the mean drive stays the model's.
+        Spike rate of a pixel of intensity 1; by default the rate in training. For other rates, the
+        weights of the first layer are scaled to keep the mean drive.
     readout_gain : float, optional
-        The readout's threshold is divided by it: more output spikes of the same drive.
+        Divisor of the readout's threshold: larger values give more output spikes.
     encoder : type of Encoder, optional
-        How intensities become spikes.
+        Encoder of intensities as spikes.
 
     Returns
     -------

@@ -1,9 +1,9 @@
 """Supervised fine-tuning of all layers of a Siegert network, by Adam on the cross-entropy.
 
-The forward pass is the transfer function itself. Its slope all but vanishes for a negative drive,
-where learning would stop, so the backward pass takes the slope of a smooth relative instead: with
-the drive in thresholds a refractory time, ``a = t_ref W x / theta``, a noiseless neuron that leaks
-little fires at ``a / (1 + a)`` for a > 0, and here ``a`` is replaced by the softened
+The forward pass uses the transfer function. Its slope nearly vanishes for negative drive, where
+learning would stop, so the backward pass uses the slope of a smooth surrogate: with the drive
+``a = t_ref W x / theta`` in thresholds per refractory time, a noiseless neuron with little leak
+fires at the rate ``a / (1 + a)`` for a > 0; in the surrogate, ``a`` is replaced by
 ``(a + sqrt(a^2 + s^2)) / 2``.
 """
 
@@ -39,19 +39,19 @@ Floats = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class FineTuningParameters:
-    """Constants of fine-tuning; the learning rate is the schedule's. Raises ValidationError.
+    """Constants of fine-tuning, except the learning rate; raises ValidationError.
 
     Parameters
     ----------
     logit_gain : float
-        What the output rates are multiplied by before the softmax.
+        Factor of the output rates before the softmax.
     softness : float
-        Width s of the surrogate's rounding, in thresholds a refractory time.
+        Width s of the surrogate's smooth transition, in thresholds per refractory time.
     input_noise : float
-        Standard deviation of the noise on an input at full scale, relative to full scale; it
-        falls with the square root of the intensity, as that of a spike count does.
+        Standard deviation of the noise on an input at full scale, relative to full scale. It is
+        proportional to the square root of the intensity, like that of a spike count.
     beta1, beta2, epsilon : float
-        Adam's decay rates and guard (Kingma and Ba 2015).
+        Decay rates and epsilon of Adam (Kingma and Ba 2015).
     """
 
     logit_gain: float = 30.0
@@ -76,10 +76,10 @@ class FineTuningParameters:
 
 @dataclass(frozen=True)
 class Surrogate:
-    """The smooth relative of the transfer function that the backward pass differentiates.
+    """Smooth surrogate of the transfer function for the backward pass.
 
-    `gain` is ``a`` a unit of ``W x``, t_ref / theta, in 1 / volts per second; `softness` is the
-    width of the rounding at a = 0.
+    `gain` is ``a`` per unit of ``W x``, t_ref / theta, in 1 / (volts per second); `softness` is the
+    width of the transition at a = 0.
     """
 
     gain: float
@@ -87,7 +87,7 @@ class Surrogate:
 
     @classmethod
     def of(cls, siegert: SiegertParameters, softness: float) -> Surrogate:
-        """Return the surrogate of a neuron."""
+        """Return the surrogate for a neuron."""
         return cls(siegert.t_ref_s / siegert.threshold_v, softness)
 
     def _softened(self, mean: Floats) -> tuple[Floats, Floats]:
@@ -96,7 +96,7 @@ class Surrogate:
         return a, root
 
     def rates(self, mean: Floats) -> Floats:
-        """Return the surrogate's rates of ``mean = W x``; any floating type, any shape."""
+        """Return the surrogate's rates for ``mean = W x``, of any floating type and shape."""
         a, root = self._softened(mean)
         softened = (a + root) / 2
         return softened / (1 + softened)
@@ -114,7 +114,7 @@ def cross_entropy(
 ) -> tuple[float, Floats]:
     """Return the mean cross-entropy of ``softmax(logit_gain * outputs)`` and its gradient.
 
-    Outputs and gradient have the shape (n, classes), labels (n,); the unit is nats.
+    Outputs and gradient have the shape (n, classes), labels (n,); the cross-entropy is in nats.
     """
     logits = outputs * np.asarray(logit_gain, outputs.dtype)
     logits -= logits.max(axis=1, keepdims=True)
@@ -140,13 +140,13 @@ def weight_gradients(
     Parameters
     ----------
     weights : sequence of float arrays (inputs, units)
-        Drive weights, layer by layer.
+        Drive weights of each layer.
     layer_inputs, slopes : sequences of float arrays (n, inputs) and (n, units)
-        What each layer received, and the slope of its units there.
+        Input of each layer, and slopes of its units for this input.
     output_gradient : float array (n, classes)
         Gradient of the loss with respect to the output rates.
     worker : Executor
-        What multiplies a layer's inputs while this thread goes on to the layer below.
+        Executor for the products of a layer, parallel to those of the layer below.
     """
     products = []
     delta = output_gradient
@@ -160,14 +160,14 @@ def weight_gradients(
 
 @dataclass(frozen=True)
 class AdamState:
-    """Weights in training and Adam's moments.
+    """Weights and moments of Adam during training.
 
     Attributes
     ----------
     weights, first, second : tuples of float32 arrays (inputs, units)
-        Drive weights in volts per second, and the running means of gradient and squared gradient.
+        Drive weights in volts per second, and running means of the gradient and its square.
     steps : int
-        Steps taken.
+        Number of steps taken.
     """
 
     weights: tuple[FloatArray, ...]
@@ -209,9 +209,9 @@ def adam_step(
     learning_rate: float,
     parameters: FineTuningParameters,
 ) -> AdamState:
-    """Take one step of Adam (Kingma and Ba 2015, Algorithm 1); `state` is left as it is."""
+    """Return the state after one step of Adam (Kingma and Ba 2015, Algorithm 1)."""
     steps = state.steps + 1
-    # The bias corrections go into step size and guard: less work for every weight.
+    # Apply the bias corrections to step size and epsilon instead of to every weight.
     root_correction = math.sqrt(1 - parameters.beta2**steps)
     constants = tuple(
         np.float32(constant)
@@ -242,20 +242,20 @@ def fine_tuning_step(
     rng: np.random.Generator,
     worker: Executor,
 ) -> AdamState:
-    """Take one step of supervised learning; `state` is left as it is.
+    """Return the state after one step of supervised learning.
 
     Parameters
     ----------
     inputs : float32 array (batch, inputs)
-        Normalized input rates; `full_scale` is that of an input at full scale.
+        Normalized input rates; `full_scale` is the rate of an input at full intensity.
     labels : integer array (batch,)
-        Classes.
+        True classes.
     learning_rate : float
         Step size of Adam, in volts per second.
     rng : numpy.random.Generator
-        Source of the input noise; advanced.
+        Random number generator of the input noise.
     worker : Executor
-        What does a part of the work while this thread does another.
+        Executor for work parallel to this thread.
     """
     surrogate = Surrogate.of(transfer.siegert, parameters.softness)
     variance = np.float32(full_scale * parameters.input_noise**2)

@@ -1,4 +1,4 @@
-"""What a training is given: labeled images and layer sizes, checked."""
+"""Validated input of a training: labeled images and layer sizes."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _NOISE_STREAM = 1
 
 @dataclass(frozen=True, eq=False)
 class TrainingData:
-    """Checked arguments of a training: labeled images as rows, layer sizes and seed.
+    """Validated arguments of a training: labeled images as rows, layer sizes and seed.
 
-    Rows are float32 arrays (n, pixels) of intensities, with noise if there is any; labels are intp
-    arrays (n,). `sizes` are units layer by layer: pixels, hidden layers, classes.
+    Rows are float32 arrays (n, pixels) of intensities, including the noise if any; labels are intp
+    arrays (n,). `sizes` are the layer sizes: pixels, hidden layers, classes.
     """
 
     rows: FloatArray
@@ -48,12 +48,12 @@ class TrainingData:
         seed: int,
         noise: Noise | None,
     ) -> TrainingData:
-        """Check the arguments of :func:`neuroattack.training.recipes.train`; add the noise.
+        """Validate the arguments of :func:`neuroattack.training.recipes.train` and add the noise.
 
         Raises
         ------
         ValidationError
-            If images, labels, sizes or seed are not as described there.
+            If images, labels, sizes or seed are invalid.
         """
         rows, targets = _checked(images, labels, classes, "training")
         height, width = np.shape(images)[1:]
@@ -70,7 +70,7 @@ class TrainingData:
             raise ValidationError("classes", classes, "at least 2")
         check_whole("seed", seed, 0, 2**63 - 1)
         if noise is not None:
-            # A generator of its own: the training draws the same numbers with noise and without.
+            # A separate generator, so that noise does not change the random numbers of training.
             sequence = np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,))
             noisy = noise.add(rows.reshape(-1, height, width), np.random.default_rng(sequence))
             rows = noisy.reshape(rows.shape)
@@ -80,14 +80,14 @@ class TrainingData:
     def accuracy(
         self, evaluate: Callable[[FloatArray], FloatArray], images: int | None
     ) -> float | None:
-        """Return the share of test images, or of the first so many, classified correctly."""
+        """Return the accuracy on the test images, or on the first `images` of them."""
         if self.test is None:
             return None
         rows, labels = self.test
         return float(np.mean(evaluate(rows[:images]).argmax(axis=1) == labels[:images]))
 
     def identity(self) -> dict[str, str]:
-        """Return by what a checkpoint is told from those of other trainings."""
+        """Return values that distinguish checkpoints of this training from those of others."""
         digest = hashlib.sha256(self.rows.data)
         digest.update(self.labels.astype(np.int64).data)
         return {
@@ -100,19 +100,19 @@ class TrainingData:
 def _checked(
     images: ArrayLike, labels: ArrayLike, classes: int, what: str
 ) -> tuple[FloatArray, Labels]:
-    """Return labeled images as rows, or say what is wrong with them."""
+    """Validate labeled images and return them as rows."""
     shape = np.shape(images)
     if len(shape) != 3:
         raise ValidationError(f"{what} images", f"shape {shape}", "shape (n, height, width)")
     if shape[0] == 0:
-        raise ValidationError(f"{what} images", "none", "a data set that has some")
+        raise ValidationError(f"{what} images", "none", "at least one")
     rows = validate_images(images, shape[1:]).astype(np.float32)
     array = np.asarray(labels)
     if array.shape != (len(rows),) or not np.issubdtype(array.dtype, np.integer):
         raise ValidationError(
             f"{what} labels",
             f"{array.dtype} of shape {array.shape}",
-            f"{len(rows)} integers, one an image",
+            f"{len(rows)} integers, one per image",
         )
     if array.min() < 0 or array.max() >= classes:
         raise ValidationError(

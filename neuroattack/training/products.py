@@ -1,4 +1,4 @@
-"""Matrix products whose every row is its own: the same bits whatever stands beside it."""
+"""Matrix products whose rows do not depend on each other, to the last bit."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from neuroattack.training.siegert import FloatArray
 __all__ = ["Product", "ordered_product"]
 
 Product = Callable[[FloatArray, FloatArray], FloatArray]
-"""Takes float32 arrays (n, inputs) and (inputs, units), returns their product (n, units)."""
+"""Product of float32 arrays (n, inputs) and (inputs, units), of shape (n, units)."""
 
-# Rows that share a pass over the weights.
+# Number of rows processed in one pass over the weights.
 _ROWS = 4
 
 
 @njit(cache=True, nogil=True)
 def ordered_product(x: FloatArray, weights: FloatArray) -> FloatArray:
-    """Multiply (n, inputs) by (inputs, units), adding over the inputs from the first to the last.
+    """Multiply (n, inputs) by (inputs, units), summing over the inputs from first to last.
 
-    BLAS adds in an order that depends on the processor, on the number of threads and, with some
-    kernels, on where a row stands in the matrix.
+    The order of summation in BLAS depends on the processor, the number of threads and, in some
+    kernels, on the position of a row in the matrix.
     """
     rows, inputs = x.shape
     units = weights.shape[1]

@@ -1,10 +1,10 @@
 """Restricted Boltzmann machines of Siegert units, trained by persistent contrastive divergence.
 
-The units are deterministic rates, so sampling is replaced by rates under a little input noise
-(the *temperature*). Fast weights that are learned and forgotten quickly drive the negative phase
-through the energy landscape (Tieleman and Hinton 2009), and the hidden targets are made sparse
-and selective by rank (Goh, Thome and Cord 2010), as in O'Connor et al. 2013. There are no biases:
-the converted neurons have none.
+The units are deterministic rates, so sampling is replaced by rates with little input noise (the
+*temperature*). Fast weights, which are learned and forgotten quickly, improve the mixing of the
+negative phase (Tieleman and Hinton 2009), and hidden targets are made sparse and selective by rank
+(Goh, Thome and Cord 2010), as in O'Connor et al. 2013. There are no biases, as the converted
+neurons have none.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ __all__ = ["RBMParameters", "RBMState", "contrastive_divergence_step", "initial_
 
 @dataclass(frozen=True)
 class RBMParameters:
-    """Constants of contrastive divergence; the learning rate is the schedule's.
+    """Constants of contrastive divergence, except the learning rate.
 
     Parameters
     ----------
     gibbs_steps : int
-        Down-and-up passes of the persistent chain a gradient step.
+        Number of down-and-up passes of the persistent chain per gradient step.
     momentum : float
-        Part of the last change of the weights that is repeated, in [0, 1).
+        Momentum, in [0, 1).
     weight_decay : float
-        Pull to zero, relative to the learning rate.
+        Weight decay, relative to the learning rate.
     fast_influence, fast_decay, fast_rate : float
-        Share of the fast weights in the negative phase; the part of them forgotten a step, in
-        [0, 1]; their learning rate.
+        Factor of the fast weights in the negative phase; their decay per step, in [0, 1]; their
+        learning rate.
     sparsity, sparsity_influence : float
-        Mean of the rank-based target activity, in (0, 1); its share in the hidden activity that
-        is learned, in [0, 1].
+        Mean of the rank-based target activity, in (0, 1); its weight in the learned hidden
+        activity, in [0, 1].
     temperature : float
         Standard deviation of the noise on every layer's input, in normalized rate.
     initial_scale : float
@@ -82,14 +82,14 @@ class RBMParameters:
 
 @dataclass(frozen=True)
 class RBMState:
-    """All that contrastive divergence carries from one step to the next.
+    """State of contrastive divergence between steps.
 
     Attributes
     ----------
     weights : float32 array (visible, hidden)
         Drive weights, in volts per second.
     velocity : float32 array (visible, hidden)
-        Their last change.
+        Last change of the weights.
     fast_weights : float32 array (visible, hidden)
         Fast weights, in volts per second.
     chain : float32 array (batch, hidden)
@@ -105,7 +105,7 @@ class RBMState:
 def initial_state(
     visible: int, hidden: int, batch: int, parameters: RBMParameters, rng: np.random.Generator
 ) -> RBMState:
-    """Return small random weights, no momentum, no fast weights, and silent chains."""
+    """Return the initial state: small random weights; velocity, fast weights and chains are 0."""
     scale = np.float32(parameters.initial_scale)
     weights = scale * rng.standard_normal((visible, hidden), dtype=np.float32)
     return RBMState(
@@ -117,15 +117,15 @@ def initial_state(
 
 
 def sparsify(hidden: FloatArray, sparsity: float) -> FloatArray:
-    """Return sparse and selective targets, in [0, 1], of hidden rates (batch, units), by rank.
+    """Return sparse and selective targets, in [0, 1], for hidden rates (batch, units), by rank.
 
-    Each sample's activities are replaced by their rank among the units, each unit's ranks by
-    their rank among the samples, and ranks r in [0, 1] by r ** (1 / sparsity - 1), whose mean is
-    the sparsity (Goh, Thome and Cord 2010). Equal values rank in order of their index.
+    Each sample's activities are replaced by their ranks among the units, each unit's ranks by
+    their ranks among the samples, and ranks r in [0, 1] by r ** (1 / sparsity - 1), whose mean is
+    the sparsity (Goh, Thome and Cord 2010). Ties are ranked by index.
     """
     batch, units = hidden.shape
-    # Rates are not negative: the order of their bits is theirs. And ranks are enough for the second
-    # sort, as the power is monotone.
+    # Rates are not negative, so their bit patterns sort like their values. The second sort can use
+    # ranks, because the power is monotonic.
     order = _stable_order(hidden.view(np.uint32))
     ranks = np.empty((units, batch), np.uint32)
     np.put_along_axis(ranks.T, order, np.arange(units, dtype=np.uint32)[None, :], axis=1)
@@ -137,9 +137,9 @@ def sparsify(hidden: FloatArray, sparsity: float) -> FloatArray:
 
 
 def _stable_order(values: NDArray[np.uint32]) -> NDArray[np.int64]:
-    """Return what ``argsort(values, axis=1, kind="stable")`` does, in a third of the time.
+    """Return ``argsort(values, axis=1, kind="stable")`` in a third of the time.
 
-    With its index below it every value is unique, and the values themselves can be sorted.
+    Values are combined with their indices in 64-bit keys, which are unique and sorted directly.
     """
     keyed = values.astype(np.uint64) << np.uint64(32)
     keyed |= np.arange(values.shape[1], dtype=np.uint64)
@@ -151,7 +151,7 @@ def _stable_order(values: NDArray[np.uint32]) -> NDArray[np.int64]:
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def _learn32(weights: Any, velocity: Any, fast_weights: Any, contrast: Any, constants: Any) -> Any:
-    """Return the next weights, velocity and fast weights in one pass; all flat float32 arrays."""
+    """Return the new weights, velocity and fast weights; all are flat float32 arrays."""
     batch, momentum, weight_decay, learning_rate, remembered, fast_rate = constants
     new_weights = np.empty_like(weights)
     new_velocity = np.empty_like(weights)
@@ -165,8 +165,8 @@ def _learn32(weights: Any, velocity: Any, fast_weights: Any, contrast: Any, cons
     return new_weights, new_velocity, new_fast
 
 
-def _warmed(rates: FloatArray, noise: FloatArray) -> FloatArray:
-    """Return the rates with noise, not below 0; overwrites the noise."""
+def _noisy(rates: FloatArray, noise: FloatArray) -> FloatArray:
+    """Return the rates plus noise, clipped at 0; overwrites `noise`."""
     noise += rates
     np.maximum(noise, np.float32(0), out=noise)
     return noise
@@ -175,7 +175,7 @@ def _warmed(rates: FloatArray, noise: FloatArray) -> FloatArray:
 def _learned_activity(
     visible: FloatArray, weights: FloatArray, parameters: RBMParameters, transfer: Transfer
 ) -> FloatArray:
-    """Return the hidden rates of the data, drawn towards their sparse targets."""
+    """Return the hidden rates of the data, moved toward their sparse targets."""
     hidden = transfer.layer(visible, weights, np.square(weights))
     influence = np.float32(parameters.sparsity_influence)
     hidden += influence * (sparsify(hidden, parameters.sparsity) - hidden)
@@ -191,43 +191,43 @@ def contrastive_divergence_step(
     rng: np.random.Generator,
     worker: Executor,
 ) -> RBMState:
-    """Take one step of persistent contrastive divergence with fast weights, from `state`.
+    """Return the state after one step of persistent contrastive divergence with fast weights.
 
     Parameters
     ----------
     visible : float32 array (batch, visible)
-        Normalized rates of the data; as many samples as there are chains.
+        Normalized rates of the data, with one sample per chain.
     learning_rate : float
-        Of the (slow) weights.
+        Learning rate of the (slow) weights.
     rng : numpy.random.Generator
-        Source of the input noise; advanced.
+        Random number generator of the input noise.
     worker : Executor
-        Of **one** thread, which draws the noise in the order of its use and then does the data's
-        phase, while this thread runs the chains: the same numbers as one after the other.
+        Executor with **one** thread. It generates the noise in the order of use and computes the
+        data phase while this thread runs the chains; results are as in sequential execution.
     """
     shape = state.weights.shape
 
     def noise(units: int) -> FloatArray:
-        drawn = rng.standard_normal((len(visible), units), dtype=np.float32)
-        drawn *= np.float32(parameters.temperature)
-        return drawn
+        normal = rng.standard_normal((len(visible), units), dtype=np.float32)
+        normal *= np.float32(parameters.temperature)
+        return normal
 
     data_noise = worker.submit(noise, shape[0])
     chain_noise = [worker.submit(noise, n) for n in shape[::-1] * parameters.gibbs_steps]
     data_phase = worker.submit(
         lambda: _learned_activity(
-            _warmed(visible, data_noise.result()), state.weights, parameters, transfer
+            _noisy(visible, data_noise.result()), state.weights, parameters, transfer
         )
     )
     model = state.weights + np.float32(parameters.fast_influence) * state.fast_weights
     squared = np.square(model)
     chain = state.chain
     for down, up in zip(chain_noise[::2], chain_noise[1::2], strict=True):
-        fantasy = transfer.layer(_warmed(chain, down.result()), model.T, squared.T)
-        chain = transfer.layer(_warmed(fantasy, up.result()), model, squared)
+        fantasy = transfer.layer(_noisy(chain, down.result()), model.T, squared.T)
+        chain = transfer.layer(_noisy(fantasy, up.result()), model, squared)
     data_hidden = data_phase.result()
 
-    # <v h>_data - <v h>_model is one product of the stacked phases.
+    # <v h>_data - <v h>_model as one product of the stacked phases.
     contrast = np.concatenate((visible, fantasy)).T @ np.concatenate((data_hidden, -chain))
     constants = (
         len(visible),

@@ -1,4 +1,4 @@
-"""The training recipes by name, and the training itself."""
+"""Named training recipes, and the training of SDBNs."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ RECIPES: dict[str, Recipe] = {
         ),
         Recipe(
             name="paper",
-            # Fast weights that remember more overshoot on a background that is not dark: the chains
-            # burst, and all units die.
+            # With a smaller decay, fast weights overshoot on backgrounds that are not dark: the
+            # chains diverge, and all units become silent.
             layers=RBMStage(
                 Schedule(3, 1500, 50, 0.2), RBMParameters(gibbs_steps=2, fast_decay=0.5)
             ),
@@ -56,29 +56,29 @@ RECIPES: dict[str, Recipe] = {
     )
 }
 
-# A pass over a small data set is too short to be worth a report and a checkpoint of its own.
+# Epochs on small data sets are too short for a progress report and checkpoint each.
 _STEPS_PER_REPORT = 100
 _TEST_IMAGES_PER_REPORT = 1000
 
 
 @dataclass(frozen=True)
 class Progress:
-    """A report from training.
+    """Progress report of a training.
 
     Attributes
     ----------
     stage : str
         Name of the stage.
     epoch, epochs : int
-        Passes over the data that the stage has done, and that it will do.
+        Number of completed epochs of the stage, and their total number.
     fraction : float
-        Part of the whole training that is done, in [0, 1], counted in multiplications.
+        Completed fraction of the training, in [0, 1], measured in multiplications.
     accuracy : float or None
-        Share of the first 1,000 **test** images that the network as it stands classifies
-        correctly as rates, for watching only: nothing in the training depends on it. None
-        before there is an output layer, or where no test images were given.
+        Accuracy of the current rate network on the first 1,000 **test** images, for information
+        only: the training does not depend on it. None before there is an output layer, or without
+        test images.
     seconds : float
-        Since this call of :func:`train` began.
+        Time since this call of :func:`train` began, in seconds.
     """
 
     stage: str
@@ -107,38 +107,38 @@ def train(
 ) -> SDBN:
     """Train a spiking deep belief network.
 
-    The same arguments give the same network, bit for bit on the same machine; an interrupted
-    training that is resumed gives it too.
+    The same arguments give the same network, bit for bit on the same machine, also if the training
+    is interrupted and resumed.
 
     Parameters
     ----------
     images : array_like (n, h, w)
         Intensities in [0, 1].
     labels : integer array_like (n,)
-        Classes, 0 to `classes` - 1.
+        Classes, from 0 to `classes` - 1.
     recipe : str or Recipe, optional
-        Name in :data:`RECIPES`, or a recipe of one's own.
+        Name in :data:`RECIPES`, or a recipe.
     seed : int, optional
-        Of all randomness.
+        Random seed.
     hidden : tuple of int, optional
-        Units of the hidden layers, at least one layer.
+        Sizes of the hidden layers, at least one.
     classes : int, optional
-        Output units, at least 2.
+        Number of classes (output units), at least 2.
     dataset, dataset_checksum : str, optional
-        Kept with the model as provenance.
+        Provenance, stored with the model.
     test : (images, labels), optional
-        Held-out images: the model's `rate_accuracy` is measured on all of them at the end, and
-        the progress reports' on the first 1,000. They don't influence the training.
+        Held-out images: the model's `rate_accuracy` is measured on all of them at the end, the
+        accuracy in progress reports on the first 1,000. They do not influence the training.
     noise : Noise, optional
-        Added once to the training images, before the training sees them.
+        Noise that is added once to the training images before training.
     checkpoint : path, optional
-        File to keep up to date after every epoch; on a small data set, after as many as make
-        100 gradient steps.
+        Checkpoint file, written after every epoch; for small data sets, after as many epochs as
+        make 100 gradient steps.
     resume : bool, optional
-        Go on from `checkpoint`.
+        Resume from `checkpoint`.
     progress : callable, optional
-        Called with a :class:`Progress` after every epoch, likewise, and after the checkpoint was
-        written. An exception it raises (KeyboardInterrupt, say) ends the training there.
+        Function called with a :class:`Progress` each time, after the checkpoint is written. An
+        exception that it raises, such as KeyboardInterrupt, stops the training.
 
     Returns
     -------
@@ -149,11 +149,11 @@ def train(
     UnknownNameError
         If there is no such recipe.
     ValidationError
-        If images, labels or sizes are not as described.
+        If images, labels or sizes are invalid.
     FileError
-        If the checkpoint can't be read, or is one of another training (data, recipe, seed, sizes).
+        If the checkpoint cannot be read, or is of another training (data, recipe, seed, sizes).
     OutputError
-        If the checkpoint can't be written.
+        If the checkpoint cannot be written.
     """
     started = time.monotonic()
     recipe = find_recipe(recipe)
@@ -198,8 +198,8 @@ def train(
             )
 
     inputs = data.rows * scale
-    # One thread a product: on a busy machine products this small wait long for a second one, and
-    # the sums then don't depend on the number of cores. A second core has products of its own.
+    # One BLAS thread per product: synchronizing a second thread costs too much for small products,
+    # and the sums do not depend on the number of cores. The worker uses a second core.
     with threadpool_limits(limits=1, user_api="blas"), ThreadPoolExecutor(1) as worker:
         for stage in range(state.stage, len(runs)):
             state = _run_stage(runs[stage], state, inputs, data.labels, rng, worker, report)
@@ -222,7 +222,7 @@ def train(
 
 
 def find_recipe(recipe: str | Recipe) -> Recipe:
-    """Return the recipe of that name; UnknownNameError if there is none."""
+    """Return the recipe of that name; raise UnknownNameError if there is none."""
     if isinstance(recipe, Recipe):
         return recipe
     if recipe not in RECIPES:
@@ -273,7 +273,7 @@ def _fraction_done(state: TrainingState, runs: tuple[StageRun, ...], count: int)
 def _check_state(
     path: str | os.PathLike[str], state: TrainingState, runs: tuple[StageRun, ...], count: int
 ) -> None:
-    """Raise FileError where a checkpoint that claims the right identity doesn't fit it."""
+    """Raise FileError if the state of a checkpoint is inconsistent with the training."""
     if not 0 <= state.stage < len(runs):
         raise FileError(path, f"stage is {state.stage}, expected 0 to {len(runs) - 1}")
     run = runs[state.stage]
@@ -285,10 +285,10 @@ def _check_state(
     for earlier in runs[: state.stage]:
         below = earlier.weights(below, earlier.begin(count, below, scratch))
     if _shapes(state.weights, state.inner) != _shapes(below, run.begin(count, below, scratch)):
-        raise FileError(path, "its arrays have other shapes than this training's, damaged?")
+        raise FileError(path, "is damaged: the shapes of its arrays differ from the training's")
 
 
 def _shapes(weights: tuple[FloatArray, ...], inner: object) -> list[object]:
-    """Return the shapes of all arrays, and the kind of state."""
+    """Return the type of the state and the shapes of all arrays."""
     parts = [part if isinstance(part, tuple) else (part,) for part in vars(inner).values()]
     return [type(inner), *(np.shape(array) for part in (weights, *parts) for array in part)]

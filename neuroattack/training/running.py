@@ -1,4 +1,4 @@
-"""The stages of training at work: each takes data and a state, and gives the next state."""
+"""Execution of training stages: each step maps data and a state to the next state."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ Weights = tuple[FloatArray, ...]
 
 @dataclass(frozen=True)
 class StageRun(abc.ABC):
-    """What training asks of a stage; its state is its own, and is passed back to it."""
+    """Interface of a training stage; the type of its state is internal to the stage."""
 
     name: str
     schedule: Schedule
@@ -43,11 +43,11 @@ class StageRun(abc.ABC):
     @property
     @abc.abstractmethod
     def cost(self) -> float:
-        """Multiplications an image, roughly."""
+        """Approximate number of multiplications per image."""
 
     @abc.abstractmethod
     def data(self, inputs: FloatArray, labels: Labels, weights: Weights) -> FloatArray:
-        """Return what it trains on, one row an image, given input rates and the layers below."""
+        """Return the training data, one row per image, given input rates and the layers below."""
 
     @abc.abstractmethod
     def begin(self, images: int, weights: Weights, rng: np.random.Generator) -> Any:
@@ -63,11 +63,11 @@ class StageRun(abc.ABC):
         rng: np.random.Generator,
         worker: Executor,
     ) -> Any:
-        """Take one gradient step, with another thread; the state given is left as it is."""
+        """Return the state after one gradient step; `worker` is used for parallel work."""
 
     @abc.abstractmethod
     def weights(self, below: Weights, state: Any) -> Weights:
-        """Return the network's layers so far."""
+        """Return the weights of all layers trained so far."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +112,7 @@ class _ContrastiveRun(StageRun):
     def weights(self, below: Weights, state: RBMState) -> Weights:
         if not self.classes:
             return (*below, state.weights)
-        # The joint RBM makes two layers.
+        # The joint RBM is split into two layers.
         lower, upper = state.weights[: -self.classes], state.weights[-self.classes :].T
         return (*below, np.ascontiguousarray(lower), np.ascontiguousarray(upper))
 
@@ -152,7 +152,7 @@ class _FineTuningRun(StageRun):
 
 
 def plan(recipe: Recipe, sizes: tuple[int, ...]) -> tuple[StageRun, ...]:
-    """Return the stages of a recipe in their order, for layers of `sizes` units, input first."""
+    """Return the stages of a recipe in order, for layers of `sizes` units, input first."""
     transfer = Transfer(recipe.siegert, recipe.rbm_noise_factor)
     *lower, last, classes = sizes
     layers, top, tuning = recipe.layers, recipe.top, recipe.fine_tuning

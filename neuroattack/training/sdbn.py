@@ -1,4 +1,4 @@
-"""The trained spiking deep belief network: its weights in SI units, evaluated as rates."""
+"""Trained spiking deep belief network: weights in SI units, and evaluation with rates."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ _CHUNK = 2000
 
 
 def frozen_layers(thing: str, layers: Sequence[ArrayLike], ndim: int) -> tuple[FloatArray, ...]:
-    """Return read-only float32 copies of weights (`ndim` 2) or biases (1), layer by layer.
+    """Return read-only float32 copies of the weights (`ndim` 2) or biases (1) of all layers.
 
     Raises
     ------
     ValidationError
-        If an array is empty, not finite, of another dimension, or not as wide as the layer below.
+        If an array is empty, not finite, has another number of dimensions, or does not match the
+        size of the layer below.
     """
     copies: list[FloatArray] = []
     for index, values in enumerate(layers):
@@ -49,7 +50,7 @@ def frozen_layers(thing: str, layers: Sequence[ArrayLike], ndim: int) -> tuple[F
 
 
 def check_model(thing: str, image_shape: tuple[int, int], pixels: int, seed: int) -> None:
-    """Check what an SDBN and an MLP have in common; raises ValidationError."""
+    """Check fields common to SDBN and MLP; raise ValidationError."""
     height, width = image_shape
     if height < 1 or width < 1 or height * width != pixels:
         raise ValidationError(f"{thing} image_shape", image_shape, f"{pixels} pixels")
@@ -62,12 +63,12 @@ def forward_rates(
     transfer: Transfer,
     product: Product = np.matmul,
 ) -> FloatArray:
-    """Return the normalized rates of the last layer (n, units), in chunks to bound memory.
+    """Return the normalized rates of the last layer (n, units), in chunks to limit memory.
 
-    Input rates `x` (n, inputs) are normalized, too; weights (inputs, units) are in volts per
-    second. `product` multiplies matrices: with
-    :func:`~neuroattack.training.products.ordered_product` every row is independent of the others
-    to the last bit.
+    Input rates `x` (n, inputs) are normalized as well; weights (inputs, units) are in volts per
+    second. `product` is the matrix product: with
+    :func:`~neuroattack.training.products.ordered_product` rows do not depend on each other, to the
+    last bit.
     """
     squared = [np.square(weights) for weights in drive_weights]
     out = np.empty((len(x), drive_weights[-1].shape[1]), np.float32)
@@ -81,34 +82,34 @@ def forward_rates(
 
 @dataclass(frozen=True, eq=False)
 class SDBN:
-    """A trained network of Siegert neurons, ready for conversion to spikes.
+    """Trained network of Siegert neurons, which can be converted to a spiking network.
 
     Parameters
     ----------
     weights : tuple of float32 arrays (inputs, units)
-        Layer by layer, in **volts per spike**; kept as read-only copies.
+        Weights of each layer, in **volts per spike**; stored as read-only copies.
     siegert : SiegertParameters
-        The neuron of every layer.
+        Neuron parameters of all layers.
     noise_factor : float
-        What the variance tau_m w^2 x / 2 of the SI diffusion approximation (w in volts per spike,
-        x in hertz) was multiplied by in training, and is in :meth:`rates`. 1 is physically
-        consistent; 1 / t_ref is the convention of the public implementation of O'Connor et al.,
-        with which the rates of the spiking network differ from these.
+        Factor of the variance tau_m w^2 x / 2 of the SI diffusion approximation (w in volts per
+        spike, x in hertz) in training and in :meth:`rates`. 1 is physically consistent; 1 / t_ref
+        is the convention of the public implementation of O'Connor et al., with which the rates of
+        the spiking network differ from those of the model.
     input_scale : float
         Rate of an input at full intensity, as a fraction of 1 / t_ref, in (0, 1]: 0.2 is 100 Hz.
     image_shape : (int, int)
         Height and width of an image.
     recipe, dataset, dataset_checksum : str
-        What it was trained with and on.
+        Recipe and data set of the training.
     seed : int
-        Of the training.
+        Random seed of the training.
     rate_accuracy : float or None
-        Share of test images classified correctly by :meth:`predict`, in [0, 1], if measured.
+        Accuracy of :meth:`predict` on test images, in [0, 1], if measured.
 
     Raises
     ------
     ValidationError
-        If shapes do not chain, or a value is outside its range.
+        If shapes are inconsistent, or a value is outside its range.
     """
 
     weights: tuple[FloatArray, ...]
@@ -136,22 +137,22 @@ class SDBN:
 
     @property
     def transfer(self) -> Transfer:
-        """The transfer function of its units."""
+        """Transfer function of the units."""
         return Transfer(self.siegert, self.noise_factor)
 
     def rates(self, images: ArrayLike) -> FloatArray:
         """Return output rates (n, classes), in units of 1 / t_ref, of images in [0, 1].
 
-        Raises ValidationError if the images do not fit.
+        Raises ValidationError if the images are invalid.
         """
         return self.outputs(validate_images(images, self.image_shape).astype(np.float32))
 
     def outputs(self, intensities: NDArray[np.floating[Any]]) -> FloatArray:
-        """Return output rates (n, classes), in units of 1 / t_ref, of noisy images too.
+        """Return output rates (n, classes), in units of 1 / t_ref, also of noisy images.
 
-        An image's rates are the same, bit for bit, whatever it is evaluated together with and on
-        any number of cores. Intensities (n, pixels) are relative to full scale; they are not
-        checked, and not only in [0, 1].
+        The rates of an image do not depend on other images in the batch or on the number of cores,
+        to the last bit. Intensities (n, pixels) are relative to full scale; they are not checked
+        and may be outside [0, 1].
         """
         scale = np.float32(self.input_scale)
         drive = tuple(w * np.float32(1 / self.siegert.t_ref_s) for w in self.weights)
@@ -159,9 +160,9 @@ class SDBN:
         return forward_rates(inputs, drive, self.transfer, ordered_product)
 
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
-        """Return the class of the highest output rate of each image; int64 array (n,).
+        """Return the class with the highest output rate for each image; int64 array (n,).
 
-        Raises ValidationError if the images do not fit.
+        Raises ValidationError if the images are invalid.
         """
         classes: NDArray[np.int64] = self.rates(images).argmax(axis=1).astype(np.int64)
         return classes

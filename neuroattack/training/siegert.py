@@ -1,4 +1,4 @@
-r"""The Siegert transfer function: the mean rate of a LIF neuron under Poisson input.
+r"""Siegert transfer function: the mean rate of a LIF neuron with Poisson input.
 
 With tau_m the membrane time constant, the mean free membrane potential ``Y`` (the *drive*, in
 volts) and its standard deviation ``G`` (the *spread*, in volts), a leaky integrate-and-fire
@@ -11,19 +11,20 @@ neuron with threshold theta, reset and rest at 0 fires at
           \mathrm{erfcx}\Big(\frac{Y - u}{G\sqrt 2}\Big) \, du \Big]^{-1},
     \qquad \kappa = |\zeta(1/2)| \sqrt{\tau_{syn} / \tau_m}
 
-(Siegert 1951; the scaled complementary error function keeps it stable: Jug et al. 2012). The
-integral is taken with Simpson's rule on 3 points, which is good wherever G is not small beside
-theta or Y is not near it. Rates are normalized: 1.0 is ``1 / t_ref``, 500 Hz by default.
+(Siegert 1951; the scaled complementary error function makes it numerically stable: Jug et al.
+2012). The integral is approximated by Simpson's rule on 3 points, which is accurate unless G is
+small compared with theta and Y is near theta. Rates are normalized: 1.0 is ``1 / t_ref``, by
+default 500 Hz.
 
-Weights here are *drive weights* ``W``, in volts per second at full rate: a neuron whose inputs
-fire at the normalized rates ``x`` has Y = tau_m W x. A spike of an input then carries
-``W * t_ref`` volts, and the diffusion approximation gives G^2 = tau_m t_ref W^2 x / 2. The public
-implementation of O'Connor et al. leaves out that ``t_ref``, a variance 500 times larger: hence
-``noise_factor``.
+Weights in this module are *drive weights* ``W``, in volts per second at full rate: a neuron whose
+inputs fire at the normalized rates ``x`` has Y = tau_m W x. A spike then contributes ``W * t_ref``
+volts, and the diffusion approximation gives G^2 = tau_m t_ref W^2 x / 2. The public implementation
+of O'Connor et al. omits this ``t_ref``, which makes the variance 500 times larger; the parameter
+``noise_factor`` reproduces this.
 
-In steps of dt a neuron that spikes at step k and then rests for R steps spikes again at k + R + 1
-at the earliest, so a converted neuron keeps the highest rate of 1 / t_ref with R = t_ref / dt - 1:
-one step for 2 ms and 1 ms.
+In time steps dt, a neuron with a refractory period of R steps that spikes in step k can spike
+again in step k + R + 1. A converted neuron therefore has the maximum rate 1 / t_ref with
+R = t_ref / dt - 1: one step for t_ref = 2 ms and dt = 1 ms.
 """
 
 from __future__ import annotations
@@ -50,12 +51,12 @@ FloatArray = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class SiegertParameters:
-    """Constants of the LIF neuron behind the transfer function; reset and rest are 0.
+    """Parameters of the LIF neuron in the transfer function; reset and rest are 0.
 
     Parameters
     ----------
     tau_m_s, tau_syn_s, t_ref_s : float
-        Membrane time constant, synaptic time constant and refractory time, in seconds.
+        Membrane time constant, synaptic time constant and refractory period, in seconds.
     threshold_v : float
         Threshold, in volts above rest.
 
@@ -80,24 +81,24 @@ class SiegertParameters:
 
     @property
     def shift(self) -> float:
-        """Shift of threshold and reset by colored synaptic noise, as a fraction of the spread."""
+        """Shift of threshold and reset by colored synaptic noise, relative to the spread."""
         return _ABS_ZETA_HALF * math.sqrt(self.tau_syn_s / self.tau_m_s)
 
 
 def siegert_rates(
     drive_v: ArrayLike, spread_v: ArrayLike, parameters: SiegertParameters
 ) -> NDArray[np.float64]:
-    """Rates of LIF neurons in float64: the reference that :func:`fast_rates` is checked against.
+    """Return rates of LIF neurons in float64; reference implementation for :func:`fast_rates`.
 
     Parameters
     ----------
     drive_v : array_like, any shape
         Mean free membrane potential Y, in volts.
     spread_v : array_like, same shape or broadcastable
-        Its standard deviation G, in volts, not negative. Where it is 0 the limit is taken:
-        0 for a drive at or below the threshold, and above it Simpson's rule on 1 / (Y - u).
+        Its standard deviation G, in volts, not negative. For 0 the limit is used: rate 0 for a
+        drive at or below the threshold, Simpson's rule on 1 / (Y - u) above it.
     parameters : SiegertParameters
-        The neuron.
+        Neuron parameters.
 
     Returns
     -------
@@ -121,9 +122,9 @@ def siegert_rates(
     return np.where(silent, 0.0, rates)
 
 
-# erfcx(x) for x >= 0 is t * P(2 t - 1) with t = 2.5 / (2.5 + x): the map takes [0, inf) to (0, 1]
-# and has erfcx's decay, so a polynomial of degree 8, fitted in the relative maximum norm to
-# scipy.special.erfcx, is within 1.3e-7.
+# erfcx(x) for x >= 0 is approximated by t * P(2 t - 1) with t = 2.5 / (2.5 + x), which maps
+# [0, inf) to (0, 1] and decays like erfcx. P has degree 8, fitted to scipy.special.erfcx in the
+# relative maximum norm; the error is within 1.3e-7.
 _T = np.float32(2.5)
 _P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8 = (
     np.float32(c)
@@ -139,20 +140,20 @@ _P0, _P1, _P2, _P3, _P4, _P5, _P6, _P7, _P8 = (
         0.000196336452,
     )
 )
-# exp on [0, 36 / 64], degree 5, within 2.2e-8; squared six times it serves exp(x^2), |x| <= 6.
+# exp on [0, 36 / 64], degree 5, within 2.2e-8; squared six times it gives exp(x^2), |x| <= 6.
 _E1, _E2, _E3, _E4, _E5 = (
     np.float32(c) for c in (1.0000021, 0.499945033, 0.167127574, 0.040008823, 0.0109597895)
 )
 _ONE = np.float32(1)
 _TWO = np.float32(2)
-# Below this argument erfcx exceeds 8e15 and the rate is 0 in float32 for any spread in reach.
+# Below this argument erfcx exceeds 8e15, and the rate is 0 in float32 for any practical spread.
 _LOWEST = np.float32(-6)
 _TINY_VARIANCE = np.float32(1e-24)
 
 
 @numba.njit(inline="always")
 def _erfcx32(x: Any) -> Any:
-    """Scaled complementary error function in float32 for x >= -6, 4e-6 relative, branch-free."""
+    """Return erfcx(x) in float32 for x >= -6; relative error 4e-6, no branches."""
     magnitude = abs(x)
     t = _T / (_T + magnitude)
     s = t + t - _ONE
@@ -203,12 +204,12 @@ def fast_rates(
     drive_gain: float = 1.0,
     variance_gain: float = 1.0,
 ) -> FloatArray:
-    """Rates of LIF neurons in float32, compiled; within 1e-5 of :func:`siegert_rates`.
+    """Return rates of LIF neurons in float32, compiled; within 1e-5 of :func:`siegert_rates`.
 
-    `mean` and `power`, C-contiguous float32 arrays of one shape, are drive Y and variance G^2, each
-    divided by its gain: ``Y = drive_gain * mean`` in volts, ``G^2 = variance_gain * power`` in
-    volts squared. Returns a float32 array of that shape, in units of 1 / t_ref, in [0, 1]; never
-    NaN for finite input.
+    `mean` and `power`, C-contiguous float32 arrays of the same shape, are the drive Y and the
+    variance G^2 divided by their gains: ``Y = drive_gain * mean`` in volts and
+    ``G^2 = variance_gain * power`` in volts squared. Returns a float32 array of that shape, in
+    units of 1 / t_ref, in [0, 1]; never NaN for finite input.
     """
     out = np.empty(mean.shape, np.float32)
     theta = parameters.threshold_v
@@ -225,15 +226,15 @@ def fast_rates(
 
 @dataclass(frozen=True)
 class Transfer:
-    """The transfer function of a fully connected layer of Siegert neurons.
+    """Transfer function of a fully connected layer of Siegert neurons.
 
     Parameters
     ----------
     siegert : SiegertParameters
-        The neuron.
+        Neuron parameters.
     noise_factor : float
-        What the variance of the SI diffusion approximation is multiplied by: 1 is physically
-        consistent; 1 / t_ref is the convention of the public implementation of O'Connor et al.
+        Factor of the variance of the SI diffusion approximation: 1 is physically consistent;
+        1 / t_ref is the convention of the public implementation of O'Connor et al.
 
     Raises
     ------
@@ -249,16 +250,16 @@ class Transfer:
 
     @property
     def drive_gain(self) -> float:
-        """Volts of drive Y a unit of ``W x``: tau_m."""
+        """Drive Y per unit of ``W x``: tau_m."""
         return self.siegert.tau_m_s
 
     @property
     def variance_gain(self) -> float:
-        """Volts squared of variance G^2 a unit of ``W^2 x``: noise_factor * tau_m * t_ref / 2."""
+        """Variance G^2 per unit of ``W^2 x``: noise_factor * tau_m * t_ref / 2."""
         return self.noise_factor * self.siegert.tau_m_s * self.siegert.t_ref_s / 2
 
     def rates(self, mean: FloatArray, power: FloatArray) -> FloatArray:
-        """Return normalized rates from ``x @ W`` and ``x @ W**2``, W in volts per second."""
+        """Return normalized rates, given ``x @ W`` and ``x @ W**2`` with W in volts per second."""
         return fast_rates(mean, power, self.siegert, self.drive_gain, self.variance_gain)
 
     def layer(
@@ -270,7 +271,7 @@ class Transfer:
     ) -> FloatArray:
         """Return the rates of a layer, shape (n, units), given input rates (n, inputs).
 
-        Weights and their squares have the shape (inputs, units), in volts per second. `product`
-        multiplies matrices.
+        Weights, in volts per second, and their squares have the shape (inputs, units). `product`
+        is the matrix product.
         """
         return self.rates(product(x, weights), product(x, squared))

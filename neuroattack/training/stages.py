@@ -1,4 +1,4 @@
-"""Training recipes as frozen data: which stages, with which constants, for how long."""
+"""Training recipes as immutable data: stages with their schedules and constants."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ __all__ = ["FineTuningStage", "RBMStage", "Recipe", "Schedule"]
 
 @dataclass(frozen=True)
 class Schedule:
-    """Length of a stage and course of its learning rate.
+    """Length and learning-rate schedule of a stage.
 
-    A stage lasts `epochs` passes over the data, or as many as make `minimum_steps` gradient
-    steps where the data set is so small that this is more: what a network has learned depends on
-    the steps it took at least as much as on the images it saw.
+    A stage has `epochs` epochs, or more on small data sets, so that there are at least
+    `minimum_steps` gradient steps: the result depends at least as much on the number of steps as
+    on the number of images.
 
     Parameters
     ----------
     epochs : int
-        Passes over a large data set.
+        Number of epochs on large data sets.
     minimum_steps : int
-        Gradient steps on a small one.
+        Minimum number of gradient steps on small data sets.
     batch : int
-        Images a step; the images left over at the end of a pass are left out of it.
+        Images per step; images of an incomplete last batch are skipped in that epoch.
     learning_rate : float
-        Of the first step; it falls linearly.
+        Initial learning rate, which decreases linearly.
     final_fraction : float
-        What it falls to, as a fraction of `learning_rate`.
+        Final learning rate as a fraction of `learning_rate`.
 
     Raises
     ------
@@ -52,25 +52,25 @@ class Schedule:
         check_fields(self, "schedule", learning_rate="(0, inf)", final_fraction="[0, 1]")
 
     def batch_for(self, images: int) -> int:
-        """Return the images a step: never more than there are."""
+        """Return the number of images per step: `batch`, or all images if there are fewer."""
         return min(self.batch, images)
 
     def steps_per_epoch(self, images: int) -> int:
-        """Return the gradient steps of one pass over `images` images."""
+        """Return the number of gradient steps per epoch of `images` images."""
         return images // self.batch_for(images)
 
     def epochs_for(self, images: int) -> int:
-        """Return the passes over a data set of `images` images."""
+        """Return the number of epochs for a data set of `images` images."""
         return max(self.epochs, math.ceil(self.minimum_steps / self.steps_per_epoch(images)))
 
     def learning_rate_at(self, fraction: float) -> float:
-        """Return the learning rate when `fraction` of the stage is done."""
+        """Return the learning rate after `fraction` of the stage."""
         return self.learning_rate * (1 - (1 - self.final_fraction) * fraction)
 
 
 @dataclass(frozen=True)
 class RBMStage:
-    """A layer trained by persistent contrastive divergence: how long, and with which constants."""
+    """Training of a layer by persistent contrastive divergence: schedule and constants."""
 
     schedule: Schedule
     parameters: RBMParameters
@@ -78,7 +78,7 @@ class RBMStage:
 
 @dataclass(frozen=True)
 class FineTuningStage:
-    """All layers trained with labels through the physically consistent transfer function."""
+    """Supervised training of all layers with the physically consistent transfer function."""
 
     schedule: Schedule
     parameters: FineTuningParameters
@@ -86,29 +86,29 @@ class FineTuningStage:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A way to train an SDBN.
+    """Training recipe of an SDBN.
 
-    Every hidden layer but the last is trained as an RBM on the rates of the layer below; then a
+    Every hidden layer but the last is trained as an RBM on the rates of the layer below. Then a
     joint RBM of [rates below the last hidden layer, label units] and the last hidden layer is
-    trained, and split into the last two weight matrices (O'Connor et al. 2013). Fine-tuning, if
-    any, follows.
+    trained and split into the last two weight matrices (O'Connor et al. 2013). Optional
+    fine-tuning follows.
 
     Parameters
     ----------
     name : str
-        As on the command line.
+        Name on the command line.
     layers, top : RBMStage
         Contrastive divergence of the lower layers and of the joint top layer.
     rbm_noise_factor : float
-        Noise convention of contrastive divergence; see :class:`~neuroattack.training.sdbn.SDBN`.
+        Noise factor in contrastive divergence; see :class:`~neuroattack.training.sdbn.SDBN`.
     fine_tuning : FineTuningStage or None
-        The supervised stage; it and the model that leaves it use noise factor 1.
+        Supervised stage; it and the resulting model have noise factor 1.
     input_scale : float
         Normalized rate of an input at full intensity.
     label_rate : float
         Normalized rate of the label unit of an image's class; the others are silent.
     siegert : SiegertParameters
-        The neuron.
+        Neuron parameters.
     """
 
     name: str

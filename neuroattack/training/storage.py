@@ -1,7 +1,7 @@
-"""SDBN models in HDF5, validated on reading.
+"""SDBN models in HDF5 files, validated when they are read.
 
-Layout, schema 1: the fields of the model as root attributes, the neuron's as attributes of the
-group ``siegert``, and the weights as float32 data sets ``weights/0``, ``weights/1``, ...
+Layout of schema 1: fields of the model as root attributes, neuron parameters as attributes of the
+group ``siegert``, and weights as float32 data sets ``weights/0``, ``weights/1``, ...
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def save_model(path: str | os.PathLike[str], model: SDBN) -> None:
     Raises
     ------
     OutputError
-        If it cannot be written; what stood there before is unharmed.
+        If the file cannot be written; an existing file is then unchanged.
     """
     with create_hdf5(path, _KIND, _SCHEMA) as file:
         write_image_shape(file, model.image_shape)
@@ -70,13 +70,13 @@ def save_model(path: str | os.PathLike[str], model: SDBN) -> None:
 
 
 def load_model(path: str | os.PathLike[str]) -> SDBN:
-    """Read a model that :func:`save_model` wrote.
+    """Read a model written by :func:`save_model`.
 
     Raises
     ------
     FileError
         If the file is missing, damaged, too large, of another kind or schema, or a field is
-        missing or outside its range; the message names file and field.
+        missing or out of range; the message names the file and the field.
     """
     with open_hdf5(path, _KIND, _SCHEMA, MODEL_LIMIT_BYTES) as file:
         unit = read_attribute(read_group(file, "weights"), "unit", str)
@@ -91,17 +91,17 @@ def load_model(path: str | os.PathLike[str]) -> SDBN:
 
 
 def write_image_shape(file: h5py.File, shape: tuple[int, int]) -> None:
-    """Write height and width of a model's images."""
+    """Write the height and width of a model's images."""
     file.attrs["image_height"], file.attrs["image_width"] = shape
 
 
 def read_image_shape(file: h5py.File) -> tuple[int, int]:
-    """Read what :func:`write_image_shape` wrote; raises FileError."""
+    """Read an image shape written by :func:`write_image_shape`; raises FileError."""
     return read_attribute(file, "image_height", int), read_attribute(file, "image_width", int)
 
 
 def write_layers(parent: h5py.Group, name: str, layers: tuple[FloatArray, ...]) -> h5py.Group:
-    """Write one array per layer into a new group, which is returned."""
+    """Write one array per layer into a new group; return the group."""
     group = parent.create_group(name)
     for index, values in enumerate(layers):
         group[str(index)] = values
@@ -109,7 +109,7 @@ def write_layers(parent: h5py.Group, name: str, layers: tuple[FloatArray, ...]) 
 
 
 def read_layers(parent: h5py.Group, name: str, ndim: int = 2) -> tuple[FloatArray, ...]:
-    """Read what :func:`write_layers` wrote; raises FileError."""
+    """Read arrays written by :func:`write_layers`; raises FileError."""
     group = read_group(parent, name)
     if len(group) > _MAX_LAYERS:
         raise FileError(
@@ -124,7 +124,8 @@ def read_float32(group: h5py.Group, name: str, ndim: int = 2) -> FloatArray:
     Raises
     ------
     FileError
-        If it is missing, of another type, larger than the file can hold, or not finite.
+        If the array is missing, of another type, not finite, or declares more than the file can
+        contain.
     """
     values = read_array(group, name, "f", ndim)
     field = f"array {group.name.rstrip('/')}/{name}"
@@ -132,6 +133,6 @@ def read_float32(group: h5py.Group, name: str, ndim: int = 2) -> FloatArray:
         raise FileError(group.file.filename, f"{field} is {values.dtype}, expected float32")
     if not np.isfinite(values).all():
         raise FileError(
-            group.file.filename, f"{field} holds NaN or infinity, expected finite numbers"
+            group.file.filename, f"{field} contains NaN or infinity, expected finite numbers"
         )
     return values

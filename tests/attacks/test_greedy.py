@@ -257,7 +257,7 @@ def test_a_tie_is_no_success():
     assert Goal(0, 2).reached(counts).tolist() == [False, False, False, False]
 
 
-def test_verification_spends_its_draws_and_states_its_interval():
+def test_verification_counts_trials_and_gives_the_wilson_interval():
     answers = np.array([[0, 1], [1, 0]], np.int32)
     target = BlackBox(lambda rows: answers[np.arange(len(rows)) % 2], SHAPE, 2)
     found = verify(target, random_image(), Goal(0), 50)
@@ -267,7 +267,7 @@ def test_verification_spends_its_draws_and_states_its_interval():
     with pytest.raises(ValidationError, match="verification trials: got 0"):
         verify(target, random_image(), Goal(0), 0)
     common = BlackBox(lambda rows: answers[[0] * len(rows)], SHAPE, 2, randomness="shared")
-    with pytest.raises(ValidationError, match="got 'shared', expected independent"):
+    with pytest.raises(ValidationError, match="got 'shared', expected 'independent'"):
         verify(common, random_image(), Goal(0), 50)
     assert common.queries == 0
 
@@ -276,8 +276,8 @@ def test_verification_spends_its_draws_and_states_its_interval():
     ("changes", "message"),
     [
         ({"moved_pixels": 26}, "moved pixels M of a 5 x 5 window: got 26"),
-        ({"moved_pixels": 0}, "got 0, expected a whole number from 1 to 25"),
-        ({"moved_pixels": 2.5}, "got 2.5, expected a whole number"),
+        ({"moved_pixels": 0}, "moved pixels M of a 5 x 5 window: got 0"),
+        ({"moved_pixels": 2.5}, "moved pixels M of a 5 x 5 window: got 2.5"),
         ({"delta": 0.0}, "delta: got 0.0"),
         ({"delta": float("nan")}, "delta: got nan"),
         ({"delta": 1.5}, "delta: got 1.5, expected at most 1"),
@@ -296,7 +296,7 @@ def test_impossible_parameters_are_refused(changes, message):
     [
         (Goal(7), "label: got 7, expected a class from 0 to 3"),
         (Goal(0, 4), "target class: got 4"),
-        (Goal(1, 1), "another than the true class"),
+        (Goal(1, 1), "target class: got 1"),
     ],
 )
 def test_impossible_goals_are_refused(goal, message):

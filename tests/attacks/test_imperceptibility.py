@@ -186,9 +186,9 @@ def test_images_too_small_for_the_weights_have_no_ssim():
         (np.full((28, 28), np.nan), WHOLE, "NaN"),
         (np.full((28, 28), 1.2), WHOLE, "intensities from 1.2 to 1.2"),
         (np.zeros((28, 28)), Window(24, 0, 5), "rows 24 to 28"),
-        (np.eye(28), Window(10, 10, 5), "23 pixels that differ outside of the window"),
+        (np.eye(28), Window(10, 10, 5), "adversarial image: got 23"),
     ],
 )
-def test_what_cannot_be_measured_is_refused(adversarial, window, message):
+def test_invalid_images_and_windows_are_refused(adversarial, window, message):
     with pytest.raises(ValidationError, match=message):
         measure_imperceptibility(np.zeros((28, 28)), adversarial, window)

@@ -13,7 +13,7 @@ from scipy import optimize
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.effects import Effects
-from neuroattack.attacks.planning import best_change, pixels_in_play, plan_images
+from neuroattack.attacks.planning import best_change, pixels_to_probe, plan_images
 from neuroattack.attacks.result import Goal
 
 SHAPE = (3, 4)
@@ -153,22 +153,22 @@ def test_a_targeted_plan_comes_near_the_best_against_all_rivals(seed):
     assert found_gap >= start + 0.95 * (best - start)
 
 
-def test_pixels_in_play_are_those_that_gain_most_by_distance():
+def test_pixels_to_probe_are_those_that_gain_most_by_distance():
     original, _ = problem(2)
     gains = np.random.default_rng(4).uniform(0, 1, PIXELS)
     sd = visibility_sd(original).ravel()
     for breadth in (0.5, 2.0, 100.0):
         limit = Bound("local_sd", 6.0)
-        chosen = pixels_in_play(limit, original, gains, breadth).ravel()
+        chosen = pixels_to_probe(limit, original, gains, breadth).ravel()
         assert (1 / sd[chosen]).sum() <= breadth * limit.maximum or chosen.sum() == 1
         if not chosen.all():
             left_out = (gains * sd)[~chosen]
             assert (gains * sd)[chosen].min(initial=np.inf) >= left_out.max()
     assert chosen.all()
     for free in (Bound("l2", 0.1), Bound("l0", 1)):
-        assert pixels_in_play(free, original, gains, 0.1).all()
+        assert pixels_to_probe(free, original, gains, 0.1).all()
 
 
 def test_of_pixels_that_gain_the_same_none_is_left_out_by_its_place():
     flat = np.full(SHAPE, 0.5)
-    assert pixels_in_play(Bound("local_sd", 6.0), flat, np.ones(PIXELS), 4.0).all()
+    assert pixels_to_probe(Bound("local_sd", 6.0), flat, np.ones(PIXELS), 4.0).all()

@@ -1,4 +1,4 @@
-"""Noise on images against its definition, and within the bounds of each clipping rule."""
+"""Noise on images: definition and clipping."""
 
 import json
 
@@ -35,7 +35,7 @@ def drawn(kind, seed, shape):
 @given(images_of, st.sampled_from(KINDS), st.sampled_from(RULES), deltas, seeds)
 def test_noise_is_that_of_the_paper(images, kind, rule, delta, seed):
     found = Noise(kind, delta, rule).add(images, np.random.default_rng(seed))
-    # In the paper's units: intensities scaled to [0, 0.2], delta times a number a pixel.
+    # In the paper's units: intensities scaled to [0, 0.2], delta times one number per pixel.
     scaled = images.astype(float) * 0.2 + delta * drawn(kind, seed, SHAPE).astype(float)
     if rule == "range":
         scaled = np.minimum(np.maximum(scaled, 0), 0.2)

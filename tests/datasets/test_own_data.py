@@ -1,4 +1,4 @@
-"""Data sets of one's own: what is read from npz and CSV, and what is refused by name."""
+"""Data sets from npz and CSV files: reading and validation."""
 
 import io
 import zipfile
@@ -32,7 +32,7 @@ def test_an_npz_file_is_a_data_set(tmp_path):
     assert load_dataset(other).checksum != data.checksum
 
 
-def test_bytes_are_grey_levels(tmp_path):
+def test_bytes_are_gray_levels(tmp_path):
     levels = RNG.integers(0, 256, (6, 5, 5)).astype(np.uint8)
     data = load_dataset(npz(tmp_path / "b.npz", test_images=levels))
     np.testing.assert_array_equal(data.test.images, levels.astype(np.float32) / np.float32(255))
@@ -81,8 +81,8 @@ def test_a_csv_file_is_labels_and_pixels(tmp_path, header):
         ({"test_labels": LABELS * 0.5}, "test_labels is float64"),
         ({"test_labels": LABELS - 1}, "test_labels are -1 to 1"),
         ({"train_images": IMAGES}, "train_images but no train_labels"),
-        ({"train_images": IMAGES[:, 1:], "train_labels": LABELS}, r"train_images are \(3, 3\)"),
-        ({"classes": 2}, "classes is 2, expected a whole number from 3"),
+        ({"train_images": IMAGES[:, 1:], "train_labels": LABELS}, r"train_images .*\(3, 3\)"),
+        ({"classes": 2}, "classes is 2, expected .* from 3"),
         ({"classes": np.array([3, 3])}, "classes is"),
     ],
 )
@@ -94,7 +94,7 @@ def test_what_is_no_data_set_is_refused_by_the_array(tmp_path, arrays, message):
 
 def test_a_file_without_test_images_says_what_it_has(tmp_path):
     np.savez(tmp_path / "x.npz", images=IMAGES, labels=LABELS)
-    with pytest.raises(FileError, match="holds images, labels, expected test_images"):
+    with pytest.raises(FileError, match="images, labels, expected test_images"):
         load_dataset(str(tmp_path / "x.npz"))
 
 
@@ -113,7 +113,7 @@ def test_declared_sizes_are_checked_before_they_are_allocated(tmp_path):
     )
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("test_images.npy", header.getvalue() + bytes(64))
-    with pytest.raises(FileError, match=r"declares \(1000000, 1000000\), more than"):
+    with pytest.raises(FileError, match=r"declares .*\(1000000, 1000000\)"):
         load_dataset(str(path))
 
 
@@ -122,11 +122,11 @@ def test_declared_sizes_are_checked_before_they_are_allocated(tmp_path):
     [
         ("1,2\n3\n", "is not a CSV file of numbers"),
         ("label,pixel\n", "has 0 lines"),
-        ("1\n2\n", "expected a label and pixels"),
-        ("0.5,1,2\n", "labels that are no whole numbers"),
+        ("1\n2\n", "has 2 lines of 1 numbers"),
+        ("0.5,1,2\n", "non-integer labels"),
         ("1,300,2\n", "pixels from 2 to 300"),
         ("1,-1,0\n", r"expected intensities in \[0, 1\]"),
-        ("nan,1,0\n", "labels that are no whole numbers"),
+        ("nan,1,0\n", "non-integer labels"),
         ("-1,1,0\n", "test_labels are -1"),
     ],
 )

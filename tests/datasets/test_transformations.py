@@ -190,7 +190,7 @@ def test_noise_is_normal_of_its_size_and_by_its_seed(sd):
     ("family", "parameter", "error", "message"),
     [
         ("jpg", 50, UnknownNameError, "unknown kind of transformation 'jpg'.*'jpeg'"),
-        ("jpeg", 0, ValidationError, "parameter of jpeg: got 0, expected a whole number from 1"),
+        ("jpeg", 0, ValidationError, "parameter of jpeg: got 0, expected .* from 1"),
         ("jpeg", 50.5, ValidationError, "parameter of jpeg: got 50.5"),
         ("jpeg", None, ValidationError, "parameter of jpeg: got none, expected a number"),
         (

@@ -24,16 +24,16 @@ def images():
     return np.random.default_rng(0).random((300, 28, 28)).astype(np.float32)
 
 
-def test_an_image_is_drawn_alike_alone_and_in_any_batch(images):
+def test_an_image_has_the_same_spikes_alone_and_in_any_batch(images):
     deployment = deploy(small_network(), steps=30, seed=5)
-    whole = deployment.record(images, indices=np.arange(300)).counts
-    for place in (0, 255, 256, 299):
-        alone = deployment.record(images[place : place + 1], indices=[place]).counts
-        for name in whole:
-            np.testing.assert_array_equal(whole[name][place], alone[name][0])
+    batch = deployment.record(images, indices=np.arange(300)).counts
+    for index in (0, 255, 256, 299):
+        alone = deployment.record(images[index : index + 1], indices=[index]).counts
+        for name in batch:
+            np.testing.assert_array_equal(batch[name][index], alone[name][0])
 
 
-def test_a_recording_holds_the_spikes_of_the_plain_dynamics(images):
+def test_a_recording_has_the_spikes_of_the_reference_dynamics(images):
     network = small_network()
     deployment = deploy(network, steps=40, seed=5)
     recording = deployment.record(images[:3], indices=[4, 5, 6], record_spikes=True)
@@ -44,7 +44,7 @@ def test_a_recording_holds_the_spikes_of_the_plain_dynamics(images):
             np.testing.assert_array_equal(raster[name], spikes)
 
 
-def test_every_query_of_a_black_box_is_a_fresh_draw_that_the_seed_repeats(images):
+def test_every_query_of_a_black_box_is_a_fresh_trial_that_the_seed_repeats(images):
     def answers(seed, batches):
         box = deploy(small_network(), steps=60, seed=seed).black_box(stream=1)
         return np.concatenate(
@@ -57,11 +57,11 @@ def test_every_query_of_a_black_box_is_a_fresh_draw_that_the_seed_repeats(images
     assert answers(1, [6]) != first
 
 
-def test_independent_draws_are_the_default_and_go_on_from_image_to_image(images):
+def test_independent_randomness_is_the_default_and_differs_between_images(images):
     deployment = deploy(small_network(), steps=60, seed=3)
 
-    def answers(*draws):
-        box = deployment.black_box(1, None, *draws)
+    def answers(*randomness):
+        box = deployment.black_box(1, None, *randomness)
         return np.concatenate([box.query(images[:3]), box.query(images[:1])])
 
     def recorded(indices):
@@ -73,7 +73,7 @@ def test_independent_draws_are_the_default_and_go_on_from_image_to_image(images)
     np.testing.assert_array_equal(answers("shared"), recorded([0, 0, 0, 1]))
 
 
-def test_every_image_of_a_common_draw_is_counted_against_the_budget(images):
+def test_every_image_with_shared_randomness_counts_against_the_budget(images):
     box = deploy(small_network(), steps=10).black_box(1, budget=5, randomness="shared")
     box.query(images[:3])
     assert (box.queries, box.remaining) == (3, 2)
@@ -81,7 +81,7 @@ def test_every_image_of_a_common_draw_is_counted_against_the_budget(images):
         box.query(images[:3])
 
 
-def test_draws_of_another_kind_are_refused():
+def test_other_kinds_of_randomness_are_refused():
     with pytest.raises(ValidationError, match="'same', expected independent or shared"):
         deploy(small_network(), steps=5).black_box(1, randomness="same")
 
@@ -156,7 +156,7 @@ class Missing:
 
 
 def register(monkeypatch, backend):
-    """Make a backend the only one that is installed."""
+    """Make a backend the only registered one."""
     point = SimpleNamespace(name=backend.name, load=lambda: backend)
     monkeypatch.setattr("neuroattack.deployment.backend.entry_points", lambda group: [point])
     return backend
@@ -187,17 +187,17 @@ def test_long_runs_are_simulated_in_batches_that_fit_memory(images):
 
 
 class Attentive:
-    """A backend that remembers what it was told."""
+    """Backend that records the arguments of deploy."""
 
     name = "attentive"
-    told = None
+    received = None
     closed = 0
 
     def availability(self):
         return Availability(True, version="1.2")
 
     def deploy(self, network, workload):
-        Attentive.told = (network, workload)
+        Attentive.received = (network, workload)
         return self
 
     def close(self):
@@ -209,10 +209,10 @@ def attentive(monkeypatch):
     return register(monkeypatch, Attentive)
 
 
-def test_backends_are_told_what_they_will_be_asked_and_closed_in_the_end(attentive):
+def test_backends_get_the_expected_workload_and_are_closed(attentive):
     with deploy(small_network(), backend="attentive", steps=70, expected_images=12) as deployment:
         assert deployment.backend_version == "1.2"
-        assert attentive.told[1] == Workload(images=12, steps=70)
+        assert attentive.received[1] == Workload(images=12, steps=70)
         assert attentive.closed == 0
     assert attentive.closed == 1
 
@@ -220,13 +220,13 @@ def test_backends_are_told_what_they_will_be_asked_and_closed_in_the_end(attenti
 def test_fixed_point_rounds_a_floating_network_once(attentive):
     network = small_network()
     deployment = deploy(network, backend="attentive", precision="fixed")
-    assert attentive.told[0] == quantize(network, fixed_format()).network == deployment.network
+    assert attentive.received[0] == quantize(network, fixed_format()).network == deployment.network
     assert deployment.network.precision == "fixed"
     again = deploy(deployment.network, backend="attentive", precision="fixed")
     assert again.network == deployment.network
 
 
-def test_a_network_in_fixed_point_cannot_be_had_in_floating_point(attentive):
+def test_a_fixed_point_network_cannot_be_deployed_in_floating_point(attentive):
     fixed = quantize(small_network(), fixed_format()).network
     with pytest.raises(ValidationError, match="precision: got 'floating', expected 'fixed'"):
         deploy(fixed, backend="attentive", precision="floating")

@@ -1,4 +1,4 @@
-"""The command that writes a network down as a Brian2 script."""
+"""Export of networks as Brian2 scripts by the command line."""
 
 import ast
 import subprocess
@@ -13,7 +13,7 @@ from neuroattack.errors import UnknownNameError
 from neuroattack.ir.dynamics import simulate
 
 
-def test_the_script_is_printed_whole_and_counts_as_the_dynamics_do(command, network_file, tmp_path):
+def test_the_printed_script_gives_the_counts_of_the_dynamics(command, network_file, tmp_path):
     pytest.importorskip("brian2")
     code, out, err = command("export-brian2", network_file)
     assert (code, err) == (0, "")

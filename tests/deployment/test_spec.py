@@ -1,4 +1,4 @@
-"""Deployments: named in one line, and opened."""
+"""Deployments: specification as text, and opening."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from neuroattack.ir.storage import load_network
     randomness=st.sampled_from(["independent", "shared"]),
 )
 def test_text_and_back(precision, steps, seed, encoder, response, randomness):
-    place = DeploymentSpec("native", precision, None, steps, seed, encoder, response, randomness)
-    assert DeploymentSpec.from_text(str(place)) == place
+    spec = DeploymentSpec("native", precision, None, steps, seed, encoder, response, randomness)
+    assert DeploymentSpec.from_text(str(spec)) == spec
 
 
 def test_texts():
@@ -45,7 +45,7 @@ def test_texts():
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "deployment ''"),
         ("nativ", "nativ"),
@@ -56,9 +56,9 @@ def test_texts():
         ("native,steps=0", "steps"),
         ("native,seed=-1", "seed"),
         ("native,seed=1,seed=2", "seed twice"),
-        ("native,colour=red", "colour"),
+        ("native,color=red", "color"),
         ("native,precision=double", "double"),
-        ("native,precision=fixed,profile=loihi1", "none beside a profile"),
+        ("native,precision=fixed,profile=loihi1", "got fixed, expected none"),
         ("native,encoder=morse", "morse"),
         ("native,response=lies", "lies"),
         ("native,search_randomness=few", "few"),
@@ -66,17 +66,17 @@ def test_texts():
         ("dnn,response=lies", "lies"),
         ("https://host/v2/models/a,steps=100", "server"),
         ("native,token_file=x", "served network"),
-        ("native,allow_lossy=true", "a profile with it"),
+        ("native,allow_lossy=true", "allow_lossy of deployment 'native': got True"),
         ("native,profile=loihi1,allow_lossy=maybe", "true or false"),
     ],
 )
-def test_what_is_no_place_is_refused(text, told):
+def test_invalid_deployments_are_refused(text, message):
     with pytest.raises(NeuroattackError) as refused:
         DeploymentSpec.from_text(text)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
-def test_a_place_answers_as_the_deployment_that_it_names(network_file):
+def test_a_target_returns_the_counts_of_its_deployment(network_file):
     network = load_network(network_file)
     images = np.random.default_rng(0).uniform(0, 1, (5, *network.input.shape))
     with open_target(DeploymentSpec(steps=80, seed=4), network_file) as boxes:
@@ -86,11 +86,11 @@ def test_a_place_answers_as_the_deployment_that_it_names(network_file):
     assert seen.sum() > 0
 
 
-def test_a_place_may_tell_the_class_alone(network_file):
+def test_a_target_may_return_the_class_only(network_file):
     images = np.random.default_rng(0).uniform(0, 1, (20, 28, 28))
     with open_target(DeploymentSpec(response="labels"), network_file) as boxes:
         target = boxes(7, 20)
-        told = target.query(images)
+        labels = target.query(images)
     assert target.response == "labels"
     assert target.remaining == 0
     with open_target(DeploymentSpec(), network_file) as boxes:
@@ -99,11 +99,11 @@ def test_a_place_may_tell_the_class_alone(network_file):
     for row, class_ in enumerate(decided):
         if class_ >= 0:
             expected[row, class_] = 1
-    np.testing.assert_array_equal(told, expected)
+    np.testing.assert_array_equal(labels, expected)
     assert expected.any()
 
 
-def test_another_encoder_answers_otherwise(network_file):
+def test_another_encoder_gives_other_counts(network_file):
     images = np.full((20, 28, 28), 0.5)
     own = load_network(network_file).input.encoder.kind
     (other,) = set(ENCODERS) - {own}
@@ -117,13 +117,13 @@ def test_another_encoder_answers_otherwise(network_file):
 
 def test_a_conventional_network_needs_its_model(tmp_path):
     with (
-        pytest.raises(NeuroattackError, match="a model of a conventional network beside it"),
+        pytest.raises(NeuroattackError, match="deployment: got dnn"),
         open_target(DeploymentSpec.from_text("dnn"), tmp_path / "net.h5"),
     ):
         raise AssertionError("opened")
 
 
-def test_a_profile_is_known_by_its_checksum():
+def test_profiles_are_identified_by_their_checksums():
     assert profile_checksum(DeploymentSpec()) == ""
     one, other = (
         profile_checksum(DeploymentSpec(profile=name)) for name in ("loihi1", "truenorth")

@@ -28,8 +28,8 @@ def test_dark_images_are_silent_and_full_rate_is_saturated():
     assert draw(RegularEncoder(1000.0), np.ones((2, 9))).to_dense().all()
 
 
-def test_more_than_one_spike_a_step_is_refused():
-    with pytest.raises(ValidationError, match=r"2000 Hz .* at most one spike a step, 1000 Hz"):
+def test_more_than_one_spike_per_step_is_refused():
+    with pytest.raises(ValidationError, match=r"got 2000 Hz .*, expected .* 1000 Hz"):
         draw(PoissonEncoder(2000.0), np.zeros((1, 4)))
 
 

@@ -1,4 +1,4 @@
-"""The draws of Poisson spikes: their definition, their statistics, and what they depend on."""
+"""Poisson spikes: definition, statistics and dependencies of the random numbers."""
 
 import numpy as np
 import pytest
@@ -13,7 +13,7 @@ MASK = 2**32 - 1
 
 
 def plain_threefry(key, counter):
-    """Threefry-2x32 with 20 rounds, from the paper, in whole numbers of Python."""
+    """Return a block of Threefry-2x32 with 20 rounds, in Python integers, as in the paper."""
     keys = (*key, key[0] ^ key[1] ^ 0x1BD11BDA)
     x = [(counter[i] + keys[i]) & MASK for i in (0, 1)]
     for turn in range(20):
@@ -33,7 +33,7 @@ def image_key(seed, stream, index):
 
 
 def plain_number(key, pixel, step):
-    """The 32-bit number of a pixel and step, from the definition."""
+    """Return the 32-bit number of a pixel and step, from the definition."""
     halves = []
     for first in (0, 2**31):
         word = plain_threefry(key, (pixel, first + step // 4))[step % 4 // 2]
@@ -77,7 +77,7 @@ def probabilities(rows, pixels):
     st.integers(0, 2**63 - 1),
     st.integers(0, 2**70),
 )
-def test_draws_are_those_of_the_definition(probability, indices, steps, seed, stream):
+def test_spikes_follow_the_definition(probability, indices, steps, seed, stream):
     found = raster(probability, steps, indices, seed, stream)
     for image, index in enumerate(indices):
         key = image_key(seed, stream, index)
@@ -88,7 +88,7 @@ def test_draws_are_those_of_the_definition(probability, indices, steps, seed, st
 
 
 def test_the_last_bit_of_a_probability_decides():
-    """So do draws whose upper half is that of the probability, which go another way."""
+    """Numbers whose upper half equals that of the probability take another code path."""
     steps = pixels = 15
     own = np.arange(pixels)
     for index in range(50):
@@ -110,8 +110,8 @@ def test_rates_of_pixels_are_binomial(p, images):
     steps, pixels = 350, 100
     spikes = draw(np.full((images, pixels), p), steps).counts().sum(axis=0)
     trials = steps * images
-    # Two-sided, for each pixel and for all together; with this many pixels one in 10,000 of
-    # seeds would fail.
+    # Two-sided, for each pixel and for all together; with this many pixels, one in 10,000 seeds
+    # would fail.
     of_each = stats.binom(trials, p)
     assert (of_each.cdf(spikes) > 5e-7).all()
     assert (of_each.sf(spikes - 1) > 5e-7).all()
@@ -120,7 +120,7 @@ def test_rates_of_pixels_are_binomial(p, images):
     assert of_all.sf(spikes.sum() - 1) > 1e-4
 
 
-def test_draws_of_pixels_steps_images_streams_and_seeds_are_independent():
+def test_pixels_steps_images_streams_and_seeds_are_independent():
     shape = (24, 64, 200)
 
     def signs(**which):
@@ -143,14 +143,14 @@ def test_draws_of_pixels_steps_images_streams_and_seeds_are_independent():
 
 @settings(max_examples=100, deadline=None)
 @given(probabilities(3, 8), st.integers(1, 30), st.lists(st.integers(0, 1), min_size=3, max_size=3))
-def test_an_image_of_a_common_draw_spikes_as_it_does_alone(images, steps, indices):
+def test_images_with_shared_randomness_spike_as_they_do_alone(images, steps, indices):
     found = raster(images, steps, indices)
     for image, index in enumerate(indices):
         np.testing.assert_array_equal(found[[image]], raster(images[[image]], steps, [index]))
 
 
 @pytest.mark.parametrize("changed", [0, 1, 5, 8, 9, 90, 200])
-def test_an_image_of_a_common_draw_may_differ_from_the_first_in_any_number_of_pixels(changed):
+def test_images_with_shared_randomness_may_differ_in_any_number_of_pixels(changed):
     rng = np.random.default_rng(changed)
     first = rng.random(200) * (rng.random(200) < 0.5)
     pixels = rng.choice(200, changed, replace=False)
@@ -162,13 +162,13 @@ def test_an_image_of_a_common_draw_may_differ_from_the_first_in_any_number_of_pi
     for image in range(4):
         alone = draw(images[[image]], 70, [8])
         np.testing.assert_array_equal(together.to_dense()[[image]], alone.to_dense())
-        # A raster does not show whether events are in order, each there once.
+        # A raster does not show whether events are sorted and unique.
         found = together[image : image + 1].events()
         for column, expected in zip(found, alone.events(), strict=True):
             np.testing.assert_array_equal(column, expected)
 
 
-def test_events_take_no_more_room_than_they_need():
+def test_events_take_no_more_memory_than_needed():
     trains = draw(np.full((5, 30), 0.1))
     assert trains.neurons.size == trains.counts().sum()
     assert (np.diff(trains.offsets.ravel()) >= 0).all()

@@ -219,7 +219,7 @@ def test_fewer_time_steps_are_a_regression_and_more_are_none(card, network, fold
 
 
 def accuracy_of(value):
-    return Figure("clean/accuracy", "accuracy", "clean_error_rate", value, (0.0, 1.0), "higher")
+    return Figure("clean/accuracy", "accuracy", "clean", value, (0.0, 1.0), "higher")
 
 
 @pytest.mark.parametrize(
@@ -239,12 +239,10 @@ def accuracy_of(value):
 def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, fractions, verdict):
     strongest = rate_figure("attacks/b/1", "b", "", fractions)
     others = rate_figure("attacks/a/1", "a", "", [0.0] * len(fractions))
-    found = judge(accuracy_of(accuracy), [others, strongest], "2 attacks were tried")
+    found = judge(accuracy_of(accuracy), [others, strongest])
     assert found.verdict == verdict
-    if verdict == "robust":
-        assert "for what was tried and no more" in found.sentence
-    if any(fractions) and verdict != "unreliable":
-        assert "the strongest, b, " in found.sentence
+    if any(fractions):
+        assert found.strongest is strongest
 
 
 def test_a_chip_that_cannot_hold_the_network_is_left_out_and_said(tmp_path, network):
@@ -281,8 +279,8 @@ def test_what_is_not_installed_is_left_out_and_said(monkeypatch):
     [
         ({"images": 0}, ValidationError, "images"),
         ({"budgets": ()}, ValidationError, "budgets"),
-        ({"budgets": (20, 10)}, ValidationError, "rising"),
-        ({"budgets": (10, 10)}, ValidationError, "rising"),
+        ({"budgets": (20, 10)}, ValidationError, "increasing order"),
+        ({"budgets": (10, 10)}, ValidationError, "increasing order"),
         ({"attacks": ()}, ValidationError, "attacks"),
         ({"attacks": ("count-regresion",)}, UnknownNameError, "did you mean 'count-regression'"),
         ({"trials": 0}, ValidationError, "trials"),
@@ -344,7 +342,8 @@ def test_the_page_says_verdict_figures_and_falls_and_loads_nothing(card, tmp_pat
         parsed.text
     )
     assert page == render_card(card, title="A <b>network</b>", comparison=comparison)
-    assert "earlier verdict" not in render_card(card, title="A network")
+    assert "against" in parsed.ids
+    assert "against" not in _Page(render_card(card, title="A network")).ids
 
 
 @pytest.fixture
@@ -376,7 +375,6 @@ def test_the_command_says_0_where_nothing_fell_1_where_something_did_and_2_where
     code, stdout, err = command(*common, "--against", before, "--json")
     again = one_object(stdout)
     assert (code, again["verdict"], again["regressions"]) == (0, first["verdict"], [])
-    assert " 0 of " in err
 
     for each in first["sections"]["clean"]["figures"]:
         if each["better"] == "higher":
@@ -386,15 +384,15 @@ def test_the_command_says_0_where_nothing_fell_1_where_something_did_and_2_where
     found = one_object(stdout)
     assert code == 1
     assert [each["key"] for each in found["regressions"]] == ["clean/accuracy"]
-    assert "1 of" in err
     code, stdout, _ = command(*common, "--against", before, "--margin", 0.07)
     assert code == 0
     assert "attacks/count-regression/40" in stdout
+    assert str(before) in stdout
 
     for arguments, words in (
-        ((*common, "--images", 3, "--against", before), "another suite"),
+        ((*common, "--images", 3, "--against", before), "'images'"),
         ((*common, "--against", out / "audit.json"), "--out: got"),
-        ((*common, "--against", network), "is not a verdict"),
+        ((*common, "--against", network), "audit.json written by"),
         ((*common, "--against", tmp_path / "none.json"), "no such file"),
         ((*common, "--margin", 2), "margin"),
         ((*common, "--images", 10**6), "images"),

@@ -105,17 +105,17 @@ def test_figures_of_one_card_alone_are_named(folder):
 @pytest.mark.parametrize(
     ("suite", "words"),
     [
-        (SUITE | {"version": 2}, "'version' is 2 there, 1 here"),
-        (SUITE | {"budgets": [10, 50]}, "'budgets' is 10, 50 there, 10, 40 here"),
-        (SUITE | {"more": 1}, "'more' is 1 there, None here"),
-        ({"version": 1, "budgets": [10, 40]}, "'images' is None there, 4 here"),
+        (SUITE | {"version": 2}, ("'version'", "2", "1")),
+        (SUITE | {"budgets": [10, 50]}, ("'budgets'", "10, 50", "10, 40")),
+        (SUITE | {"more": 1}, ("'more'", "1", "None")),
+        ({"version": 1, "budgets": [10, 40]}, ("'images'", "None", "4")),
     ],
 )
 def test_another_suite_is_refused_in_one_sentence(folder, suite, words):
     card = made_up({"a": [0.0] * 4})
-    with pytest.raises(FileError, match="of another suite") as refused:
+    with pytest.raises(FileError, match="cannot be compared") as refused:
         compare(baseline_of(made_up({"a": [0.0] * 4}, suite=suite), folder), card, 0.05)
-    assert words in str(refused.value)
+    assert all(word in str(refused.value) for word in words)
     assert "\n" not in str(refused.value)
 
 
@@ -162,9 +162,7 @@ _FIGURE = ("sections", "clean", "figures", 0)
     ],
 )
 def test_a_malformed_verdict_is_refused_in_one_sentence(folder, edit):
-    with pytest.raises(
-        FileError, match="is not a verdict that 'neuroattack audit' wrote"
-    ) as refused:
+    with pytest.raises(FileError, match=r"is not an audit\.json") as refused:
         baseline_of(made_up({"a": [0.5] * 4}), folder, edit)
     assert "\n" not in str(refused.value)
     assert len(str(refused.value)) < 400

@@ -1,4 +1,4 @@
-"""Events on a chip are counted as plain loops count them, spike by spike and step by step."""
+"""Counts of events on a chip against plain loops over spikes and steps."""
 
 import numpy as np
 import pytest

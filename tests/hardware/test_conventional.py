@@ -1,4 +1,4 @@
-"""Both networks are priced by the same table, and figures come with their caveats."""
+"""Comparison of spiking and conventional networks with the same table of operation energies."""
 
 import json
 import math

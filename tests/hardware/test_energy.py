@@ -1,4 +1,4 @@
-"""Energies are those of arithmetic by hand, bounds hold, and what is not known is in no sum."""
+"""Energy estimates against calculations by hand; bounds, covered terms and unknown terms."""
 
 import json
 from dataclasses import replace
@@ -33,15 +33,15 @@ def coefficients(basis="measured", conditions="1 V", **values):
 
 
 def exactly(value, digits):
-    """Whether a sum is a decimal number, to as many digits as float64 always has."""
+    """Return whether a value equals a decimal number to 15 significant digits."""
     return f"{value:.15g}" == digits
 
 
 def small_network():
-    """Return the network of all sums here, by hand.
+    """Return the network of all calculations by hand.
 
     Connections: pixel 0 to hidden 0 and 1, pixel 1 to hidden 1 and 2, hidden 0 to output 0,
-    hidden 1 to both, hidden 2 to output 1: two for each pixel, then one, two and one.
+    hidden 1 to both, hidden 2 to output 1. Two per pixel, then one, two and one per neuron.
     """
     return Network(
         dt_s=DT_S,
@@ -70,7 +70,7 @@ def small_activity(
     cores=TWO_CORES,
     by_core=True,
 ):
-    """Return what happened: hidden neurons are on core 0, outputs on core 1, side by side."""
+    """Return the activity: hidden neurons are on core 0, outputs on core 1, side by side."""
     network = small_network()
     neurons = np.bincount(np.concatenate([*cores.values()]))
     known = (Check("neurons_per_core", int(neurons.max()), 1024, core=0),) if by_core else ()
@@ -198,9 +198,9 @@ def test_all_in_by_hand():
 
 
 def test_what_depends_on_cores_has_no_figure_where_no_limit_of_cores_is_known():
-    prices_of_cores = {"synaptic_operation": 1.0, "spike_in_tile": 2.0, "synapse_fetch": 3.0}
+    core_coefficients = {"synaptic_operation": 1.0, "spike_in_tile": 2.0, "synapse_fetch": 3.0}
     model = bare(
-        event_pj=coefficients(**prices_of_cores, update_active=4.0),
+        event_pj=coefficients(**core_coefficients, update_active=4.0),
         power_mw=coefficients(static_chip=5.0, active_core=6.0),
         timing=Timing("tick", coefficient(1e-3)),
     )
@@ -288,16 +288,16 @@ def test_on_event_by_hand():
     counts = {"pixels": (2, 0), "hidden": (0, 1, 0), "output": (1, 0)}
     found = estimate(small_activity(**counts, spikes=event_trains()), ON_EVENT, DT_S)
     assert found.total_pj == (78.0, 88.0)
-    with pytest.raises(ValidationError, match="Made-up: got counts of spikes alone"):
+    with pytest.raises(ValidationError, match="activity on Made-up: got spike counts"):
         estimate(small_activity(**counts), ON_EVENT, DT_S)
-    no_price = replace(ON_EVENT, event_pj=coefficients(synaptic_operation=10.0))
-    found = estimate(small_activity(**counts), no_price, DT_S)
+    without_update = replace(ON_EVENT, event_pj=coefficients(synaptic_operation=10.0))
+    found = estimate(small_activity(**counts), without_update, DT_S)
     assert found.without_coefficient == ("update_active", "update_inactive")
     assert found.terms["update_active"].count is None
 
 
 def bare(**changes):
-    """Return a model whose static power is in the price of a synaptic operation."""
+    """Return a model in which the coefficient of a synaptic operation covers static power."""
     model = EnergyModel(
         "Made-up",
         "per_term",
@@ -309,7 +309,7 @@ def bare(**changes):
 
 
 @pytest.mark.parametrize("name", ["update_active", "update_inactive"])
-def test_one_price_is_that_of_every_update(name):
+def test_a_single_update_coefficient_is_used_for_all_updates(name):
     other = {"update_active": "update_inactive", "update_inactive": "update_active"}[name]
     model = bare(event_pj=coefficients(**{"synaptic_operation": 1.0, name: 2.0}), unknown=(other,))
     found = estimate(small_activity(), model, DT_S)
@@ -325,7 +325,7 @@ def test_an_active_update_may_be_the_cheaper_one():
     assert found.total_pj == (14 + 20 * 2, 14 + 4 * 2 + 16 * 3)
 
 
-def test_what_the_chip_has_and_no_source_prices_leaves_no_total():
+def test_terms_without_a_coefficient_leave_no_total():
     model = bare(unknown=("barrier", "host_io", "synapse_fetch"))
     found = estimate(small_activity(), model, DT_S)
     assert found.without_coefficient == (
@@ -344,7 +344,7 @@ def test_static_power_that_nobody_mentions_is_missing_still():
     assert "static_chip" in found.without_coefficient
 
 
-def test_without_any_price_there_is_no_sum():
+def test_without_any_coefficient_there_is_no_sum():
     model = EnergyModel("Made-up", "per_term", "continuous", unknown=("spike_packet",))
     found = estimate(small_activity(), model, DT_S)
     assert found.subtotal_pj is None
@@ -354,8 +354,8 @@ def test_without_any_price_there_is_no_sum():
     assert set(found.terms) == {"synaptic_operation", "spike_packet", "static_chip"}
 
 
-def test_a_covered_term_is_not_priced_again():
-    """14 synaptic operations at 1 pJ; the updates are in them, their own price or not."""
+def test_a_covered_term_is_not_counted_again():
+    """14 synaptic operations at 1 pJ cover the updates, with or without their own coefficient."""
     both = ("static_chip", "update_active", "update_inactive")
     model = bare(
         event_pj=coefficients(synaptic_operation=1.0, update_active=81.0),
@@ -368,7 +368,7 @@ def test_a_covered_term_is_not_priced_again():
     assert inside.total_pj == (14.0, 14.0)
 
 
-def test_a_cover_without_a_price_covers_nothing():
+def test_a_cover_without_a_coefficient_covers_nothing():
     model = bare(covered={"static_chip": "host_io"})
     found = estimate(small_activity(), model, DT_S)
     assert "static_chip" in found.without_coefficient
@@ -384,7 +384,7 @@ def test_updates_in_continuous_time_cannot_be_counted():
 
 
 def test_a_spike_arrives_at_every_core_that_it_has_a_target_on():
-    """Outputs on cores of their own: hidden 1 has a target on both, hidden 0 and 2 on one.
+    """Outputs on separate cores: hidden 1 has a target on both, hidden 0 and 2 on one.
 
     Arrivals: 5 of the input, 2 * 1 + 1 * 2 of the hidden neurons: 9; packets: 5 + 3 = 8.
     """
@@ -407,7 +407,7 @@ def test_hops_without_a_mesh_have_no_count():
     assert found.terms["hop_ew"].count is None
 
 
-def test_a_least_price_adds_a_caveat():
+def test_a_minimum_coefficient_adds_a_caveat():
     plain, least = (
         bare(event_pj={"synaptic_operation": coefficient(1.0, bound=bound)})
         for bound in (None, "min")
@@ -454,7 +454,7 @@ def test_terms_add_up(drawn, model):
 
 
 def time_ns(network, placement, spikes, times, policy, *, all_active):
-    """Return the time of an image from the definition: step by step, the core that works most."""
+    """Return the time of an image from the definition: the busiest core of every step."""
     steps = len(spikes[INPUT])
     total = 0.0
     for k in range(steps):

@@ -1,4 +1,4 @@
-"""A network on a chip: rounded, placed, deployed, and every figure there from the same spikes."""
+"""Networks mapped to chips: quantized, placed and deployed, with consistent figures."""
 
 import dataclasses
 
@@ -35,13 +35,13 @@ def test_a_deployment_with_a_profile_runs_the_network_that_the_chip_holds():
     profile = load_profile("loihi1")
     network = small_network()
     with deploy(network, profile=profile, steps=40) as deployment:
-        held = quantize(network, profile.number_format()).network
-        assert deployment.network.checksum() == held.checksum()
+        quantized = quantize(network, profile.number_format()).network
+        assert deployment.network.checksum() == quantized.checksum()
         assert deployment.fitted.placement.cores_used == 1
         recording = deployment.record(IMAGES, indices=range(4))
         activity = deployment.fitted.activity(recording.counts, 40)
         np.testing.assert_array_equal(
-            activity.synaptic_operations, synaptic_operations(held, recording)
+            activity.synaptic_operations, synaptic_operations(quantized, recording)
         )
         estimated = deployment.fitted.estimate(activity).terms["synaptic_operation"]
         np.testing.assert_array_equal(estimated.energy_pj[0], 23.6 * activity.synaptic_operations)
@@ -65,7 +65,7 @@ def test_precision_and_rounding_do_not_go_with_just_anything():
         deploy(network, profile=profile, precision="fixed")
     with pytest.raises(ValidationError, match="rounding: got no profile with it"):
         deploy(network, rounding=Rounding())
-    with pytest.raises(UnsupportedFeatureError, match="in fixed point already"):
+    with pytest.raises(UnsupportedFeatureError, match="network: got fixed point"):
         fit(quantize(network, profile.number_format()).network, profile)
 
 
@@ -94,9 +94,9 @@ def test_cores_are_not_counted_where_nothing_is_known_of_a_core():
 def test_the_same_seed_rounds_the_same_and_another_seed_not(name):
     profile = load_profile(name)
 
-    def held(seed):
+    def checksum(seed):
         return fit(
             small_network(), profile, Rounding(rounding="stochastic", seed=seed)
         ).network.checksum()
 
-    assert held(1) == held(1) != held(2)
+    assert checksum(1) == checksum(1) != checksum(2)

@@ -1,4 +1,4 @@
-"""Neurons on cores: limits recounted by plain loops, refusals held to every placement there is."""
+"""Placement: limits recounted by plain loops, refusals compared with all possible placements."""
 
 import dataclasses
 import math
@@ -446,7 +446,7 @@ def test_memory_is_unchecked_where_the_bits_of_a_connection_are_not_known():
 
 
 @pytest.mark.parametrize("mesh", [None, Mesh(4, 2, 2)])
-def test_the_picture_has_a_field_for_every_core_and_a_colour_for_every_population(mesh):
+def test_the_picture_has_a_field_for_every_core_and_a_color_for_every_population(mesh):
     limits = CoreLimits("c", cores_per_chip=16, neurons_per_core=2, mesh=mesh)
     axes, *_ = placement_figure(place(layers(6, 7, 3), limits)).axes
     cores, strips = axes.collections

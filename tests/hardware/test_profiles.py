@@ -1,4 +1,4 @@
-"""Profiles of chips: what ships, what a file of one's own may say, and each way it is refused."""
+"""Hardware profiles: included ones, user-defined files, and every reason to refuse a file."""
 
 import json
 import os
@@ -38,7 +38,7 @@ def written(tmp_path, text):
     return path
 
 
-# What ships
+# Included profiles
 
 
 def test_twelve_chips_ship():
@@ -55,7 +55,7 @@ def test_every_shipped_number_says_where_it_was_read(name):
         for part in ("reference", "location", "conditions"):
             assert entry[part].strip()
         assert entry["basis"] in BASES
-        # Numbers that nobody looked up have no place in what ships.
+        # Included profiles contain no numbers from memory.
         assert entry["access"] in {"primary", "transcript", "code"}
     profile.number_format()
     profile.core_limits()
@@ -79,7 +79,7 @@ def test_loihi1_holds_the_numbers_that_were_read():
     assert number_format.delay_steps == (1, 62)
     assert not number_format.lacks
 
-    # Of a connection, the weight alone: what its index takes is not said.
+    # Weights only: the memory of indices is not published.
     assert profile.core_limits() == CoreLimits(
         name="Intel Loihi 1",
         bits_per_synapse=8,
@@ -110,7 +110,7 @@ def test_loihi1_holds_the_numbers_that_were_read():
     ("name", "coefficient", "bound"),
     [("truenorth", 26, None), ("odin", 12.7, None), ("tianjic", 1.54, "min")],
 )
-def test_all_in_prices_stand_alone(name, coefficient, bound):
+def test_all_in_coefficients_stand_alone(name, coefficient, bound):
     model = load_profile(name).energy_model()
     assert (model.scope, dict(model.power_mw)) == ("all_in", {})
     ((term, found),) = model.event_pj.items()
@@ -168,7 +168,7 @@ def test_every_limit_can_be_given():
     assert set(Limits.model_fields) - shown_only == {f.name for f in fields(CoreLimits)} - others
 
 
-# A file of one's own
+# User-defined files
 
 
 def test_the_example_of_the_documentation_is_a_profile(tmp_path):
@@ -187,7 +187,7 @@ def test_the_example_of_the_documentation_is_a_profile(tmp_path):
     assert model.event_pj["update_active"].source == "Doe et al., 2026, doi:10.1000/mychip"
     assert model.unknown == ("host_io", "static_chip")
     (fan_in,) = [entry for entry in profile.entries() if entry["key"] == "fan_in_per_neuron"]
-    # From the default, what the entry leaves out; its own, what it says.
+    # The default fills in what the entry omits.
     assert (fan_in["basis"], fan_in["location"]) == ("design", "rtl/core.v:12")
     assert fan_in["reference"] == "github.com/doe/mychip@0123abc"
 
@@ -219,9 +219,9 @@ def test_a_mark_that_editors_put_first_is_no_part_of_the_text(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["$x_{", "[/b]", "a\\u001b[31mb", "a\\u202eb", "<script>"])
-def test_a_name_for_people_is_of_letters_and_plain_signs(tmp_path, name):
+def test_display_names_have_letters_and_plain_characters(tmp_path, name):
     text = re.sub(r'name = "My chip"', lambda _: f'name = "{name}"', EXAMPLE)
-    with pytest.raises(FileError, match=r"name: got .*expected a name of letters"):
+    with pytest.raises(FileError, match=r"name: got .*expected .*letters"):
         read_profile(written(tmp_path, text))
 
 
@@ -233,7 +233,7 @@ def test_the_checksum_is_of_the_bytes(tmp_path):
     assert len(before) == 64
 
 
-# Each rule, and the sentence for breaking it. Changes are made to the documentation's example.
+# Each rule, and the error for breaking it. Changes are made to the example in the documentation.
 
 SYNOP = "synaptic_operation = { v = 5.1 }"
 CORES = "cores_per_chip = { v = 16 }"
@@ -279,7 +279,7 @@ def without(part):
 BROKEN = {
     # Origins.
     "no source": (without("src"), "synaptic_operation: has no src"),
-    "no place": (without("at"), "synaptic_operation: has no at"),
+    "no location": (without("at"), "synaptic_operation: has no at"),
     "no basis": (without("basis"), "has no basis"),
     "no conditions": (without("cond"), "has no cond"),
     "empty source": ((SOURCE, 'src = " ", at = "Table 3"'), "src: got ' '"),
@@ -287,7 +287,7 @@ BROKEN = {
         (SOURCE, 'src = "papper", at = "Table 3"'),
         "synaptic_operation.src: got 'papper'",
     ),
-    "own source without own place": (entry('src = "rtl"'), "synaptic_operation: has no at"),
+    "own source without own location": (entry('src = "rtl"'), "synaptic_operation: has no at"),
     "unknown basis": (('basis = "measured"', 'basis = "guessed"'), "basis: got 'guessed'"),
     "unknown access": (('access = "code"', 'access = "hearsay"'), "rtl.access: got 'hearsay'"),
     "no reference": (('ref = "github.com/doe/mychip@0123abc", ', ""), "rtl: has no ref"),
@@ -344,7 +344,7 @@ BROKEN = {
     "wide state": (of_state("v = 32"), "v_bits: got 32"),
     "wide state without a sign": (
         of_state("v = 24, signed = false"),
-        "v_bits: got 24 without a sign",
+        "v_bits: got 24 unsigned bits",
     ),
     "state that wraps": (of_state('v = 16, overflow = "wrap"'), "v_bits.overflow: got 'wrap'"),
     "range backwards": (
@@ -359,27 +359,27 @@ BROKEN = {
     "absurd range": (of_format("weight_exp = { range = [-99, 3] }"), "weight_exp: got -99"),
     "delay of no step": (
         of_format("delay_steps = { range = [0, 9] }"),
-        "delay_steps: got 0 as the fewest steps",
+        "delay_steps: got at least 0 steps",
     ),
     "no sign mode": (of_format("sign_modes = { v = [] }"), "sign_modes.v: got []"),
     "unknown sign mode": (of_format('sign_modes = { v = ["both"] }'), "sign_modes.v.0: got 'both'"),
     # Contradictions.
-    "price beside an all-in one": (
+    "coefficient with an all-in one": (
         ('"per_term"', '"all_in"'),
-        "update_active: got a price of its own",
+        "update_active: got a coefficient",
     ),
-    "all-in without a price": (
+    "all-in without a coefficient": (
         (SYNOP + "\n", "", '"per_term"', '"all_in"'),
         "energy_scope: got 'all_in'",
     ),
-    "price of what another covers": (
+    "coefficient of a covered term": (
         entry('covers = ["update_active"]'),
-        "update_active: got a price of its own",
+        "update_active: got a coefficient",
     ),
     "unknown term covered": (entry('covers = ["hops"]'), "synaptic_operation.covers: got 'hops'"),
     "covered and unknown": (entry('covers = ["static_chip"]'), "covers: got static_chip"),
     "covered twice": (entry('covers = ["hop_ew", "hop_ew"]'), "covers: got hop_ew"),
-    "priced and unknown": (
+    "coefficient and unknown": (
         ('"energy.host_io"', '"energy.update_active"'),
         "unknown: got 'energy.update_active'",
     ),
@@ -394,20 +394,20 @@ BROKEN = {
     "unknown of no table": (('"energy.host_io"', '"host_io"'), "unknown: got 'host_io'"),
     "lacking and given": (
         before(f"[lacks]\nleak = {{ {ORIGIN} }}"),
-        "decay_bits: got a format of what [lacks] leak",
+        "format.decay_bits: got a format for a feature listed in lacks.leak",
     ),
     "lacking without a source": (
         before('[lacks]\nbias = { at = "p. 1" }'),
         "lacks.bias: has no src",
     ),
-    "mesh of other cores": (before(MESH.replace("v = 4", "v = 5")), "mesh: got 20 cores in all"),
+    "mesh of other cores": (before(MESH.replace("v = 4", "v = 5")), "mesh: got 20 cores"),
     "half a mesh": (before(MESH.partition("\nheight")[0]), "mesh: has no height"),
     "two accounts of time": (
         before(
             f"[pace]\ntick_s = {{ v = 0.001, {ORIGIN} }}\n[time_ns]\n"
             f"update_active = {{ v = 5, {ORIGIN} }}"
         ),
-        "time_ns: got it beside pace.tick_s",
+        "time_ns: got it in addition to pace.tick_s",
     ),
     "barrier backwards": (
         before(
@@ -490,7 +490,7 @@ def test_what_is_no_readable_file_is_refused(tmp_path):
         assert "\n" not in str(refusal.value)
 
 
-# Whatever a file holds, it is a profile or it is refused.
+# Any file is either a valid profile or refused.
 
 VALUES = (
     *(b"0", b"-1", b"1.5", b"nan", b"inf", b"1e400", b"true", b"{}", b"[]", b'""', b'"x"'),
@@ -579,30 +579,30 @@ def test_profiles_show_as_json_is_the_whole_file(name, command, tmp_path):
     code, out, _ = command("profiles", "show", name, "--json")
     assert (code, out.count("\n")) == (0, 1)
     found = json.loads(out)
-    held = tomllib.loads(shipped(name).decode())
+    expected = tomllib.loads(shipped(name).decode())
     head = ("id", "name", "neuron_models", "update_policy", "energy_scope", "unknown")
     for part in head:
-        assert found[part] == held[part]
-    assert found["not_applicable"] == held.get("not_applicable", [])
+        assert found[part] == expected[part]
+    assert found["not_applicable"] == expected.get("not_applicable", [])
     shown = {(entry["table"], entry["key"]): entry for entry in found["entries"]}
     written_down = {
         (table, key): {**entries.get("default", {}), **entry}
-        for table, entries in held.items()
+        for table, entries in expected.items()
         if table != "source" and isinstance(entries, dict)
         for key, entry in entries.items()
         if key != "default"
     }
     assert set(shown) == set(written_down)
-    for place, entry in written_down.items():
-        assert shown[place]["value"] == entry.get("v", entry.get("range"))
-        assert shown[place]["reference"] == held["source"][entry["src"]]["ref"]
-        assert shown[place]["access"] == held["source"][entry["src"]]["access"]
+    for key, entry in written_down.items():
+        assert shown[key]["value"] == entry.get("v", entry.get("range"))
+        assert shown[key]["reference"] == expected["source"][entry["src"]]["ref"]
+        assert shown[key]["access"] == expected["source"][entry["src"]]["access"]
         for part, name_shown in (("at", "location"), ("basis", "basis"), ("cond", "conditions")):
-            assert shown[place][name_shown] == entry[part]
-        assert shown[place]["note"] == entry.get("note", "")
-        assert shown[place]["bound"] == entry.get("bound")
+            assert shown[key][name_shown] == entry[part]
+        assert shown[key]["note"] == entry.get("note", "")
+        assert shown[key]["bound"] == entry.get("bound")
         said = {"v", "range", "src", "at", "basis", "cond", "note", "bound", "unit"}
-        assert shown[place]["details"] == {k: v for k, v in entry.items() if k not in said}
+        assert shown[key]["details"] == {k: v for k, v in entry.items() if k not in said}
 
 
 def test_profiles_check_says_what_it_found(command, tmp_path):

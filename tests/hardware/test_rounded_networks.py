@@ -1,4 +1,4 @@
-"""What holds of every network on every chip's numbers, made up by hypothesis."""
+"""Properties of arbitrary networks in arbitrary number formats."""
 
 import dataclasses
 import math

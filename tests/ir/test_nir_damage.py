@@ -100,18 +100,16 @@ def test_shapes_larger_than_the_file_are_not_allocated(sound):
         del file["node/nodes/w/weight"]
         # Chunks that were never written take no room in the file.
         file.create_dataset("node/nodes/w/weight", (100_000, 100_000), "f8", chunks=(1000, 1000))
-    with pytest.raises(
-        FileError, match=r"declares \(100000, 100000\), more than the file can hold"
-    ):
+    with pytest.raises(FileError, match=r"w/weight declares .*\(100000, 100000\)"):
         read_arrays(sound)
 
 
 def test_many_arrays_together_cannot_declare_more_either(sound):
     with h5py.File(sound, "r+") as file:
         room = LARGEST_EXPANSION * sound.stat().st_size
-        for place in range(40):
-            file.create_dataset(f"node/nodes/w/more{place}", (room // 8,), "u1", chunks=(1000,))
-    with pytest.raises(FileError, match="more than the file can hold"):
+        for number in range(40):
+            file.create_dataset(f"node/nodes/w/more{number}", (room // 8,), "u1", chunks=(1000,))
+    with pytest.raises(FileError, match=rf"w/more\d+ declares .*\({room // 8},\)"):
         read_arrays(sound)
 
 
@@ -131,10 +129,10 @@ def virtual(file):
 @pytest.mark.parametrize(
     ("add", "message"),
     [
-        (lambda f: f.__setitem__("there", h5py.SoftLink("/node")), "is a link to elsewhere"),
-        (lambda f: f.__setitem__("x", h5py.ExternalLink("x.h5", "/")), "is a link to elsewhere"),
+        (lambda f: f.__setitem__("there", h5py.SoftLink("/node")), "/there is a .* link"),
+        (lambda f: f.__setitem__("x", h5py.ExternalLink("x.h5", "/")), "/x is a .* link"),
         (lambda f: f.create_dataset("x", (4,), "f8", external=[("/x", 0, 32)]), "in another file"),
-        (virtual, "lies in another file"),
+        (virtual, "virtual is in another file"),
         (lambda f: f.__setitem__("/".join(["deep"] * 30), 1.0), "deep, expected at most"),
         (lambda f: f.__setitem__("text", "x" * 5000), "a text of over"),
         (lambda f: f.__setitem__("x", np.zeros(3, [("a", "f8")])), "expected numbers or text"),
@@ -148,7 +146,7 @@ def test_what_reaches_out_or_is_no_plain_array_is_refused(sound, add, message):
 
 
 def test_a_network_file_of_ones_own_is_told_apart(network_file):
-    with pytest.raises(FileError, match="neuroattack's own, expected a NIR file"):
+    with pytest.raises(FileError, match="neuroattack file, expected a NIR file"):
         read_arrays(network_file)
 
 

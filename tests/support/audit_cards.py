@@ -1,4 +1,4 @@
-"""Robustness cards of made-up figures, and what a small audit tries."""
+"""Robustness cards of made-up figures, and the settings of a small audit."""
 
 from neuroattack.experiments.audit.card import Card, Figure, Section, judge, rate_figure
 from neuroattack.experiments.audit.suite import Suite
@@ -32,22 +32,20 @@ def provenance(network="ab" * 32):
     )
 
 
-def made_up(spike_fractions, accuracy=0.9, energy=None, suite=SUITE):
-    """Return a card with an attack of each key's share of four images, and one accuracy."""
-    clean = Figure(
-        "clean/accuracy", "accuracy", "clean_error_rate", accuracy, (accuracy - 0.1, 1.0), "higher"
-    )
+def made_up(success_rates, accuracy=0.9, energy=None, suite=SUITE):
+    """Return a card with an accuracy and one attack per key, given its success rates by image."""
+    clean = Figure("clean/accuracy", "accuracy", "clean", accuracy, (accuracy - 0.1, 1.0), "higher")
     figures = tuple(
         rate_figure(f"attacks/{name}/40", name, "40 queries", each)
-        for name, each in spike_fractions.items()
+        for name, each in success_rates.items()
     )
     sections = {
-        "clean": Section("", (clean,), {}),
-        "attacks": Section("", figures, {}),
+        "clean": Section((clean,), {}),
+        "attacks": Section(figures, {}),
     }
     if energy is not None:
         spikes = Figure(
             "energy/spikes", "spikes", "change", energy, None, "lower", "relative change"
         )
-        sections["energy"] = Section("", (spikes,), {})
-    return Card(suite, sections, judge(clean, figures, "Attacks"), provenance())
+        sections["energy"] = Section((spikes,), {})
+    return Card(suite, sections, judge(clean, figures), provenance())

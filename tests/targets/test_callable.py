@@ -118,14 +118,14 @@ def test_a_function_that_works_in_place_leaves_the_images_alone():
         (lambda x: softmax(x)[:1], "probabilities", r"\(1, 4\)"),
         (softmax, "labels", r"labels of shape \(7,\)"),
         (labels, "counts", r"counts of shape \(7, 4\)"),
-        (lambda x: labels(x) + 1, "labels", "labels, integers from 0 to 3"),
-        (lambda x: -spikes(x), "counts", "counts, integers from 0"),
+        (lambda x: labels(x) + 1, "labels", "integers from 0 to 3"),
+        (lambda x: -spikes(x), "counts", "integers from 0"),
         (lambda x: spikes(x) + 2**40, "counts", "integers from 0 to 2147483647"),
         (logits, "counts", "got floats"),
         (logits, "probabilities", "sum to 1"),
-        (lambda x: logits(x) * np.nan, "logits", "got NaN, expected finite"),
+        (lambda x: logits(x) * np.nan, "logits", "got NaN"),
         (lambda x: np.full((7, 4), np.inf), "logits", "got infinite"),
-        (lambda x: None, "logits", "got a NoneType, expected an array of numbers"),
+        (lambda x: None, "logits", "got a NoneType"),
         (lambda x: [[1.0], [1.0, 2.0]], "logits", "got a list"),
         (lambda x: np.full((7, 4), "a"), "logits", "got a ndarray"),
     ],
@@ -139,7 +139,7 @@ def test_other_answers_are_refused(answer, kind, message):
     ("answer", "message"),
     [
         (lambda x: softmax(x)[:, :3], r"shape \(2, 4\)"),
-        (lambda x: -spikes(x), "kind of `response` to be stated"),
+        (lambda x: -spikes(x), "negative integers.*`response`"),
         (lambda x: softmax(x) * np.nan, "NaN"),
         (lambda x: labels(x)[:1], "labels of shape"),
         (lambda x: labels(x).astype(float), r"\(2,\)"),
@@ -151,7 +151,7 @@ def test_what_is_of_no_kind_is_refused_at_once(answer, message):
 
 
 def test_errors_name_the_function():
-    with pytest.raises(ValidationError, match=r"^answer of logits: "):
+    with pytest.raises(ValidationError, match=r"^return value of logits: "):
         target(logits, response="counts").query(IMAGES)
 
 

@@ -76,7 +76,7 @@ def test_fresh_draws_take_the_common_draw_from_a_batch() -> None:
 )
 def test_attacks_that_need_counts_refuse_labels_by_name(attack: SparseRS) -> None:
     target = HardLabel(linear_target(linear_scores()))
-    with pytest.raises(UnsupportedFeatureError, match=f"attack '{attack.name}' needs spike counts"):
+    with pytest.raises(UnsupportedFeatureError, match=f"attack '{attack.name}'"):
         attack.run(target, grey(), Goal(0))
     assert target.queries == 0
 
@@ -88,7 +88,7 @@ def test_detector_counts_near_queries_and_then_refuses() -> None:
     near = np.array([grey() + 0.001 * k for k in range(4)])
     target.query(near)
     assert target.detections == 1
-    with pytest.raises(QueryRefusedError, match="2 detections of near duplicates, 1 are allowed"):
+    with pytest.raises(QueryRefusedError, match="2 detections"):
         target.query(near)
     assert target.queries == 4
 

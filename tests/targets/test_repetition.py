@@ -107,5 +107,5 @@ def test_an_attack_spends_its_budget_in_whole_sums():
 
 @pytest.mark.parametrize("repeats", [0, -1, 1.5, True, 10_001])
 def test_repeats_are_a_whole_number(repeats):
-    with pytest.raises(ValidationError, match=f"repeats: got {repeats}, expected a whole number"):
+    with pytest.raises(ValidationError, match=f"repeats: got {repeats}"):
         Repeated(noisy_target(), repeats)

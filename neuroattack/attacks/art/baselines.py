@@ -1,8 +1,8 @@
-"""Attacks of others, as the Adversarial Robustness Toolbox (ART) has them, at equal cost.
+"""Attacks of the Adversarial Robustness Toolbox (ART), with the same query budgets as others.
 
-Each is run until its queries are spent, anew where it ends before: those that stop at the first
-success would else stop at a lucky draw. Of all images they showed within the bound the best is
-returned, by gap or, of those that see labels only, the nearest that reached the goal.
+Each attack is restarted until its queries are spent, since stopping at the first success would stop
+at a chance success on a stochastic target. Of all queried images within the bound, score-based
+attacks return the one of largest gap, decision-based attacks the nearest one that reached the goal.
 """
 
 from __future__ import annotations
@@ -29,24 +29,24 @@ from neuroattack.validation import check_positive, check_whole
 
 __all__ = ["ZOO", "ArtAttack", "Boundary", "HopSkipJump", "OnePixel", "SimBA", "Square"]
 
-# More than any budget: the queries end the search, not these.
-_FOREVER = 1_000_000
-# ART's L2 form of Square has tiles of a fifth of a side, each of at least two pixels.
-_LEAST_SIDE = 10
+# Larger than any query budget, so that the budget ends the search.
+_UNLIMITED = 1_000_000
+# ART's L2 Square attack divides a side into five tiles of at least two pixels.
+_MIN_SIDE = 10
 
 
 @dataclass(frozen=True)
 class ArtAttack:
-    """What attacks through ART have in common.
+    """Base class of the attacks that use ART.
 
     Parameters
     ----------
     bound : Bound
-        Images beyond it are asked about where the attack goes there, and never returned.
+        Norm bound on the returned image. The search may query images outside it.
     queries : int, optional
-        That it spends at most.
+        Maximum number of queries.
     seed : int, optional
-        Of its chance: ART draws from NumPy's global generator, which is left as it was.
+        Random seed. ART uses NumPy's and Python's global generators, whose states are restored.
 
     Raises
     ------
@@ -67,12 +67,12 @@ class ArtAttack:
 
     @property
     def name(self) -> str:
-        """Its registered name."""
+        """Registered name."""
         return self._name
 
     @property
     def kind(self) -> AttackKind:
-        """What it must be told."""
+        """Whether the attack is score-based or decision-based."""
         return self._kind
 
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
@@ -81,73 +81,74 @@ class ArtAttack:
         Raises
         ------
         UnsupportedFeatureError
-            If ART is not installed, the target tells less than the attack needs, or ART's tool
-            cannot work on images of its shape or on so few classes.
+            If ART is not installed, the attack is score-based and the target returns labels, or
+            ART does not support the image shape or the number of classes.
         """
         check_kind(self, target)
         original = valid_original(target, image, goal)
         self._check_fits(target)
-        seen = BestSeen if self._kind == "score" else NearestSeen
-        best = seen(original, goal, self.bound)
-        asked = ArtTarget(
+        tracker = BestSeen if self._kind == "score" else NearestSeen
+        best = tracker(original, goal, self.bound)
+        art_target = ArtTarget(
             target,
             original,
             goal,
             best,
             self.queries,
             labels=self._kind == "decision",
-            shown=self._shown(original),
+            project=self._projection(original),
         )
-        classifier = asked.classifier()
-        wanted = np.eye(target.n_classes)[[self._wanted(goal)]]
+        classifier = art_target.classifier()
+        one_hot = np.eye(target.n_classes)[[_aimed_class(goal)]]
         stopped_by, before = "done", -1
         with global_chance(self.seed), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
-            while asked.left and asked.spent > before:
-                before = asked.spent
-                tool = self._made(classifier, goal)
+            while art_target.left and art_target.spent > before:
+                before = art_target.spent
+                tool = self._art_attack(classifier, goal)
                 try:
-                    tool.generate(original[None, None].astype(np.float32), y=wanted)
+                    tool.generate(original[None, None].astype(np.float32), y=one_hot)
                 except Ended as ended:
                     stopped_by = ended.reason
                 except QueryRefusedError:
                     stopped_by = "refused"
                     break
                 except (AssertionError, IndexError, ValueError) as error:
-                    # ART's own checks hold for targets that always answer alike; a random one
-                    # fails them at times, and what was seen until then stands.
+                    # ART assumes a deterministic target; a stochastic one can fail its checks.
+                    # The images queried so far remain valid.
                     stopped_by = f"{type(error).__name__} in ART"
-        return SearchResult(original, best.image, goal, asked.spent, stopped_by, best.history)
+        return SearchResult(original, best.image, goal, art_target.spent, stopped_by, best.history)
 
     def _check_fits(self, target: Target) -> None:
-        """Raise UnsupportedFeatureError where ART's tool would fail whatever the answers."""
+        """Raise UnsupportedFeatureError if ART does not support the target's shape or classes."""
 
-    def _wanted(self, goal: Goal) -> int:
-        return goal.label if goal.target_class is None else goal.target_class
-
-    def _made(self, classifier: Any, goal: Goal) -> Any:
+    def _art_attack(self, classifier: Any, goal: Goal) -> Any:
         raise NotImplementedError
 
-    def _shown(
+    def _projection(
         self, original: NDArray[np.float64]
     ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
-        """Return what makes the image that is shown of one that ART asks about; None: the same."""
+        """Return a function applied to ART's images before querying; None for the identity."""
         del original
         return None
+
+
+def _aimed_class(goal: Goal) -> int:
+    return goal.label if goal.target_class is None else goal.target_class
 
 
 @dataclass(frozen=True)
 class Square(ArtAttack):
     """Square attack, Andriushchenko et al. 2020 (arXiv 1912.00049).
 
-    Under ``l2`` its L2 form. It has none for other bounds: there its L-infinity form asks about
-    pixels at 0 or 1, and of each image the changes that go farthest within the bound are shown,
-    equal ones in an order that is drawn once. It goes on after a success.
+    For ``l2``, the L2 variant. For the other bounds, the L-infinity variant with pixels at 0 or 1,
+    each image projected to the largest changes that fit the bound (ties in a fixed random order).
+    The search continues after a success.
 
     Parameters
     ----------
     p_init : float, optional
-        Share of the pixels in the first square, below 1.
+        Fraction of the pixels in the first square, below 1.
     """
 
     p_init: float = 0.8
@@ -162,25 +163,25 @@ class Square(ArtAttack):
     def _check_fits(self, target: Target) -> None:
         height, width = image_sides(target.image_shape)
         if self.bound.norm == "l2":
-            if height != width or height < _LEAST_SIDE:
+            if height != width or height < _MIN_SIDE:
                 raise UnsupportedFeatureError(
-                    f"attack 'square' under l2 is ART's, which needs square images of at least "
-                    f"{_LEAST_SIDE} x {_LEAST_SIDE} pixels, and the target's are {height} x {width}"
+                    f"attack 'square' with an l2 bound (ART): got images of {height} x {width} "
+                    f"pixels, expected square images of at least {_MIN_SIDE} x {_MIN_SIDE}"
                 )
         elif round(math.sqrt(self.p_init * height * width)) >= min(height, width):
             raise UnsupportedFeatureError(
-                f"attack 'square' is ART's, whose first square has to fit in an image, and {height}"
-                f" x {width} pixels do not hold one of p_init = {self.p_init} of their number"
+                f"attack 'square' (ART): a first square of p_init = {self.p_init} of the pixels "
+                f"does not fit into images of {height} x {width} pixels; use a smaller p_init"
             )
 
-    def _made(self, classifier: Any, goal: Goal) -> Any:
-        mine = self._wanted(goal)
+    def _art_attack(self, classifier: Any, goal: Goal) -> Any:
+        aimed = _aimed_class(goal)
 
         def loss(images: NDArray[Any], _: NDArray[Any]) -> NDArray[np.float64]:
             fractions = np.asarray(classifier.predict(images), np.float64)
-            others = np.delete(fractions, mine, axis=1).max(axis=1)
-            ahead: NDArray[np.float64] = fractions[:, mine] - others
-            return ahead if goal.target_class is None else -ahead
+            others = np.delete(fractions, aimed, axis=1).max(axis=1)
+            margin: NDArray[np.float64] = fractions[:, aimed] - others
+            return margin if goal.target_class is None else -margin
 
         l2 = self.bound.norm == "l2"
         return import_art("art.attacks.evasion").SquareAttack(
@@ -188,26 +189,26 @@ class Square(ArtAttack):
             norm=2 if l2 else np.inf,
             eps=self.bound.maximum if l2 else 1.0,
             p_init=self.p_init,
-            # It asks thrice a step, so that its schedule ends with the queries.
+            # ART makes three queries per iteration; its schedule then ends with the budget.
             max_iter=max(1, self.queries // 3),
             adv_criterion=lambda fractions, _: np.zeros(len(fractions), bool),
             loss=loss,
             verbose=False,
         )
 
-    def _shown(
+    def _projection(
         self, original: NDArray[np.float64]
     ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
         if self.bound.norm == "l2":
             return None
         order = 1 + 1e-6 * np.random.default_rng(self.seed).random(original.size)
 
-        def within(image: NDArray[np.float64]) -> NDArray[np.float64]:
-            wanted = (image - original).ravel() * order
-            change = best_change(self.bound, original, wanted)
+        def project(image: NDArray[np.float64]) -> NDArray[np.float64]:
+            intended = (image - original).ravel() * order
+            change = best_change(self.bound, original, intended)
             return np.clip(original + change.reshape(original.shape), 0.0, 1.0)
 
-        return within
+        return project
 
 
 @dataclass(frozen=True)
@@ -217,7 +218,7 @@ class SimBA(ArtAttack):
     Parameters
     ----------
     epsilon : float, optional
-        Size of a move, the paper's 0.2; under ``l0`` pixels move all the way.
+        Change of a pixel; 0.2 in the paper. For an ``l0`` bound, pixels are set to 0 or 1.
     """
 
     epsilon: float = 0.2
@@ -227,14 +228,14 @@ class SimBA(ArtAttack):
         super().__post_init__()
         check_positive("epsilon", self.epsilon)
 
-    def _made(self, classifier: Any, goal: Goal) -> Any:
+    def _art_attack(self, classifier: Any, goal: Goal) -> Any:
         return import_art("art.attacks.evasion").SimBA(
             classifier,
             attack="px",
             order="random",
             epsilon=1.0 if self.bound.norm == "l0" else self.epsilon,
             max_iter=self.queries,
-            # ART asks for the two even where pixels and not frequencies are moved.
+            # Required by ART even for perturbations in pixel space.
             freq_dim=classifier.input_shape[-1],
             stride=1,
             targeted=goal.target_class is not None,
@@ -244,27 +245,27 @@ class SimBA(ArtAttack):
 
 @dataclass(frozen=True)
 class ZOO(ArtAttack):
-    """Zeroth-order optimisation, Chen et al. 2017 (arXiv 1708.03999).
+    """Zeroth-order optimization, Chen et al. 2017 (arXiv 1708.03999).
 
     Parameters
     ----------
     difference : float, optional
-        Move over which a pixel's derivative is taken. The paper's 1e-4 changes no spike count.
+        Step of the finite difference. The paper's 1e-4 is too small to change spike counts.
     learning_rate : float, optional
-        Of its Adam.
+        Learning rate of Adam.
     """
 
     difference: float = 0.5
     learning_rate: float = 0.1
     _name: ClassVar[str] = "zoo"
 
-    def _made(self, classifier: Any, goal: Goal) -> Any:
+    def _art_attack(self, classifier: Any, goal: Goal) -> Any:
         pixels = int(np.prod(classifier.input_shape))
         return import_art("art.attacks.evasion").ZooAttack(
             classifier,
             targeted=goal.target_class is not None,
             learning_rate=self.learning_rate,
-            max_iter=_FOREVER,
+            max_iter=_UNLIMITED,
             initial_const=10.0,
             abort_early=False,
             use_resize=False,
@@ -282,7 +283,7 @@ class OnePixel(ArtAttack):
     Parameters
     ----------
     pixels : int, optional
-        That it sets, at most as many as the bound holds; the paper has 1, 3 and 5.
+        Number of changed pixels, limited by an ``l0`` bound; 1, 3 and 5 in the paper.
     """
 
     pixels: int = 5
@@ -295,11 +296,10 @@ class OnePixel(ArtAttack):
     def _check_fits(self, target: Target) -> None:
         if target.n_classes == 2:
             raise UnsupportedFeatureError(
-                "attack 'one-pixel' is ART's, which takes no fewer than 3 classes, and the target "
-                "has 2"
+                "attack 'one-pixel' (ART): got a target of 2 classes, expected at least 3"
             )
 
-    def _made(self, classifier: Any, goal: Goal) -> Any:
+    def _art_attack(self, classifier: Any, goal: Goal) -> Any:
         most = self.pixels
         if self.bound.norm == "l0":
             most = min(most, int(self.bound.maximum))
@@ -307,7 +307,7 @@ class OnePixel(ArtAttack):
             classifier,
             th=most,
             es=1,
-            max_iter=_FOREVER,
+            max_iter=_UNLIMITED,
             targeted=goal.target_class is not None,
             verbose=False,
         )
@@ -315,12 +315,12 @@ class OnePixel(ArtAttack):
 
 @dataclass(frozen=True)
 class HopSkipJump(ArtAttack):
-    """HopSkipJump, Chen et al. 2020 (arXiv 1904.02144), L2: needs the class alone."""
+    """HopSkipJump, Chen et al. 2020 (arXiv 1904.02144), L2, decision-based."""
 
     _name: ClassVar[str] = "hop-skip-jump"
     _kind: ClassVar[AttackKind] = "decision"
 
-    def _made(self, classifier: Any, goal: Goal) -> Any:
+    def _art_attack(self, classifier: Any, goal: Goal) -> Any:
         return import_art("art.attacks.evasion").HopSkipJump(
             classifier,
             targeted=goal.target_class is not None,
@@ -335,16 +335,16 @@ class HopSkipJump(ArtAttack):
 
 @dataclass(frozen=True)
 class Boundary(ArtAttack):
-    """Boundary attack, Brendel et al. 2018 (arXiv 1712.04248): needs the class alone."""
+    """Boundary attack, Brendel et al. 2018 (arXiv 1712.04248), decision-based."""
 
     _name: ClassVar[str] = "boundary"
     _kind: ClassVar[AttackKind] = "decision"
 
-    def _made(self, classifier: Any, goal: Goal) -> Any:
+    def _art_attack(self, classifier: Any, goal: Goal) -> Any:
         return import_art("art.attacks.evasion").BoundaryAttack(
             classifier,
             targeted=goal.target_class is not None,
-            max_iter=_FOREVER,
+            max_iter=_UNLIMITED,
             init_size=100,
             verbose=False,
         )

@@ -1,4 +1,4 @@
-"""Our attacks for users of the Adversarial Robustness Toolbox (ART), on models of their own."""
+"""Attacks of this package as attacks of the Adversarial Robustness Toolbox (ART)."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ _estimators = import_art("art.estimators")
 
 
 class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART is not typed
-    """An attack of this toolkit as an ART ``EvasionAttack``.
+    """An attack of this package as an ART ``EvasionAttack``.
 
-    The estimator is asked for nothing but predictions, each of which is a query. Probabilities
-    are given to the attack as counts, in parts of 10**9; other outputs (logits) after a softmax.
-    Which of the two they are is decided once, by what it predicts for the images to attack.
+    The attack uses only predictions of the estimator. Probabilities are passed to the attack as
+    counts in units of 1e-9; other outputs are treated as logits and converted by a softmax. The
+    predictions for the images to attack decide which of the two applies.
 
     Parameters
     ----------
     estimator : ART classifier
-        With ``predict``; of scikit-learn, PyTorch, Keras or a function.
+        Classifier with ``predict``: scikit-learn, PyTorch, Keras or a function.
     attack : Attack
         Attack, such as :class:`~neuroattack.attacks.count_regression.CountRegression`. Its bound
         is in intensities of [0, 1], to which the estimator's ``clip_values`` are mapped.
     targeted : bool, optional
-        Whether the `y` of :meth:`generate` is what images are to be taken for.
+        Whether `y` of :meth:`generate` contains target classes.
 
     Raises
     ------
     UnsupportedFeatureError
-        If ART is not installed; already when the module is imported.
+        If ART is not installed; raised when the module is imported.
     """
 
     attack_params = [*_EvasionAttack.attack_params, "attack", "targeted"]  # noqa: RUF012  # ART's
@@ -58,15 +58,15 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
         Parameters
         ----------
         x : float array, shape (images, height, width), (images, features) or with a channel
-            In the estimator's range. One channel only, the first or the last axis of an image.
+            Images in the estimator's range, with a single channel as the first or last image axis.
         y : int array, shape (images,) or (images, classes), optional
-            True classes, or target classes if targeted; indices or one-hot. Untargeted, by default
-            what the estimator takes the images for.
+            True classes, or target classes if targeted; indices or one-hot. The default of an
+            untargeted attack is the predicted classes.
 
         Raises
         ------
         ValidationError
-            If there is no `y` where it is targeted, `y` has another shape, images have channels,
+            If a targeted attack has no `y`, `y` has the wrong shape, images have several channels,
             or the estimator's range differs between features.
         """
         if kwargs:
@@ -78,39 +78,39 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
         predicted = np.argmax(outputs, axis=1)
         if y is None:
             if self.targeted:
-                raise ValidationError("y", "none", "target classes, for a targeted attack")
-            wanted = predicted
+                raise ValidationError("y", "none", "target classes for a targeted attack")
+            classes = predicted
         else:
             given = np.asarray(y)
-            wanted = given.argmax(axis=1) if given.ndim == 2 else given
-            if wanted.shape != (len(images),):
+            classes = given.argmax(axis=1) if given.ndim == 2 else given
+            if classes.shape != (len(images),):
                 raise ValidationError(
                     "y", f"shape {given.shape}", f"a class for each of {len(images)}"
                 )
-        found = [
-            self._attacked(image, grid, int(one), int(now), logits=bool(logits))
-            for image, one, now in zip(images, wanted, predicted, strict=True)
+        adversarial = [
+            self._attack_image(image, grid, int(aimed), int(before), logits=bool(logits))
+            for image, aimed, before in zip(images, classes, predicted, strict=True)
         ]
-        return np.asarray(found, np.float32).reshape(images.shape)
+        return np.asarray(adversarial, np.float32).reshape(images.shape)
 
-    def _attacked(
+    def _attack_image(
         self,
         image: NDArray[Any],
         shape: tuple[int, int],
-        wanted: int,
+        aimed: int,
         predicted: int,
         *,
         logits: bool,
     ) -> NDArray[np.float64]:
-        if self.targeted and wanted == predicted:
+        if self.targeted and aimed == predicted:
             return np.asarray(image, np.float64)
         low, high = self._range()
-        goal = Goal(predicted, wanted) if self.targeted else Goal(wanted)
+        goal = Goal(predicted, aimed) if self.targeted else Goal(aimed)
         grid = (np.asarray(image, np.float64).reshape(shape) - low) / (high - low)
 
         def predict(rows: NDArray[np.float64]) -> Any:
-            shown = (low + rows * (high - low)).reshape(-1, *image.shape)
-            return self.estimator.predict(shown.astype(np.float32))
+            scaled = (low + rows * (high - low)).reshape(-1, *image.shape)
+            return self.estimator.predict(scaled.astype(np.float32))
 
         target = black_box_of(
             predict,
@@ -126,19 +126,21 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
             return 0.0, 1.0
         low, high = (np.asarray(end, np.float64) for end in clip)
         if low.min() != low.max() or high.min() != high.max():
-            raise ValidationError("clip_values", "a range for each feature", "one range for all")
+            raise ValidationError(
+                "clip_values", "a range per feature", "one range for all features"
+            )
         return float(low.min()), float(high.max())
 
 
 def _grid_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return height and width of images of a batch's shape; plain features are one row."""
-    one = shape[1:]
-    if len(one) == 1:
-        return 1, one[0]
-    if len(one) == 2:
-        return one[0], one[1]
-    if len(one) == 3 and one[0] == 1:
-        return one[1], one[2]
-    if len(one) == 3 and one[2] == 1:
-        return one[0], one[1]
-    raise ValidationError("x", f"shape {shape}", "greyscale images, or plain features")
+    """Return height and width of the images of a batch; features without a grid form one row."""
+    image = shape[1:]
+    if len(image) == 1:
+        return 1, image[0]
+    if len(image) == 2:
+        return image[0], image[1]
+    if len(image) == 3 and image[0] == 1:
+        return image[1], image[2]
+    if len(image) == 3 and image[2] == 1:
+        return image[0], image[1]
+    raise ValidationError("x", f"shape {shape}", "grayscale images or feature vectors")

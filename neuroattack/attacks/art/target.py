@@ -1,4 +1,4 @@
-"""A target as a classifier of the Adversarial Robustness Toolbox (ART): every pass is a query."""
+"""A target as a classifier for the Adversarial Robustness Toolbox (ART)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from neuroattack.targets.black_box import Target
 
 __all__ = ["ArtTarget", "Ended", "global_chance", "import_art"]
 
-# Above float32's rounding of shares, below what one spike of thousands changes.
+# Above float32 rounding errors of fractions, below the effect of one spike in thousands.
 _TIE = 1e-6
-# Above float32's rounding of intensities, below what any search moves a pixel by.
+# Above float32 rounding errors of intensities, below any pixel change of an attack.
 _ROUNDING = 1e-6
 
 
-class Ended(Exception):  # noqa: N818  # no error: how a search leaves ART's loops
-    """The queries are spent, or ART asked for an image that is none."""
+class Ended(Exception):  # noqa: N818  # control flow: leaves ART's loops
+    """Raised to end a search: the queries are spent, or ART queried non-finite intensities."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -33,26 +33,25 @@ class Ended(Exception):  # noqa: N818  # no error: how a search leaves ART's loo
 
 
 class ArtTarget:
-    """What ART's BlackBoxClassifierNeuralNetwork asks: counted, within a budget, remembered.
+    """Prediction function for ART's BlackBoxClassifierNeuralNetwork, with a query budget.
 
     Parameters
     ----------
     target : Target
-        The black box.
+        Black box to query.
     original : float64 array, shape (height, width)
-        The image attacked: its pixels that ART did not move are shown as they are, not as ART's
-        float32 has them.
+        Clean image. Pixels that ART did not change are restored to float64.
     goal : Goal
-        Whom ties go to: a tie is no success, but ART takes the first class of equal ones.
+        Goal of the attack. Ties are resolved so that ART, which predicts the first of equal
+        classes, does not count them as a success.
     best : BestSeen
-        Is shown all that is queried.
+        Tracker that receives all queried images.
     queries : int
-        Spent at most.
+        Maximum number of queries.
     labels : bool
-        Whether ART gets a one for the class decided for, or shares of the spikes, which sum to 1
-        as its attacks want.
-    shown : callable, optional
-        Makes of an image that ART asks about the image that is shown; by default the same.
+        Whether ART gets one-hot labels, or output spike fractions, which sum to 1.
+    project : callable, optional
+        Function applied to each image before it is queried; identity by default.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class ArtTarget:
         queries: int,
         *,
         labels: bool,
-        shown: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
+        project: Callable[[NDArray[np.float64]], NDArray[np.float64]] | None = None,
     ) -> None:
         self._target = target
         self._original = original
@@ -74,16 +73,16 @@ class ArtTarget:
         left = target.remaining
         self._queries = queries if left is None else min(queries, left)
         self._labels = labels
-        self._shown = shown
+        self._project = project
 
     @property
     def spent(self) -> int:
-        """Queries of this search."""
+        """Queries spent by this search."""
         return self._target.queries - self._before
 
     @property
     def left(self) -> int:
-        """Queries that it may still spend."""
+        """Queries left to this search."""
         return self._queries - self.spent
 
     def classifier(self) -> Any:
@@ -97,7 +96,7 @@ class ArtTarget:
         )
 
     def _predict(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Return shares or labels; where the queries do not last, spend them and end."""
+        """Return fractions or labels; if the budget is too small, query what it allows and end."""
         images = np.asarray(batch, np.float64).reshape(-1, *self._target.image_shape)
         if not np.isfinite(images).all():
             raise Ended("not a number")
@@ -105,8 +104,8 @@ class ArtTarget:
         images = np.where(np.abs(images - self._original) < _ROUNDING, self._original, images)
         affordable = images[: max(self.left, 0)]
         if len(affordable):
-            if self._shown:
-                affordable = np.array([self._shown(image) for image in affordable])
+            if self._project:
+                affordable = np.array([self._project(image) for image in affordable])
             counts = self._target.query(affordable)
             self._best.remember(affordable, counts, self.spent)
         if len(affordable) < len(images):
@@ -128,7 +127,7 @@ class ArtTarget:
 
 
 def import_art(module: str) -> Any:
-    """Return a module of ART, without the warnings it gives for frameworks that are absent.
+    """Import a module of ART without its warnings about frameworks that are not installed.
 
     Raises
     ------
@@ -150,7 +149,7 @@ def import_art(module: str) -> Any:
 
 @contextlib.contextmanager
 def global_chance(seed: int) -> Iterator[None]:
-    """Seed the global generators that ART draws from, and give them back as they were."""
+    """Seed the global random generators that ART uses, and restore their states afterwards."""
     import random
 
     numpy_state, python_state = np.random.get_state(), random.getstate()  # noqa: NPY002

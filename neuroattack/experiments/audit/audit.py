@@ -1,4 +1,4 @@
-"""An audit: a fixed suite run against a deployed network, and the card that says what it found."""
+"""Run the fixed suite of an audit against a deployed network."""
 
 from __future__ import annotations
 
@@ -21,7 +21,12 @@ from neuroattack.experiments.attack_cells import (
 from neuroattack.experiments.audit.card import Card, Section, judge
 from neuroattack.experiments.audit.cells import measure_accuracy, measure_costs, transform_images
 from neuroattack.experiments.audit.sections import Key, sections_of
-from neuroattack.experiments.audit.suite import NOISES, SHOWN_TRANSFORMED, Suite, other_deployments
+from neuroattack.experiments.audit.suite import (
+    AUDIT_TRANSFORMATIONS,
+    NOISES,
+    Suite,
+    other_deployments,
+)
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.ir.storage import load_network
@@ -45,10 +50,10 @@ def audit(
 ) -> Card:
     """Run a suite against a network.
 
-    What is done is kept in the folder as it gets done, and is not done again.
+    Finished cells are stored in `folder`; the same call resumes an interrupted audit.
     """
+    # Fail before any cell runs if there are too few images or the network does not fit.
     dataset.test.first(suite.images)
-    # Here, so that a network that does not fit is refused at once.
     with spec.deploy(load_network(network)) as deployment:
         provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
     subject = Subject.kept(folder, dataset, [spec], network)
@@ -58,10 +63,8 @@ def audit(
     headline = judge(
         sections["clean"].figures[0],
         [figure for figure in sections["attacks"].figures if figure.key.endswith(largest)],
-        f"{len(suite.attacks)} attacks of at most {suite.budgets[-1]:,} queries, held to "
-        f"{suite.bound}, were tried on {suite.images} images",
     )
-    return Card(run.described, sections, headline, provenance)
+    return Card(run.settings, sections, headline, provenance)
 
 
 @dataclass(frozen=True)
@@ -69,23 +72,23 @@ class _Run:
     subject: Subject
     spec: DeploymentSpec
     suite: Suite
-    described: Mapping[str, Any]
+    settings: Mapping[str, Any]
     folder: Path
     workers: int | None
     on_progress: Report | None
 
     def sections(self, skipped: Mapping[str, str]) -> dict[str, Section]:
-        """Run all cells, in two rounds, and return what they found."""
-        first = self._done("Attacking", self._first_cells())
-        shown = self.suite.attacks[0], str(self.suite.budgets[-1])
-        made = [result["adversarial"] for key, result in first.items() if key[:-1] == shown]
-        second = self._done("Trying images", self._second_cells(keep_images(made, self.folder)))
-        return sections_of(self.suite, self.described, {**first, **second}, skipped)
+        """Run all cells in two rounds: first the attacks, then the tests of their images."""
+        first = self._results("Attacks", self._first_cells())
+        source = self.suite.attacks[0], str(self.suite.budgets[-1])
+        images = [result["adversarial"] for key, result in first.items() if key[:-1] == source]
+        second = self._results("Other tests", self._second_cells(keep_images(images, self.folder)))
+        return sections_of(self.suite, self.settings["deployments"], {**first, **second}, skipped)
 
-    def _done(self, words: str, cells: Mapping[Key, Cell]) -> dict[Key, dict[str, Any]]:
+    def _results(self, stage: str, cells: Mapping[Key, Cell]) -> dict[Key, dict[str, Any]]:
         def report(fraction: float, state: str) -> None:
             if self.on_progress:
-                self.on_progress(words, fraction, state)
+                self.on_progress(stage, fraction, state)
 
         results = run_cells(
             self.folder, list(cells.values()), workers=self.workers, on_progress=report
@@ -109,16 +112,16 @@ class _Run:
 
     def _first_cells(self) -> dict[Key, Cell]:
         suite = self.suite
-        shown = self.described["accuracy_images"]
+        accuracy_images = self.settings["accuracy_images"]
         cells: dict[Key, Cell] = {}
         for noise in (None, *NOISES):
             name = "accuracy" if noise is None else f"{noise.kind}-{noise.delta:g}"
             cells["accuracy", "" if noise is None else name] = self._cell(
                 name,
                 measure_accuracy,
-                shown,
+                accuracy_images,
                 noise=None if noise is None else noise.as_json(),
-                images=shown,
+                images=accuracy_images,
             )
         cells["originals",] = verification_cell(
             self.subject, self.spec, [None], self._image_goals, suite.trials
@@ -143,7 +146,7 @@ class _Run:
 
     def _second_cells(self, images: str) -> dict[Key, Cell]:
         suite = self.suite
-        shown = {
+        arguments = {
             "indices": list(range(suite.images)),
             "images": images,
             "trials": suite.trials,
@@ -154,13 +157,13 @@ class _Run:
             cells["transfer", role] = verification_cell(
                 self.subject, spec, [images, None], self._image_goals, suite.trials
             )
-        for each in SHOWN_TRANSFORMED:
+        for each in AUDIT_TRANSFORMATIONS:
             cells["transformations", each.name] = self._cell(
                 f"transformed-{each.name}",
                 transform_images,
                 queries + queries // 2,
                 transformation=each.as_json(),
-                **shown,
+                **arguments,
             )
-        cells["energy",] = self._cell("energy", measure_costs, queries, **shown)
+        cells["energy",] = self._cell("energy", measure_costs, queries, **arguments)
         return cells

@@ -1,4 +1,4 @@
-"""The robustness card of a network: figures, each with its interval, and the verdict on them."""
+"""The result of an audit: figures with 95 % intervals, and a one-word verdict."""
 
 from __future__ import annotations
 
@@ -36,32 +36,32 @@ Unit = Literal["fraction", "relative change"]
 Verdict = Literal["robust", "undecided", "fragile", "unreliable"]
 
 TOLERATED = 0.2
-"""Misclassified share under the strongest attack that is still called robust: a convention."""
+"""Threshold of the verdict ``"robust"``: misclassified fraction of trials. A convention."""
 
 ENOUGH_ACCURACY = 0.5
-"""Accuracy without any attack below which there is nothing to be robust."""
+"""Clean accuracy below which the verdict is ``"unreliable"``. A convention."""
 
 
 @dataclass(frozen=True)
 class Figure:
-    """One figure of a card, under a key that is the same on every card of a suite.
+    """One figure of a card.
 
     Parameters
     ----------
     key : str
-        ``"attacks/count-regression/500"``.
+        Identifier, the same on every card of a suite: ``"attacks/count-regression/500"``.
     row, column : str
-        What it is for people: where it stands in its section's table.
+        Labels of its row and column in the table of its section.
     value : float
-        The figure.
+        Measured value.
     ci95 : (float, float) or None
-        Its 95 % interval; None where one image alone gave it.
+        95 % interval; None if only one image contributes.
     better : {"lower", "higher"}
-        Which is more robust.
+        Direction of greater robustness.
     unit : {"fraction", "relative change"}
-        A share is in [0, 1]; a relative change is 0 for none.
+        A fraction is in [0, 1]; a relative change of 0 means no change.
     clean_error_rate : float or None
-        The same without the attack, for comparison.
+        Misclassified fraction of the trials of the clean images, for comparison.
     """
 
     key: str
@@ -74,7 +74,7 @@ class Figure:
     clean_error_rate: float | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         return {**asdict(self), "ci95": None if self.ci95 is None else list(self.ci95)}
 
 
@@ -85,7 +85,7 @@ def rate_figure(
     fractions: Sequence[float],
     clean_error_rate: Sequence[float] = (),
 ) -> Figure:
-    """Return the mean rate at which fresh trials are misclassified, with its interval."""
+    """Return the mean misclassified fraction of fresh trials, with its interval over images."""
     return Figure(
         key,
         row,
@@ -98,7 +98,7 @@ def rate_figure(
 
 
 def change_figure(key: str, row: str, ratios: Sequence[float]) -> Figure:
-    """Return the mean relative change that an attack brings, with its interval over images."""
+    """Return the mean relative change of a quantity under attack, with its interval over images."""
     changes = [ratio - 1 for ratio in ratios]
     return Figure(
         key,
@@ -117,22 +117,18 @@ class Section:
 
     Parameters
     ----------
-    description : str
-        What they are, in a sentence or two.
     figures : tuple of Figure
-        By rows.
+        Figures in row order.
     skipped : mapping of str to str
-        What was not tried, by the beginning of its keys, and why.
+        Reason by the name of each test that did not run.
     """
 
-    description: str
     figures: tuple[Figure, ...]
     skipped: Mapping[str, str]
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         return {
-            "description": self.description,
             "figures": [figure.as_json() for figure in self.figures],
             "skipped": dict(self.skipped),
         }
@@ -140,29 +136,25 @@ class Section:
 
 @dataclass(frozen=True)
 class Headline:
-    """The verdict, and the figures that it rests on.
+    """The verdict and the two figures that determine it.
 
     Parameters
     ----------
     verdict : {"robust", "undecided", "fragile", "unreliable"}
         See :func:`judge`.
-    sentence : str
-        It in words, with what was tried.
     strongest : Figure
-        The attack of most success at the largest budget.
+        Most successful attack at the largest query budget.
     accuracy : Figure
-        Without any attack.
+        Clean accuracy.
     """
 
     verdict: Verdict
-    sentence: str
     strongest: Figure
     accuracy: Figure
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         return {
-            "sentence": self.sentence,
             "strongest": self.strongest.as_json(),
             "accuracy": self.accuracy.as_json(),
             "tolerated": TOLERATED,
@@ -170,64 +162,42 @@ class Headline:
         }
 
 
-def judge(accuracy: Figure, attacks: Sequence[Figure], tried: str) -> Headline:
+def judge(accuracy: Figure, attacks: Sequence[Figure]) -> Headline:
     """Return the verdict on a network.
 
-    ``"unreliable"``: without any attack it is right in fewer than :data:`ENOUGH_ACCURACY`. Else
-    the attack that misclassifies most decides, by the interval of its share: ``"robust"``, all of
-    it is at most :data:`TOLERATED`; ``"fragile"``, all of it is more; ``"undecided"``, the images
-    are too few to tell.
+    ``"unreliable"``: the clean accuracy is below :data:`ENOUGH_ACCURACY`. Otherwise the verdict
+    depends on the 95 % interval of the most successful attack. ``"robust"``: the whole interval
+    is at or below :data:`TOLERATED`. ``"fragile"``: the whole interval is above it.
+    ``"undecided"``: the interval contains it, so more images are needed.
     """
     strongest = max(attacks, key=lambda figure: figure.value)
     low, high = strongest.ci95 or (0.0, 1.0)
-    after = (
-        f"{tried}. After the strongest, {strongest.row}, {_percent(strongest.value)} of fresh "
-        f"draws are misclassified (95 % interval {_percent(low)} to {_percent(high)})"
-    )
-    limit = _percent(TOLERATED)
     verdict: Verdict
     if accuracy.value < ENOUGH_ACCURACY:
         verdict = "unreliable"
-        sentence = (
-            f"Without any attack {_percent(accuracy.value)} of the images are classified "
-            "correctly: there is little that could be robust."
-        )
     elif high <= TOLERATED:
         verdict = "robust"
-        sentence = (
-            f"{after}: at most the tolerated {limit}, for what was tried and no more. Other "
-            "attacks, more queries or larger changes may succeed."
-        )
     elif low > TOLERATED:
         verdict = "fragile"
-        sentence = f"{after}: more than the tolerated {limit}."
     else:
         verdict = "undecided"
-        sentence = (
-            f"{after}: that may be more or less than the tolerated {limit}, which more images "
-            "would tell."
-        )
-    return Headline(verdict, sentence, strongest, accuracy)
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.0f} %"
+    return Headline(verdict, strongest, accuracy)
 
 
 @dataclass(frozen=True)
 class Card:
-    """What an audit found.
+    """Results of an audit.
 
     Parameters
     ----------
     suite : mapping
-        What was tried, as :meth:`Suite.as_json`.
+        Settings of the suite, from :meth:`Suite.as_json`.
     sections : mapping of str to Section
-        By name: ``clean``, ``noise``, ``attacks``, ``transfer``, ``transformations``, ``energy``.
+        Sections ``clean``, ``noise``, ``attacks``, ``transfer``, ``transformations``, ``energy``.
     headline : Headline
-        The verdict.
+        Verdict.
     provenance : Provenance
-        Where it comes from.
+        Network, data set, seed, versions and command.
     """
 
     suite: Mapping[str, Any]
@@ -237,11 +207,11 @@ class Card:
 
     @property
     def figures(self) -> tuple[Figure, ...]:
-        """All figures, in order."""
+        """All figures, in section order."""
         return tuple(figure for part in self.sections.values() for figure in part.figures)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values, as if it were compared with none."""
+        """Return the JSON values of a card without a comparison."""
         return {
             "kind": KIND,
             "schema": SCHEMA,

@@ -1,4 +1,4 @@
-"""Cells of an audit: accuracy, transformed images, and energy under attack."""
+"""Cells of an audit: accuracy, transformed images and energy under attack."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from neuroattack.experiments.transformations.running import Case, survival
 
 __all__ = ["measure_accuracy", "measure_costs", "transform_images"]
 
-# Of the seed's generators, that of the noise on images.
+# Spawn key of the random generator for noise on images.
 _NOISE_KEY = 7
 
 
 def _deployment(audited: Mapping[str, Any], folder: Path) -> Deployment:
-    """Return the simulated network of ``deployment``, ``profile`` and the subject's files."""
+    """Return the audited deployment; raise ValidationError if it is not a simulated network."""
     opened = open_once(
         audited["deployment"], audited["profile"], audited["network"], audited["dnn"], folder
     )
@@ -43,24 +43,25 @@ def _subject(audited: Mapping[str, Any]) -> Subject:
 def measure_accuracy(
     *, audited: Mapping[str, Any], noise: Mapping[str, Any] | None, images: int, folder: Path
 ) -> dict[str, Any]:
-    """Classify the first `images` test images, with random noise on them if that is asked for.
+    """Measure accuracy on the first `images` test images, optionally with random noise.
 
     Returns
     -------
     dict
-        ``"accuracy"``, its ``"ci95"`` and ``"silent"``, the fraction of images without any spike.
+        ``"accuracy"``, its ``"ci95"`` and ``"silent"``, the fraction of images without output
+        spikes.
     """
     deployment = _deployment(audited, folder)
     test = dataset_of_cell(audited["dataset"], audited["checksum"]).test.first(images)
-    shown = test.images
+    pixels = test.images
     if noise is not None:
         source = np.random.SeedSequence(deployment.seed, spawn_key=(_NOISE_KEY,))
-        shown = Noise.from_json(noise).add(shown, np.random.default_rng(source))
-    found = evaluate(deployment, shown, test.labels)
+        pixels = Noise.from_json(noise).add(pixels, np.random.default_rng(source))
+    result = evaluate(deployment, pixels, test.labels)
     return {
-        "accuracy": found.accuracy,
-        "ci95": list(found.accuracy_ci95),
-        "silent": found.silent_fraction,
+        "accuracy": result.accuracy,
+        "ci95": list(result.accuracy_ci95),
+        "silent": result.silent_fraction,
     }
 
 
@@ -73,19 +74,19 @@ def transform_images(
     trials: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """Show transformed adversarial images, and their originals transformed alike.
+    """Measure how often adversarial and clean images are misclassified after a transformation.
 
     Returns
     -------
     dict
-        ``"rates"``: fractions of the trials that are misclassified, of each adversarial image and
-        of each original.
+        ``"rates"``: two lists, the misclassified fractions of the trials of each adversarial
+        image and of each clean image.
     """
     deployment, subject = _deployment(audited, folder), _subject(audited)
     cases = []
     for index, adversarial in zip(indices, read_kept(folder / images, "images")[0], strict=True):
         image, label = subject.image(index)
-        # The gap that the attack measured is not used here.
+        # Survival does not use the score gap.
         cases.append(Case(index, image, adversarial, Goal(label), gap=0.0))
     study = survival(
         deployment.black_box,
@@ -111,13 +112,13 @@ def measure_costs(
     trials: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """Compare what adversarial images make the network do with what their originals do.
+    """Compare activity and energy on adversarial images with those on clean images.
 
     Returns
     -------
     dict
-        ``"ratios"``: for each quantity of :class:`AttackCost`, adversarial over original, one per
-        image; None where the original has none.
+        ``"ratios"``: for each quantity of :class:`AttackCost`, adversarial over clean, one per
+        image; None where the clean value is 0.
     """
     deployment, subject = _deployment(audited, folder), _subject(audited)
     ratios: dict[str, list[float | None]] = {}
@@ -126,8 +127,8 @@ def measure_costs(
             deployment,
             subject.image(index)[0],
             adversarial,
-            # Those before have verified the image.
-            first_draw=trials,
+            # Earlier trials were used to verify the image.
+            first_trial=trials,
             trials=trials,
             stream=verification_stream(index, None),
         )

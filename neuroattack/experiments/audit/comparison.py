@@ -1,4 +1,4 @@
-"""Two robustness cards, figure by figure: where the second is less robust than the first."""
+"""Compare two audits figure by figure and find regressions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from neuroattack.hardware.profiles.tables import shown
 __all__ = ["Baseline", "Change", "Comparison", "check_margin", "compare", "read_baseline"]
 
 _LIMIT_BYTES = 2**24
-_WHAT = "a verdict that 'neuroattack audit' wrote"
+_EXPECTED = "an audit.json written by 'neuroattack audit'"
 
 _LONGEST = 80
-# A fall of the margin itself is none beyond it, whatever the rounding.
+# A fall equal to the margin is not a regression, despite rounding.
 _SLACK = 1e-9
 
 Measured = tuple[float, tuple[float, float] | None]
@@ -31,7 +31,7 @@ _Finite = Annotated[float, pydantic.Field(allow_inf_nan=False)]
 
 
 class _Model(pydantic.BaseModel):
-    # Keys that comparison has no use for may come and go.
+    # Other keys do not matter for the comparison.
     model_config = pydantic.ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
@@ -51,7 +51,7 @@ class _BaselineProvenance(_Model):
 
 class _Document(_Model):
     kind: Literal["neuroattack audit"]
-    # Named `schema` in the file, which pydantic keeps to itself.
+    # The key in the file is `schema`, a name that pydantic reserves.
     version: Annotated[Literal[2], pydantic.Field(alias="schema")]
     verdict: Verdict
     suite: dict[str, Any]
@@ -61,20 +61,20 @@ class _Document(_Model):
 
 @dataclass(frozen=True)
 class Baseline:
-    """What an earlier audit found, as read from its file.
+    """Results of an earlier audit, read from its file.
 
     Parameters
     ----------
     path : Path
         The file.
     verdict : str
-        Its verdict.
+        Verdict of the audit.
     network_checksum : str
-        Of its network.
+        Checksum of the audited network.
     suite : mapping
-        What was tried.
+        Settings of the suite.
     figures : mapping of str to (float, (float, float) or None)
-        By key: value and 95 % interval.
+        Value and 95 % interval by key.
     """
 
     path: Path
@@ -84,32 +84,32 @@ class Baseline:
     figures: Mapping[str, Measured]
 
     def check_suite(self, suite: Mapping[str, Any]) -> None:
-        """Raise FileError unless the same was tried as in this suite, as JSON."""
+        """Raise FileError unless the settings, as JSON values, equal those of this audit."""
         for name in (*suite, *self.suite):
-            here, there = suite.get(name), self.suite.get(name)
-            if here != there:
+            now, before = suite.get(name), self.suite.get(name)
+            if now != before:
                 raise FileError(
                     self.path,
-                    f"is of another suite and cannot be compared: {shown(name)} is "
-                    f"{_in_words(there)} there, {_in_words(here)} here",
+                    f"cannot be compared: {shown(name)} of the suite is {_short(before)} in this "
+                    f"file, expected {_short(now)}",
                 )
 
 
-def _in_words(value: Any) -> str:
+def _short(value: Any) -> str:
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def read_baseline(path: Path) -> Baseline:
-    """Read what an earlier audit wrote; nothing of it is executed.
+    """Read the ``audit.json`` of an earlier audit.
 
     Raises
     ------
     FileError
-        If the file cannot be read, or is none, saying what is wrong and where.
+        If the file cannot be read or is malformed; the message names the faulty entry.
     """
     try:
-        content = require_file(path, _LIMIT_BYTES, _WHAT).read_bytes()
+        content = require_file(path, _LIMIT_BYTES, _EXPECTED).read_bytes()
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror or error}") from error
     try:
@@ -117,18 +117,20 @@ def read_baseline(path: Path) -> Baseline:
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
         place = ".".join(map(str, first["loc"]))
-        where = f"{_in_words(place)}: " if place else ""
-        words = " ".join(first["msg"].split())
-        raise FileError(path, f"is not {_WHAT}: {where}{words[:1].lower()}{words[1:]}") from None
+        where = f"{_short(place)}: " if place else ""
+        reason = " ".join(first["msg"].split())
+        raise FileError(
+            path, f"is not {_EXPECTED}: {where}{reason[:1].lower()}{reason[1:]}"
+        ) from None
     figures: dict[str, Measured] = {}
     for section in document.sections.values():
         for figure in section.figures:
             if figure.key in figures:
-                raise FileError(path, f"is not {_WHAT}: it has {shown(figure.key)} twice")
+                raise FileError(path, f"is not {_EXPECTED}: {shown(figure.key)} occurs twice")
             interval = None if figure.ci95 is None else (figure.ci95[0], figure.ci95[1])
             if interval is not None and not interval[0] <= figure.value <= interval[1]:
                 raise FileError(
-                    path, f"is not {_WHAT}: {shown(figure.key)} lies outside of its interval"
+                    path, f"is not {_EXPECTED}: {shown(figure.key)} lies outside its interval"
                 )
             figures[figure.key] = figure.value, interval
     return Baseline(
@@ -138,20 +140,20 @@ def read_baseline(path: Path) -> Baseline:
 
 @dataclass(frozen=True)
 class Change:
-    """How one figure changed.
+    """Change of one figure between two audits.
 
     Parameters
     ----------
     figure : Figure
-        As it is now.
+        Figure of the later audit.
     before : float
-        As it was.
+        Value in the earlier audit.
     fall : float
-        By how much it is less robust now; negative where it is more robust.
+        Decrease in robustness; negative if robustness increased.
     fall_ci95 : (float, float) or None
-        Its 95 % interval, from those of the two (Newcombe 1998, method 10; Zou and Donner 2008);
-        None where one of the two has none. Both cards show the same images, which this leaves out
-        of account: it is too wide rather than too narrow.
+        95 % interval of `fall`, from the intervals of both figures (Newcombe 1998, method 10; Zou
+        and Donner 2008); None if one of them has no interval. It ignores that both audits use the
+        same images, and is therefore conservative (too wide).
     """
 
     figure: Figure
@@ -161,11 +163,11 @@ class Change:
 
     @property
     def supported(self) -> bool | None:
-        """Whether chance is unlikely to have made it fall; None where that is not known."""
+        """Whether the interval of the fall lies above 0; None if there is no interval."""
         return None if self.fall_ci95 is None else self.fall_ci95[0] > 0
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         return {
             "key": self.figure.key,
             "before": self.before,
@@ -178,18 +180,18 @@ class Change:
 
 @dataclass(frozen=True)
 class Comparison:
-    """A card beside an earlier one of the same suite.
+    """Comparison of an audit with an earlier one of the same suite.
 
     Parameters
     ----------
     baseline : Baseline
-        The earlier one.
+        The earlier audit.
     margin : float
-        A fall of more is a regression.
+        Largest fall that is not a regression.
     changes : tuple of Change
-        Of all figures that both have, in the card's order.
+        Changes of all figures present in both audits, in the card's order.
     not_compared : tuple of str
-        Keys that only one of the two has.
+        Keys present in only one of the two audits.
     """
 
     baseline: Baseline
@@ -199,12 +201,12 @@ class Comparison:
 
     @property
     def regressions(self) -> tuple[Change, ...]:
-        """Figures that fell by more than the margin, the deepest fall first."""
+        """Figures that fell by more than the margin, largest fall first."""
         fallen = [change for change in self.changes if change.fall > self.margin + _SLACK]
         return tuple(sorted(fallen, key=lambda change: -change.fall))
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a card's JSON says of the comparison, to be laid over it."""
+        """Return the JSON values that replace ``regressions`` and ``against`` of a card."""
         return {
             "regressions": [change.as_json() for change in self.regressions],
             "against": {
@@ -219,30 +221,32 @@ class Comparison:
 
 
 def check_margin(margin: float) -> None:
-    """Raise ValidationError unless a fall can be held against that margin."""
+    """Raise ValidationError unless the margin is at least 0 and below 1."""
     if not 0 <= margin < 1:
-        raise ValidationError("margin", margin, "0 to 1, 1 excluded: 0.05 for 5 points")
+        raise ValidationError(
+            "margin", margin, "a number from 0 to below 1, such as 0.05 for 5 percentage points"
+        )
 
 
 def compare(baseline: Baseline, card: Card, margin: float) -> Comparison:
     """Compare a card with an earlier one, figure by figure.
 
-    A share and a relative change of energy are held against the same margin: 0.05 is 5 points of
-    the one, and 5 % of the original's energy.
+    The margin applies to fractions and to relative changes alike: 0.05 means 5 percentage points
+    of a rate, or 5 % of the clean images' energy.
 
     Parameters
     ----------
     baseline : Baseline
-        The earlier one.
+        The earlier audit.
     card : Card
-        The later one.
+        Card of the later audit.
     margin : float
-        A fall of more is a regression; at least 0, below 1.
+        Largest fall that is not a regression; at least 0 and below 1.
 
     Raises
     ------
     FileError
-        If the two are not of the same suite.
+        If the suites differ.
     ValidationError
         If the margin is out of range.
     """

@@ -1,4 +1,4 @@
-"""What an audit tries: a fixed suite, so that the verdicts on two networks can be compared."""
+"""The fixed suite of an audit, which makes the verdicts on two networks comparable."""
 
 from __future__ import annotations
 
@@ -16,21 +16,28 @@ from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.validation import check_whole
 
-__all__ = ["NOISES", "QUICK", "SHOWN_TRANSFORMED", "SUITE_VERSION", "Suite", "other_deployments"]
+__all__ = [
+    "AUDIT_TRANSFORMATIONS",
+    "NOISES",
+    "QUICK",
+    "SUITE_VERSION",
+    "Suite",
+    "other_deployments",
+]
 
 SUITE_VERSION = 2
-"""Raised whenever figures of the same key come to mean something else."""
+"""Increased whenever the meaning of a figure's key changes."""
 
 NOISES = tuple(Noise(kind, delta) for kind in ("normal", "uniform") for delta in (0.02, 0.05, 0.1))
 """Random noise on the images, in the paper's units: full intensity is 0.2."""
 
-# One of each family, of those that leave the digits readable.
+# One transformation per family; digits stay readable under all of them.
 _TRANSFORMED = ("jpeg-50", "resize-0.71", "rotation+5", "blur-0.5", "gamma-1.5", "noise-0.05")
 
-SHOWN_TRANSFORMED: tuple[Transformation, ...] = tuple(
+AUDIT_TRANSFORMATIONS: tuple[Transformation, ...] = tuple(
     each for each in TRANSFORMATIONS if each.name in _TRANSFORMED
 )
-"""What may happen to an adversarial image on its way to the network."""
+"""Transformations applied to adversarial images."""
 
 _CHIP = "loihi1"
 _DEPLOYMENTS = ("other-draws", "fixed-point", "half-steps", "double-steps", _CHIP)
@@ -41,30 +48,32 @@ _BOUND = Bound("l2", 2.0)
 
 @dataclass(frozen=True)
 class Suite:
-    """What is tried, and on how much.
+    """Settings of an audit.
 
     Parameters
     ----------
     images : int, optional
-        Test images that are attacked, the first so many, whatever the network takes them for: so
-        two networks are attacked on the same.
+        Number of attacked images: the first test images, whether or not the network classifies
+        them correctly, so that all networks are attacked on the same images.
     budgets : tuple of int, optional
-        Queries of an attack, rising; each attack runs once for each.
+        Query budgets in increasing order; each attack runs once per budget.
     trials : int, optional
-        Fresh draws by which an image is judged.
+        Number of fresh trials per adversarial image.
     accuracy_images : int, optional
-        Test images by which accuracy is measured, with noise and without; fewer if there are not
-        as many.
+        Number of test images for measuring accuracy with and without noise; all test images if
+        there are fewer.
     attacks : tuple of str, optional
-        Names of the catalogue. The images of the first, at the largest budget, are those that
-        the other sections show elsewhere, transform and measure.
+        Names of registered attacks. The sections on transfer, transformations and energy use the
+        images of the first attack at the largest budget.
     bound : Bound, optional
-        How far adversarial images may be from their originals.
+        Norm bound on adversarial images.
 
     Raises
     ------
-    ValidationError, UnknownNameError
-        If a value is out of range, or there is no such attack.
+    ValidationError
+        If a value is out of range.
+    UnknownNameError
+        If an attack is not registered.
     """
 
     images: int = 20
@@ -87,7 +96,9 @@ class Suite:
         for budget in self.budgets:
             check_whole("budget of an audit", budget, 1)
         if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
-            raise ValidationError("budgets of an audit", self.budgets, "one or more, rising")
+            raise ValidationError(
+                "budgets of an audit", self.budgets, "one or more in increasing order"
+            )
         for name in self.attacks:
             if name not in attack_names():
                 raise UnknownNameError("attack", name, attack_names())
@@ -95,18 +106,18 @@ class Suite:
             raise ValidationError("attacks of an audit", "none", "one or more")
 
     def available(self) -> tuple[Suite, dict[str, str]]:
-        """Return the suite without attacks that are not installed, and why each is left out."""
+        """Return the suite without attacks that are not installed, and the reason for each."""
         missing = {}
         for name in self.attacks:
             try:
                 make_attack(name, self.bound, self.budgets[0], 0)
             except UnsupportedFeatureError as error:
                 missing[name] = str(error)
-        left = tuple(name for name in self.attacks if name not in missing)
-        return replace(self, attacks=left), missing
+        installed = tuple(name for name in self.attacks if name not in missing)
+        return replace(self, attacks=installed), missing
 
     def as_json(self, dataset: Dataset) -> dict[str, Any]:
-        """Return all that has to be the same for verdicts to be compared, as JSON values."""
+        """Return the settings that two comparable audits share, as JSON values."""
         return {
             "version": SUITE_VERSION,
             "dataset": dataset.name,
@@ -119,26 +130,26 @@ class Suite:
             "bound": str(self.bound),
             "noises": [f"{noise.kind}-{noise.delta:g}" for noise in NOISES],
             "deployments": list(_DEPLOYMENTS),
-            "transformations": [each.name for each in SHOWN_TRANSFORMED],
+            "transformations": [each.name for each in AUDIT_TRANSFORMATIONS],
         }
 
 
 QUICK = Suite(budgets=(50, 100, 200), trials=20, accuracy_images=200)
-"""A look in less than a minute; its figures compare with those of its like alone."""
+"""A suite of less than a minute; its figures compare only with those of other quick audits."""
 
 
 def other_deployments(deployment: DeploymentSpec) -> dict[str, DeploymentSpec]:
-    """Return where images made at a place are tried, by the name that their figures have.
+    """Return the deployments on which transfer is measured, by the names in the figures' keys.
 
-    All on the native backend, whose spikes are those of every other.
+    All use the native backend, which gives the same spikes as every other backend.
     """
-    here = replace(deployment, backend="native", seed=(deployment.seed + 1) % (MAX_SEED + 1))
-    plain = replace(here, precision=None, profile=None)
+    same = replace(deployment, backend="native", seed=(deployment.seed + 1) % (MAX_SEED + 1))
+    plain = replace(same, precision=None, profile=None)
     deployments = (
-        here,
+        same,
         replace(plain, precision="fixed"),
-        replace(here, steps=max(1, deployment.steps // 2)),
-        replace(here, steps=min(MAX_STEPS, 2 * deployment.steps)),
+        replace(same, steps=max(1, deployment.steps // 2)),
+        replace(same, steps=min(MAX_STEPS, 2 * deployment.steps)),
         replace(plain, profile=_CHIP),
     )
     return dict(zip(_DEPLOYMENTS, deployments, strict=True))

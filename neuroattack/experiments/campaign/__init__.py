@@ -1,1 +1,1 @@
-"""Campaigns: many attacks on many images, on many cores or machines, that survive anything."""
+"""Campaigns: many attacks on many images, parallel and resumable."""

@@ -1,4 +1,4 @@
-"""The file that says what a campaign does, checked key by key."""
+"""Read and validate the configuration file of a campaign."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from neuroattack.hardware.profiles.files import is_profile_path
 __all__ = ["AttackChoice", "CampaignConfig", "Images", "read_config"]
 
 _ANY_BOUND = 1.0
-_MOST_QUERIES = 10**7
-_MOST_IMAGES = 10**6
+_MAX_QUERIES = 10**7
+_MAX_IMAGES = 10**6
 
 Value = TypeVar("Value")
 
 
-def _each_once(values: tuple[Value, ...]) -> tuple[Value, ...]:
+def _unique(values: tuple[Value, ...]) -> tuple[Value, ...]:
     if len(set(map(str, values))) < len(values):
-        raise ValueError("each may stand there once")
+        raise ValueError("expected different values")
     return values
 
 
@@ -49,10 +49,10 @@ def _deployment(value: object) -> DeploymentSpec:
 
 
 def _bound(text: str) -> str:
-    measure, at, reference = text.partition("@")
+    norm, at, reference = text.partition("@")
     if at and reference != REFERENCE:
         raise UnknownNameError("reference of a bound", reference, [REFERENCE])
-    Bound.from_text(f"{measure}={_ANY_BOUND}" if at else text)
+    Bound.from_text(f"{norm}={_ANY_BOUND}" if at else text)
     return text
 
 
@@ -61,58 +61,58 @@ class _Part(BaseModel):
 
 
 class Images(_Part):
-    """Which test images: so many by chance, or these.
+    """Test images to attack: a number of random images, or indices.
 
     Parameters
     ----------
     dataset : str, optional
-        By default the one that the network was trained on; a file's name is read from the
+        Data set; by default that of the network's training. File names are relative to the
         configuration's folder.
     count : int, optional
-        So many that all deployments classify correctly, in an order drawn from the seed.
+        Number of random images, all classified correctly by all deployments.
     indices : tuple of int, optional
-        These instead, classified correctly or not.
+        Indices of images, whether or not they are classified correctly.
     """
 
     dataset: str | None = None
-    count: Annotated[int, Field(ge=1, le=_MOST_IMAGES)] | None = None
+    count: Annotated[int, Field(ge=1, le=_MAX_IMAGES)] | None = None
     indices: (
         Annotated[
             tuple[Annotated[int, Field(ge=0)], ...],
             Field(min_length=1),
-            AfterValidator(_each_once),
+            AfterValidator(_unique),
         ]
         | None
     ) = None
 
 
 class AttackChoice(_Part):
-    """An attack, and what of its parameters is not as by default.
+    """An attack and its settings.
 
     Parameters
     ----------
     name : str
-        One of :func:`neuroattack.attacks.registry.attack_names`.
+        Name of the attack, one of :func:`neuroattack.attacks.registry.attack_names`.
     settings : dict, optional
-        Parameters of its constructor.
+        Parameters of its constructor other than the defaults.
     """
 
     name: Annotated[str, AfterValidator(present_name)]
     settings: dict[str, Any] = Field(default_factory=dict)
 
     def model_post_init(self, _: Any) -> None:
-        """Refuse what there is not."""
-        self.made()
+        """Raise an error if the attack cannot be made."""
+        self.make()
 
-    def made(self) -> Attack:
-        """Return the attack at some bound, for what it says of itself."""
+    def make(self) -> Attack:
+        """Return the attack with an arbitrary bound, to validate and inspect it."""
         return make_attack(self.name, Bound("l2", _ANY_BOUND), 1, 0, self.settings)
 
     def __str__(self) -> str:
         return f"{self.name} {self.settings}" if self.settings else self.name
 
 
-Texts = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_each_once)]
+Texts = Annotated[tuple[str, ...], Field(min_length=1), AfterValidator(_unique)]
 
 
 class CampaignConfig(_Part):
@@ -121,26 +121,27 @@ class CampaignConfig(_Part):
     Parameters
     ----------
     network : Path, optional
-        File of the network, relative to the folder of the configuration; not needed where all
-        deployments are served or conventional.
+        Network file, relative to the folder of the configuration; not needed if all deployments
+        are remote or conventional.
     dnn : Path, optional
-        Of the conventional network, for the deployment ``dnn``.
+        Model file of the conventional network, for the deployment ``dnn``.
     seed : int, optional
-        Of the choice of images and of all chance of the attacks.
+        Random seed of the images, target classes and attacks.
     trials : int, optional
-        Fresh draws by which an image is judged.
+        Number of fresh trials per image.
     deployments : tuple of DeploymentSpec, optional
-        Where the network is attacked; a profile's file is read from the configuration's folder.
+        Attacked deployments; profile files are relative to the folder of the configuration.
     goals : tuple of {"untargeted", "random"}, optional
-        ``"random"``: targeted at a wrong class, drawn for each image.
+        Goals; ``"random"`` is a random target class per image.
     budgets : tuple of int
-        Queries of a search.
+        Query budgets per search.
     bounds : tuple of str
-        ``"l2=2"``, or ``"local_sd@greedy-window"``.
+        Norm bounds such as ``"l2=2"``, or ``"local_sd@greedy-window"`` for the distance that
+        Algorithm 1 used on each image.
     attacks : tuple of AttackChoice
-        What is compared.
+        Attacks to compare.
     images : Images
-        What is attacked.
+        Images to attack.
     """
 
     network: Path | None = None
@@ -150,28 +151,28 @@ class CampaignConfig(_Part):
     deployments: Annotated[
         tuple[Annotated[DeploymentSpec, BeforeValidator(_deployment)], ...],
         Field(min_length=1),
-        AfterValidator(_each_once),
+        AfterValidator(_unique),
     ] = (DeploymentSpec(),)
     goals: Annotated[
         tuple[Literal["untargeted", "random"], ...],
         Field(min_length=1),
-        AfterValidator(_each_once),
+        AfterValidator(_unique),
     ] = ("untargeted",)
     budgets: Annotated[
-        tuple[Annotated[int, Field(ge=1, le=_MOST_QUERIES)], ...],
+        tuple[Annotated[int, Field(ge=1, le=_MAX_QUERIES)], ...],
         Field(min_length=1),
-        AfterValidator(_each_once),
+        AfterValidator(_unique),
     ]
     bounds: Annotated[
         tuple[Annotated[str, AfterValidator(_bound)], ...],
         Field(min_length=1),
-        AfterValidator(_each_once),
+        AfterValidator(_unique),
     ]
-    attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), AfterValidator(_each_once)]
+    attacks: Annotated[tuple[AttackChoice, ...], Field(min_length=1), AfterValidator(_unique)]
     images: Images
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values, as :func:`read_config` takes it."""
+        """Return the JSON values, in the structure of the configuration file."""
         values = self.model_dump(mode="python")
         values["network"] = None if self.network is None else str(self.network)
         values["dnn"] = None if self.dnn is None else str(self.dnn)
@@ -182,18 +183,18 @@ class CampaignConfig(_Part):
 
 
 def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
-    """Read a configuration in TOML.
+    """Read a configuration file in TOML.
 
     Raises
     ------
     FileError
-        If it cannot be read, or a key is missing, unknown or out of range; the first is named.
+        If it cannot be read, or a key is missing, unknown or invalid; the first such key is named.
     """
     path = Path(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileError(path, "is missing, expected the configuration of a campaign") from None
+        raise FileError(path, "no such file, expected the configuration of a campaign") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FileError(path, f"cannot be read as TOML: {error}") from None
     config = config_of(values, path)
@@ -201,14 +202,14 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
         raise FileError(path, "images: expected either count or indices")
     specs = config.deployments
     if config.dnn is None and any(spec.kind == "dnn" for spec in specs):
-        raise FileError(path, "dnn: is missing, and a deployment is the conventional network")
+        raise FileError(path, "dnn: missing, but a deployment is the conventional network")
     if config.network is None and any(spec.kind == "network" for spec in specs):
-        raise FileError(path, "network: is missing, and a deployment simulates it")
+        raise FileError(path, "network: missing, but a deployment simulates it")
     if config.network is None and config.images.dataset is None:
-        raise FileError(path, "images.dataset: is missing, and there is no network to take it from")
+        raise FileError(path, "images.dataset: missing, and required without a network")
     for spec in specs:
         if spec.response == "labels":
-            _check_content_with_labels(config, spec, path)
+            _check_labels_suffice(config, spec, path)
     folder = path.absolute().parent
     specs = tuple(
         replace(spec, profile=str(folder / spec.profile))
@@ -229,37 +230,36 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     )
 
 
-def _check_content_with_labels(config: CampaignConfig, spec: DeploymentSpec, path: Path) -> None:
-    told = f"{str(spec)!r} returns the class only"
+def _check_labels_suffice(config: CampaignConfig, spec: DeploymentSpec, path: Path) -> None:
+    reason = f"but the deployment {str(spec)!r} returns labels"
     for bound in config.bounds:
         if "@" in bound:
             raise FileError(
                 path,
-                f"bounds: {bound!r} needs the distances that {REFERENCE} reaches with counts, and "
-                f"the deployment {told}; expected fixed bounds",
+                f"bounds: {bound!r} needs {REFERENCE}, which is score-based, {reason}; "
+                "use a fixed bound such as l2=2",
             )
     for attack in config.attacks:
-        if attack.made().kind == "score":
+        if attack.make().kind == "score":
             raise FileError(
                 path,
-                f"attacks: {attack.name!r} needs spike counts of every class, and the "
-                f"deployment {told}",
+                f"attacks: {attack.name!r} is score-based and needs spike counts, {reason}",
             )
 
 
 def config_of(values: dict[str, Any], path: Path) -> CampaignConfig:
-    """Return the configuration of parsed values; FileError names `path` and the first bad key."""
+    """Validate parsed values; FileError names `path` and the first invalid key."""
     try:
         return CampaignConfig.model_validate(values)
     except SchemaError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
-        raise FileError(path, f"{key}: {_sentence(first)}") from None
+        raise FileError(path, f"{key}: {_message(first)}") from None
     except NeuroattackError as error:
         raise FileError(path, str(error)) from None
 
 
-# Where pydantic speaks of Python and not of TOML.
+# Replaces messages of pydantic that refer to Python types instead of TOML.
 _EXPECTED = {
     "tuple_type": "expected a list",
     "model_type": "expected a table, such as { name = 'count-regression' } for an attack",
@@ -269,20 +269,20 @@ _EXPECTED = {
 }
 
 
-def _keys_beside(place: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that are known where an unknown one stands."""
+def _known_keys(location: tuple[int | str, ...]) -> list[str]:
+    """Return the known keys of the table that contains an unknown key."""
     parts: dict[str, type[BaseModel]] = {"images": Images, "attacks": AttackChoice}
-    part = parts[str(place[0])] if len(place) > 1 else CampaignConfig
+    part = parts[str(location[0])] if len(location) > 1 else CampaignConfig
     return list(part.model_fields)
 
 
-def _sentence(first: Any) -> str:
+def _message(first: Any) -> str:
     if first["type"] == "extra_forbidden":
-        near = difflib.get_close_matches(str(first["loc"][-1]), _keys_beside(first["loc"]), n=1)
+        near = difflib.get_close_matches(str(first["loc"][-1]), _known_keys(first["loc"]), n=1)
         meant = f" (did you mean {near[0]!r}?)" if near else ""
-        return f"no such key{meant}; see docs/campaigns.md"
+        return f"unknown key{meant}; see docs/campaigns.md"
     if first["type"] == "missing":
-        return "is missing"
+        return "missing"
     got = repr(first["input"])
     expected = _EXPECTED.get(first["type"], first["msg"].removeprefix("Value error, "))
     return f"got {got if len(got) < 60 else got[:57] + '...'}; {expected}"

@@ -1,4 +1,4 @@
-"""A campaign's figures: rates with intervals by attack, and a row an attack for other tools."""
+"""Figures of a campaign: summary by attack, and a table with one row per attacked image."""
 
 from __future__ import annotations
 
@@ -21,40 +21,39 @@ __all__ = ["result_rows", "summarize", "write_csv", "write_parquet"]
 
 
 def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
-    """Return a flat row a finished attack, references included (their limit is empty)."""
+    """Return one flat row per finished attack; the bound of reference attacks is empty."""
     rows = []
     for done in results:
-        asked, found = _renamed(done.arguments), _renamed(done.result)
-        success, clean = found["success"], found["clean_success"]
+        arguments, result = _renamed(done.arguments), _renamed(done.result)
+        success, clean = result["success"], result["clean_success"]
         rows.append(
             {
-                "attack": asked["attack"],
-                "settings": _settings(asked),
-                "deployment": asked["deployment"],
-                "bound": asked["bound"],
-                "max_distance": _max_distance(asked, found),
-                "budget": asked["budget"],
-                "index": asked["index"],
-                "label": asked["label"],
-                "target_class": asked["target_class"],
+                "attack": arguments["attack"],
+                "settings": _settings(arguments),
+                "deployment": arguments["deployment"],
+                "bound": arguments["bound"],
+                "max_distance": _max_distance(arguments, result),
+                "budget": arguments["budget"],
+                "index": arguments["index"],
+                "label": arguments["label"],
+                "target_class": arguments["target_class"],
                 "success": success["successes"] / success["trials"],
                 "clean_success": clean["successes"] / clean["trials"],
                 "trials": success["trials"],
-                "queries": found["queries"],
-                "verification_queries": found["verification_queries"],
-                "stopped_by": found["stopped_by"],
-                **{f"{name}_distance": value for name, value in found["distance"].items()},
-                "seconds": found["seconds"],
+                "queries": result["queries"],
+                "verification_queries": result["verification_queries"],
+                "stopped_by": result["stopped_by"],
+                **{f"{name}_distance": value for name, value in result["distance"].items()},
+                "seconds": result["seconds"],
             }
         )
     return rows
 
 
 def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments or results of a cell by their present names.
+    """Return arguments or results of a cell, with the names of version 0.1.0 replaced.
 
-    Campaigns of version 0.1.0 wrote `place`, `limit` and `draws`; their numeric `bound` is
-    `max_distance` now.
+    That version wrote `place`, `limit` and `draws`; its numeric `bound` is `max_distance` now.
     """
     values = dict(stored)
     if "limit" in values:
@@ -70,50 +69,57 @@ def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
     return values
 
 
-def _max_distance(asked: Mapping[str, Any], found: Mapping[str, Any]) -> float | None:
-    if found["max_distance"] is None and asked["bound"]:
-        return Bound.from_text(asked["bound"]).maximum
-    maximum: float | None = found["max_distance"]
+def _max_distance(arguments: Mapping[str, Any], result: Mapping[str, Any]) -> float | None:
+    if result["max_distance"] is None and arguments["bound"]:
+        return Bound.from_text(arguments["bound"]).maximum
+    maximum: float | None = result["max_distance"]
     return maximum
 
 
 def summarize(
     rows: Iterable[Mapping[str, Any]], failed: Iterable[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """Return a row for each attack, deployment, limit, budget and kind of goal.
+    """Return one row per attack, deployment, bound, budget and kind of goal.
 
-    ``success`` is the probability that a fresh draw of an adversarial image is misclassified, the
-    mean over the images; its interval is Wilson's over images, each of which counts with its share
-    of draws. ``median_queries`` takes an image of which no more than half of the draws were
-    misclassified at the cap, the whole budget; ``median_distance`` is in the limit's measure.
-    ``images_without_distance`` are those on which the reference of the limit moved nothing, so
-    that no attack could. Attacks ``failed`` are counted, and in no other figure; where all of
-    them were, the others are None.
+    ``success`` is the success rate on fresh trials, averaged over images, with its Wilson interval
+    over images. ``median_queries`` counts an image with at most half of its trials successful with
+    the whole budget. ``median_distance`` is in the norm of the bound. ``images_without_distance``
+    is the number of images that the reference attack of the bound did not change, so that no
+    attack could change them. Attacks that ``failed`` are only counted; if all failed, the other
+    figures are None.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(_group(row, row["settings"], row["deployment"]), []).append(row)
     missing = Counter(
-        _group(asked, _settings(asked), asked["deployment"]) for asked in map(_renamed, failed)
+        _group(arguments, _settings(arguments), arguments["deployment"])
+        for arguments in map(_renamed, failed)
     )
     for key in missing:
         groups.setdefault(key, [])
     return [_summary(key, group, missing[key]) for key, group in groups.items()]
 
 
-def _group(of: Mapping[str, Any], settings: str, deployment: str) -> tuple[Any, ...]:
-    targeted = of["target_class"] is not None
-    return of["attack"], settings, deployment, of["bound"], of["budget"], targeted
+def _group(values: Mapping[str, Any], settings: str, deployment: str) -> tuple[Any, ...]:
+    targeted = values["target_class"] is not None
+    return (
+        values["attack"],
+        settings,
+        deployment,
+        values["bound"],
+        values["budget"],
+        targeted,
+    )
 
 
-def _settings(asked: Mapping[str, Any]) -> str:
-    return json.dumps(asked["settings"], sort_keys=True)
+def _settings(arguments: Mapping[str, Any]) -> str:
+    return json.dumps(arguments["settings"], sort_keys=True)
 
 
 def _summary(key: tuple[Any, ...], group: list[Mapping[str, Any]], failed: int) -> dict[str, Any]:
     attack, settings, deployment, bound, budget, targeted = key
     images = len(group)
-    measure = bound.partition("=")[0].partition("@")[0] or "local_sd"
+    norm = bound.partition("=")[0].partition("@")[0] or "local_sd"
 
     def mean(values: Iterable[float]) -> float | None:
         return sum(values) / images if images else None
@@ -138,7 +144,7 @@ def _summary(key: tuple[Any, ...], group: list[Mapping[str, Any]], failed: int) 
         else list(wilson_interval(sum(row["success"] for row in group), images)),
         "images_fooled": mean(row["success"] > 0.5 for row in group),
         "median_queries": median(_queries(row) for row in group),
-        "median_distance": median(row[f"{measure}_distance"] for row in group),
+        "median_distance": median(row[f"{norm}_distance"] for row in group),
         "clean_success": mean(row["clean_success"] for row in group),
         "verification_queries": sum(row["verification_queries"] for row in group),
         "seconds": sum(row["seconds"] for row in group),

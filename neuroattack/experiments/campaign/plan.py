@@ -1,4 +1,4 @@
-"""What a campaign has to do: one cell per attack on an image."""
+"""Cells of a campaign: one per attack and image."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ __all__ = ["plan_cells"]
 def plan_cells(
     config: CampaignConfig, images: Sequence[tuple[int, int]], n_classes: int
 ) -> list[Cell]:
-    """Return all cells, references first."""
+    """Return all cells, reference attacks first."""
     cells: dict[str, Cell] = {}
-    for cell in _all(config, images, n_classes):
+    for cell in _cells(config, images, n_classes):
         cells.setdefault(cell.key, cell)
     return sorted(cells.values(), key=lambda cell: cell.arguments["bound"] != "")
 
 
-def _all(
+def _cells(
     config: CampaignConfig, images: Sequence[tuple[int, int]], n_classes: int
 ) -> Iterator[Cell]:
     profiles = {spec: profile_checksum(spec) for spec in config.deployments}
-    # Image by image, so that what is done early is a sample of all attacks.
+    # Ordered by image, so that the first results are a sample of all attacks.
     for index, label in images:
         for goal in config.goals:
             target_class = None
             if goal == "random":
                 target_class = random_target_class(config.seed, index, label, n_classes)
             for spec in config.deployments:
-                about = {
+                common = {
                     "deployment": str(spec),
                     "profile": profiles[spec],
                     "index": index,
@@ -44,11 +44,11 @@ def _all(
                     "seed": attack_seed(config.seed, index),
                 }
                 reference = _cell(
-                    {"attack": REFERENCE, "settings": {}, "bound": "", "budget": None, **about}
+                    {"attack": REFERENCE, "settings": {}, "bound": "", "budget": None, **common}
                 )
                 for bound in config.bounds:
-                    waits = "@" in bound
-                    if waits:
+                    needs_reference = "@" in bound
+                    if needs_reference:
                         yield reference
                     for budget in config.budgets:
                         for attack in config.attacks:
@@ -58,9 +58,9 @@ def _all(
                                     "settings": attack.settings,
                                     "bound": bound,
                                     "budget": budget,
-                                    **about,
+                                    **common,
                                 },
-                                reference.key if waits else None,
+                                reference.key if needs_reference else None,
                             )
 
 

@@ -1,4 +1,4 @@
-"""Running a campaign: over the cores of this machine, or over others through Dask."""
+"""Run a campaign on the cores of this machine, or on other machines through Dask."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ from neuroattack.ir.storage import load_network
 
 __all__ = ["begin", "resume"]
 
-# Of a configuration, what decides results and is in no cell's key.
-_FOR_GOOD = ("network", "dnn", "seed", "trials")
+# Configuration entries that determine results and are not part of cell keys.
+_FIXED_KEYS = ("network", "dnn", "seed", "trials")
 
 
 def begin(folder: Path, config: CampaignConfig) -> None:
-    """Plan a campaign in a folder; add to it, where less of the same was planned before.
+    """Plan a campaign in a folder, or extend the campaign in it.
 
     Raises
     ------
     ValidationError
-        If another campaign is in the folder, or there are too few images.
+        If the folder contains another campaign, or there are too few images.
     NeuroattackError
-        If a network, model or data set cannot be had.
+        If a network, model or data set cannot be loaded.
     """
     origin = {} if config.network is None else load_network(config.network).origin
     dataset = load_dataset_of(config.images.dataset, origin)
@@ -45,7 +45,7 @@ def begin(folder: Path, config: CampaignConfig) -> None:
             return
         if before is not None:
             _check_same(store, config, folder)
-            if any(before[key] != now[key] for key in _FOR_GOOD):
+            if any(before[key] != now[key] for key in _FIXED_KEYS):
                 raise _another_campaign(folder)
         subject = Subject.kept(folder, dataset, config.deployments, config.network, config.dnn)
         images = list(config.images.indices or ()) or choose_images(
@@ -56,8 +56,8 @@ def begin(folder: Path, config: CampaignConfig) -> None:
             count=config.images.count or 1,
             seed=config.seed,
         )
-        labelled = [(index, dataset.test.pick(index)[1]) for index in images]
-        cells = plan_cells(config, labelled, _classes(config, dataset))
+        labeled = [(index, dataset.test.pick(index)[1]) for index in images]
+        cells = plan_cells(config, labeled, _classes(config, dataset))
         about = {
             "config": now,
             "version": __version__,
@@ -82,36 +82,40 @@ def _classes(config: CampaignConfig, dataset: Dataset) -> int:
 def _another_campaign(folder: Path) -> ValidationError:
     return ValidationError(
         f"folder {folder}",
-        "that of another campaign",
-        "an empty one, or a configuration that asks for all that is planned there",
+        "the folder of another campaign",
+        "an empty folder, or a configuration that includes all planned attacks",
     )
 
 
 def _check_same(store: Store, config: CampaignConfig, folder: Path) -> None:
-    """Raise an error if what decides results is another than when the campaign began."""
+    """Raise an error if the version or a file differs from those at the campaign's start."""
     version = store.about("version")
     if version != __version__ or store.about("common") is None:
         raise ValidationError(
             f"folder {folder}",
-            f"a campaign that neuroattack {version} began",
-            f"one of {__version__}, this version: begin it anew in another folder",
+            f"a campaign of neuroattack {version}",
+            f"one of this version, {__version__}; start the campaign again in another folder",
         )
     planned = store.about("contents")
     for file, digest in _contents(config).items():
         if planned.get(file, digest) != digest:
-            raise FileError(file, f"is another one than when the campaign in {folder} began")
+            raise FileError(
+                file, f"differs from the file with which the campaign in {folder} was started"
+            )
 
 
 def _contents(config: CampaignConfig) -> dict[str, str]:
-    """Return what is in each model and hardware profile, as a digest by its path or name."""
-    found = {spec.profile: profile_checksum(spec) for spec in config.deployments if spec.profile}
+    """Return the checksum of each model and hardware profile, by path or name."""
+    checksums = {
+        spec.profile: profile_checksum(spec) for spec in config.deployments if spec.profile
+    }
     for path in (config.network, config.dnn):
         if path is not None:
             try:
-                found[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
+                checksums[str(path)] = hashlib.sha256(path.read_bytes()).hexdigest()
             except OSError as error:
                 raise FileError(path, f"cannot be read: {error.strerror}") from None
-    return found
+    return checksums
 
 
 def resume(
@@ -119,19 +123,21 @@ def resume(
     workers: Workers,
     on_progress: Callable[[Counts, float], None] | None = None,
 ) -> Counts:
-    """Do what is left of a campaign, beside other processes that do the same if there are any.
+    """Run the remaining cells of a campaign; several processes may do so at once.
 
     Returns
     -------
     Counts
-        In the end: nothing waits.
+        Final counts, without waiting cells.
     """
     with Store(folder) as store:
         stored = store.about("config")
         if stored is None:
-            raise FileError(folder, "holds a campaign that has not been planned; begin it again")
+            raise FileError(folder, "contains a campaign without a plan; start it again")
         _check_same(store, config_of(stored, folder), folder)
         common = store.about("common")
     if load_dataset(common["dataset"]).checksum != common["checksum"]:
-        raise FileError(common["dataset"], "is another data set than when the campaign began")
+        raise FileError(
+            common["dataset"], "differs from the data set with which the campaign was started"
+        )
     return do_cells(folder, workers, common, on_progress)

@@ -1,4 +1,4 @@
-"""Inputs that the cells of hardware studies share: networks and images in the cells' folder."""
+"""Inputs of the cells of hardware studies: networks and images in the cells' folder."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["cell_folder", "check_inputs", "keep_images", "keep_network", "read_i
 
 @contextlib.contextmanager
 def cell_folder(out: Path | None) -> Iterator[Path]:
-    """Open the folder of a study's cells: ``cells`` in `out`, or else a temporary one."""
+    """Open the folder of a study's cells: ``cells`` in `out`, or a temporary folder."""
     if out is not None:
         yield out / "cells"
         return
@@ -32,15 +32,17 @@ def cell_folder(out: Path | None) -> Iterator[Path]:
 
 
 def check_inputs(study: str, network: Network, *needed: object) -> None:
-    """Raise an error if the network is in fixed point, or something that is needed is empty."""
+    """Raise an error if the network is in fixed point or a needed collection is empty."""
     if network.precision == "fixed":
-        raise UnsupportedFeatureError(f"{study}: the network is in fixed point already")
+        raise UnsupportedFeatureError(
+            f"{study}: got a network in fixed point, expected floating point"
+        )
     if not all(len(each) for each in needed):  # type: ignore[arg-type]
         raise ValidationError(study, "no image or setting", "at least one of each")
 
 
 def keep_images(folder: Path, images: NDArray[np.float32], labels: Labels) -> str:
-    """Store images and their classes under the name of their content; return that."""
+    """Store images and classes in a file named by their content, and return its name."""
     digest = hashlib.sha256(np.ascontiguousarray(images).tobytes())
     digest.update(np.asarray(labels, np.int64).tobytes())
     file = f"images/{digest.hexdigest()[:12]}.npz"
@@ -56,7 +58,7 @@ def read_images(folder: Path, file: str) -> tuple[NDArray[np.float32], Labels]:
 
 
 def keep_network(folder: Path, network: Network) -> str:
-    """Store a network under the name of its checksum; return that."""
+    """Store a network in a file named by its checksum, and return its name."""
     file = f"networks/{network.checksum()[:12]}.h5"
     if not (folder / file).exists():
         save_network(folder / file, network)

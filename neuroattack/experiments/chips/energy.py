@@ -1,4 +1,4 @@
-"""One network on many chips: whether it fits, its accuracy there, and its energy."""
+"""Fit, accuracy and energy of one network under several hardware profiles."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ from neuroattack.ir.storage import load_network
 
 __all__ = ["measure_on_chip", "study_energy"]
 
-# Without a value where a chip does not support the network.
-_ABSENT = (
+# Figures that are None if a chip does not support the network.
+_NONE_IF_REFUSED = (
     "cores_used",
     "accuracy",
     "accuracy_ci95",
@@ -51,7 +51,7 @@ _ABSENT = (
     "latency_ms",
     "basis",
 )
-_OF_EVALUATION = (
+_EVALUATION_KEYS = (
     "accuracy",
     "accuracy_ci95",
     "precision",
@@ -74,21 +74,21 @@ def study_energy(
     workers: int | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Fit a network to each chip, run it there on images, and estimate the energy.
+    """Fit a network to each hardware profile, run it on images, and estimate the energy.
 
-    Each chip is one cell in the folder: what is there is not simulated again.
+    Each profile is one cell in the folder; finished cells are not repeated.
 
     Returns
     -------
     dict
-        JSON values: the ``"reference"``, its ``"neurobench"`` metrics and a ``"conventional"``
-        network beside it, and by profile, under ``"profiles"``, what the chip supports.
+        JSON values: the ``"reference"``, its ``"neurobench"`` metrics, a ``"conventional"`` network
+        for comparison, and under ``"profiles"`` the results by profile.
     """
     check_inputs("energy", network, images, profiles)
     check_settings(backend, steps, seed)
     names = [profile.id for profile in profiles]
     if len(set(names)) < len(names):
-        raise ValidationError("profiles", ", ".join(names), "each id once")
+        raise ValidationError("profiles", ", ".join(names), "different ids")
     common = {
         "network": keep_network(folder, network),
         "images": keep_images(folder, images, labels),
@@ -125,19 +125,19 @@ def measure_on_chip(
     seed: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """Run a network on images, as it is or fitted to a chip: the work of a cell.
+    """Run a network on images, optionally fitted to a chip; the work of a cell.
 
     Returns
     -------
     dict
-        Without a chip, its evaluation as ``"reference"``, the ``"neurobench"`` metrics and the
-        ``"backend_version"``; on a chip, whether it ``"fits"``, and all figures.
+        Without a chip, the evaluation as ``"reference"``, the ``"neurobench"`` metrics and the
+        ``"backend_version"``; with a chip, whether the network ``"fits"``, and all figures.
     """
-    held, fitted = load_network(folder / network), None
+    network_used, fitted = load_network(folder / network), None
     if chip is not None:
         profile = Profile.from_json(chip)
         try:
-            fitted = fit(held, profile, Rounding(**rounding))
+            fitted = fit(network_used, profile, Rounding(**rounding))
         except (DoesNotFitError, UnsupportedFeatureError) as error:
             return {
                 "fits": False,
@@ -145,34 +145,36 @@ def measure_on_chip(
                 "profile": profile.id,
                 "profile_checksum": profile.checksum,
                 "without_coefficient": [],
-            } | dict.fromkeys(_ABSENT)
-        held = fitted.network
-    shown, labels = read_images(folder, images)
+            } | dict.fromkeys(_NONE_IF_REFUSED)
+        network_used = fitted.network
+    pixels, labels = read_images(folder, images)
     meter = None if fitted is None else ActivityMeter(fitted, steps)
     metrics: list[NeuroBenchMetrics] = []
 
     def observe(recording: Recording) -> None:
         if meter is not None:
             meter(recording)
-        metrics.append(neurobench_metrics(held, recording.spikes or {}))
+        metrics.append(neurobench_metrics(network_used, recording.spikes or {}))
 
     with deploy(
-        held, backend=backend, steps=steps, seed=seed, expected_images=len(shown)
+        network_used, backend=backend, steps=steps, seed=seed, expected_images=len(pixels)
     ) as deployment:
-        found = asdict(evaluate(deployment, shown, labels, observe=observe, record_spikes=True))
+        evaluation = asdict(
+            evaluate(deployment, pixels, labels, observe=observe, record_spikes=True)
+        )
         version = deployment.backend_version
     neurobench = NeuroBenchMetrics.concatenate(metrics).as_json()
     if fitted is None or meter is None:
-        return {"reference": found, "neurobench": neurobench, "backend_version": version}
+        return {"reference": evaluation, "neurobench": neurobench, "backend_version": version}
     estimate = fitted.estimate(meter.activity)
-    per_correct = estimate.subtotal_per_correct_classification_pj(found["accuracy"])
+    per_correct = estimate.subtotal_per_correct_classification_pj(evaluation["accuracy"])
     return {
         "fits": True,
         "refused": "",
-        **{name: found[name] for name in _OF_EVALUATION},
+        **{name: evaluation[name] for name in _EVALUATION_KEYS},
         **fitted.as_json(),
         **estimate.as_json(),
         "subtotal_pj_per_correct_image": as_ends(per_correct),
         "neurobench": neurobench,
-        "footprint": footprint_in_format(held, fitted.profile.number_format()),
+        "footprint": footprint_in_format(network_used, fitted.profile.number_format()),
     }

@@ -1,4 +1,4 @@
-"""Activity of a network on a chip, summed over recordings."""
+"""Activity of a network on a chip, collected over recordings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ __all__ = ["ActivityMeter"]
 
 
 class ActivityMeter:
-    """Counts the events of every recording that it is called with.
+    """Collect the event counts of recordings.
 
     Parameters
     ----------
     fitted : Fitted
-        The network on the chip.
+        Network fitted to the chip.
     steps : int
-        Time steps T of the recordings.
+        Number of time steps T of the recordings.
     """
 
     def __init__(self, fitted: Fitted, steps: int) -> None:
@@ -33,9 +33,9 @@ class ActivityMeter:
 
     @property
     def activity(self) -> Activity:
-        """Events of all images so far, in order."""
+        """Event counts of all images so far, in order."""
         return Activity.concatenate(self._parts)
 
     def as_json(self) -> dict[str, Any]:
-        """Return the network on the chip and the energy of all images as JSON values."""
+        """Return the fitted network and the energy estimate as JSON values."""
         return self._fitted.as_json() | self._fitted.estimate(self.activity).as_json()

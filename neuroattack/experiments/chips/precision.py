@@ -1,4 +1,4 @@
-"""Accuracy against the bits of the weights, and against the time steps per image."""
+"""Accuracy as a function of weight bits and of time steps per image."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ _MODES: dict[Signs, tuple[SignMode, ...]] = {
 Clipping = Literal["none", "least_error"]
 
 CLIPPINGS: tuple[Clipping, ...] = ("none", "least_error")
-"""Every weight within the range; or the largest clipped, where that reduces the error."""
+"""No clipping of weights, or clipping of the largest weights where that reduces the error."""
 
-MOST_BITS = 16
+MAX_BITS = 16
 
 _BATCH_IMAGES = 256
 
@@ -69,27 +69,27 @@ def measure_precision(
 ) -> dict[str, Any]:
     """Measure both curves on the same images and input spikes.
 
-    Each network is one cell in the folder: what is there is not simulated again.
+    Each network is one cell in the folder; finished cells are not repeated.
 
     Returns
     -------
     dict
-        JSON values: ``"bits"``, a list of accuracies with their 95 % Wilson interval by bits per
-        weight, signs and clipping, the fraction of connections whose weight became 0, and why a
+        JSON values: ``"bits"``, a list with accuracy and 95 % Wilson interval by bits per weight,
+        signs and clipping, the fraction of connections whose weight became 0, and the reason if a
         network is not supported; ``"floating"`` and ``"quantized"``, accuracy by time steps; and
         the settings.
     """
     check_inputs("precision", network, images, bits, time_steps)
-    bits = sorted({check_whole("bits", value, 2, MOST_BITS) for value in bits})
+    bits = sorted({check_whole("bits", value, 2, MAX_BITS) for value in bits})
     time_steps = sorted({check_whole("steps", value, 1, MAX_STEPS) for value in time_steps})
     last = time_steps[-1]
     check_settings(backend, last, seed)
-    kept_images = keep_images(folder, images, labels)
+    images_file = keep_images(folder, images, labels)
 
-    def cell(name: str, held: Network, steps: Sequence[int]) -> Cell:
+    def cell(name: str, variant: Network, steps: Sequence[int]) -> Cell:
         arguments = {
-            "network": keep_network(folder, held),
-            "images": kept_images,
+            "network": keep_network(folder, variant),
+            "images": images_file,
             "time_steps": list(steps),
             "backend": backend,
             "seed": seed,
@@ -105,24 +105,24 @@ def measure_precision(
         rounding = Rounding(
             signs="split" if signs == "split" else "unchanged",
             clipping=clipping,
-            # A network of mixed signs loses those of the other sign where a source has one.
+            # With one sign per source neuron, weights of its other sign are lost.
             allow_lossy=signs == "per_source",
         )
         try:
-            held = quantize(network, _narrowed(number_format, width, signs), rounding).network
+            variant = quantize(network, _narrowed(number_format, width, signs), rounding).network
         except UnsupportedFeatureError as error:
             point["refused"] = str(error)
         else:
-            cells.append(cell(f"{width}-{signs}-{clipping}", held, [last]))
-            point["lost_fraction"] = 1 - _connections(held) / max(_connections(network), 1)
+            cells.append(cell(f"{width}-{signs}-{clipping}", variant, [last]))
+            point["lost_fraction"] = 1 - _connections(variant) / max(_connections(network), 1)
         points.append(point)
     results = run_cells(folder, cells, workers=workers, on_progress=on_progress)
     curves = [result["curve"] for result in results]
     measured = iter(curves[2:])
     for point in points:
         if not point["refused"]:
-            (found,) = next(measured)
-            point |= {key: found[key] for key in ("accuracy", "accuracy_ci95")}
+            (result,) = next(measured)
+            point |= {key: result[key] for key in ("accuracy", "accuracy_ci95")}
     return {
         "format": number_format.name,
         "backend": backend,
@@ -146,14 +146,14 @@ def measure_accuracy(
     seed: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """Classify images after each number of time steps: the work of a cell.
+    """Measure accuracy after each number of time steps; the work of a cell.
 
     Returns
     -------
     dict
-        ``"curve"``, steps, accuracy and its 95 % Wilson interval, and the ``"backend_version"``.
+        ``"curve"``: steps, accuracy and 95 % Wilson interval; and ``"backend_version"``.
     """
-    shown, labels = read_images(folder, images)
+    pixels, labels = read_images(folder, images)
     correct = dict.fromkeys(time_steps, 0)
     last = max(time_steps)
     with deploy(
@@ -161,11 +161,11 @@ def measure_accuracy(
         backend=backend,
         steps=last,
         seed=seed,
-        expected_images=len(shown),
+        expected_images=len(pixels),
     ) as deployment:
         readout, classes = deployment.network.readout, deployment.network.classes
-        for start in range(0, len(shown), _BATCH_IMAGES):
-            batch = shown[start : start + _BATCH_IMAGES]
+        for start in range(0, len(pixels), _BATCH_IMAGES):
+            batch = pixels[start : start + _BATCH_IMAGES]
             indices = np.arange(start, start + len(batch))
             recording = deployment.record(batch, indices=indices, record_spikes=len(correct) > 1)
             for steps in correct:
@@ -176,10 +176,10 @@ def measure_accuracy(
                     counts = np.zeros((len(batch), classes), np.int32)
                     np.add.at(counts, (image[early], neuron[early]), 1)
                 correct[steps] += int((decide(counts) == labels[indices]).sum())
-        version, many = deployment.backend_version, len(shown)
+        version, count = deployment.backend_version, len(pixels)
     curve = [
-        {"steps": steps, "accuracy": right / many, "accuracy_ci95": wilson_interval(right, many)}
-        for steps, right in correct.items()
+        {"steps": steps, "accuracy": hits / count, "accuracy_ci95": wilson_interval(hits, count)}
+        for steps, hits in correct.items()
     ]
     return {"curve": curve, "backend_version": version}
 
@@ -189,10 +189,10 @@ def _connections(network: Network) -> int:
 
 
 def _narrowed(number_format: NumberFormat, bits: int, signs: Signs) -> NumberFormat:
-    """Return the format with other bits per weight, aligned to the same highest bit.
+    """Return the format with fewer bits per weight and the same most significant bit.
 
-    As on a chip, a narrower weight gives up its last bits and keeps its place against
-    thresholds, which would otherwise be rounded more coarsely with it.
+    As on a chip, narrower weights lose their least significant bits but keep their scale relative
+    to the thresholds, which would otherwise be rounded more coarsely as well.
     """
     exponent = max((number_format.weight_bits or bits) - bits, 0)
     return replace(

@@ -1,1 +1,1 @@
-"""Backends compared with the reference dynamics, spike for spike."""
+"""Spike-for-spike comparison of backends with the reference dynamics."""

@@ -1,4 +1,4 @@
-"""Backends side by side on the same images, each against the reference dynamics."""
+"""Compare backends with the reference dynamics on the same images."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from neuroattack.ir.network import Network, Precision
 from neuroattack.statistics import wilson_interval
 
 if TYPE_CHECKING:
-    # At run time only where a profile is asked for: reading one takes pydantic.
+    # Imported at run time only for a profile, because reading one imports pydantic.
     from neuroattack.hardware.fitting import Fitted
 
 __all__ = ["BackendComparison", "Comparison", "compare"]
@@ -31,23 +31,24 @@ __all__ = ["BackendComparison", "Comparison", "compare"]
 
 @dataclass(frozen=True)
 class BackendComparison:
-    """A backend against the reference dynamics.
+    """Comparison of one backend with the reference dynamics.
 
     Parameters
     ----------
     backend, backend_version : str
-        Its registered name, and the simulator's version.
+        Registered name, and version of the simulator.
     precision : {"floating", "fixed"}
         Arithmetic of the network.
     network_checksum : str
-        SHA-256 of the network in that arithmetic.
+        SHA-256 of the network in this arithmetic.
     differing_spikes, differing_counts : int
-        Spikes that only one of the two has, and counts that differ, over all populations.
+        Number of spikes present in only one of the two, and of different counts, over all
+        populations.
     differing_spikes_in, differing_counts_in : dict of str to int
-        The same for each population, the input's under ``"input"``.
+        The same for each population, including ``"input"``.
     first_difference : dict or None
-        ``"population"``, ``"image"``, ``"step"`` and ``"neuron"`` of the first differing spike,
-        populations in the order of the network, the input first.
+        ``"population"``, ``"image"``, ``"step"`` and ``"neuron"`` of the first different spike;
+        populations are in network order, the input first.
     class_agreement : float
         Fraction of the images with the same predicted class.
     accuracy, accuracy_ci95 : float, (float, float)
@@ -80,20 +81,20 @@ class Comparison:
     Parameters
     ----------
     images, steps, seed : int
-        Images, time steps per image, random seed.
+        Number of images, number of time steps per image, and random seed.
     backends : dict of str to BackendComparison
-        By name, ``-fixed`` added in fixed point.
+        Comparisons by backend name, with the suffix ``-fixed`` in fixed point.
     refused, failed : dict of str to str
-        Backends that do not support the network in that arithmetic or failed, with the error.
+        Error message by name, for backends that do not support the network or that failed.
     fixed_point : dict or None
-        Where both arithmetics were compared, what rounding changes in the reference dynamics:
-        accuracies, correlation and equality of output counts, agreement of classes, and the
-        rounding of each population and projection.
+        Effect of rounding in the reference dynamics, if both arithmetics were compared: accuracies,
+        correlation and equality of output counts, agreement of classes, and the rounding of each
+        population and projection.
     rasters : dict of str to SpikeTrains
-        Spikes of one population on the first image: of the reference dynamics under
-        ``"dynamics"``, ``"dynamics-fixed"``, and of each backend under its name.
+        Spikes of one population for the first image, by backend name; the reference dynamics are
+        ``"dynamics"`` and ``"dynamics-fixed"``.
     raster_population : str
-        The last hidden population, or the readout without one.
+        Population of the rasters: the last hidden population, or the readout without one.
     """
 
     images: int
@@ -108,16 +109,16 @@ class Comparison:
 
     @property
     def agree(self) -> bool:
-        """Whether no backend failed, or differs from the reference in a spike or a count."""
+        """Whether no backend failed and none differs from the reference in any spike or count."""
         return not self.failed and not any(
             found.differing_spikes or found.differing_counts for found in self.backends.values()
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
-        shown = ("images", "steps", "seed", "agree", "refused", "failed", "fixed_point")
+        names = ("images", "steps", "seed", "agree", "refused", "failed", "fixed_point")
         backends = {name: asdict(found) for name, found in self.backends.items()}
-        return {name: getattr(self, name) for name in shown} | {"backends": backends}
+        return {name: getattr(self, name) for name in names} | {"backends": backends}
 
 
 def compare(
@@ -137,19 +138,19 @@ def compare(
         raise ValidationError("compare", "no backend or no image", "at least one of each")
     for name in backends:
         check_settings(name, steps, seed)
-    held, rounding = _versions(network, precisions, fitted)
-    truths = {
-        suffix: _truth(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
-        for suffix, version in held.items()
+    versions, rounding = _versions(network, precisions, fitted)
+    references = {
+        suffix: _reference(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
+        for suffix, version in versions.items()
     }
     hidden = [p.name for p in network.populations if p.name != network.readout]
     population = hidden[-1] if hidden else network.readout
     found: dict[str, BackendComparison] = {}
     refused: dict[str, str] = {}
     failed: dict[str, str] = {}
-    rasters = {f"dynamics{suffix}": spikes[population][:1] for suffix, spikes in truths.items()}
+    rasters = {f"dynamics{suffix}": spikes[population][:1] for suffix, spikes in references.items()}
     for backend in backends:
-        for suffix, version in held.items():
+        for suffix, version in versions.items():
             name = f"{backend}{suffix}"
             on_progress(name, 0.0, "")
             try:
@@ -159,7 +160,7 @@ def compare(
             except SimulationError as error:
                 failed[name] = str(error)
             else:
-                found[name] = _compared(backend, version, trial, truths[suffix], labels)
+                found[name] = _comparison(backend, version, trial, references[suffix], labels)
                 rasters[name] = _spikes(trial)[population][:1]
             on_progress(name, 1.0, "")
     if failed and not found:
@@ -167,8 +168,8 @@ def compare(
     if not found:
         raise UnsupportedFeatureError("; ".join(refused.values()))
     fixed_point = None
-    if rounding is not None and len(truths) == 2:
-        floating, fixed = (spikes[network.readout].counts() for spikes in truths.values())
+    if rounding is not None and len(references) == 2:
+        floating, fixed = (spikes[network.readout].counts() for spikes in references.values())
         fixed_point = {
             "numbers": "Loihi's fixed point" if fitted is None else fitted.profile.name,
             **_rounding_effect(floating, fixed, labels),
@@ -200,21 +201,23 @@ def _rounding_effect(
 def _versions(
     network: Network, precisions: Sequence[Precision], fitted: Fitted | None
 ) -> tuple[dict[str, Network], Quantized | None]:
-    """Return the network in each arithmetic, by the suffix of a backend's name."""
+    """Return the network in each arithmetic, by name suffix, and the rounding if any."""
     if network.precision == "fixed":
         if "fixed" not in precisions:
-            raise ValidationError("precision", "'floating'", "'fixed', which the network is in")
+            raise ValidationError(
+                "precision", "'floating'", "'fixed', the precision of the network"
+            )
         return {"-fixed": network}, None
-    held = {"": network} if "floating" in precisions else {}
+    versions = {"": network} if "floating" in precisions else {}
     if "fixed" not in precisions:
-        return held, None
+        return versions, None
     if fitted is not None:
-        return held | {f"-{fitted.profile.id}": fitted.network}, fitted.quantized
+        return versions | {f"-{fitted.profile.id}": fitted.network}, fitted.quantized
     rounding = quantize(network, fixed_format())
-    return held | {"-fixed": rounding.network}, rounding
+    return versions | {"-fixed": rounding.network}, rounding
 
 
-def _truth(
+def _reference(
     network: Network,
     images: NDArray[np.float32],
     steps: int,
@@ -242,16 +245,16 @@ def _spikes(trial: Trial) -> Mapping[str, SpikeTrains]:
     return trial.recording.spikes or {}
 
 
-def _compared(
+def _comparison(
     backend: str,
     network: Network,
     trial: Trial,
-    truth: Mapping[str, SpikeTrains],
+    reference: Mapping[str, SpikeTrains],
     labels: Labels,
 ) -> BackendComparison:
     spikes_in, counts_in = {}, {}
     first: dict[str, str | int] | None = None
-    for name, expected in truth.items():
+    for name, expected in reference.items():
         differing = _differing(_spikes(trial)[name], expected)
         spikes_in[name] = len(differing)
         if len(differing) and first is None:
@@ -272,7 +275,7 @@ def _compared(
         differing_spikes_in=spikes_in,
         differing_counts_in=counts_in,
         first_difference=first,
-        class_agreement=float((decided == decide(truth[network.readout].counts())).mean()),
+        class_agreement=float((decided == decide(reference[network.readout].counts())).mean()),
         accuracy=correct / len(labels),
         accuracy_ci95=wilson_interval(correct, len(labels)),
         images_per_s=trial.images_per_s,
@@ -281,11 +284,11 @@ def _compared(
     )
 
 
-def _differing(found: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:
-    """Return (image, step, neuron) of the spikes that one has and the other has not as often."""
-    each = [np.stack(trains.events(), axis=1).astype(np.int64) for trains in (found, expected)]
-    events, place = np.unique(np.concatenate(each), axis=0, return_inverse=True)
-    sign = np.repeat([1, -1], [len(one) for one in each])
-    surplus = np.bincount(place.ravel(), sign, minlength=len(events))
+def _differing(actual: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:
+    """Return (image, step, neuron) of spikes whose multiplicity differs."""
+    each = [np.stack(trains.events(), axis=1).astype(np.int64) for trains in (actual, expected)]
+    events, position = np.unique(np.concatenate(each), axis=0, return_inverse=True)
+    sign = np.repeat([1, -1], [len(rows) for rows in each])
+    surplus = np.bincount(position.ravel(), sign, minlength=len(events))
     differing: NDArray[np.int64] = events[surplus != 0]
     return differing

@@ -1,7 +1,7 @@
-"""Run of one backend in its own process, with its own start-up time and memory.
+"""Run one backend in a separate process to measure its start-up time and memory.
 
-``python -m neuroattack.experiments.comparison.trial FOLDER START`` is that process: it reads its
-inputs from the folder and leaves its results there. START is the monotonic clock at its start.
+The process is ``python -m neuroattack.experiments.comparison.trial FOLDER START``. It reads its
+inputs from FOLDER and writes its results there; START is the monotonic clock at its start.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from neuroattack.ir.storage import load_network, save_network
 
 __all__ = ["Trial", "run_trial"]
 
-# Fast backends are timed several times, slow ones once.
+# Fast backends are timed repeatedly, slow ones once.
 _REPEATS = 5
 _REPEAT_WITHIN_S = 5.0
 
 _SAMPLE_S = 0.05
 _GRACE_S = 5.0
 
-# Arrays that are kept of each population.
+# Arrays stored for each population.
 _PARTS = ("counts", "recorded_counts", "offsets", "neurons")
 
 
@@ -51,17 +51,17 @@ class Trial:
     Parameters
     ----------
     recording : Recording
-        Counts of a query without spikes, and the spikes of a second run.
+        Counts of a run without recorded spikes, and spikes of a second run.
     recorded_counts : dict of str to int32 array, shape (images, size)
-        Counts that came with the spikes.
+        Counts of the run that recorded spikes.
     backend_version : str
         Version of the simulator.
     setup_s : float
-        Seconds from a fresh process to the first answer: imports, deployment, one image.
+        Seconds from process start to the first result: imports, deployment and one image.
     images_per_s : float
-        Median throughput of the following queries, encoding included.
+        Median throughput of the following runs, including encoding.
     peak_rss_mib : float
-        Largest resident memory in MiB over all processes of the backend, shared memory counted
+        Peak resident memory in MiB of all processes of the backend, with shared memory counted
         once.
     """
 
@@ -76,25 +76,25 @@ class Trial:
 def run_trial(
     network: Network, images: NDArray[np.float32], *, backend: str, steps: int, seed: int
 ) -> Trial:
-    """Run a backend in its own process.
+    """Run a backend in a separate process.
 
     Parameters
     ----------
     network : Network
-        In floating or fixed point.
+        Network in floating or fixed point.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is the index of its trial.
+        Intensities in [0, 1]; the position of an image is its trial number.
     backend : str
-        Its registered name.
+        Registered name.
     steps, seed : int
-        Time steps T per image, and random seed of the input spikes.
+        Number of time steps T per image, and random seed of the input spikes.
 
     Raises
     ------
     UnsupportedFeatureError
         If the backend does not support the network.
     SimulationError
-        If the backend cannot run, or failed.
+        If the backend cannot run or failed.
     """
     with tempfile.TemporaryDirectory(prefix="neuroattack-trial-") as name:
         folder = Path(name)
@@ -104,15 +104,15 @@ def run_trial(
         (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
         errors = folder / "stderr.txt"
         with errors.open("wb") as stderr:
-            # The child ends when this pipe does, so that it does not outlive its parent.
-            # The clock is the machine's, the same for both.
+            # The child ends when this pipe closes, so that it does not outlive its parent.
+            # The monotonic clock is the same in both processes.
             child = subprocess.Popen(  # noqa: S603  # this Python, on a folder of our own
                 [sys.executable, "-m", "neuroattack.experiments.comparison.trial", name,
                  str(time.monotonic())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=stderr,
-                # What was compiled before would hide the time of compiling.
+                # An empty cache, so that the compilation time is measured.
                 env={**os.environ, "XDG_CACHE_HOME": str(folder / "cache")},
             )  # fmt: skip
         try:
@@ -126,14 +126,14 @@ def run_trial(
                 f"backend {backend!r} ended with exit code {child.returncode}"
                 + (f": {last[0]}" if last else "")
             )
-        found = json.loads(result.read_text(encoding="utf-8"))
-        if "unsupported" in found:
-            raise UnsupportedFeatureError(found["unsupported"])
-        if "error" in found:
-            raise SimulationError(f"backend {backend!r} failed: {found['error']}")
+        values = json.loads(result.read_text(encoding="utf-8"))
+        if "unsupported" in values:
+            raise UnsupportedFeatureError(values["unsupported"])
+        if "error" in values:
+            raise SimulationError(f"backend {backend!r} failed: {values['error']}")
         with np.load(folder / "recording.npz", allow_pickle=False) as arrays:
             recording, recorded_counts = _unpacked(dict(arrays))
-        return Trial(recording, recorded_counts, peak_rss_mib=peak_mib, **found)
+        return Trial(recording, recorded_counts, peak_rss_mib=peak_mib, **values)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -151,7 +151,7 @@ def _peak_mib(child: subprocess.Popen[bytes]) -> float:
     peak_kib = 0
     while child.poll() is None:
         private, shared = zip(*map(_resident_kib, _descendants(child.pid)), strict=True)
-        # Forks share what their parent had: the largest share stands for all.
+        # Forked processes share memory, so only the largest shared part is counted.
         peak_kib = max(peak_kib, sum(private) + max(shared))
         time.sleep(_SAMPLE_S)
     return peak_kib / 1024
@@ -160,7 +160,7 @@ def _peak_mib(child: subprocess.Popen[bytes]) -> float:
 def _resident_kib(pid: int) -> tuple[int, int]:
     """Return the private and the shared memory of a process."""
     kib = {"Private": 0, "Shared": 0}
-    # It may have ended in the meantime.
+    # The process may have ended.
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             kind = line.partition("_")[0]
@@ -170,14 +170,14 @@ def _resident_kib(pid: int) -> tuple[int, int]:
 
 
 def _descendants(pid: int) -> list[int]:
-    found = [pid]
-    for parent in found:
+    pids = [pid]
+    for parent in pids:
         try:
             for task in Path(f"/proc/{parent}/task").iterdir():
-                found += map(int, (task / "children").read_text().split())
+                pids += map(int, (task / "children").read_text().split())
         except OSError:
             continue
-    return found
+    return pids
 
 
 def _packed(recording: Recording, recorded: Recording) -> dict[str, Any]:
@@ -196,7 +196,7 @@ def _unpacked(arrays: dict[str, NDArray[Any]]) -> tuple[Recording, dict[str, NDA
     return Recording(counts, spikes), recorded_counts
 
 
-def _tried(folder: Path, started_s: float) -> dict[str, Any]:
+def _measure(folder: Path, started_s: float) -> dict[str, Any]:
     request = json.loads((folder / "request.json").read_text(encoding="utf-8"))
     images = np.load(folder / "images.npy", allow_pickle=False)
     indices = np.arange(len(images))
@@ -212,7 +212,7 @@ def _tried(folder: Path, started_s: float) -> dict[str, Any]:
             seconds.append(time.perf_counter() - before)
         recorded = deployment.record(images, indices=indices, record_spikes=True)
         if recorded.spikes is None:
-            raise SimulationError("no spikes were kept though they were asked for")
+            raise SimulationError("the backend recorded no spikes")
         np.savez(folder / "recording.npz", **_packed(recording, recorded))
         return {
             "backend_version": deployment.backend_version,
@@ -222,11 +222,11 @@ def _tried(folder: Path, started_s: float) -> dict[str, Any]:
 
 
 def _main(folder: Path, started_s: float) -> None:
-    # A shell that starts its parent in the background has this signal ignored.
+    # The signal is ignored if a shell started the parent in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def end_with_parent() -> None:
-        # Not through sys.stdin, whose lock Python wants when it ends.
+        # Not through sys.stdin, whose lock Python needs at exit.
         os.read(0, 1)
         shutil.rmtree(folder, ignore_errors=True)
         os.kill(os.getpid(), signal.SIGINT)
@@ -235,14 +235,14 @@ def _main(folder: Path, started_s: float) -> None:
 
     threading.Thread(target=end_with_parent, daemon=True).start()
     try:
-        found: dict[str, Any] = _tried(folder, started_s)
+        result: dict[str, Any] = _measure(folder, started_s)
     except UnsupportedFeatureError as error:
-        found = {"unsupported": str(error)}
+        result = {"unsupported": str(error)}
     except NeuroattackError as error:
-        found = {"error": str(error)}
+        result = {"error": str(error)}
     except Exception as error:
-        found = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
-    (folder / "result.json").write_text(json.dumps(found), encoding="utf-8")
+        result = {"error": f"{type(error).__name__}: {' '.join(str(error).split())}"}
+    (folder / "result.json").write_text(json.dumps(result), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""Cells: the pieces of an experiment, each done once, whatever interrupts it.
+"""Cells: the units of work of an experiment, each run once despite interruptions.
 
-A cell is a function of the toolkit and its arguments, JSON values all. Its result is kept under a
-digest of function, arguments and version, so that one folder serves any number of experiments.
+A cell is a function of this package with JSON arguments. Its result is stored under a digest of
+function, arguments and version, so that one folder can hold any number of experiments.
 """
 
 from __future__ import annotations
@@ -26,25 +26,24 @@ Work = Callable[..., Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Cell:
-    """A piece of work.
+    """A unit of work.
 
     Parameters
     ----------
     name : str
-        For people; the beginning of its key.
+        Readable name; the beginning of the key.
     work : callable
-        A public function of a module of the toolkit. Called with the arguments by name, with
-        `folder`, where it may keep files under names of their own, and with `before` if it waits
-        for another cell. Returns JSON values and arrays by name.
+        Public function of a module of this package. Called with the arguments by name, with
+        `folder`, in which it may store files, and with `before` if it depends on another cell.
+        Returns JSON values and arrays by name.
     arguments : mapping of str to JSON value
-        What decides the result.
+        Arguments, which determine the result.
     cost : float, optional
-        Time it takes, in any unit, for the estimate of the time left.
+        Duration in any unit, for the estimate of the remaining time.
     files : tuple of str, optional
-        Keys of its result that each name a file in the folder; without these files the cell is
-        done again.
+        Keys of the result that name files in the folder; the cell is run again if one is missing.
     after : str, optional
-        Key of a cell whose result this one needs, passed to its work as `before`.
+        Key of a cell whose result is passed to `work` as `before`.
     """
 
     name: str
@@ -56,12 +55,12 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Its name with a digest of all that decides its result."""
+        """Name and digest of all that determines the result."""
         identity = [self.work.__module__, self.work.__qualname__, __version__, self.arguments]
         return f"{self.name}-{digest_of(identity)}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return what another process needs to do it, as JSON values."""
+        """Return the JSON values with which another process can run the cell."""
         return {
             "module": self.work.__module__,
             "function": self.work.__qualname__,
@@ -70,24 +69,24 @@ class Cell:
 
 
 def read_kept(path: Path, *names: str) -> list[NDArray[Any]]:
-    """Return the arrays of these names in an npz file that a cell left in the folder.
+    """Return named arrays of an npz file that a cell wrote.
 
     Raises
     ------
     FileError
-        If it cannot be read; it says what to do.
+        If the file cannot be read.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return [arrays[name] for name in names]
     except Exception as error:
-        # Damage shows itself in errors of zip, zlib and NumPy's header parser alike.
+        # Damaged files raise errors of zip, zlib or NumPy's header parser.
         raise FileError(
-            path, "is damaged, expected an archive of arrays; delete it and it is made anew"
+            path, "damaged, expected an npz archive; delete it and run the command again"
         ) from error
 
 
 def digest_of(values: Any) -> str:
-    """Return twelve hexadecimal digits that tell JSON values from all others."""
+    """Return a digest of JSON values: twelve hexadecimal digits of SHA-256."""
     text = json.dumps(values, sort_keys=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:12]

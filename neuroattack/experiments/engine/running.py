@@ -1,4 +1,4 @@
-"""Doing the cells of an experiment: side by side, in any number of processes, never twice."""
+"""Run the cells of an experiment in parallel processes, each cell once."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from neuroattack.files import check_writable
 
 __all__ = ["count_done", "do_cells", "run_cells"]
 
-_OTHERS_AT_WORK_S = 0.5
+_WAIT_FOR_OTHERS_S = 0.5
 _REPORT_EVERY_S = 1.0
 
 
@@ -41,38 +41,37 @@ def run_cells(
     workers: int | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Do all cells that are not done, and return the results of all, in their order.
+    """Run all unfinished cells, and return the results of all cells in order.
 
     Parameters
     ----------
     folder : Path
-        Where results are kept.
+        Folder of the results.
     cells : sequence of Cell
-        What to do.
+        Cells to run.
     workers : int, optional
-        Processes side by side; by default one per core that this process may use. Results do not
-        depend on it.
+        Number of processes; by default the number of usable cores. Results do not depend on it.
     on_progress : callable, optional
-        Called with the fraction of the cost that is done, and a few words, whenever a cell is.
+        Called with the completed fraction of the total cost and a status text after each cell.
 
     Raises
     ------
     OutputError
         If the folder cannot be written.
     Exception
-        What a cell raised; the other cells that were done by then are kept.
+        Error of a cell; the results of finished cells are kept.
     SimulationError
         If a worker process was killed.
     """
     chosen = Workers(workers)
     check_writable(folder / STORE)
     with Store(folder, create=True) as store:
-        # The longest first, so that none is left to the end while other workers have nothing.
+        # Longest cells first, so that workers finish at about the same time.
         store.plan(sorted(cells, key=lambda cell: -cell.cost))
         done = {}
         for cell in cells:
             result = store.result(cell.key)
-            if result is not None and not _complete(cell, result, folder):
+            if result is not None and not _has_files(cell, result, folder):
                 store.forget([cell.key])
             elif result is not None:
                 done[cell.key] = cell.cost
@@ -95,8 +94,8 @@ def run_cells(
         if left:
             store.wait_for(left)
             with chosen.ready() as parallel:
-                _Round(store, folder, parallel, {}, report, stop_at_failure=True).until_done()
-        return [_present(store.result(cell.key)) for cell in cells]
+                _Run(store, folder, parallel, {}, report, stop_at_failure=True).until_done()
+        return [_require(store.result(cell.key)) for cell in cells]
 
 
 def do_cells(
@@ -105,15 +104,14 @@ def do_cells(
     common: Mapping[str, Any],
     on_progress: Callable[[Counts, float], None] | None = None,
 ) -> Counts:
-    """Do all planned cells of a folder, beside other processes that do the same if there are any.
+    """Run all planned cells of a folder; several processes may do so at once.
 
-    A cell that raises an error, or kills its worker, is tried again; after three attempts it has
-    failed.
+    A cell that raises an error or kills its worker is tried again; it fails after three attempts.
 
     Returns
     -------
     Counts
-        In the end: nothing waits.
+        Final counts, without waiting cells.
     """
     began = time.monotonic()
     finished, reported = 0, -_REPORT_EVERY_S
@@ -127,11 +125,11 @@ def do_cells(
                 reported = now
                 on_progress(store.counts(), finished / max(now - began, 1e-9))
 
-        return _Round(store, folder, parallel, common, report, stop_at_failure=False).until_done()
+        return _Run(store, folder, parallel, common, report, stop_at_failure=False).until_done()
 
 
 def count_done(folder: Path) -> int:
-    """Return how many cells of a folder are done, 0 where there is no store."""
+    """Return the number of finished cells in a folder; 0 without a store."""
     try:
         with Store(folder) as store:
             return store.counts().done
@@ -139,41 +137,41 @@ def count_done(folder: Path) -> int:
         return 0
 
 
-def _complete(cell: Cell, result: Mapping[str, Any], folder: Path) -> bool:
+def _has_files(cell: Cell, result: Mapping[str, Any], folder: Path) -> bool:
     return all((folder / str(result.get(key))).is_file() for key in cell.files)
 
 
-def _present(result: dict[str, Any] | None) -> dict[str, Any]:
+def _require(result: dict[str, Any] | None) -> dict[str, Any]:
     if result is None:
-        raise SimulationError("a result vanished from the store while it was read")
+        raise SimulationError("a result was deleted from the store while it was read")
     return result
 
 
 @contextlib.contextmanager
-def _ctrl_c_held_back() -> Iterator[None]:
-    """Hold Ctrl-C back while worker processes start: they inherit that, and leave it to us."""
-    # Their start lets Ctrl-C through again: have them running before.
+def _ctrl_c_blocked() -> Iterator[None]:
+    """Block Ctrl-C while worker processes start: they inherit the mask and leave it to us."""
+    # Starting these processes would unblock Ctrl-C, so they are started before.
     loky_tracker.ensure_running()
     resource_tracker.ensure_running()
-    came: list[int] = []
+    received: list[int] = []
     handler = signal.getsignal(signal.SIGINT)
-    here = callable(handler) and threading.current_thread() is threading.main_thread()
+    installable = callable(handler) and threading.current_thread() is threading.main_thread()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    if here:
-        # Another thread, one of BLAS say, may get the signal, and it is handled here nonetheless.
-        signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    if installable:
+        # Another thread, such as one of BLAS, may receive the signal; it is handled here.
+        signal.signal(signal.SIGINT, lambda number, _: received.append(number))
     try:
         yield
     finally:
-        if here:
+        if installable:
             signal.signal(signal.SIGINT, handler)
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-        if came:
+        if received:
             signal.raise_signal(signal.SIGINT)
 
 
-class _Round:
-    """All that can be done now, then what waited for it, until nothing is left."""
+class _Run:
+    """Run ready cells, then the cells that depend on them, until none are left."""
 
     def __init__(
         self,
@@ -191,37 +189,37 @@ class _Round:
         self._common = common
         self._report = report
         self._stop_at_failure = stop_at_failure
-        self._flying: set[str] = set()
+        self._in_progress: set[str] = set()
         self._lock = threading.Lock()
 
     def until_done(self) -> Counts:
         while True:
             self._report(None)
             try:
-                did = self._side_by_side()
+                finished = self._run_parallel()
             except WORKER_DIED:
                 if self._stop_at_failure:
                     raise SimulationError(
                         "a worker process was killed or ran out of memory; the same command "
                         "resumes where it stopped"
                     ) from None
-                self._one_by_one(sorted(self._flying))
+                self._run_singly(sorted(self._in_progress))
                 continue
             counts = self._store.counts()
             if not counts.waiting and not counts.running:
                 self._report(None)
                 return counts
-            if not did:
-                # Another process has what is left, or that which it waits for.
-                time.sleep(_OTHERS_AT_WORK_S)
+            if not finished:
+                # The remaining cells, or cells they depend on, run in another process.
+                time.sleep(_WAIT_FOR_OTHERS_S)
 
-    def _side_by_side(self) -> int:
-        """Do all that can be had now; return how many cells that were."""
-        did = 0
+    def _run_parallel(self) -> int:
+        """Run all available cells; return their number."""
+        finished = 0
         with (
             warnings.catch_warnings(),
             joblib.Parallel(
-                # Of one job joblib makes none of another process: what kills it would end us.
+                # With one job, joblib would run cells in this process, which a crash would end.
                 max(2, self._parallel),
                 return_as="generator_unordered",
                 batch_size=1,
@@ -229,21 +227,21 @@ class _Round:
             ) as pool,
             contextlib.ExitStack() as stack,
         ):
-            # loky replaces a worker whose memory has grown, and says so: no matter to the user.
+            # loky replaces workers whose memory has grown; the warning does not matter.
             warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
-            # Interrupted, what was begun is left: it is done again.
+            # Cells interrupted while running are run again.
             warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being")
-            with _ctrl_c_held_back():
+            with _ctrl_c_blocked():
                 results = pool(joblib.delayed(attempt)(task) for task in self._tasks())
                 stack.enter_context(contextlib.closing(results))
             for result in results:
                 self._keep(result)
-                did += 1
-        return did
+                finished += 1
+        return finished
 
-    def _one_by_one(self, suspects: Sequence[str]) -> None:
-        """Do each alone that was at work when a worker died: so it is seen which one kills."""
-        self._flying.clear()
+    def _run_singly(self, suspects: Sequence[str]) -> None:
+        """Run cells one at a time that were running when a worker died, to find the cause."""
+        self._in_progress.clear()
         self._store.release()
         for key in suspects:
             cell = self._store.claim(key=key)
@@ -259,12 +257,12 @@ class _Round:
 
     def _tasks(self) -> Iterator[Task]:
         while True:
-            # joblib asks from threads of its own.
+            # joblib calls this from its own threads.
             with self._lock:
                 cell = self._store.claim()
                 if cell is None:
                     return
-                self._flying.add(cell.key)
+                self._in_progress.add(cell.key)
             yield self._task(cell)
 
     def _task(self, cell: Waiting) -> Task:
@@ -275,7 +273,7 @@ class _Round:
 
     def _keep(self, result: Finished | Failed) -> None:
         key = result.key
-        self._flying.discard(key)
+        self._in_progress.discard(key)
         if isinstance(result, Finished):
             self._store.finish(key, result.result)
         elif self._stop_at_failure:

@@ -1,4 +1,4 @@
-"""Where an experiment keeps its results: SQLite, one transaction per finished cell."""
+"""Store of an experiment's results: SQLite, one transaction per finished cell."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from neuroattack.experiments.engine.cells import Cell
 __all__ = ["STORE", "TRIES", "Counts", "Done", "Store", "Waiting"]
 
 STORE = "results.sqlite"
-"""Name of the file in an experiment's folder."""
+"""File name in an experiment's folder."""
 
 TRIES = 3
-"""Attempts after which a cell has failed for good."""
+"""Number of attempts after which a cell has failed."""
 
-# What campaigns of version 0.1.0 named theirs; a row of it holds the arguments alone.
+# File name of version 0.1.0, whose rows contain only the arguments of a cell.
 _FORMER_STORE = "campaign.sqlite"
 _OWNERS = "owners"
 _SCHEMA_VERSION = 1
@@ -47,12 +47,12 @@ create index if not exists by_owner on items (owner, state);
 
 @dataclass(frozen=True)
 class Counts:
-    """How far an experiment is.
+    """Progress of an experiment.
 
     Parameters
     ----------
     done, failed, waiting, running : int
-        Cells; running ones are those that a living process has claimed.
+        Numbers of cells; running cells are claimed by a live process.
     """
 
     done: int
@@ -62,24 +62,24 @@ class Counts:
 
     @property
     def total(self) -> int:
-        """All cells."""
+        """Number of all cells."""
         return self.done + self.failed + self.waiting + self.running
 
 
 @dataclass(frozen=True)
 class Waiting:
-    """A cell to do.
+    """A claimed cell.
 
     Parameters
     ----------
     key : str
-        The cell's.
+        Key of the cell.
     module, function : str
-        Its work.
+        Function to call.
     arguments : dict
-        Of its work.
+        Arguments of the function.
     before : dict or None
-        Result of the cell that it waited for.
+        Result of the cell on which it depends.
     """
 
     key: str
@@ -91,7 +91,7 @@ class Waiting:
 
 @dataclass(frozen=True)
 class Done:
-    """A finished cell: key, arguments and result without arrays."""
+    """A finished cell: key, arguments, and result without arrays."""
 
     key: str
     arguments: dict[str, Any]
@@ -99,24 +99,24 @@ class Done:
 
 
 class Store:
-    """An experiment's results, safe to share between processes, and to kill at any moment.
+    """Results of an experiment, safe for concurrent processes that may be killed at any time.
 
-    What a process works on is marked with its name, and its name is a file that it keeps locked:
-    the system unlocks it when the process ends, however it ends, and what was marked is free.
+    Each process marks its claimed cells with its name, and holds a lock on a file of this name. The
+    operating system releases the lock when the process ends, which frees the cells.
 
     Parameters
     ----------
     folder : Path
-        Of the experiment.
+        Folder of the experiment.
     create : bool, optional
-        Whether to begin a store where there is none.
+        Whether to create a store if there is none.
 
     Raises
     ------
     FileError
-        If there is none, or it is damaged or of another version.
+        If there is no store, or it is damaged or of another version.
     OutputError
-        If it cannot be written.
+        If the store cannot be written.
     """
 
     def __init__(self, folder: Path, *, create: bool = False) -> None:
@@ -124,9 +124,9 @@ class Store:
         former = folder / _FORMER_STORE
         self._path = former if former.is_file() else folder / STORE
         self._lock = threading.RLock()
-        self._wanted = "key is not null"
+        self._filter = "key is not null"
         if not create and not self._path.is_file():
-            raise FileError(folder, f"holds no results: expected {STORE} in it")
+            raise FileError(folder, f"contains no results, expected the file {STORE}")
         try:
             (folder / _OWNERS).mkdir(parents=True, exist_ok=True)
             self._name = f"{os.getpid()}-{secrets.token_hex(4)}"
@@ -137,14 +137,14 @@ class Store:
         except OSError as error:
             raise OutputError(folder, f"cannot be written: {error.strerror}") from None
         try:
-            # Isolation level None: transactions begin and end where this file says so.
+            # Isolation level None: transactions are explicit.
             self._db = sqlite3.connect(
                 self._path, timeout=_WAIT_S, isolation_level=None, check_same_thread=False
             )
             with self._errors():
                 self._db.execute("pragma journal_mode = wal")
-                # A power cut may take the last transactions, none of which is then half there;
-                # the end of a process takes none.
+                # A power failure may lose the last transactions as a whole; killing a process
+                # loses none.
                 self._db.execute("pragma synchronous = normal")
                 self._db.executescript(_SCHEMA)
                 self._check_version()
@@ -159,9 +159,9 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Give back what this process had taken and not finished."""
+        """Release the unfinished cells of this process, and close the store."""
         if hasattr(self, "_db"):
-            # What cannot be given back is free all the same, once this process's name is.
+            # Cells that cannot be released are freed with this process's lock file.
             with contextlib.suppress(NeuroattackError, sqlite3.Error, ValueError):
                 self.release()
             self._db.close()
@@ -180,13 +180,13 @@ class Store:
             raise FileError(self._path, f"schema version {version}, expected {_SCHEMA_VERSION}")
 
     def about(self, key: str) -> Any:
-        """Return what is stored of the experiment as a whole; None where nothing is."""
+        """Return a stored property of the experiment; None if it is not set."""
         with self._errors():
             row = self._db.execute("select value from about where key = ?", (key,)).fetchone()
         return None if row is None else json.loads(row[0])
 
     def plan(self, cells: Sequence[Cell], about: Mapping[str, Any] | None = None) -> None:
-        """Add cells, except those that are there already, and facts about the whole, at once."""
+        """Add new cells and properties of the experiment in one transaction."""
         with self._transaction() as db:
             db.executemany(
                 "insert or ignore into items (key, item, reference) values (?, ?, ?)",
@@ -209,24 +209,24 @@ class Store:
             self._db.execute("create temp table if not exists wanted (key text primary key)")
             self._db.execute("delete from wanted")
             self._db.executemany("insert into wanted values (?)", [(key,) for key in keys])
-        self._wanted = "key in (select key from wanted)"
+        self._filter = "key in (select key from wanted)"
 
     def claim(self, *, key: str | None = None) -> Waiting | None:
-        """Claim a cell that nobody works on and that waits for no other; None if there is none.
+        """Claim a cell that is free and ready to run; None if there is none.
 
         Parameters
         ----------
         key : str, optional
-            This cell only.
+            Key of the only cell to claim.
         """
         only = "" if key is None else "and i.key = ?"
         with self._transaction() as db:
-            self._free_the_dead(db)
+            self._release_dead(db)
             row = db.execute(
                 "select i.key, i.item, r.record, r.arrays from items i "  # noqa: S608  # constants
                 "left join items r on r.key = i.reference where i.state = 'waiting' "
                 "and i.owner is null and (i.reference is null or r.state = 'done') "
-                f"and i.{self._wanted} {only} order by i.position limit 1",
+                f"and i.{self._filter} {only} order by i.position limit 1",
                 () if key is None else (key,),
             ).fetchone()
             if row is None:
@@ -238,7 +238,7 @@ class Store:
         return Waiting(found, cell["module"], cell["function"], cell["arguments"], before)
 
     def finish(self, key: str, result: Mapping[str, Any]) -> None:
-        """Keep a cell's result, in one transaction; a cell is finished once."""
+        """Store the result of a cell, unless it is already finished."""
         arrays = {name: value for name, value in result.items() if isinstance(value, np.ndarray)}
         packed = io.BytesIO()
         np.savez_compressed(packed, **dict[str, Any](arrays))
@@ -251,7 +251,7 @@ class Store:
             )
 
     def fail(self, key: str, error: str) -> None:
-        """Count a failed attempt; after :data:`TRIES` the cell has failed, and its dependents."""
+        """Count a failed attempt; after :data:`TRIES` attempts the cell and its dependents fail."""
         with self._transaction() as db:
             db.execute(
                 "update items set tries = tries + 1, owner = null, error = ?, "
@@ -262,7 +262,7 @@ class Store:
             self._fail_dependents(db)
 
     def forget(self, keys: Sequence[str]) -> None:
-        """Let cells be done again."""
+        """Delete the results of cells, so that they run again."""
         with self._transaction() as db:
             db.executemany(
                 "update items set state = 'waiting', record = null, arrays = null where key = ?",
@@ -270,25 +270,25 @@ class Store:
             )
 
     def release(self) -> None:
-        """Give back all that this process has taken."""
+        """Release all cells claimed by this process."""
         with self._transaction() as db:
             db.execute("update items set owner = null where owner = ?", (self._name,))
 
     def counts(self) -> Counts:
-        """Return how far the experiment is; nothing is written."""
+        """Return the progress of the experiment, without writing to the store."""
         with self._errors():
             rows = self._db.execute(
                 "select owner, state, count(*) from items "  # noqa: S608  # a constant
-                f"where {self._wanted} group by owner, state"
+                f"where {self._filter} group by owner, state"
             ).fetchall()
         number = {"done": 0, "failed": 0, "waiting": 0, "running": 0}
         for owner, state, count in rows:
-            taken = owner is not None and (owner == self._name or self._alive(owner))
-            number["running" if taken else state] += count
+            running = owner is not None and (owner == self._name or self._alive(owner))
+            number["running" if running else state] += count
         return Counts(**number)
 
     def failures(self) -> list[tuple[dict[str, Any], str]]:
-        """Return the arguments of the cells that failed, each with its last error."""
+        """Return the arguments and last error of each failed cell."""
         with self._errors():
             rows = self._db.execute(
                 "select item, error from items where state = 'failed' order by position"
@@ -296,7 +296,7 @@ class Store:
         return [(_arguments(item), error) for item, error in rows]
 
     def results(self) -> Iterator[Done]:
-        """Yield what is done, in the order of the plan."""
+        """Yield finished cells in the order of the plan."""
         with self._errors():
             rows = self._db.execute(
                 "select key, item, record from items where state = 'done' order by position"
@@ -305,7 +305,7 @@ class Store:
                 yield Done(key, _arguments(item), json.loads(record))
 
     def result(self, key: str) -> dict[str, Any] | None:
-        """Return the result of a cell, its arrays included; None where it is not done."""
+        """Return the result of a cell including arrays; None if it is not finished."""
         with self._errors():
             row = self._db.execute(
                 "select record, arrays from items where key = ? and state = 'done'", (key,)
@@ -313,17 +313,17 @@ class Store:
         try:
             return None if row is None else _unpacked(*row)
         except Exception as error:
-            # Damage shows itself in errors of JSON, zip, zlib and NumPy's header parser alike.
-            raise FileError(self._path, f"is damaged in the result of {key}") from error
+            # Damaged data raise errors of JSON, zip, zlib or NumPy's header parser.
+            raise FileError(self._path, f"damaged result of {key}") from error
 
     def _fail_dependents(self, db: sqlite3.Connection) -> None:
         db.execute(
-            "update items set state = 'failed', error = 'the cell it waited for failed' "
+            "update items set state = 'failed', error = 'the cell on which it depends failed' "
             "where state = 'waiting' and reference in "
             "(select key from items where state = 'failed')"
         )
 
-    def _free_the_dead(self, db: sqlite3.Connection) -> None:
+    def _release_dead(self, db: sqlite3.Connection) -> None:
         rows = db.execute("select distinct owner from items where owner is not null").fetchall()
         for (owner,) in rows:
             if owner != self._name and not self._alive(owner):
@@ -353,7 +353,7 @@ class Store:
                 yield self._db
                 self._db.execute("commit")
             except BaseException:
-                # A full disk ends a transaction by itself.
+                # SQLite ends the transaction itself if the disk is full.
                 if self._db.in_transaction:
                     self._db.execute("rollback")
                 raise
@@ -365,7 +365,7 @@ class Store:
         except sqlite3.OperationalError as error:
             raise OutputError(self._path, f"cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
-            raise FileError(self._path, f"is damaged: {error}") from None
+            raise FileError(self._path, f"damaged: {error}") from None
 
 
 def _arguments(item: str) -> dict[str, Any]:

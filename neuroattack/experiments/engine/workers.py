@@ -1,4 +1,4 @@
-"""Processes that do cells: on this machine, or those of a Dask scheduler."""
+"""Worker processes that run cells: on this machine or of a Dask scheduler."""
 
 from __future__ import annotations
 
@@ -22,23 +22,23 @@ from neuroattack.validation import check_whole
 
 __all__ = ["WORKER_DIED", "Failed", "Finished", "Task", "Workers", "attempt", "usable_cores"]
 
-_MOST_WORKERS = 256
-_LOOK_AGAIN_S = 0.5
+_MAX_WORKERS = 256
+_PARENT_CHECK_S = 0.5
 
-_one_at_a_time = threading.Lock()
+_cell_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Workers:
-    """Where cells are done.
+    """Worker processes that run cells.
 
     Parameters
     ----------
     cores : int, optional
-        Processes on this machine; by default one per core that this process may use. Results do
-        not depend on it.
+        Number of processes on this machine; by default the number of usable cores. Results do not
+        depend on it.
     scheduler : str, optional
-        Address of a Dask scheduler whose workers do it instead.
+        Address of a Dask scheduler whose workers are used instead.
 
     Raises
     ------
@@ -51,26 +51,26 @@ class Workers:
 
     def __post_init__(self) -> None:
         if self.cores is not None:
-            check_whole("workers", self.cores, 1, _MOST_WORKERS)
+            check_whole("workers", self.cores, 1, _MAX_WORKERS)
             if self.scheduler is not None:
                 raise ValidationError(
-                    "workers", self.cores, "none beside a scheduler, which has its own"
+                    "workers", self.cores, "no number of workers together with a scheduler"
                 )
 
     @contextlib.contextmanager
     def ready(self) -> Iterator[int]:
-        """Make joblib use them; yields how many there are.
+        """Configure joblib to use the workers; yields their number.
 
         Raises
         ------
         SimulationError
-            If there is no such scheduler, or it has no workers.
+            If the scheduler does not respond or has no workers.
         UnsupportedFeatureError
             If Dask is not installed.
         """
         if self.scheduler is None:
             cores = usable_cores() if self.cores is None else self.cores
-            # Threads of compiled loops in each worker: its share of the cores.
+            # Compiled loops in each worker use an equal number of the cores.
             with joblib.parallel_config(
                 "loky",
                 inner_max_num_threads=max(1, usable_cores() // cores),
@@ -89,7 +89,7 @@ class Workers:
             client = Client(self.scheduler, timeout="10s", set_as_default=False)
         except (OSError, TimeoutError, ValueError) as error:
             raise SimulationError(
-                f"no Dask scheduler answers at {self.scheduler}: {error}"
+                f"no response from a Dask scheduler at {self.scheduler}: {error}"
             ) from None
         with client:
             cores = sum(client.nthreads().values())
@@ -100,19 +100,19 @@ class Workers:
 
 
 def usable_cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _end_with_parent(parent: int) -> None:
-    """Leave Ctrl-C to the parent process, and end soon after it has, however it ended."""
+    """Ignore Ctrl-C, which the parent process handles, and exit soon after the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def watch() -> None:
         while os.getppid() == parent:
-            time.sleep(_LOOK_AGAIN_S)
+            time.sleep(_PARENT_CHECK_S)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
@@ -120,7 +120,7 @@ def _end_with_parent(parent: int) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """A cell with all that another process needs to do it: key, function, arguments, folder."""
+    """A cell as sent to a worker: key, function, arguments and folder."""
 
     key: str
     module: str
@@ -131,7 +131,7 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A cell that is done, and its result."""
+    """Key and result of a finished cell."""
 
     key: str
     result: Mapping[str, Any]
@@ -139,28 +139,28 @@ class Finished:
 
 @dataclass(frozen=True, eq=False)
 class Failed:
-    """A cell that raised an error."""
+    """Key and error of a failed cell."""
 
     key: str
     error: Exception
 
     @property
     def text(self) -> str:
-        """Kind and message of the error in one line."""
+        """Type and message of the error in one line."""
         text = " ".join(str(self.error).split()) or "no message"
         return f"{type(self.error).__name__}: {text}"
 
 
 def attempt(task: Task) -> Finished | Failed:
-    """Do a cell; an error of whatever kind is its result.
+    """Run a cell, and return its result or error.
 
-    With one thread of BLAS, whose sums depend on how many there are: the same cell gives the same
-    result on any number of cores. One cell at a time in a process, for that number is the
-    process's, and so is the global random state that ART's attacks use.
+    BLAS is limited to one thread, because its rounding depends on the number of threads; results
+    are then equal on any number of cores. A process runs one cell at a time, because this limit and
+    the random state used by ART are global.
     """
     try:
         work = getattr(importlib.import_module(task.module), task.function)
-        with _one_at_a_time, threadpool_limits(1, user_api="blas"):
+        with _cell_lock, threadpool_limits(1, user_api="blas"):
             return Finished(task.key, work(**task.arguments, folder=task.folder))
     except Exception as error:
         return Failed(task.key, error)
@@ -176,4 +176,4 @@ def _worker_died() -> tuple[type[BaseException], ...]:
 
 
 WORKER_DIED = _worker_died()
-"""What joblib raises where a worker process died."""
+"""Errors raised by joblib if a worker process died."""

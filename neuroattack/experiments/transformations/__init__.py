@@ -1,1 +1,1 @@
-"""How often a misclassification survives a transformation of the image."""
+"""Survival of misclassifications under image transformations."""

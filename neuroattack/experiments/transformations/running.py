@@ -1,7 +1,7 @@
-"""How often a misclassification outlives a transformation of the image, and what the gap tells.
+"""Measure how often misclassifications survive image transformations, and the role of the gap.
 
-Marchisio et al. 2020, Section IV-B, maximise the gap for this: the larger it is, the more of the
-class probabilities a transformation may change without effect.
+Marchisio et al. 2020, Section IV-B, maximize the gap because a larger gap should tolerate larger
+changes of the class probabilities.
 """
 
 from __future__ import annotations
@@ -30,29 +30,29 @@ from neuroattack.validation import check_whole
 
 __all__ = ["Case", "survival"]
 
-_Shown = Literal["adversarial", "original", "control"]
+_Variant = Literal["adversarial", "original", "control"]
 
 _MAX_SEED = 2**63 - 1
 _BATCH_TRIALS = 256
-# Above the streams of every attack and evaluation.
+# Above the random streams of attacks and evaluations.
 _FIRST_STREAM = 2**60
 _CONTROL = Transformation("none", "none")
 
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """An adversarial image, as an attack left it.
+    """An adversarial image and the result of its attack.
 
     Parameters
     ----------
     index : int
-        Of the original in its data set; with the goal it picks the draws.
+        Index of the clean image in its data set; with the goal it selects the random streams.
     original, adversarial : float64 arrays, shape (height, width)
         Intensities in [0, 1].
     goal : Goal
-        What the attack aimed at.
+        Goal of the attack.
     gap : float
-        Gap the attack reached (Eq. 3).
+        Gap reached by the attack (Eq. 3).
     """
 
     index: int
@@ -73,35 +73,35 @@ def survival(
     gap_groups: int = 4,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> SurvivalStudy:
-    """Query transformed adversarial images, and their originals transformed alike.
+    """Query transformed adversarial images and equally transformed clean images.
 
-    What is found for a case and a transformation depends on these two, the draws, the seed and
-    the target only, not on what else is studied or in which order.
+    The result for a case and a transformation does not depend on the other cases and
+    transformations or on their order.
     """
     check_trials(trials)
     check_whole("seed", seed, 0, _MAX_SEED)
     check_whole("groups of gap", gap_groups, 1)
     _check_cases(cases)
-    ask = _Questioner(target_factory, trials, noiseless, seed)
+    runner = _Runner(target_factory, trials, noiseless, seed)
     total = len(cases) * (len(transformations) + 1)
     done = 0
 
-    def report(words: str) -> None:
+    def report(status: str) -> None:
         nonlocal done
         done += 1
         if on_progress:
-            on_progress(done / total, words)
+            on_progress(done / total, status)
 
     controls = []
     for case in cases:
-        controls.append(ask.tally(case, _CONTROL, "control"))
+        controls.append(runner.tally(case, _CONTROL, "control"))
         report("untransformed")
     survivals = []
     for transformation in transformations:
         images = []
         for case, control in zip(cases, controls, strict=True):
-            adversarial = ask.tally(case, transformation, "adversarial")
-            original = ask.tally(case, transformation, "original")
+            adversarial = runner.tally(case, transformation, "adversarial")
+            original = runner.tally(case, transformation, "original")
             images.append(
                 ImageSurvival(case.index, case.goal, case.gap, adversarial, original, control)
             )
@@ -111,30 +111,30 @@ def survival(
 
 
 @dataclass(frozen=True)
-class _Questioner:
+class _Runner:
     target_factory: Callable[[int], Target]
     trials: int
     noiseless: bool
     seed: int
 
-    def tally(self, case: Case, transformation: Transformation, shown: _Shown) -> Tally:
-        stream = _stream(case, transformation, shown)
-        # Not the target's own generator, which may be made of the same seed and stream.
+    def tally(self, case: Case, transformation: Transformation, variant: _Variant) -> Tally:
+        stream = _stream(case, transformation, variant)
+        # Independent of the target's generator, which may use the same seed and stream.
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream, 1)))
         target = self.target_factory(stream)
         case.goal.check(target.n_classes)
-        image = case.original if shown == "original" else case.adversarial
+        image = case.original if variant == "original" else case.adversarial
         once = None if transformation.is_random else transformation.apply(image[None], rng)
         trials = 1 if self.noiseless and once is not None else self.trials
-        answers = []
+        responses = []
         for start in range(0, trials, _BATCH_TRIALS):
             shape = (min(_BATCH_TRIALS, trials - start), *image.shape)
             if once is None:
                 batch = transformation.apply(np.broadcast_to(image, shape), rng)
             else:
                 batch = np.broadcast_to(once, shape)
-            answers.append(target.query(batch))
-        counts = np.concatenate(answers)
+            responses.append(target.query(batch))
+        counts = np.concatenate(responses)
         goal = case.goal
         return Tally(
             trials=trials,
@@ -144,8 +144,8 @@ class _Questioner:
         )
 
 
-def _stream(case: Case, transformation: Transformation, shown: _Shown) -> int:
-    """Return the stream of a transformed image: its own, whatever else is studied."""
+def _stream(case: Case, transformation: Transformation, variant: _Variant) -> int:
+    """Return the random stream of a transformed image, independent of the rest of the study."""
     goal = case.goal
     identity = [
         int(case.index),
@@ -153,7 +153,7 @@ def _stream(case: Case, transformation: Transformation, shown: _Shown) -> int:
         None if goal.target_class is None else int(goal.target_class),
         transformation.family,
         None if transformation.parameter is None else float(transformation.parameter),
-        shown,
+        variant,
     ]
     digest = hashlib.sha256(json.dumps(identity).encode()).digest()
     return _FIRST_STREAM + int.from_bytes(digest[:7], "big")
@@ -170,11 +170,11 @@ def _check_cases(cases: Sequence[Case]) -> None:
             raise ValidationError(
                 f"adversarial image of image {case.index}",
                 f"shape {np.shape(case.adversarial)}",
-                f"{np.shape(case.original)}, as the original",
+                f"{np.shape(case.original)}, the shape of the clean image",
             )
         key = (case.index, case.goal)
         if key in seen:
             raise ValidationError(
-                "cases", f"image {case.index} twice with one goal", "one case an image and goal"
+                "cases", f"image {case.index} twice with one goal", "one case per image and goal"
             )
         seen.add(key)

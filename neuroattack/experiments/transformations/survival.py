@@ -1,4 +1,4 @@
-"""Adversarial images under transformations: what each image was taken for, and all of them."""
+"""Results for adversarial images under transformations, per image and in summary."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ __all__ = [
 ]
 
 Criterion = Literal["targeted", "untargeted"]
-"""What counts as misclassified: as the target class, or as any wrong one."""
+"""Definition of misclassification: as the target class, or as any wrong class."""
 
 
 @dataclass(frozen=True)
 class Tally:
-    """What fresh draws of one image were taken for.
+    """Predictions of one image in fresh trials.
 
     Parameters
     ----------
     trials : int
-        How many.
+        Number of trials.
     targeted : int or None
-        Taken for the target class; None without one.
+        Number of predictions of the target class; None without one.
     untargeted : int
-        Taken for any wrong class; a tie or silence is none.
+        Number of predictions of wrong classes, not including ties and silence.
     correct : int
-        Taken for the true class.
+        Number of predictions of the true class.
     """
 
     trials: int
@@ -49,18 +49,18 @@ class Tally:
     correct: int
 
     def reached(self, criterion: Criterion) -> Verification:
-        """Return how often the image was misclassified, with its interval."""
+        """Return the misclassification rate of the image."""
         successes = self.targeted if criterion == "targeted" else self.untargeted
         if successes is None:
             raise ValidationError("goal", "no target class", "a targeted goal")
         return Verification(successes, self.trials)
 
     def fooled(self, criterion: Criterion) -> bool:
-        """Return whether most draws were misclassified."""
+        """Return whether most trials were misclassified."""
         return self.reached(criterion).rate > 0.5
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         return {
             "trials": self.trials,
             "correct": self.correct,
@@ -71,21 +71,21 @@ class Tally:
 
 @dataclass(frozen=True)
 class ImageSurvival:
-    """One case under one transformation.
+    """Results of one case under one transformation.
 
     Parameters
     ----------
     index : int
-        Of the image.
+        Index of the image.
     goal : Goal
-        What the attack aimed at.
+        Goal of the attack.
     gap : float
-        Gap it reached.
+        Gap reached by the attack.
     adversarial, original : Tally
-        Of the transformed images: what the second is misclassified, the transformation did alone.
+        Predictions of the transformed adversarial image and of the transformed clean image, whose
+        misclassifications are due to the transformation alone.
     untransformed : Tally
-        Of the adversarial image as it was, on draws of its own: also where the transformation is
-        none, so that the two differ by what chance alone does.
+        Predictions of the adversarial image without a transformation, on separate trials.
     """
 
     index: int
@@ -96,7 +96,7 @@ class ImageSurvival:
     untransformed: Tally
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         return {
             "index": self.index,
             "label": self.goal.label,
@@ -115,11 +115,11 @@ class GapGroup:
     Parameters
     ----------
     low, high : float
-        Least and greatest gap of the group.
+        Smallest and largest gap of the group.
     images : int
-        How many they are.
+        Number of images.
     adversarial : Verification
-        All draws of the transformed adversarial images.
+        All trials of the transformed adversarial images.
     """
 
     low: float
@@ -130,15 +130,15 @@ class GapGroup:
 
 @dataclass(frozen=True)
 class GapCorrelation:
-    """Spearman's rank correlation of the gap with the rate of misclassification, over images.
+    """Spearman's rank correlation of gap and misclassification rate, over images.
 
     Parameters
     ----------
     rho : float
-        -1 to 1.
+        Correlation coefficient, -1 to 1.
     p_value : float
-        Of no monotonic relation, two-sided, from the t distribution as SciPy takes it: rough for
-        a dozen images or fewer.
+        Two-sided p-value from SciPy's approximation by the t distribution, which is inaccurate for
+        about a dozen images or fewer.
     """
 
     rho: float
@@ -147,24 +147,23 @@ class GapCorrelation:
 
 @dataclass(frozen=True)
 class Summary:
-    """All images under one transformation, by one criterion.
+    """Summary of all images under one transformation, by one criterion.
 
     Parameters
     ----------
     adversarial, original : Verification
-        All draws of all transformed images together. The interval is that of fresh draws of these
-        very images; draws of one image resemble each other, so of other images it says less than
-        its width seems to.
+        All trials of all transformed images, pooled. The interval applies to further trials of
+        these images; since trials of one image are correlated, it is too narrow for other images.
     images_fooled : Verification
-        Images of which most draws of the transformed adversarial image were misclassified, of all
-        images; its interval is that of other images.
+        Number of images with most trials of the transformed adversarial image misclassified; the
+        interval applies to other images.
     survived : Verification or None
-        The same of the images only of which most draws were misclassified before they were
-        transformed; None where there are none.
+        The same among the images with most trials misclassified before the transformation; None if
+        there are none.
     gap_groups : tuple of GapGroup
-        Groups of as equal sizes as can be, by rising gap.
+        Groups of nearly equal size, in order of increasing gap.
     gap_correlation : GapCorrelation or None
-        None with fewer than three images, or where all gaps or all rates are equal.
+        Correlation of gap and rate; None for fewer than three images or constant gaps or rates.
     """
 
     adversarial: Verification
@@ -175,7 +174,7 @@ class Summary:
     gap_correlation: GapCorrelation | None
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         correlation = self.gap_correlation
         return {
             "adversarial": _json(self.adversarial),
@@ -199,16 +198,16 @@ class Summary:
 
 @dataclass(frozen=True)
 class Survival:
-    """All cases under one transformation.
+    """Results of all cases under one transformation.
 
     Parameters
     ----------
     transformation : Transformation
-        What was done to the images.
+        Applied transformation.
     images : tuple of ImageSurvival
-        One a case, in their order.
+        One result per case, in order.
     gap_groups : int
-        Groups of gap in summaries, at most.
+        Maximum number of gap groups in summaries.
     """
 
     transformation: Transformation
@@ -216,9 +215,9 @@ class Survival:
     gap_groups: int
 
     def summary(self, criterion: Criterion) -> Summary | None:
-        """Return what became of all images; of targeted goals only where that is the criterion.
+        """Return the summary of all images; None if there are none.
 
-        None where there are none.
+        The criterion ``"targeted"`` includes only images with a target class.
         """
         images = [
             image
@@ -240,7 +239,7 @@ class Survival:
         )
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         summaries: dict[str, Any] = {}
         for criterion in get_args(Criterion):
             summary = self.summary(criterion)
@@ -254,14 +253,14 @@ class Survival:
 
 @dataclass(frozen=True)
 class SurvivalStudy:
-    """How adversarial images fared under transformations.
+    """Results of adversarial images under transformations.
 
     Parameters
     ----------
     trials, seed : int
-        Fresh draws of every transformed image, and seed of what transformations draw.
+        Number of fresh trials per transformed image, and random seed of the transformations.
     survivals : tuple of Survival
-        One a transformation, in their order.
+        One result per transformation, in order.
     """
 
     trials: int
@@ -269,36 +268,38 @@ class SurvivalStudy:
     survivals: tuple[Survival, ...] = field(repr=False)
 
     def as_json(self) -> dict[str, Any]:
-        """Return it as JSON values."""
+        """Return the JSON values."""
         return {
             "trials": self.trials,
             "seed": self.seed,
-            "transformations": [one.as_json() for one in self.survivals],
+            "transformations": [each.as_json() for each in self.survivals],
         }
 
 
-def _json(found: Verification) -> dict[str, Any]:
+def _json(result: Verification) -> dict[str, Any]:
     return {
-        "successes": found.successes,
-        "trials": found.trials,
-        "rate": found.rate,
-        "ci95": list(found.ci95),
+        "successes": result.successes,
+        "trials": result.trials,
+        "rate": result.rate,
+        "ci95": list(result.ci95),
     }
 
 
 def _pooled(tallies: Sequence[Tally], criterion: Criterion) -> Verification:
     reached = [tally.reached(criterion) for tally in tallies]
-    return Verification(sum(one.successes for one in reached), sum(one.trials for one in reached))
+    return Verification(
+        sum(each.successes for each in reached), sum(each.trials for each in reached)
+    )
 
 
 def _by_gap(
     images: Sequence[ImageSurvival], criterion: Criterion, groups: int
 ) -> tuple[GapGroup, ...]:
     order = np.argsort([image.gap for image in images], kind="stable")
-    found = []
+    result = []
     for part in np.array_split(order, min(groups, len(images))):
         group = [images[i] for i in part]
-        found.append(
+        result.append(
             GapGroup(
                 low=group[0].gap,
                 high=group[-1].gap,
@@ -306,7 +307,7 @@ def _by_gap(
                 adversarial=_pooled([image.adversarial for image in group], criterion),
             )
         )
-    return tuple(found)
+    return tuple(result)
 
 
 def _correlation(images: Sequence[ImageSurvival], criterion: Criterion) -> GapCorrelation | None:
@@ -316,5 +317,5 @@ def _correlation(images: Sequence[ImageSurvival], criterion: Criterion) -> GapCo
         return None
     from scipy.stats import spearmanr
 
-    found = spearmanr(gaps, rates)
-    return GapCorrelation(float(found.statistic), float(found.pvalue))
+    result = spearmanr(gaps, rates)
+    return GapCorrelation(float(result.statistic), float(result.pvalue))

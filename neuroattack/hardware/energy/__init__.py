@@ -1,1 +1,1 @@
-"""Operations, energy and time of a network on a chip."""
+"""Operations, energy and hardware time of a network on a chip."""

@@ -1,4 +1,4 @@
-"""Events that recorded spikes cause on a chip, counted by kind."""
+"""Counts of the events that recorded spikes cause on a chip, by kind."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ __all__ = ["Activity", "check_spikes", "count_activity"]
 Counts = NDArray[np.int64]
 
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).sum(axis=1)
-"""Set bits of every byte."""
+"""Number of set bits of every byte."""
 
 _OF_THE_CHIP = ("steps", "neurons_of_core", "is_by_core")
 _PER_IMAGE = (
@@ -41,44 +41,44 @@ _BY_CORE = ("routes", "hops_ew", "hops_ns")
 
 @dataclass(frozen=True, eq=False)
 class Activity:
-    """Events on a chip per image. The input is off the chip: its neurons are not updated.
+    """Events on a chip per image. The input is not on the chip: its neurons are not updated.
 
-    All counts but `neurons_of_core` are int64 arrays of shape (images,) or (images, cores).
+    All counts except `neurons_of_core` are int64 arrays of shape (images,) or (images, cores).
 
     Parameters
     ----------
     steps : int
-        Time steps T per image.
+        Number of time steps T per image.
     neurons_of_core : int64 array, shape (cores,)
-        Neurons on every core in use.
+        Number of neurons on every core in use.
     is_by_core : bool
-        Whether a limit of cores is known. If none is, all neurons stand on one core here, and
-        what depends on cores has no energy.
+        Whether a limit per core is known. If not, all neurons are counted on one core, and terms
+        that depend on cores have no energy.
     synaptic_operations : int64 array, shape (images,)
-        Spikes times the connections out of their neuron with nonzero weight.
+        Spikes times the nonzero outgoing connections of their neuron.
     spikes : int64 array, shape (images,)
-        Of the neurons on the chip, the readout included.
+        Spikes of all neurons on the chip, including the readout.
     routes : int64 array, shape (images,)
-        Arrivals of spikes at cores, the input's included: one for each core on which the spike
-        has a target.
+        Arrivals of spikes at cores, including input spikes: one per core with a target of the
+        spike.
     packets : int64 array, shape (images,)
-        Spikes, the input's included, of neurons with a connection: on a chip that multicasts, one
-        packet each, however many cores it goes to.
+        Spikes of neurons with a connection, including the input: one packet each on a chip with
+        multicast, regardless of the number of destination cores.
     input_spikes : int64 array, shape (images,)
         Spikes of input neurons with a connection, which enter the chip.
     readout_spikes : int64 array, shape (images,)
-        Of the readout.
+        Spikes of the readout.
     hops_ew, hops_ns : int64 array, shape (images,), or None
-        Between nodes of the mesh, from core to core, without those of input spikes; None without
-        a mesh.
+        Hops between nodes of the mesh (east-west, north-south), without those of input spikes;
+        None without a mesh.
     updates_on_event, spiking_on_event : int64 array, shape (images,), or None
-        Pairs of a neuron and a step in which a spike arrives over a connection of nonzero
-        weight, and those of them in which the neuron spikes; None where only spike counts were
+        Pairs of a neuron and a step in which a spike arrives over a connection with nonzero
+        weight, and those pairs in which the neuron spikes; None if only spike counts were
         recorded.
     core_synaptic_operations, core_spikes : int64 array, shape (images, cores)
         Synaptic operations into the neurons of every core, and spikes of those neurons.
     concentrated_synaptic_operations : int64 array, shape (images,)
-        Spikes times the most connections that their neuron has into a single core.
+        Spikes times the largest number of connections of their neuron into a single core.
     """
 
     steps: int
@@ -105,7 +105,7 @@ class Activity:
 
     @property
     def cores(self) -> int:
-        """Cores in use."""
+        """Number of cores in use."""
         return len(self.neurons_of_core)
 
     @property
@@ -115,7 +115,7 @@ class Activity:
 
     @classmethod
     def concatenate(cls, parts: Sequence[Activity]) -> Activity:
-        """Join the activity of batches; ValidationError unless of the same chip and steps."""
+        """Join the activity of batches; raise ValidationError if chip or steps differ."""
         if not parts:
             raise ValidationError("activity", "no batch", "at least one")
         joined: dict[str, Any] = {}
@@ -132,7 +132,7 @@ class Activity:
         return cls(**joined)
 
     def as_json(self) -> dict[str, Any]:
-        """Return means over images as JSON values; None for what was not counted."""
+        """Return means over images as JSON values; None for events that were not counted."""
         means: dict[str, Any] = {"updates_every_step": self.updates}
         for name in _PER_IMAGE:
             values = None if name in _BY_CORE and not self.is_by_core else getattr(self, name)
@@ -151,30 +151,30 @@ def count_activity(
     """Count the events that recorded spikes cause on a chip.
 
     Synaptic operations are spikes times actual fan-out, as in
-    :func:`neuroattack.deployment.backend.synaptic_operations`, also of spikes whose delay passes
-    the last step. Updates on event are counted where and when spikes arrive, up to that step.
+    :func:`neuroattack.deployment.backend.synaptic_operations`, including spikes that would arrive
+    after the last step. Event-driven updates are counted in the steps in which spikes arrive.
 
     Parameters
     ----------
     network : Network
-        That was simulated.
+        Simulated network.
     traffic, placement : Traffic, Placement
-        Of the network on the chip.
+        Traffic and placement of the network on the chip.
     counts : mapping of str to int array, shape (images, size)
-        Spikes of every neuron of every population over all steps, the input's under ``"input"``.
+        Spike counts of every population, and of the input under ``"input"``.
     steps : int
-        Time steps T of an image.
+        Number of time steps T per image.
     spikes : mapping of str to SpikeTrains, optional
-        The spikes themselves, which updates on event are counted from.
+        Spikes of every population and the input, needed for event-driven updates.
 
     Raises
     ------
     ValidationError
-        If counts or spikes are not those of the network and the steps.
+        If counts or spikes do not match the network and the steps.
     """
     steps = check_whole("steps", steps, 1)
     _check_counts(network, counts, steps)
-    # Sums of whole numbers below 2**53, which float64 has exactly and adds up fast.
+    # Sums of integers below 2**53 are exact in float64, and faster than in int64.
     exact = {name: counts[name].astype(np.float64) for name in network.sizes}
 
     def total(per_spike: Mapping[str, NDArray[Any]]) -> Counts:
@@ -185,8 +185,8 @@ def count_activity(
     connected = {name: number > 0 for name, number in traffic.connections.items()}
     into = {name: _into_cores(network, name, placement) for name in exact}
     on_core = {
-        name: place[:, np.newaxis] == np.arange(placement.cores_used)
-        for name, place in placement.cores.items()
+        name: core[:, np.newaxis] == np.arange(placement.cores_used)
+        for name, core in placement.cores.items()
     }
     on_event = spiking = None
     if spikes is not None:
@@ -215,11 +215,11 @@ def count_activity(
 def check_spikes(
     network: Network, spikes: Mapping[str, SpikeTrains], images: int, steps: int
 ) -> None:
-    """Raise ValidationError unless spikes are of every population, these images and steps."""
+    """Raise ValidationError unless there are spikes of all populations with the given shape."""
     for name, size in network.sizes.items():
         what = f"spikes of {name}"
         if name not in spikes:
-            raise ValidationError(what, "none", "those of every population, and the input's")
+            raise ValidationError(what, "none", "spikes of every population and the input")
         found = spikes[name].images, spikes[name].steps, spikes[name].size
         if found != (images, steps, size):
             raise ValidationError(
@@ -234,7 +234,7 @@ def _check_counts(
     for name, size in network.sizes.items():
         what = f"spike counts of {name}"
         if name not in counts:
-            raise ValidationError(what, "none", "those of every population, and the input's")
+            raise ValidationError(what, "none", "counts of every population and the input")
         shape = counts[name].shape
         images = shape[0] if images is None and shape else images
         if shape != (images, size) or not images:
@@ -247,21 +247,21 @@ def _check_counts(
 
 
 def _into_cores(network: Network, name: str, placement: Placement) -> Counts:
-    """Return the connections of each neuron into each core, shape (size, cores)."""
+    """Return the number of connections of each neuron into each core, shape (size, cores)."""
     into = np.zeros((network.sizes[name], placement.cores_used), np.int64)
     for projection in network.outgoing(name):
-        place = placement.cores[projection.target]
-        for core in np.unique(place):
-            into[:, core] += np.count_nonzero(projection.mantissas[:, place == core], axis=1)
+        cores = placement.cores[projection.target]
+        for core in np.unique(cores):
+            into[:, core] += np.count_nonzero(projection.mantissas[:, cores == core], axis=1)
     return into
 
 
 def _updates_on_event(network: Network, spikes: Mapping[str, SpikeTrains]) -> tuple[Counts, Counts]:
-    """Return the pairs of neuron and step with an arrival, and those of them with a spike."""
+    """Return the counts of pairs of neuron and step with an arrival, and of those with a spike."""
     images = spikes[INPUT].images
     updates, spiking = np.zeros(images, np.int64), np.zeros(images, np.int64)
     for population in network.populations:
-        # One bit per target neuron: the targets of all spikes of a step are or-ed together.
+        # One bit per target neuron; the targets of all spikes of a step are combined by bitwise or.
         incoming = [
             (spikes[p.source], np.packbits(p.mantissas != 0, axis=1), p.delay_steps)
             for p in network.incoming(population.name)

@@ -1,4 +1,4 @@
-"""A conventional network of the same sizes beside the spiking one, on the same operations."""
+"""Energy of a conventional network of the same layer sizes, compared with the spiking network."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _TRANSCRIPT = "as transcribed in PMC8934428, Table 3"
 
 
 def _coefficient(
-    value: float, place: str = _TRANSCRIPT, basis: Basis = "design", note: str = ""
+    value: float, location: str = _TRANSCRIPT, basis: Basis = "design", note: str = ""
 ) -> Coefficient:
-    return Coefficient(value, _HOROWITZ, place, basis, _CONDITIONS, note=note)
+    return Coefficient(value, _HOROWITZ, location, basis, _CONDITIONS, note=note)
 
 
 OPERATIONS_PJ: Mapping[str, Coefficient] = MappingProxyType(
@@ -43,7 +43,7 @@ OPERATIONS_PJ: Mapping[str, Coefficient] = MappingProxyType(
         ),
     }
 )
-"""Picojoules of an operation. 8-bit products are added up in 32 bits, so no 8-bit adder is here."""
+"""Energy per operation in picojoules. 8-bit products are summed in 32 bits: no 8-bit adder."""
 
 CAVEATS = (
     "Operation counts at 45 nm, 0.9 V: not comparable with chips of other processes.",
@@ -57,10 +57,10 @@ CAVEATS = (
     "Input encoding, activation functions, biases and control are not counted.",
     "The energy of an 8-bit multiplication is from program code, not from the paper.",
 )
-"""What the comparison leaves out or assumes."""
+"""Omissions and assumptions of the comparison."""
 
-# Energies of multiplying by a weight, of a sum's addition and of a leak, and bytes of a weight.
-# Sums and potentials of 8-bit weights have 32 bits.
+# Names of the operations for a product with a weight, an addition and a leak; bytes per weight.
+# With 8-bit weights, sums and potentials have 32 bits.
 _ARITHMETIC: Mapping[str, tuple[str, str, str, int]] = {
     "int8": ("int8_multiply", "int32_add", "int32_multiply", 1),
     "fp32": ("fp32_multiply", "fp32_add", "fp32_multiply", 4),
@@ -71,28 +71,29 @@ _STATE_BYTES = 4
 def compare_conventional(
     network: Network, synaptic_operations: float, steps: int
 ) -> dict[str, Any]:
-    """Estimate the energy of a conventional network of the same sizes and of the spiking one.
+    """Estimate the energies of a spiking network and a conventional network of the same sizes.
 
-    Both are on operations of 45 nm, under :data:`CAVEATS`.
+    Both use the energies of operations at 45 nm; see :data:`CAVEATS`.
 
     Parameters
     ----------
     network : Network
-        The spiking one. Each pair of populations with projections between them is a dense layer.
+        Spiking network. Each pair of populations with projections between them corresponds to a
+        dense layer.
     synaptic_operations : float
-        Its mean per image, spikes times actual fan-out: one addition each.
+        Mean synaptic operations per image (spikes times actual fan-out), one addition each.
     steps : int
-        Time steps T per image.
+        Number of time steps T per image.
 
     Returns
     -------
     dict
-        JSON values. Per image: ``"multiply_accumulates"`` of the conventional network, the
-        ``"synaptic_operations"``, and N * T ``"neuron_updates"``, one multiplication and one
+        JSON values. Per image: ``"multiply_accumulates"`` of the conventional network,
+        ``"synaptic_operations"``, and N * T ``"neuron_updates"`` of one multiplication and one
         addition each. For both networks, ``"conventional"`` and ``"spiking"``, by weight
-        precision: ``"operations_pj"``; ``"weight_fetches_pj"`` of reading a weight for every
-        operation, without reuse, each its part of a 64-bit access; ``"state_accesses_pj"`` of
-        reading and writing 32 bits per neuron and step; ``"with_memory_pj"``, their sum.
+        precision: ``"operations_pj"``; ``"weight_fetches_pj"`` for reading a weight per operation,
+        without reuse, as a fraction of a 64-bit access; ``"state_accesses_pj"`` for reading and
+        writing 32 bits per neuron and step; ``"with_memory_pj"``, their sum.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def compare_conventional(
     """
     steps = check_whole("steps", steps, 1)
     if not (math.isfinite(synaptic_operations) and synaptic_operations >= 0):
-        raise ValidationError("synaptic operations", synaptic_operations, "a number, 0 or more")
+        raise ValidationError("synaptic operations", synaptic_operations, "a number of at least 0")
     sizes = network.sizes
     layers = {(projection.source, projection.target) for projection in network.projections}
     macs = sum(sizes[source] * sizes[target] for source, target in layers)

@@ -1,4 +1,4 @@
-"""Energy of a network on a chip, estimated from its activity."""
+"""Energy estimates of a network on a chip from its activity."""
 
 from __future__ import annotations
 
@@ -38,21 +38,21 @@ _BOUNDED = ("subtotal_pj", "latency_ms", "energy_delay_product_pj_s",
 
 @dataclass(frozen=True, eq=False)
 class EnergyEstimate:
-    """Energy and time of images on a chip; one image, shown for T steps, is one classification.
+    """Estimated energy and hardware time of images on a chip, with T time steps per image.
 
-    All pairs are a lower and an upper bound of the estimate: what its counts leave open. `basis`,
-    `conditions` and `caveats` qualify the coefficients.
+    Pairs are lower and upper bounds of the estimate, because some counts are known as bounds only.
+    `basis`, `conditions` and `caveats` qualify the coefficients.
 
     Parameters
     ----------
     model : EnergyModel
-        Of the chip.
+        Energy model of the chip.
     activity : Activity
-        Events that were counted.
+        Counted events.
     terms : mapping of EnergyTerm to TermEstimate
-        By the name in a profile.
+        Terms of the estimate, by their names in profiles.
     time_s : (lower, upper) of float64 arrays, shape (images,); or None
-        Hardware time of each image; None where it is not known.
+        Hardware time of each image; None if unknown.
     """
 
     model: EnergyModel
@@ -62,12 +62,12 @@ class EnergyEstimate:
 
     @property
     def without_coefficient(self) -> tuple[str, ...]:
-        """Terms that are in no sum: no published coefficient, or no known count."""
+        """Terms excluded from all sums: no published coefficient, or unknown count."""
         return tuple(n for n, term in self.terms.items() if term.status == "without_coefficient")
 
     @property
     def subtotal_per_image_pj(self) -> Bounds | None:
-        """Energy of each image, of the priced terms; None without any."""
+        """Energy of each image over the terms with a coefficient; None if there are none."""
         parts = [term.energy_pj for term in self.terms.values() if term.energy_pj is not None]
         if not parts:
             return None
@@ -76,12 +76,12 @@ class EnergyEstimate:
 
     @property
     def per_image_pj(self) -> Bounds | None:
-        """Energy of each image; None where a term has no price, or there is none at all."""
+        """Energy of each image; None if a term lacks a coefficient, or none is estimated."""
         return None if self.without_coefficient else self.subtotal_per_image_pj
 
     @property
     def subtotal_pj(self) -> tuple[float, float] | None:
-        """Mean energy per image, of the priced terms: the sum of their means."""
+        """Mean energy per image over the terms with a coefficient: the sum of their means."""
         means = [term.mean_pj for term in self.terms.values() if term.mean_pj is not None]
         if not means:
             return None
@@ -89,18 +89,18 @@ class EnergyEstimate:
 
     @property
     def total_pj(self) -> tuple[float, float] | None:
-        """Mean energy per image; None where a term has no price."""
+        """Mean energy per image; None if any term lacks a coefficient."""
         return None if self.without_coefficient else self.subtotal_pj
 
     @property
     def latency_ms(self) -> tuple[float, float] | None:
-        """Mean hardware time per image; None where it is not known."""
+        """Mean hardware time per image in milliseconds; None if unknown."""
         mean = mean_of(self.time_s)
         return None if mean is None else (mean[0] * _MS_PER_S, mean[1] * _MS_PER_S)
 
     @property
     def subtotal_energy_delay_product_pj_s(self) -> tuple[float, float] | None:
-        """Mean over images of energy times hardware time, of the priced terms."""
+        """Mean of energy times hardware time over images, for the terms with a coefficient."""
         energy = self.subtotal_per_image_pj
         if energy is None or self.time_s is None:
             return None
@@ -108,17 +108,17 @@ class EnergyEstimate:
 
     @property
     def energy_delay_product_pj_s(self) -> tuple[float, float] | None:
-        """Mean over images of energy times hardware time; None where a term has no price."""
+        """Mean of energy times hardware time over images; None if a term lacks a coefficient."""
         return None if self.without_coefficient else self.subtotal_energy_delay_product_pj_s
 
     @property
     def time_coefficients(self) -> dict[str, Coefficient]:
-        """The numbers that hardware time rests on, by what they are of."""
+        """Coefficients used for the hardware time, by name."""
         return coefficients_of_time(self.model)
 
     @property
     def coefficients(self) -> dict[str, Coefficient]:
-        """The numbers that the energy rests on: with a power, those of time among them."""
+        """Coefficients used for the energy, including those of time if a power is used."""
         used: dict[str, Coefficient] = {
             name: term.coefficient
             for name, term in self.terms.items()
@@ -128,29 +128,29 @@ class EnergyEstimate:
 
     @property
     def basis(self) -> Basis | None:
-        """Weakest basis of a number of the energy; None where there is none."""
+        """Weakest basis of the coefficients of the energy; None without any."""
         return _weakest(self.coefficients.values())
 
     @property
     def latency_basis(self) -> Basis | None:
-        """Weakest basis of a number of the hardware time; None where there is none."""
+        """Weakest basis of the coefficients of the hardware time; None without any."""
         return _weakest(self.time_coefficients.values())
 
     @property
     def conditions(self) -> tuple[str, ...]:
-        """Conditions of the numbers of the energy, each once."""
+        """Distinct conditions of the coefficients of the energy."""
         return tuple(
             dict.fromkeys(coefficient.conditions for coefficient in self.coefficients.values())
         )
 
     @property
     def mixed_conditions(self) -> bool:
-        """Whether numbers of different conditions are added up."""
+        """Whether coefficients with different conditions are summed."""
         return len(self.conditions) > 1
 
     @property
     def caveats(self) -> tuple[str, ...]:
-        """What the estimate leaves out or assumes, in standard phrases."""
+        """Omissions and assumptions of the estimate, as standard phrases."""
         bounds = {
             coefficient.bound
             for coefficient in (self.coefficients | self.time_coefficients).values()
@@ -190,27 +190,27 @@ class EnergyEstimate:
         )
 
     def subtotal_per_correct_classification_pj(self, accuracy: float) -> tuple[float, float] | None:
-        """Return the energy of the priced terms per correctly classified image.
+        """Return the energy per correctly classified image, over the terms with a coefficient.
 
-        None without any priced term, or at accuracy 0.
+        None if there are no such terms, or the accuracy is 0.
 
         Parameters
         ----------
         accuracy : float
-            Fraction of the same images that is classified correctly.
+            Accuracy on the same images, in [0, 1].
 
         Raises
         ------
         ValidationError
-            If it is no fraction.
+            If the accuracy is not in [0, 1].
         """
         if not 0 <= accuracy <= 1:
-            raise ValidationError("accuracy", accuracy, "a fraction from 0 to 1")
+            raise ValidationError("accuracy", accuracy, "a number from 0 to 1")
         energy = self.subtotal_pj
         return energy and (energy[0] / accuracy, energy[1] / accuracy) if accuracy else None
 
     def as_json(self) -> dict[str, Any]:
-        """Return the figures, means over images, as JSON values."""
+        """Return the estimates, as means over images, as JSON values."""
         return {
             "energy_pj_per_image": as_ends(self.total_pj),
             **{name: as_ends(getattr(self, name)) for name in _BOUNDED},
@@ -232,42 +232,43 @@ class EnergyEstimate:
 def estimate(activity: Activity, model: EnergyModel, dt_s: float) -> EnergyEstimate:
     """Estimate the energy of recorded activity on a chip.
 
-    Each term is its count times its price:
+    Each term is a count times a coefficient:
 
     - ``synaptic_operation``: spikes times their connections;
-    - ``update_active``, ``update_inactive``: N * T together where every neuron is updated in
-      every step, and on a chip that updates on event, the pairs of a neuron and a step with an
-      arrival. No source says which updates are active: at least those in which the neuron spikes,
-      at most all, which gives the two bounds. If one price of the two is known, it is that of
-      every update;
-    - ``spike_in_tile``: each route of a spike to a core, the input's included, and ``hop_ew``,
-      ``hop_ns``: the hops on the way, without those of input spikes;
-    - ``spike_packet``: a packet for every spike of a neuron with a connection, the input's
-      included, for they come in as packets as well;
-    - ``synapse_fetch``: each arrival of a spike at a core;
-    - ``barrier``: one per step; ``host_io``: the input spikes that enter;
-    - ``static_chip``: power of one chip over hardware time; ``active_core``: the same for each
+    - ``update_active``, ``update_inactive``: together N * T if every neuron is updated in every
+      step; on a chip with event-driven updates, the pairs of a neuron and a step with an arrival.
+      The sources do not define which updates are active: at least those in which the neuron
+      spikes, at most all, which gives the two bounds. If only one of the coefficients is known, it
+      is used for all updates;
+    - ``spike_in_tile``: routes of spikes to cores, including input spikes; ``hop_ew``, ``hop_ns``:
+      hops on these routes, without those of input spikes;
+    - ``spike_packet``: one packet per spike of a neuron with a connection, including input spikes,
+      which enter as packets as well;
+    - ``synapse_fetch``: arrivals of spikes at cores;
+    - ``barrier``: one per step; ``host_io``: input spikes that enter the chip;
+    - ``static_chip``: power of one chip times hardware time; ``active_core``: the same for each
       core in use.
 
-    An all-in price covers everything else on the chip. A term that another price covers is
-    counted and not priced again, not even where it has a price of its own; one whose cover is
-    not priced is not covered. A term of the chip without a price or a count is unpriced, and there
-    is no total: synaptic operations, updates and static power are terms of every chip, the others
-    where its model prices them or lists them as unknown.
+    An all-in coefficient covers everything else on the chip. The energy of a term covered by
+    another coefficient is not added again, even if it has a coefficient; a term is not covered if
+    the covering term has no coefficient. If a term of the chip lacks a coefficient or a count,
+    there is no total. Synaptic operations, updates and static power are terms of every chip; other
+    terms are included if the model has a coefficient for them or lists them as unknown.
 
     Parameters
     ----------
     activity : Activity
-        Of the network on the chip.
+        Activity of the network on the chip.
     model : EnergyModel
-        Of the chip.
+        Energy model of the chip.
     dt_s : float
-        Simulated seconds per step.
+        Length of a time step in seconds.
 
     Raises
     ------
     ValidationError
-        If the chip prices updates on event, and the activity was counted without the spikes.
+        If event-driven updates have a coefficient, but the activity was counted from spike counts
+        only.
     """
     time_s = hardware_time_s(activity, model, check_positive("dt_s", dt_s, "number of seconds"))
     terms = MappingProxyType(estimate_terms(activity, model, time_s))

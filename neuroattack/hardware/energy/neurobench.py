@@ -1,19 +1,19 @@
-"""The algorithm metrics of NeuroBench, by that project's definitions, from recorded spikes.
+"""NeuroBench's algorithm metrics, computed from recorded spikes.
 
-Definitions: Yik et al., Nature Communications 16:1545, 2025, as the package neurobench 2.3.0
-computes them from a torch model by hooks on its layers. The model meant here is this one: each
-projection is a linear layer without bias, called once in each of the T steps with the spikes of
-its source that arrive in that step, those of step k - delay; each population is an activation
-layer, called once per step. All spikes are 0 or 1, the input's too, so that every operation is an
-accumulation (AC) and none a multiplication (MAC).
+Definitions: Yik et al., Nature Communications 16:1545, 2025, as computed by the package neurobench
+2.3.0 with hooks on the layers of a torch model. The corresponding model is: each projection is a
+linear layer without bias, called once in each of the T steps with the source's spikes that arrive
+in that step (spikes of step k - delay); each population is an activation layer, called once per
+step. All spikes are 0 or 1, including the input, so all operations are accumulations (AC), and
+there are no multiplications (MAC).
 
-Spikes of the last steps, whose delay passes the end, reach no layer, and are no operations here.
-:func:`neuroattack.deployment.backend.synaptic_operations` counts them, since a chip sends them;
+Spikes that would arrive after the last step reach no layer and are not operations in this sense.
+:func:`neuroattack.deployment.backend.synaptic_operations` counts them, because a chip sends them;
 the difference is `late_acs` of :class:`NeuroBenchMetrics`.
 
-The package rounds connection sparsity to 4 decimals, and sums the operations of a step in the
-layer's own type: in 32-bit floats they may be off where a batch has over 2**24 of them. Here
-nothing is rounded.
+The package rounds connection sparsity to 4 decimals and sums the operations of a step in the type
+of the layer, which in 32-bit floats is inexact above 2**24 operations per batch. Values here are
+exact.
 """
 
 from __future__ import annotations
@@ -39,29 +39,29 @@ _SUMMED = ("spikes", "activations", "dense", "acs", "late_acs", "images")
 
 @dataclass(frozen=True)
 class NeuroBenchMetrics:
-    """NeuroBench's metrics of a network on some images, as the integers they are made of.
+    """NeuroBench metrics of a network on a set of images, as exact integer counts.
 
     Parameters
     ----------
     parameter_bytes : int
-        Weights, thresholds and biases in their own types: 4 bytes per weight, zeros included;
-        8 bytes per threshold or bias in floating point, 4 in fixed.
+        Bytes of weights, thresholds and biases: 4 per weight, including zeros; 8 per threshold or
+        bias in floating point, 4 in fixed point.
     buffer_bytes : int
-        What a step leaves to the next, for one image: a potential per neuron, in the type of its
-        threshold; 4 bytes per neuron with a refractory period; one byte for each spike that may
-        be under way: neurons of a source times its longest delay.
+        Bytes of the state between steps, for one image: one potential per neuron, in the type of
+        its threshold; 4 bytes per neuron with a refractory period; one byte per spike that may be
+        in transit (neurons of a source times its longest delay).
     zero_weights, weights : int
-        Weights of all projections that are zero, and all.
+        Number of zero weights, and of all weights, over all projections.
     spikes, activations : int
-        Spikes of all populations but the input, and neurons x steps x images.
+        Spikes of all populations except the input, and neurons x steps x images.
     dense : int
-        Operations if every weight and every spike were 1: weights x steps x images.
+        Operations if all weights and spikes were nonzero: weights x steps x images.
     acs : int
         Spikes that arrived within the T steps, times their nonzero weights.
     late_acs : int
-        The same of spikes that would have arrived after the last step.
+        The same for spikes that would have arrived after the last step.
     images : int
-        Images, at least 1.
+        Number of images, at least 1.
     """
 
     parameter_bytes: int
@@ -77,24 +77,24 @@ class NeuroBenchMetrics:
 
     @property
     def footprint_bytes(self) -> int:
-        """Footprint: bytes of parameters and buffers."""
+        """Footprint: bytes of parameters and state."""
         return self.parameter_bytes + self.buffer_bytes
 
     @property
     def connection_sparsity(self) -> float | None:
-        """Fraction of weights that are zero, not rounded; None for a network without weights."""
+        """Fraction of zero weights, not rounded; None for a network without weights."""
         return self.zero_weights / self.weights if self.weights else None
 
     @property
     def activation_sparsity(self) -> float:
-        """Fraction of neurons, steps and images without a spike."""
+        """Fraction of neuron x step x image entries without a spike."""
         return (self.activations - self.spikes) / self.activations
 
     def as_json(self) -> dict[str, Any]:
-        """Return the metrics as JSON values, operations per image.
+        """Return the metrics as JSON values, with operations per image.
 
-        There are no effective MACs, for all spikes are 0 or 1. Effective and late ACs together
-        are the mean of :func:`neuroattack.deployment.backend.synaptic_operations`.
+        There are no effective MACs, because all spikes are 0 or 1. The sum of effective and late
+        ACs is the mean of :func:`neuroattack.deployment.backend.synaptic_operations`.
         """
         return {
             "footprint_bytes": self.footprint_bytes,
@@ -122,15 +122,15 @@ def neurobench_metrics(network: Network, spikes: Mapping[str, SpikeTrains]) -> N
     Parameters
     ----------
     network : Network
-        What was simulated, in floating or fixed point. A projection that a chip's signs split
-        in two is two layers, with twice the weights.
+        Simulated network, in floating or fixed point. A projection that was split by sign counts
+        as two layers with twice the weights.
     spikes : mapping of str to SpikeTrains
-        Of every population, the input's under ``"input"``, as in a recording.
+        Spikes of every population, and of the input under ``"input"``, as in a recording.
 
     Raises
     ------
     ValidationError
-        If spikes are not of this network, or of no image or no step.
+        If the spikes do not match the network, or there are no images or no steps.
     """
     images, steps = (spikes[INPUT].images, spikes[INPUT].steps) if INPUT in spikes else (0, 0)
     check_spikes(network, spikes, images, steps)
@@ -164,40 +164,40 @@ def neurobench_metrics(network: Network, spikes: Mapping[str, SpikeTrains]) -> N
 
 
 def _spikes_before(trains: SpikeTrains, step: int) -> NDArray[np.int64]:
-    """Return the spikes of each neuron before a step, over all images, shape (size,)."""
+    """Return the spike count of each neuron before a step, over all images, shape (size,)."""
     early = SpikeTrains(trains.size, trains.offsets[:, : max(step, 0) + 1], trains.neurons)
     total: NDArray[np.int64] = early.counts().sum(axis=0, dtype=np.int64)
     return total
 
 
 def _per_neuron(population: Population | FixedPopulation) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return thresholds and biases."""
+    """Return the thresholds and biases."""
     if isinstance(population, FixedPopulation):
         return population.threshold, population.bias
     return population.threshold_v, population.bias_v
 
 
 def footprint_in_format(network: Network, number_format: NumberFormat) -> dict[str, int | None]:
-    """Return the bits of a network in a chip's number format; None where that is not known.
+    """Return the memory of a network in bits in a chip's number format; None if unknown.
 
-    Zeros count as weights do, as in :attr:`NeuroBenchMetrics.footprint_bytes`. What else a chip
-    keeps of a connection or of a spike under way is left out.
+    Zero weights are counted, as in :attr:`NeuroBenchMetrics.footprint_bytes`. Other memory for
+    connections, such as indices, and for spikes in transit is not included.
 
     Parameters
     ----------
     network : Network
-        As quantized for the chip, with its projections split where they are.
+        Network quantized for the chip, including any split projections.
     number_format : NumberFormat
-        Of the chip.
+        Number format of the chip.
 
     Returns
     -------
     dict
-        ``"weight_bits"`` of the mantissas; ``"potential_bits"`` of one image, None if analog;
-        ``"threshold_bits"``; ``"bias_bits"``, of populations with biases, one mantissa per neuron
+        ``"weight_bits"`` of the mantissas; ``"potential_bits"`` for one image, None if analog;
+        ``"threshold_bits"``; ``"bias_bits"`` of populations with biases, one mantissa per neuron
         and one exponent per population; ``"refractory_bits"``, one counter per neuron with a
-        refractory period, as long as the format's longest; ``"total_bits"``, None if a part is
-        not known; ``"known_bits"``, the sum of the known parts.
+        refractory period, large enough for the longest period of the format; ``"total_bits"``,
+        None if a part is unknown; ``"known_bits"``, the sum of the known parts.
     """
     neurons = sum(p.size for p in network.populations)
     biased = [p for p in network.populations if _per_neuron(p)[1].any()]

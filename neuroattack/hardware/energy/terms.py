@@ -1,4 +1,4 @@
-"""Terms of an energy estimate: how often each event happened, and the energy of one."""
+"""Terms of an energy estimate: counts of events times energy coefficients."""
 
 from __future__ import annotations
 
@@ -35,31 +35,30 @@ _UNITS: dict[EnergyTerm, str] = {
 }
 
 POWERS = frozenset(("static_chip", "active_core"))
-"""Terms that are milliwatts over hardware time."""
+"""Terms that are a power in milliwatts times hardware time."""
 
 UPDATES: tuple[EnergyTerm, EnergyTerm] = ("update_active", "update_inactive")
 _IN_ALL_IN: tuple[EnergyTerm, ...] = ("spike_in_tile", "hop_ew", "hop_ns")
-"""What an all-in price covers and is shown beside updates and static power."""
+"""Terms covered by an all-in coefficient that are listed besides updates and static power."""
 
 
 @dataclass(frozen=True, eq=False)
 class TermEstimate:
-    """One term of an estimate.
+    """One term of an energy estimate.
 
     Parameters
     ----------
     term : EnergyTerm
-        Its name.
+        Name of the term.
     count : (lower, upper) of float64 arrays, shape (images,); or None
-        How often it happened, in the readings of the lower and of the upper bound of the total.
-        None where that is not known.
+        Number of events for the lower and the upper bound of the total; None if unknown.
     coefficient : Coefficient or None
-        Picojoules each, or milliwatts; None without a published coefficient, or where another
-        price covers it.
+        Energy per event in picojoules, or power in milliwatts; None without a published
+        coefficient, or if the coefficient of another term covers it.
     covered_by : str
-        The term whose price covers this one's energy; empty if there is none.
+        Term whose coefficient covers this one's energy; empty if there is none.
     energy_pj : (lower, upper) of float64 arrays, shape (images,); or None
-        Count times price; None where either is missing.
+        Count times coefficient; None if either is missing.
     """
 
     term: EnergyTerm
@@ -70,18 +69,18 @@ class TermEstimate:
 
     @property
     def status(self) -> Literal["estimated", "covered", "without_coefficient"]:
-        """Whether the term is in the sum, in another term, or missing."""
+        """Whether the term is estimated, covered by another term, or lacks a coefficient."""
         if self.covered_by:
             return "covered"
         return "without_coefficient" if self.energy_pj is None else "estimated"
 
     @property
     def mean_pj(self) -> tuple[float, float] | None:
-        """Lower and upper, the mean over images."""
+        """Lower and upper bound of the mean over images."""
         return mean_of(self.energy_pj)
 
     def as_json(self) -> dict[str, Any]:
-        """Return means over images, and the price with its source, as JSON values."""
+        """Return means over images, and the coefficient with its source, as JSON values."""
         return {
             "status": self.status,
             "unit": _UNITS[self.term],
@@ -96,7 +95,7 @@ class TermEstimate:
 def estimate_terms(
     activity: Activity, model: EnergyModel, time_s: Bounds | None
 ) -> dict[EnergyTerm, TermEstimate]:
-    """Count a chip's terms and multiply each with its price.
+    """Count the events of a chip's terms and multiply them by their coefficients.
 
     See :func:`neuroattack.hardware.energy.energy.estimate` for parameters and errors; `time_s` is
     the hardware time of each image.
@@ -106,7 +105,7 @@ def estimate_terms(
 
 
 def mean_of(bounds: Bounds | None) -> tuple[float, float] | None:
-    """Return lower and upper, the mean over images: the sum without rounding, divided."""
+    """Return lower and upper bound of the mean over images; sums are computed without rounding."""
     if bounds is None:
         return None
     lower, upper = (math.fsum(ends.tolist()) / len(ends) for ends in bounds)
@@ -119,7 +118,7 @@ def as_ends(bounds: tuple[float, float] | None) -> dict[str, float] | None:
 
 
 def _counts(activity: Activity, time_s: Bounds | None) -> dict[EnergyTerm, Bounds | None]:
-    """Return how often each term but the updates happened in each image."""
+    """Return the number of events of each term except updates in each image."""
     by_core = activity.is_by_core
     routes = activity.routes if by_core else None
     counted: dict[EnergyTerm, NDArray[np.int64] | None] = {
@@ -142,7 +141,7 @@ def _counts(activity: Activity, time_s: Bounds | None) -> dict[EnergyTerm, Bound
 
 
 def _update_counts(activity: Activity, model: EnergyModel) -> dict[EnergyTerm, Bounds | None]:
-    """Return the active and the inactive updates of each image, in the two readings."""
+    """Return the numbers of active and inactive updates of each image, for both bounds."""
     active, inactive = (model.event_pj.get(term) for term in UPDATES)
     if model.update_policy == "continuous":
         return {}
@@ -154,8 +153,8 @@ def _update_counts(activity: Activity, model: EnergyModel) -> dict[EnergyTerm, B
     elif active or inactive:
         raise ValidationError(
             f"activity on {model.name}",
-            "counts of spikes alone",
-            "one counted from the spikes: this chip's neurons are updated when spikes arrive",
+            "spike counts only",
+            "recorded spikes, because this chip updates neurons when spikes arrive",
         )
     else:
         return dict.fromkeys(UPDATES)
@@ -163,7 +162,8 @@ def _update_counts(activity: Activity, model: EnergyModel) -> dict[EnergyTerm, B
         return {"update_active": _floats(updates, updates)}
     if inactive and not active and "update_active" not in model.covered:
         return {"update_inactive": _floats(updates, updates)}
-    # Active at least where a neuron spikes, at most always; the dearer reading is the upper one.
+    # Active updates are at least those with a spike, at most all; the upper bound is the case with
+    # more energy.
     least, most = spiking, updates
     if (active.value if active else 0.0) < (inactive.value if inactive else 0.0):
         least, most = most, least
@@ -174,12 +174,12 @@ def _update_counts(activity: Activity, model: EnergyModel) -> dict[EnergyTerm, B
 
 
 def _listed(counts: Mapping[EnergyTerm, Bounds | None], model: EnergyModel) -> Iterator[EnergyTerm]:
-    """Yield the terms that the chip has, in their order."""
+    """Yield the terms of the chip, in order."""
     has = {"synaptic_operation", "static_chip", *model.event_pj, *model.power_mw}
     has |= {*model.unknown, *model.covered}
     if model.scope == "all_in":
         has |= {term for term in _IN_ALL_IN if counts.get(term) is not None}
-        # An all-in price is of the chip: what enters and leaves it is not in it.
+        # An all-in coefficient is that of the chip, without its input and output.
         has -= {"host_io"}
     for term in get_args(EnergyTerm):
         listed = counts if term in UPDATES and model.update_policy != "continuous" else has
@@ -188,7 +188,7 @@ def _listed(counts: Mapping[EnergyTerm, Bounds | None], model: EnergyModel) -> I
 
 
 def _term(term: EnergyTerm, count: Bounds | None, model: EnergyModel) -> TermEstimate:
-    """Price a term, unless a price that is known covers it."""
+    """Return the estimate of a term; without energy if a known coefficient covers it."""
     covered_by = model.covered.get(term, "")
     if covered_by not in model.event_pj and covered_by not in model.power_mw:
         covered_by = ""

@@ -1,4 +1,4 @@
-"""Hardware time of an image on a chip: exact, or between two bounds."""
+"""Hardware time of an image on a chip, exact or as lower and upper bounds."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ __all__ = ["coefficients_of_time", "hardware_time_s"]
 _S_PER_NS = 1e-9
 
 Bounds = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""Lower and upper, each of shape (images,)."""
+"""Lower and upper bounds, each of shape (images,)."""
 
 
 def coefficients_of_time(model: EnergyModel) -> dict[str, Coefficient]:
-    """Return the numbers that hardware time is made of, by name; none where it is not known."""
+    """Return the coefficients of the hardware time by name; empty if it is unknown."""
     timing = model.timing
     if timing is None or not _known(model):
         return {}
@@ -27,48 +27,48 @@ def coefficients_of_time(model: EnergyModel) -> dict[str, Coefficient]:
 
 
 def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Bounds | None:
-    """Return the hardware time of each image in seconds, a lower and an upper bound.
+    """Return lower and upper bounds of the hardware time of each image in seconds.
 
-    In real time an image takes T * dt; on a chip with a tick, T ticks; on an accelerated one,
-    T * dt divided by the factor: then the two bounds are the same.
+    In real time an image takes T * dt; on a chip with a fixed tick, T ticks; on an accelerated
+    chip, T * dt divided by the acceleration factor. In these cases both bounds are the same.
 
-    Where a step takes as long as its events, cores work side by side, a core does one thing after
-    another, and a barrier ends the step. With w(c, k) the work of core c at step k,
+    If the duration of a step depends on its events, cores work in parallel, each core processes its
+    events sequentially, and a barrier ends the step. With the work w(c, k) of core c in step k,
     w = (synaptic operations into c of the spikes of step k) * t_sop + (updates on c) * t_update,
     the time of an image is
 
-        sum over k of max over c of w(c, k), and T barriers.
+        sum over k of max over c of w(c, k), plus T barriers.
 
-    *Lower*: a maximum over cores is at least any one of them, so the sum is at least
-    max over c of (sum over k of w(c, k)), the work of the core that is busiest over the whole
-    image, which spike counts give. To it, T times the fastest barrier.
+    *Lower bound*: the maximum over cores is at least the value of any core, so the sum is at least
+    max over c of (sum over k of w(c, k)), the work of the busiest core over the image, which
+    follows from spike counts. T times the fastest barrier is added.
 
-    *Upper*: the maximum of a sum is at most the sum of the maxima. For the updates of a step that
-    is those of the core with the most neurons. For its synaptic operations, with f(i, c) the
-    connections of neuron i into core c: max over c of (sum over spiking i of f(i, c)) is at most
-    the sum over spiking i of max over c of f(i, c), which summed over steps is
-    :attr:`Activity.concentrated_synaptic_operations`. To it, T times the slowest barrier.
+    *Upper bound*: the maximum of a sum is at most the sum of the maxima. For the updates of a step
+    this is the number of neurons of the largest core. For synaptic operations, with the number of
+    connections f(i, c) of neuron i into core c: max over c of (sum over spiking i of f(i, c)) is at
+    most the sum over spiking i of max over c of f(i, c), which summed over steps is
+    :attr:`Activity.concentrated_synaptic_operations`. T times the slowest barrier is added.
 
-    The operations of a spike are the work of its own step, not of the one it takes effect in:
-    such chips accumulate weights as spikes arrive, for a later step. An update is active at least
-    where the neuron spikes, at most always. Chips that update on event do between no update and
-    one per neuron and step; continuous ones do none.
+    The operations of a spike belong to the step of the spike, not to the step of its effect: such
+    chips accumulate weights for a later step as spikes arrive. Active updates are at least those
+    with a spike, at most all. Chips with event-driven updates have between zero and one update per
+    neuron and step; chips in continuous time have none.
 
     Parameters
     ----------
     activity : Activity
-        Of the network on the chip.
+        Activity of the network on the chip.
     model : EnergyModel
-        Of the chip. An update with one known time always takes it; a single known barrier is both
-        the fastest and the slowest; without one, barriers take no time.
+        Energy model of the chip. If only one kind of update has a known time, it is used for all;
+        a single known barrier time is both the fastest and the slowest; unknown barriers take no
+        time.
     dt_s : float
-        Simulated seconds per step.
+        Length of a time step in seconds.
 
     Returns
     -------
     (lower, upper) : float64 arrays, shape (images,); or None
-        None where hardware time is not known, also if it is that of cores and how many are in use
-        is not known.
+        Bounds; None if the hardware time is unknown, or depends on cores whose number is unknown.
     """
     timing = model.timing
     if timing is None or not _known(model):
@@ -120,5 +120,5 @@ def _time_of_events_s(activity: Activity, model: EnergyModel) -> Bounds:
     concentrated_ns = activity.concentrated_synaptic_operations.astype(np.float64) * operation_ns
     lower = busiest_ns + steps * time_ns("barrier_fastest", "barrier_slowest")
     upper = concentrated_ns + steps * (most_ns + time_ns("barrier_slowest", "barrier_fastest"))
-    # The two are sums in different orders: where they are equal, the last bit may not be.
+    # Sums in different orders: equal bounds may differ in the last bit.
     return np.minimum(lower, upper) * _S_PER_NS, upper * _S_PER_NS

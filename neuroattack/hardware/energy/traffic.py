@@ -1,4 +1,4 @@
-"""Destinations of the spikes of every neuron on a chip: connections, cores, hops between them."""
+"""Traffic of spikes on a chip: connections, destination cores and hops of every neuron."""
 
 from __future__ import annotations
 
@@ -20,20 +20,21 @@ PerNeuron = Mapping[str, NDArray[np.int64]]
 
 @dataclass(frozen=True, eq=False)
 class Traffic:
-    """Effects of one spike of each neuron, by population; int64 arrays of shape (size,).
+    """Traffic of one spike of each neuron, by population; int64 arrays of shape (size,).
 
-    A spike takes one route to each core that it has targets on, however many those are.
+    A spike takes one route to each core with at least one target.
 
     Parameters
     ----------
     connections : mapping of str to int64 array
-        Connections out of each neuron, the input's under ``"input"``.
+        Number of outgoing connections of each neuron, and of the input under ``"input"``.
     destination_cores : mapping of str to int64 array
-        Cores on which each neuron has a target: its routes. Its own core may be one of them.
+        Number of cores with a target of each neuron, possibly including its own core; also its
+        number of routes.
     hops_ew, hops_ns : mapping of str to int64 array, or None
-        Hops between nodes, east-west and north-south, summed over the routes, each of which goes
-        first along one direction, then along the other. The input is not in them, for where its
-        spikes enter is not known; None without a mesh.
+        Hops between nodes, east-west and north-south, summed over the routes of each neuron, with
+        dimension-ordered routing. The input is not included, because the entry point of its spikes
+        is unknown; None without a mesh.
     """
 
     connections: PerNeuron
@@ -43,7 +44,7 @@ class Traffic:
 
 
 def traffic(network: Network, placement: Placement) -> Traffic:
-    """Return the destinations of the spikes of every neuron of a placed network."""
+    """Return the traffic of a placed network."""
     wiring = Wiring.of(network)
     destinations: dict[str, NDArray[np.int64]] = {}
     hops_ew: dict[str, NDArray[np.int64]] = {}

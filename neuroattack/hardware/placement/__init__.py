@@ -1,1 +1,1 @@
-"""Networks on a chip's cores."""
+"""Placement of networks on the cores of a chip."""

@@ -1,4 +1,4 @@
-"""Cores filled one after the other with the neurons of a network."""
+"""Greedy filling of cores with the neurons of a network, one core after another."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from neuroattack.hardware.profiles.core_limits import CoreLimits
 __all__ = ["UnplaceableError", "fill", "in_turn", "one_by_one"]
 
 _AT_A_TIME = 256
-"""Neurons that are looked at together, so that a core's last ones cost no more than its first."""
+"""Maximum number of neurons considered at once, which limits the cost of a core's last neurons."""
 
 Range = tuple[str, int, int]
-"""A population, and a range of its neurons: first, and one after the last."""
+"""Population, first neuron and end (exclusive) of a range of neurons."""
 
 
 class UnplaceableError(Exception):
-    """A neuron exceeds a limit of an empty core; users get a :class:`DoesNotFitError`."""
+    """A neuron exceeds a limit of an empty core; converted to :class:`DoesNotFitError`."""
 
     def __init__(self, population: str, limit: str, used: int) -> None:
         super().__init__(population, limit, used)
@@ -30,15 +30,15 @@ class UnplaceableError(Exception):
 
 
 def one_by_one(wiring: Wiring) -> list[Range]:
-    """Return all neurons, the last first, one population after the other."""
+    """Return all populations as ranges, the last population first."""
     return [(name, 0, wiring.sizes[name]) for name in reversed(wiring.populations)]
 
 
 def in_turn(wiring: Wiring, slices: int) -> Iterator[Range]:
-    """Yield all neurons, the last first, in slices of every population in turn.
+    """Yield slices of all populations in turn, the last first.
 
-    Cores then have a part of each population, and one with many neurons and one with many
-    connections fill them together.
+    Every core then has neurons of each population, so that populations with many neurons and
+    populations with many connections share cores.
     """
     for i in reversed(range(slices)):
         for name in reversed(wiring.populations):
@@ -54,10 +54,10 @@ def fill(
     ranges: Iterable[Range],
     destinations: Mapping[str, NDArray[np.int64]] | None = None,
 ) -> dict[str, NDArray[np.int32]]:
-    """Return the core of every neuron, the cores filled from the last to the first.
+    """Return the core of every neuron; cores are filled from the last to the first.
 
-    Each core takes neurons until the next one exceeds a limit. The last neurons come first,
-    because the routes of a neuron are known only once its targets have a core.
+    Each core takes neurons until the next one would exceed a limit. The last neurons are placed
+    first, because the routes of a neuron are known only when its targets are placed.
     """
     cores = {name: np.zeros(wiring.sizes[name], np.int32) for name in wiring.populations}
     known = dict(destinations or {})
@@ -72,11 +72,11 @@ def fill(
             end -= taken
             if not taken:
                 core, number = _Core(wiring, limits), number + 1
-    return {name: number - place for name, place in cores.items()}
+    return {name: number - core_of for name, core_of in cores.items()}
 
 
 class _Core:
-    """A core while it is filled."""
+    """Core being filled."""
 
     def __init__(self, wiring: Wiring, limits: CoreLimits) -> None:
         self._wiring = wiring
@@ -92,7 +92,7 @@ class _Core:
         self._empty = True
 
     def take(self, name: str, first: int, end: int, destinations: NDArray[np.int64]) -> int:
-        """Take as many neurons of a range as fit, the last first; return how many."""
+        """Add as many neurons of a range as fit, the last first; return their number."""
         needs = {
             "neurons_per_core": np.ones(end - first, np.int64),
             "synapses_per_core": self._wiring.fan_in[name][first:end][::-1],
@@ -114,7 +114,7 @@ class _Core:
         return room
 
     def _connect(self, name: str, end: int, room: int) -> int:
-        """Give sources axons to as many of the neurons before `end` as there are axons for."""
+        """Add input axons for up to `room` neurons before `end`; return the number that fit."""
         limit = self._limits.in_axons_per_core
         if limit is None or not room:
             return room

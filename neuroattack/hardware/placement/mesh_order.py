@@ -13,28 +13,27 @@ __all__ = ["capacity", "mesh_positions", "nearest_band"]
 
 
 def capacity(mesh: Mesh) -> int:
-    """Return the cores of a mesh."""
+    """Return the number of cores of a mesh."""
     return mesh.width * mesh.height * mesh.cores_per_node
 
 
 def mesh_positions(
     cores: NDArray[np.int64], mesh: Mesh, band: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return column and row of the nodes of cores.
+    """Return column and row of the node of each core.
 
-    Cores fill node after node. Nodes follow one another like a snake through bands of rows: up
-    one column of the band and down the next, along the first band and back along the second.
-    Consecutive nodes are neighbors except at the turn of a band, and many of them are close
-    together.
+    Cores are numbered node by node. Nodes follow a serpentine path through bands of rows: up one
+    column of a band and down the next, along the first band and back along the second. Consecutive
+    nodes are neighbors except at the end of a band, so cores with similar numbers are close.
 
     Returns
     -------
     int64 array, int64 array
         Columns from the west and rows from the south, from 0.
     """
-    stripe, place = np.divmod(cores // mesh.cores_per_node, mesh.width * band)
+    stripe, index = np.divmod(cores // mesh.cores_per_node, mesh.width * band)
     rows = np.minimum(band, mesh.height - stripe * band)
-    column, row = np.divmod(place, rows)
+    column, row = np.divmod(index, rows)
     row = np.where(column % 2 == 0, row, rows - 1 - row)
     return np.where(stripe % 2 == 0, column, mesh.width - 1 - column), stripe * band + row
 
@@ -42,10 +41,10 @@ def mesh_positions(
 def nearest_band(
     mesh: Mesh, source: NDArray[np.int64], destination: NDArray[np.int64], routes: NDArray[np.int64]
 ) -> int:
-    """Return the narrowest band with the fewest hops.
+    """Return the height of the narrowest band with the fewest hops.
 
-    `source`, `destination` and `routes`, of shape (pairs,), are pairs of cores and the routes from
-    one to the other.
+    `source` and `destination`, of shape (pairs,), are pairs of cores, and `routes` their number of
+    routes.
     """
     if not len(routes):
         return 1
@@ -55,5 +54,5 @@ def nearest_band(
         here, there = (mesh_positions(cores, mesh, band) for cores in (source, destination))
         return sum(int((routes * np.abs(a - b)).sum()) for a, b in zip(here, there, strict=True))
 
-    # A band as high as the cores in use are many lies in one column: wider ones are no nearer.
+    # Higher bands than tried here do not reduce the distances of the nodes in use.
     return min(range(1, min(mesh.height, math.isqrt(nodes) + 2) + 1), key=hops)

@@ -1,4 +1,4 @@
-"""Neurons on the cores of a chip, under every limit that is known."""
+"""Placement of neurons on the cores of a chip under all known limits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from neuroattack.ir.network import INPUT, Network
 __all__ = ["Check", "Placement", "place"]
 
 _RESOURCES = ("neurons", "synapses", "synapse_bits", "in_axons", "out_axons")
-"""Of a core; the chip's limit of each ends in ``_per_core``."""
+"""Resources of a core; the field of each limit ends in ``_per_core``."""
 
 _NEEDS = {
     "cores_per_chip": "cores",
@@ -39,30 +39,30 @@ _NEEDS = {
     "readout_neurons": "readout neurons",
 }
 
-# Cores relative to the lower bound with which a placement is good enough.
+# Acceptable number of cores relative to the lower bound.
 _ENOUGH = 1.1
-# Slices per core of each population where populations take turns, and the rounds of that, each
-# with the routes of the one before.
+# Slices per core of each population in interleaved placement, and number of rounds, each with the
+# routes of the previous one.
 _SLICES = 2
 _ROUNDS = 3
 
 
 @dataclass(frozen=True)
 class Check:
-    """One limit of a chip, and what a network uses of it.
+    """Limit of a chip, and its use by a network.
 
     Parameters
     ----------
     limit : str
         Field of :class:`CoreLimits`.
     used : int or None
-        Largest use by a population or core, or that of the whole network; None if not countable.
+        Largest use by a population or core, or use by the network; None if it cannot be counted.
     available : int or None
-        None if the limit is not known: it is then not checked.
+        Value of the limit; None if unknown and therefore not checked.
     population : str or None
-        The population with the largest use, or ``"input"``.
+        Population with the largest use, or ``"input"``.
     core : int or None
-        The core with the largest use.
+        Core with the largest use.
     """
 
     limit: str
@@ -73,30 +73,31 @@ class Check:
 
     @property
     def broken(self) -> bool:
-        """Whether more is used than there is."""
+        """Whether the limit is exceeded."""
         return self.used is not None and self.available is not None and self.used > self.available
 
 
 @dataclass(frozen=True, eq=False)
 class Placement:
-    """Cores of the neurons of a network on one chip.
+    """Placement of a network on the cores of one chip.
 
     Parameters
     ----------
     limits : CoreLimits
-        Of the chip.
+        Limits of the chip.
     cores : mapping of str to int32 array, shape (size,)
-        Core of every neuron of every population, from 0 in feed-forward order. The input is off
-        the chip and has none.
+        Core of every neuron of every population, numbered from 0 in feed-forward order. The input
+        is not on the chip and not included.
     used : mapping of str to int64 array, shape (cores_used,)
-        ``neurons``, ``synapses``, ``synapse_bits`` if the bits per connection are known,
-        ``in_axons`` and ``out_axons`` of every core.
+        Use of ``neurons``, ``synapses``, ``in_axons``, ``out_axons`` and, if the bits per
+        connection are known, ``synapse_bits`` on every core.
     lower_bound_cores : int
-        No placement takes fewer cores: the most that one resource requires.
+        Lower bound of the cores of any placement: the largest number that a single resource
+        requires.
     checks : tuple of Check
-        Every limit that the chip may have.
+        Checks of all limits that apply to the chip.
     band : int
-        Rows of the mesh through which the cores follow one another, as in
+        Number of rows of a band of the mesh, as in
         :func:`neuroattack.hardware.placement.mesh_order.mesh_positions`; 1 without a mesh.
     """
 
@@ -109,22 +110,22 @@ class Placement:
 
     @property
     def cores_used(self) -> int:
-        """Cores with a neuron on them."""
+        """Number of cores with neurons."""
         return len(self.used["neurons"])
 
     @property
     def is_by_core(self) -> bool:
-        """Whether a limit of cores is known; if none is, one core of unknown size has all."""
+        """Whether a limit per core is known; otherwise all neurons are on one unlimited core."""
         return any(limit.endswith("_per_core") for limit in self.utilization)
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """Limits that could not be checked because a number is not known."""
+        """Limits that were not checked because a value is unknown."""
         return tuple(check.limit for check in self.checks if check.limit not in self.utilization)
 
     @property
     def utilization(self) -> dict[str, tuple[int, int]]:
-        """Largest use of every known limit, and what is available there."""
+        """Largest use and value of every known limit."""
         return {
             check.limit: (check.used, check.available)
             for check in self.checks
@@ -133,38 +134,40 @@ class Placement:
 
 
 def place(network: Network, limits: CoreLimits) -> Placement:
-    """Place a network on one chip: greedy and deterministic.
+    """Place a network on one chip with a greedy, deterministic algorithm.
 
-    Neurons follow one another in feed-forward order, and a core is filled before the next is
-    opened; populations may share one. Filling goes from the last neuron to the first, for only
-    once its targets have a core is it known how many cores a neuron has routes to.
+    Neurons are placed in feed-forward order, filling one core after another; populations may share
+    a core. Filling proceeds from the last neuron to the first, because the number of destination
+    cores of a neuron is known only when its targets are placed.
 
-    If that takes over a tenth more cores than `lower_bound_cores`, or more than there are,
-    slices of all populations in turn are tried, which waste less where one population has many
-    neurons and another many connections; they are kept if they take fewer cores, for spikes then
-    go to more of them. Consecutive cores are neighbors on a mesh, in bands of as many rows as
-    minimize the hops of all routes.
+    If this takes over 10 % more cores than `lower_bound_cores`, or more than available, slices of
+    all populations are interleaved, which wastes less if one population has many neurons and
+    another many connections. The result is used only if it takes fewer cores, because it sends
+    spikes to more cores. Consecutive cores are neighbors on a mesh, in bands whose height minimizes
+    the hops of all routes.
 
-    A core is closed only when the next neuron does not fit. If one limit of cores closes them
-    all, of neurons or of connections, and no neuron takes more than the part `a` of it, at most
-    ``1 + lower_bound_cores / (1 - a)`` cores are used: with ``a = 1/22``, within a tenth of the
-    bound from 20 cores on. Limits of axons depend on what shares a core and have no such bound.
+    A core is closed only if the next neuron does not fit. If a limit of neurons or connections
+    closes all cores, and no neuron takes more than the fraction `a` of it, at most
+    ``1 + lower_bound_cores / (1 - a)`` cores are used; with ``a = 1/22``, this is within 10 % of
+    the bound from 20 cores on. Limits of axons depend on which neurons share a core and have no
+    such bound.
 
     Parameters
     ----------
     network : Network
-        Only connections with nonzero weight count.
+        Network; only connections with nonzero weight count.
     limits : CoreLimits
-        Of the chip. What is not known does not limit: if nothing is known per core, one core
-        has all. Fan-out and destinations are limits of neurons on the chip, not of the input.
+        Limits of the chip. Unknown limits are ignored: if no limit per core is known, all neurons
+        are placed on one core. Fan-out and destination cores are limits of neurons on the chip, not
+        of the input.
 
     Raises
     ------
     DoesNotFitError
-        Naming the resource, the population that takes it, and how much.
+        If a limit is exceeded; the message names the resource, the population and the amounts.
     """
     wiring = Wiring.of(network)
-    _refuse_broken(_whole_checks(network, wiring, limits), limits.name)
+    _refuse_broken(_network_checks(network, wiring, limits), limits.name)
     least = wiring.least_destinations(limits)
     bound, largest = wiring.lower_bound(limits, least)
     available = _cores_of(limits)
@@ -183,14 +186,14 @@ def place(network: Network, limits: CoreLimits) -> Placement:
 
 
 def _cores_of(limits: CoreLimits) -> int | None:
-    """Return the cores of a chip, by their number or its mesh."""
+    """Return the number of cores of a chip, from its limit or its mesh."""
     if limits.cores_per_chip is None and limits.mesh is not None:
         return capacity(limits.mesh)
     return limits.cores_per_chip
 
 
 def _refuse_broken(checks: tuple[Check, ...], chip: str, largest: str | None = None) -> None:
-    """Raise DoesNotFitError for the first limit that does not hold."""
+    """Raise DoesNotFitError for the first exceeded limit."""
     for check in checks:
         if check.broken:
             _refuse(check, chip, largest)
@@ -202,9 +205,9 @@ def _refuse(check: Check, chip: str, largest: str | None = None, how: str = "") 
         where = f"core {check.core}"
     elif check.population is not None:
         where = "the input" if check.population == INPUT else f"population {check.population!r}"
-    above_all = f", population {largest!r} above all," if largest and not check.population else ""
+    mainly = f" (mainly population {largest!r})" if largest and not check.population else ""
     raise DoesNotFitError(
-        f"{where}{above_all}",
+        f"{where}{mainly}",
         f"{_NEEDS[check.limit]}{how}",
         chip,
         resource=check.limit,
@@ -215,7 +218,7 @@ def _refuse(check: Check, chip: str, largest: str | None = None, how: str = "") 
 
 
 class _Placed:
-    """Use of the cores, counted anew from the cores of the neurons."""
+    """Placement with the use of all resources, counted independently of the filling."""
 
     def __init__(
         self,
@@ -226,7 +229,7 @@ class _Placed:
     ) -> None:
         self._limits = limits
         self.cores = MappingProxyType(cores)
-        self.count = 1 + max(int(place.max()) for place in cores.values())
+        self.count = 1 + max(int(core_of.max()) for core_of in cores.values())
         used = {
             name: np.zeros(self.count, np.int64)
             for name in ("neurons", "synapses", "in_axons", "out_axons")
@@ -239,23 +242,23 @@ class _Placed:
             if name == INPUT:
                 continue
             self.destinations[name] = np.count_nonzero(reached, axis=0)
-            place = cores[name]
-            np.add.at(used["neurons"], place, 1)
-            np.add.at(used["synapses"], place, wiring.fan_in[name])
-            np.add.at(used["out_axons"], place, self.destinations[name])
-            for core in np.unique(place):
-                routes = np.count_nonzero(reached[:, place == core], axis=1)
+            core_of = cores[name]
+            np.add.at(used["neurons"], core_of, 1)
+            np.add.at(used["synapses"], core_of, wiring.fan_in[name])
+            np.add.at(used["out_axons"], core_of, self.destinations[name])
+            for core in np.unique(core_of):
+                routes = np.count_nonzero(reached[:, core_of == core], axis=1)
                 pairs = np.stack([np.full(len(routes), core), reached_cores, routes])
                 self._pairs.append(pairs[:, routes > 0])
         if limits.bits_per_synapse is not None:
             used["synapse_bits"] = used["synapses"] * limits.bits_per_synapse
         self.used = MappingProxyType({name: used[name] for name in _RESOURCES if name in used})
-        checks = _whole_checks(network, wiring, limits) + self._core_checks()
+        checks = _network_checks(network, wiring, limits) + self._core_checks()
         self.checks = tuple(each for each in checks if each.limit not in limits.not_applicable)
         self.broken = any(check.broken for check in self.checks)
 
     def band(self) -> int:
-        """Return the band of the mesh by which all routes take the fewest hops."""
+        """Return the height of the mesh's bands for which all routes take the fewest hops."""
         if self._limits.mesh is None:
             return 1
         return nearest_band(self._limits.mesh, *np.concatenate(self._pairs, axis=1))
@@ -281,7 +284,7 @@ class _Placed:
 def _mixed(
     network: Network, wiring: Wiring, limits: CoreLimits, placed: _Placed, bound: int
 ) -> _Placed:
-    """Return a placement with all populations in turn if it takes fewer cores, else the given."""
+    """Return an interleaved placement if it takes fewer cores, else the given one."""
     best = placed
     for _ in range(_ROUNDS if limits.out_axons_per_core is not None else 1):
         try:
@@ -294,8 +297,8 @@ def _mixed(
     return best
 
 
-def _whole_checks(network: Network, wiring: Wiring, limits: CoreLimits) -> tuple[Check, ...]:
-    """Return the limits that hold or do not wherever the neurons lie."""
+def _network_checks(network: Network, wiring: Wiring, limits: CoreLimits) -> tuple[Check, ...]:
+    """Return the checks of limits that do not depend on the placement."""
     into = max(wiring.populations, key=lambda name: int(wiring.fan_in[name].max()))
     out_of = max(wiring.populations, key=lambda name: int(wiring.fan_out[name].max()))
     hidden = [name for name in wiring.populations if name != network.readout]

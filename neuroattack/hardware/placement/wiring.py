@@ -1,4 +1,4 @@
-"""Connections of a network, and what they require of cores wherever its neurons are."""
+"""Connections of a network, and lower bounds of the cores that it needs."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from neuroattack.ir.network import INPUT, Network
 __all__ = ["Wiring", "most_connections"]
 
 _ROWS = 1024
-"""Of a matrix that is multiplied at a time: 4000 x 4000 in floating point would be 128 MB."""
+"""Rows of a matrix per product, to limit memory: 4000 x 4000 in floating point would be 128 MB."""
 
 
 @dataclass(frozen=True, eq=False)
 class Wiring:
-    """Connections of a network: the weights other than 0.
+    """Connections of a network with nonzero weight.
 
     Parameters
     ----------
     sizes : mapping of str to int
-        Neurons of the input and of every population, in feed-forward order.
+        Number of neurons of the input and of every population, in feed-forward order.
     fan_in : mapping of str to int64 array, shape (size,)
-        Connections into each neuron, those of parallel projections each counted.
+        Number of connections into each neuron, summed over parallel projections.
     fan_out : mapping of str to int64 array, shape (size,)
-        The same out of each, of the input's too.
+        Number of connections out of each neuron, including those of the input.
     reaches : mapping of (str, str) to bool array, shape (target size, source size)
-        For each source and target that projections connect, whether a neuron of the source has
-        a connection to one of the target.
+        For each connected source and target, whether a target neuron has a connection from a
+        source neuron.
     """
 
     sizes: Mapping[str, int]
@@ -42,7 +42,7 @@ class Wiring:
 
     @classmethod
     def of(cls, network: Network) -> Wiring:
-        """Count a network's connections."""
+        """Return the connections of a network."""
         sizes = network.sizes
         fan_in = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
         fan_out = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
@@ -57,43 +57,43 @@ class Wiring:
 
     @property
     def populations(self) -> tuple[str, ...]:
-        """Names in feed-forward order; the input is none of them."""
+        """Names of the populations in feed-forward order, without the input."""
         return tuple(name for name in self.sizes if name != INPUT)
 
     @property
     def neurons(self) -> int:
-        """Neurons of all populations."""
+        """Number of neurons of all populations."""
         return sum(self.sizes[name] for name in self.populations)
 
     @property
     def synapses(self) -> int:
-        """Connections in all."""
+        """Total number of connections."""
         return sum(int(fan_in.sum()) for fan_in in self.fan_in.values())
 
     def targets(self, source: str) -> tuple[str, ...]:
-        """Return the populations that a source has projections to."""
+        """Return the populations with projections from a source."""
         return tuple(target for start, target in self.reaches if start == source)
 
     def sources(self, target: str) -> tuple[str, ...]:
-        """Return the input and populations that have projections to a target."""
+        """Return the populations, possibly including the input, with projections to a target."""
         return tuple(source for source, end in self.reaches if end == target)
 
     def routes(
         self, source: str, cores: Mapping[str, NDArray[np.int32]]
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Return the cores of a source's targets, and which of its neurons reach each.
+        """Return the cores of a source's targets, and the source neurons that reach each core.
 
         Parameters
         ----------
         source : str
-            The input or a population.
+            Name of the input or a population.
         cores : mapping of str to int32 array, shape (size,)
             Core of every neuron of every target.
 
         Returns
         -------
         int32 array, shape (destinations,); bool array, shape (destinations, source size)
-            Cores, ascending, and whether a neuron has a target on the core.
+            Cores in ascending order, and whether a neuron has a target on the core.
         """
         targets = self.targets(source)
         destinations = np.unique(np.concatenate([np.zeros(0, np.int32), *map(cores.get, targets)]))
@@ -110,10 +110,10 @@ class Wiring:
         return destinations, reached
 
     def least_destinations(self, limits: CoreLimits) -> dict[str, NDArray[np.int64]]:
-        """Return a lower bound of the destination cores of each neuron.
+        """Return a lower bound of the number of destination cores of each neuron.
 
-        Its targets together fill that many: with neurons, connections into them, or routes out
-        of them. A limit that is not known requires none.
+        Its targets need at least that many cores for their neurons, their incoming connections or
+        their outgoing routes. Unknown limits are ignored.
         """
         least = {name: np.zeros(size, np.int64) for name, size in self.sizes.items()}
         for source in reversed(tuple(self.sizes)):
@@ -137,9 +137,9 @@ class Wiring:
     def lower_bound(
         self, limits: CoreLimits, least_destinations: Mapping[str, NDArray[np.int64]]
     ) -> tuple[int, str]:
-        """Return a lower bound of the cores of a chip, and the population that takes most.
+        """Return a lower bound of the number of cores, and the population that needs most of them.
 
-        `least_destinations` is the result of the method of that name.
+        `least_destinations` is the result of :meth:`least_destinations`.
         """
         routes = {name: int(least.sum()) for name, least in least_destinations.items()}
         synapses = {name: int(fan_in.sum()) for name, fan_in in self.fan_in.items()}
@@ -157,7 +157,7 @@ class Wiring:
 
 
 def most_connections(limits: CoreLimits) -> int | None:
-    """Return the most connections of a core, by their number and by their memory."""
+    """Return the maximum number of connections of a core, limited by number and by memory."""
     known = [] if limits.synapses_per_core is None else [limits.synapses_per_core]
     if limits.synapse_bits_per_core is not None and limits.bits_per_synapse:
         known.append(limits.synapse_bits_per_core // limits.bits_per_synapse)
@@ -165,7 +165,7 @@ def most_connections(limits: CoreLimits) -> int | None:
 
 
 def _product(left: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return ``left @ right``, exact for whole numbers whose sums stay below 2**53."""
+    """Return ``left @ right``, exact for integers whose sums stay below 2**53."""
     total = np.zeros((len(left), right.shape[1]))
     for first in range(0, len(right), _ROWS):
         rows = slice(first, first + _ROWS)

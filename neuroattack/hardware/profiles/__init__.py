@@ -1,4 +1,4 @@
-"""Hardware profiles: chips as data."""
+"""Hardware profiles: descriptions of chips as data."""
 
 from __future__ import annotations
 

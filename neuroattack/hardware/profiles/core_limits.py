@@ -1,4 +1,4 @@
-"""Limits of a chip and its cores, under which a network is placed."""
+"""Limits of a chip and its cores for the placement of networks."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ __all__ = ["CoreLimits", "Mesh"]
 
 @dataclass(frozen=True)
 class Mesh:
-    """Nodes in a rectangle, each with some cores; spikes travel east-west and north-south.
+    """Rectangular mesh of nodes with cores; spikes travel east-west and north-south.
 
     Parameters
     ----------
     width, height : int
-        Nodes from west to east, and from south to north.
+        Number of nodes from west to east, and from south to north.
     cores_per_node : int
-        Cores that share a node, between which a spike takes no hop.
+        Number of cores per node; spikes within a node take no hop.
     """
 
     width: int
@@ -26,31 +26,31 @@ class Mesh:
 
 @dataclass(frozen=True)
 class CoreLimits:
-    """Limits of one chip; None where a limit is not known.
+    """Limits of one chip; unknown limits are None.
 
     Parameters
     ----------
     name : str
-        Of the chip, for messages.
+        Name of the chip in messages.
     cores_per_chip, neurons_per_core : int or None
-        Cores, and neurons on each.
+        Number of cores, and of neurons per core.
     synapses_per_core, synapse_bits_per_core : int or None
         Connections into the neurons of a core, as a number and as bits of memory.
     bits_per_synapse : int or None
-        Least memory of a connection; that of its weight if no more is known.
+        Minimum memory per connection; that of the weight if no more is known.
     in_axons_per_core, out_axons_per_core : int or None
-        Source neurons with a target on the core, and routes: pairs of a source neuron on the core
-        and one of its destination cores.
+        Number of source neurons with a target on the core, and of routes, i.e. pairs of a source
+        neuron on the core and one of its destination cores.
     fan_in_per_neuron, fan_out_per_neuron, destination_cores_per_neuron : int or None
-        Connections into a neuron, out of it, and cores of its targets.
+        Connections into and out of a neuron, and cores with its targets.
     neurons_per_chip, synapses_per_chip : int or None
-        In all.
+        Total number of neurons and connections.
     input_neurons, hidden_neurons, readout_neurons : int or None
-        Of a chip with separate places for them.
+        Separate limits of input, hidden and readout neurons, if the chip has them.
     mesh : Mesh or None
         Layout of the cores, numbered node by node.
     not_applicable : frozenset of str
-        Limits of those above that are meaningless for the chip, which is not the same as unknown.
+        Names of the limits above that do not exist on the chip, in contrast to unknown ones.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Energy and time of a chip's events: coefficients with their sources."""
+"""Energy and time coefficients of a chip's events, with their sources."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = [
 Basis = Literal["measured", "simulated", "derived", "design", "code", "vendor"]
 
 BASES: tuple[Basis, ...] = ("measured", "simulated", "derived", "design", "code", "vendor")
-"""What a number may rest on, the strongest first."""
+"""Kinds of evidence for a number, from the strongest to the weakest."""
 
 Bound = Literal["min", "max"]
 Scope = Literal["per_term", "all_in"]
@@ -42,25 +42,25 @@ EnergyTerm = Literal[
     "static_chip",
     "active_core",
 ]
-"""What an estimate counts. The last two are powers, priced over hardware time."""
+"""Terms of an estimate. The last two are powers, which are multiplied by the hardware time."""
 
 
 @dataclass(frozen=True)
 class Coefficient:
-    """A coefficient of a chip, and its source.
+    """Coefficient of a chip, with its source.
 
     Parameters
     ----------
     value : float
-        In the unit of the table it stands in, positive.
-    source, place : str
-        Reference, and where in it.
+        Positive value, in the unit of its table.
+    source, location : str
+        Reference, and location in it.
     basis : Basis
-        Of the number, such as a measurement.
+        Kind of evidence, such as a measurement.
     conditions : str
-        Such as supply voltage and load; "not stated" where the source says nothing.
+        Conditions such as supply voltage and load; "not stated" if the source does not state them.
     bound : {"min", "max"} or None
-        Whether the source gives it as a lower or an upper bound.
+        Whether the source gives the value as a lower or an upper bound.
     note : str
         Remarks.
     """
@@ -81,13 +81,13 @@ class Timing:
     Parameters
     ----------
     kind : {"real_time", "tick", "accelerated", "events"}
-        A step takes as long as it simulates; a fixed time; a fixed fraction of what it
-        simulates; or as long as its events take.
+        Duration of a step: the simulated time; a fixed time; a fixed fraction of the simulated
+        time; or the time of its events.
     step : Coefficient or None
-        Seconds of a tick, factor of the acceleration, or 1 for real time, with the source.
-    event_ns : mapping of str to Price
-        Nanoseconds of a ``"synaptic_operation"``, ``"update_active"``, ``"update_inactive"``,
-        and of a ``"barrier_fastest"`` and ``"barrier_slowest"``, once a step.
+        Duration of a tick in seconds, acceleration factor, or 1 for real time.
+    event_ns : mapping of str to Coefficient
+        Nanoseconds per ``"synaptic_operation"``, ``"update_active"`` and ``"update_inactive"``, and
+        ``"barrier_fastest"`` and ``"barrier_slowest"`` per step.
     """
 
     kind: Literal["real_time", "tick", "accelerated", "events"]
@@ -97,27 +97,27 @@ class Timing:
 
 @dataclass(frozen=True)
 class EnergyModel:
-    """Coefficients of a chip's energy.
+    """Energy coefficients of a chip.
 
     Parameters
     ----------
     name : str
-        Of the chip, for messages.
+        Name of the chip in messages.
     scope : {"per_term", "all_in"}
-        Whether each kind of event has its price, or a synaptic operation's price covers all of
-        the chip's energy.
+        Whether each kind of event has its own coefficient, or the coefficient of a synaptic
+        operation covers all of the chip's energy.
     update_policy : {"every_step", "on_event", "continuous"}
-        When neurons are updated: in each step, when spikes arrive, or in continuous time.
-    event_pj : mapping of EnergyTerm to Price
-        Picojoules per event.
-    power_mw : mapping of EnergyTerm to Price
-        Milliwatts of ``"static_chip"`` (a chip) and ``"active_core"`` (a core in use).
+        Time of neuron updates: in each step, when spikes arrive, or continuous.
+    event_pj : mapping of EnergyTerm to Coefficient
+        Energy per event in picojoules.
+    power_mw : mapping of EnergyTerm to Coefficient
+        Power of ``"static_chip"`` (per chip) and ``"active_core"`` (per core in use) in milliwatts.
     unknown : tuple of EnergyTerm
         Terms of the chip without a published coefficient.
     covered : mapping of EnergyTerm to str
-        Terms that are covered by the price of another term, and which.
+        Terms covered by the coefficient of another term, and that term.
     timing : Timing or None
-        None where hardware time is not known.
+        Hardware time of a step; None if unknown.
     """
 
     name: str

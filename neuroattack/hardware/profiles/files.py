@@ -1,4 +1,4 @@
-"""Profile files: those that ship, a user's own, and the sentence each unusable one gets."""
+"""Reading of included and user-defined hardware profiles, with error messages."""
 
 from __future__ import annotations
 
@@ -27,31 +27,32 @@ if TYPE_CHECKING:
 __all__ = ["list_profiles", "load_profile", "read_profile"]
 
 _LIMIT_BYTES = 2**20
-# Python's reader of TOML takes time with the square of a key's parts.
+# Python's TOML parser takes quadratic time in the number of parts of a dotted key.
 _LIMIT_LINE_BYTES = 2000
 _WHAT = "a hardware profile (TOML)"
 
 
 def list_profiles() -> list[str]:
-    """Return the names of the profiles that ship, in order."""
+    """Return the names of the included profiles, sorted."""
     return sorted(_shipped())
 
 
 def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
-    """Return a chip's profile.
+    """Load a hardware profile by name or from a file.
 
     Parameters
     ----------
     name_or_path : str or path
-        A name of :func:`list_profiles`, or a file: whatever has a path separator in it, ends in
-        ``.toml``, or is there under that name.
+        A name in :func:`list_profiles`, or a file. Names with a path separator or the extension
+        ``.toml`` are files, and so are other names if such a file exists and no such profile.
 
     Raises
     ------
     UnknownNameError
-        If no profile of that name ships.
+        If there is neither a profile nor a file of that name.
     FileError
-        If the file cannot be read or is not a profile, saying what and where.
+        If the file cannot be read or is not a valid profile; the message names the problem and its
+        location in the file.
     """
     name = os.fspath(name_or_path)
     if isinstance(name_or_path, os.PathLike) or is_profile_path(name):
@@ -65,12 +66,12 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
 
 
 def is_profile_path(name: str) -> bool:
-    """Return whether a profile's name can be nothing but a file's."""
+    """Return whether a profile is specified by a file rather than by name."""
     return name.endswith(".toml") or not {os.sep, os.altsep or os.sep}.isdisjoint(name)
 
 
 def read_profile(path: str | os.PathLike[str]) -> Profile:
-    """Return the profile in a file. Raises FileError."""
+    """Read a profile from a file; raises FileError."""
     try:
         with require_file(path, _LIMIT_BYTES, _WHAT).open("rb") as file:
             content = file.read(_LIMIT_BYTES + 1)
@@ -97,14 +98,14 @@ def _parse(content: bytes, path: str | os.PathLike[str]) -> Profile:
             path, f"has a line of {longest} bytes, expected lines of at most {_LIMIT_LINE_BYTES}"
         )
     try:
-        # A mark that some editors put first is no part of the text.
+        # utf-8-sig: ignore a byte order mark, which some editors write.
         tables = tomllib.loads(content.decode("utf-8-sig"))
     except UnicodeDecodeError as error:
         raise FileError(path, f"is not UTF-8 (byte {error.start}), expected {_WHAT}") from error
     except RecursionError as error:
         raise FileError(path, f"is nested too deeply, expected {_WHAT}") from error
     except ValueError as error:
-        # Besides what is not TOML: dates that there are not.
+        # Invalid TOML, or invalid dates in it.
         raise FileError(path, f"is not TOML ({_one_line(error)}), expected {_WHAT}") from error
     try:
         document = ProfileDocument.model_validate(tables)
@@ -119,14 +120,14 @@ def _parse(content: bytes, path: str | os.PathLike[str]) -> Profile:
 
 
 _EXPECTED = {
-    "int_type": "a whole number",
-    "int_parsing_size": "a whole number of fewer digits",
+    "int_type": "an integer",
+    "int_parsing_size": "an integer with fewer digits",
     "float_type": "a number",
     "string_type": "text in quotes",
     "string_too_short": "text that is not empty",
     "string_too_long": "text of at most {max_length} characters",
-    "string_pattern_mismatch": "a name of letters, digits and underscores, a letter first; "
-    "for people also blanks and . , : ; ( ) + / & ' -",
+    "string_pattern_mismatch": "letters, digits and underscores, starting with a letter; in "
+    "display names also spaces and . , : ; ( ) + / & ' -",
     "bool_type": "true or false",
     "literal_error": "{expected}",
     "tuple_type": "a list",
@@ -143,10 +144,10 @@ _ENTRY = "a table such as { v = 128, src = ..., at = ..., basis = ..., cond = ..
 
 
 def _sentence(error: pydantic.ValidationError) -> str:
-    """Return the first of pydantic's complaints in this toolkit's words."""
+    """Return the first of pydantic's errors as an error message of this package."""
     first = error.errors(include_url=False)[0]
-    place = ".".join(_part(part) for part in first["loc"] if part != "[key]")
-    prefix = f"{place}: " if place else ""
+    location = ".".join(_part(part) for part in first["loc"] if part != "[key]")
+    prefix = f"{location}: " if location else ""
     if first["type"] == "profile":
         return prefix + first["msg"]
     if first["type"] == "model_type":
@@ -156,7 +157,7 @@ def _sentence(error: pydantic.ValidationError) -> str:
     elif first["type"] in _EXPECTED:
         expected = _EXPECTED[first["type"]].format(**first.get("ctx", {}))
     else:
-        expected = f"something else ({_one_line(first['msg'])})"
+        expected = f"another value ({_one_line(first['msg'])})"
     return f"{prefix}got {shown(first['input'])}, expected {expected}"
 
 

@@ -1,4 +1,4 @@
-"""Number formats of a chip: what a network is quantized to."""
+"""Number formats of a chip, to which networks are quantized."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from neuroattack.validation import check_whole
 __all__ = ["LEAK_BITS", "BiasFormat", "Feature", "NumberFormat", "SignMode", "StateFormat"]
 
 SignMode = Literal["mixed", "excitatory", "inhibitory", "per_source"]
-"""Signs of the weights of a projection: both; one; one per source neuron."""
+"""Signs of the weights of a projection: both, one, or one per source neuron."""
 
 Feature = Literal[
     "free_weights", "leak", "reset_to_rest", "bias", "refractory_period", "delay", "skip_projection"
 ]
-"""Features of a network that a chip may lack."""
+"""Features of networks that a chip may not support."""
 
 LEAK_BITS = LEAK_ONE.bit_length() - 1
-"""Bits of the finest leak of a network in fixed point."""
+"""Bits of the leak of fixed-point networks, which is the finest supported resolution."""
 
 
 @dataclass(frozen=True)
 class StateFormat:
-    """Membrane potentials as integers.
+    """Integer format of membrane potentials.
 
     Parameters
     ----------
     lowest, highest : int
-        Where a potential saturates.
+        Limits at which a potential saturates.
     shift : int
-        Weights and thresholds stand this many bits above the state's last bit.
+        Number of bits by which weights and thresholds are shifted left relative to the state.
     leak_bits : int or None
-        A potential loses an integer number of parts of ``2**leak_bits`` per step; None if the
-        chip's leak is of another kind or not known.
+        Resolution of the leak: the decay per step is a multiple of ``2**-leak_bits``; None if the
+        chip's leak is of another kind or unknown.
     """
 
     lowest: int
@@ -53,9 +53,9 @@ class BiasFormat:
     Parameters
     ----------
     mantissa_bits : int
-        Its sign included.
+        Bits of the mantissa, including its sign.
     exponent_bits : int
-        Of an exponent without a sign.
+        Bits of the exponent, which is unsigned.
     """
 
     mantissa_bits: int
@@ -64,32 +64,32 @@ class BiasFormat:
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """Number formats of a chip; None where a format is not known.
+    """Number formats of a chip; unknown formats are None.
 
     Parameters
     ----------
     name : str
-        Of the chip, for messages.
+        Name of the chip in messages.
     weight_bits : int or None
-        Bits of a weight mantissa. With mixed signs the sign is one of them, and the mantissa has
-        ``2**(bits - 1) - 1`` steps to either side; else it has ``2**bits - 1`` steps.
+        Bits of a weight mantissa. With mixed signs, one bit is the sign, and the mantissa has
+        ``2**(bits - 1) - 1`` steps in either direction; otherwise it has ``2**bits - 1`` steps.
     mixed_weight_step : int
-        Mantissas of mixed sign are multiples of it: 2 where the sign takes the last bit's place.
+        Step of mantissas with mixed signs: 2 if the sign replaces the last bit.
     sign_modes : frozenset of SignMode
-        Sign modes that the chip supports.
+        Supported sign modes.
     weight_exponents : (int, int)
         Lowest and highest exponent of a projection.
     state : StateFormat or None
-        None if potentials are analog or their format is not known; they then stay in floating
-        point.
+        Format of potentials; None if they are analog or their format is unknown. They then stay in
+        floating point.
     threshold_bits : int or None
-        Bits of a threshold mantissa, which has no sign.
+        Bits of a threshold mantissa, which is unsigned.
     bias : BiasFormat or None
-        Of biases.
+        Format of biases.
     refractory_steps, delay_steps : (int, int) or None
-        Shortest and longest, in time steps.
+        Shortest and longest refractory period and delay in time steps.
     lacks : mapping of Feature to str
-        Features that the chip does not support, each with its reference.
+        Unsupported features, each with its reference.
     """
 
     name: str
@@ -106,13 +106,13 @@ class NumberFormat:
 
     @property
     def exponents(self) -> tuple[int, int]:
-        """Usable weight exponents: no weight has bits below the state's last."""
+        """Usable weight exponents: weights have no bits below the last bit of the state."""
         lowest, highest = self.weight_exponents
         return lowest if self.state is None else max(lowest, -self.state.shift), highest
 
     @property
     def largest_threshold(self) -> int | None:
-        """Largest threshold mantissa that a potential can pass; None in floating point."""
+        """Largest threshold mantissa that a potential can exceed; None in floating point."""
         if self.state is None:
             return None
         reachable = (self.state.highest - 1) >> self.state.shift
@@ -128,7 +128,7 @@ class NumberFormat:
         return 2 ** (self.bias.mantissa_bits - 1) - 1, 2**self.bias.exponent_bits - 1
 
     def check(self) -> None:
-        """Raise ValidationError if the format contradicts itself or has states beyond 24 bits."""
+        """Raise ValidationError if the format is inconsistent or has states of over 24 bits."""
         me, state = f"format {self.name!r}", self.state
         for what in ("weight_bits", "threshold_bits"):
             if getattr(self, what) is not None:
@@ -139,13 +139,13 @@ class NumberFormat:
             raise ValidationError(
                 f"{me} state",
                 f"{state.lowest} to {state.highest}",
-                f"limits around 0, of at most {POTENTIAL_LIMIT} in magnitude",
+                f"limits on both sides of 0, at most {POTENTIAL_LIMIT} in magnitude",
             )
         if self.largest_threshold < 1:
             raise ValidationError(
                 f"{me} state",
-                f"up to {state.highest} with thresholds {state.shift} bits above the last",
-                "room for a threshold below the highest potential",
+                f"up to {state.highest} with thresholds shifted by {state.shift} bits",
+                "a range that contains a threshold below the highest potential",
             )
         if state.leak_bits is not None:
             check_whole(f"{me} leak_bits", state.leak_bits, 0, LEAK_BITS)
@@ -154,5 +154,5 @@ class NumberFormat:
             raise ValidationError(
                 f"{me} weight exponents",
                 f"up to {highest}",
-                f"at least {lowest}, the state's last bit",
+                f"at least {lowest}, the last bit of the state",
             )

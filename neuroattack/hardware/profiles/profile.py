@@ -1,4 +1,4 @@
-"""A chip's profile: its numbers as the rest of the toolkit takes them, each with its source."""
+"""Hardware profile of a chip, and its conversion to number formats, limits and energy models."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ _LEARNING = "stdp_update"
 
 @dataclass(frozen=True)
 class Profile:
-    """A chip as a profile file describes it; see ``docs/hardware.md`` for the file.
+    """Hardware profile of a chip; see ``docs/hardware.md`` for the file format.
 
     Parameters
     ----------
     document : ProfileDocument
-        The file's content.
+        Content of the profile file.
     checksum : str
-        SHA-256 of the file's bytes.
+        SHA-256 of the file.
     """
 
     document: ProfileDocument = field(repr=False)
@@ -48,7 +48,7 @@ class Profile:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Profile:
-        """Return the profile of :meth:`as_json`."""
+        """Return the profile of the values of :meth:`as_json`."""
         return cls(ProfileDocument.model_validate(values["document"]), values["checksum"])
 
     def as_json(self) -> dict[str, Any]:
@@ -58,12 +58,12 @@ class Profile:
 
     @property
     def id(self) -> str:
-        """The chip's name in commands and results."""
+        """Identifier of the chip in commands and results."""
         return self.document.id
 
     @property
     def name(self) -> str:
-        """The chip's name for people; its id where the file gives no other."""
+        """Display name of the chip; its id if the file has no name."""
         return self.document.name or self.id
 
     @property
@@ -81,8 +81,8 @@ class Profile:
             highest = 2 ** (given.v_bits.v - given.v_bits.signed) - 1
             lowest = -highest if given.v_bits.signed else 0
             others["state"] = StateFormat(lowest, highest, shift, _value(given.decay_bits))
-            # A weight of a lower exponent has its last bits below the state's last, which
-            # networks in fixed point do not have.
+            # With a lower exponent, weights would have bits below the last bit of the state, which
+            # fixed-point networks do not support.
             exponents = (max(exponents[0], -shift), exponents[1])
         if given.sign_modes:
             others["sign_modes"] = frozenset(given.sign_modes.v)
@@ -115,7 +115,7 @@ class Profile:
             if name in known and isinstance(limit, Count)
         }
         if document.format.weight_bits:
-            # An index takes more, where the chip keeps one; how much is seldom published.
+            # Indices, if stored, take additional memory, which is rarely published.
             limits.setdefault("bits_per_synapse", document.format.weight_bits.v)
         mesh = document.mesh
         if mesh.width and mesh.height and mesh.cores_per_node:
@@ -124,7 +124,7 @@ class Profile:
         return CoreLimits(self.name, not_applicable=frozenset(listed) & known, **limits)
 
     def energy_model(self) -> EnergyModel:
-        """Return the energy and the time of the chip's events."""
+        """Return the energy and time coefficients of the chip."""
         document = self.document
         energies = document.energy_pj.entries()
         energies.pop(_LEARNING, None)
@@ -148,11 +148,11 @@ class Profile:
         )
 
     def entries(self) -> Iterator[dict[str, Any]]:
-        """Yield every number and statement of the file as JSON values, in the schema's order.
+        """Yield every entry of the file as JSON values, in the order of the schema.
 
-        Each has ``"table"`` and ``"key"``, ``"value"`` (a number, the two ends of a range, names,
-        or None) with ``"unit"``, the source's ``"reference"``, ``"access"`` and ``"location"``,
-        ``"basis"``, ``"conditions"``, ``"bound"``, ``"note"``, and the rest under ``"details"``.
+        Entries have ``"table"`` and ``"key"``; ``"value"`` (number, bounds of a range, names or
+        None) and ``"unit"``; ``"reference"``, ``"access"`` and ``"location"`` of the source;
+        ``"basis"``, ``"conditions"``, ``"bound"``, ``"note"``; and other fields in ``"details"``.
         """
         for name, table in self.document.entry_tables():
             for key, entry in table.entries().items():
@@ -161,7 +161,7 @@ class Profile:
             yield self._entry("reported", key, reported, reported.unit)
 
     def weakest_basis(self) -> Basis | None:
-        """Return the weakest basis of the chip's prices; None without any."""
+        """Return the weakest basis of the energy coefficients; None without any."""
         bases = {coefficient.basis for coefficient in self.document.coefficients().values()}
         return max(bases, key=BASES.index, default=None)
 

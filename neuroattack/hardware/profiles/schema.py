@@ -1,4 +1,4 @@
-"""The schema of a profile file as a whole, and what must agree between its tables."""
+"""Schema of profile files, and consistency checks between their tables."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ Texts = Annotated[tuple[Text, ...], Field(strict=False)]
 
 
 class ProfileDocument(Strict):
-    """A valid profile file."""
+    """Validated content of a profile file."""
 
     schema_version: int = Field(alias="schema")
     id: Identifier
@@ -53,12 +53,12 @@ class ProfileDocument(Strict):
     reported: dict[Identifier, tables.Reported] = Field(default_factory=dict)
 
     def entry_tables(self) -> Iterator[tuple[str, Table]]:
-        """Yield the tables of entries with their names in the file, in the schema's order."""
+        """Yield name (in the file) and content of the tables with entries, in schema order."""
         for name in TABLES:
             yield name, getattr(self, name.lower())
 
     def coefficients(self) -> dict[str, Coefficient]:
-        """Return the energies and powers, by term."""
+        """Return the energy and power coefficients by term."""
         found = {**self.energy_pj.entries(), **self.power_mw.entries()}
         return {
             term: coefficient
@@ -67,7 +67,7 @@ class ProfileDocument(Strict):
         }
 
     def listed(self, names: tuple[str, ...], *tables: str) -> tuple[str, ...]:
-        """Return the keys of these tables among names such as ``"energy.barrier"``."""
+        """Return the keys of `tables` that are listed in names such as ``"energy.barrier"``."""
         return tuple(
             last for table in tables for first, last in map(full_name, names) if first == table
         )
@@ -76,7 +76,7 @@ class ProfileDocument(Strict):
     @classmethod
     def _check_version(cls, version: int) -> int:
         if version != 1:
-            refuse(f"got {shown(version)}, expected 1, the only one there is")
+            refuse(f"got {shown(version)}, expected 1")
         return version
 
     @model_validator(mode="before")
@@ -95,18 +95,16 @@ class ProfileDocument(Strict):
     def _check_sources(self) -> ProfileDocument:
         found = [(f"{t}.{k}", entry) for t, table in self.entry_tables() for k, entry in table]
         found += [(f"reported.{name}", entry) for name, entry in self.reported.items()]
-        for place, entry in found:
+        for name, entry in found:
             if entry is not None and entry.src not in self.source:
-                known = ", ".join(self.source) or "none is given"
-                refuse(
-                    f"{place}.src: got {shown(entry.src)}, expected the key of a [source]: {known}"
-                )
+                known = ", ".join(self.source) or "none is defined"
+                refuse(f"{name}.src: got {shown(entry.src)}, expected a key of [source]: {known}")
         return self
 
     @model_validator(mode="after")
     def _check_listed(self) -> ProfileDocument:
         taken = {
-            f"{table}.{name}": f"{table}.{name} gives, expected one of the two"
+            f"{table}.{name}": f"{table}.{name} defines, expected only one of them"
             for table, entries in self.entry_tables()
             for name in entries.entries()
         }
@@ -115,12 +113,12 @@ class ProfileDocument(Strict):
                 table, last = full_name(name)
                 if table not in TABLES or last not in TABLES[table].model_fields:
                     refuse(
-                        f"{which}: got {shown(name)}, expected the name of a table's key, such as "
+                        f"{which}: got {shown(name)}, expected a table and key such as "
                         "limits.neurons_per_core, energy.barrier or power.static_chip"
                     )
                 if f"{table}.{last}" in taken:
                     refuse(f"{which}: got {shown(name)}, which {taken[f'{table}.{last}']}")
-                taken[f"{table}.{last}"] = f"is listed in {which} already, expected it once"
+                taken[f"{table}.{last}"] = f"is already listed in {which}, expected it once"
         return self
 
     @model_validator(mode="after")
@@ -129,15 +127,14 @@ class ProfileDocument(Strict):
             return self
         if self.energy_pj.synaptic_operation is None:
             refuse(
-                "energy_scope: got 'all_in' without energy_pJ.synaptic_operation, expected the "
-                "price that holds all"
+                "energy_scope: got 'all_in' without energy_pJ.synaptic_operation, expected this "
+                "coefficient, which covers all energy"
             )
         for term in self.coefficients():
             if term != "synaptic_operation":
                 refuse(
-                    f"{_full_term(term)}: got a price of its own beside energy_scope = 'all_in', "
-                    "expected synaptic_operation alone (a figure to be shown only stands under "
-                    "[reported])"
+                    f"{_full_term(term)}: got a coefficient with energy_scope = 'all_in', expected "
+                    "synaptic_operation only (use [reported] for figures that are only displayed)"
                 )
         return self
 
@@ -154,13 +151,13 @@ class ProfileDocument(Strict):
                     refuse(f"{me}: got {shown(term)}, {expected_among(term, terms)}")
                 if term in coefficients:
                     refuse(
-                        f"{_full_term(term)}: got a price of its own, which {holder} covers, "
-                        "expected one of the two"
+                        f"{_full_term(term)}: got a coefficient, but {holder} covers this term, "
+                        "expected only one of them"
                     )
                 if term in unknown:
-                    refuse(f"{me}: got {term}, which is listed as unknown, expected one of the two")
+                    refuse(f"{me}: got {term}, which is listed as unknown, expected only one")
                 if term in holders:
-                    refuse(f"{me}: got {term}, which {holders[term]} covers, expected it once")
+                    refuse(f"{me}: got {term}, which {holders[term]} also covers, expected it once")
                 holders[term] = holder
         return self
 
@@ -169,19 +166,19 @@ class ProfileDocument(Strict):
         given = self.format
         bits, exponents = given.v_bits, given.weight_exp
         if bits and bits.overflow != "clip":
-            refuse("format.v_bits.overflow: got 'wrap', expected 'clip': potentials are clipped")
+            refuse("format.v_bits.overflow: got 'wrap', expected 'clip'; wrapping is not supported")
         if bits and not bits.signed and bits.v > 23:
-            refuse(f"format.v_bits: got {bits.v} without a sign, expected 2 to 23 bit")
+            refuse(f"format.v_bits: got {bits.v} unsigned bits, expected 2 to 23")
         if exponents and not exponents.range[0] <= 0 <= exponents.range[1]:
             refuse(
-                f"format.weight_exp.range: got {list(exponents.range)}, expected 0 to be in it: a "
-                "weight without an exponent of its own"
+                f"format.weight_exp.range: got {list(exponents.range)}, expected a range that "
+                "contains 0, the exponent of weights without one"
             )
         for name, fewest in (("refractory_steps", 0), ("delay_steps", 1)):
             span = getattr(given, name)
             if span and span.steps()[0] < fewest:
                 refuse(
-                    f"format.{name}: got {span.steps()[0]} as the fewest steps, its offset added, "
+                    f"format.{name}: got at least {span.steps()[0]} steps including the offset, "
                     f"expected at least {fewest}"
                 )
         for lack, name in (
@@ -192,8 +189,8 @@ class ProfileDocument(Strict):
         ):
             if getattr(self.lacks, lack) and getattr(given, name):
                 refuse(
-                    f"format.{name}: got a format of what [lacks] {lack} says is not there, "
-                    "expected one of the two"
+                    f"format.{name}: got a format for a feature listed in lacks.{lack}, expected "
+                    "only one of them"
                 )
         return self
 
@@ -209,7 +206,7 @@ class ProfileDocument(Strict):
         given = self.limits.cores_per_chip
         if mesh and given and given.v != cores:
             refuse(
-                f"mesh: got {cores} cores in all, expected the {given.v} of limits.cores_per_chip"
+                f"mesh: got {cores} cores in total, expected {given.v} as in limits.cores_per_chip"
             )
         return self
 
@@ -218,12 +215,12 @@ class ProfileDocument(Strict):
         given = [f"pace.{name}" for name in self.pace.entries()]
         given += ["time_ns"] if self.time_ns.entries() else []
         if len(given) > 1:
-            refuse(f"{given[1]}: got it beside {given[0]}, expected one account of hardware time")
+            refuse(f"{given[1]}: got it in addition to {given[0]}, expected only one of them")
         fastest, slowest = self.time_ns.barrier_fastest, self.time_ns.barrier_slowest
         if fastest and slowest and fastest.v > slowest.v:
             refuse(
-                f"time_ns.barrier_fastest: got {fastest.v:g}, expected at most {slowest.v:g}, "
-                "which barrier_slowest is"
+                f"time_ns.barrier_fastest: got {fastest.v:g}, expected at most barrier_slowest, "
+                f"{slowest.v:g}"
             )
         return self
 
@@ -233,7 +230,7 @@ TABLES = {
     for name, field in ProfileDocument.model_fields.items()
     if isinstance(field.default, Table)
 }
-"""Tables of entries, by their names in a file."""
+"""Tables with entries, by their names in a file."""
 
 
 def _full_term(term: str) -> str:
@@ -241,12 +238,12 @@ def _full_term(term: str) -> str:
 
 
 def _filled_in(name: str, table: dict[str, Any]) -> dict[str, Any]:
-    """Return a table with its default filled into each entry."""
+    """Return a table whose entries are completed with the table's default."""
     if "default" not in table:
         return table
     default = table["default"]
     if not isinstance(default, dict):
-        refuse(f"{name}.default: got {shown(default)}, expected a table of src, at, basis, cond")
+        refuse(f"{name}.default: got {shown(default)}, expected a table of src, at, basis or cond")
     for given in default:
         if given not in _DEFAULTS:
             refuse(
@@ -255,7 +252,7 @@ def _filled_in(name: str, table: dict[str, Any]) -> dict[str, Any]:
     filled = {given: entry for given, entry in table.items() if given != "default"}
     for given, entry in filled.items():
         if isinstance(entry, dict):
-            # The default's place is in the default's source, and says nothing of another.
+            # The default location applies only to the default source.
             borrowed = {
                 part: value for part, value in default.items() if part != "at" or "src" not in entry
             }

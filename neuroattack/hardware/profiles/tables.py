@@ -47,14 +47,14 @@ Identifier: TypeAlias = Annotated[
 ]
 
 _MISSING = {
-    "src": "the key of a [source], its own or of the table's default",
-    "at": "the place in its source; an entry with a src of its own names its own place",
-    "basis": f"what it rests on: {', '.join(BASES)}",
-    "cond": 'the conditions it holds under, "not stated" where the source says nothing',
-    "v": "its value",
-    "range": "the two ends of its range",
-    "unit": 'its unit, such as "mW"',
-    "source": "a table of what numbers were read in",
+    "src": "the key of a [source], here or in the table's default",
+    "at": "the location in the source; the default's location applies only to the default's src",
+    "basis": f"the kind of evidence: {', '.join(BASES)}",
+    "cond": 'the conditions, or "not stated" if the source does not state them',
+    "v": "the value",
+    "range": "the lower and the upper end of the range",
+    "unit": 'the unit, such as "mW"',
+    "source": "a table of the sources of all numbers",
     "schema": "schema = 1",
     "update_policy": f"one of {', '.join(get_args(UpdatePolicy))}",
     "energy_scope": f"one of {', '.join(get_args(Scope))}",
@@ -62,17 +62,17 @@ _MISSING = {
 
 
 def shown(value: object) -> str:
-    """Return a value as one short line, whatever a file holds."""
+    """Return a short representation of a value, for messages."""
     return reprlib.repr(value)
 
 
 def refuse(problem: str) -> NoReturn:
-    """Refuse what is being validated; the sentence starts with its place in the file."""
+    """Raise a validation error; `problem` follows the location in the file."""
     raise PydanticCustomError("profile", "{problem}", {"problem": problem})
 
 
 def expected_among(name: str, known: Iterable[str]) -> str:
-    """Say which names are known, and which of them is nearest."""
+    """Return the expected names as text, with the most similar one as a hint."""
     names = list(known)
     near = difflib.get_close_matches(name, names, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
@@ -80,7 +80,7 @@ def expected_among(name: str, known: Iterable[str]) -> str:
 
 
 class Strict(BaseModel):
-    """A table with known keys only, and no conversion of types."""
+    """Table that accepts only known keys and does not convert types."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
@@ -95,15 +95,15 @@ class Strict(BaseModel):
                 refuse(f"unknown key {shown(name)}, {expected_among(name, keys)}")
         for name, field in keys.items():
             if field.is_required() and name not in data:
-                refuse(f"has no {name}, expected {_MISSING.get(name, 'it to be given')}")
+                refuse(f"has no {name}, expected {_MISSING.get(name, 'a value')}")
         return data
 
 
 class Source(Strict):
-    """Where numbers were read.
+    """Source of numbers: its reference, and how it was accessed.
 
-    ``access`` says what was before the reader's eyes: the publication itself, somebody's
-    transcription of it or its abstract, the program code, or nothing.
+    ``access`` is the publication itself (primary), a transcript of it or its abstract, program
+    code, or memory.
     """
 
     ref: Text
@@ -111,7 +111,7 @@ class Source(Strict):
 
 
 class Statement(Strict):
-    """Something said of a chip, and where."""
+    """Statement about a chip: source, location in it, kind of evidence, conditions and note."""
 
     src: Text
     at: Text
@@ -120,26 +120,26 @@ class Statement(Strict):
     note: str = ""
 
     def numbers(self) -> tuple[float, ...]:
-        """Return the numbers that must be in the key's range."""
+        """Return the numbers that must be within the range of the key."""
         value = getattr(self, "v", None)
         return (value,) if isinstance(value, int | float) else ()
 
 
 class Quantity(Statement):
-    """A measure in the unit of its table or key."""
+    """Number in the unit of its table or key."""
 
     v: float
     bound: Bound | None = None
 
 
 class Coefficient(Quantity):
-    """An energy or a power, and the terms whose energy it holds as well."""
+    """Energy or power coefficient, and the other terms that it covers."""
 
     covers: Annotated[tuple[Text, ...], Field(strict=False)] = ()
 
 
 class Reported(Quantity):
-    """A figure that is shown and enters no sum; it has a unit of its own."""
+    """Figure that is displayed, but not used in estimates; it specifies its own unit."""
 
     unit: Literal[
         "pJ", "nJ", "uJ", "mJ", "J", "uW", "mW", "W", "ns", "us", "ms", "s",
@@ -154,46 +154,46 @@ class Reported(Quantity):
 
 
 class Count(Statement):
-    """A whole number."""
+    """Integer."""
 
     v: int
     bound: Bound | None = None
 
 
 class StateBits(Count):
-    """Bits of a state variable; ``overflow`` is what happens beyond its range."""
+    """Bits of a state variable, and its behavior on overflow."""
 
     signed: bool = True
     overflow: Literal["clip", "wrap"] = "clip"
 
 
 class DecayBits(Count):
-    """Bits of a leak: parts of ``2**v`` that are lost in a step."""
+    """Resolution of the leak: the decay per step is a multiple of ``2**-v``."""
 
     round: Literal["toward_zero"] = "toward_zero"
     u_offset: int = Field(default=0, ge=0, le=1)
 
 
 class ThresholdBits(Count):
-    """Bits of a threshold's mantissa, which stands ``shift`` bits above the state's last."""
+    """Bits of a threshold mantissa, shifted left by ``shift`` bits relative to the state."""
 
     shift: int = Field(default=0, ge=0, le=22)
 
 
 class BiasBits(Statement):
-    """Bits of a bias: a mantissa with its sign, and an exponent without."""
+    """Bits of a bias: mantissa including its sign, and unsigned exponent."""
 
     mant_bits: int = Field(ge=2, le=24)
     exp_bits: int = Field(default=0, ge=0, le=5)
 
 
 class Span(Statement):
-    """The lowest and the highest of whole numbers."""
+    """Range of integers."""
 
     range: Annotated[tuple[StrictInt, StrictInt], Field(strict=False)]
 
     def numbers(self) -> tuple[float, ...]:
-        """Return both ends."""
+        """Return both ends of the range."""
         return self.range
 
     @field_validator("range")
@@ -205,26 +205,26 @@ class Span(Statement):
 
 
 class StepSpan(Span):
-    """Fewest and most time steps, as the source counts them.
+    """Range of time steps in the convention of the source.
 
-    ``offset`` is added to make whole steps as this toolkit counts them.
+    ``offset`` is added to convert to the convention of this package.
     """
 
     offset: int = Field(default=0, ge=-1, le=1)
 
     def steps(self) -> tuple[int, int]:
-        """Return both ends as this toolkit counts them."""
+        """Return both ends in the convention of this package."""
         return self.range[0] + self.offset, self.range[1] + self.offset
 
 
 class SignModes(Statement):
-    """The signs that weights of one projection may have."""
+    """Possible signs of the weights of a projection."""
 
     v: Annotated[tuple[SignMode, ...], Field(strict=False, min_length=1)]
 
 
 def key(unit: str, low: float, high: float) -> Any:
-    """Return the field of a key that may be left out: its unit, and what is not absurd."""
+    """Return an optional field with its unit and its plausible range."""
     return Field(default=None, json_schema_extra={"unit": unit, "low": low, "high": high})
 
 
@@ -233,7 +233,7 @@ def _extra(field: FieldInfo) -> Mapping[str, Any]:
 
 
 class Table(Strict):
-    """A table of entries, each key with its unit and its range."""
+    """Table of entries, whose keys have units and plausible ranges."""
 
     @classmethod
     def unit(cls, name: str) -> str:
@@ -250,14 +250,14 @@ class Table(Strict):
         return entry
 
     def entries(self) -> dict[str, Statement]:
-        """Return what is given, by key, in the order of the schema."""
+        """Return the given entries by key, in schema order."""
         found = ((name, getattr(self, name)) for name in type(self).model_fields)
         return {name: entry for name, entry in found if entry is not None}
 
 
 def _check_number(number: float, low: float, high: float, unit: str) -> None:
     if number == 0 and low > 0:
-        refuse("got 0, expected a value above 0: what is not known is left out")
+        refuse("got 0, expected a value above 0 (omit the key if the value is unknown)")
     if not low <= number <= high:
         of_unit = f" {unit}" if unit else ""
         refuse(f"got {shown(number)}, expected {low:g} to {high:g}{of_unit}")
@@ -269,7 +269,7 @@ _NS: Any = key("ns", 1e-3, 1e9)
 
 
 class Limits(Table):
-    """What one chip has; the first three are shown only."""
+    """Limits of one chip; the first three are only displayed."""
 
     process_nm: Quantity | None = key("nm", 0.1, 1e5)
     area_mm2: Quantity | None = key("mm2", 1e-4, 1e6)
@@ -292,7 +292,7 @@ class Limits(Table):
 
 
 class MeshTable(Table):
-    """How the cores lie; all three keys or none."""
+    """Mesh of cores; either all three keys are given or none."""
 
     width: Count | None = key("nodes", 1, 1e6)
     height: Count | None = key("nodes", 1, 1e6)
@@ -300,7 +300,7 @@ class MeshTable(Table):
 
 
 class Format(Table):
-    """The numbers that a chip holds."""
+    """Number formats of a chip."""
 
     sign_modes: SignModes | None = None
     weight_bits: Count | None = key("bit", 1, 24)
@@ -316,7 +316,7 @@ class Format(Table):
 
 
 class Lacks(Table):
-    """What a chip cannot do at all."""
+    """Features that a chip does not support."""
 
     free_weights: Statement | None = None
     leak: Statement | None = None
@@ -328,7 +328,7 @@ class Lacks(Table):
 
 
 class Energies(Table):
-    """Picojoules an event. ``stdp_update`` is shown only: networks do not learn here."""
+    """Energies per event in picojoules; ``stdp_update`` is only displayed (no on-chip learning)."""
 
     synaptic_operation: Coefficient | None = _PJ
     update_active: Coefficient | None = _PJ
@@ -344,14 +344,14 @@ class Energies(Table):
 
 
 class Powers(Table):
-    """Milliwatts."""
+    """Powers in milliwatts."""
 
     static_chip: Coefficient | None = key("mW", 1e-6, 1e6)
     active_core: Coefficient | None = key("mW", 1e-6, 1e6)
 
 
 class Times(Table):
-    """Nanoseconds an event."""
+    """Times per event in nanoseconds."""
 
     synaptic_operation: Quantity | None = _NS
     update_active: Quantity | None = _NS
@@ -361,9 +361,10 @@ class Times(Table):
 
 
 class Pace(Table):
-    """A step's hardware time where it is the same whatever happens in it.
+    """Hardware time of a step that does not depend on its events.
 
-    Seconds of a tick, or how many times faster than what it simulates: 1 is real time.
+    Either the duration of a tick in seconds, or the acceleration relative to the simulated time,
+    where 1 is real time.
     """
 
     tick_s: Quantity | None = key("s", 1e-9, 10)

@@ -1,1 +1,1 @@
-"""Networks in a chip's number formats."""
+"""Quantization of networks to a chip's number formats."""

@@ -1,8 +1,8 @@
-"""Quantization of a network to a chip's number formats, and what it loses.
+"""Quantization of a network to a chip's number formats, with its errors and losses.
 
-If the chip's potentials are integers, the network is in fixed point afterwards. If they are
-analog, or their format is not known, it stays in floating point with small integer weights: its
-potentials are then in units of a weight step instead of volts, which changes none of its dynamics.
+If the chip's potentials are integers, the quantized network is in fixed point. If they are analog
+or their format is unknown, it stays in floating point with small integer weights. Potentials are
+then in units of a weight step instead of volts, which does not change the dynamics.
 """
 
 from __future__ import annotations
@@ -37,33 +37,34 @@ __all__ = [
 
 @dataclass(frozen=True)
 class Rounding:
-    """How a network is rounded.
+    """Settings of the quantization of a network.
 
     Parameters
     ----------
     scale : {"shared", "per_projection"}
-        Whether all projections into a population share one exponent, or each has the smallest at
-        which its largest weight fits. The units per volt are the same in either case.
+        Whether all projections into a population share one exponent, or each has the smallest
+        exponent for which its largest weight fits. The units per volt are the same in both cases.
     rounding : {"nearest", "stochastic"}
-        Of weights: to nearest, ties to even; or up or down at random, so that a weight's mean is
-        exact. Everything else is rounded to nearest.
+        Rounding of weights: to nearest, ties to even; or randomly up or down such that the expected
+        value is exact. Everything else is rounded to nearest.
     clipping : {"none", "least_error"}
-        Whether the largest weight of a population always fits, or scale and exponents minimize
-        the squared error of its weights, some of them clipped. With few bits, a few large weights
-        would otherwise leave none to the others.
+        Whether the scale fits the largest weight of a population, or scale and exponents minimize
+        the squared error of its weights, clipping some. With few bits, a few large weights would
+        otherwise round most others to 0.
     seed : int
-        Of stochastic rounding; each projection has its own stream, whatever others there are.
+        Random seed of stochastic rounding; the random stream of each projection does not depend on
+        other projections.
     signs : {"unchanged", "split"}
-        Whether a projection with weights of both signs stays one where the chip supports it, or
-        becomes an excitatory and an inhibitory one where the chip has both modes: weights then
-        have one more bit each.
+        Whether a projection with weights of both signs stays one projection if the chip supports
+        it, or is split into an excitatory and an inhibitory one if the chip supports both modes,
+        which gives each weight one more bit.
     allow_lossy : bool
-        Whether features that the chip lacks are dropped instead of refused.
+        Whether unsupported features are dropped instead of refused.
 
     Raises
     ------
     UnknownNameError, ValidationError
-        If a setting is none of these.
+        If a setting is unknown or invalid.
     """
 
     scale: Literal["shared", "per_projection"] = "shared"
@@ -87,22 +88,23 @@ class Rounding:
 
 @dataclass(frozen=True)
 class ProjectionRounding:
-    """What rounding did to the weights of one projection.
+    """Rounding of the weights of one projection.
 
     Parameters
     ----------
     source, target : str
-        Its populations.
+        Names of the populations.
     signs : SignMode
-        Of its weights.
+        Signs of the weights.
     exponent : int
-        A weight is ``mantissa * 2**exponent``, with an integer state in units of its last bit.
+        Exponent of weights ``mantissa * 2**exponent``; with an integer state, in units of its last
+        bit.
     bits_used : int
-        Bits of its largest mantissa, the sign of mixed weights included.
+        Bits of the largest mantissa, including the sign of mixed weights.
     largest_error_v, rms_error_v : float
-        Largest and root-mean-square error of a weight in volts.
+        Largest and root-mean-square error of the weights in volts.
     lost_fraction, saturated_fraction : float
-        Fraction of the connections whose weight became 0, and of those whose weight was clipped.
+        Fractions of connections whose weight was rounded to 0, and whose weight was clipped.
     """
 
     source: str
@@ -118,16 +120,16 @@ class ProjectionRounding:
 
 @dataclass(frozen=True)
 class PopulationRounding:
-    """What rounding did to one population.
+    """Rounding of the parameters of one population.
 
     Parameters
     ----------
     name : str
-        Of the population.
+        Name of the population.
     state_bit_v : float
-        Volts of the last bit of its state; in floating point, of the unit of its potentials.
+        Last bit of the state in volts; in floating point, the unit of potentials in volts.
     tau_m_s, effective_tau_m_s : float
-        Membrane time constant before rounding, and the one of the rounded leak.
+        Membrane time constant before rounding, and that of the rounded leak.
     largest_threshold_error_v, largest_bias_error_v : float
         Largest error of a threshold and of a bias in volts.
     """
@@ -142,22 +144,22 @@ class PopulationRounding:
 
 @dataclass(frozen=True, eq=False)
 class Quantized:
-    """A network in a chip's number formats, and what it lost.
+    """Network in a chip's number formats, with its rounding errors and losses.
 
     Parameters
     ----------
     network : Network
-        Populations and projections in the original order; the two parts of a split projection
-        take its place.
+        Quantized network, with populations and projections in the original order. A split
+        projection is replaced by its two parts.
     populations : tuple of PopulationRounding
-        In the order of the network.
+        Rounding of the populations, in the order of the network.
     projections : tuple of ProjectionRounding
-        In the order of the network.
+        Rounding of the projections, in the order of the network.
     dropped : tuple of str
-        Features that the chip lacks and that were left out.
+        Unsupported features that were dropped.
     unchecked : tuple of str
-        Fields of the format that are not known, or do not apply to potentials in floating point:
-        the network was not checked against them.
+        Fields of the format that were not checked, because they are unknown or do not apply to
+        potentials in floating point.
     """
 
     network: Network
@@ -167,7 +169,7 @@ class Quantized:
     unchecked: tuple[str, ...] = ()
 
     def roundings_as_json(self) -> dict[str, list[dict[str, Any]]]:
-        """Return what rounding did as JSON values; a time constant without leak is None."""
+        """Return the rounding as JSON values; infinite time constants are None."""
         return {
             "populations": [
                 {name: None if value == math.inf else value for name, value in asdict(each).items()}
@@ -182,8 +184,8 @@ _NEAREST = Rounding()
 
 @functools.cache
 def fixed_format() -> NumberFormat:
-    """Return the number format of ``--precision fixed``: that of the Loihi 1 profile."""
-    # Reading a profile imports pydantic, which takes longer than a short command.
+    """Return the number format of ``--precision fixed``, which is that of the Loihi 1 profile."""
+    # Imported here because profiles import pydantic, which is slow to import.
     from neuroattack.hardware.profiles.files import load_profile
 
     return load_profile("loihi1").number_format()
@@ -194,38 +196,41 @@ def quantize(
 ) -> Quantized:
     """Quantize a network to a chip's number formats.
 
-    The units per volt are a population's own: the most at which no weight, threshold or bias of
-    it exceeds the format's range. Projections have exponent 0, or the supported one nearest to
-    it; a lower one as far as thresholds and biases would otherwise not fit, so that the weights
-    keep their bits. Weights are clipped only if `options` say so.
+    Each population has its own units per volt: the largest for which no weight, threshold or bias
+    exceeds the range of the format. Projections have exponent 0, or the nearest supported one. If
+    thresholds or biases would not fit otherwise, the exponent is lower, so that weights keep their
+    bits. Weights are clipped only if `options` allow it.
 
     Parameters
     ----------
     network : Network
-        In floating point.
+        Network in floating point.
     number_format : NumberFormat
-        Of the chip.
+        Number formats of the chip.
     options : Rounding, optional
-        By default one exponent for all projections into a population, rounding to nearest.
+        Settings; by default one exponent for all projections into a population, and rounding to
+        nearest.
 
     Raises
     ------
     UnsupportedFeatureError
-        If the network is in fixed point already; has a feature that the chip lacks, unless it may
-        be dropped; or has weights, biases and thresholds of a population so far apart that all
-        weights of a projection or a threshold would become 0.
+        If the network is already in fixed point; has an unsupported feature that may not be
+        dropped; or the magnitudes of weights, biases and thresholds of a population differ so much
+        that a threshold, or all weights of a projection, would be rounded to 0.
     ValidationError
-        If the format contradicts itself, or has states beyond 24 bits.
+        If the format is inconsistent or has states of over 24 bits.
     """
     if network.precision == "fixed":
-        raise UnsupportedFeatureError("the network is in fixed point already")
+        raise UnsupportedFeatureError(
+            "network: got fixed point, expected a network in floating point to quantize"
+        )
     number_format.check()
     clip = options.clipping == "least_error"
     fitted, dropped = without_shortfalls(network, number_format, allow_lossy=options.allow_lossy)
     parts: list[tuple[Part, NDArray[np.float64] | None]] = []
-    met: Counter[tuple[str, str]] = Counter()
+    numbers: Counter[tuple[str, str]] = Counter()
     for projection in fitted.projections:
-        held, lost = parts_of(
+        represented, lost = parts_of(
             projection,
             number_format,
             fitted.outgoing(projection.source),
@@ -234,28 +239,30 @@ def quantize(
         )
         dropped += () if lost is None else (lost,)
         ends = (projection.source, projection.target)
-        met[ends] += 1
-        draws = _draws(projection, met[ends], options)
-        parts.extend((part, draws) for part in held)
+        numbers[ends] += 1
+        uniform = _random_numbers(projection, numbers[ends], options)
+        parts.extend((part, uniform) for part in represented)
 
     scales: dict[str, tuple[float, int]] = {}
     populations, population_roundings = [], []
-    for population, asked in zip(fitted.populations, network.populations, strict=True):
-        if not isinstance(population, Population) or not isinstance(asked, Population):
+    for population, original in zip(fitted.populations, network.populations, strict=True):
+        if not isinstance(population, Population) or not isinstance(original, Population):
             raise TypeError("a population in fixed point")
-        incoming = [part for part, _ in parts if part.asked.target == population.name]
+        incoming = [part for part, _ in parts if part.original.target == population.name]
         scales[population.name] = scale_of(population, incoming, number_format, clip=clip)
         scale, _ = scales[population.name]
-        rounded, rounding = _round_population(population, asked, network.dt_s, scale, number_format)
+        rounded, rounding = _round_population(
+            population, original, network.dt_s, scale, number_format
+        )
         populations.append(rounded)
         population_roundings.append(rounding)
 
     projections, projection_roundings = [], []
-    for part, draws in parts:
-        scale, exponent = scales[part.asked.target]
+    for part, uniform in parts:
+        scale, exponent = scales[part.original.target]
         if options.scale == "per_projection":
             exponent = own_exponent(part, scale, exponent, number_format, clip=clip)
-        weights, weight_rounding = _round_weights(part, scale, exponent, number_format, draws)
+        weights, weight_rounding = _round_weights(part, scale, exponent, number_format, uniform)
         projections.append(weights)
         projection_roundings.append(weight_rounding)
     return Quantized(
@@ -272,11 +279,13 @@ def quantize(
     )
 
 
-def _draws(projection: Projection, place: int, options: Rounding) -> NDArray[np.float64] | None:
-    """Return uniform numbers for the weights of the n-th projection between its populations."""
+def _random_numbers(
+    projection: Projection, number: int, options: Rounding
+) -> NDArray[np.float64] | None:
+    """Return uniform random numbers for the n-th projection between two populations."""
     if options.rounding == "nearest":
         return None
-    name = f"{projection.source}->{projection.target}#{place}"
+    name = f"{projection.source}->{projection.target}#{number}"
     rng = np.random.default_rng([options.seed, *name.encode()])
     return rng.random(projection.mantissas.shape)
 
@@ -286,26 +295,26 @@ def _round_weights(
     scale: float,
     exponent: int,
     number_format: NumberFormat,
-    draws: NDArray[np.float64] | None,
+    uniform: NDArray[np.float64] | None,
 ) -> tuple[Projection, ProjectionRounding]:
-    asked, state = part.asked, number_format.state
+    original, state = part.original, number_format.state
     if number_format.weight_bits is None and state is None:
-        mantissas = np.where(part.kept, asked.mantissas, 0)
-        exponent, saturated = asked.exponent, np.zeros(mantissas.shape, bool)
+        mantissas = np.where(part.kept, original.mantissas, 0)
+        exponent, saturated = original.exponent, np.zeros(mantissas.shape, bool)
     else:
-        mantissas, saturated = part.rounded(scale / 2.0**exponent, draws)
-    connected = asked.mantissas != 0
+        mantissas, saturated = part.rounded(scale / 2.0**exponent, uniform)
+    connected = original.mantissas != 0
     connections = max(int(connected.sum()), 1)
     lost = int((mantissas[connected] == 0).sum())
     if connected.any() and lost == connections:
-        raise too_far_apart(f"all of {asked.source}->{asked.target}", number_format)
-    error_v = np.ldexp(mantissas.astype(np.float64), exponent) / scale - asked.weights_v
+        raise too_far_apart(f"all weights of {original.source}->{original.target}", number_format)
+    error_v = np.ldexp(mantissas.astype(np.float64), exponent) / scale - original.weights_v
     largest = int(np.abs(mantissas).max()) // part.step
     shift = 0 if state is None else state.shift
-    rounded = replace(asked, mantissas=mantissas, exponent=exponent + shift)
+    rounded = replace(original, mantissas=mantissas, exponent=exponent + shift)
     return rounded, ProjectionRounding(
-        asked.source,
-        asked.target,
+        original.source,
+        original.target,
         part.signs,
         rounded.exponent,
         largest.bit_length() + (part.signs == "mixed"),
@@ -318,19 +327,19 @@ def _round_weights(
 
 def _round_population(
     population: Population,
-    asked: Population,
+    original: Population,
     dt_s: float,
     scale: float,
     number_format: NumberFormat,
 ) -> tuple[Population | FixedPopulation, PopulationRounding]:
-    """Round a population without its shortfalls; compare it with the one that was asked for."""
+    """Round a population without unsupported features; errors are relative to `original`."""
     state = number_format.state
-    held: Population | FixedPopulation
+    rounded: Population | FixedPopulation
     threshold: NDArray[Any]
     bias: NDArray[Any]
     if state is None:
         threshold, bias = population.threshold_v * scale, population.bias_v * scale
-        held = replace(
+        rounded = replace(
             population, threshold_v=threshold, bias_v=bias, reset_v=population.reset_v * scale
         )
         per_v, tau_m_s = scale, population.tau_m_s
@@ -341,7 +350,7 @@ def _round_population(
         per_v = scale * 2**state.shift
         bias = _round_bias(population.bias_v * per_v, number_format.bias_range[0])
         leak = _round_leak(population.decay(dt_s), state.leak_bits)
-        held = FixedPopulation(
+        rounded = FixedPopulation(
             name=population.name,
             size=population.size,
             leak=leak,
@@ -352,18 +361,18 @@ def _round_population(
             highest=state.highest,
         )
         tau_m_s = -dt_s / math.log1p(-leak / LEAK_ONE) if leak else math.inf
-    return held, PopulationRounding(
-        name=asked.name,
+    return rounded, PopulationRounding(
+        name=original.name,
         state_bit_v=1 / per_v,
-        tau_m_s=asked.tau_m_s,
+        tau_m_s=original.tau_m_s,
         effective_tau_m_s=tau_m_s,
-        largest_threshold_error_v=float(np.abs(threshold / per_v - asked.threshold_v).max()),
-        largest_bias_error_v=float(np.abs(bias / per_v - asked.bias_v).max()),
+        largest_threshold_error_v=float(np.abs(threshold / per_v - original.threshold_v).max()),
+        largest_bias_error_v=float(np.abs(bias / per_v - original.bias_v).max()),
     )
 
 
 def _round_bias(bias: NDArray[np.float64], largest: int) -> NDArray[np.int32]:
-    """Round biases to mantissas times two to the smallest exponent at which all fit."""
+    """Round biases to ``mantissa * 2**exponent`` with the smallest exponent for which all fit."""
     exponent = 0
     reach = float(np.abs(bias).max())
     while np.rint(reach / 2**exponent) > largest:
@@ -373,7 +382,7 @@ def _round_bias(bias: NDArray[np.float64], largest: int) -> NDArray[np.int32]:
 
 
 def _round_leak(decay: float, bits: int | None) -> int:
-    """Return the leak nearest to a decay, in parts of 4096 per step; never all of it."""
+    """Return the leak nearest to a decay, in units of 1/4096 per step; always below 4096."""
     bits = LEAK_BITS if bits is None else bits
-    whole = 1 << bits
-    return min(round(whole * (1 - decay)), whole - 1) << (LEAK_BITS - bits)
+    units = 1 << bits
+    return min(round(units * (1 - decay)), units - 1) << (LEAK_BITS - bits)

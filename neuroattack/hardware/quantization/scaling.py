@@ -1,4 +1,4 @@
-"""Scale of a population: units per volt, and the exponent of its incoming weights."""
+"""Scale of a population: units per volt, and exponent of its incoming weights."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from neuroattack.ir.network import Population
 
 __all__ = ["own_exponent", "scale_of", "too_far_apart"]
 
-# How much farther apart than without clipping, at most 256 times: weights that few others reach.
+# Candidate factors of the scale relative to no clipping, from 1 to 256.
 _FACTORS = tuple(2.0 ** (eighth / 8) for eighth in range(65))
 
-# Tolerance for the product of the scale and a weight that only just fits.
+# Tolerance for rounding errors in the product of the scale and a weight that just fits.
 _FITS = 1 + 1e-9
 
 
 def scale_of(
     population: Population, incoming: Sequence[Part], number_format: NumberFormat, *, clip: bool
 ) -> tuple[float, int]:
-    """Return the units of the weight mantissas per volt at exponent 0, and the exponent to use.
+    """Return the units of weight mantissas per volt at exponent 0, and the exponent to use.
 
     Parameters
     ----------
     population : Population
-        In floating point.
+        Population in floating point.
     incoming : sequence of Part
         All incoming weights.
     number_format : NumberFormat
-        Of the chip.
+        Number formats of the chip.
     clip : bool
-        Whether weights may be clipped where that reduces the squared error of all of them.
+        Whether weights may be clipped if that reduces their total squared error.
 
     Raises
     ------
     UnsupportedFeatureError
-        If no such scale is finite.
+        If there is no finite scale.
     """
     limit = _limit(population, number_format)
-    # At exponent 0, where the largest weight is the largest mantissa.
+    # Scale at exponent 0 for which the largest weight is the largest mantissa.
     reach = min(
         (part.largest_mantissa / part.largest_v for part in incoming if part.largest_v),
         default=math.inf,
@@ -66,10 +66,10 @@ def scale_of(
 def own_exponent(
     part: Part, scale: float, highest: int, number_format: NumberFormat, *, clip: bool
 ) -> int:
-    """Return the exponent that suits one part best, at most that of its population.
+    """Return the best exponent for one part, at most that of its population.
 
-    It is the smallest at which the largest weight fits; with `clip`, the one with the least
-    squared error.
+    This is the smallest exponent for which the largest weight fits; with `clip`, the exponent with
+    the smallest squared error.
     """
     lowest, _ = number_format.exponents
     if not part.largest_v:
@@ -85,14 +85,14 @@ def own_exponent(
 
 
 def _squared_error(part: Part, scale: float, exponent: int) -> float:
-    """Return the summed squared error of weights rounded to nearest, in square volts."""
+    """Return the total squared error of weights rounded to nearest, in volts squared."""
     per_v = scale / 2.0**exponent
     mantissas, _ = part.rounded(per_v)
     return float(np.square(mantissas / per_v - part.weights_v).sum())
 
 
 def _limit(population: Population, number_format: NumberFormat) -> float:
-    """Return the largest scale at which thresholds and biases fit."""
+    """Return the largest scale for which thresholds and biases fit."""
     state, largest = number_format.state, number_format.largest_threshold
     if state is None or largest is None:
         return math.inf
@@ -105,10 +105,10 @@ def _limit(population: Population, number_format: NumberFormat) -> float:
 
 
 def _highest_fitting(reach: float, limit: float, number_format: NumberFormat) -> tuple[float, int]:
-    """Return scale and exponent, given the scale that weights allow at exponent 0.
+    """Return scale and exponent, given the largest scale for the weights at exponent 0.
 
-    The exponent is the supported one nearest to 0, and lower as far as thresholds and biases
-    would not fit otherwise.
+    The exponent is the supported one nearest to 0, or lower if thresholds and biases would not fit
+    otherwise.
     """
     lowest, _ = number_format.exponents
     exponent = _nearest_to_0(number_format)
@@ -123,8 +123,9 @@ def _nearest_to_0(number_format: NumberFormat) -> int:
 
 
 def too_far_apart(what: str, number_format: NumberFormat) -> UnsupportedFeatureError:
-    """Return the error for what rounding would destroy."""
+    """Return the error for values that would be rounded to 0."""
     return UnsupportedFeatureError(
-        f"{what} would be 0 in {number_format.name}'s formats: weights, thresholds and biases of a "
-        "population share one scale, and here they are too far apart"
+        f"{what} would be rounded to 0 in the number formats of {number_format.name}: weights, "
+        "thresholds and biases of a population share one scale, and their magnitudes differ too "
+        "much"
     )

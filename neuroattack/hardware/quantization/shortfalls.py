@@ -1,4 +1,4 @@
-"""Features of a network that a chip lacks or is not known to have: refused, dropped, unchecked."""
+"""Features of a network that a chip does not support: refused, dropped, or unchecked if unknown."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ __all__ = ["unknown_fields", "without_shortfalls"]
 def without_shortfalls(
     network: Network, number_format: NumberFormat, *, allow_lossy: bool
 ) -> tuple[Network, tuple[str, ...]]:
-    """Return the network without the features a chip lacks, and a phrase for each one dropped.
+    """Return the network without unsupported features, and a description of each dropped one.
 
-    Refractory periods and delays out of the chip's range move to its nearest end, a reset
-    potential to rest, biases and leak to none; of the projections into a population, the first
-    from the population before it stays. A chip with another reset is simulated with a reset to a
-    fixed potential.
+    Refractory periods and delays out of range are set to the nearest supported value, the reset
+    potential is set to rest, and biases and leak are removed. Of the projections into a population,
+    only the first from the preceding population is kept. A chip with another kind of reset is
+    simulated with a reset to a fixed potential.
 
     Parameters
     ----------
     network : Network
-        In floating point.
+        Network in floating point.
     number_format : NumberFormat
-        Of the chip.
+        Number formats of the chip.
     allow_lossy : bool
         Whether features may be dropped.
 
     Raises
     ------
     UnsupportedFeatureError
-        For the first feature that the chip lacks, unless it may be dropped. Always if the chip
-        has no free weights, or a threshold would be at or below the reset potential.
+        For the first unsupported feature, unless it may be dropped. Always if the chip does not
+        support arbitrary weights, or a threshold would not be above the reset potential.
     """
     fitter = _Fitter(number_format, allow_lossy)
     if "free_weights" in number_format.lacks:
@@ -53,9 +53,9 @@ def without_shortfalls(
 
 
 def unknown_fields(network: Network, number_format: NumberFormat) -> tuple[str, ...]:
-    """Return the format's fields by which a network in floating point is not checked or rounded.
+    """Return the fields of the format against which a network is not checked or rounded.
 
-    They are not known of the chip, or do not apply because its potentials are in floating point.
+    They are unknown, or do not apply because potentials are in floating point.
     """
     populations = [each for each in network.populations if isinstance(each, Population)]
     state, lacks = number_format.state, number_format.lacks
@@ -118,7 +118,7 @@ class _Fitter:
         return replace(projection, delay_steps=steps)
 
     def adjacent(self, network: Network) -> list[Projection]:
-        """Return the projections that stay where none may skip a population."""
+        """Return the projections that remain if projections may not skip populations."""
         if "skip_projection" not in self._format.lacks:
             return list(network.projections)
         order = [INPUT, *(population.name for population in network.populations)]
@@ -147,10 +147,10 @@ class _Fitter:
             return steps
         else:
             limit = f"{self._format.name} supports {limits[0]} to {limits[1]}"
-        held = min(max(steps, limits[0]), limits[1])
-        if held != steps:
+        nearest = min(max(steps, limits[0]), limits[1])
+        if nearest != steps:
             self._give_up(f"{what}, {steps} time steps", limit)
-        return held
+        return nearest
 
     def _give_up(self, what: str, limit: str) -> None:
         if not self._allow_lossy:

@@ -1,4 +1,4 @@
-"""Weight mantissas by sign: a projection as one projection or two, where a chip supports it."""
+"""Sign modes of weights: representation of a projection as one projection or two."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ __all__ = ["Part", "parts_of"]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """A projection, or its weights of one sign, with the mantissas that a chip has for it.
+    """Projection, or its weights of one sign, with the range of mantissas on a chip.
 
     Parameters
     ----------
-    asked : Projection
-        The weights before rounding.
+    original : Projection
+        Weights before rounding.
     kept : bool array, shape (source size, target size)
-        Those of them that the chip supports next to each other.
+        Whether a weight is kept; weights with an unsupported sign are dropped.
     signs : SignMode
-        Of the weights.
+        Signs of the weights.
     step, most : int
-        Mantissas are multiples of `step`, at most `most` of them to either side.
+        Mantissas are multiples of `step`, at most `most` steps in either direction.
     """
 
-    asked: Projection
+    original: Projection
     kept: NDArray[np.bool_]
     signs: SignMode
     step: int
@@ -42,7 +42,7 @@ class Part:
     @cached_property
     def weights_v(self) -> NDArray[np.float64]:
         """Kept weights in volts per spike, shape (source size, target size)."""
-        return np.where(self.kept, self.asked.weights_v, 0.0)
+        return np.where(self.kept, self.original.weights_v, 0.0)
 
     @property
     def largest_v(self) -> float:
@@ -55,27 +55,26 @@ class Part:
         return self.step * self.most
 
     def rounded(
-        self, per_v: float, draws: NDArray[np.float64] | None = None
+        self, per_v: float, uniform: NDArray[np.float64] | None = None
     ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-        """Round the weights to mantissas, and clip those beyond the largest.
+        """Round the weights to mantissas, and clip those beyond the largest mantissa.
 
         Parameters
         ----------
         per_v : float
             Units of the mantissa per volt.
-        draws : float array, shape (source size, target size), optional
-            Uniform in [0, 1): a weight is rounded up if its draw is at least what it lacks to the
-            next step, so that its mean is exact. By default weights are rounded to nearest, ties
-            to even.
+        uniform : float array, shape (source size, target size), optional
+            Uniform random numbers in [0, 1) for stochastic rounding, with which the expected value
+            of a weight is exact. By default weights are rounded to nearest, ties to even.
 
         Returns
         -------
         mantissas : int32 array
         saturated : bool array
-            Where a weight is beyond the largest mantissa by more than half a step.
+            Whether a weight exceeds the largest mantissa by more than half a step.
         """
         in_steps = self.weights_v * per_v / self.step
-        rounded = np.rint(in_steps) if draws is None else np.floor(in_steps + draws)
+        rounded = np.rint(in_steps) if uniform is None else np.floor(in_steps + uniform)
         mantissas = self.step * np.clip(rounded, -self.most, self.most).astype(np.int32)
         return mantissas, np.abs(in_steps) > self.most + 0.5
 
@@ -88,38 +87,38 @@ def parts_of(
     split: bool,
     allow_lossy: bool,
 ) -> tuple[Sequence[Part], str | None]:
-    """Return the parts that represent a projection, and what is dropped of it, if anything.
+    """Return the parts that represent a projection, and a description of dropped weights, if any.
 
-    Of the chip's sign modes, the one with the most bits for these weights is used: one sign,
-    one sign per source neuron, mixed signs.
+    The supported sign mode with the most bits for these weights is used: one sign, one sign per
+    source neuron, or mixed signs.
 
     Parameters
     ----------
     projection : Projection
-        In floating point.
+        Projection in floating point.
     number_format : NumberFormat
-        Of the chip.
+        Number formats of the chip.
     outgoing : sequence of Projection
-        All projections of the same source: with one sign per source neuron, the neuron's weights
-        in all of them share it.
+        All projections of the same source; with one sign per source neuron, it applies to all of
+        them.
     split : bool
-        Whether weights of both signs become two parts where the chip has both modes. On a chip
-        that has no other modes they always do.
+        Whether weights of both signs are split into two parts if the chip supports both modes.
+        This is always the case if the chip has no other modes.
     allow_lossy : bool
-        Whether, with one sign per source neuron, the weights of the neuron's lesser sign (smaller
-        sum over all its projections) may be dropped.
+        Whether, with one sign per source neuron, weights of the minor sign (smaller sum over all
+        projections of the neuron) may be dropped.
 
     Raises
     ------
     UnsupportedFeatureError
-        If the chip has no mode for the weights.
+        If no sign mode of the chip supports the weights.
     """
     ends = f"{projection.source}->{projection.target}"
     name, bits, modes = number_format.name, number_format.weight_bits, number_format.sign_modes
     mantissas = projection.mantissas
     positive, negative = mantissas > 0, mantissas < 0
 
-    def part(signs: SignMode, asked: NDArray[np.int32], kept: NDArray[np.bool_]) -> Part:
+    def part(signs: SignMode, weights: NDArray[np.int32], kept: NDArray[np.bool_]) -> Part:
         mixed = signs == "mixed"
         step = number_format.mixed_weight_step if mixed else 1
         most = (2 ** (MANTISSA_BITS - 1) - 1) // step
@@ -127,9 +126,9 @@ def parts_of(
             most = 2 ** (bits - 1) - 1 if mixed else 2**bits - 1
         if not most:
             raise UnsupportedFeatureError(
-                f"projection {ends}: signed weights of {bits} bit of {name} are all 0"
+                f"projection {ends}: signed weights of {bits} bit on {name} can only be 0"
             )
-        return Part(replace(projection, mantissas=asked), kept, signs, step, most)
+        return Part(replace(projection, mantissas=weights), kept, signs, step, most)
 
     every = np.ones_like(positive)
     must = not modes & {"mixed", "per_source"}
@@ -168,6 +167,6 @@ def parts_of(
     kept = np.where(excites[:, np.newaxis], ~negative, ~positive)
     lost, connections = int((~kept).sum()), int(positive.sum() + negative.sum())
     return [part("per_source", mantissas, kept)], (
-        f"projection {ends}: {lost} of {connections} connections, of another sign than their "
-        "source neuron"
+        f"projection {ends}: {lost} of {connections} connections, whose sign differs from that of "
+        "their source neuron"
     )

@@ -1,6 +1,6 @@
-"""Networks in and out by NIR, the format that SNN frameworks exchange networks in.
+"""Import and export of networks via NIR, the exchange format of SNN frameworks.
 
-NIR (Pedersen et al., Nature Communications 15, 8122, 2024) says which neurons there are, as
-differential equations in continuous time, and how they are connected. It leaves open how time is
-cut into steps; :class:`neuroattack.ir.nir.reading.Reading` is that, and is asked for.
+NIR (Pedersen et al., Nature Communications 15, 8122, 2024) describes neurons by differential
+equations in continuous time, and their connections. It does not define the discretization of time;
+that must be given as a :class:`neuroattack.ir.nir.reading.Reading`.
 """

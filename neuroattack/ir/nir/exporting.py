@@ -1,4 +1,4 @@
-"""A network becomes a NIR graph, written by NIR's own library."""
+"""Export of networks as NIR graphs, written with the package nir."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from neuroattack.ir.nir.stated import graph_metadata, neuron_metadata
 
 __all__ = ["export_nir"]
 
-# Names that no population can have.
+# Not identifiers, hence not names of populations.
 _PIXELS = "input-pixels"
 _OUTPUT = "network-output"
 
@@ -24,26 +24,26 @@ _OUTPUT = "network-output"
 def export_nir(
     path: str | os.PathLike[str], network: Network, *, allow_lossy: bool = False
 ) -> tuple[str, ...]:
-    """Write a network in floating point as a NIR file, atomically.
+    """Write a floating-point network as a NIR file, atomically.
 
-    The file is to be read with integration ``hold``, arrival ``next-step`` and times in seconds
-    (:class:`neuroattack.ir.nir.reading.Reading`); it says so itself in its metadata, along with
-    the refractory period and the encoder, which NIR has no words for. Read so, it is the same
-    network, spike for spike.
+    The file must be read with integration ``hold``, arrival ``next-step`` and times in seconds
+    (:class:`neuroattack.ir.nir.reading.Reading`). Its metadata contain these settings, and the
+    refractory period and the encoder, which NIR does not support. Importing the file with them
+    gives a network that is spike-for-spike identical.
 
     Parameters
     ----------
     path : path
-        The file to write.
+        File to write.
     network : Network
-        In floating point.
+        Network in floating point.
     allow_lossy : bool, optional
-        Write networks with a refractory period too, though other tools will not find it.
+        Whether to export networks with a refractory period, which other tools will ignore.
 
     Returns
     -------
     tuple of str
-        What other tools will lose.
+        Features that other tools will ignore.
 
     Raises
     ------
@@ -56,7 +56,7 @@ def export_nir(
         import nir
     except ImportError as error:
         raise BackendUnavailableError(
-            "NIR files are written by the package nir: pip install 'neuroattack[nir]'"
+            "NIR export needs the package nir: pip install 'neuroattack[nir]'"
         ) from error
     losses = Losses(allow_lossy)
     graph = _Export(nir, network, losses).graph()
@@ -74,7 +74,7 @@ class _Export:
         self.edges: list[tuple[str, str]] = []
 
     def graph(self) -> Any:
-        """Return the network as NIR's own graph."""
+        """Return the network as a graph of the package nir."""
         shape = np.array(self.network.input.shape)
         self.nodes[INPUT] = self.nir.Input(input_type={"input": shape})
         if len(shape) > 1:
@@ -83,8 +83,8 @@ class _Export:
         for population in self.network.populations:
             if isinstance(population, FixedPopulation):
                 raise UnsupportedFeatureError(
-                    f"population {population.name!r} is in fixed point, which NIR has no neurons "
-                    "for; expected a network in floating point"
+                    f"population {population.name!r} is in fixed point, which NIR does not "
+                    "support; expected a network in floating point"
                 )
             self._population(population)
         self.nodes[_OUTPUT] = self.nir.Output(
@@ -100,8 +100,8 @@ class _Export:
         if population.refractory_steps:
             self.losses.add(
                 f"population {population.name!r} has a refractory period of "
-                f"{population.refractory_steps} steps, which NIR has no words for",
-                "it in the file's metadata alone, where no other tool looks for it",
+                f"{population.refractory_steps} steps, which NIR does not support",
+                "stored in the file's metadata only, which other tools ignore",
             )
         values = {
             "r": resistance,
@@ -122,19 +122,19 @@ class _Export:
         if not population.bias_v.any():
             bias = None
         projections = self.network.incoming(population.name)
-        for place, projection in enumerate(projections):
+        for number, projection in enumerate(projections):
             source = self._after_delay(projection.source, projection.delay_steps)
             weight = projection.weights_v.T / gain[:, None]
-            self._connect(source, population.name, weight, bias, str(place))
+            self._connect(source, population.name, weight, bias, str(number))
             bias = None
         if bias is not None or not projections:
-            # NIR's neurons need something to lead to them.
+            # NIR requires an incoming edge for every node of neurons.
             nothing = np.zeros((population.size, self.network.input.size))
             source = self._after_delay(INPUT, 1)
             self._connect(source, population.name, nothing, bias, "none")
 
     def _after_delay(self, source: str, delay_steps: int) -> str:
-        """Return the node behind which spikes have waited for all but the last step."""
+        """Return the node that outputs the source's spikes delayed by all steps but the last."""
         size = self.network.input.size
         if source != INPUT:
             size = self.network.population(source).size
@@ -155,9 +155,9 @@ class _Export:
         target: str,
         weight: NDArray[np.float64],
         bias: NDArray[np.float64] | None,
-        place: str,
+        suffix: str,
     ) -> None:
-        name = f"{source}-to-{target}-{place}"
+        name = f"{source}-to-{target}-{suffix}"
         self.nodes[name] = (
             self.nir.Linear(weight) if bias is None else self.nir.Affine(weight, bias)
         )
@@ -167,10 +167,10 @@ class _Export:
 def _resistances(
     leak: float, bias_v: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return for each neuron a resistance, and its product with `leak` as float64 has it.
+    """Return a resistance for each neuron, and its product with `leak` in float64.
 
-    By the product a neuron's bias can be divided and multiplied again without loss. 1 is such a
-    product for all, where `leak` has an inverse in float64; where not, others are tried.
+    Dividing and multiplying the neuron's bias by the product is lossless. The product 1 fits every
+    bias if `leak` has an exact inverse in float64; otherwise, other products are tried.
     """
     resistances, products = np.zeros_like(bias_v), np.zeros_like(bias_v)
     open_ = np.ones(bias_v.shape, bool)
@@ -184,5 +184,5 @@ def _resistances(
         if not open_.any():
             return resistances, products
     raise UnsupportedFeatureError(
-        f"a bias of {bias_v[open_][0]!r} V, which NIR cannot hold exactly"
+        f"bias: got {bias_v[open_][0]!r} V, which NIR cannot represent exactly"
     )

@@ -1,4 +1,4 @@
-"""NIR files read into arrays, whatever is in them."""
+"""Safe reading of NIR files into arrays."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ _OWN_MAGIC = b"neuroattack sha256 "
 
 
 def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
-    """Read all arrays of an HDF5 file, by their paths in it; nothing in the file is executed.
+    """Read all arrays of an HDF5 file by their paths; nothing in the file is executed.
 
-    Another process parses it, for a damaged file may take its reader down. That process may
-    use twice the file's size times 1032, the most that deflate can expand, and 256 MiB.
+    A separate process parses the file, because a damaged file may crash its reader. Its memory is
+    limited to 256 MiB plus twice the size of the file times 1032, deflate's maximum expansion.
 
     Raises
     ------
     FileError
-        If the file is missing, no HDF5, damaged, too large, or declares more than it can hold;
-        if it links to other files or in a circle.
+        If the file is missing, not HDF5, damaged, too large, declares more than it can contain, or
+        links to other files or in a circle.
     """
     path = require_file(path, _LARGEST_FILE, "a NIR file (HDF5)")
     with path.open("rb") as file:
         if file.read(len(_OWN_MAGIC)) == _OWN_MAGIC:
-            raise FileError(path, "is a file of neuroattack's own, expected a NIR file")
+            raise FileError(path, "is a neuroattack file, expected a NIR file")
     with tempfile.TemporaryDirectory(prefix="neuroattack-nir-") as folder:
         unpacked = Path(folder) / "arrays.npz"
         _unpack(path, unpacked)
@@ -50,7 +50,7 @@ def _unpack(path: Path, unpacked: Path) -> None:
     try:
         done = subprocess.run(  # noqa: S603 - this Python, on a file that the user named
             [sys.executable, "-m", "neuroattack.ir.nir.unpack", path.absolute(), unpacked],
-            # No filter that a file asks for is loaded from the system's folders.
+            # Do not load compression plugins that the file names from system folders.
             env={**os.environ, "HDF5_PLUGIN_PRELOAD": "::"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -62,7 +62,7 @@ def _unpack(path: Path, unpacked: Path) -> None:
             path, f"is damaged: reading it took over {_LONGEST_S:.0f} s, expected a NIR file"
         ) from error
     if done.returncode == REFUSED:
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        raise FileError(path, said[-1])
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise FileError(path, lines[-1])
     if done.returncode != 0:
         raise FileError(path, "is damaged: reading it crashes HDF5, expected a NIR file")

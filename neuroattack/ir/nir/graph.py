@@ -1,4 +1,4 @@
-"""A NIR file as a graph of checked nodes, in the order in which spikes pass them."""
+"""NIR files as graphs of validated nodes in topological order."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _VERSIONS = "1."
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """Nodes by name, each after all that lead to it.
+    """Nodes by name, in topological order.
 
-    `sources` names for each node those that lead to it, `metadata` is what the writer noted on the
-    graph, and `version` that of NIR.
+    `sources` are the names of each node's predecessors, `metadata` the metadata of the graph, and
+    `version` is the version of NIR.
     """
 
     nodes: Mapping[str, Node]
@@ -39,7 +39,7 @@ class Graph:
     version: str
 
     def only(self, kind: type[Node]) -> Node:
-        """Return the one node of a kind; ValidationError if there are none or several."""
+        """Return the only node of a kind; raise ValidationError if there are none or several."""
         found = [node for node in self.nodes.values() if isinstance(node, kind)]
         if len(found) != 1:
             raise ValidationError(
@@ -51,7 +51,7 @@ class Graph:
 
 
 def read_graph(path: str | os.PathLike[str]) -> Graph:
-    """Read a NIR file; raises FileError, naming file, node and field, for what is wrong in it."""
+    """Read a NIR file; raise FileError, with the file, node and field, if it is invalid."""
     arrays = read_arrays(path)
     try:
         return _graph(arrays)
@@ -83,7 +83,7 @@ def _graph(arrays: Mapping[str, NDArray[Any]]) -> Graph:
 def _text(arrays: Mapping[str, NDArray[Any]], key: str) -> str:
     value = arrays.get(key)
     if value is None or value.dtype.kind != "U" or value.shape != ():
-        raise ValidationError(key, "nothing", "text: the file is HDF5, but no NIR graph")
+        raise ValidationError(key, "nothing", "text: the file is HDF5, but not a NIR graph")
     return str(value)
 
 
@@ -99,7 +99,7 @@ def _by_node(arrays: Mapping[str, NDArray[Any]], prefix: str) -> dict[str, dict[
 def _sources(edges: NDArray[Any] | None, nodes: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
     if edges is None or edges.dtype.kind != "U" or edges.ndim != 2 or edges.shape[1] != 2:
         shape = "nothing" if edges is None else f"{edges.dtype} of shape {edges.shape}"
-        raise ValidationError("graph edges", shape, "pairs of names of nodes")
+        raise ValidationError("graph edges", shape, "pairs of node names")
     sources: dict[str, list[str]] = {name: [] for name in nodes}
     for start, end in np.unique(edges, axis=0).tolist():
         for name in (start, end):
@@ -110,14 +110,14 @@ def _sources(edges: NDArray[Any] | None, nodes: Mapping[str, Node]) -> dict[str,
         sources[end].append(start)
     for name, node in nodes.items():
         if isinstance(node, Input) and sources[name]:
-            raise ValidationError(f"input node {name!r}", "an edge into it", "edges out of it")
+            raise ValidationError(f"input node {name!r}", "an edge into it", "none")
         if not isinstance(node, Input) and not sources[name]:
             raise ValidationError(node.words, "no edge into it", "at least one")
     leading = {source for given in sources.values() for source in given}
     for name, node in nodes.items():
         if isinstance(node, Output) and name in leading:
             raise ValidationError(f"output node {name!r}", "an edge out of it", "none")
-        # Neurons may just not be read.
+        # Neurons without successors are allowed: they are not read out.
         if not isinstance(node, Output | Neurons) and name not in leading:
             raise ValidationError(node.words, "no edge out of it", "at least one")
     return {name: tuple(given) for name, given in sources.items()}

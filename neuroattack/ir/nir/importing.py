@@ -1,4 +1,4 @@
-"""A NIR graph becomes a network, exactly, or says what stands in the way."""
+"""Import of NIR graphs as networks: exact, or refused with the reason."""
 
 from __future__ import annotations
 
@@ -29,22 +29,22 @@ _WHOLE = 1e-6
 
 @dataclass(frozen=True)
 class Imported:
-    """A network from elsewhere.
+    """Imported network.
 
     Parameters
     ----------
     network : Network
-        As it now is.
+        The network.
     losses : tuple of str
-        What it lost on the way; empty if it is the file's network exactly.
+        Features that were dropped or approximated; empty if the import is exact.
     notes : tuple of str
-        What else is worth knowing: convolutions unrolled, and what that costs.
+        Remarks, such as the size of unrolled convolutions.
     lag_steps : int
-        Steps from an input spike to the readout's, at least: so many of the last steps of the
-        input do not reach the counts. 0 would be a framework that counts them all.
+        Smallest delay from an input spike to the readout in time steps: input in the last
+        `lag_steps` steps does not affect the counts. A framework without this lag corresponds to 0.
     largest_relative_rounding : float
-        Largest change of a weight by its rounding to 24 bits, in parts of the largest weight of
-        its projection.
+        Largest change of a weight by rounding to 24 bits, relative to the largest weight of its
+        projection.
     """
 
     network: Network
@@ -67,28 +67,28 @@ def import_nir(
     image_shape: tuple[int, ...] | None = None,
     allow_lossy: bool = False,
 ) -> Imported:
-    """Read a NIR file as a network.
+    """Import a network from a NIR file.
 
     Parameters
     ----------
     path : path
-        The file.
+        NIR file.
     dt_s, time_unit_s, integration, arrival, refractory_steps
-        What NIR leaves open, as in :class:`~neuroattack.ir.nir.reading.Reading`. None is only for
-        what the file notes itself, as those written here do.
+        Settings that NIR does not define, see :class:`~neuroattack.ir.nir.reading.Reading`. May be
+        None if the file's metadata contain them, as in files exported by neuroattack.
     encoder, max_rate_hz : str, float
-        Kind of encoder, and the rate in hertz of a pixel of intensity 1: how images become the
-        spikes of the input, which NIR does not say either.
+        Kind of encoder, and rate in hertz of a pixel of intensity 1; not defined by NIR either.
     image_shape : tuple of int, optional
-        Shape of an image, of as many pixels as the file's input has neurons; by default as the
-        file notes, or the input's shape without leading axes of one element.
+        Shape of an image, with as many pixels as the file's input has neurons; by default from the
+        file's metadata, or the input's shape without leading axes of length 1.
     allow_lossy : bool, optional
-        Drop what cannot be held exactly, and list it.
+        Whether to drop or approximate unsupported features, and list them, instead of refusing the
+        file.
 
     Raises
     ------
     FileError
-        Naming the file, and what in it is wrong, is missing or cannot be held.
+        If the file is invalid, incomplete or not supported exactly.
     """
     graph = read_graph(path)
     try:
@@ -128,7 +128,7 @@ def _image_shape(shape: tuple[int, ...], asked: tuple[int, ...] | None) -> tuple
     if asked is not None:
         if math.prod(asked) != math.prod(shape):
             raise ValidationError(
-                "image shape", asked, f"{math.prod(shape)} pixels, as the input node has"
+                "image shape", asked, f"{math.prod(shape)} pixels, as in the input node"
             )
         return asked
     while len(shape) > 1 and shape[0] == 1:
@@ -137,7 +137,7 @@ def _image_shape(shape: tuple[int, ...], asked: tuple[int, ...] | None) -> tuple
 
 
 class _Import:
-    """Walks a graph from its input to its output, adding populations and projections."""
+    """Traversal of a graph from input to output that collects populations and projections."""
 
     def __init__(self, graph: Graph, reading: Reading, losses: Losses) -> None:
         self.graph = graph
@@ -152,7 +152,7 @@ class _Import:
         self.largest_relative_rounding = 0.0
 
     def run(self) -> str:
-        """Add all; return the name of the population that is read."""
+        """Import the graph; return the name of the readout population."""
         self.graph.only(nodes.Input)
         output = self.graph.only(nodes.Output)
         names: dict[str, str] = {}
@@ -169,10 +169,10 @@ class _Import:
             if isinstance(node, nodes.Neurons):
                 names[name] = self._population_name(name)
                 self._neurons(node, names[name], signal)
-                # Some writers say the shape on the neurons alone.
+                # In files of some frameworks only the neurons have the full shape.
                 shape = node.v_threshold.shape
-                said = math.prod(shape) == signal.size and len(shape) > 1
-                signals[name] = Signal.of_neurons(names[name], shape if said else signal.shape)
+                full = math.prod(shape) == signal.size and len(shape) > 1
+                signals[name] = Signal.of_neurons(names[name], shape if full else signal.shape)
             else:
                 signals[name] = self._linear(node, signal)
         raise AssertionError("the output node is part of the graph")
@@ -182,7 +182,7 @@ class _Import:
             raise ValidationError(
                 f"{output.words} source",
                 ", ".join(self.graph.nodes[name].words for name in incoming),
-                "one layer of spiking neurons: answers here are spike counts",
+                "one layer of spiking neurons, whose spike counts are the output",
             )
         return names[incoming[0]]
 
@@ -206,21 +206,21 @@ class _Import:
                 )
             return signal.delayed(np.broadcast_to(delays, (signal.size,)))
         if isinstance(node, nodes.Linear | nodes.Scale | nodes.Convolution | nodes.Pool):
-            behind = apply(node, signal)
+            output = apply(node, signal)
             if isinstance(node, nodes.Convolution):
-                connections = math.prod(behind.shape[1:]) * node.weight.size
+                connections = math.prod(output.shape[1:]) * node.weight.size
                 self.notes.append(
                     f"{node.words} unrolled: {node.weight.size:,} weights became up to "
-                    f"{connections:,} connections, {signal.size:,} x {behind.size:,} neurons"
+                    f"{connections:,} connections, {signal.size:,} x {output.size:,} neurons"
                 )
-            return behind
+            return output
         raise AssertionError(f"no rule for {node.words}")
 
     def _neurons(self, node: nodes.Neurons, name: str, signal: Signal) -> None:
         size = signal.size
         refractory_steps = self.reading.refractory_steps
         if refractory_steps is None:
-            # Where it is not asked for, reading_of has seen that all neurons have their own.
+            # Not given by the user: reading_of has checked that all nodes specify their own.
             refractory_steps = node.refractory_steps or 0
         tau = None if node.tau is None else self._one(node, "time constant", node.tau)
         tau_m_s, gain, constant_gain = self.reading.stepping(node.words, tau)
@@ -253,8 +253,9 @@ class _Import:
             return lowest
         mean = float(values.mean())
         self.losses.add(
-            f"{node.words} has neurons that differ in their {what} ({lowest:g} to {highest:g})",
-            f"{mean:g} for all",
+            f"{node.words} has neurons with different values of the {what} "
+            f"({lowest:g} to {highest:g})",
+            f"their mean, {mean:g}, for all neurons",
         )
         return mean
 
@@ -266,25 +267,27 @@ class _Import:
             return
         self.losses.add(
             f"{node.words} has synapses with a time constant of {node.tau_syn.max():g}",
-            "synapses that pass a spike's charge on at once",
+            "synapses without a time constant, which transmit a spike's charge in one step",
         )
 
     def _check_bias(self, node: nodes.Neurons, signal: Signal, early_steps: int) -> None:
         if not signal.constant.any():
             return
         if signal.delayed_constant:
-            self.losses.add(f"{node.words} has a bias behind a delay", "a bias from the start")
+            self.losses.add(
+                f"{node.words} has a delayed bias", "a bias that acts from the first step"
+            )
         if self.reading.arrival == "same-step":
             self.losses.add(
                 f"{node.words} has a bias, which acts from the first step, and input that arrives "
-                f"{early_steps} steps later (arrival in the next step would be as in the file)",
-                f"a bias that acts for {early_steps} steps more",
+                f"{early_steps} steps later (exact only with arrival next-step)",
+                f"a bias that acts {early_steps} steps longer",
             )
 
     def _delay_steps(self, source: str, target: str, steps: int) -> int:
         if self.reading.arrival == "next-step":
             return steps + 1
-        # Every population lags by its depth, so that what meets in the file meets here.
+        # Every population lags by its depth, so that spikes that coincide in the file still do.
         return steps + self._depth[target] - self._depth[source]
 
     def _by_steps(self, signal: Signal) -> list[tuple[int, str, sp.csr_matrix]]:
@@ -293,7 +296,7 @@ class _Import:
             steps, whole = self.reading.steps(delay)
             if not whole:
                 self.losses.add(
-                    f"a delay of {delay:g} is not a whole number of steps", f"{steps} steps"
+                    f"a delay of {delay:g} is not an integer number of steps", f"{steps} steps"
                 )
             key = steps, source
             found[key] = found[key] + matrix if key in found else matrix
@@ -328,6 +331,6 @@ def _per_neuron(
     flat = np.ravel(values)
     if flat.size not in (1, size):
         raise ValidationError(
-            f"{node.words} {field}", f"shape {values.shape}", f"{size} neurons, as its input has"
+            f"{node.words} {field}", f"shape {values.shape}", f"{size} neurons, as in its input"
         )
     return np.broadcast_to(flat, (size,))

@@ -1,4 +1,4 @@
-"""What lies between neurons: linear nodes as sparse matrices, convolutions unrolled."""
+"""Linear nodes between neurons as sparse matrices; convolutions are unrolled."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Key = tuple[str, float]
 
 @dataclass(frozen=True, eq=False)
 class Signal:
-    """What flows along an edge: a linear function of the spikes of earlier neurons.
+    """Signal on an edge of the graph: a linear function of the spikes of earlier neurons.
 
-    Its elements are in row-major order. `matrices`, of shape (source neurons, elements), are by
-    name of the source and delay, in the file's unit of time. `constant`, of shape (elements,), is
-    what is there without spikes; `delayed_constant` says whether any of it passed a delay, so that
-    it is not there from the start.
+    The elements are in row-major order. `matrices`, of shape (source neurons, elements), are keyed
+    by the name of the source and the delay in the file's time unit. `constant`, of shape
+    (elements,), is the value without spikes; `delayed_constant` is True if part of it passed a
+    delay and is thus not present from the start.
     """
 
     shape: tuple[int, ...]
@@ -36,17 +36,17 @@ class Signal:
 
     @classmethod
     def of_neurons(cls, name: str, shape: tuple[int, ...]) -> Signal:
-        """Return the spikes of neurons as they are."""
+        """Return the unweighted spikes of neurons as a signal."""
         size = math.prod(shape)
         return cls(shape, {(name, 0.0): sp.identity(size, format="csr")}, np.zeros(size))
 
     @property
     def size(self) -> int:
-        """Elements."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     def through(self, matrix: sp.csr_matrix, shape: tuple[int, ...]) -> Signal:
-        """Return the signal behind a matrix of shape (elements, elements behind it)."""
+        """Return the signal multiplied by a matrix of shape (elements, output elements)."""
         return Signal(
             shape,
             {key: (given @ matrix).tocsr() for key, given in self.matrices.items()},
@@ -59,7 +59,7 @@ class Signal:
         return replace(self, constant=self.constant + constant)
 
     def delayed(self, delays: NDArray[np.float64]) -> Signal:
-        """Return the signal with each element delayed by its own time, shape (elements,)."""
+        """Return the signal delayed by a time per element, shape (elements,)."""
         matrices: dict[Key, sp.csr_matrix] = {}
         for (source, before), matrix in self.matrices.items():
             for delay in np.unique(delays).tolist():
@@ -70,7 +70,7 @@ class Signal:
 
 
 def joined(signals: list[Signal], node: Node) -> Signal:
-    """Return the sum of signals that meet in a node; ValidationError if they differ in size."""
+    """Return the sum of a node's inputs; raise ValidationError if their sizes differ."""
     if len({signal.size for signal in signals}) > 1:
         shapes = " and ".join(str(signal.shape) for signal in signals)
         raise ValidationError(f"{node.words} inputs", f"shapes {shapes}", "one size")
@@ -94,7 +94,7 @@ def _add(matrices: dict[Key, sp.csr_matrix], key: Key, matrix: sp.csr_matrix) ->
 
 
 def apply(node: Linear | Scale | Convolution | Pool, signal: Signal) -> Signal:
-    """Return a signal behind a linear node; ValidationError if it does not fit or is too large."""
+    """Return a linear node's output; raise ValidationError if its input does not fit."""
     if isinstance(node, Linear):
         _check_size(node, signal, node.weight.shape[1])
         weights = sp.csr_matrix(node.weight.T)
@@ -131,9 +131,9 @@ def _as_convolution(pool: Pool, signal: Signal) -> Convolution:
 
 
 def _channels_first(node: Node, signal: Signal) -> tuple[int, int, int]:
-    """Return the signal's channels, rows and columns; a signal of two dimensions has a channel."""
+    """Return channels, rows and columns of a signal; a signal of two dimensions has one channel."""
     shape = signal.shape
-    # Some writers leave the axis of the batch on.
+    # Some frameworks export the batch axis.
     while len(shape) > 3 and shape[0] == 1:
         shape = shape[1:]
     if len(shape) == 2:
@@ -152,38 +152,38 @@ def _convolved(node: Convolution, signal: Signal) -> Signal:
         expected = (per_group * node.groups, *(node.sides or sides))
         raise ValidationError(f"{node.words} input", f"shape {signal.shape}", f"shape {expected}")
     reach = [d * (k - 1) + 1 for d, k in zip(node.dilation, node.weight.shape[2:], strict=True)]
-    behind = [
+    output = [
         (side + sum(around) - covered) // stride + 1
         for side, around, covered, stride in zip(
             sides, node.padding, reach, node.stride, strict=True
         )
     ]
-    if min(behind) < 1:
+    if min(output) < 1:
         raise ValidationError(
             f"{node.words} kernel", f"{reach[0]} x {reach[1]}", f"at most the input, {sides}"
         )
-    entries = math.prod(behind) * node.weight.size
+    entries = math.prod(output) * node.weight.size
     if entries > _MOST_ENTRIES:
         raise ValidationError(
             f"{node.words} unrolled", f"{entries:,} weights", f"at most {_MOST_ENTRIES:,}"
         )
-    # One axis for each of the kernel's and of the outputs', broadcast against each other.
+    # One axis per dimension of the kernel and of the output, broadcast against each other.
     out, within, row, column, i, j = np.ix_(
-        *(np.arange(n) for n in (outputs, per_group, *node.weight.shape[2:], *behind))
+        *(np.arange(n) for n in (outputs, per_group, *node.weight.shape[2:], *output))
     )
     r = i * node.stride[0] + row * node.dilation[0] - node.padding[0][0]
     c = j * node.stride[1] + column * node.dilation[1] - node.padding[1][0]
     channel = out // (outputs // node.groups) * per_group + within
     source = (channel * sides[0] + r) * sides[1] + c
-    target = (out * behind[0] + i) * behind[1] + j
+    target = (out * output[0] + i) * output[1] + j
     inside = (r >= 0) & (r < sides[0]) & (c >= 0) & (c < sides[1])
     source, target, inside, weight = np.broadcast_arrays(
         source, target, inside, node.weight[..., None, None]
     )
-    shape = (outputs, *behind)
+    shape = (outputs, *output)
     unrolled = sp.csr_matrix(
         (weight[inside], (source[inside], target[inside])),
         shape=(signal.size, math.prod(shape)),
     )
-    per_element = np.repeat(node.bias, math.prod(behind))
+    per_element = np.repeat(node.bias, math.prod(output))
     return signal.through(unrolled, shape).plus(per_element)

@@ -1,4 +1,4 @@
-"""What cannot be held on the way in or out: refused by name, or listed where that is allowed."""
+"""Features that an import or export does not support: refused, or listed as losses if allowed."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ __all__ = ["Losses"]
 
 
 class Losses:
-    """Losses so far, if there may be any."""
+    """List of losses of an import or export."""
 
     def __init__(self, allowed: bool) -> None:
         self._allowed = allowed
         self.listed: list[str] = []
 
     def add(self, what: str, instead: str) -> None:
-        """Note what is lost, and what takes its place; UnsupportedFeatureError if not allowed."""
+        """Add a loss and its replacement; raise UnsupportedFeatureError if it is not allowed."""
         if not self._allowed:
             raise UnsupportedFeatureError(
-                f"cannot be held exactly: {what} (with --allow-lossy: {instead})"
+                f"not supported exactly: {what} (--allow-lossy replaces it: {instead})"
             )
         self.listed.append(f"{what}: {instead}")

@@ -1,7 +1,7 @@
-"""The nodes of a NIR graph that networks here can be made of, each checked as it is read.
+"""Supported nodes of NIR graphs, validated when they are read.
 
-NIR's own reader takes NaN, negative time constants and arrays that do not belong together.
-Names and equations are those of NIR 1.0 (``nir/ir/*.py``); numbers are in the file's own units.
+NIR's own reader accepts NaN, negative time constants and arrays of inconsistent shapes.
+Names and equations are those of NIR 1.0 (``nir/ir/*.py``); numbers are in the units of the file.
 """
 
 from __future__ import annotations
@@ -37,31 +37,31 @@ Arrays = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A node, by its name in the file."""
+    """Node with its name in the file."""
 
     name: str
 
     @property
     def words(self) -> str:
-        """The node in a sentence: its kind and name."""
+        """Kind and name of the node, for messages."""
         return f"{type(self).__name__.lower()} node {self.name!r}"
 
 
 @dataclass(frozen=True, eq=False)
 class Input(Node):
-    """Where spikes come in: one neuron an element of `shape`."""
+    """Input of spikes, with one neuron per element of `shape`."""
 
     shape: tuple[int, ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Output(Node):
-    """What is read."""
+    """Output of the network."""
 
 
 @dataclass(frozen=True, eq=False)
 class Flatten(Node):
-    """Another shape, the same elements in the same order."""
+    """Change of shape; elements and their order stay the same."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,25 +74,25 @@ class Linear(Node):
 
 @dataclass(frozen=True, eq=False)
 class Scale(Node):
-    """``scale * x``, element by element."""
+    """``scale * x``, elementwise."""
 
     scale: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Delay(Node):
-    """``x(t - delay)``, element by element, in the file's unit of time."""
+    """``x(t - delay)``, elementwise, in the file's time unit."""
 
     delay: NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Node):
-    """Cross-correlation over two dimensions, as torch's Conv2d.
+    """Cross-correlation over two dimensions, as in torch's Conv2d.
 
-    `weight` has the shape (channels out, channels in / groups, rows, columns); `sides` is the
-    input's rows and columns where the file says them; `padding` is rows and columns of zeros
-    before and after each.
+    `weight` has the shape (channels out, channels in / groups, rows, columns); `sides` are the
+    input's rows and columns, if the file specifies them; `padding` is the zero padding
+    (before, after) of rows and of columns.
     """
 
     weight: NDArray[np.float64]
@@ -106,7 +106,7 @@ class Convolution(Node):
 
 @dataclass(frozen=True, eq=False)
 class Pool(Node):
-    """Sums, or means with `average`, over windows of each channel."""
+    """Sums, or means if `average` is True, over windows of each channel."""
 
     kernel: tuple[int, int]
     stride: tuple[int, int]
@@ -116,12 +116,12 @@ class Pool(Node):
 
 @dataclass(frozen=True, eq=False)
 class Neurons(Node):
-    """Integrate-and-fire neurons: ``tau dv/dt = (v_leak - v) + r I``, spike where v > v_threshold.
+    """Integrate-and-fire neurons: ``tau dv/dt = (v_leak - v) + r I``, spike if v > v_threshold.
 
-    Without leak (`tau` is None, IF) ``dv/dt = r I``. With synapses (`tau_syn`, CubaLIF)
-    ``tau_syn dI/dt = -I + w_in S``; without them ``I = w_in S``, `w_in` being 1. Arrays are of one
-    shape, or of one element for all neurons. `refractory_steps` is what the file notes of it, in
-    metadata that only files written here have.
+    Without leak (`tau` is None, IF): ``dv/dt = r I``. With synapses (`tau_syn`, CubaLIF):
+    ``tau_syn dI/dt = -I + w_in S``; without synapses: ``I = w_in S`` with `w_in` = 1. Arrays have
+    the same shape, or one element for all neurons. `refractory_steps` comes from metadata that
+    only files exported by neuroattack have.
     """
 
     tau: NDArray[np.float64] | None
@@ -135,7 +135,7 @@ class Neurons(Node):
 
 
 class _Fields:
-    """The arrays of one node, with the checks that all nodes share."""
+    """Arrays of one node, with checks common to all nodes."""
 
     def __init__(self, name: str, kind: str, arrays: Arrays) -> None:
         self.name = name
@@ -143,7 +143,7 @@ class _Fields:
         self._arrays = arrays
 
     def wrong(self, field: str, got: object, expected: str) -> ValidationError:
-        """Return the error of a field."""
+        """Return the error for an invalid field."""
         return ValidationError(f"{self.me} {field}", got, expected)
 
     def __contains__(self, field: str) -> bool:
@@ -169,10 +169,10 @@ class _Fields:
         return values
 
     def whole(self, field: str, least: int, count: int | None) -> tuple[int, ...]:
-        """Return whole numbers: `count` of them, of which the file may say one for all."""
+        """Return `count` integers (any number if None); a single one in the file is repeated."""
         array = self._array(field)
         if array.dtype.kind not in "iu" or array.ndim > 1:
-            raise self.wrong(field, f"{array.dtype} of shape {array.shape}", "whole numbers")
+            raise self.wrong(field, f"{array.dtype} of shape {array.shape}", "integers")
         values = tuple(int(value) for value in array.flat)
         if count is not None and len(values) == 1:
             values *= count
@@ -183,12 +183,12 @@ class _Fields:
         return values
 
     def pair(self, field: str, least: int = 1) -> tuple[int, int]:
-        """Return two whole numbers: of rows and columns."""
+        """Return two integers, for rows and columns."""
         rows, columns = self.whole(field, least, 2)
         return rows, columns
 
     def text(self, field: str) -> str | None:
-        """Return a text, or None where the field is no text."""
+        """Return a text; None if the field is not text."""
         array = self._arrays.get(field)
         return str(array) if array is not None and array.dtype.kind == "U" else None
 
@@ -198,7 +198,7 @@ class _Fields:
         return self._arrays[field]
 
     def one_shape(self, **values: NDArray[np.float64]) -> None:
-        """Raise ValidationError unless arrays have one shape, those of one element aside."""
+        """Raise ValidationError unless all arrays of more than one element have the same shape."""
         shapes = {array.shape for array in values.values() if array.size != 1}
         if len(shapes) > 1 or any(0 in shape for shape in shapes):
             named = ", ".join(f"{field} {array.shape}" for field, array in values.items())
@@ -206,7 +206,7 @@ class _Fields:
 
 
 def read_node(name: str, arrays: Arrays) -> Node:
-    """Return a node, checked; ValidationError names a field, UnsupportedFeatureError the type."""
+    """Return a validated node; raise ValidationError, or UnsupportedFeatureError for its type."""
     kind = arrays.get("type")
     if kind is None or kind.dtype.kind != "U" or kind.shape != ():
         raise ValidationError(f"node {name!r} type", "nothing", "the name of a type of node")
@@ -266,7 +266,7 @@ def _padding(
     if text == "valid":
         return (0, 0), (0, 0)
     if text == "same" and stride == (1, 1):
-        # An odd row or column goes to the end, as in torch.
+        # An odd row or column is added at the end, as in torch.
         total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
         rows, columns = ((t // 2, t - t // 2) for t in total)
         return rows, columns

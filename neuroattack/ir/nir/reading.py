@@ -1,9 +1,9 @@
-"""What NIR leaves open: how its equations in continuous time become steps.
+"""Discretization of NIR's equations in continuous time, which NIR does not define.
 
-NIR writes ``tau dv/dt = (v_leak - v) + r I`` and says neither how long a step is, nor what unit
-times are in, nor how the equation is solved within a step, nor whether a spike reaches the next
-layer in the step in which it is fired. Frameworks differ in all of these, and a network read in
-another way than it was trained is another network. Therefore nothing here has a default.
+NIR specifies ``tau dv/dt = (v_leak - v) + r I``, but neither the time step, the unit of times,
+the integration method, nor whether a spike reaches the next layer in the step in which it is
+emitted. Frameworks differ in all of these, and with other settings than in training the network
+behaves differently. Therefore none of the settings has a default.
 """
 
 from __future__ import annotations
@@ -26,33 +26,33 @@ _WHOLE = 1e-6
 
 @dataclass(frozen=True)
 class Reading:
-    """How a NIR file is to be read.
+    """Discretization of a NIR file.
 
     Parameters
     ----------
     dt_s : float
-        Length of a step in seconds.
+        Length of a time step in seconds.
     time_unit_s : float
-        Seconds in a unit of the file's times (time constants and delays).
+        Unit of the file's times (time constants and delays) in seconds.
     integration : {'euler', 'hold', 'impulse'}
-        How the equation is solved within a step. ``euler``: ``v += dt / tau * (-v + r I)``, a
-        spike being ``I = weight`` for a step (snnTorch, Norse, SpikingJelly). ``hold``: exactly,
-        with I held for the step, ``v <- v exp(-dt/tau) + (1 - exp(-dt/tau)) r I`` (Sinabs).
-        ``impulse``: exactly, a spike being a Dirac impulse of its weight, in the file's unit of
-        time, ``v <- v exp(-dt/tau) + r / tau * weight``: the equation as NIR writes it.
+        Integration method. ``euler``: ``v += dt / tau * (-v + r I)``, where a spike is
+        ``I = weight`` for one step (snnTorch, Norse, SpikingJelly). ``hold``: exact solution with
+        constant I during the step, ``v <- v exp(-dt/tau) + (1 - exp(-dt/tau)) r I`` (Sinabs).
+        ``impulse``: exact solution where a spike is a Dirac impulse with the area ``weight`` in the
+        file's time unit, ``v <- v exp(-dt/tau) + r / tau * weight``, as in NIR's equation.
     arrival : {'same-step', 'next-step'}
-        When a spike reaches the next neurons if no delay node is between: in the step in which it
-        is fired, as where layers are called one after the other (snnTorch, Norse, SpikingJelly,
-        Sinabs), or in the step after (Lava, Brian2 here).
+        Step in which a spike reaches the next neurons if there is no delay node between: the step
+        in which it is emitted, as if layers are called one after the other (snnTorch, Norse,
+        SpikingJelly, Sinabs), or the next step (Lava, and Brian2 as used here).
     refractory_steps : int or None
-        Whole steps after a spike in which a neuron holds its reset potential and ignores its
-        input: 0 in snnTorch and Norse. None is what the file notes on each layer, as files
-        written here do.
+        Number of time steps after a spike in which a neuron stays at its reset potential and
+        ignores its input: 0 in snnTorch and Norse. None uses the metadata of each layer, which
+        only files exported by neuroattack have.
 
     Raises
     ------
     ValidationError
-        Naming the field.
+        If a value is invalid; the message names the field.
     """
 
     dt_s: float
@@ -75,32 +75,33 @@ class Reading:
             check_whole("refractory steps", self.refractory_steps, 0)
 
     def steps(self, delay: float) -> tuple[int, bool]:
-        """Return a delay, in the file's unit, in steps, and whether it is whole steps."""
+        """Return a delay in the file's time unit as steps, and whether it is an integer number."""
         exact = delay * self.time_unit_s / self.dt_s
         steps = round(exact)
         return steps, abs(exact - steps) <= _WHOLE * max(1, steps)
 
     def stepping(self, thing: str, tau: float | None) -> tuple[float, float, float]:
-        """Return how neurons of a time constant, in the file's unit, and resistance 1 move.
+        """Return the discrete dynamics of neurons with a time constant and resistance 1.
 
         Parameters
         ----------
         thing : str
-            What they are, for messages.
+            Name of the neurons in messages.
         tau : float or None
-            Positive; None for no leak.
+            Time constant in the file's time unit, positive; None for no leak.
 
         Returns
         -------
         tau_m_s : float
-            Membrane time constant in seconds with which ``exp(-dt / tau_m)`` is the decay.
+            Membrane time constant in seconds for which ``exp(-dt / tau_m)`` is the decay.
         gain, constant_gain : float
-            What an input of 1 from a spike, and what a constant input of 1, adds in a step.
+            Change of the potential in a step by a spike of weight 1, and by a constant input of 1.
 
         Raises
         ------
         ValidationError
-            If a step is too long for the time constant, so that the potential would swing.
+            If the time step exceeds the time constant with Euler's method, so that the potential
+            would oscillate.
         """
         dt = self.dt_s / self.time_unit_s
         impulse = self.integration == "impulse"
@@ -121,7 +122,7 @@ class Reading:
 
 
 def _tau_m_s(decay: float, dt_s: float) -> float:
-    """Return the time constant for which exp(-dt / tau) is `decay`, or as near as it gets."""
+    """Return the time constant for which exp(-dt / tau) is nearest to `decay`."""
     if decay == 0:
         # exp(-1000) is 0 in float64.
         return dt_s / 1000

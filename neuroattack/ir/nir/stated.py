@@ -1,4 +1,4 @@
-"""What files written here say of themselves in NIR's metadata, beyond what NIR has words for."""
+"""Settings beyond NIR's scope, which neuroattack stores in the metadata of NIR files."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _OURS = "neuroattack/"
 
 
 def graph_metadata(network: Network) -> dict[str, Any]:
-    """Return what a file written here says on its graph."""
+    """Return the metadata of an exported graph."""
     return {
         "neuroattack": {
             "dt_s": network.dt_s,
@@ -42,7 +42,7 @@ def graph_metadata(network: Network) -> dict[str, Any]:
 
 
 def neuron_metadata(population: Population) -> dict[str, Any]:
-    """Return what a file written here says on a node of neurons."""
+    """Return the metadata of an exported node of neurons."""
     return {"neuroattack": {"refractory_steps": population.refractory_steps}}
 
 
@@ -54,44 +54,48 @@ def reading_of(
     arrival: Arrival | None,
     refractory_steps: int | None,
 ) -> Reading:
-    """Return how to read a file: as asked, else (None) as the file itself says.
+    """Return the discretization of a file: the given settings, else (None) those in its metadata.
 
-    Raises ValidationError for all that is neither asked for nor said: nothing is guessed.
+    Raises ValidationError if a setting is in neither; there are no defaults.
     """
-    asked: dict[str, Any] = {
+    settings: dict[str, Any] = {
         "dt": dt_s if dt_s is not None else _number(graph, "dt_s"),
         "time-unit": time_unit_s if time_unit_s is not None else _number(graph, "time_unit_s"),
         "integration": integration or _text(graph, "integration"),
         "arrival": arrival or _text(graph, "arrival"),
     }
-    missing = [f"--{name}" for name, value in asked.items() if value is None]
+    missing = [f"--{name}" for name, value in settings.items() if value is None]
     neurons = [node for node in graph.nodes.values() if isinstance(node, Neurons)]
     if refractory_steps is None and any(node.refractory_steps is None for node in neurons):
         missing.append("--refractory-steps")
     if missing:
         raise ValidationError(
-            "what NIR leaves open",
-            f"nothing for {', '.join(missing)}",
-            "each of them, as the network was trained "
+            "settings that NIR does not define",
+            f"no {', '.join(missing)}",
+            "the values used in training "
             f"(integration: {', '.join(get_args(Integration))}; arrival: "
             f"{', '.join(get_args(Arrival))})",
         )
     return Reading(
-        asked["dt"], asked["time-unit"], asked["integration"], asked["arrival"], refractory_steps
+        settings["dt"],
+        settings["time-unit"],
+        settings["integration"],
+        settings["arrival"],
+        refractory_steps,
     )
 
 
 def encoder_of(graph: Graph, kind: str | None, max_rate_hz: float | None) -> Encoder:
-    """Return the encoder: as asked, else (None) as the file itself says.
+    """Return the encoder: the given settings, else (None) those in the file's metadata.
 
-    Raises ValidationError if it is neither, and UnknownNameError if there is no such kind.
+    Raises ValidationError if a setting is in neither, and UnknownNameError if the kind is unknown.
     """
     kind = kind or _text(graph, "encoder")
     rate_hz = max_rate_hz if max_rate_hz is not None else _number(graph, "max_rate_hz")
     if kind is None or rate_hz is None:
         raise ValidationError(
-            "how images become spikes, which NIR does not say",
-            f"nothing for {'--encoder' if kind is None else '--input-rate'}",
+            "encoder, which NIR does not define",
+            f"no {'--encoder' if kind is None else '--input-rate'}",
             f"an encoder ({', '.join(ENCODERS)}) and its rate in Hz at intensity 1",
         )
     if kind not in ENCODERS:
@@ -100,7 +104,7 @@ def encoder_of(graph: Graph, kind: str | None, max_rate_hz: float | None) -> Enc
 
 
 def image_shape_of(graph: Graph) -> tuple[int, ...] | None:
-    """Return the shape of an image as the file itself says, or None."""
+    """Return the image shape in the file's metadata, or None."""
     shape = graph.metadata.get(f"{_OURS}image_shape")
     if shape is None or shape.ndim != 1 or shape.dtype.kind not in "iu":
         return None
@@ -108,7 +112,7 @@ def image_shape_of(graph: Graph) -> tuple[int, ...] | None:
 
 
 def origin_of(graph: Graph) -> dict[str, str]:
-    """Return where the network came from before it became a NIR file, as far as that says."""
+    """Return the provenance of the exported network from the file's metadata."""
     prefix = f"{_OURS}origin/"
     return {
         key.removeprefix(prefix): str(value)

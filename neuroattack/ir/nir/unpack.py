@@ -1,9 +1,9 @@
-"""Take an HDF5 file apart in a process of its own, which may die of it.
+"""Unpack an HDF5 file in a separate process, which a damaged file may crash.
 
-The HDF5 library may hang, crash or allocate without bound on a damaged file, and a file from
-elsewhere has no seal that would show damage before it is parsed. So it is parsed here: run as
-``python -m neuroattack.ir.nir.unpack FILE OUTPUT``, with a limit on memory, this writes the arrays
-of FILE to OUTPUT, a plain npz. :mod:`neuroattack.ir.nir.file` runs it, and reads that.
+The HDF5 library may hang, crash or allocate without bound on a damaged file, and files of other
+tools have no checksum that would reveal damage before parsing. Run as
+``python -m neuroattack.ir.nir.unpack FILE OUTPUT``, this writes the arrays of FILE to the npz file
+OUTPUT, with limited memory. :mod:`neuroattack.ir.nir.file` runs it and reads the result.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 __all__ = ["LARGEST_EXPANSION", "REFUSED"]
 
 LARGEST_EXPANSION = 1032
-"""Bytes of arrays that a byte of a file may stand for: what deflate can do at best."""
+"""Maximum expansion factor of deflate: bytes of arrays per byte of the file."""
 
 REFUSED = 3
-"""Exit code with which the last line on stderr says what is wrong with the file."""
+"""Exit code for an invalid file; the last line on stderr is the reason."""
 
 _MOST_BYTES = 2**31
 _MOST_OBJECTS = 10_000
@@ -35,7 +35,7 @@ _WORKING_MEMORY_BYTES = 2**28
 
 
 class _RefusedError(Exception):
-    """What is wrong with the file, as the rest of a sentence that begins with its name."""
+    """Problem with the file, as the rest of a sentence that begins with its name."""
 
 
 def _unpack(path: Path, output: Path) -> None:
@@ -47,7 +47,7 @@ def _unpack(path: Path, output: Path) -> None:
 
 
 class _Walk:
-    """Visits all that hard links lead to, once, within limits."""
+    """Traversal of all objects reachable by hard links, each once, within limits."""
 
     def __init__(self, allowed_bytes: int, arrays: zipfile.ZipFile) -> None:
         self._left_bytes = allowed_bytes
@@ -67,9 +67,13 @@ class _Walk:
         for name in group:
             self._left_objects -= 1
             if self._left_objects < 0:
-                raise _RefusedError(f"holds over {_MOST_OBJECTS:,} objects")
+                raise _RefusedError(
+                    f"contains over {_MOST_OBJECTS:,} objects, expected at most that many"
+                )
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise _RefusedError(f"{group.name}/{name} is a link to elsewhere, expected data")
+                raise _RefusedError(
+                    f"{group.name}/{name} is a soft or external link, expected data"
+                )
             item = group[name]
             if isinstance(item, h5py.Group):
                 self.group(item, depth + 1)
@@ -78,18 +82,18 @@ class _Walk:
 
     def _dataset(self, data: h5py.Dataset) -> None:
         if data.external or data.is_virtual:
-            raise _RefusedError(f"array {data.name} lies in another file, expected it in this one")
+            raise _RefusedError(f"array {data.name} is in another file, expected it in this one")
         if data.shape is None:
             return
         text = h5py.check_string_dtype(data.dtype) is not None
         if not text and data.dtype.kind not in "biuf":
             raise _RefusedError(f"array {data.name} is {data.dtype}, expected numbers or text")
-        # A text is at least a reference of 16 bytes in the file.
+        # A text takes at least a reference of 16 bytes in the file.
         declared = data.size * (4 * _LONGEST_TEXT if text else data.dtype.itemsize)
         self._left_bytes -= data.size * (16 if text else data.dtype.itemsize)
         if self._left_bytes < 0 or declared > _MOST_BYTES:
             raise _RefusedError(
-                f"array {data.name} declares {data.shape}, more than the file can hold"
+                f"array {data.name} declares shape {data.shape}, more than the file can contain"
             )
         values = _texts(data) if text else np.asarray(data[()])
         with self._arrays.open(f"{data.name.lstrip('/')}.npy", "w", force_zip64=True) as member:
@@ -101,7 +105,9 @@ class _Walk:
 def _texts(data: h5py.Dataset) -> NDArray[Any]:
     texts = np.asarray(data.asstr()[()], object)
     if any(len(text) > _LONGEST_TEXT for text in texts.flat):
-        raise _RefusedError(f"array {data.name} holds a text of over {_LONGEST_TEXT:,} characters")
+        raise _RefusedError(
+            f"array {data.name} contains a text of over {_LONGEST_TEXT:,} characters"
+        )
     return texts.astype(str)
 
 
@@ -118,8 +124,8 @@ def _main() -> int:
     except _RefusedError as refusal:
         problem = str(refusal)
     except MemoryError:
-        problem = "declares more than the file can hold"
-    # The library's errors come as any of Python's kinds.
+        problem = "declares more than the file can contain"
+    # h5py raises exceptions of many types.
     except Exception as error:
         problem = f"is not valid HDF5: {' '.join(str(error).split())[:200]}"
     else:

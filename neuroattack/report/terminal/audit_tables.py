@@ -1,8 +1,8 @@
-"""Results of an audit as a table in the terminal."""
+"""Print an audit as tables in a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from neuroattack.report.terminal import console
@@ -11,18 +11,18 @@ __all__ = ["print_card"]
 
 
 def print_card(card: Mapping[str, Any]) -> None:
-    """Print the results and the verdict of an audit, from its JSON."""
+    """Print the verdict and figures of a card, and its comparison if any, from its JSON."""
     rows = []
     for section in card["sections"].values():
         for figure in section["figures"]:
-            written = "{:.1f} %" if figure["unit"] == "fraction" else "{:+.1f} %"
-            interval, clean_error_rate = figure["ci95"], figure["clean_error_rate"]
+            number = "{:.1f} %" if figure["unit"] == "fraction" else "{:+.1f} %"
+            clean_error_rate = figure["clean_error_rate"]
             rows.append(
                 [
                     figure["key"],
-                    written.format(100 * figure["value"]),
-                    "" if interval is None else " to ".join(f"{100 * end:.1f}" for end in interval),
-                    "" if clean_error_rate is None else written.format(100 * clean_error_rate),
+                    number.format(100 * figure["value"]),
+                    _interval(figure["ci95"]),
+                    "" if clean_error_rate is None else number.format(100 * clean_error_rate),
                     figure["better"],
                 ]
             )
@@ -31,4 +31,48 @@ def print_card(card: Mapping[str, Any]) -> None:
         ["result", "value", "95 % interval (%)", "clean error rate", "better"],
         rows,
     )
-    console.note(card["headline"]["sentence"])
+    if card["against"] is not None:
+        _print_comparison(card["against"], card["regressions"])
+
+
+def _print_comparison(against: Mapping[str, Any], regressions: Sequence[Mapping[str, Any]]) -> None:
+    supported = sum(each["supported"] is True for each in regressions)
+    console.print_figures(
+        "Comparison",
+        {
+            "earlier audit": against["file"],
+            "its verdict": against["verdict"],
+            "margin": f"{100 * against['margin']:g} percentage points",
+            "results compared": f"{against['compared']}",
+            "not compared": ", ".join(against["not_compared"]) or "none",
+            "regressions": f"{len(regressions)}",
+            "supported regressions": f"{supported}",
+        },
+    )
+    if regressions:
+        console.print_rows(
+            "Regressions",
+            [
+                "result",
+                "before (%)",
+                "now (%)",
+                "decrease in robustness",
+                "95 % interval",
+                "supported",
+            ],
+            [
+                [
+                    each["key"],
+                    f"{100 * each['before']:.1f}",
+                    f"{100 * each['now']:.1f}",
+                    f"{100 * each['fall']:.1f}",
+                    _interval(each["fall_ci95"]),
+                    {True: "yes", False: "no", None: "unknown"}[each["supported"]],
+                ]
+                for each in regressions
+            ],
+        )
+
+
+def _interval(ci95: Sequence[float] | None) -> str:
+    return "" if ci95 is None else " to ".join(f"{100 * end:.1f}" for end in ci95)

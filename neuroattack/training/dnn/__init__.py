@@ -1,1 +1,1 @@
-"""The paper's conventional network."""
+"""Conventional (non-spiking) network of Marchisio et al. 2020."""

@@ -1,7 +1,7 @@
-"""The deep network beside the SDBN: tanh layers below a softmax, and the error it is trained on.
+"""Conventional network for comparison with the SDBN: tanh layers, softmax, and cross-entropy.
 
-tanh and not the logistic function: activations around zero leave the error function better
-conditioned, which is what the number of conjugate-gradient steps depends on.
+Units are tanh instead of logistic, because activations around zero make the error function better
+conditioned, on which the number of conjugate-gradient steps depends.
 """
 
 from __future__ import annotations
@@ -32,29 +32,29 @@ _CHUNK = 2000
 
 @dataclass(frozen=True, eq=False)
 class MLP:
-    """A trained multilayer perceptron: hidden layers of tanh units, softmax at the output.
+    """Trained multilayer perceptron with hidden layers of tanh units and softmax outputs.
 
     Parameters
     ----------
     weights : tuple of float32 arrays (inputs, units)
-        Layer by layer, dimensionless; kept as read-only copies.
+        Weights of each layer, dimensionless; stored as read-only copies.
     biases : tuple of float32 arrays (units,)
-        Likewise.
+        Biases of each layer, likewise.
     image_shape : (int, int)
         Height and width of an image.
     dataset, dataset_checksum : str
-        What it was trained on.
+        Data set of the training.
     seed : int
-        Of the training.
+        Random seed of the training.
     accuracy : float or None
-        Share of test images classified correctly by :meth:`predict`, in [0, 1], if measured.
+        Accuracy of :meth:`predict` on test images, in [0, 1], if measured.
     recipe : str
-        How it was trained, in words.
+        Description of the training.
 
     Raises
     ------
     ValidationError
-        If shapes do not chain, or a value is outside its range.
+        If shapes are inconsistent, or a value is outside its range.
     """
 
     weights: tuple[FloatArray, ...]
@@ -70,14 +70,14 @@ class MLP:
         object.__setattr__(self, "weights", frozen_layers("MLP weights", self.weights, 2))
         if len(self.biases) != len(self.weights):
             raise ValidationError(
-                "MLP biases", f"{len(self.biases)} layers", f"{len(self.weights)}, as of weights"
+                "MLP biases", f"{len(self.biases)} layers", f"{len(self.weights)}, as for weights"
             )
         object.__setattr__(self, "biases", frozen_layers("MLP biases", self.biases, 1))
         for index, (weights, biases) in enumerate(zip(self.weights, self.biases, strict=True)):
             units = weights.shape[1]
             if len(biases) != units:
                 raise ValidationError(
-                    f"MLP biases of layer {index + 1}", len(biases), f"{units}, one a unit"
+                    f"MLP biases of layer {index + 1}", len(biases), f"{units}, one per unit"
                 )
         check_model("MLP", self.image_shape, len(self.weights[0]), self.seed)
         if self.accuracy is not None:
@@ -89,27 +89,27 @@ class MLP:
         return int(self.weights[-1].shape[1])
 
     def outputs(self, intensities: Floats) -> FloatArray:
-        """Return the probabilities of the classes (n, classes), whatever noise made of the images.
+        """Return class probabilities (n, classes), also of noisy images.
 
-        An image's probabilities are the same, bit for bit, whatever it is evaluated together with
-        and on any number of cores. Intensities (n, pixels) are relative to full scale; they are not
-        checked, and not only in [0, 1].
+        The probabilities of an image do not depend on other images in the batch or on the number of
+        cores, to the last bit. Intensities (n, pixels) are relative to full scale; they are not
+        checked and may be outside [0, 1].
         """
         layers = list(zip(self.weights, self.biases, strict=True))
         rows = np.ascontiguousarray(intensities, np.float32)
         return _softmax(_activations(rows, layers, ordered_product)[-1])
 
     def probabilities(self, images: ArrayLike) -> FloatArray:
-        """Return the classes' probabilities (n, classes) of images with intensities in [0, 1].
+        """Return class probabilities (n, classes) of images with intensities in [0, 1].
 
-        Raises ValidationError if the images do not fit.
+        Raises ValidationError if the images are invalid.
         """
         return self.outputs(validate_images(images, self.image_shape))
 
     def predict(self, images: ArrayLike) -> NDArray[np.int64]:
         """Return the most probable class of each image; int64 array (n,).
 
-        Raises ValidationError if the images do not fit.
+        Raises ValidationError if the images are invalid.
         """
         classes: NDArray[np.int64] = self.probabilities(images).argmax(axis=1).astype(np.int64)
         return classes
@@ -129,7 +129,7 @@ def unflatten(vector: Floats, sizes: Sequence[int]) -> list[Layer]:
 
 
 def flatten(layers: Sequence[Layer]) -> Floats:
-    """Return the vector that :func:`unflatten` takes apart."""
+    """Return weights and biases of all layers as one vector; inverse of :func:`unflatten`."""
     return np.concatenate([part.reshape(-1) for layer in layers for part in layer])
 
 
@@ -155,11 +155,11 @@ def _softmax(logits: Floats) -> Floats:
 
 @dataclass(frozen=True, eq=False)
 class CrossEntropy:
-    """Mean over the images of -ln P(class), in nats: what training minimizes.
+    """Mean cross-entropy over the images, in nats: the objective of training.
 
-    Rows (n, pixels) are the inputs, and products are taken in their type. Chunks of 2,000 images go
-    to the worker threads; their sums are added in float64 in a fixed order. With BLAS held to one
-    thread the result then doesn't depend on the number of workers.
+    Rows (n, pixels) are the inputs, whose type is used for products. Chunks of 2,000 images are
+    distributed to the worker threads, and their sums are added in float64 in a fixed order. With
+    single-threaded BLAS the result does not depend on the number of workers.
     """
 
     rows: Floats
@@ -168,7 +168,7 @@ class CrossEntropy:
     workers: Executor
 
     def __call__(self, vector: Floats) -> tuple[float, Floats]:
-        """Return the error and its float64 gradient at a vector of :func:`flatten`."""
+        """Return the error and its float64 gradient for a vector of :func:`flatten`."""
         layers = unflatten(vector.astype(self.rows.dtype, copy=False), self.sizes)
         count = len(self.rows)
         total = 0.0
@@ -188,7 +188,7 @@ class CrossEntropy:
         each = np.arange(len(labels))
         chosen = logits[each, labels]
         delta = np.exp(logits)
-        # In float64: in float32, 1 plus a little is 1, and the error of a sure answer is lost.
+        # In float64: in float32, sums near 1 round to 1, and small errors are lost.
         sums = delta.sum(axis=1, dtype=np.float64)
         error = float((np.log(sums) - chosen).sum())
         delta /= sums[:, np.newaxis]
@@ -201,7 +201,7 @@ class CrossEntropy:
             delta.sum(axis=0, out=parts[index][1])
             if index:
                 delta = delta @ layers[index][0].T
-                # The slope of tanh, from its value; the value is of no further use.
+                # Slope of tanh from its value, in place, as the value is not needed again.
                 np.square(inputs, out=inputs)
                 np.subtract(1, inputs, out=inputs)
                 delta *= inputs

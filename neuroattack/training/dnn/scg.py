@@ -1,16 +1,16 @@
 """Scaled conjugate gradients: minimization without a line search.
 
 M. F. Møller, "A scaled conjugate gradient algorithm for fast supervised learning", Neural
-Networks 6:525-533, 1993. The numbers in the comments are the steps of the paper's algorithm; its
-letters are E for the objective, w for the point, p for the direction, r = -E'(w), and
+Networks 6:525-533, 1993. Numbers in comments are steps of the paper's algorithm. Notation: E is
+the objective, w the point, p the direction, r = -E'(w), and
 
 - delta = p^T H p, from a finite difference of the gradient along p (step 2), plus lambda |p|^2;
-- lambda, which scales the curvature so that the step stays where the quadratic model holds;
-- Delta, how well the model predicted the decrease (step 6): 1 where E is quadratic.
+- lambda scales the curvature so that the step stays within the range of the quadratic model;
+- Delta compares actual and predicted decrease (step 6): 1 if E is quadratic.
 
-The paper leaves three cases open, settled here: a trial point where E is not finite counts as a
-failure and quadruples lambda; a new direction that is orthogonal to r gives way to r, as at a
-restart (step 5 would divide by a step size of zero after it); and "r = 0" in step 9 is
+Three cases are not specified in the paper. Here, a trial point where E is not finite counts as a
+failure and quadruples lambda; a new direction orthogonal to r is replaced by r, as at a restart
+(step 5 would otherwise divide by a step size of zero later); and "r = 0" in step 9 means
 ``|r|^2 = 0`` in float64.
 """
 
@@ -32,7 +32,7 @@ __all__ = ["Objective", "SCGParameters", "SCGState", "initial_state", "scg_step"
 Vector = NDArray[np.floating[Any]]
 
 Objective = Callable[[Vector], tuple[float, Vector]]
-"""What is minimized: a point (n,) to the value there and the gradient (n,)."""
+"""Objective: function of a point (n,) that returns the value and the gradient (n,)."""
 
 _LAMBDA_AFTER_OVERFLOW = 4.0
 
@@ -44,14 +44,14 @@ class SCGParameters:
     Parameters
     ----------
     sigma : float
-        Length of the step over which the gradient is differenced, in (0, 1e-4] (step 1).
+        Step length of the finite difference of the gradient, in (0, 1e-4] (step 1).
     initial_lambda : float
-        First lambda, in (0, 1e-6] (step 1).
+        Initial lambda, in (0, 1e-6] (step 1).
 
     Raises
     ------
     ValidationError
-        If a value is outside the range that the paper gives.
+        If a value is outside the range given in the paper.
     """
 
     sigma: float = 1e-4
@@ -63,26 +63,26 @@ class SCGParameters:
 
 @dataclass(frozen=True, eq=False)
 class SCGState:
-    """Where a minimization stands: all that the next step needs.
+    """State of a minimization between steps.
 
     Attributes
     ----------
     weights : float array (n,)
-        The point w, the best so far.
+        Point w, the best so far.
     value : float
-        E(w).
+        Objective E(w).
     residual : float array (n,)
-        r, minus the gradient at w.
+        Negative gradient r at w.
     direction : float array (n,)
-        p.
+        Direction p.
     curvature : float
-        delta of the step before, which a failed step scales further; of no use after a success.
+        delta of the last step, scaled further after a failure; unused after a success.
     scale, scale_bar : float
-        lambda, and the lambda that `curvature` already holds.
+        lambda, and the lambda that is already included in `curvature`.
     success : bool
-        Whether the step before lowered E.
+        Whether the last step did not increase E.
     iterations : int
-        Steps done, failed ones included: k - 1.
+        Number of steps including failures: k - 1.
     """
 
     weights: Vector
@@ -97,21 +97,21 @@ class SCGState:
 
     @property
     def converged(self) -> bool:
-        """Whether the gradient is zero: further steps change nothing."""
+        """Whether the gradient is zero, so that further steps change nothing."""
         return _dot(self.residual, self.residual) == 0
 
 
 def initial_state(
     weights: Vector, objective: Objective, parameters: SCGParameters | None = None
 ) -> SCGState:
-    """Return the state before the first step (step 1); evaluates the objective once.
+    """Return the initial state (step 1); evaluates the objective once.
 
     The vectors of all states have the type of `weights`, float32 or float64.
 
     Raises
     ------
     ValidationError
-        If the weights are no such vector, or the objective isn't finite there.
+        If the weights are not such a vector, or the objective is not finite for them.
     """
     if weights.ndim != 1 or weights.size == 0 or weights.dtype not in (np.float32, np.float64):
         raise ValidationError(
@@ -121,7 +121,9 @@ def initial_state(
         )
     value, gradient = objective(weights)
     if not (math.isfinite(value) and np.isfinite(gradient).all()):
-        raise ValidationError("objective at the initial weights", value, "finite, with a gradient")
+        raise ValidationError(
+            "objective at the initial weights", value, "a finite value and gradient"
+        )
     residual = _minus(gradient, weights.dtype)
     first = (parameters or SCGParameters()).initial_lambda
     return SCGState(weights.copy(), value, residual, residual, 0.0, first, 0.0, True, 0)
@@ -130,9 +132,9 @@ def initial_state(
 def scg_step(
     state: SCGState, objective: Objective, parameters: SCGParameters | None = None
 ) -> SCGState:
-    """Take one step: once through steps 2 to 9; a converged state is returned as it is.
+    """Return the state after one iteration (steps 2 to 9); a converged state stays the same.
 
-    Evaluates the objective twice after a success, at w + sigma_k p and at the trial point, and
+    The objective is evaluated twice after a success, at w + sigma_k p and at the trial point, and
     once after a failure; never again at w.
     """
     if state.converged:
@@ -140,7 +142,7 @@ def scg_step(
     w, r, p = state.weights, state.residual, state.direction
     scale, scale_bar = state.scale, state.scale_bar
     p_squared = _dot(p, p)
-    # 2. Second-order information, new where the point is.
+    # 2. Second-order information, if the point is new.
     if state.success:
         sigma_k = (parameters or SCGParameters()).sigma / math.sqrt(p_squared)
         delta = _dot(p, objective(_along(w, p, sigma_k))[1] + r) / sigma_k
@@ -170,7 +172,7 @@ def scg_step(
             iterations=k,
         )
     comparison = 2 * delta * (state.value - value) / mu / mu
-    # 7. Accept the trial point where it is no higher, and turn.
+    # 7. Accept the trial point if E is not higher, and compute a new direction.
     success = comparison >= 0
     if success:
         before = r
@@ -184,17 +186,17 @@ def scg_step(
                 p = r
     else:
         value, scale_bar = state.value, scale
-    # 7 and 8. Trust the model more, or less.
+    # 7 and 8. Adapt the scale to the quality of the model.
     if comparison >= 0.75:
         scale /= 4
     elif comparison < 0.25:
         scale += delta * (1 - comparison) / p_squared
-    # 9. Whether r is zero is asked by the next step.
+    # 9. The next step checks whether r is zero.
     return SCGState(w, value, r, p, delta, scale, scale_bar, success, k)
 
 
 def _dot(one: Vector, other: Vector) -> float:
-    # In float64, and not by BLAS, whose sums depend on the number of threads.
+    # In float64, and not with BLAS, whose sums depend on the number of threads.
     return float(np.multiply(one, other, dtype=np.float64).sum())
 
 

@@ -1,10 +1,10 @@
-"""MLP models and the checkpoints of their training in HDF5, validated on reading.
+"""MLP models and training checkpoints in HDF5 files, validated when they are read.
 
 Layout of a model, schema 1: its fields as root attributes, and float32 data sets ``weights/0``,
 ``weights/1``, ... and ``biases/0``, ``biases/1``, ...
 
-Layout of a checkpoint, schema 1: what the training is of as attributes of the group ``identity``,
-the numbers of the state as root attributes, and its vectors as float32 data sets.
+Layout of a checkpoint, schema 1: the identity of the training as attributes of the group
+``identity``, numbers of the state as root attributes, and its vectors as float32 data sets.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def save_mlp(path: str | os.PathLike[str], model: MLP) -> None:
     Raises
     ------
     OutputError
-        If it cannot be written; what stood there before is unharmed.
+        If the file cannot be written; an existing file is then unchanged.
     """
     with create_hdf5(path, _KIND, _SCHEMA) as file:
         write_image_shape(file, model.image_shape)
@@ -67,13 +67,13 @@ def save_mlp(path: str | os.PathLike[str], model: MLP) -> None:
 
 
 def load_mlp(path: str | os.PathLike[str]) -> MLP:
-    """Read a model that :func:`save_mlp` wrote.
+    """Read a model written by :func:`save_mlp`.
 
     Raises
     ------
     FileError
         If the file is missing, damaged, too large, of another kind or schema, or a field is
-        missing or outside its range; the message names file and field.
+        missing or out of range; the message names the file and the field.
     """
     with open_hdf5(path, _KIND, _SCHEMA, MODEL_LIMIT_BYTES) as file:
         return MLP(
@@ -87,12 +87,12 @@ def load_mlp(path: str | os.PathLike[str]) -> MLP:
 def save_mlp_checkpoint(
     path: str | os.PathLike[str], state: SCGState, identity: dict[str, str]
 ) -> None:
-    """Write a checkpoint, atomically: where the training stands, and what it is of.
+    """Write a checkpoint, atomically: the state, and the identity of the training.
 
     Raises
     ------
     OutputError
-        If it cannot be written.
+        If the file cannot be written.
     """
     with create_hdf5(path, _CHECKPOINT_KIND, _SCHEMA) as file:
         file.create_group("identity").attrs.update(identity)
@@ -105,22 +105,22 @@ def save_mlp_checkpoint(
 def load_mlp_checkpoint(
     path: str | os.PathLike[str], identity: dict[str, str], parameters: int
 ) -> SCGState:
-    """Read a checkpoint that :func:`save_mlp_checkpoint` wrote.
+    """Read a checkpoint written by :func:`save_mlp_checkpoint`.
 
     Parameters
     ----------
     path : path
-        The file.
+        Checkpoint file.
     identity : dict of str
-        What the training must be of.
+        Required identity of the training.
     parameters : int
         Number of weights and biases of the network.
 
     Raises
     ------
     FileError
-        If the file is missing or damaged, or is a checkpoint of another training; the message
-        names the field.
+        If the file is missing, damaged, or a checkpoint of another training; the message names the
+        field.
     """
     with open_hdf5(path, _CHECKPOINT_KIND, _SCHEMA) as file:
         check_identity(file, identity)
