@@ -1,6 +1,6 @@
 """Messages of the Open Inference Protocol v2 for black boxes.
 
-A request has one input, ``image``, of shape (batch, *image shape) and type FP64 or FP32. A response
+A request has one input, ``image``, of shape (batch, height, width) and type FP64 or FP32. A response
 has one output, ``counts``, of shape (batch, classes) and type INT32. Tensors are lists in JSON, or
 raw little-endian bytes after the JSON (binary tensor data extension), whose length is given in a
 header.
