@@ -73,6 +73,15 @@ def test_bounds_by_algorithm_1_are_refused_with_labels(tmp_path, command):
     assert not (tmp_path / "out").exists()
 
 
+def test_the_former_name_of_count_regression_is_accepted(tmp_path):
+    expected = read_config(campaign_file(tmp_path))
+    with pytest.warns(FutureWarning, match="count-regression"):
+        config = read_config(
+            campaign_file(tmp_path, CONFIG.replace("count-regression", "adaptive"))
+        )
+    assert config == expected
+
+
 def test_every_combination_is_an_item_and_references_come_first(tmp_path):
     config = read_config(campaign_file(tmp_path))
     items = plan_cells(config, [(5, 1), (8, 0)], 10)

@@ -166,5 +166,5 @@ def test_a_store_of_version_0_1_0_is_read(tmp_path):
     db.close()
     with Store(tmp_path) as store:
         (one,) = store.results()
-    assert one.arguments == {"place": "native", "index": 4}
+    assert one.arguments == {"deployment": "native", "index": 4}
     assert one.result == {"queries": 9}
