@@ -1,4 +1,4 @@
-"""Simulator backends, found by neuroattack through entry points."""
+"""Simulator backends, registered with neuroattack through entry points."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a child process ended."""
+"""Exit codes and signals of child processes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ __all__ = ["describe_end", "find_end"]
 
 
 def describe_end(code: int) -> str:
-    """Return in words what an exit code means; below 0 it is that of a signal."""
+    """Return a description of an exit code; negative codes are signals."""
     if code >= 0:
         return f"exited with code {code}"
     # Real-time signals have no names.
@@ -18,9 +18,9 @@ def describe_end(code: int) -> str:
 
 
 def find_end(process: int, options: int = 0) -> int | None:
-    """Return the exit code of a child, which stays to be waited for.
+    """Return the exit code of a child process without reaping it.
 
-    With the option ``os.WNOHANG`` it is None if the child runs still.
+    With the option ``os.WNOHANG``, return None if the process is still running.
     """
     ended = os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT | options)
     if ended is None:

@@ -1,1 +1,1 @@
-"""Profiles of chips, one TOML file each; see docs/hardware.md for what they hold."""
+"""Hardware profiles of chips, one TOML file each; see docs/hardware.md for the format."""

@@ -1,4 +1,4 @@
-"""``python -m neuroattack``: the command line."""
+"""Command line as a module: ``python -m neuroattack``."""
 
 from neuroattack.cli import main
 

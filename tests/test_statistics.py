@@ -1,4 +1,4 @@
-"""Intervals against the equations that define them, published values, and SciPy."""
+"""Confidence intervals compared with their defining equations, published values, and SciPy."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ def test_ends_solve_the_score_equation(trials, data):
     successes = data.draw(st.integers(0, trials))
     fraction, z = successes / trials, 1.959963984540054
     for end in wilson_interval(successes, trials):
-        # Wilson (1927): the ends are the p with (share - p)^2 = z^2 p (1 - p) / n.
+        # Wilson (1927): the ends are the p with (fraction - p)^2 = z^2 p (1 - p) / n.
         assert (fraction - end) ** 2 == pytest.approx(z * z * end * (1 - end) / trials, abs=1e-9)
 
 
@@ -25,13 +25,13 @@ def test_known_value():
 
 
 def score_limits(successes, trials):
-    """Return the roots of the score equation, (share - p)^2 = z^2 p (1 - p) / n."""
+    """Return the roots of the score equation, (fraction - p)^2 = z^2 p (1 - p) / n."""
     fraction, z = successes / trials, stats.norm.ppf(0.975)
     roots = np.roots([1 + z * z / trials, -2 * fraction - z * z / trials, fraction * fraction])
     return sorted(roots.real)
 
 
-# Newcombe 1998, Statistics in Medicine 17, 873-890, Table II, method 10: a/m less b/n.
+# Newcombe 1998, Statistics in Medicine 17, 873-890, Table II, method 10: a/m minus b/n.
 NEWCOMBE_1998 = [
     ((56, 48), (70, 80), (0.0524, 0.3339)),
     ((9, 3), (10, 10), (0.1705, 0.8090)),

@@ -1,1 +1,1 @@
-"""The Brian2 backend: the reference LIF simulation."""
+"""Brian2 backend."""

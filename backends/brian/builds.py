@@ -1,4 +1,4 @@
-"""Networks compiled with Brian2, once for each number of steps, and kept in the user's cache."""
+"""Networks compiled with Brian2, once per number of steps, and stored in the user's cache."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ __all__ = ["EXECUTABLE", "Build", "build", "find_build", "missing_tools", "write
 EXECUTABLE = "main"
 _MANIFEST = "manifest.json"
 
-# A large network on a busy machine takes a few minutes.
+# Building a large network on a busy machine takes a few minutes.
 _BUILD_DEADLINE_S = 1800.0
 
 
 @dataclass(frozen=True)
 class Build:
-    """A built network, such that it runs without Brian2 being imported.
+    """Built network, which runs without importing Brian2.
 
-    A run holds up to `images` images. For each population but the input, it leaves three files,
-    named in `spikes`: int32 index and float64 second of every spike, and int32 count of every
-    neuron.
+    A run simulates up to `images` images. For each population except the input, it writes the three
+    files in `spikes`: int32 neuron and float64 time in seconds of every spike, and int32 spike
+    count of every neuron.
     """
 
     folder: Path
@@ -50,20 +50,20 @@ class Build:
 
 
 def write_manifest(build: Build) -> None:
-    """Write down, beside the files of a finished build, what they are. Raises OSError."""
+    """Write the manifest of a finished build into its folder; raises OSError."""
     manifest = {**asdict(build), "folder": None, "sizes": _sizes(build.folder)}
     (build.folder / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
 
 
 def _open_build(folder: Path) -> Build | None:
-    """Return the build in a folder; None if there is none, or if files of it are amiss."""
+    """Return the build in a folder; None if there is none, or if its files are incomplete."""
     try:
         manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
         sizes = _sizes(folder)
         sizes.pop(_MANIFEST)
         if sizes != manifest["sizes"]:
             return None
-        # Three files of each population.
+        # Three files per population.
         spikes: dict[str, Sequence[str]] = {
             name: (i, t, n) for name, (i, t, n) in manifest["spikes"].items()
         }
@@ -81,18 +81,18 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def missing_tools() -> str:
-    """Say what is missing to build networks, and what to install; empty if nothing is."""
+    """Return what is missing to build networks, and what to install; empty if nothing is."""
     state = brian2_availability()
     if not state.available:
         return state.reason
     for tool in (_compiler()[0], "make"):
         if shutil.which(tool) is None:
-            return f"{tool!r} is not installed here, and Brian2 compiles with it"
+            return f"{tool!r} is not installed; Brian2 needs it to compile networks"
     return ""
 
 
 def find_build(network: Network, steps: int) -> Build | None:
-    """Return the build of a network for images of so many steps, if there is one."""
+    """Return the build of a network for images of `steps` time steps, if there is one."""
     if not steps or missing_tools():
         return None
     try:
@@ -102,9 +102,9 @@ def find_build(network: Network, steps: int) -> Build | None:
 
 
 def build(network: Network, steps: int) -> Build:
-    """Build a network in floating point for images of so many steps, unless it is built.
+    """Return the build of a floating-point network for images of `steps` steps; build it if needed.
 
-    Raises BackendUnavailableError if it cannot be built here: says why.
+    Raises BackendUnavailableError, with the reason, if it cannot be built here.
     """
     missing = missing_tools()
     if missing:
@@ -115,7 +115,7 @@ def build(network: Network, steps: int) -> Build:
     if found is not None:
         return found
     try:
-        # One at a time: each uses all cores, and who waits here for the same finds it built.
+        # One build at a time: each uses all cores, and another process may be building the same.
         with locked(root / "builds.lock"):
             found = _open_build(folder)
             return _build(network, steps, folder) if found is None else found
@@ -139,14 +139,14 @@ def _build(network: Network, steps: int, folder: Path) -> Build:
             folder=scratch,
             log=scratch / "log.txt",
             deadline_s=_BUILD_DEADLINE_S,
-            # What a killed compiler leaves goes away with the folder.
+            # Temporary files of a killed compiler are removed together with the folder.
             environment={**os.environ, "TMPDIR": str(scratch)},
         )
         if ended.code or ended.late:
             raise BackendUnavailableError(
                 f"the network cannot be built with Brian2: {ended.problem()}"
             )
-        # Only damaged ones stand there.
+        # An existing folder is a damaged build.
         shutil.rmtree(folder, ignore_errors=True)
         (scratch / "build").rename(folder)
     found = _open_build(folder)
@@ -160,7 +160,7 @@ def _compiler() -> list[str]:
 
 
 def _key(network: Network, steps: int) -> str:
-    """Return what tells builds apart: all that decides what the executable does."""
+    """Return the key of a build: a hash of everything that determines the executable."""
     described = subprocess.run(  # noqa: S603  # the compiler that the user chose
         [*_compiler(), "--version"], capture_output=True, text=True, check=False
     )

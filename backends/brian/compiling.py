@@ -1,7 +1,7 @@
-"""The program that turns a network into an executable: run as a process of its own.
+"""Program that compiles a network to an executable, run in a separate process.
 
-Brian2's standalone mode works through a device that is global to a process, which would reach
-into all else that is done with Brian2 there.
+Brian2's standalone mode uses a device that is global to the process and would affect other uses of
+Brian2 in it.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from .packing import BITS, LAST_STEP, PACKED_INPUT, packed_shape
 
 __all__ = ["main"]
 
-# No fused multiply-add and no fast arithmetic: v * decay + input is rounded twice, as it is in
-# the plain dynamics, and small potentials are not flushed to zero.
+# No fused multiply-add and no fast-math: v * decay + input is rounded twice, as in the reference
+# dynamics, and small potentials are not flushed to zero.
 _FLAGS = ("-O2", "-ffp-contract=off", "-std=c++11", "-w")
 
 _READS_INPUT = f"int({PACKED_INPUT}(t_in_timesteps * second, word) * place) % 2 == 1"
 
-# The end of the run is moved to the end of this step; Brian2's own way to stop is newer than 2.8.
+# Ends the run after this step, by changing its interval; Brian2's stop function is newer than 2.8.
 _STOP_AFTER = f"""
 double stop_after(const int64_t step, const int last_step)
 {{
@@ -52,8 +52,8 @@ _PR_SET_PDEATHSIG = 1
 def main() -> None:
     """Build the network in a folder: ``compiling FOLDER STEPS IMAGES PARENT``.
 
-    Reads ``network.h5`` there, and leaves ``build``, with an executable for up to IMAGES images
-    of STEPS steps.
+    Reads ``network.h5`` in the folder and writes ``build``, with an executable for up to IMAGES
+    images of STEPS steps.
     """
     folder, steps, images = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
     _end_with_parent(int(sys.argv[4]))
@@ -69,7 +69,7 @@ def main() -> None:
 
 
 def _end_with_parent(parent: int) -> None:
-    """Take this process and the compilers that it starts along when the parent dies."""
+    """Kill this process and the compilers that it starts when the parent process ends."""
 
     def end_group(number: int, frame: Any) -> None:
         del number, frame
@@ -84,19 +84,19 @@ def _end_with_parent(parent: int) -> None:
 def _write_project(
     network: Network, timing: Timing, images: int, folder: Path
 ) -> dict[str, Sequence[str]]:
-    """Write a project in C++; return the files of spikes that its executable will leave."""
+    """Write a C++ project; return the names of the spike files that its executable writes."""
     brian2 = import_brian2()
-    # A user's file of preferences has been read.
+    # Override preferences from the user's preference file.
     brian2.prefs["core.default_float_dtype"] = np.float64
     brian2.prefs["codegen.cpp.headers"] = ["<csignal>", "<sys/prctl.h>"]
     brian2.prefs["devices.cpp_standalone.openmp_threads"] = 0
-    # Brian2 drops flags that it fails to try out; they are given to make instead.
+    # Brian2 drops flags that it cannot test, so they are passed to make instead.
     brian2.prefs["codegen.cpp.extra_compile_args"] = []
     brian2.set_device("cpp_standalone", build_on_run=False)
     clock = make_clock(brian2, network)
     source = _input(brian2, network, timing, images, clock)
     model = build_model(brian2, network, timing, clock, source)
-    # An executable whose parent was killed would have no one to stop it.
+    # The executable must end if its parent is killed.
     brian2.device.insert_code("before_start", "prctl(PR_SET_PDEATHSIG, SIGKILL);")
     brian2.device.apply_run_args()
     model.network.run(images * timing.period * network.dt_s * brian2.second, namespace={})
@@ -114,7 +114,7 @@ def _input(brian2: Any, network: Network, timing: Timing, images: int, clock: An
     """Return the input population, which reads its spikes from an array of packed bits."""
     size = network.input.size
     rows, words = packed_shape(timing, images, size)
-    # A row a second, asked for by the number of the step: time itself is not exact.
+    # One row per second, indexed by the number of the step, because times are not exact.
     packed = brian2.TimedArray(np.zeros((rows, words)), dt=1 * brian2.second, name=PACKED_INPUT)
     stop_after = brian2.implementation("cpp", _STOP_AFTER)(
         brian2.check_units(step=1, last_step=1, result=1)(_never_called)
@@ -136,13 +136,13 @@ def _input(brian2: Any, network: Network, timing: Timing, images: int, clock: An
 
 
 def _never_called(step: int, last_step: int) -> float:
-    """Stand in for the C++ function where Brian2 looks at its arguments."""
+    """Serve as the Python placeholder of the C++ function; Brian2 inspects its arguments."""
     raise NotImplementedError
 
 
 def _compile_project(folder: Path) -> None:
     """Run make; raise SystemExit with the first error of the compiler."""
-    # The dependencies among the sources, which nothing will be built from twice.
+    # Skip the computation of dependencies: every source is compiled only once.
     (folder / "make.deps").touch()
     made = subprocess.run(  # noqa: S603  # make, on files of our own
         ["make", f"-j{len(os.sched_getaffinity(0))}", f"OPTIMISATIONS={' '.join(_FLAGS)}"],  # noqa: S607  # from the path

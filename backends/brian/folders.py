@@ -1,4 +1,4 @@
-"""The folder of built networks, and folders in it that last as long as the work in them."""
+"""Folder of built networks, and temporary folders in it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ _SCRATCH = "scratch-"
 
 
 def builds_folder() -> Path:
-    """Return the folder of built networks, in the user's cache; it may be deleted at any time.
+    """Return the folder of built networks in the user's cache; it may be deleted at any time.
 
-    Raises BackendUnavailableError if it cannot be made.
+    Raises BackendUnavailableError if it cannot be created.
     """
     import pooch
 
@@ -29,7 +29,7 @@ def builds_folder() -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise BackendUnavailableError(
-            f"the folder {folder} for networks built with Brian2 cannot be made: "
+            f"the folder {folder} for networks built with Brian2 cannot be created: "
             f"{error.strerror or error}"
         ) from error
     return folder
@@ -37,7 +37,7 @@ def builds_folder() -> Path:
 
 @contextlib.contextmanager
 def locked(file: Path) -> Iterator[None]:
-    """Hold a lock among processes inside the block; it is free when its holder dies."""
+    """Hold a lock between processes in the block; it is released if its holder is killed."""
     descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -48,12 +48,12 @@ def locked(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def scratch_folder() -> Iterator[Path]:
-    """Yield a new folder that is removed after the block, or by the next one after a kill -9.
+    """Yield a new folder that is removed after the block, or later if the process is killed.
 
-    Raises BackendUnavailableError or OSError if it cannot be made.
+    Raises BackendUnavailableError or OSError if it cannot be created.
     """
     root = builds_folder()
-    # While this is held, none takes the new folder for one that was left behind.
+    # While the lock is held, no other process treats the new folder as abandoned.
     with locked(root / "folders.lock"):
         _remove_abandoned(root)
         folder = Path(tempfile.mkdtemp(prefix=_SCRATCH, dir=root))

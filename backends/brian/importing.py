@@ -1,8 +1,8 @@
-"""Brian2 as a library among others: imported late, and without a trace on the process.
+"""Lazy import of Brian2 without side effects on the process.
 
 Importing Brian2 replaces ``sys.excepthook`` and the handler of Ctrl-C, redirects warnings to its
-logger and opens a log file; simulating with it depends on global preferences and on a global
-device, which belong to whoever else uses Brian2 here.
+logger and opens a log file. Simulations depend on global preferences and on a global device, which
+other users of Brian2 in this process may have changed.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ INSTALL_HINT = "pip install 'neuroattack[brian2]'"
 
 _SETTINGS: dict[str, Any] = {
     "codegen.target": "numpy",
-    # Exact sums need float64; a user may have chosen float32 for networks of their own.
+    # Exact sums need float64; a user may have chosen float32 for other networks.
     "core.default_float_dtype": np.float64,
-    # Ctrl-C is then an exception as everywhere, not an early end that looks like a result.
+    # Ctrl-C then raises an exception instead of ending the run early with incomplete results.
     "core.stop_on_keyboard_interrupt": False,
     "legacy.refractory_timing": False,
 }
@@ -49,26 +49,26 @@ def brian2_version() -> str:
 
 
 def brian2_availability() -> Availability:
-    """Say whether Brian2 is installed, without importing it."""
+    """Return whether Brian2 is installed, without importing it."""
     if importlib.util.find_spec("brian2") is None:
         return Availability(False, f"Brian2 is not installed: {INSTALL_HINT}")
     return Availability(True, version=brian2_version())
 
 
 def import_brian2() -> Any:
-    """Import Brian2 and take back what the import changes in the process.
+    """Import Brian2 and undo the changes of the import to the process.
 
-    Where it was imported before, by a user, nothing is changed. Raises BackendUnavailableError.
+    If a user has imported it before, nothing is changed. Raises BackendUnavailableError.
     """
     if "brian2" in sys.modules:
         return sys.modules["brian2"]
     if threading.current_thread() is not threading.main_thread():
         raise BackendUnavailableError(
-            "Brian2 can be imported in the main thread only: deploy the network there"
+            "Brian2 can only be imported in the main thread: deploy the network there"
         )
     excepthook, interrupt = sys.excepthook, signal.getsignal(signal.SIGINT)
     show_warning = warnings.showwarning
-    # Private, but there is no other way to ask whether a user captures warnings.
+    # Private attribute, but there is no other way to detect whether a user captures warnings.
     captured = getattr(logging, "_warnings_showwarning", None) is not None
     try:
         with warnings.catch_warnings():
@@ -108,16 +108,16 @@ def _close_logs() -> None:
 
 @contextlib.contextmanager
 def own_settings(brian2: Any) -> Iterator[None]:
-    """Use the runtime device and our preferences inside the block, then a user's own again.
+    """Use the runtime device and fixed preferences in the block, then restore those of the user.
 
-    One thread at a time: both are global.
+    Only one thread at a time, because both are global.
     """
     devices: Any = sys.modules["brian2.devices.device"]
     with _ONE_AT_A_TIME:
         device = devices.active_device
-        # Not every version has every preference.
+        # Some preferences do not exist in all versions.
         before = {name: brian2.prefs[name] for name in _SETTINGS if name in brian2.prefs}
-        # Assigned rather than set with set_device(), which forgets options of the user's own.
+        # Assigned directly, because set_device() would discard options set by the user.
         devices.active_device = devices.runtime_device
         try:
             brian2.prefs.update({name: _SETTINGS[name] for name in before})

@@ -1,8 +1,8 @@
-"""A network as Brian2 objects, such as a user of Brian2 would write it down.
+"""Networks as Brian2 objects, in the form in which users of Brian2 would write them.
 
-The order of a step is that of :mod:`neuroattack.ir.dynamics`, on Brian2's default schedule:
-weights that arrive are added to ``I`` in the slot of the synapses, and the neurons take ``I`` in
-as the next step begins; so a projection's delay is one step shorter in Brian2.
+The order of operations is that of :mod:`neuroattack.ir.dynamics`, with Brian2's default schedule:
+arriving weights are added to ``I`` in the slot of the synapses, and ``I`` is added to the potential
+at the beginning of the next step. Delays of projections are therefore one step shorter in Brian2.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population, 
 __all__ = ["CLOCK", "BrianModel", "Timing", "build_model", "check_supported", "make_clock"]
 
 CLOCK = "clock_of_network"
-"""Name of the one clock of a model."""
+"""Name of the only clock of a model."""
 
 _EQUATIONS = """
 dv/dt = -v / tau_m : 1 (unless refractory)  # volts from rest
@@ -37,7 +37,7 @@ v = 0
 I = 0
 """
 
-# Tried out; far outside, the whole numbers that Brian2 writes into C++ overflow.
+# Tested range; far outside, integers in Brian2's C++ code overflow.
 _SHORTEST_STEP_S = 1e-15
 _LONGEST_STEP_S = 1e12
 
@@ -46,9 +46,9 @@ _SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 
 @dataclass(frozen=True)
 class Timing:
-    """How images follow one another in a run: each is shown for `steps`, then there is silence.
+    """Timing of images in a run: `steps` steps each, followed by a gap.
 
-    The `gap` of silent steps lasts until nothing of the image is under way any more.
+    The `gap` is the number of silent steps until all delayed spikes of an image have arrived.
     """
 
     steps: int
@@ -56,67 +56,67 @@ class Timing:
 
     @classmethod
     def of(cls, network: Network, steps: int) -> Timing:
-        """Return the shortest timing of a network that keeps images apart."""
+        """Return the shortest timing for which the images of a network do not interact."""
         delays = [p.delay_steps for p in network.projections if p.delay_steps < steps]
-        # What arrives one step after the last is cleared as the next image starts.
+        # Input that arrives one step after the last is cleared when the next image starts.
         return cls(steps, max(delays, default=1) - 1)
 
     @property
     def period(self) -> int:
-        """Steps from the start of one image to the start of the next."""
+        """Number of steps from the start of one image to the start of the next."""
         return self.steps + self.gap
 
     def arrives(self, projection: Projection) -> bool:
-        """Whether a spike can cross the projection before its image is over."""
+        """Return whether spikes can arrive through the projection before the image ends."""
         return projection.delay_steps < self.steps and bool(projection.mantissas.any())
 
     def run_steps(self, inputs: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return the step of the run, and the neuron, of every input spike, in order."""
+        """Return the step in the run and the neuron of every input spike, in order."""
         image, step, neuron = inputs.events()
         return image * self.period + step, neuron
 
     def split(
         self, run_steps: NDArray[np.int64], neurons: NDArray[np.int32], images: int, size: int
     ) -> SpikeTrains:
-        """Return spikes that were recorded in a run as those of its images."""
+        """Return the recorded spikes of a run by image."""
         image, step = np.divmod(run_steps, self.period)
         return SpikeTrains.from_events(image, step, neurons, (images, self.steps, size))
 
 
 @dataclass(frozen=True, eq=False)
 class BrianModel:
-    """A brian2.Network of our objects only, and a SpikeMonitor of each population but the input."""
+    """A brian2.Network, and a SpikeMonitor of each population except the input."""
 
     network: Any
     spikes: dict[str, Any]
 
 
 def check_supported(network: Network) -> None:
-    """Raise UnsupportedFeatureError if Brian2 could not hold the network exactly."""
+    """Raise UnsupportedFeatureError if Brian2 does not support the network exactly."""
     if network.precision == "fixed":
         raise UnsupportedFeatureError(
-            "Brian2 cannot hold a network in fixed point: its neurons are in floating point"
+            "Brian2 does not support networks in fixed point, expected floating point"
         )
     if not _SHORTEST_STEP_S <= network.dt_s <= _LONGEST_STEP_S:
         raise UnsupportedFeatureError(
-            f"Brian2 cannot hold time steps of {network.dt_s:g} s exactly, only from "
+            f"Brian2 does not support time steps of {network.dt_s:g} s exactly, expected "
             f"{_SHORTEST_STEP_S:g} to {_LONGEST_STEP_S:g} s"
         )
 
 
 def make_clock(brian2: Any, network: Network) -> Any:
-    """Return the one clock of a model; a user may have changed Brian2's default clock."""
+    """Return the clock of a model; Brian2's default clock may have been changed by a user."""
     return brian2.Clock(dt=network.dt_s * brian2.second, name=CLOCK)
 
 
 def build_model(
     brian2: Any, network: Network, timing: Timing, clock: Any, source: Any
 ) -> BrianModel:
-    """Build a network in Brian2, on a clock, behind a group that spikes as the input does."""
+    """Build a network in Brian2 with a given clock and a group that emits the input spikes."""
     groups = {INPUT: source}
     populations: tuple[Population | FixedPopulation, ...] = network.populations
     for number, population in enumerate(populations, 1):
-        # Numbered, since Brian2 names parts of a group after it: no name is then a part's.
+        # Numbered, so that no group has the name of a part that Brian2 derives from another group.
         name = f"population_{number}_{population.name}"
         groups[population.name] = _neurons(brian2, name, population, network.dt_s, timing, clock)
     synapses = [
@@ -149,10 +149,10 @@ def _neurons(
         population.size,
         _EQUATIONS,
         method=_one_step(population.decay(dt_s)),
-        # Biased neurons would go on spiking after the image, and into the next.
+        # Otherwise, neurons with a bias would continue to spike after the image.
         threshold="v > threshold and t_in_timesteps % period < steps",
         reset="v = v_reset",
-        # Brian2 counts the step of the spike as refractory too.
+        # In Brian2, the refractory period includes the step of the spike.
         refractory=refractory_s * brian2.second,
         events={"start_of_image": "t_in_timesteps % period == 0"},
         namespace={
@@ -173,10 +173,10 @@ def _neurons(
 
 
 def _one_step(decay: float) -> Callable[..., str]:
-    """Return a state updater for Brian2: the exact solution of the leak, then the input."""
+    """Return a state updater for Brian2: exact solution of the leak, then addition of the input."""
 
-    # Given as a number, since exp() of NumPy and of C++ may differ in the last bit; in two
-    # statements, since each is rounded.
+    # The decay is a literal number, because exp() of NumPy and C++ may differ in the last bit. Two
+    # statements, because both results are rounded.
     def step(equations: Any, variables: Any = None, method_options: Any = None) -> str:
         del equations, variables, method_options
         return f"v = v * {decay!r}\nv = v + (I + bias)\nI = 0\n"

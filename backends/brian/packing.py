@@ -1,4 +1,4 @@
-"""Input spikes as bits in float64 numbers, the only arrays that a built executable takes."""
+"""Input spikes packed as bits in float64 arrays, the only type that a built executable accepts."""
 
 from __future__ import annotations
 
@@ -12,22 +12,22 @@ from .model import Timing
 __all__ = ["BITS", "LAST_STEP", "PACKED_INPUT", "pack", "packed_shape"]
 
 PACKED_INPUT = "packed_input"
-"""Name of the array in a built network."""
+"""Name of the array of input spikes in a built network."""
 
 LAST_STEP = "last_step"
 """Name of the input population's variable that ends a run of fewer images."""
 
 BITS = 30
-"""Neurons in a number: Brian2's C++ casts it to a signed integer of 32 bits."""
+"""Neurons per number, which Brian2's C++ code casts to a signed 32-bit integer."""
 
 
 def packed_shape(timing: Timing, images: int, size: int) -> tuple[int, int]:
-    """Return the shape of the packed input: steps of the run, and numbers a step."""
+    """Return the shape of the packed input: steps of the run, and numbers per step."""
     return images * timing.period, -(-size // BITS)
 
 
 def pack(inputs: SpikeTrains, timing: Timing) -> NDArray[np.float64]:
-    """Return input spikes packed, in the shape above: bit n of number w is neuron BITS * w + n."""
+    """Return packed input spikes: bit n of number w in a row is neuron BITS * w + n."""
     packed = np.zeros(packed_shape(timing, inputs.images, inputs.size))
     run_steps, neurons = timing.run_steps(inputs)
     word, bit = np.divmod(neurons, BITS)

@@ -1,4 +1,4 @@
-"""Child processes that end in time, and leave no process behind however they end."""
+"""Child processes with a deadline, which leave no processes behind."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _GROUP_ENDS_S = 5.0
 
 @dataclass(frozen=True)
 class Ended:
-    """How a child process ended, what it wrote, and whether its deadline had come.
+    """Result of a child process: exit code, output, and whether it exceeded its deadline.
 
-    The code is the negative of a signal that ended it.
+    A negative code is that of the signal that ended the process.
     """
 
     code: int
@@ -31,9 +31,9 @@ class Ended:
     late: bool
 
     def problem(self) -> str:
-        """Say in a few words what went wrong; empty if it ended well and without a word."""
+        """Return a short description of the failure; empty if it succeeded without output."""
         if self.late:
-            return "it did not end in time and was stopped"
+            return "it exceeded its deadline and was stopped"
         if self.code < 0:
             return f"it {describe_end(self.code)}"
         lines = self.output.strip().splitlines()
@@ -50,10 +50,10 @@ def run_in_group(
     deadline_s: float,
     environment: Mapping[str, str] | None = None,
 ) -> Ended:
-    """Run a program in a process group of its own, and end the whole group with it.
+    """Run a program in a new process group, and kill the whole group when it ends.
 
-    Its output goes to the file `log`. Raises OSError if it cannot be started, or the file cannot
-    be written.
+    The output is written to the file `log`. Raises OSError if the program cannot be started, or the
+    file cannot be written.
     """
     late = threading.Event()
     with log.open("wb") as output:
@@ -71,15 +71,15 @@ def run_in_group(
         late.set()
         _kill_group(child.pid)
 
-    # A timer, since waiting with a time-out would look up to 50 ms late.
+    # A timer, because waiting with a timeout polls and may detect the end up to 50 ms late.
     timer = threading.Timer(deadline_s, stop)
     timer.daemon = True
     timer.start()
     try:
-        # Not waited for yet: until its group is killed, no other may get its number.
+        # Do not reap the child yet: its process id must not be reused before the group is killed.
         find_end(child.pid)
     finally:
-        # An interrupt comes through here too.
+        # Also reached after an interrupt.
         timer.cancel()
         _kill_group(child.pid)
         code = child.wait()
@@ -93,7 +93,7 @@ def _kill_group(leader: int) -> None:
 
 
 def _await_end(leader: int) -> None:
-    """Wait until the killed group is gone, and with it what it might still write."""
+    """Wait until all processes of the killed group have ended and cannot write any more."""
     end = time.monotonic() + _GROUP_ENDS_S
     with contextlib.suppress(ProcessLookupError):
         while time.monotonic() < end:

@@ -1,4 +1,4 @@
-"""Brian2's own loop in this process, with NumPy: needs no compiler."""
+"""Brian2 in this process with NumPy, which needs no compiler."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ __all__ = ["RuntimeSimulator"]
 
 
 class RuntimeSimulator(BatchSimulator):
-    """A network in Brian2, in this process.
+    """Network simulated by Brian2 in this process.
 
-    Raises UnsupportedFeatureError if Brian2 cannot hold the network exactly, and
+    Raises UnsupportedFeatureError if Brian2 does not support the network exactly, and
     BackendUnavailableError if it cannot be imported.
     """
 
     def __init__(self, network: Network) -> None:
         super().__init__(network)
         self._brian2 = import_brian2()
-        # Timing, input and model of the last number of steps, in the state before any.
+        # Timing, input and model for the last number of steps, in their initial state.
         self._built: tuple[Timing, Any, BrianModel] | None = None
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
@@ -36,7 +36,7 @@ class RuntimeSimulator(BatchSimulator):
             return super().run(inputs, record_spikes=record_spikes)
 
     def close(self) -> None:
-        """Let go of the Brian2 objects."""
+        """Release the Brian2 objects."""
         self._built = None
 
     def _run_part(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:

@@ -1,4 +1,4 @@
-"""A network as a Brian2 script of its own, for people who carry on in Brian2 itself."""
+"""Export of a network as a self-contained Brian2 script, for further work in Brian2."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ _SCRIPT = '''\
 
     python net.py [IMAGE.npy] [--steps T] [--seed S]
 
-shows the network an image (an array of @SHAPE@ numbers from 0 to 1; without one, a ramp
-from dark to bright) and prints how often its neurons spike. It needs Brian2 and NumPy only.
+simulates the network with one image (an array of shape @SHAPE@ with intensities from 0 to 1; by
+default a ramp from dark to bright) and prints the spike counts. It needs only Brian2 and NumPy.
 
 Written by neuroattack @VERSION@ from the network with the checksum
 @CHECKSUM@.
-The same image and seed give, spike for spike, what neuroattack gives for the first image of its
-stream 0.
+For the same image and seed, the spikes are identical to those in neuroattack for the first image
+of random stream 0.
 """
 
 import argparse
@@ -50,35 +50,35 @@ from brian2 import (
     second,
 )
 
-# The neurons. Potentials are in volts, measured from rest.
+# Leaky integrate-and-fire neurons. Potentials are in volts, relative to rest.
 EQUATIONS = """
 dv/dt = -v / tau_m : 1 (unless refractory)
-I : 1                    # weights that have arrived since the last step
-bias : 1 (constant)      # added to the input of every step
+I : 1                    # sum of the weights that have arrived since the last step
+bias : 1 (constant)      # constant input per step
 threshold : 1 (constant)
 """
 
 DT_S = @DT@
 IMAGE_SHAPE = @SHAPE@
-MAX_RATE_HZ = @RATE@  # of the input for a pixel of 1
-READOUT = @READOUT@  # its spike counts are the answer: one neuron a class
+MAX_RATE_HZ = @RATE@  # spike rate of a pixel of intensity 1
+READOUT = @READOUT@  # population whose spike counts are the output, one neuron per class
 
-# Numbers that differ from neuron to neuron, and the weights, are at the end of this file.
+# Values that differ between neurons, and the weights, are in DATA at the end of this file.
 POPULATIONS = {
 @POPULATIONS@
 }
 
-# Delays count whole steps, and are at least one.
+# Delays are in time steps, at least 1.
 PROJECTIONS = [
 @PROJECTIONS@
 ]
 
 
 def one_step(decay):
-    """Return a state updater for Brian2 that is exact to the last bit.
+    """Return a state updater for Brian2: multiply v by the decay, then add the input.
 
-    Brian2's own would be exact() here; it leaves exp() to NumPy or to C++, which may differ in
-    the last bit. The input of a step comes in after the leak.
+    Brian2's method "exact" solves the same equation, but computes exp() with NumPy or C++, which
+    may differ in the last bit. Here, the decay is a fixed number.
     """
     return lambda equations, variables, method_options=None: f"""
         v = v * {decay!r}
@@ -88,10 +88,10 @@ def one_step(decay):
 
 
 def build(source, clock):
-    """Return the neurons by population, and the synapses."""
+    """Return the neuron groups by population, and the synapses."""
     groups = {"input": source}
     for number, (name, p) in enumerate(POPULATIONS.items(), 1):
-        # Brian2 counts the step of the spike as refractory too.
+        # In Brian2, the refractory period includes the step of the spike.
         refractory = (p["refractory_steps"] + 1) * DT_S * second
         group = NeuronGroup(
             p["size"],
@@ -106,7 +106,7 @@ def build(source, clock):
         )
         group.threshold = numbers(p["threshold"])
         group.bias = numbers(p["bias"])
-        group.lastspike = -refractory  # none is refractory at first
+        group.lastspike = -refractory  # no neuron is refractory at the start
         groups[name] = group
     synapses = []
     for number, p in enumerate(PROJECTIONS):
@@ -115,7 +115,7 @@ def build(source, clock):
             groups[p["target"]],
             "w : 1 (constant)",
             on_pre="I_post += w",
-            # What arrives in a step is taken in as the next one begins: one step of the delay.
+            # I is added to v at the start of the next step, which is one step of the delay.
             delay=(p["delay_steps"] - 1) * DT_S * second,
             clock=clock,
             name=f"synapses_{number}",
@@ -132,7 +132,7 @@ def build(source, clock):
 
 
 def simulate(raster):
-    """Return the spike counts of every population, for input spikes (steps, pixels)."""
+    """Return the spike counts of every population, given input spikes (steps, pixels)."""
     clock = Clock(dt=DT_S * second, name="clock_of_network")
     step, pixel = np.nonzero(raster)
     source = SpikeGeneratorGroup(
@@ -146,14 +146,14 @@ def simulate(raster):
 
 
 def main():
-    """Show the network an image."""
-    parser = argparse.ArgumentParser(description="Show the network an image.")
-    parser.add_argument("image", nargs="?", help="an array file (.npy) of numbers from 0 to 1")
-    parser.add_argument("--steps", type=int, default=100, help="time steps to show it for")
-    parser.add_argument("--seed", type=int, default=0, help="of the input's spikes")
+    """Simulate the network with one image, and print its spike counts."""
+    parser = argparse.ArgumentParser(description="Simulate the network with one image.")
+    parser.add_argument("image", nargs="?", help="NumPy file (.npy) with intensities from 0 to 1")
+    parser.add_argument("--steps", type=int, default=100, help="number of time steps")
+    parser.add_argument("--seed", type=int, default=0, help="random seed of the input spikes")
     arguments = parser.parse_args()
     if arguments.steps < 1 or arguments.seed < 0:
-        parser.error("expected at least one step, and a seed that is not negative")
+        parser.error("expected at least one step, and a seed of at least 0")
     pixels = math.prod(IMAGE_SHAPE)
     if arguments.image is None:
         image = np.linspace(0, 1, pixels)
@@ -161,10 +161,10 @@ def main():
         try:
             image = np.load(arguments.image, allow_pickle=False).astype(np.float64)
         except (OSError, ValueError) as error:
-            parser.error(f"{arguments.image}: expected an array file (.npy): {error}")
+            parser.error(f"{arguments.image}: expected a NumPy file (.npy): {error}")
     if image.size != pixels or not ((image >= 0) & (image <= 1)).all():
-        parser.error(f"expected an image of {IMAGE_SHAPE} numbers from 0 to 1")
-    # Without this line Brian2 compiles the model where it finds a compiler: slower for one image.
+        parser.error(f"expected an image of shape {IMAGE_SHAPE} with intensities from 0 to 1")
+    # For a single image, compiling the model (Brian2's default) would be slower.
     prefs.codegen.target = "numpy"
     counts = simulate(encode(image, arguments.steps, arguments.seed))
     for name, of_neurons in counts.items():
@@ -173,21 +173,21 @@ def main():
 
 
 def numbers(value):
-    """Return one number, or one for each neuron."""
+    """Return one value for all neurons, or an array with one value per neuron."""
     return np.frombuffer(unpack(DATA[value]), "<f8") if isinstance(value, str) else value
 
 
 def read_weights(name, rows, columns):
-    """Return weights in volts a spike: whole numbers times a power of two, so sums are exact."""
+    """Return the weights in volts per spike: integers times a power of two, so sums are exact."""
     exponent, text = DATA[name]
-    # First the lowest bytes of all numbers, then the next: they compress better that way.
+    # Stored by byte planes, the lowest bytes of all numbers first, for better compression.
     planes = np.frombuffer(unpack(text), np.uint8).reshape(4, -1)
     mantissas = np.ascontiguousarray(planes.T).view("<i4").reshape(rows, columns)
     return np.ldexp(mantissas.astype(np.float64), exponent)
 
 
 def unpack(text):
-    """Return the bytes that a block of text stands for."""
+    """Return the bytes encoded in a block of text."""
     return zlib.decompress(base64.b64decode(text))
 
 
@@ -201,9 +201,9 @@ if __name__ == "__main__":
 
 _POISSON = '''\
 def threefry(key, counter0, counter1):
-    """Return both words of Threefry-2x32 with 20 rounds (Salmon et al., SC 2011).
+    """Return two words of random bits: Threefry-2x32 with 20 rounds (Salmon et al., SC 2011).
 
-    Takes and returns arrays of unsigned 32-bit words.
+    Arguments and results are arrays of unsigned 32-bit words.
     """
     keys = (key[:1], key[1:], key[:1] ^ key[1:] ^ np.uint32(0x1BD11BDA))
     x0, x1 = counter0 + keys[0], counter1 + keys[1]
@@ -217,25 +217,25 @@ def threefry(key, counter0, counter1):
 
 
 def encode(image, steps, seed):
-    """Return the input's spikes, a raster of shape (steps, pixels)."""
+    """Return Poisson input spikes as a raster of shape (steps, pixels)."""
     probability = image.ravel() * (MAX_RATE_HZ * DT_S)
     stream_key = np.random.SeedSequence(seed, spawn_key=(0,)).generate_state(2)
     image_key = np.concatenate(threefry(stream_key, np.uint32([0]), np.uint32([0])))
     pixel = np.arange(probability.size, dtype=np.uint32)
-    # A block has four numbers of 16 bits, for four steps. Of these come first the upper bits.
+    # A block has 16 random bits for each of four steps. Two blocks give 32 bits, upper half first.
     block = np.arange((steps + 3) // 4, dtype=np.uint32)[:, None]
-    draws = 0
+    random = 0
     for first in (0, 2**31):
         x0, x1 = threefry(image_key, pixel, block + np.uint32(first))
         halves = np.stack([x0 & 0xFFFF, x0 >> 16, x1 & 0xFFFF, x1 >> 16], axis=1)
-        draws = draws * 2.0**16 + halves.reshape(-1, pixel.size)[:steps]
-    return draws < probability * 2.0**32
+        random = random * 2.0**16 + halves.reshape(-1, pixel.size)[:steps]
+    return random < probability * 2.0**32
 '''
 
 _REGULAR = '''\
 def encode(image, steps, seed):
-    """Return the input's spikes, a raster of shape (steps, pixels)."""
-    # Evenly spaced, without chance: one whenever the expected count passes n + 1/2.
+    """Return evenly spaced input spikes as a raster of shape (steps, pixels)."""
+    # A pixel spikes whenever its expected spike count reaches n + 1/2; the seed is not used.
     probability = image.ravel() * (MAX_RATE_HZ * DT_S)
     due = np.floor(np.arange(steps + 1)[:, None] * probability + 0.5)
     return due[1:] > due[:-1]
@@ -243,10 +243,10 @@ def encode(image, steps, seed):
 
 
 def brian2_script(network: Network) -> str:
-    """Return a Brian2 script of a network, weights and all, that needs nothing of neuroattack.
+    """Return a Brian2 script with a network and its weights that does not need neuroattack.
 
-    Run, it shows the network an image and prints the spike counts of the readout as its last line.
-    Raises UnsupportedFeatureError if Brian2 cannot hold the network exactly.
+    The script simulates an image; its last line of output are the spike counts of the readout.
+    Raises UnsupportedFeatureError if Brian2 does not support the network exactly.
     """
     check_supported(network)
     data: dict[str, str] = {}
@@ -255,7 +255,7 @@ def brian2_script(network: Network) -> str:
         for population in network.populations
         if not isinstance(population, FixedPopulation)
     ]
-    # Brian2 has no synapses without a connection.
+    # Brian2 does not support synapses without connections.
     projections = [
         _projection(number, projection, data)
         for number, projection in enumerate(network.projections)
@@ -281,7 +281,7 @@ def brian2_script(network: Network) -> str:
 
 
 def _population(population: Population, data: dict[str, str]) -> str:
-    """Return the population's entry in the script; adds to `data` what is long."""
+    """Return the population's entry in the script; long arrays are added to `data`."""
 
     def per_neuron(field: str, values: NDArray[np.float64]) -> str:
         if (values == values[0]).all():

@@ -1,4 +1,4 @@
-"""What both forms of the Brian2 backend do with a batch of images."""
+"""Batches of images in both modes of the Brian2 backend."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ __all__ = ["BatchSimulator", "images_per_run"]
 
 _MOST_IMAGES = 100
 
-# Brian2 keeps 12 bytes for a recorded spike: this bounds them if all neurons always spike.
+# Limit of recorded spikes, of 12 bytes each in Brian2, if all neurons always spike.
 _MOST_SPIKES = 2**25
 
-# Bounds what an input of so many neurons and steps takes in a built network.
+# Limit of neurons x steps of the input in a built network.
 _MOST_INPUTS = 2**28
 
 
 def images_per_run(network: Network, steps: int) -> int:
-    """Return how many images one run may hold, so that inputs and spikes fit into memory."""
+    """Return the maximum number of images per run, limited by the memory of inputs and spikes."""
     spikes = sum(p.size * -(-steps // (p.refractory_steps + 1)) for p in network.populations)
     fitting = _MOST_SPIKES // max(spikes, 1), _MOST_INPUTS // max(network.input.size * steps, 1)
     return max(1, min(_MOST_IMAGES, *fitting))
 
 
 class BatchSimulator(abc.ABC):
-    """Runs a batch some images at a time; UnsupportedFeatureError if Brian2 is not exact."""
+    """Simulator that splits batches; raises UnsupportedFeatureError if Brian2 is not exact."""
 
     def __init__(self, network: Network) -> None:
         check_supported(network)
@@ -54,11 +54,11 @@ class BatchSimulator(abc.ABC):
         counts = {name: trains.counts() for name, trains in spikes.items()}
         if not record_spikes:
             return Recording(counts)
-        # Without the unused entries that a slice of a batch has.
+        # Drop the unused entries of a slice of a batch.
         return Recording(
             counts, {name: SpikeTrains.concatenate([trains]) for name, trains in spikes.items()}
         )
 
     @abc.abstractmethod
     def _run_part(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
-        """Return the spikes of all populations but the input, of images that fit into one run."""
+        """Return the spikes of all populations except the input for images that fit in one run."""

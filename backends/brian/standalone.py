@@ -1,4 +1,4 @@
-"""Brian2 compiled: the executable of a network is built once and run for each query."""
+"""Brian2 in standalone mode: the executable of a network is built once and run for each query."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from .simulator import BatchSimulator
 
 __all__ = ["StandaloneSimulator"]
 
-# A deadline is for what hangs, so it is generous: a start on a busy machine, and every synapse
-# and neuron active at every step at a tenth of the usual speed.
+# The deadline detects processes that hang and is generous: a slow start, and all synapses and
+# neurons active in every step at a tenth of the usual speed.
 _START_S = 30.0
 _SYNAPSE_S = 5e-8
 _NEURON_S = 1e-6
 
 
 class StandaloneSimulator(BatchSimulator):
-    """A network compiled with Brian2.
+    """Network compiled with Brian2.
 
-    Where the workload says how many steps an image is shown for, it is built at once, else with
-    the first images. Raises UnsupportedFeatureError if Brian2 cannot hold the network exactly, and
-    BackendUnavailableError if it cannot be built.
+    If the workload specifies the number of steps, the network is built immediately, otherwise with
+    the first batch. Raises UnsupportedFeatureError if Brian2 does not support the network exactly,
+    and BackendUnavailableError if it cannot be built.
     """
 
     def __init__(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> None:
@@ -45,7 +45,7 @@ class StandaloneSimulator(BatchSimulator):
         try:
             return super().run(inputs, record_spikes=record_spikes)
         except (OSError, SimulationError) as error:
-            # The next run looks whether the build is sound, and builds anew if it is not.
+            # The next run checks the build, and builds the network again if it is damaged.
             self._builds.pop(inputs.steps, None)
             if isinstance(error, OSError):
                 raise SimulationError(
@@ -54,7 +54,7 @@ class StandaloneSimulator(BatchSimulator):
             raise
 
     def close(self) -> None:
-        """Give nothing back: builds are kept for the next time."""
+        """Do nothing: builds are stored for later use."""
 
     def _build(self, steps: int) -> Build:
         if steps not in self._builds:
@@ -68,7 +68,7 @@ class StandaloneSimulator(BatchSimulator):
             packed = scratch / "input"
             with packed.open("wb") as file:
                 file.write(pack(inputs, built.timing).tobytes())
-                # The executable takes the size it was built for only; a hole is zeros.
+                # The executable requires the size it was built for; the rest of the file is zero.
                 rows, words = packed_shape(built.timing, built.images, inputs.size)
                 file.truncate(8 * rows * words)
             results = scratch / "results"
@@ -91,17 +91,17 @@ class StandaloneSimulator(BatchSimulator):
             return {name: self._read(results, name, built, inputs.images) for name in built.spikes}
 
     def _read(self, results: Path, name: str, built: Build, images: int) -> SpikeTrains:
-        """Return the spikes of a population; SimulationError if any is missing."""
+        """Return the spikes of a population; raise SimulationError if results are incomplete."""
         size = self._network.population(name).size
         indices, times, spikes = (results / file for file in built.spikes[name])
         neurons = np.fromfile(indices, np.int32)
         times_s = np.fromfile(times, np.float64)
         counts = np.fromfile(spikes, np.int32)
-        # The executable does not notice a full disk.
+        # The executable does not detect a full disk.
         if counts.size != size or not neurons.size == times_s.size == counts.sum():
             raise SimulationError(
-                "the network built with Brian2 could not write all of its results: is the disk "
-                "full?"
+                "the network built with Brian2 could not write all of its results; check whether "
+                "the disk is full"
             )
         run_steps = np.rint(times_s / self._network.dt_s).astype(np.int64)
         return built.timing.split(run_steps, neurons, images, size)

@@ -1,1 +1,1 @@
-"""The Lava backend: Loihi-style processes, in a worker process of their own."""
+"""Lava backend: Loihi-style Lava processes in a separate worker process."""

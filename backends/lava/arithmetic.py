@@ -1,7 +1,7 @@
-"""The dynamics of a layer on a batch of images: what the Lava processes compute.
+"""Dynamics of a layer for a batch of images, as computed by the Lava processes.
 
-Written on NumPy and SciPy alone, apart from the native backend's kernels, so that each is a
-check of the other; :mod:`neuroattack.ir.dynamics` is what both are held to.
+Implemented with NumPy and SciPy, independently of the native backend's kernels, so that each
+implementation checks the other. Both must reproduce :mod:`neuroattack.ir.dynamics`.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ from neuroattack.ir.network import FixedPopulation, Population, Projection
 
 __all__ = ["FixedNeurons", "FloatingNeurons", "Neurons", "Synapses"]
 
-# The narrowest type in which sums of weights of a given range are exact: it is the fastest.
+# Narrowest type in which sums of weights below a limit are exact, which is the fastest.
 _EXACT_BELOW = ((2**24, np.float32), (2**31, np.int32), (2**53, np.float64))
 
 _LEAK_BITS = LEAK_ONE.bit_length() - 1
 
-# From this share of spikes on, a dense product is faster (measured: 784 x 500, 990 rows).
+# Fraction of spikes above which a dense product is faster (measured with 784 x 500, 990 rows).
 _DENSE_FRACTION = 1 / 8
 
 
 class Synapses:
-    """The weights of one projection."""
+    """Weights of one projection."""
 
     def __init__(self, projection: Projection) -> None:
         self.source = projection.source
@@ -44,9 +44,9 @@ class Synapses:
         self._mantissas = mantissas
 
     def arriving(self, packed: NDArray[np.uint8], first_step: int, steps: int) -> NDArray[np.uint8]:
-        """Return the spikes that arrive in some steps, shape (steps * images, source size).
+        """Return the spikes that arrive in `steps` steps, shape (steps * images, source size).
 
-        `packed`, of shape (total steps, images, packed bytes), are spikes of the source.
+        `packed`, of shape (total steps, images, packed bytes), are the spikes of the source.
         """
         images = packed.shape[1]
         rows = np.zeros((steps, images, self._size), np.uint8)
@@ -64,7 +64,7 @@ class Synapses:
     def sums(self, arriving: NDArray[np.uint8]) -> NDArray[Any]:
         """Return the sum of the mantissas of the spikes in each row, shape (rows, target size).
 
-        Integers, of whatever type they are exact in.
+        The sums are integers, in a type in which they are exact.
         """
         rows, size = arriving.shape
         spikes = np.flatnonzero(arriving.view(bool))
@@ -73,7 +73,7 @@ class Synapses:
                 np.float64
             )
             return dense
-        # Made once and filled again: SciPy's checks take longer than the product of a few rows.
+        # Reuse the matrix: SciPy's checks of a new one take longer than the product of a few rows.
         if self._sparse.shape[0] != rows:
             self._sparse = csr_matrix((rows, size), dtype=self._weights.dtype)
         starts = np.searchsorted(spikes, np.arange(rows + 1) * size)
@@ -85,7 +85,7 @@ class Synapses:
 
 
 class Neurons(abc.ABC):
-    """Neurons of one population for a batch of images, stepped in time."""
+    """Neurons of one population for a batch of images, simulated step by step."""
 
     _reset: float = 0
     """Potential after a spike."""
@@ -96,7 +96,7 @@ class Neurons(abc.ABC):
         self._potential = potential
 
     def rest(self, images: int) -> None:
-        """Begin with a batch of so many images: all at rest, no spikes counted."""
+        """Reset the state for a batch of images: all neurons at rest, spike counts 0."""
         self.counts = np.zeros((images, self.size), np.int32)
         self._held = np.empty(0, np.intp)
         self._held_since: deque[int] = deque()
@@ -104,11 +104,11 @@ class Neurons(abc.ABC):
         self._current = np.zeros((images, self.size), self._potential)
 
     def step(self, sums: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
-        """Advance one step, given :meth:`Synapses.sums` of each projection.
+        """Simulate one step, given :meth:`Synapses.sums` of each projection.
 
-        Returns which neurons spike, shape (images, size).
+        Returns a mask of the neurons that spike, shape (images, size).
         """
-        # The refractory neurons are those that spiked in the last R steps.
+        # Refractory neurons are those that spiked in the last R steps.
         fired = self._update(sums, self._held)
         spikes = np.flatnonzero(fired)
         self.counts.reshape(-1)[spikes] += 1
@@ -122,11 +122,11 @@ class Neurons(abc.ABC):
 
     @abc.abstractmethod
     def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Update the potentials, then reset those of `held`; return which are over threshold."""
+        """Update the potentials, then reset those of `held`; return the mask of spikes."""
 
 
 class FloatingNeurons(Neurons):
-    """Neurons in floating point; `exponents` are those of the projections that end here."""
+    """Neurons in floating point; `exponents` are those of the incoming projections."""
 
     def __init__(self, population: Population, dt_s: float, exponents: Sequence[int]) -> None:
         super().__init__(population, np.float64)
@@ -137,10 +137,10 @@ class FloatingNeurons(Neurons):
         self._reset = population.reset_v
 
     def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
-        # Exact up to the bias: the sums of a network lie on one grid of 53 bits or fewer.
+        # The sum without the bias is exact, since sums of weights fit in 53 bits.
         v, current = self._v, self._current
-        for place, (part, grid_v) in enumerate(zip(sums, self._grids_v, strict=True)):
-            if place == 0:
+        for number, (part, grid_v) in enumerate(zip(sums, self._grids_v, strict=True)):
+            if number == 0:
                 np.multiply(part, grid_v, out=current, dtype=np.float64)
             else:
                 current += np.multiply(part, grid_v, dtype=np.float64)
@@ -155,7 +155,7 @@ class FloatingNeurons(Neurons):
 
 
 class FixedNeurons(Neurons):
-    """Neurons in fixed point, in 64-bit integers; `exponents` as above."""
+    """Neurons in fixed point, with 64-bit integers; `exponents` are those of the projections."""
 
     def __init__(self, population: FixedPopulation, exponents: Sequence[int]) -> None:
         super().__init__(population, np.int64)
@@ -175,7 +175,7 @@ class FixedNeurons(Neurons):
         current &= CURRENT_SPAN - 1
         np.subtract(half, current, out=current)
         current += self._bias
-        # Toward zero: a shift alone rounds negative numbers away from it.
+        # Round toward zero: a shift alone rounds negative numbers down.
         negative = v < 0
         v *= self._kept
         v += np.multiply(negative, LEAK_ONE - 1)

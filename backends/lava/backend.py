@@ -1,4 +1,4 @@
-"""The Lava backend: networks on Lava's simulation of Loihi, spike for spike the plain dynamics."""
+"""Lava backend, spike-for-spike identical to the reference dynamics."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ __all__ = ["LavaBackend"]
 
 
 class LavaBackend:
-    """Lava's simulator, in a worker process of its own.
+    """Lava's simulator in a separate worker process.
 
     Parameters
     ----------
     block_steps : int, optional
-        Time steps that one Lava step simulates. Messages between processes are what costs, so
-        more is faster; the spikes do not depend on it.
+        Number of time steps simulated per Lava step. Larger blocks are faster, because messages
+        between processes dominate the time; the spikes do not depend on it.
     deadline_s : float, optional
-        Seconds that a build or a query may take at most; by default some fifty times what its
-        work takes, and a minute at least.
+        Maximum time of a build or a query in seconds; by default about fifty times the expected
+        time, and at least a minute.
     """
 
     name = "lava"
@@ -39,7 +39,7 @@ class LavaBackend:
         )
 
     def availability(self) -> Availability:
-        """Say whether lava-nc is installed, without importing it."""
+        """Return whether lava-nc is installed, without importing it."""
         try:
             return Availability(True, version=version("lava-nc"))
         except PackageNotFoundError:
@@ -47,14 +47,14 @@ class LavaBackend:
             python = f"{sys.version_info.major}.{sys.version_info.minor}"
             if python == "3.10":
                 return Availability(False, f"lava-nc is not installed; {install}")
-            only = f"lava-nc installs on Python 3.10 only, and this is {python}"
+            only = f"lava-nc can only be installed on Python 3.10, and this is Python {python}"
             return Availability(False, f"{only}; {install} on Python 3.10")
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> LavaSimulator:
-        """Prepare a network to run; supports every feature of the IR.
+        """Prepare a network to run; all features of networks are supported.
 
         Raises BackendUnavailableError if lava-nc is missing, and SimulationError if the worker
-        could not be started.
+        cannot be started.
         """
         state = self.availability()
         if not state.available:

@@ -1,4 +1,4 @@
-"""Messages between us and the worker over a socket, with a deadline on every one."""
+"""Messages between this process and the worker over a socket, with deadlines."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LENGTH = struct.Struct("!Q")
 
 
 class Deadline:
-    """A point in time, so many seconds from now, that waiting ends at."""
+    """Deadline `seconds` from now."""
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
         self._end = time.monotonic() + seconds
 
     def wait(self, poll: select.poll) -> dict[int, int]:
-        """Return what is ready, file descriptors with their events; TimeoutError if nothing is."""
+        """Return the ready file descriptors and events; raise TimeoutError if there are none."""
         while True:
             left_s = self._end - time.monotonic()
-            # What is ready at the deadline is in time; poll takes no more than 2**31 ms.
+            # Descriptors that are ready at the deadline are in time; poll accepts up to 2**31 ms.
             ready = dict(poll.poll(min(max(left_s, 0.0), _LONGEST_WAIT_S) * 1e3))
             if ready:
                 return ready
@@ -36,11 +36,11 @@ class Deadline:
 
 
 class Channel:
-    """Objects over a socket to a process of our own.
+    """Channel for Python objects over a socket to a child process.
 
-    The socket belongs to the channel from here on. `partner_ended` is a file descriptor that
-    becomes readable when nobody answers any more. Sending and receiving raise TimeoutError after
-    the deadline, and EOFError if the other side is gone.
+    The channel takes ownership of the socket. `partner_ended` is a file descriptor that becomes
+    readable when the other process ends. Sending and receiving raise TimeoutError after the
+    deadline, and EOFError if the other process has ended.
     """
 
     def __init__(self, connection: socket.socket, partner_ended: int | None = None) -> None:
@@ -53,7 +53,7 @@ class Channel:
         self._socket.close()
 
     def fileno(self) -> int:
-        """Return the socket's file descriptor, to wait for it among others."""
+        """Return the file descriptor of the socket, for polling."""
         return self._socket.fileno()
 
     def send(self, message: object, deadline: Deadline | None = None) -> None:
@@ -67,7 +67,7 @@ class Channel:
     def receive(self, deadline: Deadline | None = None) -> Any:
         """Return the next object."""
         (length,) = _LENGTH.unpack(self._receive_exactly(_LENGTH.size, deadline))
-        # From a process that we started ourselves, over a socket that no other has.
+        # The message is from a process started here, over a private socket.
         return pickle.loads(self._receive_exactly(length, deadline))  # noqa: S301
 
     def _receive_exactly(self, length: int, deadline: Deadline | None) -> bytearray:
@@ -84,18 +84,18 @@ class Channel:
         view: memoryview,
         deadline: Deadline | None,
     ) -> int:
-        """Wait for the socket, then send or receive; return how many bytes went through."""
+        """Wait for the socket, then send or receive; return the number of bytes transferred."""
         poll = select.poll()
         poll.register(self._socket, event)
         if self._partner_ended is not None:
             poll.register(self._partner_ended, select.POLLIN)
         ready = dict(poll.poll()) if deadline is None else deadline.wait(poll)
         try:
-            # What was sent before the end still counts.
+            # Data sent before the other process ended are still received.
             if self._socket.fileno() in ready and (count := transfer(view)):
                 return count
         except BlockingIOError:
             return 0
         except OSError as error:
-            raise EOFError("the other side is gone") from error
-        raise EOFError("the other side is gone")
+            raise EOFError("the other process has ended") from error
+        raise EOFError("the other process has ended")

@@ -1,6 +1,6 @@
-"""How a ProcessModel says that it failed.
+"""Reporting of failures of ProcessModels.
 
-Lava has no way for it: after an exception in a model, ``run()`` waits for ever.
+Lava does not support this: after an exception in a model, ``run()`` waits forever.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from multiprocessing.connection import Connection
 
 __all__ = ["reporting"]
 
-# Below PIPE_BUF, so that messages of several processes on one pipe never mix.
+# Below PIPE_BUF, so that messages of several processes on one pipe are not mixed.
 _LONGEST = 2000
 
 
 @contextmanager
 def reporting(faults: Connection, process: str) -> Iterator[None]:
-    """Report an exception that leaves the block of a Lava process, then let it go on."""
+    """Report an exception in the block of a Lava process, then re-raise it."""
     try:
         yield
     except Exception as error:

@@ -1,4 +1,4 @@
-"""The Lava graph of a network: built once, asked many times. Lives in the worker."""
+"""Lava graph of a network in the worker: built once, then used for all queries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from .plan import GraphPlan
 
 __all__ = ["Graph", "GraphError"]
 
-# Messages that a channel holds. One is in the making while another is read; Lava's default of
-# 64 takes shared memory for nothing.
+# Messages per channel. One is written while another is read; Lava's default of 64 only wastes
+# shared memory.
 _CHANNEL_DEPTH = 4
 
 
@@ -26,12 +26,12 @@ class GraphError(Exception):
 
 
 class Graph:
-    """A chain of running Lava processes: feed, layers, sink."""
+    """Chain of running Lava processes: feed, layers, sink."""
 
     def __init__(self, plan: GraphPlan) -> None:
-        # Our models stand beside their processes; Lava looks elsewhere too, in vain, and says so.
+        # The models are in the modules of their processes; Lava warns that it finds no others.
         warnings.filterwarnings("ignore", "Cannot import module", UserWarning)
-        # Importing Lava sets the start method to fork: in this process it may.
+        # Importing Lava sets the start method to fork, which is acceptable in the worker.
         from lava.magma.core.run_configs import Loihi1SimCfg
 
         from ..lava_processes.count_sink import CountSink
@@ -63,17 +63,17 @@ class Graph:
     def ask(
         self, record: int, packed: NDArray[np.uint8], abandon: Any
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
-        """Simulate a query: packed input spikes of shape (steps, images, packed bytes).
+        """Simulate a query, given packed input spikes of shape (steps, images, packed bytes).
 
-        Returns counts of shape (images, neurons of all populations), and if `record` is 1 the
+        Returns counts of shape (images, neurons of all populations) and, if `record` is 1, the
         packed spikes of each population. Raises GraphError if a process reported a failure or
-        ended, and EOFError if `abandon` became readable: the answer is not wanted any more.
+        ended, and EOFError if `abandon` became readable, i.e. the query was canceled.
         """
         from lava.magma.core.run_conditions import RunSteps
 
         blocks = -(-len(packed) // self._block_steps)
         self._feed.run(RunSteps(num_steps=blocks, blocking=False))
-        # In a thread: a feed that died would never empty the pipe.
+        # In a thread: if the feed has died, sending would block forever.
         sending = threading.Thread(target=self._queries.send, args=((record, packed),), daemon=True)
         sending.start()
         ready = wait([self._answers, self._faults, abandon, *self._children])

@@ -1,4 +1,4 @@
-"""A worker as we hold it: started, asked, and ended with all that it started."""
+"""Handle of a worker process: start, queries, and termination with all its child processes."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _KEPT_BYTES = 2**28
 
 
 class Worker:
-    """A process with a Lava graph in it.
+    """Worker process with a Lava graph.
 
-    Raises SimulationError if it fails or takes longer than a deadline; nothing of it is left then.
+    Raises SimulationError if the worker fails or exceeds a deadline; it is then ended completely.
     """
 
     def __init__(self, plan: GraphPlan, deadline_s: float) -> None:
@@ -50,16 +50,18 @@ class Worker:
         self, record: bool, packed: NDArray[np.uint8], deadline_s: float
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
         """Simulate a query; see :meth:`neuroattack.backends.lava.graph.Graph.ask`."""
-        counts, spikes = self._exchange("answer", (int(record), packed), Deadline(deadline_s))
+        counts, spikes = self._exchange(
+            "complete the query", (int(record), packed), Deadline(deadline_s)
+        )
         return counts, spikes
 
     @property
     def usable(self) -> bool:
-        """Whether it can be asked: it has not ended, and is this process's own."""
+        """Whether the worker can be used: it has not ended, and belongs to this process."""
         return self._end.alive and self._processes.owner == os.getpid()
 
     def end(self) -> None:
-        """End the worker and all that it started, at once."""
+        """Kill the worker and all its child processes."""
         self._end()
 
     def _exchange(self, what: str, message: object, deadline: Deadline) -> Any:
@@ -75,7 +77,7 @@ class Worker:
             self.end()
             raise _failed(f"{what}: {processes.last_words}") from None
         except BaseException:
-            # Ctrl-C: what the worker would still answer is nobody's answer.
+            # For example Ctrl-C: the result of the worker is not needed any more.
             self.end()
             raise
         if kind == "fault":
@@ -89,7 +91,7 @@ def _failed(what: str) -> SimulationError:
 
 
 class _Processes:
-    """Worker and supervisor, and what connects us to them."""
+    """Worker and supervisor processes, and the connections to them."""
 
     def __init__(self, deadline: Deadline) -> None:
         self.owner = os.getpid()
@@ -98,7 +100,7 @@ class _Processes:
         self.last_words = ""
         program = sys.executable, "-m", "neuroattack.backends.lava.worker"
         ours, theirs = socket.socketpair()
-        # Until the supervisor has a process group of its own, Ctrl-C would reach it.
+        # Block SIGINT until the supervisor has its own process group, so that Ctrl-C is ignored.
         unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             self._supervisor = subprocess.Popen(  # noqa: S603  # this Python, a module of ours
@@ -126,7 +128,7 @@ class _Processes:
             raise
 
     def _read_group(self, deadline: Deadline) -> int:
-        """Return the number of the worker's process group, the supervisor's first words."""
+        """Return the worker's process group, which the supervisor writes first."""
         poll = select.poll()
         poll.register(self._status, select.POLLIN)
         line = b""
@@ -134,18 +136,18 @@ class _Processes:
             deadline.wait(poll)
             part = self._status.read(1)
             if not part:
-                raise OSError("its program ended at once")
+                raise OSError("its program ended immediately")
             line += part
         return int(line)
 
     def await_report(self) -> None:
-        """Let the supervisor say why the worker ended, before it is told that nobody cares."""
+        """Wait until the supervisor has reported why the worker ended."""
         poll = select.poll()
         poll.register(self._status, select.POLLIN)
         poll.poll(_REPORT_S * 1e3)
 
     def end(self) -> None:
-        """End all processes and remove what they left."""
+        """Kill all processes and remove their shared memory and sockets."""
         with contextlib.suppress(OSError):
             self._lifeline.close()
         self.channel.close()
@@ -157,7 +159,7 @@ class _Processes:
             self._supervisor.kill()
             self._supervisor.wait()
         if self._supervisor.returncode != 0:
-            # It did not get to it: was killed itself, or stopped.
+            # The supervisor was killed or stopped before it could clean up.
             if self._group:
                 with contextlib.suppress(OSError):
                     os.killpg(self._group, signal.SIGKILL)
@@ -167,7 +169,7 @@ class _Processes:
         self._log.close()
 
     def _read_last_words(self) -> str:
-        """Return why the worker ended."""
+        """Return the reason why the worker ended."""
         if self._supervisor.returncode:
             reason = f"its supervisor {describe_end(self._supervisor.returncode)}"
         else:
@@ -180,16 +182,16 @@ class _Processes:
 
 def _environment() -> dict[str, str]:
     environment = dict(os.environ)
-    # The worker's folder is /, so that no file of the user's stands before a library.
+    # The worker's working folder is /, so that files of the user do not shadow libraries.
     if "PYTHONPATH" in environment:
         folders = environment["PYTHONPATH"].split(os.pathsep)
-        # Not Path.resolve(): a link to a folder stays one.
+        # Not Path.resolve(), which would resolve symbolic links.
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(f) for f in folders)  # noqa: PTH100
-    # Each Lava process is one thread of work; pools of BLAS in each would only be in the way.
+    # Each Lava process is single-threaded; additional BLAS threads would only compete.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment[name] = "1"
-    # The same arrays come and go with every message: let the C library keep their pages rather
-    # than return them to the system and fault them in again, a seventh of a query's time.
+    # Arrays of the same sizes are allocated for every message: let the C library keep their pages
+    # instead of returning them to the system, which takes a seventh of the time of a query.
     for name in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         environment[name] = str(_KEPT_BYTES)
     return environment

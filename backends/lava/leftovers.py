@@ -1,4 +1,4 @@
-"""The names of what a worker leaves in shared memory, and how it is removed."""
+"""Names of a worker's files in shared memory, and their removal."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # where Linux keeps it
 
 
 def new_prefix() -> str:
-    """Return a prefix for the names of a worker, short enough for ``multiprocessing``."""
+    """Return a prefix for the files of a worker, short enough for ``multiprocessing``."""
     return f"na{secrets.token_hex(3)}"
 
 
 def private_folder(prefix: str) -> Path:
-    """Return the folder for a worker's sockets, not yet made.
+    """Return the folder for a worker's sockets, which is not created here.
 
-    It stands in shared memory, where its path is short and all leftovers are in one place.
+    It is in shared memory, where its path is short and all files are in one place.
     """
     return _SHARED_MEMORY / f"{prefix}-sockets"
 
 
 def remove_leftovers(prefix: str) -> None:
-    """Remove segments, semaphores and sockets of a worker that has ended."""
+    """Remove the memory segments, semaphores and sockets of a worker that has ended."""
     for pattern in (f"{prefix}*", f"sem.{prefix}*"):
         for path in _SHARED_MEMORY.glob(pattern):
             if path.is_dir():

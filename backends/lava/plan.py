@@ -1,4 +1,4 @@
-"""What a worker is told to build, and how its Lava processes lay out what they send each other."""
+"""Plan of a worker's Lava graph, and layout of the messages between its processes."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _HEADER_BYTES = 8 * _HEADER_WORDS
 
 
 def packed_bytes(size: int) -> int:
-    """Return the bytes that hold one spike bit of each of `size` neurons."""
+    """Return the number of bytes for one bit per neuron of `size` neurons."""
     return -(-size // 8)
 
 
 @dataclass(frozen=True)
 class Block:
-    """The part of a query that one Lava step simulates: `steps` time steps from `first_step`.
+    """Part of a query simulated in one Lava step: `steps` time steps from `first_step`.
 
-    `total_steps` and `images` are the query's; `record` is 1 if it asks for the spikes, else 0.
+    `total_steps` and `images` are those of the query; `record` is 1 if spikes are recorded, else 0.
     """
 
     first_step: int
@@ -36,26 +36,26 @@ class Block:
 
     @property
     def is_first(self) -> bool:
-        """Whether the query begins here: all state starts at rest."""
+        """Whether this is the first block of the query, which starts at rest."""
         return self.first_step == 0
 
     @property
     def is_last(self) -> bool:
-        """Whether the query ends here: counts follow."""
+        """Whether this is the last block of the query, after which counts are sent."""
         return self.first_step + self.steps == self.total_steps
 
     @property
     def span(self) -> slice:
-        """The block among the steps of the query."""
+        """Slice of the block in the steps of the query."""
         return slice(self.first_step, self.first_step + self.steps)
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Layout of the message between two neighbors in the chain of Lava processes.
+    """Layout of a message between two consecutive Lava processes.
 
-    A message is a :class:`Block` and the bit-packed spikes of the populations that `sizes` names,
-    with their neurons; there is room for `capacity` images and `block_steps` steps of each.
+    A message has a :class:`Block` and the bit-packed spikes of the populations in `sizes` (numbers
+    of neurons by name), with space for `capacity` images and `block_steps` steps.
     """
 
     sizes: Mapping[str, int]
@@ -64,24 +64,24 @@ class Layout:
 
     @property
     def nbytes(self) -> int:
-        """Length of a message."""
+        """Length of a message in bytes."""
         width = sum(packed_bytes(size) for size in self.sizes.values())
         return _HEADER_BYTES + self.block_steps * self.capacity * width
 
     def empty(self) -> NDArray[np.uint8]:
-        """Return an array to build a message in."""
+        """Return an empty message."""
         return np.zeros(self.nbytes, np.uint8)
 
     def write_block(self, message: NDArray[np.uint8], block: Block) -> None:
-        """Set the block that a message is about."""
+        """Write the block into a message."""
         message[:_HEADER_BYTES].view(np.int64)[:] = astuple(block)
 
     def read_block(self, message: NDArray[np.uint8]) -> Block:
-        """Return the block that a message is about."""
+        """Return the block of a message."""
         return Block(*message[:_HEADER_BYTES].view(np.int64).tolist())
 
     def spikes(self, message: NDArray[np.uint8], block: Block) -> dict[str, NDArray[np.uint8]]:
-        """Return views of the spikes, each (steps, images, packed bytes)."""
+        """Return views of the spikes, each of shape (steps, images, packed bytes)."""
         views = {}
         start = _HEADER_BYTES
         for name, size in self.sizes.items():
@@ -94,9 +94,9 @@ class Layout:
 
 @dataclass(frozen=True)
 class LayerPlan:
-    """What one Layer process holds, and the messages it receives and sends.
+    """Content of one Layer process, and layout of the messages that it receives and sends.
 
-    Its neurons are `counts` among the `total` of all populations but the input.
+    `counts` is the slice of its neurons in the `total` neurons of all populations except the input.
     """
 
     population: Population | FixedPopulation
@@ -110,23 +110,24 @@ class LayerPlan:
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """A chain of Lava processes: feed, a layer for each population in order, sink."""
+    """Chain of Lava processes: feed, one layer per population in order, sink."""
 
     precision: str
     layers: tuple[LayerPlan, ...]
 
     @classmethod
     def of(cls, network: Network, block_steps: int, capacity: int) -> GraphPlan:
-        """Lay out a network, for queries of `capacity` images at most."""
+        """Return the plan of a network for queries of up to `capacity` images."""
         sizes = {INPUT: network.input.size}
         populations: tuple[Population | FixedPopulation, ...] = network.populations
         ends = np.cumsum([population.size for population in populations]).tolist()
         received = Layout(dict(sizes), block_steps, capacity)
         layers = []
-        for place, population in enumerate(populations):
+        for number, population in enumerate(populations):
             sizes[population.name] = population.size
-            later = {q.name for q in populations[place + 1 :]}
-            # The sink may be asked to record every population; the input goes as far as needed.
+            later = {q.name for q in populations[number + 1 :]}
+            # All populations are passed to the sink, which may record them; the input only as far
+            # as it is needed.
             needed = any(p.target in later for p in network.outgoing(INPUT))
             carried = {n: s for n, s in sizes.items() if n != INPUT or needed}
             sent = Layout(carried, block_steps, capacity)
@@ -137,7 +138,7 @@ class GraphPlan:
                     network.dt_s,
                     received,
                     sent,
-                    slice(ends[place] - population.size, ends[place]),
+                    slice(ends[number] - population.size, ends[number]),
                     ends[-1],
                 )
             )

@@ -1,4 +1,4 @@
-"""What the worker does: builds the graph it is told to, and answers queries until the end."""
+"""Main loop of the worker: builds a graph and processes queries until it is ended."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ __all__ = ["serve"]
 
 
 def serve(connection: int, prefix: str) -> NoReturn:
-    """Answer until the other side is gone, then end the process group.
+    """Process messages until the parent process ends, then kill the process group.
 
-    The first message is a GraphPlan, answered by ``("ready", None)``; each later one is (record,
-    packed spikes), answered by ``("answer", (counts, spikes))``. A failure is answered by
-    ``("fault", text)``, once; after it comes nothing. `connection` is the file descriptor of the
-    socket, `prefix` what the names in shared memory begin with.
+    The first message is a GraphPlan, with the response ``("ready", None)``. All others are (record,
+    packed spikes), with the response ``("answer", (counts, spikes))``. The response to a failure is
+    ``("fault", text)``, after which there are no further responses. `connection` is the file
+    descriptor of the socket, `prefix` that of the names in shared memory.
     """
     channel = Channel(socket.socket(fileno=connection))
-    # Lava's processes must not hold it: its end is how each side learns of the other's.
+    # Lava's processes must close the socket, so that each side detects the end of the other.
     os.register_at_fork(after_in_child=channel.close)
     try:
         _answer(channel, prefix)
@@ -39,7 +39,7 @@ def serve(connection: int, prefix: str) -> NoReturn:
 
 
 def _use_names(prefix: str) -> None:
-    # What is left in shared memory by a group that was killed can be removed by name alone.
+    # The names allow the removal of files in shared memory after the group was killed.
     multiprocessing.shared_memory._SHM_NAME_PREFIX = f"/{prefix}"  # type: ignore[attr-defined]
     config: dict[str, Any] = multiprocessing.process.current_process()._config  # type: ignore[attr-defined]
     config["semprefix"] = f"/{prefix}"

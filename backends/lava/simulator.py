@@ -1,4 +1,4 @@
-"""A network on Lava, seen from our side."""
+"""Simulator of a network on Lava, in the main process."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ __all__ = ["LavaSimulator"]
 
 _MOST_IMAGES = 128
 
-# What bounds memory: numbers that a layer computes in a block, and bytes of a query's spikes.
+# Memory limits: numbers that a layer computes per block, and bytes of a query's spikes.
 _BLOCK_NUMBERS = 2**23
 _QUERY_BYTES = 2**24
 
-# What a build and a query are given at least, and more by their work: some fifty times what
-# they take on an idle core, for the machine may do other things.
+# Deadlines of builds and queries: a minimum, plus about fifty times the expected time on an idle
+# core, because the machine may be busy.
 _LEAST_S = 60.0
 _PER_PROCESS_S = 5.0
 _PER_WEIGHT_S = 1e-7
@@ -34,10 +34,10 @@ _PER_NEURON_S = 2.5e-6
 
 
 class LavaSimulator:
-    """A network on the Lava backend.
+    """Network on the Lava backend.
 
-    Time steps are simulated in blocks, on which no spike depends. `deadline_s` is how long a build
-    or a query may take; None for as long as its work may need.
+    Time steps are simulated in blocks, which do not affect the spikes. `deadline_s` is the maximum
+    time of a build or a query; None for a limit according to its work.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class LavaSimulator:
         self._capacity = 0
         self._lock = threading.Lock()
         if workload.images:
-            # Builds now, so that what is timed later is simulation.
+            # Build now, so that later timings measure only simulation.
             self._worker_for(workload.images)
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
@@ -81,7 +81,7 @@ class LavaSimulator:
                 self._worker.end()
 
     def _capacity_for(self, images: int) -> int:
-        """Return the capacity of a graph that so many images are run on, a power of two."""
+        """Return the capacity of a graph for batches of `images` images, a power of two."""
         largest = max(self._network.input.size, *self._sizes.values())
         most = max(1, min(_MOST_IMAGES, _BLOCK_NUMBERS // (largest * self._block_steps)))
         return int(min(most, 2 ** (images - 1).bit_length()))

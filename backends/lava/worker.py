@@ -1,8 +1,8 @@
-"""The program that Lava runs in: ``python -m neuroattack.backends.lava.worker``.
+"""Program in which Lava runs: ``python -m neuroattack.backends.lava.worker``.
 
-It splits in two at once: a worker, whose process group holds all that Lava starts, and a
-supervisor, which ends that group and removes what it left in shared memory when the worker
-ends, when it is told to, and when the process that asked for it is gone, by kill -9 too.
+It forks into a worker, whose process group contains all processes that Lava starts, and a
+supervisor. The supervisor kills the group and removes its files in shared memory when the worker
+ends, on request, and when the parent process ends, even if that was killed.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ _LOOK_MS = 1000
 def main() -> None:
     """Run worker and supervisor: arguments are prefix, socket, and the parent's process id.
 
-    Standard input is the lifeline: its end means that the worker is no longer wanted.
+    Standard input is the lifeline: when it is closed, the worker is no longer needed.
     """
     prefix, connection, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    # Groups of their own, so that Ctrl-C in a terminal reaches neither; but the parent's
-    # session, for then the kernel wakes a stopped group when its parent dies.
+    # Separate process groups, so that Ctrl-C in a terminal does not reach them; but in the session
+    # of the parent, so that the kernel continues a stopped group when its parent ends.
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    # What Lava started is ours to wait for when the worker is gone.
+    # Become the parent of Lava's processes when the worker has ended, to wait for them.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     worker = os.fork()
     if worker == 0:
@@ -49,7 +49,7 @@ def main() -> None:
         from .serving import serve
 
         serve(connection, prefix)
-    # Here too: whichever of the two comes first.
+    # Also set here, because either process may run first.
     with contextlib.suppress(OSError):
         os.setpgid(worker, worker)
     os.close(connection)
@@ -65,7 +65,7 @@ def main() -> None:
 
 
 def _wait_for_the_end(worker: int, parent: int) -> str:
-    """Return when the worker has ended, why, or is not wanted any more, with nothing to say."""
+    """Wait until the worker ends or is not needed; return why it ended, or an empty string."""
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
     signal.set_wakeup_fd(wake)
@@ -76,11 +76,11 @@ def _wait_for_the_end(worker: int, parent: int) -> str:
     poll.register(woken, select.POLLIN)
     while True:
         ready = dict(poll.poll(_LOOK_MS))
-        # It is not waited for until its group is killed: no other may get its number before.
+        # Do not reap the worker yet: its process id must not be reused before its group is killed.
         code = find_end(worker, os.WNOHANG)
         if code is not None:
             return f"it {describe_end(code)}"
-        # The parent's forks may hold the lifeline open after it, hence its number.
+        # Forks of the parent may keep the lifeline open, so also check the parent's process id.
         if _LIFELINE in ready or os.getppid() != parent:
             return ""
         if woken in ready and signal.SIGTERM in os.read(woken, 4096):

@@ -1,1 +1,1 @@
-"""The Lava processes and their models, and nothing else: Lava executes every module here."""
+"""Lava processes and their models only, because Lava executes all modules in this folder."""

@@ -1,4 +1,4 @@
-"""The last process of the chain: answers a query with counts, and spikes where asked."""
+"""Last process of the chain, which returns the counts of a query, and recorded spikes."""
 
 # mypy: allow-subclassing-any, allow-untyped-decorators
 
@@ -26,9 +26,9 @@ __all__ = ["CountSink", "PyCountSinkModel"]
 
 
 class CountSink(AbstractProcess):
-    """Where counts leave Lava; `total` is the neurons of all populations but the input.
+    """Output of counts; `total` is the number of neurons of all populations except the input.
 
-    Answers are (counts, packed spikes of each population or None).
+    Results are (counts, packed spikes of each population or None).
     """
 
     def __init__(self, *, received: Layout, total: int, answers: Any, faults: Any) -> None:
@@ -41,7 +41,7 @@ class CountSink(AbstractProcess):
 @requires(CPU)
 @tag("floating_pt", "fixed_pt")
 class PyCountSinkModel(PyLoihiProcessModel):
-    """Keeps the spikes that are asked for, and answers with the last block."""
+    """Stores recorded spikes, and sends the results after the last block."""
 
     spikes_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.uint8)
     counts_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
@@ -54,7 +54,7 @@ class PyCountSinkModel(PyLoihiProcessModel):
         self._recorded: dict[str, NDArray[np.uint8]] = {}
 
     def run_spk(self) -> None:
-        """Take a block; answer after the last one."""
+        """Receive a block; send the results after the last one."""
         with reporting(self._faults, "sink"):
             message = self.spikes_in.recv()
             block = self._received.read_block(message)

@@ -1,4 +1,4 @@
-"""A population of the network: its synapses, its neurons, and their reset between queries."""
+"""Population of the network: synapses, neurons, and their reset between queries."""
 
 # mypy: allow-subclassing-any, allow-untyped-decorators
 
@@ -30,8 +30,8 @@ __all__ = ["Layer", "PyLayerModelFixed", "PyLayerModelFloating"]
 class Layer(AbstractProcess):
     """One population.
 
-    Spikes come in from all earlier populations that are still needed, and leave with its own
-    beside them. Counts pass from layer to layer once a query, with its last block.
+    Receives the spikes of all earlier populations that are needed, adds its own and sends them.
+    Counts are passed from layer to layer once per query, after the last block.
     """
 
     def __init__(self, *, plan: LayerPlan, faults: Any) -> None:
@@ -43,7 +43,7 @@ class Layer(AbstractProcess):
 
 
 class _PyLayerModel(PyLoihiProcessModel):
-    """What the arithmetic has no part in."""
+    """Model of a layer, common to both kinds of arithmetic."""
 
     spikes_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.uint8)
     spikes_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.uint8)
@@ -58,7 +58,7 @@ class _PyLayerModel(PyLoihiProcessModel):
         self._exponents = [projection.exponent for projection in self._plan.incoming]
         self._neurons = self._make_neurons()
         self._message = self._plan.sent.empty()
-        # Spikes of each source since the query began, packed: (total steps, images, bytes).
+        # Packed spikes of each source in this query: (total steps, images, bytes).
         self._history: dict[str, NDArray[np.uint8]] = {}
 
     @abc.abstractmethod
@@ -110,7 +110,7 @@ class _PyLayerModel(PyLoihiProcessModel):
                 room[:] = spikes[carried]
         self.spikes_out.send(self._message)
         if block.is_last:
-            # The first layer's port is not connected, which Lava reads as zeros.
+            # The port of the first layer is not connected, and Lava returns zeros.
             counts = self.counts_in.recv()
             counts[: block.images, self._plan.counts] = self._neurons.counts
             self.counts_out.send(counts)
@@ -120,7 +120,7 @@ class _PyLayerModel(PyLoihiProcessModel):
 @requires(CPU)
 @tag("floating_pt")
 class PyLayerModelFloating(_PyLayerModel):
-    """In floating point: potentials in volts."""
+    """Layer in floating point, with potentials in volts."""
 
     def _make_neurons(self) -> Neurons:
         population = self._plan.population
@@ -133,7 +133,7 @@ class PyLayerModelFloating(_PyLayerModel):
 @requires(CPU)
 @tag("fixed_pt")
 class PyLayerModelFixed(_PyLayerModel):
-    """In fixed point: potentials in units of the last bit of the 24-bit state."""
+    """Layer in fixed point, with potentials in units of the last bit of the state."""
 
     def _make_neurons(self) -> Neurons:
         population = self._plan.population

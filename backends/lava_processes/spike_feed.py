@@ -1,4 +1,4 @@
-"""The first process of the chain: puts the input spikes of a query on the wire, block by block."""
+"""First process of the chain, which sends the input spikes of a query block by block."""
 
 # mypy: allow-subclassing-any, allow-untyped-decorators
 
@@ -36,7 +36,7 @@ class SpikeFeed(AbstractProcess):
 @requires(CPU)
 @tag("floating_pt", "fixed_pt")
 class PySpikeFeedModel(PyLoihiProcessModel):
-    """Takes a query when the last one is through, and sends one block of it each Lava step."""
+    """Receives a query after the previous one is complete, and sends one block per Lava step."""
 
     spikes_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.uint8)
 

@@ -1,4 +1,4 @@
-"""The native backend: event-driven, compiled, spike for spike the plain dynamics."""
+"""Native backend: compiled, event-driven, spike-for-spike identical to the reference dynamics."""
 
 from .backend import NativeBackend, NativeSimulator
 

@@ -1,8 +1,8 @@
-"""Simulating batches of images on the native engine.
+"""Simulation of batches of images with the native backend.
 
-Populations are simulated one after the other over all steps of an image, which a feed-forward
-network allows; so one weight matrix at a time is moved through the caches. Images are spread
-over threads in slices of bounded memory.
+In feed-forward networks, populations can be simulated one after the other over all steps of an
+image, so that only one weight matrix at a time is moved through the caches. Images are distributed
+to threads in slices of limited memory.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .trace import Differences
 
 __all__ = ["NativeBackend", "NativeSimulator"]
 
-# Spikes of one population that a slice of images may hold at most, in bytes.
+# Maximum memory of the spikes of one population in a slice of images, in bytes.
 _SLICE_BYTES = 64 * 2**20
 _SLICE_IMAGES = 128
 
@@ -43,13 +43,13 @@ _Result = TypeVar("_Result")
 
 
 class NativeSimulator:
-    """A network on the native backend; the spikes do not depend on the number of threads."""
+    """Network on the native backend; the spikes do not depend on the number of threads."""
 
     def __init__(self, network: Network, threads: int) -> None:
         self._threads = threads
         self._network = network
         self._layers = [Layer.of(network, population) for population in network.populations]
-        # Compiles now, so that what is timed later is simulation.
+        # Compile now, so that later timings measure only simulation.
         self.run(SpikeTrains.from_events([], [], [], (1, 1, network.input.size)))
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
@@ -64,7 +64,7 @@ class NativeSimulator:
         )
 
     def close(self) -> None:
-        """Give nothing back: the simulator holds arrays only."""
+        """Do nothing: the simulator has only arrays."""
 
     def _count(self, inputs: SpikeTrains) -> Counts:
         if not can_have_neighbors(self._layers, inputs.images, inputs.steps):
@@ -78,14 +78,14 @@ class NativeSimulator:
             parts += self._each_slice(base.run, differences, neighbors)
         counts = _joined(parts)
         if len(neighbors) and len(others):
-            place = np.argsort(np.concatenate([others, neighbors]))
-            counts = {name: one[place] for name, one in counts.items()}
+            order = np.argsort(np.concatenate([others, neighbors]))
+            counts = {name: one[order] for name, one in counts.items()}
         return counts
 
     def _each_slice(
         self, work: Callable[[_Batch], _Result], batch: _Batch, images: NDArray[np.intp]
     ) -> list[_Result]:
-        """Return what `work` makes of slices of those images of a batch, in their order."""
+        """Return the results of `work` for slices of the given images of a batch, in order."""
         steps = batch.offsets.shape[1] - 1
         largest = max(layer.most_spikes(steps) for layer in self._layers)
         size = min(
@@ -96,7 +96,7 @@ class NativeSimulator:
         slices = [batch[images[i : i + max(size, 1)]] for i in range(0, len(images), max(size, 1))]
         if self._threads == 1 or len(slices) == 1:
             return [work(part) for part in slices]
-        # A pool a query: one that lasts would be dead in a forked process, and hang there.
+        # A new pool per query: in a forked process, the threads of an existing pool do not run.
         with ThreadPoolExecutor(self._threads, "native") as pool:
             return list(pool.map(work, slices))
 
@@ -122,12 +122,12 @@ def _joined(parts: list[Counts]) -> Counts:
 
 
 class NativeBackend:
-    """neuroattack's own simulator.
+    """Simulator of neuroattack.
 
     Parameters
     ----------
     threads : int, optional
-        Threads to run images on; by default all cores this process may use.
+        Number of threads; by default the number of cores available to this process.
     """
 
     name = "native"
@@ -138,11 +138,11 @@ class NativeBackend:
         )
 
     def availability(self) -> Availability:
-        """Return that it can run: numba is a dependency of neuroattack."""
+        """Return that the backend is available; it needs only dependencies of neuroattack."""
         return Availability(True, version=__version__)
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> NativeSimulator:
-        """Prepare a network to run; holds every feature of the IR."""
+        """Prepare a network to run; all features of networks are supported."""
         del workload
         return NativeSimulator(network, self._threads)
 

@@ -1,8 +1,8 @@
-"""What a few different input spikes change, compiled: the loops behind :mod:`.neighbors`.
+"""Compiled loops for the effects of a few different input spikes, used by :mod:`.neighbors`.
 
-Differences from one image, the *base*, stand where events stand elsewhere: as
-``rows[offsets[b, k] : offsets[b, k + 1]]``, where n is a spike of neuron n that the base does not
-have, and ``~n`` one that only the base has.
+Differences from one image, the *base*, are stored like events, as
+``rows[offsets[b, k] : offsets[b, k + 1]]``: n is a spike of neuron n that is not in the base, and
+``~n`` a spike that is only in the base.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ def compare_trains(
     rows: NDArray[np.int32],
     near: NDArray[np.bool_],
 ) -> None:
-    """Fill `offsets`, `rows` and `near` with each image's differences.
+    """Fill `offsets`, `rows` and `near` with the differences of each image.
 
-    Images with over `most` differences are not near, and none of theirs are kept; `rows` needs
-    room for `most` an image.
+    Images with over `most` differences are not near, and their differences are not stored; `rows`
+    needs space for `most` entries per image.
     """
     their_offsets, theirs = trains
     base_offsets, ours = base
@@ -71,7 +71,7 @@ def compare_trains(
 def count_differences(
     offsets: NDArray[np.int64], rows: NDArray[np.int32], counts: NDArray[np.int32]
 ) -> None:
-    """Turn the base's counts, repeated in `counts`, into those of its neighbors."""
+    """Convert the counts of the base, repeated in `counts`, to those of its neighbors."""
     for image in range(counts.shape[0]):
         for row in rows[offsets[image, 0] : offsets[image, -1]]:
             if row >= 0:
@@ -90,17 +90,17 @@ def measure_margins(
     states: NDArray[np.float64],
     margins: NDArray[np.float64],
 ) -> None:
-    """Fill `margins`, of shape (steps + 1, size), with how near the base comes to its thresholds.
+    """Fill `margins`, of shape (steps + 1, size), with the base's distances to the thresholds.
 
-    That is the smallest distance at that step or any later. Currents and states are as
-    :func:`~.kernels.simulate_floating` traces them.
+    A margin is the smallest distance in this or any later step. Currents and states are traced by
+    :func:`~.kernels.simulate_floating`.
     """
     steps, size = currents.shape[0], threshold.size
     margins[steps] = np.inf
     for k in range(steps - 1, -1, -1):
         for j in range(size):
             potential = states[k, j] * decay + (currents[k, j] * grid + bias[j])
-            # Infinite where refractory, as the potential is; but with a decay of 0 not a number.
+            # Infinite if refractory, like the potential, which is NaN with a decay of 0.
             margin = abs(potential - threshold[j]) if states[k, j] != -np.inf else np.inf
             margins[k, j] = min(margin, margins[k + 1, j])
 
@@ -115,11 +115,11 @@ def find_touched(
     rounding: float,
     touched: NDArray[np.bool_],
 ) -> None:
-    """Set `touched` for the neurons whose spikes the differences of some image may change.
+    """Set `touched` for neurons whose spikes may be changed by the differences of any image.
 
-    The potential of a neuron moves by at most the sum of the weights that differed so far, until
-    here and in the base it spikes together and is at reset; so one that does not come as near to
-    its threshold spikes as in the base. Rounding adds `rounding` to that sum at most.
+    The potential of a neuron differs from the base by at most the sum of the weights of all
+    differences so far, as long as it spikes in the same steps. If its margin is larger than this
+    sum plus `rounding`, an upper bound of rounding errors, its spikes are those of the base.
     """
     moved = np.empty(touched.size)
     for image in range(arrivals.shape[0]):

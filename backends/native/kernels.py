@@ -1,8 +1,8 @@
-"""The loops of the native backend over steps, spikes and neurons, compiled.
+"""Compiled loops of the native backend over steps, spikes and neurons.
 
-What they take is the same throughout: weights as rows of whole numbers, one row a source neuron,
-padded with zeros to whole vectors; events as ``rows[arrivals[b, k] : arrivals[b, k + 1]]``, the
-rows that arrive at step k of image b.
+Common arguments: weights are rows of integers, one row per source neuron, padded with zeros to full
+vectors; events are ``rows[arrivals[b, k] : arrivals[b, k + 1]]``, the rows that arrive in step k of
+image b.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = [
 
 Weights = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.float64]
 
-# First step of each image; potentials at the start of each step, and offsets and neurons of the
-# spikes, of the image that they are neighbors of.
+# First step of each image; and of the base image, potentials at the start of each step, and offsets
+# and neurons of its spikes.
 Start = tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64], NDArray[np.int32]]
 
-# Unsigned: numba tests a signed index for being negative, before every access.
+# Unsigned, because numba checks signed indices for negative values before every access.
 _0, _8 = np.uint64(0), np.uint64(8)
 
 
@@ -36,7 +36,7 @@ _0, _8 = np.uint64(0), np.uint64(8)
 def count_spikes(
     offsets: NDArray[np.int64], neurons: NDArray[np.int32], counts: NDArray[np.int32]
 ) -> None:
-    """Add to `counts`, shape (images, size), what :meth:`SpikeTrains.counts` would return."""
+    """Add the spike counts to `counts`, shape (images, size); see :meth:`SpikeTrains.counts`."""
     for image in range(counts.shape[0]):
         for event in range(offsets[image, 0], offsets[image, -1]):
             counts[image, neurons[event]] += 1
@@ -44,9 +44,9 @@ def count_spikes(
 
 @numba.njit(inline="always")
 def add_arriving_rows(current: Weights, weights: Weights, rows: NDArray[np.int32]) -> None:
-    """Set `current` to the sum of those rows of `weights`."""
+    """Set `current` to the sum of the given rows of `weights`."""
     size = current.size
-    # Eight rows at once, then four: the sums travel to memory so much less often.
+    # Eight rows at once, then four, to reduce memory accesses for the sums.
     start = 8 if rows.size >= 8 else 0
     fours = rows.size // 4 * 4
     if start:
@@ -75,15 +75,15 @@ def add_arriving_rows(current: Weights, weights: Weights, rows: NDArray[np.int32
 def _add_differing_rows(
     current: Weights, same: Weights, weights: Weights, rows: NDArray[np.int32], signs: Weights
 ) -> None:
-    """Set `current` to `same` with those rows of `weights` added; subtracted where it is ``~r``."""
+    """Set `current` to `same` plus the given rows of `weights`; rows ``~r`` are subtracted."""
     size = current.size
     if rows.size == 0:
         for j in range(size):
             current[j] = same[j]
-    # Two rows at a time, for the reason above; the last one may have to do for both.
+    # Two rows at a time, for the same reason; a single last row is used twice, with sign 0.
     for first in range(0, rows.size, 2):
         second = min(first + 1, rows.size - 1)
-        # Shifted right a row leaves 0, and -1 where it is ~r: the last of the signs.
+        # The shift gives 0 for a row r, and -1, the index of the last sign, for ~r.
         a_side, b_side = rows[first] >> 31, rows[second] >> 31
         a, b = rows[first] ^ a_side, rows[second] ^ b_side
         a_sign, b_sign = signs[a_side], signs[b_side if second > first else 1]
@@ -104,7 +104,7 @@ def _copy_start(
     neurons: NDArray[np.int32],
     written: int,
 ) -> int:
-    """Bring an image to its first step; return the end of its spikes."""
+    """Copy state and spikes of the base up to an image's first step; return the end of spikes."""
     first_steps, states, same_offsets, same_neurons = start
     first_step = first_steps[image]
     if first_step < states.shape[0]:
@@ -117,10 +117,10 @@ def _copy_start(
     return written
 
 
-# In both loops below, the neurons that fired are gathered eight at a time, for most are silent, and
-# without a branch that none could predict: what is written after the last entry kept is
-# overwritten, so that `neurons` needs room for one more. As a function of its own this took a tenth
-# longer: numba then counts references to its arrays at every step.
+# Both loops below collect the neurons that fired eight at a time, because most are silent, and
+# without branches, which would be unpredictable: entries after the last valid one are overwritten,
+# so `neurons` needs space for one more entry. As a separate function, this takes 10 % longer,
+# because numba then counts references to its arrays in every step.
 
 
 # No fastmath: a fused multiply-add would round v * decay + input once instead of twice.
@@ -144,23 +144,22 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
 ) -> None:
     """Fill `offsets` and `neurons` with the spikes of one population.
 
-    One image's spikes follow those of the one before without a gap: memory that is not touched
-    need not be cleared by the system, which would take as long as the simulation.
+    The spikes of consecutive images are stored without gaps, because untouched memory does not have
+    to be cleared by the system, which would take as long as the simulation.
 
     Parameters
     ----------
     grid : float or None
-        Of the weights, in units of the potentials; by default 1.
+        Unit of the weights in units of the potentials; None for 1.
     same_threshold, bias : float and float64 array, shape (size,), or None
-        The threshold that all neurons have, if they do; what is added to the input, if anything.
+        Common threshold of all neurons, if they have one; constant input, if any.
     start : Start or None
-        Where to take up a simulation of the image that all are neighbors of; by default each
-        begins at rest.
+        State of the base image from which its neighbors continue; None to start at rest.
     currents : array, shape (steps, columns), or None
-        What arrives at that image; `rows` then are differences from it: row r arrives besides,
-        or, as ``~r``, does not arrive.
+        Input of the base image. If given, `rows` are differences from it: row r arrives in
+        addition, or, as ``~r``, does not arrive.
     trace : (array, shape (steps, columns), and float64 array, shape (steps, size)), or None
-        Where to keep what arrives at each step, and the potentials at its start; of one image.
+        Output arrays for the input of each step and the potentials at its start, for one image.
     """
     steps = arrivals.shape[1] - 1
     size = threshold.size
@@ -171,12 +170,12 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     fired = np.zeros(-(-size // 8) * 8, np.uint8)
     fired_by_eight = fired.view(np.uint64)
     eights = np.empty(fired_by_eight.size + 1, np.uint64)
-    # Whatever arrives, minus infinity stays and is below every threshold; so does not a number,
-    # which a decay of 0 makes of it.
+    # For any input, minus infinity stays and is below every threshold; so is NaN, to which a decay
+    # of 0 changes it.
     held = -np.inf if refractory_steps else reset
     written = 0
     for image in range(arrivals.shape[0]):
-        # What is None is pruned by the compiler: a bias alone takes a twelfth of the time.
+        # The compiler removes branches for arguments that are None; a bias takes 1/12 of the time.
         if start is None:
             first_step = 0
             v[:] = 0.0
@@ -238,24 +237,24 @@ def simulate_fixed(  # noqa: PLR0912 (as above)
     offsets: NDArray[np.int64],
     neurons: NDArray[np.int32],
 ) -> None:
-    """Do as :func:`simulate_floating` in fixed point.
+    """Fill `offsets` and `neurons` like :func:`simulate_floating`, but in fixed point.
 
-    All is done in 32 bits, of which a vector holds twice as many as of 64. The wrap at 24 bits
-    comes of letting a current overflow that stands in the upper 24; it is negated there, because
-    the interval that a current wraps into is (-2**23, 2**23].
+    All arithmetic is in 32 bits, so that a vector has twice as many numbers as with 64 bits. The
+    wrap at 24 bits is an overflow of the current in the upper 24 bits, where it is negated, because
+    currents wrap into the interval (-2**23, 2**23].
 
     Parameters
     ----------
     unit : int32
-        A weight's unit; where currents wrap, times -256 for that.
+        Unit of the weights, times -256 if currents wrap.
     wraps : True or None
-        Whether any current may leave 24 bits.
+        Whether any current may exceed 24 bits.
     leak : int32
-        Parts of 4096 lost in a step.
+        Decay of potentials per step in units of 1/4096.
     leaks_much : True or None
-        Whether `leak` times a potential needs more than 32 bits: above 255.
+        Whether `leak` times a potential needs more than 32 bits (leak above 255).
     lowest, highest : int32
-        Where potentials are clipped.
+        Limits to which potentials are clipped.
     """
     steps = arrivals.shape[1] - 1
     size = threshold.size
@@ -277,7 +276,7 @@ def simulate_fixed(  # noqa: PLR0912 (as above)
             add_arriving_rows(current, weights, rows[arrivals[image, k] : arrivals[image, k + 1]])
             for j in range(size):
                 old = v[j]
-                # Toward zero.
+                # Round the remaining potential toward zero.
                 rounding = parts_mask if old > zero else zero
                 if leaks_much is None:
                     lost = np.int32(np.int32(np.int32(old * leak) + rounding) >> parts_bits)

@@ -1,4 +1,4 @@
-"""A population as the native backend holds it: its incoming weights in one matrix, ready to run."""
+"""Populations in the native backend, with all incoming weights in one matrix."""
 
 from __future__ import annotations
 
@@ -24,20 +24,21 @@ __all__ = ["Layer", "arrivals", "delayed"]
 
 _CACHE_LINE = 64
 
-# Weights are of 2**-300 at least; what they add to a potential of this size or less is normal.
+# For values between 2**-500 and 2**500, scaling by the unit of the weights (at least 2**-300) can
+# neither overflow nor underflow.
 _SURE_EXPONENT = 500
 
-# Times a potential of 24 bits it fits into 32.
+# Largest leak whose product with a potential of 24 bits fits in 32 bits.
 _LARGEST_NARROW_LEAK = 255
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A population with the weights of all projections into it, in units of ``2**exponent``.
+    """Population with the weights of all projections into it, in units of ``2**exponent``.
 
-    `weights` are the rows of all projections, one below the other, with columns beyond the size
-    that are 0: integers, whose sums are exact in their type. `largest_sum` is the largest sum of
-    the magnitudes of the weights into one neuron.
+    `weights` are the stacked rows of all projections, padded with columns of zeros: integers in a
+    type in which their sums are exact. `largest_sum` is the largest sum of magnitudes of the
+    weights into one neuron.
     """
 
     population: Population | FixedPopulation
@@ -71,7 +72,7 @@ class Layer:
         )
 
     def part(self, neurons: NDArray[np.int32]) -> Layer:
-        """Return the layer of some of its neurons, in floating point."""
+        """Return a layer with some of the neurons, in floating point."""
         population = cast("Population", self.population)
         return replace(
             self,
@@ -85,16 +86,16 @@ class Layer:
         )
 
     def most_spikes(self, steps: int) -> int:
-        """Return the spikes that the population has in an image at most."""
+        """Return the maximum number of spikes of the population per image."""
         return self.population.size * -(-steps // (self.population.refractory_steps + 1))
 
     @cached_property
     def unit_v(self) -> float:
-        """Unit of the potentials that the loops compute with, in volts.
+        """Unit of the potentials in the compiled loops, in volts.
 
-        That of the weights, so that none need be multiplied by it. Scaling by a power of two
-        changes no rounding, and no comparison, as long as nothing overflows or underflows; where
-        that is not certain it is 1 V.
+        It is the unit of the weights, so that weights need no multiplication. Scaling by a power of
+        two does not change rounding or comparisons without overflow or underflow; if these cannot
+        be excluded, the unit is 1 V.
         """
         population = cast("Population", self.population)
         given = np.abs(
@@ -106,9 +107,9 @@ class Layer:
 
     @cached_property
     def constants(self) -> tuple[Weights, float, float, NDArray[np.float64], float, int]:
-        """Weights and their unit, decay, thresholds, reset potential, refractory steps.
+        """Weights, their unit, decay, thresholds, reset potential and refractory steps.
 
-        What the loops in floating point take; potentials in units of :attr:`unit_v`.
+        Arguments of the floating-point loops; potentials are in units of :attr:`unit_v`.
         """
         population = cast("Population", self.population)
         return (
@@ -122,11 +123,11 @@ class Layer:
 
     @cached_property
     def bias(self) -> NDArray[np.float64]:
-        """What is added to the input of every step, in units of :attr:`unit_v`."""
+        """Constant input per step, in units of :attr:`unit_v`."""
         return cast("Population", self.population).bias_v / self.unit_v
 
     def run(self, spikes: dict[str, SpikeTrains], images: int, steps: int) -> SpikeTrains:
-        """Return the spikes of a batch, given those of its sources."""
+        """Return the spikes for a batch, given the spikes of the sources."""
         offsets, rows = arrivals(
             [spikes[name] for name in self.sources], self.delays, images, steps
         )
@@ -139,7 +140,7 @@ class Layer:
             offsets,
             rows,
             cast("NDArray[np.int16] | NDArray[np.int32]", self.weights),
-            # Nothing is left of a weight beyond 24 bits.
+            # Weights with an exponent of 24 or more wrap to 0.
             np.int32((-256 if wraps else 1) << self.exponent)
             if self.exponent < 24
             else np.int32(0),
@@ -164,7 +165,7 @@ class Layer:
         currents: Weights | None = None,
         trace: tuple[Weights, NDArray[np.float64]] | None = None,
     ) -> SpikeTrains:
-        """Return the spikes; see :func:`~.kernels.simulate_floating` for what it takes."""
+        """Return the spikes; see :func:`~.kernels.simulate_floating` for the arguments."""
         images, steps = arrivals.shape[0], arrivals.shape[1] - 1
         trains = self._room(images, steps)
         weights, grid, decay, threshold, reset, refractory_steps = self.constants
@@ -192,21 +193,21 @@ class Layer:
         return SpikeTrains(
             self.population.size,
             np.empty((images, steps + 1), np.int64),
-            # One more, where the gathering without branches may write what it then leaves out.
+            # One more entry, because the branch-free loop may write one entry past the end.
             np.empty(images * self.most_spikes(steps) + 1, np.int32),
         )
 
 
 def _narrowest(population: Population | FixedPopulation, largest_sum: int) -> type[np.generic]:
-    """Return the narrowest type that holds every sum of weights: fewer bytes to move."""
+    """Return the narrowest type for all sums of weights, which minimizes memory traffic."""
     if isinstance(population, FixedPopulation):
-        # Sums wrap at 24 bits: 32 of them are right in their lower 24 even after an overflow.
+        # Sums wrap at 24 bits, and the lower 24 of 32 bits are correct even after an overflow.
         return np.int16 if largest_sum < 2**15 else np.int32
     return np.int32 if largest_sum < 2**31 else np.float64
 
 
 def _aligned(mantissas: NDArray[np.int64] | Weights, dtype: type[np.generic]) -> Weights:
-    """Return rows that begin on half a cache line, the width of a vector, and fill whole ones."""
+    """Return weights whose rows are aligned to half a cache line (one vector) and padded to it."""
     rows, columns = mantissas.shape
     itemsize = np.dtype(dtype).itemsize
     padded = -(-columns * itemsize // (_CACHE_LINE // 2)) * (_CACHE_LINE // 2) // itemsize
@@ -221,9 +222,9 @@ def _aligned(mantissas: NDArray[np.int64] | Weights, dtype: type[np.generic]) ->
 def arrivals(
     sources: list[SpikeTrains], delays: list[int], images: int, steps: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return what arrives when: (images, steps + 1) offsets into an array of weight rows.
+    """Return arriving events: offsets (images, steps + 1) into an array of weight rows, and it.
 
-    The weights of several projections are stacked: the rows of each follow those before it.
+    With several sources, row numbers are those of the stacked weights of their projections.
     """
     if not sources:
         return np.zeros((images, steps + 1), np.int64), np.empty(0, np.int32)
@@ -242,7 +243,7 @@ def arrivals(
 
 
 def delayed(offsets: NDArray[np.int64], delay: int) -> NDArray[np.int64]:
-    """Return where the events arrive that start out at `offsets`, shape (images, steps + 1)."""
+    """Return the offsets, shape (images, steps + 1), of events delayed by `delay` steps."""
     steps = offsets.shape[1] - 1
     delay = min(delay, steps)
     shifted = np.empty_like(offsets)

@@ -1,10 +1,10 @@
-"""Images whose input spikes are nearly those of another: simulating what they change.
+"""Fast simulation of images whose input spikes differ only slightly from those of another image.
 
-The queries of an attack that share their random numbers are such neighbors: one pixel differs,
-and so a few events do. What one image, the *base*, did at every step is kept; of each neighbor,
-a layer where few events differ simulates the neurons that these may touch, and a later one takes
-up the base's simulation where the first difference arrives. All spikes are those that simulating
-each image by itself would give.
+Queries of an attack with shared randomness are such neighbors: if one pixel differs, only a few
+events differ. The activity of one image, the *base*, is stored for every step. For its neighbors,
+layers with few differing events simulate only the neurons that these may affect; later layers
+continue from the state of the base when the first difference arrives. All spikes are identical to
+those of separate simulations.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from .trace import Differences, Trace, find_differences
 __all__ = ["Base", "Counts", "can_have_neighbors", "find_neighbors"]
 
 Counts = dict[str, NDArray[np.int32]]
-"""Spikes of every neuron by population, shape (images, size)."""
+"""Spike counts by population, shape (images, size)."""
 
-# Events that a neighbor may differ in.
+# Maximum number of input events in which a neighbor may differ.
 _MOST_INPUT_DIFFERENCES = 64
 
-_FEWEST_NEIGHBOURS = 8
+_FEWEST_NEIGHBORS = 8
 _MOST_TRACE_BYTES = 256 * 2**20
 
 
 class Base:
-    """An image, what every layer did with it, and its neighbors.
+    """Base image, with the recorded activity of every layer, and simulation of its neighbors.
 
     Each layer is in floating point and has one source.
     """
@@ -50,7 +50,7 @@ class Base:
         self._counts = {name: spikes.counts() for name, spikes in self._spikes.items()}
 
     def run(self, inputs: Differences) -> Counts:
-        """Return the spike counts of neighbors."""
+        """Return the spike counts of neighbors, given the differences of their inputs."""
         found: dict[str, Differences | SpikeTrains] = {INPUT: inputs}
         first_steps = {INPUT: inputs.first_steps()}
         for trace in self._traces:
@@ -79,16 +79,16 @@ class Base:
 
 
 def can_have_neighbors(layers: Sequence[Layer], images: int, steps: int) -> bool:
-    """Return whether it may pay to look for neighbors in a batch.
+    """Return whether searching for neighbors in a batch may save time.
 
-    It holds more than a few images; each layer has one source and is in floating point; and what
-    a base did in so many steps is not too much to keep.
+    The batch must have enough images, each layer must be in floating point with one source, and the
+    activity of the base must fit in memory.
     """
-    if images < _FEWEST_NEIGHBOURS:
+    if images < _FEWEST_NEIGHBORS:
         return False
     columns = sum(layer.weights.shape[1] for layer in layers)
-    # Currents and states of all layers; and in each thread, of the one at hand, its margins and
-    # the currents and states of its part. Eight bytes each at most.
+    # Currents and states of all layers; in each thread also the margins of the current layer, and
+    # currents and states of its part. At most eight bytes each.
     if 40 * columns * steps > _MOST_TRACE_BYTES:
         return False
     return all(
@@ -98,12 +98,12 @@ def can_have_neighbors(layers: Sequence[Layer], images: int, steps: int) -> bool
 
 
 def find_neighbors(inputs: SpikeTrains) -> tuple[Differences, NDArray[np.bool_]]:
-    """Return how the images of a batch differ from its first, and which are near enough.
+    """Return the differences of a batch from its first image, and a mask of its neighbors.
 
-    None is where only a few are, for whom it does not pay to keep what the first one did. The
-    differences of an image that is not near are not kept.
+    With too few neighbors to save time, the mask is False everywhere. Differences of images that
+    are not neighbors are not stored.
     """
     differences, near = find_differences(inputs, inputs[:1], _MOST_INPUT_DIFFERENCES)
-    if np.count_nonzero(near) < _FEWEST_NEIGHBOURS:
+    if np.count_nonzero(near) < _FEWEST_NEIGHBORS:
         near[:] = False
     return differences, near

@@ -1,4 +1,4 @@
-"""What a layer did with one image, step by step, and from there what it does with neighbors."""
+"""Recorded activity of a layer for one image, and simulation of its neighbors from there."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from .layer import Layer, delayed
 
 __all__ = ["Differences", "Trace", "find_differences"]
 
-# An image's differences above which nearly every neuron is touched.
+# Number of differences per image above which nearly all neurons may be affected.
 _FEW_DIFFERENCES = 32
 
 
 @dataclass(frozen=True)
 class Differences:
-    """Spikes of a population by what differs from those of one image, the base.
+    """Spikes of a population as differences from one image, the base.
 
-    `rows[offsets[b, k] : offsets[b, k + 1]]` are those of step k of image b: the neuron n that
-    spikes besides, or ``~n`` where it does not.
+    `rows[offsets[b, k] : offsets[b, k + 1]]` are the differences in step k of image b: n if neuron
+    n spikes in addition, ``~n`` if it does not spike.
     """
 
     offsets: NDArray[np.int64]
@@ -33,23 +33,23 @@ class Differences:
         return Differences(self.offsets[images], self.rows)
 
     def delayed(self, delay: int) -> Differences:
-        """Return them as they arrive so many steps later."""
+        """Return the differences delayed by `delay` steps."""
         return Differences(delayed(self.offsets, delay), self.rows)
 
     def first_steps(self) -> NDArray[np.int64]:
-        """Return the step of each image's first difference, or the number of steps."""
+        """Return the step of each image's first difference; the number of steps without any."""
         same = self.offsets[:, 1:] == self.offsets[:, :1]
         first_steps: NDArray[np.int64] = same.sum(axis=1, dtype=np.int64)
         return first_steps
 
     def few(self) -> bool:
-        """Return whether they are so few that most neurons go on as in the base."""
+        """Return whether there are so few that most neurons spike as in the base."""
         each = self.offsets[:, -1] - self.offsets[:, 0]
         return bool(each.mean() <= _FEW_DIFFERENCES)
 
 
 class Trace:
-    """A layer, in floating point and with one source, and what it did with one image, the base."""
+    """Layer in floating point with one source, and its recorded activity for the base image."""
 
     def __init__(self, layer: Layer, spikes: dict[str, SpikeTrains]) -> None:
         given = spikes[layer.sources[0]]
@@ -66,9 +66,9 @@ class Trace:
         )
 
     def follow(self, given: Differences) -> Differences:
-        """Return the differences that few differences of its source make.
+        """Return the differences caused by a few differences of the source.
 
-        Only neurons that they may touch are simulated.
+        Only neurons that may be affected are simulated.
         """
         arriving = given.delayed(self.layer.delays[0])
         touched = np.flatnonzero(self._touched(arriving)).astype(np.int32)
@@ -83,7 +83,7 @@ class Trace:
     def take_up(
         self, given: Differences | SpikeTrains, first_steps: NDArray[np.int64]
     ) -> SpikeTrains:
-        """Return the spikes of images that are as the base before those steps."""
+        """Return the spikes of images that are identical to the base before the given steps."""
         start = (first_steps, self._states, self.spikes.offsets, self.spikes.neurons)
         arrivals = delayed(given.offsets, self.layer.delays[0])
         if isinstance(given, Differences):
@@ -95,8 +95,8 @@ class Trace:
         steps, size = len(self._currents), self.layer.population.size
         margins = np.empty((steps + 1, size))
         measure_margins(grid, decay, threshold, self._bias, self._currents, self._states, margins)
-        # No potential leaves this range; each step rounds three times in either simulation, by
-        # an eighth of 1e-15 of it at most, and what is rounded decays.
+        # Bound of rounding errors: all potentials are in this range, each step rounds three times
+        # in both simulations, by at most 1/8 of 1e-15 of the range, and errors decay.
         largest_input = self.layer.largest_sum * grid + float(np.abs(self._bias).max())
         rounding = 1e-15 * steps * (abs(reset) + steps * largest_input)
         touched = np.zeros(size, bool)
@@ -107,9 +107,9 @@ class Trace:
 def find_differences(
     inputs: SpikeTrains, base: SpikeTrains, most: int
 ) -> tuple[Differences, NDArray[np.bool_]]:
-    """Return how images differ from a base, and in which images by at most so many events.
+    """Return the differences of images from a base, and a mask of those with at most `most` events.
 
-    Of the other images no differences are kept.
+    Differences of the other images are not stored.
     """
     offsets = np.empty_like(inputs.offsets)
     rows = np.empty(inputs.images * most, np.int32)

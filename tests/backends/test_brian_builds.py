@@ -1,4 +1,4 @@
-"""Building networks with Brian2, under the faults that befall compilers, disks and processes."""
+"""Building networks with Brian2, with faults of compilers, disks and processes."""
 
 import os
 import re
@@ -55,7 +55,7 @@ def test_a_damaged_or_deleted_build_is_built_anew(cache):
 @pytest.mark.slow
 @NEEDS_COMPILER
 def test_two_processes_build_once(cache, tmp_path):
-    # The compiler counts how often it links.
+    # A compiler that counts how often it links.
     compiler = tmp_path / "counting"
     compiler.write_text(
         "#!/bin/sh\n"
@@ -86,7 +86,7 @@ def test_two_processes_build_once(cache, tmp_path):
     [(signal.SIGKILL, BackendUnavailableError), (signal.SIGINT, KeyboardInterrupt)],
 )
 def test_a_build_that_is_killed_or_interrupted_leaves_nothing(cache, number, error):
-    # Other tests' workers may be about.
+    # Workers of other tests may be running.
     others = set(descendants(os.getpid()))
 
     def send():
@@ -136,7 +136,7 @@ def test_a_missing_compiler_is_named(cache, monkeypatch, variable, value, named)
 @NEEDS_COMPILER
 def test_a_cache_that_cannot_be_made_is_an_error_and_no_obstacle_without_building(cache):
     cache.parent.write_text("a file where the folder should be")
-    with pytest.raises(BackendUnavailableError, match="cannot be made"):
+    with pytest.raises(BackendUnavailableError, match="cannot be created"):
         standalone(chain())
     assert_runs_in_process()
 

@@ -1,4 +1,4 @@
-"""The Brian2 script of a network, run as a program of its own."""
+"""Exported Brian2 scripts, run as separate programs."""
 
 import dataclasses
 import subprocess
@@ -18,7 +18,7 @@ pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[bri
 
 
 def run_script(script, tmp_path, *arguments):
-    # A folder with nothing in it, and no site of neuroattack's: the script stands alone.
+    # An empty folder without access to neuroattack: the script must not need it.
     (tmp_path / "net.py").write_text(script, encoding="utf-8")
     (tmp_path / "neuroattack.py").write_text("raise ImportError", encoding="utf-8")
     return subprocess.run(

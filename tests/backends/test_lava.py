@@ -1,4 +1,4 @@
-"""The Lava backend against the plain dynamics and against Lava's stock processes."""
+"""Lava backend compared with the reference dynamics and with Lava's stock processes."""
 
 import dataclasses
 import subprocess
@@ -100,7 +100,7 @@ def test_one_deployment_answers_queries_of_any_shape(precision, block_steps):
         shapes = [(3, 33), (1, 1), (2, 40), (4, 7)]
         for images, steps in shapes:
             assert_exact(simulator, network, random_raster(rng, images, steps, 6))
-        # Nothing of a saturated image is left in an empty one, nor in the place of another.
+        # A saturated image does not affect an empty one, nor another position in the batch.
         for density in (1.0, 0.0):
             assert_exact(simulator, network, random_raster(rng, 3, 31, 6, density))
 
@@ -145,7 +145,7 @@ def test_every_spike_of_many_networks_equals_the_plain_dynamics(data):
 
 
 def stock_networks():
-    """Return networks that stock processes can hold, by name."""
+    """Return networks supported by Lava's stock processes, by name."""
     rng = np.random.default_rng(5)
     weights = [rng.normal(0.1, 0.5, shape) for shape in ((12, 20), (20, 8), (12, 8))]
     ends = ((INPUT, "a"), ("a", "b"), (INPUT, "b"))
@@ -166,7 +166,7 @@ def stock_networks():
             ),
             pixels=12,
         )
-    # As Loihi holds it where each projection has one sign, with odd weights and a bit more each.
+    # In Loihi's format with one sign per projection, with odd weights and one more bit each.
     found["split"] = quantize(
         dataclasses.replace(
             found["plain"],
@@ -179,7 +179,7 @@ def stock_networks():
         Rounding(signs="split"),
     ).network
     assert any((each.mantissas % 2).any() for each in found["split"].projections)
-    # Stock LIF wraps a current around once, so the larger weights stay below three times 2**23.
+    # Stock LIF wraps currents once only, so the larger weights stay below three times 2**23.
     for name, largest, exponents in (("fixed", 127, (6, 6, 7)), ("wrapping", 4, (19, 18, 18))):
         found[name] = network_of(
             (
@@ -223,7 +223,7 @@ def test_stock_processes_spike_alike(tmp_path):
 
 @pytest.fixture(scope="module")
 def trained():
-    """Return a network trained on a part of MNIST: enough for the rates of a trained one."""
+    """Return a network trained on a part of MNIST, which is enough for realistic rates."""
     mnist = load_dataset("mnist")
     return convert(train(mnist.train.images[:5000], mnist.train.labels[:5000])).network
 
@@ -255,7 +255,7 @@ def test_availability_says_what_to_do():
     assert not state.available
     assert "pip install 'neuroattack[lava]'" in state.reason
     if sys.version_info[:2] != (3, 10):
-        assert "Python 3.10 only" in state.reason
+        assert "Python 3.10" in state.reason
     with pytest.raises(BackendUnavailableError, match="lava-nc"):
         LavaBackend().deploy(small_network())
 

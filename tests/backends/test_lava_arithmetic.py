@@ -1,4 +1,4 @@
-"""The arithmetic of the Lava processes, which needs no Lava, at its edges."""
+"""Edge cases of the arithmetic of the Lava processes, which does not need Lava."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The native backend against the plain dynamics, spike for spike."""
+"""Native backend compared with the reference dynamics, spike for spike."""
 
 import numpy as np
 import pytest

@@ -1,1 +1,1 @@
-"""What every backend is held to, as one suite that any backend can be run through."""
+"""Conformance suite for simulator backends."""

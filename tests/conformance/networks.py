@@ -1,4 +1,4 @@
-"""Hypothesis strategies for networks and inputs, shared by the tests of all that runs them."""
+"""Hypothesis strategies for networks and input spikes."""
 
 import numpy as np
 from hypothesis import strategies as st
@@ -7,7 +7,7 @@ from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.ir.fixed_point import POTENTIAL_LIMIT
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
 
-# Of potentials: those of 24 bits, of 16, of 8 without a sign, and lopsided ones.
+# Limits of potentials: 24 bits, 16 bits, 8 bits unsigned, and asymmetric limits.
 _LIMITS = (
     (-POTENTIAL_LIMIT, POTENTIAL_LIMIT),
     (-(2**15), 2**15 - 1),
@@ -18,7 +18,7 @@ _LIMITS = (
 
 @st.composite
 def networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Network:
-    """Draw feed-forward networks: skip connections, delays, biases, thresholds on the grid."""
+    """Generate feed-forward networks with skip connections, delays, biases and ties."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="network seed"))
     layers = draw(st.integers(1, max_layers), label="layers")
     sizes = [draw(st.integers(1, max_size), label="size") for _ in range(layers + 1)]
@@ -60,7 +60,7 @@ def networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Networ
 
 @st.composite
 def fixed_networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> Network:
-    """Draw networks in fixed point: currents that wrap, potentials that clip, some of few bits."""
+    """Generate fixed-point networks with wrapping currents, clipping and narrow states."""
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="network seed"))
     layers = draw(st.integers(1, max_layers), label="layers")
     sizes = [draw(st.integers(1, max_size), label="size") for _ in range(layers + 1)]
@@ -103,7 +103,7 @@ def fixed_networks(draw: st.DrawFn, max_size: int = 50, max_layers: int = 4) -> 
 
 @st.composite
 def rasters(draw: st.DrawFn, size: int) -> np.ndarray:
-    """Draw input spikes of shape (images, steps, size), from silent to saturated."""
+    """Generate input spikes of shape (images, steps, size), from silent to saturated."""
     images = draw(st.integers(1, 5), label="images")
     steps = draw(st.integers(1, 40), label="steps")
     rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1), label="raster seed"))

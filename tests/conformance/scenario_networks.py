@@ -1,4 +1,4 @@
-"""The networks of the scenarios: few, for some backends take long to prepare one."""
+"""Networks of the scenarios; only a few, because some backends take long to deploy one."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 STEPS = 40
-"""Time steps of an image, which the delays are chosen for."""
+"""Number of time steps per image, for which the delays are chosen."""
 
 
 def _network(
@@ -59,7 +59,7 @@ def _network(
 
 @functools.cache
 def all_features() -> Network:
-    """Return a network that has every feature, and a population that nothing reaches."""
+    """Return a network with all features, and a population without input."""
     rng = np.random.default_rng(11)
 
     def joined(
@@ -95,7 +95,7 @@ def all_features() -> Network:
 
 @functools.cache
 def one_neuron() -> Network:
-    """Return one pixel and one neuron, which spikes a step after every third input spike."""
+    """Return a network of one pixel and one neuron that needs three input spikes per spike."""
     return _network(
         1,
         [Population("output", 1, float("inf"), 0.875, refractory_steps=1)],
@@ -105,7 +105,7 @@ def one_neuron() -> Network:
 
 @functools.cache
 def ties() -> Network:
-    """Return neurons whose potential meets the threshold exactly, which is no spike."""
+    """Return neurons whose potentials equal the threshold exactly, which is not a spike."""
     return _network(
         4,
         [
@@ -121,7 +121,7 @@ def ties() -> Network:
 
 @functools.cache
 def long_delays() -> Network:
-    """Return delays up to beyond the end of an image, and a refractory period as long."""
+    """Return a network with delays and a refractory period longer than an image."""
     return _network(
         3,
         [
@@ -155,7 +155,7 @@ def trained() -> Network:
 
 @functools.cache
 def all_fixed_features() -> Network:
-    """Return a network in fixed point whose currents wrap around and whose potentials clip."""
+    """Return a fixed-point network with wrapping currents and clipped potentials."""
     rng = np.random.default_rng(12)
 
     def joined(
@@ -185,10 +185,10 @@ def all_fixed_features() -> Network:
 
 @functools.cache
 def fixed_edges() -> Network:
-    """Return neurons whose spikes tell the last bit of each rule of fixed point.
+    """Return neurons whose spikes depend on the last bit of each fixed-point rule.
 
-    Pixels 0 to 3 spike once each, in this order: the first two take a neuron to an edge, the
-    others bring its potential to where neurons with neighbouring thresholds tell what it was.
+    Pixels 0 to 3 spike once each, in this order: the first two drive a neuron to a limit, the
+    others move its potential to a range in which neurons with adjacent thresholds measure it.
     """
     top, far = 2**23 - 1, 8_000_000
     back = (far, top - far + 1000)
@@ -197,11 +197,11 @@ def fixed_edges() -> Network:
     groups: list[tuple[tuple[int, int, int, int], int, int, Sequence[int]]] = [
         ((far, far, 0, 0), 0, 0, (top, top - 1, top - 2)),  # clipped above
         ((-far, -far, *back), 0, 0, near),  # clipped below
-        ((0, 0, 0, 0), 1, 0, (top - 1,)),  # the largest current that does not wrap around
+        ((0, 0, 0, 0), 1, 0, (top - 1,)),  # the largest current without wrapping
         ((0, 0, 0, 0), 1, 1, (top - 1,)),  # the bias is added after wrapping
         ((0, 0, 0, 0), 1, -1, (top - 3, top - 2, top - 1)),
         ((1, 0, *back), 1, 0, near),  # wraps around by one
-        ((0, 0, 0, 0), -1, 0, (top - 1,)),  # the smallest does
+        ((0, 0, 0, 0), -1, 0, (top - 1,)),  # -2**23 wraps around
         ((-far, 0, *back), -1, 0, near),
     ]
     neurons = [
@@ -210,7 +210,7 @@ def fixed_edges() -> Network:
         for threshold in thresholds
     ]
     small, large, bias, threshold = (np.array(column) for column in zip(*neurons, strict=True))
-    # The leak of a negative and of a positive potential, both rounded toward zero.
+    # Leak of negative and positive potentials, both rounded toward zero.
     falling, rising = np.arange(500, 1000), np.arange(1000, 1500)
     leaks = np.zeros((4, 1000), np.int32)
     leaks[0] = np.repeat([-797, 797], 500)
@@ -231,15 +231,15 @@ def fixed_edges() -> Network:
 
 @functools.cache
 def narrow_states() -> Network:
-    """Return neurons whose potentials have 8 bits and fewer, with and without a sign, and 16.
+    """Return neurons with potentials of 8 bits, signed and unsigned, and of 16 bits.
 
-    Pixels 0 to 3 spike once each, as above, and tell the limits to the last bit.
+    Pixels 0 to 3 spike once each, as above, and test the limits to the last bit.
     """
     # Pixels 0 to 3, thresholds.
     unsigned = [
         ((300, 0, 0, 0), (253, 254, 255, 290)),  # clipped at 255
         ((-300, 50, 0, 0), (48, 49, 50)),  # clipped at 0
-        ((200, -201, 7, 0), (6, 7)),  # fires, or is clipped as it leaves 200
+        ((200, -201, 7, 0), (6, 7)),  # spikes, or is clipped at 0 after 200
     ]
     signed = [
         ((300, 0, 0, 0), (125, 126, 127)),
@@ -278,5 +278,5 @@ def narrow_states() -> Network:
 
 @functools.cache
 def trained_fixed() -> Network:
-    """Return the trained network in Loihi's formats."""
+    """Return the trained network in Loihi's number formats."""
     return quantize(trained(), fixed_format()).network

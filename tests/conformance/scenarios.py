@@ -1,8 +1,7 @@
-"""What every backend must reproduce: networks, and batches of input spikes to show them.
+"""Scenarios that every backend must reproduce: networks and batches of input spikes.
 
-A scenario is checked against :func:`neuroattack.ir.dynamics.simulate`, image by image, in every
-population and every step. Few networks carry all scenarios, for some backends take long to
-prepare one.
+Every population, image and step is compared with :func:`neuroattack.ir.dynamics.simulate`. The
+scenarios use only a few networks, because some backends take long to deploy one.
 """
 
 from __future__ import annotations
@@ -38,16 +37,16 @@ Raster = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Scenario:
-    """A network, and the batches it is shown one after the other.
+    """Network and consecutive batches of input spikes.
 
     Parameters
     ----------
     name : str
-        What is tried.
+        Name of the tested property.
     network : callable
-        Returns the network.
+        Function that returns the network.
     batches : callable
-        Takes its number of pixels and returns the batches, in order.
+        Function of the number of pixels that returns the batches, in order.
     """
 
     name: str
@@ -55,12 +54,12 @@ class Scenario:
     batches: Callable[[int], Sequence[Raster]]
 
     def check(self, simulator: Simulator) -> None:
-        """Show all batches to a simulator of the scenario's network.
+        """Run all batches on a simulator of the scenario's network.
 
         Raises
         ------
         AssertionError
-            Naming the first image, population, step and neuron that differs.
+            If spikes differ; the message has the population and the first image, step and neuron.
         """
         network = self.network()
         for batch in self.batches(network.input.size):
@@ -68,12 +67,12 @@ class Scenario:
 
 
 def check_batch(simulator: Simulator, network: Network, batch: Raster) -> None:
-    """Raise AssertionError unless a simulator does on a batch exactly as the plain dynamics."""
+    """Raise AssertionError if a simulator differs from the reference dynamics on a batch."""
     inputs = SpikeTrains.from_dense(batch)
     recording = simulator.run(inputs, record_spikes=True)
     counted = simulator.run(inputs)
     if recording.spikes is None:
-        raise AssertionError("no spikes were kept though they were asked for")
+        raise AssertionError("recording: got no spikes, expected spikes with record_spikes=True")
     expected = _expected(network, batch)
     for name, spikes in expected.items():
         _check_spikes(name, recording.spikes[name], spikes)
@@ -112,7 +111,7 @@ def _check_spikes(name: str, trains: SpikeTrains, expected: Raster) -> None:
 def _check_counts(what: str, found: NDArray[np.int32], expected: NDArray[np.int64]) -> None:
     if found.shape != expected.shape or found.dtype.kind != "i":
         raise AssertionError(
-            f"{what}: counts are {found.dtype} of shape {found.shape}, expected whole numbers "
+            f"{what}: counts are {found.dtype} of shape {found.shape}, expected integers "
             f"of shape {expected.shape}"
         )
     differing = np.argwhere(found != expected)
@@ -127,7 +126,7 @@ def _check_counts(what: str, found: NDArray[np.int32], expected: NDArray[np.int6
 # Batches
 
 
-def _drawn(density: Sequence[float], pixels: int, steps: int = STEPS, seed: int = 0) -> Raster:
+def _random(density: Sequence[float], pixels: int, steps: int = STEPS, seed: int = 0) -> Raster:
     rng = np.random.default_rng((seed, pixels, steps))
     chance = np.asarray(density)[:, None, None]
     return rng.random((len(density), steps, pixels)) < chance
@@ -148,26 +147,28 @@ def _saturated_then_empty(pixels: int) -> list[Raster]:
 
 
 def _sizes(pixels: int) -> list[Raster]:
-    images = _drawn([0.1, 0.3, 0.6, 0.05, 0.9, 0.2, 0.4], pixels)
+    images = _random([0.1, 0.3, 0.6, 0.05, 0.9, 0.2, 0.4], pixels)
     return [images[:1], images[:2], images, images[:3]]
 
 
 def _alone_and_inside(pixels: int) -> list[Raster]:
-    images = _drawn([0.9, 0.3, 0.9], pixels, seed=1)
+    images = _random([0.9, 0.3, 0.9], pixels, seed=1)
     return [images, images[1:2], images[[1, 0, 2]], images[[1, 1, 1]]]
 
 
 def _larger_than_any_internal_batch(pixels: int) -> list[Raster]:
-    images = _drawn([0.0, 0.1, 0.3, 0.6, 1.0], pixels, seed=2)
+    images = _random([0.0, 0.1, 0.3, 0.6, 1.0], pixels, seed=2)
     return [images[np.random.default_rng(3).integers(0, len(images), 270)]]
 
 
 def _repeated(pixels: int) -> list[Raster]:
-    return [_drawn([0.3, 0.6], pixels, seed=4)] * 3
+    return [_random([0.3, 0.6], pixels, seed=4)] * 3
 
 
 def _other_steps(pixels: int) -> list[Raster]:
-    return [_drawn([0.5, 0.9], pixels, steps, seed=5) for steps in (STEPS, 1, STEPS + 13, 7, STEPS)]
+    return [
+        _random([0.5, 0.9], pixels, steps, seed=5) for steps in (STEPS, 1, STEPS + 13, 7, STEPS)
+    ]
 
 
 def _one_after_the_other(pixels: int) -> list[Raster]:
@@ -178,7 +179,7 @@ def _one_after_the_other(pixels: int) -> list[Raster]:
 
 
 def _ordinary(pixels: int) -> list[Raster]:
-    return [_drawn([0.02, 0.05, 0.1, 0.3, 1.0], pixels, seed=6)]
+    return [_random([0.02, 0.05, 0.1, 0.3, 1.0], pixels, seed=6)]
 
 
 SCENARIOS = (

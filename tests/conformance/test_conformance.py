@@ -1,7 +1,7 @@
-"""Every registered backend, a third party's too, against the plain dynamics.
+"""Comparison of all registered backends, including third-party ones, with the reference dynamics.
 
-``pytest --pyargs neuroattack.conformance`` runs it wherever neuroattack is installed; add
-``-k NAME`` for one backend alone.
+``pytest --pyargs neuroattack.conformance`` runs it with any installation of neuroattack; add
+``-k NAME`` for a single backend.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import Network
 
-# Backends that compile every network anew; their tests are marked slow.
+# Backends that compile every network; their tests are marked slow.
 COMPILING = {"brian2-standalone"}
 
 
@@ -41,10 +41,10 @@ def backend(request: pytest.FixtureRequest) -> Backend:
 
 @pytest.fixture(scope="module")
 def deployed(backend: Backend) -> Iterator[dict[str, Simulator]]:
-    """Simulators by the checksum of their network: each is deployed once for all scenarios."""
-    held: dict[str, Simulator] = {}
-    yield held
-    for simulator in held.values():
+    """Return simulators by the checksum of their network, each shared by all scenarios."""
+    simulators: dict[str, Simulator] = {}
+    yield simulators
+    for simulator in simulators.values():
         simulator.close()
 
 
@@ -52,7 +52,7 @@ def _deploy(backend: Backend, network: Network) -> Simulator:
     try:
         return backend.deploy(network)
     except UnsupportedFeatureError as error:
-        pytest.skip(f"{backend.name} refuses the network: {error}")
+        pytest.skip(f"{backend.name} does not support the network: {error}")
 
 
 def test_not_every_network_is_refused(backend: Backend) -> None:
@@ -62,7 +62,7 @@ def test_not_every_network_is_refused(backend: Backend) -> None:
         except UnsupportedFeatureError:
             continue
         return
-    pytest.fail(f"{backend.name} refuses every network of the scenarios")
+    pytest.fail(f"{backend.name} does not support any network of the scenarios")
 
 
 @pytest.mark.parametrize(("images", "size"), [(0, 1), (1, 2)], ids=["no image", "another size"])
@@ -87,7 +87,7 @@ def test_scenario(backend: Backend, deployed: dict[str, Simulator], scenario: Sc
     scenario.check(deployed[key])
 
 
-# What preparing a network costs decides how many examples are affordable.
+# Number of examples, limited by the time to deploy a network.
 EXAMPLES = {"native": 60, "brian2": 8}
 FEW_EXAMPLES = 3
 

@@ -27,7 +27,7 @@ DIGITS_CHECKSUM = "b747db89b0fe08ddcf3b30262a6ccba30f063d4802378106d54482018fa03
 MNIST_CHECKSUM = "51c4eb40cf592d46991610d20f4675850f4eaff4e8cf7b222683f282fa624477"
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in MNIST_FILES)
 
-# Read at import, because the tests themselves move the variable.
+# Read at import, because tests change the variable.
 MNIST_FOLDER = os.environ.get(DATA_VARIABLE)
 needs_mnist = pytest.mark.skipif(
     not MNIST_FOLDER, reason=f"{DATA_VARIABLE} is unset: it should name a folder with MNIST"
@@ -191,7 +191,7 @@ def test_digits_can_be_learnt(digits):
     assert classifier.score(digits.test.images.reshape(-1, 784), digits.test.labels) > 0.96
 
 
-# --- MNIST, the real files
+# --- MNIST, published files
 
 
 @needs_mnist
@@ -261,7 +261,7 @@ def test_files_in_each_others_place_are_refused(folder):
     assert f"expected {MNIST_FILES[1].sha256}" in refusal(folder, TRAIN_LABELS)
 
 
-# --- MNIST, files made here
+# --- MNIST, artificial files
 
 
 @pytest.mark.parametrize(

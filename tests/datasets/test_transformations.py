@@ -1,4 +1,4 @@
-"""Transformations against formulas and other libraries; survival on a target of known answers."""
+"""Transformations compared with formulas and other libraries; survival for a known target."""
 
 import json
 
@@ -25,7 +25,7 @@ def rng():
 
 
 def smooth(n=3, height=28, width=28, seed=0):
-    """Return images of smoothed noise over the whole range of intensities."""
+    """Return images of smoothed noise over the full range of intensities."""
     noise = np.random.default_rng(seed).random((n, height, width))
     images = scipy.ndimage.gaussian_filter(noise, (0, 1.5, 1.5))
     low, high = images.min(axis=(1, 2), keepdims=True), images.max(axis=(1, 2), keepdims=True)
@@ -62,7 +62,7 @@ def test_any_images_stay_images_and_a_batch_is_its_images(transformation, shape,
 
 @pytest.mark.parametrize("transformation", TRANSFORMATIONS, ids=lambda t: t.name)
 def test_only_gamma_and_noise_change_an_even_ground(transformation):
-    # The middle of 8 bits, which JPEG holds exactly at any quality.
+    # The middle of 8 bits, which JPEG represents exactly at any quality.
     level = 128 / 255
     found = transformation.apply(np.full((1, 28, 28), level), rng())
     expected = {"gamma": level ** (transformation.parameter or 0)}.get(transformation.family, level)
@@ -92,7 +92,7 @@ def test_jpeg_rounds_cosine_coefficients_to_the_steps_of_the_standard(quality):
     # Away from black and white, so that no pixel is clipped.
     images = 0.2 + 0.6 * smooth(2, 32, 24)
     found = BY_NAME[f"jpeg-{quality}"].apply(images, rng())
-    # How libjpeg scales the table to a quality.
+    # Scaling of the table with quality in libjpeg.
     percent = 5000 // quality if quality < 50 else 200 - 2 * quality
     steps = np.floor((LUMINANCE * percent + 50) / 100)
     for image, jpeg in zip(np.rint(images * 255) - 128, found * 255 - 128, strict=True):
@@ -101,24 +101,24 @@ def test_jpeg_rounds_cosine_coefficients_to_the_steps_of_the_standard(quality):
                 block = scipy.fft.dctn(image[i : i + 8, j : j + 8], norm="ortho")
                 pixels = jpeg[i : i + 8, j : j + 8]
                 kept = np.rint(scipy.fft.dctn(pixels, norm="ortho") / steps) * steps
-                # Rounded to the nearest step, but for the accuracy of libjpeg's integers; and
-                # back in whole levels of 255.
+                # Rounded to the nearest step, up to the accuracy of libjpeg's integers, and
+                # then to integer levels up to 255.
                 assert (np.abs(kept - block) <= steps / 2 + 0.1).all()
                 assert np.abs(scipy.fft.idctn(kept, norm="ortho") - pixels).max() < 0.6
     assert np.abs(found - images).max() > 1 / 255
 
 
 def bilinear(image, rows, columns):
-    """Return an image at places between its pixels, its edge continued."""
+    """Return an image interpolated between pixels, with repeated edges."""
     at = RegularGridInterpolator(tuple(np.arange(n) for n in image.shape), image)
     inside = np.clip(rows, 0, image.shape[0] - 1), np.clip(columns, 0, image.shape[1] - 1)
     return at(np.stack(inside, axis=-1))
 
 
 def rescaled(image, shape):
-    """Return an image sampled at the centres of that many pixels of the same area."""
-    places = [(np.arange(m) + 0.5) * n / m - 0.5 for n, m in zip(image.shape, shape, strict=True)]
-    return bilinear(image, *np.meshgrid(*places, indexing="ij"))
+    """Return an image resampled at the centers of pixels of another size."""
+    centers = [(np.arange(m) + 0.5) * n / m - 0.5 for n, m in zip(image.shape, shape, strict=True)]
+    return bilinear(image, *np.meshgrid(*centers, indexing="ij"))
 
 
 @pytest.mark.parametrize(("name", "small"), [("resize-0.71", (20, 25)), ("resize-0.5", (14, 18))])
@@ -137,7 +137,7 @@ def test_rotation_looks_up_where_each_pixel_came_from(angle):
     images = smooth(2)
     found = BY_NAME[f"rotation{angle:+d}"].apply(images, rng())
     theta = np.deg2rad(angle)
-    # About the centre, with x to the right and y up.
+    # About the center, with x to the right and y up.
     row, column = np.mgrid[:28, :28]
     x, y = column - 13.5, 13.5 - row
     from_x = x * np.cos(theta) + y * np.sin(theta)
@@ -180,7 +180,7 @@ def test_noise_is_normal_of_its_size_and_by_its_seed(sd):
     assert scipy.stats.kstest(change.ravel(), scipy.stats.norm(0, sd).cdf).pvalue > 1e-3
     other = noise.apply(np.full((40, 50, 50), 0.5), np.random.default_rng(8)) - 0.5
     assert abs(np.corrcoef(change.ravel(), other.ravel())[0, 1]) < 0.02
-    # At black, the half that is negative is clipped.
+    # For black images, negative noise is clipped.
     black = noise.apply(np.zeros((40, 50, 50)), rng())
     np.testing.assert_allclose(black, np.maximum(change, 0), atol=1e-12)
     assert (black == 0).mean() == pytest.approx(0.5, abs=0.01)
@@ -225,7 +225,7 @@ def test_what_is_no_images_is_refused(images, message):
 
 
 class Coins:
-    """A target that says class 1 as often as an image's mean is bright, class 0 otherwise.
+    """Target that returns class 1 with a probability of the image's mean, otherwise class 0.
 
     Black is never 1, white always; a mean above 0.95 is silent.
     """
@@ -277,7 +277,7 @@ def test_survival_is_the_chance_of_the_transformed_image():
             )
             assert image.untransformed.reached("targeted").rate == pytest.approx(level, abs=near)
             assert (image.original.targeted, image.original.correct) == (0, 2000)
-    # 0.5 squared fools no longer, 0.9 squared still does.
+    # 0.5 squared is not adversarial any more, 0.9 squared still is.
     square = study.survivals[1].summary("targeted")
     assert (square.images_fooled.successes, square.images_fooled.trials) == (1, 3)
     chances = [0.01, 0.25, 0.81]
@@ -303,7 +303,7 @@ def test_targeted_untargeted_correct_and_silent_are_told_apart():
 
 
 def test_of_those_fooled_before_so_many_survive():
-    # Chances of 0.9 and 0.94 become 0.2 and 0.39.
+    # Probabilities of 0.9 and 0.94 become 0.2 and 0.39.
     darker = Transformation("darker", "gamma", np.log(0.2) / np.log(0.9))
     cases = [case(0, 0.9), case(1, 0.94), case(2, 0.1)]
     survived = (
@@ -348,7 +348,7 @@ def test_gap_groups_and_rank_correlation(sign):
     ranks = [scipy.stats.rankdata(x) for x in ([image.gap for image in one.images], rates)]
     rho = np.corrcoef(*ranks)[0, 1]
     assert summary.gap_correlation.rho == pytest.approx(rho)
-    # Of no relation, t = rho sqrt((n - 2) / (1 - rho^2)) has Student's distribution.
+    # Without correlation, t = rho sqrt((n - 2) / (1 - rho^2)) has Student's distribution.
     t = abs(rho) * (10 / (1 - rho**2)) ** 0.5
     assert summary.gap_correlation.p_value == pytest.approx(2 * scipy.stats.t.sf(t, 10), rel=1e-6)
     assert 0.9 < sign * rho < 1

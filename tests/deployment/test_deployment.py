@@ -1,4 +1,4 @@
-"""Deployment: draws, batches, streams, the black box; and evaluation by recount."""
+"""Deployments: randomness, batches, streams and black boxes; evaluation by recount."""
 
 from types import SimpleNamespace
 

@@ -162,7 +162,7 @@ def test_per_term_by_hand():
 
 
 def test_all_in_by_hand():
-    """The second image has pixels 1 and 0, and hidden neuron 2 spikes 4 times, output 1 thrice.
+    """Second image: pixels 1 and 0; hidden neuron 2 spikes 4 times, output 1 three times.
 
     Synaptic operations: 14 as above, and 1 * 2 + 4 * 1 = 6. At 26 pJ: 364 and 156, mean 260.
     """
@@ -190,7 +190,7 @@ def test_all_in_by_hand():
     assert counted["spike_in_tile"][0].tolist() == [8.0, 5.0]
     assert {found.terms[name].covered_by for name in counted} == {"synaptic_operation"}
 
-    # What enters and leaves is not on the chip, whose all this is: no term.
+    # An all-in coefficient is that of the chip: there is no term for input and output.
     outside = estimate(activity, replace(model, unknown=("host_io",)), DT_S)
     assert outside.without_coefficient == ()
     assert outside.total_pj == (260.0, 260.0)

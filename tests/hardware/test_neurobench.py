@@ -1,4 +1,4 @@
-"""NeuroBench's metrics against plain loops, and against the package itself.
+"""NeuroBench's metrics compared with plain loops and with the package.
 
 The comparison with the package skips where it is missing; ``.ci/run`` installs it.
 """
@@ -42,7 +42,7 @@ def trains_of(spikes):
 
 
 def counted_by_loops(network, spikes):
-    """Count step by step what each layer sees, and what each population does."""
+    """Count the input of each layer and the spikes of each population step by step."""
     images, steps, _ = spikes[INPUT].shape
     dense = acs = silent = activations = 0
     for image, step in itertools.product(range(images), range(steps)):
@@ -101,7 +101,7 @@ def test_batches_join_to_the_metrics_of_all_images(data, network):
 
 
 def three_neurons(**of_the_second):
-    """Return a network 2 -> 3 -> 1, whose second projection is late by two steps."""
+    """Return a network 2 -> 3 -> 1, whose second projection has a delay of two steps."""
     return Network(
         dt_s=1e-3,
         input=Input((2,), PoissonEncoder(200.0)),
@@ -173,7 +173,7 @@ def test_bits_in_a_format_counted_by_hand():
         refractory_steps=(0, 62),
     )
     bits = footprint_in_format(three_neurons(bias_v=0.1), chip)
-    # The bias is the output's alone, the refractory period the hidden neurons'.
+    # Only the output has a bias, only hidden neurons have a refractory period.
     assert bits == {
         "weight_bits": 9 * 5,
         "potential_bits": 4 * 4,
@@ -251,7 +251,7 @@ def torch_model(network):
     torch = pytest.importorskip("torch")
 
     class Layer(torch.nn.Linear):
-        """A linear layer of 4-byte weights that adds in 8, in which all sums are exact."""
+        """Linear layer with 4-byte weights and exact sums in 8 bytes."""
 
         def __init__(self, projection):
             super().__init__(*projection.mantissas.shape, bias=False)
@@ -263,7 +263,7 @@ def torch_model(network):
             return torch.nn.functional.linear(spikes.double(), self.weight.double())
 
     class Neurons(torch.nn.Module):
-        """A population, with what a step leaves to the next as its buffers."""
+        """Population with its state between steps as buffers."""
 
         def __init__(self, population):
             super().__init__()
@@ -373,7 +373,7 @@ def test_the_metrics_are_those_of_the_package(data, network, batch):
     fired = module(images).numpy()
     np.testing.assert_array_equal(fired, spikes[network.readout].to_dense())
     assert theirs["Footprint"] == ours.footprint_bytes
-    # It divides in 32 bits, and rounds that.
+    # The package divides in 32 bits and rounds the result.
     assert theirs["ConnectionSparsity"] == round(float(np.float32(ours.connection_sparsity)), 4)
     assert theirs["ActivationSparsity"] == pytest.approx(ours.activation_sparsity, abs=1e-12)
     operations = ours.as_json()["synaptic_operations_per_image"]

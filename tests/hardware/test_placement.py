@@ -21,7 +21,7 @@ from neuroattack.report.chips.placement import placement_figure
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 PER_CORE = ("neurons", "synapses", "synapse_bits", "in_axons", "out_axons")
 
-# Broken, or not, whatever core a neuron lies on.
+# Limits that do not depend on the placement.
 ANYWHERE = {
     "fan_in_per_neuron",
     "fan_out_per_neuron",
@@ -32,12 +32,12 @@ ANYWHERE = {
     "synapses_per_chip",
 }
 
-# What a neuron takes of a core by itself, wherever its targets lie.
+# Resources of a core that a neuron needs independently of the placement.
 OF_ONE_NEURON = {"synapses_per_core", "synapse_bits_per_core", "in_axons_per_core"}
 
 
 def layers(*sizes, density=1.0, seed=0):
-    """Return populations one after the other, each connected to the next."""
+    """Return a network of consecutive fully connected populations."""
     rng = np.random.default_rng(seed)
     names = [INPUT, *(f"p{i}" for i in range(1, len(sizes)))]
     projections = []
@@ -58,7 +58,7 @@ def layers(*sizes, density=1.0, seed=0):
 
 @st.composite
 def placed_networks(draw, max_size=30, max_layers=4):
-    """Draw networks, some with two projections from one population to another."""
+    """Generate networks, some with two projections between the same populations."""
     network = draw(networks(max_size, max_layers) | fixed_networks(max_size, max_layers))
     if draw(st.booleans()) and network.precision == "fixed":
         first = draw(st.sampled_from(network.projections))
@@ -96,7 +96,7 @@ def core_limits(draw, scale=1.0):
 
 
 def connections(network):
-    """Return how many connections there are from a neuron to another, one by one."""
+    """Return the number of connections from each neuron to each other one."""
     found = {}
     for p in network.projections:
         for i, j in zip(*np.nonzero(p.mantissas), strict=True):
@@ -106,7 +106,7 @@ def connections(network):
 
 
 def recount(network, found, core_of, limits):
-    """Return what a placement takes of every limit, by plain loops; and of every core."""
+    """Return the use of every limit and of every core, by plain loops."""
     fan_in, fan_out, reached = {}, {}, {}
     cores = {core: dict.fromkeys(PER_CORE, 0) for core in set(core_of.values())}
     in_axons = set()
@@ -184,7 +184,7 @@ def test_no_limit_is_ever_exceeded(network, limits):
         assert error.population in {INPUT, None, *(p.name for p in network.populations)}
         assert f"{error.used:,}" in str(error)
         assert f"made up has {error.available:,}" in str(error)
-        # Cores are never overfilled: what breaks a limit of theirs is one neuron alone.
+        # Cores are never overfilled: only a single neuron can exceed a limit of a core.
         assert not str(error).startswith("core")
         alone = {}
         for (_, target), number in found.items():
@@ -210,7 +210,7 @@ def test_no_limit_is_ever_exceeded(network, limits):
         name: (taken[name], available(limits, name))
         for name in placement.utilization
     }  # fmt: skip
-    # How many cores a network takes is known from limits of cores alone.
+    # The number of cores is known only with limits per core.
     if not any(getattr(limits, f"{resource}_per_core") is not None for resource in placement.used):
         known.discard("cores_per_chip")
     assert set(placement.unchecked) == set(taken) - known
@@ -221,7 +221,7 @@ def test_no_limit_is_ever_exceeded(network, limits):
 
 
 def partitions(items):
-    """Yield every way to put things on cores, as the core of each."""
+    """Yield all assignments of items to cores, as the core of each item."""
     if not items:
         yield {}
         return
@@ -256,7 +256,7 @@ def test_what_is_refused_for_certain_fits_in_no_way_and_no_way_takes_fewer_cores
         ((784, 500, 500, 10), {"synapse_bits_per_core": 131_072, "bits_per_synapse": 8}, 40),
         ((784, 500, 500, 10), {"neurons_per_core": 20}, 51),
         ((100, 2000, 2000, 10), {"neurons_per_core": 64, "in_axons_per_core": 4096}, 63),
-        # 20 x 1,000 + 1,000 x 1,000 + 10,000 connections. Routes would take 6 cores besides, if p1
+        # 20 x 1,000 + 1,000 x 1,000 + 10,000 connections. Routes would take 6 more cores if p1
         # did not share those of p2.
         ((20, 1000, 1000, 10), {"synapses_per_core": 50_000, "out_axons_per_core": 4096}, 21),
     ],
@@ -278,7 +278,7 @@ def test_a_network_on_one_core_fewer_than_it_takes_is_refused():
 
 
 def walk(mesh, band):
-    """Return columns and rows of nodes, one after the other, as one would walk them."""
+    """Return columns and rows of nodes in the order of the serpentine path."""
     nodes, eastwards = [], True
     for bottom in range(0, mesh.height, band):
         rows = list(range(bottom, min(bottom + band, mesh.height)))
@@ -354,7 +354,7 @@ def test_traffic_is_that_of_every_connection_one_by_one(network, per_core, per_n
 
 
 def test_a_chain_on_a_mesh_worked_out_by_hand():
-    # Cores of 2 neurons: p1 on cores 0 and 1, p2 on core 2. One core a node, two nodes wide:
+    # Cores of 2 neurons: p1 on cores 0 and 1, p2 on core 2. One core per node, two nodes wide:
     # row 0 is 0, 1; row 1 runs back, so that core 2 lies above core 1.
     network = layers(3, 4, 2)
     placement = place(network, CoreLimits("c", neurons_per_core=2, mesh=Mesh(2, 2)))

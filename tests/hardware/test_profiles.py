@@ -70,7 +70,7 @@ def test_loihi1_holds_the_numbers_that_were_read():
     assert number_format.weight_bits == 8
     assert number_format.mixed_weight_step == 2
     assert number_format.sign_modes == {"mixed", "excitatory", "inhibitory"}
-    # -7 to 7 in the source; a weight at -7 would have a bit below the state's last.
+    # -7 to 7 in the source; a weight at -7 would have bits below the last bit of the state.
     assert number_format.weight_exponents == (-6, 7)
     assert number_format.state == StateFormat(-8388607, 8388607, shift=6, leak_bits=12)
     assert number_format.threshold_bits == 17
@@ -152,7 +152,7 @@ def test_what_other_chips_are_like():
     # Lava counts the step after the spike as 0.
     assert formats["loihi2"].delay_steps == (1, 64)
     assert formats["loihi2"].refractory_steps is None
-    # 6 bits and a sign, 63 steps to either side.
+    # 6 bits and a sign: 63 steps in either direction.
     assert 2 ** (formats["brainscales2"].weight_bits - 1) - 1 == 63
     assert load_profile("speck").core_limits().neurons_per_chip == (3 * 64 + 2 * 32 + 4 * 16) * 1024
     assert load_profile("dynapse2").core_limits().destination_cores_per_neuron == 4
@@ -277,7 +277,7 @@ def without(part):
 
 
 BROKEN = {
-    # Origins.
+    # Sources.
     "no source": (without("src"), "synaptic_operation: has no src"),
     "no location": (without("at"), "synaptic_operation: has no at"),
     "no basis": (without("basis"), "has no basis"),
@@ -416,7 +416,7 @@ BROKEN = {
         ),
         "time_ns.barrier_fastest: got 9",
     ),
-    # The head of the file.
+    # Beginning of the file.
     "another schema": (("schema = 1", "schema = 2"), "schema: got 2"),
     "schema true": (("schema = 1", "schema = true"), "schema: got True"),
     "no schema": (("schema = 1\n", ""), "has no schema"),
@@ -426,7 +426,7 @@ BROKEN = {
     "unknown scope": (('"per_term"', '"total"'), "energy_scope: got 'total'"),
     "no scope": (('energy_scope = "per_term"', ""), "has no energy_scope"),
     "list for a table": (("[limits]", "[[limits]]"), "limits: got [{"),
-    # The file as such.
+    # File as a whole.
     "not TOML": (("schema = 1", "schema: 1"), "is not TOML (", "(at line 2, column"),
     "a key twice": ((SYNOP, f"{SYNOP}\n{SYNOP}"), "is not TOML ("),
     "JSON": ((EXAMPLE, '{"schema": 1}'), "is not TOML ("),

@@ -14,7 +14,7 @@ from neuroattack.hardware.quantization.quantization import Rounding, fixed_forma
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 
-# Loihi 1 as lava-nc 0.10.0 and nengo-loihi describe it; where they differ, the narrower range.
+# Loihi 1 as in lava-nc 0.10.0 and nengo-loihi; if they differ, the narrower range.
 LOIHI = NumberFormat(
     name="Loihi",
     weight_bits=8,
@@ -229,7 +229,7 @@ def test_each_projection_has_its_own_random_numbers():
     assert (second != third).any()
     other = quantize(network, ANALOG, dataclasses.replace(options, seed=4))
     assert (other.network.projections[0].mantissas != first).any()
-    # The same, whatever else there is.
+    # Independent of other projections.
     small = small_network()
     last = quantize(small, LOIHI, options).network.projections[1]
     more = dataclasses.replace(small, projections=(small.projections[0], *small.projections))

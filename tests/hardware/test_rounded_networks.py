@@ -19,7 +19,7 @@ from neuroattack.ir.network import Population
 
 
 def quantized_or_none(network, number_format, **options):
-    """Return None where weights and thresholds are too far apart for one scale."""
+    """Return None if magnitudes of weights and thresholds differ too much for one scale."""
     try:
         return quantize(network, number_format, Rounding(allow_lossy=True, **options))
     except UnsupportedFeatureError:
@@ -52,7 +52,7 @@ def check_signs(mantissas, signs):
 
 
 def asked_weights(network, found):
-    """Return the weights that each projection of the result stands for, in volts."""
+    """Return the weights of each projection of the result in volts."""
     asked = []
     parts = iter(zip(found.network.projections, found.projections, strict=True))
     for projection in network.projections:
@@ -167,7 +167,7 @@ def test_the_scale_is_the_largest_that_fits(network, number_format):
         assert max(*reached, fullest) == pytest.approx(1, rel=1e-6)
         exponents = {after.exponent - state.shift for fraction, after in arriving}
         assert len(exponents) <= 1
-        # A higher exponent would have brought a threshold or a bias out of its range.
+        # With a higher exponent, a threshold or a bias would be out of range.
         lowest, highest = number_format.weight_exponents
         wanted = min(max(0, lowest, -state.shift), highest)
         if exponents and fullest > 0.999:
@@ -181,7 +181,7 @@ def test_what_lies_on_the_grid_stays_there(network, number_format, scale):
     once = quantized_or_none(network, number_format, scale=scale)
     assume(once is not None)
     again = quantized_or_none(in_volts(once, network), number_format, scale=scale)
-    # Where all weights of one sign became 0, the others may get a bit more.
+    # If all weights of one sign are rounded to 0, the others may have one more bit.
     assume([each.signs for each in again.projections] == [each.signs for each in once.projections])
     for first, second in zip(once.network.projections, again.network.projections, strict=True):
         (bit_v,) = (each.state_bit_v for each in again.populations if each.name == first.target)
@@ -195,7 +195,7 @@ def test_what_lies_on_the_grid_stays_there(network, number_format, scale):
 
 
 def in_volts(found, network):
-    """Return a network in floating point whose volts are the units of a rounded one's state."""
+    """Return a floating-point network in units of the state of a quantized one."""
     if found.network.precision == "floating":
         return found.network
     return dataclasses.replace(

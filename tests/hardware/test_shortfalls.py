@@ -1,4 +1,4 @@
-"""What a chip lacks: refused, or dropped and listed."""
+"""Unsupported features of chips: refused, or dropped and listed."""
 
 import dataclasses
 import math
@@ -144,7 +144,7 @@ def test_projections_that_skip_a_population_or_share_one_are_refused_or_dropped(
         projections=(joined(INPUT, "a"), Projection.from_weights("a", "b", weights))
     )
     modes = frozenset({"excitatory", "inhibitory"})
-    # The two halves of one projection are no second one.
+    # The two parts of a split projection do not count as a second one.
     assert len(quantize(signs, chip("skip_projection", sign_modes=modes), split).projections) == 3
 
 

@@ -1,4 +1,4 @@
-"""The plain dynamics against a scalar loop written straight from the equations."""
+"""Reference dynamics compared with a scalar loop written from the equations."""
 
 import math
 
@@ -21,7 +21,7 @@ def floating_step(population, j, v, total, dt_s):
 
 
 def fixed_step(population, j, v, total, dt_s):
-    """Loihi's neuron in Python's integers, as lava's LIF model and its comments describe it."""
+    """Update Loihi's neuron in Python integers, as described in lava's LIF model."""
     kept = abs(v) * (4096 - population.leak) >> 12
     u = int(total)
     while u > 2**23:
@@ -96,13 +96,13 @@ def spike_steps(network, steps=12):
 
 
 def test_threshold_is_strict():
-    # One volt a step from step 1 on: 1 V at step 1 is not above 1 V, 2 V at step 2 is.
+    # One volt per step from step 1 on: 1 V at step 1 is not above 1 V, 2 V at step 2 is.
     assert spike_steps(one_neuron()) == [2, 4, 6, 8, 10]
 
 
 @pytest.mark.parametrize("refractory", [0, 1, 2, 5])
 def test_refractory_steps_are_whole_steps_between_integrations(refractory):
-    # Two steps of input a spike, then R steps in which input is ignored.
+    # Two steps of input per spike, then R steps in which input is ignored.
     expected = list(range(2, 12, 2 + refractory))
     assert spike_steps(one_neuron(refractory_steps=refractory)) == expected
 

@@ -1,4 +1,4 @@
-"""Populations in fixed point: what they refuse, their files and their checksum."""
+"""Fixed-point populations: validation, storage and checksum."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""The network: what it refuses, the weight grid, and the identity of a round trip."""
+"""Networks: validation, the weight grid, and lossless storage."""
 
 import dataclasses
 
@@ -243,7 +243,7 @@ def test_bit_flips_and_truncation_are_refused(network_file, data):
     if data.draw(st.booleans()):
         content = content[: data.draw(st.integers(1, len(content) - 1))]
     else:
-        # Beyond the signature, the rest of the user block is padding that nothing reads.
+        # The rest of the user block after the checksum is unused padding.
         place = data.draw(st.one_of(st.integers(0, 80), st.integers(512, len(content) - 1)))
         content[place] ^= 1 << data.draw(st.integers(0, 7))
     damaged = network_file.with_name("damaged.h5")

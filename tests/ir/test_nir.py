@@ -1,4 +1,4 @@
-"""NIR: networks survive the way out and in; readings are the equations; the rest is refused."""
+"""NIR: export and import of networks, discretization of the equations, and unsupported files."""
 
 import itertools
 import math
@@ -41,7 +41,7 @@ def lif(size=1, **changes):
 
 
 def one_layer(shape=(1, 2), weights=None, **changes):
-    """Return a network of one population, `out`, on an input of that shape."""
+    """Return a network of one population, `out`, with an input of that shape."""
     weights = np.ones((math.prod(shape), 1)) if weights is None else weights
     fields = {"tau_m_s": 0.1, "threshold_v": 1.0} | changes
     return Network(
@@ -55,7 +55,7 @@ def one_layer(shape=(1, 2), weights=None, **changes):
 
 
 def chain(path, *between, pixels=(2,), classes=1):
-    """Write a file whose nodes follow each other from input to output."""
+    """Write a file with a chain of nodes from input to output."""
     names = [f"n{place}" for place in range(len(between))]
     nodes = {
         "in": nir.Input({"input": np.array(pixels)}),
@@ -117,7 +117,7 @@ def test_nir_itself_reads_what_is_written_here(tmp_path):
     np.testing.assert_array_equal(neurons.tau, np.full(3, 0.1))
     np.testing.assert_array_equal(neurons.v_threshold, np.ones(3))
     (affine,) = (node for node in graph.nodes.values() if isinstance(node, nir.Affine))
-    # Held for a step, a current of weight 1 moves the potential by 1.
+    # A constant current of weight 1 during a step changes the potential by 1.
     held = neurons.r[0] * (1 - math.exp(-1e-3 / 0.1))
     np.testing.assert_allclose(affine.weight * held, np.eye(4, 3).T, rtol=1e-15)
     np.testing.assert_allclose(affine.bias * held, 0.25, rtol=1e-15)
@@ -143,7 +143,7 @@ def test_fixed_point_is_refused_by_name(tmp_path, network):
 
 
 def potentials(node, weight, spikes, integration, dt, arrival_steps):
-    """Integrate NIR's equation as plainly as it reads, one neuron; return its spikes."""
+    """Integrate NIR's equation of one neuron in plain Python; return its spikes."""
     tau, r, leak = (float(getattr(node, name)[0]) for name in ("tau", "r", "v_leak"))
     v, fired = leak, []
     for k in range(len(spikes)):
@@ -173,14 +173,14 @@ def test_each_reading_is_the_equation_solved_that_way(tmp_path, integration, arr
     imported = import_nir(path, **{**ASKED, "integration": integration, "arrival": arrival})
     spikes = rng.random((200, 5)) < 0.3
     found = simulate(imported.network, spikes)["n1"][:, 0]
-    # An input takes a step to get here; with same-step the file's time is that step ahead.
+    # Input arrives after one step; with same-step, the file is one step ahead.
     expected = potentials(node, weight[0], spikes, integration, 1e-3, 1)
     assert 5 < expected.sum() < 150
     np.testing.assert_array_equal(found, expected)
 
 
 def test_same_step_aligns_paths_of_different_length(tmp_path):
-    # The output fires only if a spike comes straight and through another neuron at once.
+    # The output spikes only if direct and indirect spikes arrive in the same step.
     nodes = {
         "in": nir.Input({"input": np.array([1])}),
         "relay": lif(v_threshold=0.5),
@@ -244,12 +244,12 @@ def test_neurons_without_leak_and_scalar_parameters(tmp_path):
     network = import_nir(path, **ASKED).network
     assert math.isinf(network.populations[0].tau_m_s)
     spikes = simulate(network, np.ones((7, 2), bool))["n1"]
-    # Two spikes of weight 1 a step, from the second step on; over 2.5 in every second one.
+    # Two spikes of weight 1 per step from the second step on; above 2.5 in every second step.
     np.testing.assert_array_equal(spikes.all(axis=1), [0, 0, 1, 0, 1, 0, 1])
 
 
 def plain_convolution(image, weight, bias, stride, padding, dilation, groups):
-    """Cross-correlate in plain loops; image of shape (channels, rows, columns)."""
+    """Cross-correlate an image of shape (channels, rows, columns) in plain loops."""
     outputs, per_group, height, width = weight.shape
     padded = np.pad(image, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
     rows = (padded.shape[1] - dilation[0] * (height - 1) - 1) // stride[0] + 1

@@ -1,4 +1,4 @@
-"""NIR files that are damaged or lie never take the process down, nor allocate what they declare."""
+"""Damaged or crafted NIR files neither crash the process nor allocate excessive memory."""
 
 import resource
 import subprocess
@@ -16,7 +16,7 @@ from neuroattack.ir.nir.unpack import LARGEST_EXPANSION
 
 @pytest.fixture
 def sound(tmp_path):
-    """A NIR file of two pixels and a neuron, laid out by hand."""
+    """Return a NIR file of two pixels and a neuron, written with h5py."""
     path = tmp_path / "sound.nir"
     with h5py.File(path, "w") as file:
         file["version"] = "1.0.8"
@@ -40,7 +40,7 @@ def test_the_sound_file_is_read(sound):
 
 
 def refusal(path):
-    """Return the sentence with which a file is refused, or None where it is read."""
+    """Return the error message for a file, or None if it is read."""
     try:
         read_graph(path)
     except FileError as error:
@@ -98,7 +98,7 @@ def test_truncated_files_are_refused(sound, length):
 def test_shapes_larger_than_the_file_are_not_allocated(sound):
     with h5py.File(sound, "r+") as file:
         del file["node/nodes/w/weight"]
-        # Chunks that were never written take no room in the file.
+        # Chunks that were never written take no space in the file.
         file.create_dataset("node/nodes/w/weight", (100_000, 100_000), "f8", chunks=(1000, 1000))
     with pytest.raises(FileError, match=r"w/weight declares .*\(100000, 100000\)"):
         read_arrays(sound)
@@ -151,7 +151,7 @@ def test_a_network_file_of_ones_own_is_told_apart(network_file):
 
 
 def test_the_readers_memory_has_a_limit(sound):
-    # What a crafted file might make the HDF5 library do, done plainly.
+    # A large allocation, as a crafted file might cause in the HDF5 library.
     script = (
         "from pathlib import Path; from neuroattack.ir.nir import unpack\n"
         "unpack._limit_memory(2**26)\n"

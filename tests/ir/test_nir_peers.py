@@ -1,6 +1,6 @@
-"""Networks trained in snnTorch and Norse, exported by their own exporters, spike here as there.
+"""Networks trained in snnTorch and Norse have the same spikes after the import via NIR.
 
-Where the peers are not installed, as ``.ci/run`` does it, these tests are skipped.
+These tests are skipped if the frameworks, which ``.ci/run`` installs, are missing.
 """
 
 import functools
@@ -23,7 +23,7 @@ HIDDEN, STEPS = 40, 60
 
 
 class Peer:
-    """Two layers of linear weights and neurons, the latter at places 1 and 3."""
+    """Two layers of linear weights and neurons; the neurons have the indices 1 and 3."""
 
     def layered(self, bias, make):
         linear = torch.nn.Linear
@@ -38,9 +38,9 @@ class Peer:
 
 
 class SnnTorch(Peer):
-    """Two layers of snnTorch's Leaky; its exporter writes times in units of ten steps' 1 ms."""
+    """Two layers of snnTorch's Leaky; its exporter writes times in units of 10 steps of 1 ms."""
 
-    # The exporter says that a step is 1e-4; here it is to be 1 ms.
+    # The exporter assumes a step of 1e-4; here it is 1 ms.
     time_unit_s = 10.0
     epochs = 2
 
@@ -93,7 +93,7 @@ class Norse(Peer):
 
 
 def run(peer, rasters, delayed=False):
-    """Step the layers one after the other; `delayed`, each sees what fired a step ago."""
+    """Run the layers step by step; if `delayed`, each receives the spikes of the last step."""
     state, fired = peer.start(), []
     images = rasters.shape[0]
     waiting = [torch.zeros(images, 784), torch.zeros(images, HIDDEN)]
@@ -123,7 +123,7 @@ def trained(kind, bias=False, **settings):
 
 @functools.cache
 def _weights(kind, bias):
-    """Train a little: enough that classes are told apart."""
+    """Train briefly, until classes can be distinguished."""
     torch.manual_seed(0)
     peer = kind(bias=bias)
     digits, rng = load_dataset("digits").train, np.random.default_rng(0)
@@ -142,7 +142,7 @@ def _weights(kind, bias):
 
 
 def compared(peer, path, arrival="same-step", allow_lossy=False):
-    """Return the spikes of the peer's readout and of the imported network's, and its import."""
+    """Return the readout spikes of the peer and of the imported network, and the import."""
     digits = load_dataset("digits").test
     rasters = drawn(np.random.default_rng(1), digits.images[:60], STEPS)
     delayed = arrival == "next-step"
@@ -190,7 +190,7 @@ def test_with_biases_it_does_if_layers_wait_a_step_for_each_other(tmp_path, kind
 
 def test_biases_that_act_early_are_all_that_differs_in_the_same_step(tmp_path):
     peer = trained(SnnTorch, bias=True)
-    # Their layers, with nothing but their biases until the first input arrives a step later each.
+    # Layers with biases only, until the first input arrives one step later per layer.
     digits = load_dataset("digits").test
     rasters = drawn(np.random.default_rng(1), digits.images[:60], STEPS)
     longer = np.concatenate([rasters, np.zeros((60, 2, 784))], axis=1)
@@ -204,7 +204,7 @@ def test_biases_that_act_early_are_all_that_differs_in_the_same_step(tmp_path):
 
 def test_a_reset_by_subtraction_is_lost_by_their_exporter(tmp_path):
     theirs, ours, _, imported = compared(trained(SnnTorch, reset="subtract"), tmp_path / "peer.nir")
-    # The file says v_reset = 0, as for a reset to zero: nothing in it tells them apart.
+    # The file has v_reset = 0, as for a reset to zero: it does not distinguish them.
     assert imported.network.populations[0].reset_v == 0
     assert (ours.sum(axis=1) != theirs.sum(axis=1)).any()
     assert ours.sum() < theirs.sum()

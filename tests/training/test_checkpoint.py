@@ -1,4 +1,4 @@
-"""Trainings are repeatable, can be interrupted, and resume from their own checkpoint alone."""
+"""Trainings are reproducible, can be interrupted, and resume only from their own checkpoints."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Conversion keeps the model's drive, and its rates where theory says what they are."""
+"""Conversion preserves the model's drive, and its rates in cases known from theory."""
 
 import numpy as np
 import pytest
@@ -71,8 +71,8 @@ def test_refractory_steps_follow_the_time_step():
 
 
 def test_a_converted_neuron_fires_at_the_renewal_rate():
-    # Every input spike lifts v by w = threshold / 4.5: five spikes a cycle, no visible leak in
-    # tau = 5 s, and R = 1 refractory step. With p = 0.1 a step the mean cycle is 5 / p + R steps.
+    # Every input spike lifts v by w = threshold / 4.5: five spikes per cycle, no visible leak in
+    # tau = 5 s, and R = 1 refractory step. With p = 0.1 per step the mean cycle is 5 / p + R steps.
     steps, images = 4000, 60
     network = convert(model_of([[0.005 / 4.5]])).network
     recording = deploy(network, steps=steps, seed=1).record(
@@ -86,7 +86,7 @@ def test_a_converted_neuron_fires_at_the_renewal_rate():
 def test_a_saturated_neuron_fires_at_the_models_highest_rate():
     network = convert(model_of([[1.0]]), input_rate_hz=1000.0).network
     counts = deploy(network, steps=1000).record(np.ones((1, 1, 1)), indices=[0]).counts
-    # 1 / t_ref = 500 Hz, one spike every second step, after the step that input takes to arrive.
+    # 1 / t_ref = 500 Hz: one spike every second step, after input has arrived in one step.
     assert counts["output"][0, 0] == 500
 
 
@@ -95,7 +95,7 @@ def test_spiking_rates_are_the_models_rates():
     model = model_of(rng.normal(4e-5, 2e-4, (200, 40)))
     image = rng.random((1, 1, 200))
     network = convert(model).network
-    # A draw of this length leaves a few per cent of noise, about as much as is tolerated below.
+    # A run of this length has a few percent of noise, about the tolerance below.
     draws = deploy(network, steps=20_000, seed=1).record(
         np.repeat(image, 100, axis=0), indices=np.arange(100)
     )

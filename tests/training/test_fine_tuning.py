@@ -1,4 +1,4 @@
-"""Fine-tuning: gradients, surrogate, loss and optimiser, each against a plain form."""
+"""Fine-tuning: gradients, surrogate, loss and optimizer, compared with plain implementations."""
 
 import math
 from concurrent.futures import ThreadPoolExecutor
@@ -57,7 +57,7 @@ def test_the_surrogate_is_close_to_the_noiseless_transfer_function():
     mean = np.array([-10.0, -3.0, 1.0, 2.5, 10.0])
     softness = 0.01
     rates = Surrogate.of(p, softness).rates(mean)
-    # The rounding adds at most softness / 2 to a drive, and the leak takes about 1e-3 from it.
+    # The smoothing adds at most softness / 2 to a drive, and the leak reduces it by about 1e-3.
     np.testing.assert_allclose(rates, siegert_rates(p.tau_m_s * mean, 0.0, p), atol=softness / 2)
 
 

@@ -1,4 +1,4 @@
-"""What both trainings refuse to train on, by name."""
+"""Validation of the input of both trainings."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The MLP: its outputs, its gradient and its training."""
+"""MLP: outputs, gradient and training."""
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ SHORT = {**SMALL, "iterations": 12}
 
 
 def mean_error(labels, probabilities):
-    """Return scikit-learn's log loss; it warns of rows that sum to 1 in float32 only."""
+    """Return scikit-learn's log loss; without its warning about sums in float32."""
     exact = probabilities.astype(np.float64)
     exact /= exact.sum(axis=1, keepdims=True)
     return log_loss(labels, exact, labels=np.arange(exact.shape[1]))
@@ -72,7 +72,7 @@ def workers():
 
 
 def an_error(workers, count, dtype=np.float64):
-    """Return the error over random data, and a random point."""
+    """Return the error function for random data, and a random point."""
     rng = np.random.default_rng(11)
     rows = rng.normal(0, 1, (count, SIZES[0])).astype(dtype)
     error = CrossEntropy(rows, rng.integers(0, 3, count), SIZES, workers)
@@ -119,7 +119,7 @@ def test_in_float32_error_and_gradient_are_those_of_float64(workers):
 
 
 def test_the_curvature_that_training_steps_by_survives_float32(workers):
-    """Beside central differences in float64: early, and late, where gradients are small."""
+    """Compare with central differences in float64, early and late, when gradients are small."""
     error, point = an_error(workers, 5000, np.float32)
     exact = dataclasses.replace(error, rows=error.rows.astype(np.float64))
     state = initial_state(point, error)
@@ -144,7 +144,7 @@ def test_the_number_of_workers_changes_no_bit():
         np.testing.assert_array_equal(gradient, results[0][1])
 
 
-# Whole trainings
+# Complete trainings
 
 
 def test_the_digits_are_learned():
@@ -156,7 +156,7 @@ def test_the_digits_are_learned():
 
 
 def test_more_iterations_leave_a_smaller_error_on_plain_images():
-    """That of the finished model, so that what it does with the mean image is held to it too."""
+    """Use the trained model, to include the treatment of the mean image."""
     images, labels = few()
     errors = []
     for iterations in (1, 5, 20, 60):

@@ -29,7 +29,7 @@ def worker():
 
 
 def scalar_layer(rows, weights):
-    """Siegert rates, unit by unit, from the formula in SI units."""
+    """Return Siegert rates unit by unit, from the formula in SI units."""
     p = TRANSFER.siegert
     out = []
     for row in rows:
@@ -45,7 +45,7 @@ def scalar_layer(rows, weights):
 
 
 def scalar_sparsify(rows, sparsity):
-    """Goh et al. 2010 with plain sorting: rank per sample, then per unit."""
+    """Return the targets of Goh et al. 2010 by plain sorting: rank per sample, then per unit."""
     power = 1 / sparsity - 1
     units, batch = len(rows[0]), len(rows)
 
@@ -62,7 +62,7 @@ def scalar_sparsify(rows, sparsity):
 
 
 def scalar_step(weights, velocity, fast, chain, visible, rate, p, rng):
-    """One step of persistent contrastive divergence, in plain Python and in plain order."""
+    """Take one step of persistent contrastive divergence in sequential plain Python."""
     visibles, hiddens, batch = len(weights), len(weights[0]), len(visible)
 
     def warm(rows):
@@ -160,7 +160,7 @@ def test_a_step_leaves_its_input_alone_and_repeats_with_the_same_generator(worke
     st.floats(0.02, 0.9),
 )
 def test_sparsity_is_that_of_plain_sorting(hidden, sparsity):
-    # Ties abound here and rank in order of their index, in both.
+    # Many ties, which both implementations rank by index.
     np.testing.assert_allclose(
         sparsify(hidden, sparsity), scalar_sparsify(hidden.tolist(), sparsity), atol=1e-6
     )

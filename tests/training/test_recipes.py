@@ -1,4 +1,4 @@
-"""Whole trainings of SDBNs."""
+"""Complete trainings of SDBNs."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""Scaled conjugate gradients against closed forms, SciPy, and the paper read as plain loops."""
+"""Scaled conjugate gradients against closed forms, SciPy, and plain loops from the paper."""
 
 import math
 
@@ -19,7 +19,7 @@ def rosenbrock(point):
 
 
 def double_well(point):
-    """E = sum of (x^2 - 1)^2: in each coordinate a maximum at 0, minima at -1 and 1."""
+    """Return E = sum of (x^2 - 1)^2: in each coordinate a maximum at 0, minima at -1 and 1."""
     return float(np.sum((point**2 - 1) ** 2)), 4 * point * (point**2 - 1)
 
 
@@ -42,7 +42,7 @@ def stepped(state, objective, steps, parameters=None):
 
 
 class Counted:
-    """An objective that keeps the points it was asked for."""
+    """Objective that records the points at which it is evaluated."""
 
     def __init__(self, objective):
         self.objective = objective
@@ -82,7 +82,7 @@ def test_a_maximum_is_left_although_the_curvature_is_negative_there():
     assert abs(state.weights[0]) == pytest.approx(1, abs=1e-6)
 
 
-# Rosenbrock's function: a curved valley, its minimum 0 where all coordinates are 1
+# Rosenbrock's function: a curved valley with the minimum 0 at (1, ..., 1)
 
 
 @pytest.mark.parametrize(("n", "steps"), [(2, 200), (10, 600)])
@@ -109,7 +109,7 @@ def test_the_value_never_rises_and_belongs_to_the_point():
 
 
 def plain_loops(start, objective, steps, sigma, first_lambda):
-    """The algorithm of Møller (1993) read step by step, number by number; yields each w."""
+    """Run the algorithm of Møller (1993) with scalar arithmetic; yield each w."""
 
     def dot(one, other):
         return sum(x * y for x, y in zip(one, other, strict=True))
@@ -172,7 +172,7 @@ def plain_loops(start, objective, steps, sigma, first_lambda):
     ],
 )
 def test_the_points_are_those_of_the_paper_read_as_plain_loops(objective, start):
-    """Rounding grows along the valley, so the comparison ends after 25 steps."""
+    """Rounding errors grow along the valley, so only 25 steps are compared."""
     state = initial_state(np.array(start), objective)
     failures = 0
     for point in plain_loops(start, objective, 25, 1e-4, 1e-6):
@@ -182,7 +182,7 @@ def test_the_points_are_those_of_the_paper_read_as_plain_loops(objective, start)
     assert failures > 0
 
 
-# What a step evaluates, and what a state holds
+# Evaluations per step, and content of states
 
 
 def test_nothing_is_evaluated_twice():
@@ -218,7 +218,7 @@ def test_hundreds_of_steps_at_the_limit_of_rounding_do_no_harm():
 
 
 def test_a_point_where_the_objective_is_not_finite_is_not_taken():
-    """E = x - ln x, infinite from 0 down; the first step from 3 would end far below 0."""
+    """E = x - ln x, infinite for x <= 0; the first step from 3 would end far below 0."""
 
     def objective(x):
         if x[0] <= 0:
@@ -237,7 +237,7 @@ def test_a_point_where_the_objective_is_not_finite_is_not_taken():
 
 
 def test_a_direction_at_a_right_angle_to_the_residual_gives_way_to_it():
-    """Its step size would be zero, and the comparison parameter 0 / 0.
+    """Otherwise, the step size would be zero and the comparison parameter 0 / 0.
 
     At the trial point beta is (1/2 + 1/2) / 1, the residual (-1/2, 1/2), the direction (1/2, 1/2).
     """
@@ -252,7 +252,7 @@ def test_a_direction_at_a_right_angle_to_the_residual_gives_way_to_it():
     np.testing.assert_array_equal(state.direction, state.residual)
 
 
-# Refusals
+# Validation
 
 
 @pytest.mark.parametrize(

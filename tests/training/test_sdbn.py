@@ -1,4 +1,4 @@
-"""The rates of a trained model."""
+"""Rates of a trained model."""
 
 import numpy as np
 from support.trainings import an_sdbn

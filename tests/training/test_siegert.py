@@ -1,4 +1,4 @@
-"""The Siegert transfer function against quadrature, limits, and a brute simulation."""
+"""Siegert transfer function compared with quadrature, limits, and a simulation."""
 
 import math
 
@@ -16,7 +16,7 @@ PARAMETERS = SiegertParameters()
 
 
 def exact_rate(drive: float, spread: float, p: SiegertParameters) -> float:
-    """The Siegert formula with its integral by adaptive quadrature."""
+    """Return the Siegert rate with the integral by adaptive quadrature."""
     shift = abs(-1.4603545088095868) * math.sqrt(p.tau_syn_s / p.tau_m_s) * spread
     integral, _ = quad(
         lambda u: erfcx((drive - u) / (spread * math.sqrt(2))),
@@ -51,7 +51,7 @@ def test_simpsons_rule_is_good_where_the_spread_is_not_small(spread, in_spreads)
 @pytest.mark.parametrize("drive_v", [0.05, 0.5, 3.0, 12.5, 100.0])
 def test_without_noise_a_lif_neuron_fires_as_often_as_its_charging_time_says(drive_v):
     # dv/dt = (Y - v) / tau: it reaches theta after tau * ln(Y / (Y - theta)). Simpson's rule on
-    # 1 / (Y - u) errs by (theta / Y)^4 / 120 relative and less, for Y well above theta.
+    # 1 / (Y - u) has a relative error of at most (theta / Y)^4 / 120, for Y well above theta.
     p = PARAMETERS
     passage_s = p.tau_m_s * math.log(drive_v / (drive_v - p.threshold_v))
     expected = p.t_ref_s / (p.t_ref_s + passage_s)
@@ -95,7 +95,7 @@ def test_the_compiled_form_is_within_1e_5_of_the_reference(drive, variance):
 
 
 def simulated_rate(weights_v, rates_hz, p, steps, dt_s, rng):
-    """Brute force: a LIF neuron with Poisson input, fine steps, refractory for t_ref."""
+    """Simulate a LIF neuron with Poisson input, small steps and refractory period t_ref."""
     decay = math.exp(-dt_s / p.tau_m_s)
     charges = rng.poisson(rates_hz * dt_s, (steps, len(rates_hz))) @ weights_v
     v, wait, spikes = 0.0, 0, 0

@@ -1,4 +1,4 @@
-"""Models of both kinds come back from their files; what is no such file is refused."""
+"""Storage of both kinds of models, and validation of files."""
 
 import dataclasses
 
@@ -92,7 +92,7 @@ def test_a_model_out_of_range_is_refused(name, change, message):
 
 
 def replaced(name, shape, dtype="f4"):
-    """Return a damage: an array of another shape or type, never written, so of no disk."""
+    """Return a damage: an array of another shape or type, not allocated on disk."""
     return lambda f: (f.__delitem__(name), f.create_dataset(name, shape, dtype))
 
 
