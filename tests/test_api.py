@@ -1,4 +1,4 @@
-"""The public API: what `import neuroattack as na` offers, and that it is imported lazily."""
+"""The public API and its lazy import."""
 
 import json
 import subprocess
@@ -55,7 +55,7 @@ def test_the_import_is_light():
     assert not loaded & {"numba", "matplotlib", "h5py", "art"}
 
 
-def test_every_name_is_there_and_nothing_else():
+def test_the_public_names():
     for name in na.__all__:
         assert getattr(na, name) is not None
     assert set(na.__all__) <= set(dir(na))
@@ -165,7 +165,7 @@ def test_an_attack_on_a_target_counts_search_and_verification(digits):
     assert progress[-1] == 1.0
 
 
-def test_what_an_attack_cannot_do_is_refused_before_any_query(model, digits):
+def test_invalid_attacks_are_refused_before_any_query(model, digits):
     part = digits.test[:2]
     labels = na.target(
         lambda images: np.zeros(len(images), int), image_shape=(28, 28), classes=10, budget=100
@@ -205,7 +205,7 @@ def test_a_result_is_shown_and_saved(tmp_path, model, digits):
         assert isinstance(found.to_dataframe(), pd.DataFrame)
 
 
-def test_compare_takes_the_backends_that_are_there(network, digits):
+def test_compare_uses_the_available_backends(network, digits):
     found = na.compare(network, digits.test[:1], backends=["native"], steps=20)
     assert found.images == 1
 
@@ -223,7 +223,7 @@ def test_audit_takes_a_network_or_its_file(monkeypatch, tmp_path, network, digit
     assert seen == [(True, "native,steps=50", 20, tmp_path)] * 2
 
 
-def test_networks_say_what_they_are():
+def test_repr_of_networks():
     network = small_network()
     text = repr(network)
     for population in network.populations:

@@ -32,7 +32,7 @@ KINDS = [Square, SimBA, ZOO, OnePixel, HopSkipJump, Boundary]
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("queries", [1, 7, 50, 200])
 @pytest.mark.parametrize("noise_seed", [None, 3])
-def test_never_past_queries_limit_or_range_and_the_same_again(
+def test_budget_bound_and_range_are_respected_and_results_reproducible(
     kind: type[ArtAttack], limit: Bound, queries: int, noise_seed: int | None
 ) -> None:
     attack = kind(limit, queries, seed=5)
@@ -53,23 +53,23 @@ def test_never_past_queries_limit_or_range_and_the_same_again(
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_budget_of_the_target_is_as_hard(kind: type[ArtAttack]) -> None:
+def test_the_budget_of_the_target_is_respected(kind: type[ArtAttack]) -> None:
     target = linear_target(linear_scores(), budget=33)
     assert kind(LIMITS[1], 500).run(target, grey(), Goal(0)).queries <= 33
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_easy_targets_are_fooled(kind: type[ArtAttack]) -> None:
+def test_attacks_succeed_on_easy_targets(kind: type[ArtAttack]) -> None:
     slopes = linear_scores()
     slopes[:, 1] += 60
-    # ART's L2 form of Square needs larger images.
+    # The L2 variant of Square in ART needs larger images.
     wide = kind(Bound("l0", 20) if kind is Square else Bound("l2", 3.0), 1500)
     found = wide.run(linear_target(slopes, lead=5), grey(), Goal(0, 1))
     assert verify(linear_target(slopes, lead=5), found.adversarial, Goal(0, 1), 1).rate == 1
 
 
 @pytest.mark.parametrize("kind", [HopSkipJump, Boundary])
-def test_those_that_need_labels_only_are_content_with_them(kind: type[ArtAttack]) -> None:
+def test_decision_based_attacks_run_on_labels(kind: type[ArtAttack]) -> None:
     slopes = linear_scores()
     slopes[:, 1] += 60
     target = HardLabel(linear_target(slopes, lead=5))
@@ -78,7 +78,7 @@ def test_those_that_need_labels_only_are_content_with_them(kind: type[ArtAttack]
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_target_that_answers_at_random_ends_no_search_in_an_error(
+def test_a_random_target_causes_no_error(
     kind: type[ArtAttack],
 ) -> None:
     rng = np.random.default_rng(0)
@@ -87,7 +87,7 @@ def test_a_target_that_answers_at_random_ends_no_search_in_an_error(
 
 
 def seen_by_art(counts: list[int], goal: Goal, *, labels: bool) -> int:
-    """Return the class that ART takes an image for of which these counts come back."""
+    """Return the class that ART predicts for these counts."""
     target = BlackBox(lambda rows: np.tile(counts, (len(rows), 1)).astype(np.int32), SHAPE, 3)
     best = BestSeen(grey(), goal, LIMITS[0])
     asked = ArtTarget(target, grey(), goal, best, 9, labels=labels)
@@ -97,16 +97,16 @@ def seen_by_art(counts: list[int], goal: Goal, *, labels: bool) -> int:
 
 
 @pytest.mark.parametrize("labels", [False, True])
-def test_a_tie_is_no_success(labels: bool) -> None:
-    # Class 0 ties with class 1, and argmax would take the first.
+def test_a_tie_is_not_a_success(labels: bool) -> None:
+    # Class 0 ties with class 1; argmax would return class 0.
     assert seen_by_art([5, 5, 0], Goal(1), labels=labels) == 1
     assert seen_by_art([5, 5, 0], Goal(1, 0), labels=labels) == 1
-    # A spike more is one, of thousands too.
+    # One additional spike breaks the tie, even among thousands.
     assert seen_by_art([5001, 5000, 0], Goal(1), labels=labels) == 0
     assert seen_by_art([5001, 5000, 0], Goal(1, 0), labels=labels) == 0
 
 
-def test_pixels_that_art_leaves_alone_are_shown_as_they_are() -> None:
+def test_unchanged_pixels_keep_their_float64_values() -> None:
     original = np.random.default_rng(0).random(SHAPE)
     assert (original.astype(np.float32) != original).all()
     shown: list[np.ndarray] = []
@@ -145,13 +145,13 @@ def test_smaller_squares_fit_in_narrow_images() -> None:
 
 
 @pytest.mark.parametrize("fraction", [0, 1, 7])
-def test_the_first_square_is_a_part_of_the_image(fraction: float) -> None:
+def test_p_init_is_a_fraction(fraction: float) -> None:
     with pytest.raises(ValidationError, match="p_init"):
         Square(LIMITS[0], p_init=fraction)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_refused_queries_end_a_search_with_its_best(kind: type[ArtAttack]) -> None:
+def test_refused_queries_end_the_search_with_the_best_image(kind: type[ArtAttack]) -> None:
     target = NearDuplicateDetector(
         linear_target(linear_scores()), 100.0, neighbors=20, detections_allowed=0
     )
@@ -161,7 +161,7 @@ def test_refused_queries_end_a_search_with_its_best(kind: type[ArtAttack]) -> No
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_global_chance_is_left_as_it_was(kind: type[ArtAttack]) -> None:
+def test_global_random_states_are_restored(kind: type[ArtAttack]) -> None:
     np.random.seed(4)  # noqa: NPY002
     random.seed(4)
     wanted = np.random.random(), random.random()  # noqa: NPY002, S311

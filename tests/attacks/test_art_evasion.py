@@ -29,7 +29,7 @@ def images(model):
     return digits.data[right] / 16, digits.target[right]
 
 
-def test_arts_users_attack_their_scikit_learn_model(model, images):
+def test_untargeted_attack_on_a_scikit_learn_model(model, images):
     x, y = images
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
     ours = CountingEvasion(classifier, CountRegression(Bound("l2", BOUND), queries=300)).generate(
@@ -82,7 +82,7 @@ def test_whether_outputs_are_logits_is_decided_once(model, images):
     x, y = images
 
     def scores(batch):
-        # Not below 0, and not summing to 1.
+        # Nonnegative, but not summing to 1.
         return np.abs(model.decision_function(np.asarray(batch).reshape(-1, 64)))
 
     seen = []
@@ -110,7 +110,7 @@ def test_images_of_several_channels_are_refused(model, shape):
         attack.generate(np.zeros(shape))
 
 
-def test_arguments_it_does_not_know_are_refused(model, images):
+def test_unknown_arguments_are_refused(model, images):
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
     attack = CountingEvasion(classifier, RandomNoise(Bound("l2", BOUND), queries=5))
     with pytest.raises(ValidationError, match="mask"):

@@ -11,7 +11,7 @@ ORIGINAL = np.full((2, 2), 0.5)
 
 
 @given(seed=st.integers(0, 2**32 - 1), limited=st.booleans())
-def test_keeps_what_a_plain_loop_finds_best(seed: int, limited: bool) -> None:
+def test_the_best_image_is_that_of_a_plain_loop(seed: int, limited: bool) -> None:
     rng = np.random.default_rng(seed)
     images = rng.random((12, 2, 2))
     counts = rng.integers(0, 5, (12, 3)).astype(np.int32)
@@ -33,7 +33,7 @@ def test_keeps_what_a_plain_loop_finds_best(seed: int, limited: bool) -> None:
     assert best.history[-1].queries == at
 
 
-def test_nearest_seen_keeps_the_nearest_that_reached_the_goal() -> None:
+def test_nearest_seen_keeps_the_nearest_success() -> None:
     near, far, nearer_but_tied = (np.full((2, 2), 0.5 + x) for x in (0.1, 0.2, 0.05))
     counts = np.array([[1, 4], [4, 9], [4, 4]], np.int32)
     best = NearestSeen(ORIGINAL, Goal(0), None)
@@ -42,7 +42,7 @@ def test_nearest_seen_keeps_the_nearest_that_reached_the_goal() -> None:
     assert best.gap == pytest.approx(-0.2)
 
 
-def test_without_a_success_the_nearest_is_the_original() -> None:
+def test_without_a_success_the_nearest_is_the_clean_image() -> None:
     best = NearestSeen(ORIGINAL, Goal(0), None)
     best.remember(np.ones((1, 2, 2)), np.array([[3, 1]], np.int32), 1)
     np.testing.assert_array_equal(best.image, ORIGINAL)

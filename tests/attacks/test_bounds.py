@@ -1,4 +1,4 @@
-"""Bounds on distance, against loops over pixels."""
+"""Norm bounds, compared with loops over pixels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from neuroattack.errors import NeuroattackError
 
 
 def plain_local_sd(original: np.ndarray, adversarial: np.ndarray) -> float:
-    """Return Luo's distance, a 3 x 3 neighbourhood at a time, cut at the border."""
+    """Return Luo et al.'s distance by a loop over 3 x 3 neighborhoods, clipped at the border."""
     total = 0.0
     for row in range(original.shape[0]):
         for column in range(original.shape[1]):
@@ -41,14 +41,14 @@ def test_distances():
 
 def test_an_image_at_the_bound_is_within_it_and_one_beyond_is_not():
     original = np.zeros((2, 2))
-    # Not exactly 0.3 away in floating point.
+    # The distance is not exactly 0.3 in floating point.
     touching = original + np.array([[0.1 + 0.2, 0], [0, 0]])
     assert Bound("l2", 0.3).holds(original, touching)
     assert not Bound("l2", 0.3).holds(original, touching * 1.001)
     assert not Bound("l0", 1).holds(original, original + 0.1)
 
 
-def test_a_rounding_is_no_changed_pixel():
+def test_rounding_errors_do_not_count_as_changes():
     original = np.full((2, 2), 0.1)
     assert Bound("l0", 1).distance(original, original + 1e-16) == 0
 
@@ -59,12 +59,12 @@ def test_a_rounding_is_no_changed_pixel():
         st.builds(Bound, st.sampled_from(["l2", "local_sd"]), st.floats(1e-9, 1e12)),
     )
 )
-def test_text_and_back(bound):
+def test_text_round_trip(bound):
     assert Bound.from_text(str(bound)) == bound
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("l2", "'l2'"),
         ("", "''"),
@@ -78,10 +78,10 @@ def test_text_and_back(bound):
         ("l0=1.5", "bound on l0: got 1.5"),
     ],
 )
-def test_malformed_bounds_are_refused(text, told):
+def test_malformed_bounds_are_refused(text, message):
     with pytest.raises(NeuroattackError) as refused:
         Bound.from_text(text)
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_an_unknown_distance_is_refused():

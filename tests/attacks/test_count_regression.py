@@ -1,4 +1,4 @@
-"""The attack made for spike counts, on targets whose answers are known in closed form."""
+"""The count-regression attack on targets whose counts are known in closed form."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ LIMITS = [L2, Bound("l0", 6), Bound("local_sd", 25.0)]
 
 
 def rate(image: np.ndarray, goal: Goal, seed: int, trials: int = 400) -> float:
-    """Return how often an image reaches a goal on fresh Poisson randomness of the toy."""
+    """Return the success rate of an image on fresh Poisson trials of the toy target."""
     return verify(linear_target(linear_scores(seed), noise_seed=99), image, goal, trials).rate
 
 
 @pytest.mark.parametrize("limit", LIMITS, ids=str)
 @pytest.mark.parametrize("target_class", [None, 2])
-def test_it_finds_what_noise_of_the_same_size_does_not(limit, target_class):
+def test_it_succeeds_where_noise_of_the_same_size_fails(limit, target_class):
     goal = Goal(0, target_class)
     found, noise = [], []
     for seed in range(5):
@@ -51,7 +51,7 @@ def test_it_finds_what_noise_of_the_same_size_does_not(limit, target_class):
     targeted=st.booleans(),
     seed=st.integers(0, 100),
 )
-def test_no_search_spends_or_moves_more_than_allowed(
+def test_searches_respect_budget_and_bound(
     queries, budget, rounds, plans, randomness, limit, targeted, seed
 ):
     target = linear_target(
@@ -70,7 +70,7 @@ def test_no_search_spends_or_moves_more_than_allowed(
     np.testing.assert_array_equal(found.history[-1].image, found.adversarial)
 
 
-def test_the_same_seed_finds_the_same_image_and_another_one_another():
+def test_the_seed_determines_the_image():
     images = []
     for seed in (1, 1, 2):
         target = linear_target(linear_scores(), noise_seed=5)
@@ -79,8 +79,8 @@ def test_the_same_seed_finds_the_same_image_and_another_one_another():
     assert not np.array_equal(images[0], images[2])
 
 
-def test_an_image_that_is_worse_on_fresh_draws_is_not_taken_for_its_lucky_ones():
-    """Every move lowers the gap by more than noise can raise it, save now and then by luck."""
+def test_images_are_selected_by_fresh_trials():
+    """Every change lowers the gap by more than noise usually raises it."""
     rng = np.random.default_rng(0)
 
     def answer(rows):
@@ -96,8 +96,8 @@ def test_an_image_that_is_worse_on_fresh_draws_is_not_taken_for_its_lucky_ones()
     assert taken == 0
 
 
-def test_draws_common_to_a_batch_are_made_use_of():
-    """With all noise in the draw, a batch under one draw shows effects without any."""
+def test_shared_randomness_is_used():
+    """If all noise is shared within a batch, effects are measured without noise."""
     slopes = linear_scores()
     quality = {"independent": 0.0, "shared": 0.0}
     for randomness in quality:
@@ -116,7 +116,7 @@ def test_draws_common_to_a_batch_are_made_use_of():
     assert quality["shared"] > quality["independent"] + 2
 
 
-def test_a_target_without_chance_is_judged_by_one_draw_and_left_when_reached():
+def test_a_deterministic_target_needs_one_trial_and_ends_the_search_when_reached():
     asked = []
     inner = linear_target(linear_scores(), lead=2.0)
 
@@ -129,11 +129,11 @@ def test_a_target_without_chance_is_judged_by_one_draw_and_left_when_reached():
     assert found.stopped_by == "reached"
     assert found.queries < 200
     assert verify(linear_target(linear_scores(), lead=2.0), found.adversarial, Goal(0), 1).rate == 1
-    # The original opens the search and meets one plan; no plan is shown more than in two contests.
+    # The clean image gets the opening trials and one comparison; a plan gets at most two trials.
     assert max(asked.count(image) for image in set(asked)) <= 5
 
 
-def test_chance_that_rounding_hides_at_first_is_no_certainty():
+def test_randomness_hidden_by_rounding_is_detected():
     for seed in range(8):
         noisy = linear_target(linear_scores(seed), lead=40.0, noise_seed=seed)
         found = CountRegression(L2, 400, seed).run(RoundedCounts(noisy, 60), grey(), Goal(0))
@@ -142,7 +142,7 @@ def test_chance_that_rounding_hides_at_first_is_no_certainty():
         assert found.stopped_by == "budget"
 
 
-def test_the_class_alone_will_do():
+def test_labels_suffice():
     rates = []
     for seed in range(5):
         target = HardLabel(linear_target(linear_scores(seed), lead=5.0, noise_seed=seed))
@@ -153,7 +153,7 @@ def test_the_class_alone_will_do():
     assert np.mean(rates) > 0.9 > verify(judge, grey(), Goal(0), 200).rate + 0.3
 
 
-def test_labels_that_are_alike_are_not_taken_for_a_target_without_chance():
+def test_equal_labels_do_not_imply_a_deterministic_target():
     shown = []
     inner = linear_target(linear_scores(), lead=40.0, noise_seed=0)
 
@@ -168,7 +168,7 @@ def test_labels_that_are_alike_are_not_taken_for_a_target_without_chance():
     assert sum(np.array_equal(row, final) for row in shown) >= 30
 
 
-def test_a_budget_too_small_for_anything_leaves_the_original():
+def test_a_very_small_budget_returns_the_clean_image():
     target = linear_target(linear_scores(), noise_seed=0, budget=1)
     found = CountRegression(L2).run(target, grey(), Goal(0))
     np.testing.assert_array_equal(found.adversarial, grey())
@@ -207,7 +207,7 @@ def test_lists_from_files_make_equal_attacks():
     assert one == CountRegression(L2, scales=("log",), correlations_px=(0, 1.0))
 
 
-def test_without_a_query_left_the_original_is_all_that_is_found():
+def test_without_queries_the_clean_image_is_returned():
     target = linear_target(linear_scores(), budget=4)
     target.query(np.stack([grey()] * 4))
     found = CountRegression(Bound("l2", 1.0)).run(target, grey(), Goal(0))
@@ -215,7 +215,7 @@ def test_without_a_query_left_the_original_is_all_that_is_found():
     np.testing.assert_array_equal(found.adversarial, grey())
 
 
-def test_images_without_two_sides_are_refused_before_anything_is_asked():
+def test_images_that_are_not_two_dimensional_are_refused_before_any_query():
     target = BlackBox(lambda rows: np.zeros((len(rows), 2), np.int32), (36,), 2)
     with pytest.raises(
         ValidationError, match=r"image shape: got \(36,\), expected \(height, width\)"

@@ -1,4 +1,4 @@
-"""Effects of pixels on classes, against the textbook's formulas written out."""
+"""Effects of pixels on classes, compared with textbook formulas."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PIXELS = 20
 
 
 def data(rows: int, *, seed: int = 0, noise: float = 3.0):
-    """Return an original, images around it, true slopes and what they answer, as counts."""
+    """Return an image, perturbed images, true slopes and the resulting counts."""
     rng = np.random.default_rng(seed)
     original = rng.uniform(0.2, 0.8, SHAPE)
     images = np.clip(original + rng.choice([-0.3, 0.0, 0.3], (rows, *SHAPE)), 0, 1)
@@ -25,14 +25,14 @@ def data(rows: int, *, seed: int = 0, noise: float = 3.0):
 
 
 def correlations(length: float) -> np.ndarray:
-    """Return the prior's correlations between pixels, from their distances."""
+    """Return the prior correlations between pixels from their distances."""
     grid = np.argwhere(np.ones(SHAPE))
     apart = cdist(grid, grid, "sqeuclidean")
     return np.exp(-apart / (2 * length**2)) if length else np.eye(PIXELS)
 
 
 def by_the_book(changes: np.ndarray, scores: np.ndarray, length: float) -> np.ndarray:
-    """Return one class's slopes: the Gaussian process's mean at its likeliest ratio."""
+    """Return one class's slopes: the posterior mean of the Gaussian process at the best ratio."""
     centred = changes - changes.mean(axis=0)
     answers = scores - scores.mean()
     rows = len(answers)
@@ -61,11 +61,11 @@ def test_slopes_are_the_mean_of_a_gaussian_process(rows, length):
         np.testing.assert_allclose(
             effects.slopes[:, class_], expected, atol=1e-6 * abs(expected).max()
         )
-    # The model goes through the middle of what it was told.
+    # The model passes through the mean of the data.
     np.testing.assert_allclose(effects.predict(changes).mean(axis=0), counts.mean(axis=0))
 
 
-def test_many_answers_leave_little_error():
+def test_many_queries_leave_a_small_error():
     original, images, slopes, counts = data(4000, noise=1.0)
     estimator = EffectEstimator(original, [0.0])
     for start in range(0, 4000, 1000):
@@ -75,7 +75,7 @@ def test_many_answers_leave_little_error():
     np.testing.assert_allclose(effects.base, 60, atol=0.5)
 
 
-def test_what_a_common_draw_adds_to_all_says_nothing():
+def test_noise_shared_within_a_batch_has_no_effect():
     original, images, slopes, counts = data(600, noise=0.0)
     rng = np.random.default_rng(1)
     shifted, plain = EffectEstimator(original, [0.0]), EffectEstimator(original, [0.0])
@@ -88,7 +88,7 @@ def test_what_a_common_draw_adds_to_all_says_nothing():
     assert error[0] < 1.0 < error[1]
 
 
-def test_the_length_taken_is_the_likelier_one():
+def test_the_length_of_largest_likelihood_is_chosen():
     rng = np.random.default_rng(3)
     original = np.full(SHAPE, 0.5)
     images = original + rng.choice([-0.3, 0.3], (15, *SHAPE))
@@ -117,7 +117,7 @@ def test_a_silent_class_has_no_effects():
         assert effects.base[1] == pytest.approx(base)
 
 
-def test_one_answer_says_where_the_image_is_and_nothing_else():
+def test_a_single_query_determines_only_the_base():
     estimator = EffectEstimator(np.full(SHAPE, 0.5), [0.0])
     estimator.add(np.full((1, *SHAPE), 0.5), np.array([[7, 0, 3]]))
     (effects,) = estimator.fit("counts")

@@ -1,4 +1,4 @@
-"""Algorithm 1 on targets whose answers are known, and against a loop written from the paper."""
+"""Algorithm 1 on targets with known counts, compared with the pseudocode of the paper."""
 
 import math
 
@@ -18,7 +18,7 @@ CLASSES = 4
 
 
 def linear_target(seed=0, budget=None, scale=1000):
-    """Return a target whose counts are a fixed linear function of the image, and that function."""
+    """Return a target with linear counts, and its counts as a function of an image."""
     weights = np.random.default_rng(seed).random((81, CLASSES))
 
     def answer(rows):
@@ -32,7 +32,7 @@ def random_image(seed=1):
 
 
 def algorithm_1(answer, x, window, m, delta, d_max, target_class, iterations, sd_of="original"):
-    """Follow the paper's pseudocode pixel by pixel; return every image with its gap and its D."""
+    """Follow the pseudocode pixel by pixel; return every image with its gap and D."""
 
     def gap(image):
         counts = answer(image.reshape(1, -1))[0]
@@ -111,7 +111,7 @@ def test_every_iteration_equals_the_pseudocode(seed, image_seed, size, sd_of, da
 
 
 def test_ties_raise_the_pixel_and_take_the_first_in_row_major_order():
-    # Counts that never change: every gap is equal, so that only the rules for ties decide.
+    # Constant counts: all gaps are equal, so that only the rules for ties matter.
     target = BlackBox(
         lambda rows: np.tile(np.array([[5, 3, 1, 0]], np.int32), (len(rows), 1)), SHAPE, CLASSES
     )
@@ -138,7 +138,7 @@ def test_a_step_is_one_batch_of_at_most_2n2_plus_1_queries():
     assert [step.queries for step in search.trace] == np.cumsum(batches).tolist()
 
 
-def test_only_the_window_changes_and_trace_distances_hold():
+def test_only_the_window_changes_and_trace_distances_are_correct():
     target, _ = linear_target()
     image = random_image()
     search = GreedyWindow(queries=None, window=Window(4, 4, 5), max_distance=8.0).run(
@@ -152,7 +152,7 @@ def test_only_the_window_changes_and_trace_distances_hold():
     assert 0 <= search.adversarial.min() <= search.adversarial.max() <= 1
 
 
-def test_overshoot_is_kept_where_asked():
+def test_overshoot_keep():
     target, _ = linear_target()
     attack = GreedyWindow(queries=None, window=Window(4, 4, 5), max_distance=1.0, overshoot="keep")
     search = attack.run(target, random_image(), Goal(0, 3))
@@ -171,9 +171,9 @@ def test_pixels_of_sd_zero_are_never_moved(level):
     assert search.queries == 1
 
 
-def test_saturated_pixels_do_not_move_outwards_and_skip_keeps_moves_whole():
+def test_saturated_pixels_and_skipped_changes():
     image = np.where(np.arange(81).reshape(SHAPE) % 2 == 0, 1.0, 0.05)
-    # Half of the window's 16 pixels are white and can only go down, the others go either way.
+    # Half of the 16 pixels of the window are white and can only decrease.
     for clipping, of_dark in (("clip", {0.1, -0.05}), ("skip", {0.1})):
         target, _ = linear_target()
         attack = GreedyWindow(
@@ -195,14 +195,14 @@ def test_saturated_pixels_do_not_move_outwards_and_skip_keeps_moves_whole():
             np.testing.assert_allclose(sizes, 0.1)
 
 
-def test_untargeted_gap_is_best_wrong_class_less_the_true_one():
+def test_untargeted_gap_is_best_wrong_score_minus_true_score():
     scores = np.array([[0.5, 0.2, 0.3], [0.1, 0.8, 0.1]])
     np.testing.assert_allclose(Goal(0).gap(scores), [-0.2, 0.7])
     np.testing.assert_allclose(Goal(0, 2).gap(scores), [-0.2, -0.7])
 
 
 def test_rate_score_ignores_the_other_classes_spikes():
-    # Lighting pixel (0, 0) adds spikes to a class that is neither target nor best other.
+    # Pixel (0, 0) adds spikes to a class that is neither the target nor the best other class.
     def answer(rows):
         idle = np.rint(100 * rows[:, 0])
         return np.stack([np.full(len(rows), 30), np.full(len(rows), 20), idle], 1).astype(np.int32)
@@ -223,7 +223,7 @@ def test_rate_score_ignores_the_other_classes_spikes():
         assert search.trace[1].gap - search.trace[0].gap == pytest.approx(expected)
 
 
-def test_budget_ends_the_search_with_what_it_has():
+def test_the_budget_ends_the_search():
     image = np.clip(random_image(), 0.3, 0.7)
     for budget, iterations in ((51, 1), (52, 2), (101, 2), (102, 2), (103, 3)):
         target, _ = linear_target(budget=budget)
@@ -240,7 +240,7 @@ def test_budget_ends_the_search_with_what_it_has():
     np.testing.assert_array_equal(search.adversarial, image)
 
 
-def test_moves_that_cancel_end_with_the_iterations():
+def test_changes_that_cancel_end_at_max_iterations():
     rng = np.random.default_rng(0)
     target = BlackBox(
         lambda rows: rng.integers(0, 50, (len(rows), CLASSES)).astype(np.int32), SHAPE, CLASSES
@@ -250,7 +250,7 @@ def test_moves_that_cancel_end_with_the_iterations():
     assert (search.stopped_by, len(search.trace)) == ("iterations", 8)
 
 
-def test_a_tie_is_no_success():
+def test_a_tie_is_not_a_success():
     counts = np.array([[5, 5, 0, 0], [0, 0, 0, 0], [0, 9, 1, 0], [9, 1, 0, 0]], np.int32)
     assert Goal(0).reached(counts).tolist() == [False, False, True, False]
     assert Goal(0, 1).reached(counts).tolist() == [False, False, True, False]

@@ -1,4 +1,4 @@
-"""Distances of adversarial images against plain loops written from their definitions."""
+"""Distances of adversarial images, compared with loops written from their definitions."""
 
 import itertools
 import json
@@ -22,7 +22,7 @@ WHOLE = Window(0, 0, 28)
 
 
 def pair(seed, moved=12, window=WHOLE):
-    """Return a noisy image and one with some pixels of the window moved."""
+    """Return a noisy image and one with some pixels of the window changed."""
     rng = np.random.default_rng(seed)
     original = rng.random((28, 28))
     adversarial = original.copy()
@@ -90,7 +90,7 @@ def test_every_distance_equals_its_definition(window):
     assert found.ssim < 1
 
 
-def test_floor_holds_in_the_floored_distance_alone():
+def test_only_the_floored_distance_uses_the_floor():
     original = np.zeros((28, 28))
     original[5, 5] = 0.09
     original[20, 20] = 1.0
@@ -98,14 +98,14 @@ def test_floor_holds_in_the_floored_distance_alone():
     adversarial[5, 6] += 0.2
     adversarial[20, 21] += 0.3
     found = measure_imperceptibility(original, adversarial, WHOLE)
-    # One lit pixel of nine: SD = level * sqrt(8) / 9, of which 0.0283 is below the floor.
+    # One bright pixel of nine: SD = level * sqrt(8) / 9; the value 0.0283 is below the floor.
     faint, bright = 0.09 * math.sqrt(8) / 9, math.sqrt(8) / 9
     assert faint < SD_FLOOR < bright
     assert found.local_sd_distance == pytest.approx(0.2 / faint + 0.3 / bright)
     assert found.floored_local_sd_distance == pytest.approx(0.2 / SD_FLOOR + 0.3 / bright)
 
 
-def test_a_pixel_that_moved_on_a_flat_ground_is_infinitely_visible():
+def test_changes_in_uniform_regions_are_at_infinite_distance():
     original = np.full((28, 28), 0.1)
     original[0, 0] = 0.9
     adversarial = original.copy()
@@ -122,14 +122,14 @@ def test_a_pixel_that_moved_on_a_flat_ground_is_infinitely_visible():
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 6), st.integers(1, 6))
-def test_local_sd_is_that_of_the_pixels_that_exist(seed, height, width):
+def test_local_sd_is_clipped_at_the_border(seed, height, width):
     image = np.random.default_rng(seed).integers(0, 3, (height, width)) / 2
     for i, j in itertools.product(range(height), range(width)):
         expected = statistics.pstdev(neighbors(image, i, j))
         assert local_standard_deviation(image)[i, j] == pytest.approx(expected, abs=1e-12)
 
 
-def test_local_sd_of_flat_grounds_is_exactly_zero():
+def test_local_sd_of_uniform_regions_is_exactly_zero():
     for level in range(256):
         np.testing.assert_array_equal(local_standard_deviation(np.full((4, 4), level / 255)), 0)
 
@@ -149,18 +149,18 @@ def test_invariants(seed, moved):
     assert found.l1 <= found.l0 * found.linf * almost
     assert found.l1 <= math.sqrt(found.l0) * found.l2 * almost
     assert found.floored_local_sd_distance <= found.local_sd_distance
-    # No SD of intensities in [0, 1] is above 1/2.
+    # The SD of intensities in [0, 1] is at most 1/2.
     assert found.local_sd_distance >= 2 * found.l1 / almost
 
 
-def test_an_image_is_at_no_distance_from_itself():
+def test_distances_of_equal_images_are_zero():
     for image in (np.zeros((28, 28)), pair(0)[0]):
         found = measure_imperceptibility(image, image, WHOLE)
         assert found.ssim == 1
         assert {v for k, v in found.as_json().items() if k != "ssim"} == {0}
 
 
-def test_moves_that_cancel_are_no_change():
+def test_changes_that_cancel_are_not_counted():
     before = np.zeros((28, 28))
     after = before.copy()
     for move in (0.1, 0.1, 0.1, -0.1, -0.1, -0.1):

@@ -1,4 +1,4 @@
-"""Batches of nearly equal images on the native backend: counts as if each were alone."""
+"""Batches of nearly equal images on the native backend: the same counts as image by image."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ from neuroattack.ir.network import Input, Network, Population, Projection
 
 
 def neighbours_of(base, rng, images, most):
-    """The image, and others with up to `most` of its events added or removed."""
+    """Return the image and variants with up to `most` of its events added or removed."""
     dense = np.repeat(base[None], images, axis=0)
     for image in dense[1:]:
         flips = rng.integers(0, most + 1)
@@ -33,7 +33,7 @@ def expected_counts(network, dense):
 
 @settings(max_examples=120, deadline=None)
 @given(st.data(), st.sampled_from([1, 2]))
-def test_neighbours_have_the_counts_of_the_plain_dynamics(data, threads):
+def test_neighbors_have_the_counts_of_the_reference_dynamics(data, threads):
     network = data.draw(networks(max_size=40))
     assume(all(len(network.incoming(p.name)) == 1 for p in network.populations))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
@@ -41,7 +41,7 @@ def test_neighbours_have_the_counts_of_the_plain_dynamics(data, threads):
     density = data.draw(st.sampled_from([0.0, 0.05, 0.3, 1.0]))
     base = rng.random((steps, network.input.size)) < density
     dense = neighbours_of(base, rng, data.draw(st.integers(8, 12)), data.draw(st.integers(0, 6)))
-    # One that is not near, among those that are.
+    # One image that is not near the others.
     dense[3] = rng.random(base.shape) < 0.5
     inputs = SpikeTrains.from_dense(dense)
     counts = NativeBackend(threads).deploy(network).run(inputs).counts
@@ -50,7 +50,7 @@ def test_neighbours_have_the_counts_of_the_plain_dynamics(data, threads):
 
 
 def chain(sizes, rng, gain):
-    """A network that fires at some hertz, leaking slowly: what differs lasts."""
+    """Return a network with a slow leak, in which differences persist."""
     names = ["input", *(f"layer{i}" for i in range(1, len(sizes)))]
     return Network(
         dt_s=1e-3,
@@ -63,7 +63,7 @@ def chain(sizes, rng, gain):
             Projection.from_weights(
                 names[i],
                 names[i + 1],
-                # Some are driven, some held far below their thresholds.
+                # Some neurons are driven, others stay far below their thresholds.
                 rng.normal(rng.normal(gain, 3 * gain, sizes[i + 1]), 4 * gain, sizes[i : i + 2]),
             )
             for i in range(len(sizes) - 1)
@@ -73,19 +73,19 @@ def chain(sizes, rng, gain):
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-def test_a_batch_one_pixel_apart_has_the_counts_of_each_image_alone(threads):
+def test_a_batch_of_single_pixel_changes_has_the_counts_of_single_images(threads):
     rng = np.random.default_rng(5)
     network = chain((150, 120, 100, 10), rng, 1e-4)
     draws = rng.random((300, 150))
     images = np.repeat(rng.random((1, 150)), 60, axis=0)
     images[np.arange(60), np.arange(60)] += rng.choice([-0.1, 0.1], 60)
-    # Common random numbers: an event is there if the draw is below the intensity.
+    # Common random numbers: an event occurs if the random number is below the intensity.
     dense = draws < images[:, None, :] * 0.1
     simulator = NativeBackend(threads).deploy(network)
     together = simulator.run(SpikeTrains.from_dense(dense)).counts
     assert together["layer3"].sum() > 1000
     assert len(np.unique(together["layer3"], axis=0)) > 10
-    # Not by simulating each image whole: they are near, and touch a part of the first layer.
+    # Images are not simulated in full: the changes affect a part of the first layer only.
     differences, near = find_neighbors(SpikeTrains.from_dense(dense))
     assert near.all()
     trace = Trace(
@@ -99,7 +99,7 @@ def test_a_batch_one_pixel_apart_has_the_counts_of_each_image_alone(threads):
 
 
 @pytest.mark.parametrize("tau_m_s", [1e-9, 1e-3, float("inf")])
-def test_neurons_that_forget_at_once_or_never_have_neighbours_too(tau_m_s):
+def test_neighbors_of_neurons_without_memory_and_without_leak(tau_m_s):
     rng = np.random.default_rng(8)
     populations = [
         Population(name, 30, tau_m_s=tau_m_s, threshold_v=1.0, refractory_steps=2)
@@ -121,7 +121,7 @@ def test_neurons_that_forget_at_once_or_never_have_neighbours_too(tau_m_s):
         np.testing.assert_array_equal(counts[name], expected, err_msg=name)
 
 
-def test_differences_are_events_that_one_has_and_the_other_has_not():
+def test_differences_are_events_present_in_only_one_of_two():
     rng = np.random.default_rng(2)
     base = rng.random((20, 30)) < 0.2
     dense = neighbours_of(base, rng, 12, 8)
@@ -134,7 +134,7 @@ def test_differences_are_events_that_one_has_and_the_other_has_not():
             assert set(~rows[rows < 0]) == set(np.flatnonzero(~raster[k] & base[k]))
 
 
-def test_images_are_near_up_to_64_differing_events_and_in_company():
+def test_images_are_near_up_to_64_different_events():
     base = np.zeros((10, 100), bool)
     dense = np.repeat(base[None], 9, axis=0)
     dense[1].flat[:64] = True
@@ -147,7 +147,7 @@ def test_images_are_near_up_to_64_differing_events_and_in_company():
 
 @settings(max_examples=30, deadline=None)
 @given(st.one_of(networks(max_size=5), fixed_networks(max_size=5)))
-def test_only_chains_in_floating_point_of_bounded_memory_are_followed(network):
+def test_only_floating_point_chains_of_bounded_memory_are_supported(network):
     layers = [Layer.of(network, population) for population in network.populations]
     one_source = all(len(network.incoming(p.name)) == 1 for p in network.populations)
     expected = one_source and network.precision == "floating"

@@ -1,4 +1,4 @@
-"""Window, SD (Eq. 1) and D (Eq. 2) against the paper's formulas written out."""
+"""Window, SD (Eq. 1) and D (Eq. 2), compared with the formulas of the paper."""
 
 import math
 
@@ -22,7 +22,7 @@ def test_sd_equals_eq_1_term_by_term(n, seed):
             assert standard_deviation(area)[i, j] == pytest.approx(expected, abs=1e-9)
 
 
-def test_sd_leaves_the_pixel_itself_out_of_the_sum_only():
+def test_sd_excludes_the_pixel_from_the_sum_but_not_from_the_number():
     area = np.zeros((2, 2))
     area[0, 0] = 1.0
     # mu = 1/4; squares: 9/16 for the lit pixel, 1/16 for each other; their sum 12/16.
@@ -45,11 +45,11 @@ def test_distance_equals_eq_2():
     assert distance(adversarial, original, sd) == pytest.approx(0.1 / 0.5 + 0.2 / 0.25)
 
 
-def test_distance_is_infinite_where_a_pixel_of_sd_zero_moved():
+def test_distance_is_infinite_if_a_pixel_of_sd_zero_changed():
     assert distance(np.ones((1, 1)), np.zeros((1, 1)), np.zeros((1, 1))) == math.inf
 
 
-def test_centred_window():
+def test_centered_window():
     assert Window.centred((28, 28), 7) == Window(10, 10, 7)
     assert Window.centred((28, 28), 28) == Window(0, 0, 28)
 

@@ -1,4 +1,4 @@
-"""Plans of where distance pays most, against linear programmes and every subset."""
+"""Optimal perturbations, compared with linear programs and exhaustive search."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ LIMITS = [Bound("l2", 0.9), Bound("l0", 3), Bound("local_sd", 6.0)]
 
 
 def problem(seed: int):
-    """Return an original with pixels at both ends of the range, and slopes with a zero."""
+    """Return an image with pixels at both ends of the range, and slopes with a zero."""
     rng = np.random.default_rng(seed)
     original = rng.uniform(0, 1, SHAPE)
     original[0, 0], original[1, 1] = 0.0, 1.0
@@ -32,12 +32,12 @@ def problem(seed: int):
 
 
 def ends(original: np.ndarray) -> list[tuple[float, float]]:
-    """Return how far each pixel may go down and up."""
+    """Return the largest decrease and increase of each pixel."""
     return [(-value, 1 - value) for value in original.ravel()]
 
 
 def of_programme(limit: Bound, original: np.ndarray, slopes: np.ndarray) -> float:
-    """Return the highest gain within a limit, by another route."""
+    """Return the largest gain within a bound, computed independently."""
     if limit.norm == "l2":
         found = optimize.minimize(
             lambda change: -change @ slopes,
@@ -67,7 +67,7 @@ def of_programme(limit: Bound, original: np.ndarray, slopes: np.ndarray) -> floa
 
 @pytest.mark.parametrize("limit", LIMITS, ids=str)
 @pytest.mark.parametrize("seed", range(8))
-def test_no_change_within_the_limit_gains_more(limit, seed):
+def test_no_change_within_the_bound_gains_more(limit, seed):
     original, slopes = problem(seed)
     change = best_change(limit, original, slopes)
     assert change @ slopes == pytest.approx(of_programme(limit, original, slopes), rel=1e-6)
@@ -80,7 +80,7 @@ def test_no_change_within_the_limit_gains_more(limit, seed):
     bound=st.integers(1, 40),
     silent=st.booleans(),
 )
-def test_changes_keep_to_limit_and_range(seed, measure, bound, silent):
+def test_changes_respect_bound_and_range(seed, measure, bound, silent):
     limit = Bound(measure, bound)
     original, slopes = problem(seed)
     slopes = slopes * (not silent)
@@ -90,13 +90,13 @@ def test_changes_keep_to_limit_and_range(seed, measure, bound, silent):
     assert image.min() >= -1e-12
     assert image.max() <= 1 + 1e-12
     assert change[slopes == 0] == pytest.approx(0)
-    # All of the limit is spent unless there is nothing left to gain.
+    # The whole bound is used unless no further gain is possible.
     wider = best_change(Bound(measure, bound + 1), original, slopes)
     assert wider @ slopes >= change @ slopes - 1e-9
 
 
 def linear(seed: int, shape: tuple[int, int] = SHAPE) -> tuple[np.ndarray, Effects]:
-    """Return an original that class 0 of 5 leads on, and the effects around it."""
+    """Return an image of which class 0 of 5 is predicted, and the effects around it."""
     rng = np.random.default_rng(seed)
     original = rng.uniform(0.2, 0.8, shape)
     base = np.array([30.0, *rng.uniform(5, 20, 4)])
@@ -104,7 +104,7 @@ def linear(seed: int, shape: tuple[int, int] = SHAPE) -> tuple[np.ndarray, Effec
 
 
 def gap(effects: Effects, goal: Goal, original: np.ndarray, image: np.ndarray) -> float:
-    """Return the gap that effects foresee."""
+    """Return the gap predicted by the effects."""
     return float(goal.gap(effects.predict((image - original).ravel())[None])[0])
 
 
@@ -126,7 +126,7 @@ def test_untargeted_plans_are_the_best_of_each_wrong_class(seed):
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_a_targeted_plan_comes_near_the_best_against_all_rivals(seed):
+def test_a_targeted_plan_is_close_to_the_optimum_against_all_rivals(seed):
     original, effects = linear(seed, (10, 10))
     limit = Bound("local_sd", 20.0)
     plan = plan_images(effects, limit, original, Goal(0, 3), 1)[0]
@@ -134,7 +134,7 @@ def test_a_targeted_plan_comes_near_the_best_against_all_rivals(seed):
     others = [0, 1, 2, 4]
     cost = 1 / visibility_sd(original).ravel()
     ahead = effects.slopes[:, [3]] - effects.slopes[:, others]
-    # Highest t such that the target is t ahead of every rival.
+    # Largest t such that the target class leads every rival by t.
     found = optimize.linprog(
         np.array([0.0] * 2 * len(cost) + [-1.0]),
         A_ub=np.vstack(
@@ -153,7 +153,7 @@ def test_a_targeted_plan_comes_near_the_best_against_all_rivals(seed):
     assert found_gap >= start + 0.95 * (best - start)
 
 
-def test_pixels_to_probe_are_those_that_gain_most_by_distance():
+def test_pixels_to_probe_have_the_largest_gain_per_distance():
     original, _ = problem(2)
     gains = np.random.default_rng(4).uniform(0, 1, PIXELS)
     sd = visibility_sd(original).ravel()
@@ -169,6 +169,6 @@ def test_pixels_to_probe_are_those_that_gain_most_by_distance():
         assert pixels_to_probe(free, original, gains, 0.1).all()
 
 
-def test_of_pixels_that_gain_the_same_none_is_left_out_by_its_place():
+def test_pixels_of_equal_gain_are_all_included():
     flat = np.full(SHAPE, 0.5)
     assert pixels_to_probe(Bound("local_sd", 6.0), flat, np.ones(PIXELS), 4.0).all()

@@ -39,7 +39,7 @@ def by_name(attack: Attack) -> str:
     noisy=st.booleans(),
     targeted=st.booleans(),
 )
-def test_never_past_limit_range_or_budget_and_the_same_again(
+def test_bound_range_and_budget_are_respected_and_results_reproducible(
     attack: Attack, limit: Bound, seed: int, queries: int, budget: int, noisy: bool, targeted: bool
 ) -> None:
     attack = replace(attack, bound=limit, queries=queries, seed=seed)
@@ -61,14 +61,14 @@ def test_never_past_limit_range_or_budget_and_the_same_again(
 @pytest.mark.parametrize(
     "attack", [RandomNoise(LIMITS[1], 400), SparseRS(LIMITS[1], 400)], ids=by_name
 )
-def test_random_search_finds_what_is_easy(attack: Attack) -> None:
+def test_random_search_succeeds_on_easy_targets(attack: Attack) -> None:
     slopes = linear_scores()
     slopes[7, 1] += 200
     found = attack.run(linear_target(slopes), grey(), Goal(0, 1))
     assert verify(linear_target(slopes), found.adversarial, Goal(0, 1), 1).rate == 1
 
 
-def test_sparse_rs_comes_near_the_best_pixels() -> None:
+def test_sparse_rs_is_close_to_the_best_pixels() -> None:
     slopes = linear_scores(3)
     goal = Goal(0, 1)
     found = SparseRS(Bound("l0", 4), 3000).run(linear_target(slopes), grey(), goal)
@@ -78,8 +78,8 @@ def test_sparse_rs_comes_near_the_best_pixels() -> None:
     assert reached - start > 0.8 * np.sort(gains)[-4:].sum()
 
 
-def test_the_share_that_a_step_exchanges_is_the_authors() -> None:
-    # Theirs at alpha_init = 1 and 10,000 queries, by the brackets of their code.
+def test_the_exchanged_fraction_follows_the_schedule_of_the_authors() -> None:
+    # Their schedule for alpha_init = 1 and 10,000 queries.
     wanted = {1: 2, 50: 2, 51: 4, 200: 4, 201: 5, 500: 5, 501: 6, 1000: 6, 1001: 8, 2000: 8}
     wanted |= {2001: 10, 4000: 10, 4001: 12, 6000: 12, 6001: 15, 8000: 15, 8001: 20, 9999: 20}
     attack = SparseRS(LIMITS[1], initial_fraction=1.0)
@@ -88,7 +88,7 @@ def test_the_share_that_a_step_exchanges_is_the_authors() -> None:
     assert attack.fraction(101, 20_000) == 1 / 4
 
 
-def test_a_set_of_all_pixels_goes_on_searching_their_values() -> None:
+def test_a_set_of_all_pixels_still_searches_values() -> None:
     shown = set()
 
     def answer(rows: np.ndarray) -> np.ndarray:
@@ -97,7 +97,7 @@ def test_a_set_of_all_pixels_goes_on_searching_their_values() -> None:
 
     target = BlackBox(answer, SHAPE, 2)
     found = SparseRS(Bound("l0", 100), 200).run(target, grey(), Goal(0))
-    # Before, the first set was all that it ever showed.
+    # The search must query more than the first set.
     assert len(shown) > 50
     assert found.adversarial.sum() < 6
 

@@ -1,4 +1,4 @@
-"""Attacks by name, also those of other packages."""
+"""Registry of attacks, including those of other packages."""
 
 import subprocess
 import sys
@@ -51,7 +51,7 @@ broken = no_such_module:Attack
 
 @pytest.fixture
 def other_package(tmp_path, monkeypatch):
-    """A package that is installed beside this one and registers attacks."""
+    """Install a package that registers attacks."""
     (tmp_path / "brighter.py").write_text(_ATTACK)
     info = tmp_path / "brighter-1.0.dist-info"
     info.mkdir()
@@ -133,12 +133,12 @@ def test_attacks_of_other_packages_are_made_and_run(other_package):
     assert attack_parameters("brighter") == {"by": 0.25}
 
 
-def test_an_attack_that_cannot_be_imported_says_why(other_package):
+def test_import_errors_of_an_attack_are_reported(other_package):
     with pytest.raises(UnsupportedFeatureError, match="'broken' cannot be loaded: ModuleNotFound"):
         make_attack("broken", BOUND, 10, 0)
 
 
-def test_what_there_is_not_is_refused_by_name():
+def test_unknown_names_are_refused():
     with pytest.raises(UnknownNameError, match=r"unknown attack 'count-regresion' \(did you mean"):
         make_attack("count-regresion", BOUND, 10, 0)
     with pytest.raises(UnknownNameError, match="setting of attack 'count-regression' 'round'"):

@@ -1,4 +1,4 @@
-"""An attack from search to verification, which is on fresh trials and beside the original's."""
+"""Search and verification of attacks."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_success_is_measured_on_fresh_trials_of_the_adversarial_image(opened, at
     again = verify(fresh, found.search.adversarial, goal, 200)
     clean = verify(fresh, found.search.original, goal, 200)
     assert (found.success, found.clean) == (again, clean)
-    # Enough trials that neither the search's own nor the other image could give the same.
+    # With this many trials, neither the search's trials nor the other image give the same count.
     assert found.success.successes != found.clean.successes
     assert verify(opened(search_stream(7, None)), found.search.adversarial, goal, 200) != again
     np.testing.assert_array_equal(found.search.original, image)
@@ -67,7 +67,7 @@ def test_index_and_target_class_select_the_trials(opened, attacked):
     assert spike_fractions(1, goal)[0] != spike_fractions(1, Goal(goal.label, other_class))[0]
 
 
-def test_shared_randomness_is_of_the_search_and_never_of_the_verification(opened, attacked):
+def test_shared_randomness_applies_to_the_search_only(opened, attacked):
     image, attack, goal = attacked
     found = attack_and_verify(
         opened, attack, image, goal, index=3, trials=200, search_randomness="shared"
@@ -82,7 +82,7 @@ def test_shared_randomness_is_of_the_search_and_never_of_the_verification(opened
 
 
 class Stopped:
-    """An attack that ends with an error."""
+    """An attack that raises an error."""
 
     name = "stopped"
 
@@ -93,13 +93,13 @@ class Stopped:
         raise self.error
 
 
-def test_no_query_is_spent_where_no_verification_could_follow(opened, attacked):
+def test_invalid_trials_are_refused_before_any_query(opened, attacked):
     image, _, goal = attacked
     with pytest.raises(ValidationError, match="verification trials: got 0"):
         attack_and_verify(opened, Stopped(AssertionError()), image, goal, index=0, trials=0)
 
 
-def test_a_budget_below_the_first_step_leaves_the_original(opened, attacked):
+def test_a_budget_below_the_first_step_returns_the_clean_image(opened, attacked):
     image, _, goal = attacked
     attack = Stopped(BudgetExceededError(9, 5))
     found = attack_and_verify(opened, attack, image, goal, index=0, trials=5, budget=5)
@@ -168,7 +168,7 @@ def cell(tmp_path_factory):
     return do
 
 
-def test_a_cell_is_what_attack_and_verify_gives(cell, tmp_path):
+def test_a_cell_gives_the_result_of_attack_and_verify(cell, tmp_path):
     network = load_network(campaign_file(tmp_path).parent / "net.h5")
     image, label = load_dataset("digits").test.pick(0)
     with open_target(DeploymentSpec(steps=60), network) as opened:
@@ -181,7 +181,7 @@ def test_a_cell_is_what_attack_and_verify_gives(cell, tmp_path):
     assert found["distance"] == direct.distances
 
 
-def test_counts_are_needed_where_only_labels_are_returned(cell):
+def test_score_based_attacks_are_refused_with_labels(cell):
     with pytest.raises(Exception, match="'sparse-rs'"):
         cell("native,steps=60,response=labels", "sparse-rs")
     assert cell("native,steps=60,response=labels")["queries"] <= 200
@@ -192,14 +192,14 @@ def test_verification_is_the_same_with_counts_and_labels(cell):
     assert found[0]["clean_success"] == found[1]["clean_success"]
 
 
-def test_another_data_set_or_profile_than_planned_is_an_error(cell):
+def test_a_changed_data_set_or_profile_is_an_error(cell):
     with pytest.raises(ValidationError, match="data set"):
         cell("native,steps=60", checksum="other")
     with pytest.raises(Exception, match="profile differs"):
         cell("native,profile=loihi1")
 
 
-def test_a_reference_that_moved_nothing_allows_nothing(cell):
+def test_a_reference_distance_of_zero_returns_the_clean_image(cell):
     found = cell(
         "native,steps=60",
         bound="local_sd@greedy-window",

@@ -1,4 +1,4 @@
-"""What an attack makes the network do, against recordings of the same draws."""
+"""Cost of an attack, compared with recordings of the same trials."""
 
 import contextlib
 import dataclasses
@@ -47,9 +47,9 @@ def recorded(deployment, image, first, trials):
     )
 
 
-def test_original_and_adversarial_image_are_compared_on_the_same_fresh_draws(attacked):
+def test_clean_and_adversarial_image_are_compared_on_the_same_trials(attacked):
     deployment, outcome = attacked
-    # The verdict takes the first 60 draws, the report's raster the next two.
+    # The verification uses the first 60 trials, the raster of the report the next two.
     before = recorded(deployment, outcome.search.original, 62, 30)
     after = recorded(deployment, outcome.search.adversarial, 62, 30)
     operations = [synaptic_operations(deployment.network, each) for each in (before, after)]
@@ -79,7 +79,7 @@ def test_energy_is_that_of_the_chip_for_the_same_spikes(attacked):
     assert outcome.cost.without_coefficient == estimate.without_coefficient != ()
 
 
-def test_every_query_of_the_search_is_in_the_mean_of_queries(attacked):
+def test_the_mean_includes_every_query_of_the_search(attacked):
     deployment, outcome = attacked
     seen = []
     box = deployment.black_box(search_stream(7, None), observe=seen.append)
@@ -98,7 +98,7 @@ def test_every_query_of_the_search_is_in_the_mean_of_queries(attacked):
     assert outcome.cost.query_energy_pj[0] == pytest.approx(energies.mean())
 
 
-def test_without_a_chip_there_are_spikes_and_operations_and_no_energy():
+def test_without_a_chip_there_is_no_energy():
     with attacked_on(DeploymentSpec(steps=50, seed=4), 5) as (_, outcome):
         cost = outcome.cost
     assert set(cost.changes) == {"spikes", "input_spikes", "synaptic_operations"}
@@ -107,7 +107,7 @@ def test_without_a_chip_there_are_spikes_and_operations_and_no_energy():
     assert cost.as_json()["energy_pj_per_query"] is None
 
 
-def test_observing_changes_nothing_that_the_attacker_sees():
+def test_metering_does_not_change_the_counts():
     deployment = deploy(small_network(), steps=50, seed=4)
     images = np.repeat(IMAGE[None], 3, 0)
     plain = deployment.black_box(5).query(images)
@@ -116,7 +116,7 @@ def test_observing_changes_nothing_that_the_attacker_sees():
     )
 
 
-def test_an_interval_takes_two_draws_and_a_ratio_something_to_divide_by():
+def test_undefined_intervals_and_ratios_are_none():
     one = Change.of(np.array([0.0]), np.array([3.0]))
     assert one == Change(0.0, 3.0, 3.0, None, None)
     assert dataclasses.asdict(one)["difference_ci95"] is None

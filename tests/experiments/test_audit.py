@@ -1,4 +1,4 @@
-"""The audit of a small network: every figure again by a plain loop, the page, and the command."""
+"""The audit of a small network: figures compared with plain loops, the page and the command."""
 
 import json
 import re
@@ -34,7 +34,7 @@ from neuroattack.statistics import wilson_interval
 from neuroattack.training.conversion import convert
 
 STEPS = 40
-PLACE = DeploymentSpec(steps=STEPS, seed=3)
+DEPLOYMENT = DeploymentSpec(steps=STEPS, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def card(network, folder):
-    return audit(network, load_dataset("digits"), PLACE, TINY, folder, workers=1)
+    return audit(network, load_dataset("digits"), DEPLOYMENT, TINY, folder, workers=1)
 
 
 def figure(card, key):
@@ -83,7 +83,7 @@ def test_a_card_has_every_section_and_no_key_twice(card):
     json.dumps(values, allow_nan=False)
 
 
-def test_an_attack_again_by_a_plain_loop(card, network):
+def test_attack_figures_agree_with_a_plain_loop(card, network):
     test = load_dataset("digits").test
     rates = []
     with deploy(load_network(network), steps=STEPS, seed=3) as deployment:
@@ -101,7 +101,7 @@ def test_an_attack_again_by_a_plain_loop(card, network):
     )
 
 
-def test_noise_again_by_hand(card, network):
+def test_noise_figures_agree_with_a_plain_loop(card, network):
     test = load_dataset("digits").test.first(TINY.accuracy_images)
     rng = np.random.default_rng(np.random.SeedSequence(3, spawn_key=(7,)))
     drawn = rng.standard_normal(test.images.shape, dtype=np.float32)
@@ -115,40 +115,40 @@ def test_noise_again_by_hand(card, network):
 
 @pytest.fixture(scope="module")
 def shown(card, folder):
-    """Return the file of the images that other sections show, and the images."""
+    """Return the file of the images that other sections use, and the images."""
     (path,) = (folder / "images").glob("*.npz")
     with np.load(path) as arrays:
         return f"images/{path.name}", arrays["images"]
 
 
-def misclassified(network, place, images, trials, stream=lambda index: 10**15 + index):
-    """Return the mean share of draws that are misclassified, by a plain loop."""
+def misclassified(network, spec, images, trials, stream=lambda index: 10**15 + index):
+    """Return the mean misclassified fraction of trials, by a plain loop."""
     labels, rates = load_dataset("digits").test.labels, []
-    with deploy(load_network(network), steps=place.steps, seed=place.seed) as deployment:
+    with deploy(load_network(network), steps=spec.steps, seed=spec.seed) as deployment:
         for index, image in enumerate(images):
             goal = Goal(int(labels[index]))
             rates.append(verify(deployment.black_box(stream(index)), image, goal, trials).rate)
     return np.mean(rates)
 
 
-def test_images_tried_elsewhere_are_those_of_the_first_attack_at_most_queries(card, network, shown):
+def test_transfer_uses_the_images_of_the_first_attack_at_the_largest_budget(card, network, shown):
     originals = load_dataset("digits").test.images
     assert all(Bound("l2", 2.0).holds(originals[i], image) for i, image in enumerate(shown[1]))
-    there = replace(PLACE, steps=STEPS // 2, seed=4)
+    there = replace(DEPLOYMENT, steps=STEPS // 2, seed=4)
     found = misclassified(
         network, there, shown[1], TINY.trials, lambda index: verification_stream(index, None)
     )
     assert figure(card, "transfer/half-steps").value == pytest.approx(found)
 
 
-def test_transformed_images_again_by_a_plain_loop(card, network, folder, shown):
+def test_transformation_figures_agree_with_a_plain_loop(card, network, folder, shown):
     data = load_dataset("digits")
     audited = {
         "network": keep_network(network, folder),
         "dnn": None,
         "dataset": data.name,
         "checksum": data.checksum,
-        "deployment": str(PLACE),
+        "deployment": str(DEPLOYMENT),
         "profile": "",
     }
     turn = Transformation("rotation+5", "rotation", 5)
@@ -163,11 +163,11 @@ def test_transformed_images_again_by_a_plain_loop(card, network, folder, shown):
     rng = np.random.default_rng(0)
     originals = data.test.images[: TINY.images]
     for rates, images in zip(found["rates"], (shown[1], originals), strict=True):
-        expected = misclassified(network, PLACE, turn.apply(images, rng), 500)
+        expected = misclassified(network, DEPLOYMENT, turn.apply(images, rng), 500)
         assert np.mean(rates) == pytest.approx(expected, abs=0.06)
 
 
-def test_energy_again_from_the_counts_of_the_same_draws(card, network, shown):
+def test_energy_figures_agree_with_counts_of_the_same_trials(card, network, shown):
     originals = load_dataset("digits").test.images
     trials = np.arange(TINY.trials, 2 * TINY.trials)
     ratios = []
@@ -187,22 +187,24 @@ def test_energy_again_from_the_counts_of_the_same_draws(card, network, shown):
     assert figure(card, "energy/spikes").value == pytest.approx(np.mean(ratios) - 1)
 
 
-def test_what_is_done_is_not_done_again_whatever_the_workers(card, network, folder):
+def test_finished_cells_are_not_repeated_with_any_number_of_workers(card, network, folder):
     with Store(folder) as store:
         keys = store.keys()
         lost = [key for key in keys if key.startswith("attack-random-noise-")]
         assert lost
         store.forget(lost)
         assert store.counts().waiting == len(lost)
-    again = audit(network, load_dataset("digits"), PLACE, TINY, folder, workers=2)
+    again = audit(network, load_dataset("digits"), DEPLOYMENT, TINY, folder, workers=2)
     assert again == card
     with Store(folder) as store:
         assert store.keys() == keys
         assert store.counts().done == len(keys)
 
 
-def test_fewer_time_steps_are_a_regression_and_more_are_none(card, network, folder, tmp_path):
-    worse = audit(network, load_dataset("digits"), replace(PLACE, steps=4), TINY, folder, workers=1)
+def test_fewer_time_steps_are_a_regression_and_more_are_not(card, network, folder, tmp_path):
+    worse = audit(
+        network, load_dataset("digits"), replace(DEPLOYMENT, steps=4), TINY, folder, workers=1
+    )
     path = tmp_path / "before.json"
     path.write_text(json.dumps(card.as_json()))
     found = {
@@ -225,7 +227,7 @@ def accuracy_of(value):
 @pytest.mark.parametrize(
     ("accuracy", "fractions", "verdict"),
     [
-        # Wilson of 0 of 16: up to 0.1936; of 15: up to 0.2039; of 2 of 40: 0.0138 to 0.165.
+        # Wilson interval of 0 of 16: up to 0.1936; of 15: up to 0.2039; 2 of 40: 0.0138 to 0.165.
         (0.9, [0.0] * 16, "robust"),
         (0.9, [0.0] * 15, "undecided"),
         (0.9, [1.0] * 2 + [0.0] * 38, "robust"),
@@ -236,7 +238,7 @@ def accuracy_of(value):
         (0.5, [0.0] * 100, "robust"),
     ],
 )
-def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, fractions, verdict):
+def test_the_verdict_depends_on_the_interval_of_the_strongest_attack(accuracy, fractions, verdict):
     strongest = rate_figure("attacks/b/1", "b", "", fractions)
     others = rate_figure("attacks/a/1", "a", "", [0.0] * len(fractions))
     found = judge(accuracy_of(accuracy), [others, strongest])
@@ -245,7 +247,7 @@ def test_the_verdict_is_by_the_interval_of_the_strongest_attack(accuracy, fracti
         assert found.strongest is strongest
 
 
-def test_a_chip_that_cannot_hold_the_network_is_left_out_and_said(tmp_path, network):
+def test_a_chip_that_does_not_fit_is_reported(tmp_path, network):
     data = load_dataset("digits")
     found = verify_images(
         deployment="native,profile=xylo",
@@ -263,7 +265,7 @@ def test_a_chip_that_cannot_hold_the_network_is_left_out_and_said(tmp_path, netw
     assert "xylo" in found["refused"]
 
 
-def test_what_is_not_installed_is_left_out_and_said(monkeypatch):
+def test_attacks_that_are_not_installed_are_skipped(monkeypatch):
     def make(name, limit, queries, seed):
         if name == "square":
             raise UnsupportedFeatureError("attack 'square' needs the extra 'attacks'")
@@ -286,22 +288,22 @@ def test_what_is_not_installed_is_left_out_and_said(monkeypatch):
         ({"trials": 0}, ValidationError, "trials"),
     ],
 )
-def test_a_suite_that_makes_no_sense_is_refused(values, kind, words):
+def test_invalid_suites_are_refused(values, kind, words):
     with pytest.raises(kind, match=words):
         Suite(**values)
 
 
-def test_other_places_are_never_out_of_range():
-    for place in (
+def test_other_deployments_are_never_out_of_range():
+    for spec in (
         DeploymentSpec(steps=1, seed=2**63 - 1),
         DeploymentSpec(steps=20_000),
         DeploymentSpec(precision="fixed"),
     ):
-        assert len(set(other_deployments(place))) == 5
+        assert len(set(other_deployments(spec))) == 5
 
 
 class _Page(HTMLParser):
-    """What is written on a page, its identifiers and what it would load."""
+    """Text, identifiers and loaded resources of a page."""
 
     def __init__(self, page):
         super().__init__()
@@ -318,7 +320,7 @@ class _Page(HTMLParser):
         self.text.append(data)
 
 
-def test_the_page_says_verdict_figures_and_falls_and_loads_nothing(card, tmp_path):
+def test_the_page_contains_verdict_figures_and_regressions_and_loads_nothing(card, tmp_path):
     better = card.as_json()
     (attacked,) = (
         each
@@ -356,9 +358,7 @@ def one_object(out):
     return json.loads(out)
 
 
-def test_the_command_says_0_where_nothing_fell_1_where_something_did_and_2_where_it_cannot(
-    command, network, small_suite, tmp_path
-):
+def test_exit_codes_of_the_command(command, network, small_suite, tmp_path):
     out = tmp_path / "out"
     common = ("audit", network, "--quick", "--images", 2, "--steps", STEPS, "--out", out)
     common += ("--workers", 1)

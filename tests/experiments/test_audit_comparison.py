@@ -1,4 +1,4 @@
-"""Two robustness cards, figure by figure, and the sentence that an unusable one gets."""
+"""Comparison of two robustness cards, and errors for unusable ones."""
 
 import copy
 import json
@@ -26,7 +26,7 @@ def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("cards")
 
 
-def test_a_card_beside_itself_has_not_fallen(folder):
+def test_a_card_compared_with_itself_has_no_regression(folder):
     card = made_up({"count-regression": [0.5, 1.0, 0.0, 0.25]}, energy=0.1)
     found = compare(baseline_of(card, folder), card, 0.0)
     assert [change.fall for change in found.changes] == [0.0, 0.0, 0.0]
@@ -40,7 +40,7 @@ fractions = st.lists(st.floats(0, 1), min_size=4, max_size=4)
 
 
 @given(before=fractions, now=fractions)
-def test_the_interval_of_a_fall_is_newcombes(folder, before, now):
+def test_the_interval_of_a_fall_is_that_of_newcombe(folder, before, now):
     found = compare(
         baseline_of(made_up({"count-regression": before}), folder),
         made_up({"count-regression": now}),
@@ -53,7 +53,7 @@ def test_the_interval_of_a_fall_is_newcombes(folder, before, now):
     assert change.supported == (change.fall_ci95[0] > 0)
 
 
-def test_a_fall_is_up_where_lower_is_better_and_down_where_higher_is(folder):
+def test_the_sign_of_a_fall_depends_on_what_is_better(folder):
     before = made_up({"count-regression": [0.0] * 4, "square": [1.0] * 4}, accuracy=0.9, energy=0.0)
     now = made_up({"count-regression": [1.0] * 4, "square": [0.5] * 4}, accuracy=0.7, energy=0.2)
     found = compare(baseline_of(before, folder), now, 0.05)
@@ -71,12 +71,12 @@ def test_a_fall_is_up_where_lower_is_better_and_down_where_higher_is(folder):
     assert {each["key"] for each in regressions} == set(falls) - {"attacks/square/40"}
     assert {each["key"]: each["supported"] for each in regressions} == {
         "attacks/count-regression/40": True,
-        # 0.9 (0.8 to 1) and 0.7 (0.6 to 1) overlap too much.
+        # 0.9 (0.8 to 1) and 0.7 (0.6 to 1) overlap.
         "clean/accuracy": False,
         "energy/spikes": None,
     }
     accuracy = next(each for each in found.changes if each.figure.key == "clean/accuracy")
-    # 0.2 less the distance of (0.9 - 0.8) and (1 - 0.7), plus that of (1 - 0.9) and (0.7 - 0.6).
+    # 0.2 - hypot(0.9 - 0.8, 1 - 0.7) to 0.2 + hypot(1 - 0.9, 0.7 - 0.6).
     assert accuracy.fall_ci95 == pytest.approx((0.2 - 0.1**0.5, 0.2 + 0.02**0.5))
 
 
@@ -93,7 +93,7 @@ def test_a_margin_out_of_range_is_refused(folder, margin):
         compare(baseline_of(card, folder), card, margin)
 
 
-def test_figures_of_one_card_alone_are_named(folder):
+def test_figures_of_only_one_card_are_named(folder):
     before = made_up({"count-regression": [0.0] * 4, "square": [0.0] * 4})
     now = made_up({"count-regression": [0.0] * 4}, energy=0.5)
     found = compare(baseline_of(before, folder), now, 0.05)
@@ -111,7 +111,7 @@ def test_figures_of_one_card_alone_are_named(folder):
         ({"version": 1, "budgets": [10, 40]}, ("'images'", "None", "4")),
     ],
 )
-def test_another_suite_is_refused_in_one_sentence(folder, suite, words):
+def test_another_suite_is_refused(folder, suite, words):
     card = made_up({"a": [0.0] * 4})
     with pytest.raises(FileError, match="cannot be compared") as refused:
         compare(baseline_of(made_up({"a": [0.0] * 4}, suite=suite), folder), card, 0.05)
@@ -161,7 +161,7 @@ _FIGURE = ("sections", "clean", "figures", 0)
         _twice,
     ],
 )
-def test_a_malformed_verdict_is_refused_in_one_sentence(folder, edit):
+def test_a_malformed_audit_is_refused(folder, edit):
     with pytest.raises(FileError, match=r"is not an audit\.json") as refused:
         baseline_of(made_up({"a": [0.5] * 4}), folder, edit)
     assert "\n" not in str(refused.value)
@@ -183,7 +183,7 @@ def test_a_malformed_verdict_is_refused_in_one_sentence(folder, edit):
         b"cos\nsystem\n(S'exit 1'\ntR.",
     ],
 )
-def test_what_is_no_json_of_ours_is_refused_in_one_sentence(tmp_path, content):
+def test_other_files_are_refused(tmp_path, content):
     path = tmp_path / "before.json"
     path.write_bytes(content)
     with pytest.raises(FileError, match=r"before\.json: is ") as refused:
@@ -198,7 +198,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
         read_baseline(tmp_path)
 
 
-def test_made_up_cards_are_read_as_they_are_written(tmp_path):
+def test_cards_are_read_as_written(tmp_path):
     path = tmp_path / "card.json"
     path.write_text(json.dumps(made_up({"count-regression": [0.0, 0.5, 1.0, 0.25]}).as_json()))
     assert read_baseline(path).figures["attacks/count-regression/40"][0] == pytest.approx(0.4375)

@@ -1,4 +1,4 @@
-"""Studies of chips, on labels that the networks get right: each figure against a count."""
+"""Studies under hardware profiles: figures compared with counts."""
 
 import dataclasses
 
@@ -22,14 +22,14 @@ STEPS = 60
 
 @pytest.fixture(scope="module")
 def labels():
-    """Return what the network says itself of most images, and something else of the others."""
+    """Return the predicted classes of most images, and other classes for the rest."""
     recording = deploy(small_network(), steps=STEPS).record(IMAGES, indices=range(len(IMAGES)))
     said = decide(recording.counts["output"])
     assert len(set(said.tolist())) > 1
     return np.where(np.arange(len(said)) % 5 == 0, (said + 1) % 10, np.maximum(said, 0))
 
 
-def test_curves_are_those_of_runs_of_their_own(labels, tmp_path):
+def test_curves_agree_with_separate_runs(labels, tmp_path):
     network, loihi = small_network(), load_profile("loihi1").number_format()
     curves = measure_precision(
         network, IMAGES, labels, loihi, bits=[3, 8], time_steps=[15, 30, STEPS], folder=tmp_path
@@ -45,7 +45,7 @@ def test_curves_are_those_of_runs_of_their_own(labels, tmp_path):
     found = [point["accuracy"] for point in curves["quantized"]]
     assert found == [accuracy(held, steps) for steps in (15, 30, STEPS)]
     points = {(p["bits"], p["signs"], p["clipping"]): p for p in curves["bits"]}
-    # Three bits at the place of eight: weights are multiples of 2 * 2**5 of the last of 8 bits.
+    # The three most significant of eight bits: weights are multiples of 2 * 2**5.
     narrow = dataclasses.replace(loihi, weight_bits=3, weight_exponents=(5, 5))
     for key, number_format, rounding in (
         ((8, "mixed", "none"), loihi, Rounding()),
@@ -60,7 +60,7 @@ def test_curves_are_those_of_runs_of_their_own(labels, tmp_path):
         assert points[key]["lost_fraction"] == pytest.approx(1 - connections[1] / connections[0])
 
 
-def test_a_conventional_network_is_priced_beside_the_operations_that_were_counted(labels, tmp_path):
+def test_the_conventional_network_is_compared_with_counted_operations(labels, tmp_path):
     network = small_network()
     study = study_energy(
         network, IMAGES, labels, [load_profile("loihi1")], steps=STEPS, folder=tmp_path
@@ -107,7 +107,7 @@ def test_updates_on_events_are_counted_from_the_spikes(tmp_path, labels):
     assert term["energy_pj_per_image"]["lower"] == pytest.approx(3 * expected / 6)
 
 
-def test_what_is_in_the_folder_is_not_computed_again(labels, tmp_path):
+def test_stored_results_are_not_computed_again(labels, tmp_path):
     network, chips = small_network(), [load_profile("loihi1"), load_profile("odin")]
 
     def studies(on_progress=None):
@@ -121,6 +121,6 @@ def test_what_is_in_the_folder_is_not_computed_again(labels, tmp_path):
         )  # fmt: skip
 
     first, done = studies(), []
-    # The images per second are those of the first time.
+    # The throughput is that of the first run.
     assert studies(lambda fraction, _: done.append(fraction)) == first
     assert set(done) == {1.0}

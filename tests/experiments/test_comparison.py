@@ -1,4 +1,4 @@
-"""Backends compared: the sound agree, the faulty are found out, the failing are named."""
+"""Comparison of backends: correct, faulty and failing ones."""
 
 import json
 import os
@@ -34,7 +34,7 @@ class Backend:
         return Availability(True, version="7.1")
 
 class Late(Backend):
-    """Takes every delay for one step longer."""
+    """Backend that adds one step to every delay."""
     def deploy(self, network, workload):
         if network.precision == "fixed":
             raise UnsupportedFeatureError("no integers here")
@@ -70,7 +70,7 @@ class Large(Backend):
 
 @pytest.fixture
 def plugins(tmp_path, monkeypatch):
-    """Install backends late, failing, crashing, dying, hanging and large, for children too."""
+    """Install the backends late, failing, crashing, dying, hanging and large."""
     folder = tmp_path / "site"
     (folder / "plugin-7.1.dist-info").mkdir(parents=True)
     (folder / "plugin.py").write_text(PLUGIN)
@@ -137,7 +137,7 @@ def test_the_native_backend_agrees_in_both_arithmetics(command, network_file, tm
             assert np.asarray(image.convert("L")).std() > 5
 
 
-def test_a_faulty_backend_is_found_out(command, network_file, plugins):
+def test_a_faulty_backend_is_detected(command, network_file, plugins):
     code, out, _ = command(
         "compare",
         network_file,
@@ -167,7 +167,7 @@ def test_a_faulty_backend_is_found_out(command, network_file, plugins):
         ("native,,", "unknown backend ''"),
     ],
 )
-def test_what_cannot_be_compared_is_one_sentence(command, network_file, plugins, backend, message):
+def test_unusable_backends_are_refused(command, network_file, plugins, backend, message):
     options = ("--images", 1, "--steps", 5, "--backends", *backend.split())
     refused(command("compare", network_file, *options), message)
 
@@ -184,7 +184,7 @@ def test_bad_settings_are_refused(command, network_file, options, message):
     refused(command("compare", network_file, "--backends", "native", *options), message)
 
 
-def test_a_network_in_fixed_point_is_compared_in_that_alone(command, tmp_path):
+def test_a_network_in_fixed_point_is_compared_in_fixed_point_only(command, tmp_path):
     path = tmp_path / "fixed.h5"
     save_network(path, quantize(small_network(), fixed_format()).network)
     options = ("--backends", "native", "--images", 2, "--steps", 20)
@@ -207,7 +207,7 @@ def test_memory_is_that_of_the_backend_and_not_of_the_caller(plugins):
     assert len(held) == 500 * 2**20
 
 
-def test_one_backend_that_fails_costs_no_other_its_result(command, network_file, plugins):
+def test_a_failing_backend_does_not_affect_others(command, network_file, plugins):
     with pytest.raises(SimulationError, match="on fire"):
         run_trial(small_network(), np.zeros((1, 28, 28)), backend="failing", steps=5, seed=0)
     code, out, _ = command(
@@ -233,7 +233,7 @@ def test_a_spike_reported_twice_is_a_difference():
 
 
 def _ignore_interrupts():
-    # As a shell does for what it starts in the background.
+    # Like a shell that starts a background process.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 

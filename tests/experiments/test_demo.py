@@ -1,4 +1,4 @@
-"""The demo, end to end through the command, on the digits that ship with scikit-learn."""
+"""The demo command on the digits data set."""
 
 import json
 
@@ -9,7 +9,7 @@ from neuroattack.ir.storage import load_network
 from neuroattack.training.storage import load_model
 
 
-def test_the_demo_does_the_main_job(command, tmp_path):
+def test_the_demo_runs_the_complete_workflow(command, tmp_path):
     code, out, err = command("demo", "--out", tmp_path, "--steps", 200, "--json")
     assert (code, err) == (0, "")
     figures = json.loads(out)
@@ -20,7 +20,7 @@ def test_the_demo_does_the_main_job(command, tmp_path):
     indices = [[each["index"] for each in attack["images"]] for attack in (greedy, regression)]
     assert indices[0] == indices[1]
     assert len(set(indices[0])) == 8
-    # The point of the demo: within the same bound and budget, one fails and the other does not.
+    # With the same bound and budget, only one of the two attacks succeeds.
     assert greedy["success_ci95"][1] < regression["success_rate"]
     assert greedy["success_rate"] < 0.2
     assert regression["success_rate"] > 0.5
@@ -35,7 +35,7 @@ def test_the_demo_does_the_main_job(command, tmp_path):
     model = load_model(tmp_path / "model.h5")
     assert model.rate_accuracy == figures["rate_accuracy"]
     assert load_network(tmp_path / "network.h5").origin["dataset"] == "digits"
-    # What is there is used again: the same figures, and no training.
+    # With --resume the model is reused: the same figures without training.
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr("neuroattack.experiments.demo.train_to_file")
         _, again, _ = command("demo", "--out", tmp_path, "--steps", 200, "--resume", "--json")

@@ -1,4 +1,4 @@
-"""What the doctor finds, and says to do about it."""
+"""Checks of the doctor command and suggested fixes."""
 
 import json
 import os
@@ -10,14 +10,14 @@ def by_name():
     return {finding.name: finding for finding in examine()}
 
 
-def test_the_native_backend_and_the_digits_are_always_there():
+def test_the_native_backend_and_the_digits_are_always_available():
     found = by_name()
     assert found["backend native"].state == "good"
     assert found["digits"].state == "good"
     assert found["cores"].found.startswith(f"{len(os.sched_getaffinity(0))} of ")
 
 
-def test_every_absence_has_its_advice(monkeypatch, tmp_path):
+def test_missing_items_have_advice(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     findings = examine()
     assert all(finding.advice for finding in findings if finding.state != "good")
@@ -35,7 +35,7 @@ def test_a_folder_without_mnist_is_bad(monkeypatch, tmp_path, command):
     assert "NEUROATTACK_DATA" in mnist["advice"]
 
 
-def test_without_a_folder_mnist_is_to_come(monkeypatch, tmp_path, command):
+def test_mnist_without_a_folder_is_absent(monkeypatch, tmp_path, command):
     monkeypatch.delenv("NEUROATTACK_DATA", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert by_name()["MNIST"].state == "absent"

@@ -1,4 +1,4 @@
-"""The figures promised on MNIST, each recipe trained from nothing: minutes."""
+"""Documented figures on MNIST; every recipe is trained, which takes minutes."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def test_the_paper_recipe_reaches_the_papers_accuracy():
     assert trained("paper").rate_accuracy >= 0.962
 
 
-def test_the_fine_tuned_network_loses_nothing_in_spikes(fine_tuned):
+def test_the_fine_tuned_network_keeps_its_accuracy_as_a_spiking_network(fine_tuned):
     test = load_dataset("mnist").test
     found = evaluate(deploy(convert(fine_tuned).network, steps=350), test.images, test.labels)
     assert found.images == 10_000
@@ -44,7 +44,7 @@ def test_the_fine_tuned_network_loses_nothing_in_spikes(fine_tuned):
     assert abs(found.accuracy - fine_tuned.rate_accuracy) <= 0.003
 
 
-def test_every_spike_of_the_trained_network_is_that_of_the_plain_dynamics(fine_tuned):
+def test_the_spikes_of_the_trained_network_equal_the_reference_dynamics(fine_tuned):
     network = convert(fine_tuned).network
     images = load_dataset("mnist").test.images[:20]
     recording = deploy(network, steps=350).record(images, indices=np.arange(20), record_spikes=True)
@@ -54,7 +54,7 @@ def test_every_spike_of_the_trained_network_is_that_of_the_plain_dynamics(fine_t
             np.testing.assert_array_equal(found[name], expected, err_msg=f"{image} {name}")
 
 
-def test_loihi_1_holds_the_fine_tuned_network_at_half_a_point_or_less(fine_tuned):
+def test_loihi_1_costs_the_fine_tuned_network_at_most_half_a_point(fine_tuned):
     test = load_dataset("mnist").test
     network = convert(fine_tuned).network
     floating = evaluate(deploy(network, steps=350), test.images, test.labels)

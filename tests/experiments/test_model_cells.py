@@ -1,4 +1,4 @@
-"""Cells that train: the model that training alone gives, and files that never change."""
+"""Training cells: the same models as direct training, and files named by content."""
 
 import json
 from dataclasses import replace
@@ -30,7 +30,7 @@ def digits():
     return load_dataset("digits")
 
 
-def test_cells_differ_where_their_models_would(digits):
+def test_keys_differ_if_models_differ(digits):
     def key(kind="sdbn", seed=0, recipe="paper", noise=None, data=digits, decay=None):
         return training_cell(
             kind, data, seed=seed, recipe=recipe, noise=noise, fast_decay=decay
@@ -62,10 +62,10 @@ def test_cells_differ_where_their_models_would(digits):
     assert key("dnn", recipe="paper") == key("dnn", recipe="fine-tuned")
 
 
-def test_fast_weights_forget_as_in_the_recipe_unless_said_otherwise(digits):
+def test_the_default_fast_decay_is_that_of_the_recipe(digits):
     plain = training_cell("sdbn", digits, seed=0, recipe="paper").arguments
     other = training_cell("sdbn", digits, seed=0, recipe="paper", fast_decay=0.25).arguments
-    # What was trained before this could be said keeps its place.
+    # The key without fast_decay is unchanged.
     assert set(plain) == {"dataset", "checksum", "seed", "noise", "recipe", "recipe_digest"}
     changed = {name for name in other if other[name] != plain.get(name)}
     assert changed == {"fast_decay", "recipe_digest"}
@@ -73,7 +73,7 @@ def test_fast_weights_forget_as_in_the_recipe_unless_said_otherwise(digits):
         training_cell("sdbn", digits, seed=0, recipe="paper", fast_decay=1.5)
 
 
-def test_other_fast_weights_are_those_of_the_layers_below_the_top(tmp_path, digits, monkeypatch):
+def test_fast_decay_applies_to_the_layers_below_the_top(tmp_path, digits, monkeypatch):
     long = RECIPES["paper"]
     few = {
         stage: replace(one, schedule=replace(one.schedule, epochs=1, minimum_steps=40))
@@ -90,12 +90,12 @@ def test_other_fast_weights_are_those_of_the_layers_below_the_top(tmp_path, digi
     model = load_model(tmp_path / found["model"])
     for one, other in zip(model.weights, alone.weights, strict=True):
         np.testing.assert_array_equal(one, other)
-    # Its readout has the gain of the recipe that it varies.
+    # The readout gain is that of the varied recipe.
     assert readout_gain_of(model) == READOUT_GAIN["paper"]
 
 
 @pytest.mark.parametrize("noise", [None, Noise("normal", 0.1)])
-def test_a_cell_trains_what_training_alone_does(tmp_path, digits, noise):
+def test_a_cell_trains_the_same_model_as_direct_training(tmp_path, digits, noise):
     cell = training_cell("dnn", digits, seed=4, noise=noise)
     arguments = {**json.loads(json.dumps(cell.arguments)), "iterations": 2}
     found = train_dnn(**arguments, folder=tmp_path)
@@ -105,13 +105,13 @@ def test_a_cell_trains_what_training_alone_does(tmp_path, digits, noise):
         np.testing.assert_array_equal(one, other)
     decided = model.predict(digits.test.images)
     assert found["accuracy"] == (decided == digits.test.labels).mean()
-    # The checkpoint is gone with the end of the training.
+    # The checkpoint is deleted after the training.
     assert [path.name for path in (tmp_path / "models").iterdir()] == [
         found["model"].removeprefix("models/")
     ]
 
 
-def test_a_damaged_checkpoint_is_no_obstacle(tmp_path, digits):
+def test_a_damaged_checkpoint_is_discarded(tmp_path, digits):
     cell = training_cell("dnn", digits, seed=4)
     arguments = {**json.loads(json.dumps(cell.arguments)), "iterations": 2}
     found = train_dnn(**arguments, folder=tmp_path)
@@ -139,7 +139,7 @@ def test_a_given_model_is_kept_once_under_the_name_of_its_content(tmp_path):
     )
 
 
-def test_what_is_no_such_model_is_not_kept(tmp_path):
+def test_other_files_are_not_stored(tmp_path):
     model = tmp_path / "model.h5"
     save_model(model, template_model())
     damaged = tmp_path / "damaged.h5"
@@ -150,7 +150,7 @@ def test_what_is_no_such_model_is_not_kept(tmp_path):
     assert not (tmp_path / "cells").exists()
 
 
-def test_a_cell_takes_the_data_it_was_planned_with_and_no_other(digits):
+def test_a_changed_data_set_is_refused(digits):
     assert dataset_of_cell("digits", digits.checksum).checksum == digits.checksum
     with pytest.raises(ValidationError, match=f"got {digits.checksum[:12]}, expected 0{{12}}$"):
         dataset_of_cell("digits", "0" * 64)

@@ -1,4 +1,4 @@
-"""Accuracy under noise against plain loops over the network, in rates and in spikes."""
+"""Accuracy under noise, compared with plain loops over rate-based and spiking networks."""
 
 import json
 from dataclasses import replace
@@ -63,20 +63,20 @@ def measured(folder, digits, noise, *, images=IMAGES, seed=SEED, steps=STEPS, ga
 
 
 def noisy_images(digits, noise, images=IMAGES, seed=SEED):
-    """Return test images under noise: the stream of it is part of what results are held to."""
+    """Return test images with noise from the random stream that results depend on."""
     rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(2,)))
     return noise.add(digits.test.images[:images], rng)
 
 
 def correct_in_rates(model, pixels, labels):
-    """Classify in other batches than the study does."""
+    """Classify in other batches than the study."""
     parts = np.array_split(pixels.reshape(-1, 784), 7)
     decided = [int(np.argmax(rates)) for part in parts for rates in model.outputs(part)]
     return sum(one == label for one, label in zip(decided, labels, strict=True))
 
 
 @pytest.mark.parametrize("gain", [1.0, 5.0])
-def test_without_noise_it_is_the_accuracy_of_the_network_as_it_is(folder, digits, gain):
+def test_accuracy_without_noise(folder, digits, gain):
     found = measured(folder, digits, None, gain=gain)
     model, test = template_model(), digits.test.first(IMAGES)
     rates = [model.rates(image[None])[0] for image in test.images]
@@ -88,7 +88,7 @@ def test_without_noise_it_is_the_accuracy_of_the_network_as_it_is(folder, digits
         "correct": correct,
         "correct_spiking": round(spiking.accuracy * IMAGES),
     }
-    # Neither knows nothing nor everything, so that a wrong image or label would show.
+    # Neither accuracy is extreme, so that a wrong image or label would be detected.
     assert IMAGES / 2 < found["correct_spiking"] != correct < IMAGES
 
 
@@ -107,7 +107,7 @@ def test_noisy_images_are_classified_as_a_plain_loop_does(folder, digits, noise)
     model, labels = template_model(), digits.test.labels[:IMAGES]
     pixels = noisy_images(digits, noise)
     assert found["correct"] == correct_in_rates(model, pixels, labels)
-    # A spike every step is the most there is: tenfold the network's 100 Hz.
+    # The maximum of one spike per step is ten times the 100 Hz of the network.
     network = convert(model).network
     fast = replace(network, input=Input((28, 28), PoissonEncoder(1000.0)))
     with deploy(fast, steps=STEPS, seed=SEED) as deployment:
@@ -118,7 +118,7 @@ def test_noisy_images_are_classified_as_a_plain_loop_does(folder, digits, noise)
     assert found["correct_spiking"] == int((decided == labels).sum())
 
 
-def test_the_gain_is_that_of_the_models_recipe_but_where_it_is_given(folder, digits):
+def test_the_default_gain_is_that_of_the_models_recipe(folder, digits):
     given = {gain: measured(folder, digits, None, gain=gain, steps=9) for gain in (1.0, 5.0)}
     assert given[1.0] != given[5.0]
     for recipe, gain in (
@@ -145,7 +145,7 @@ def test_another_seed_gives_other_noise_and_another_image_count_the_first_images
     assert len(seen) > 1
 
 
-def test_data_that_changed_since_is_refused(folder, digits):
+def test_changed_data_is_refused(folder, digits):
     changed = replace(digits, checksum="0" * 64)
     with pytest.raises(ValidationError, match=r"data set 'digits': got \w{12}, expected 0{12}$"):
         measured(folder, changed, None)
@@ -162,7 +162,7 @@ def test_data_that_changed_since_is_refused(folder, digits):
         (7.3, 1 / 49),
     ],
 )
-def test_a_wider_input_gives_the_same_spikes_where_both_can(rate_hz, dt_s):
+def test_a_wider_input_gives_the_same_spikes_in_the_common_range(rate_hz, dt_s):
     network = replace(small_network(), dt_s=dt_s, input=Input((28, 28), PoissonEncoder(rate_hz)))
     wide, scale = widened(network)
     assert wide.input.encoder.max_rate_hz == pytest.approx(1 / dt_s)
@@ -176,7 +176,7 @@ def test_a_wider_input_gives_the_same_spikes_where_both_can(rate_hz, dt_s):
     assert replace(wide, input=network.input).projections is network.projections
 
 
-def test_intensities_beyond_full_scale_have_the_rates_they_stand_for():
+def test_intensities_above_one_have_proportional_rates():
     network = small_network()
     wide, scale = widened(network)
     intensities = np.array([0.0, 0.5, 1.0, 1.5, 3.0, 7.5, 10.0])
@@ -187,12 +187,12 @@ def test_intensities_beyond_full_scale_have_the_rates_they_stand_for():
     counts = np.bincount(spikes.neurons, minlength=784).reshape(7, 112).sum(axis=1)
     draws = 50 * 112 * 100
     p = np.minimum(intensities * 100.0 * network.dt_s, 1.0)
-    # Binomial: of 7 counts none is off by 5 standard deviations but with a chance of 4e-6.
+    # Binomial: deviations of 5 standard deviations in 7 counts have probability 4e-6.
     assert (np.abs(counts - draws * p) <= 5 * np.sqrt(draws * p * (1 - p))).all()
 
 
 def kept_training(folder, digits, model, noise, recipe="paper"):
-    """Keep a model as if its training had been done, so that the study finds it so."""
+    """Store a model as the result of its training cell."""
     cell = training_cell("sdbn", digits, seed=SEED, recipe=recipe, noise=noise)
     file = f"models/{cell.key}.h5"
     save_model(folder / file, model)
@@ -200,7 +200,7 @@ def kept_training(folder, digits, model, noise, recipe="paper"):
 
 
 @pytest.mark.slow
-def test_modes_take_training_noise_and_test_noise_each_where_it_belongs(tmp_path, digits):
+def test_modes_select_training_and_test_noise(tmp_path, digits):
     noises = [Noise("normal", 0.1), Noise("uniform", 0.3)]
     clean = template_model()
     models = {None: clean}
@@ -235,7 +235,7 @@ def test_modes_take_training_noise_and_test_noise_each_where_it_belongs(tmp_path
         with deploy(convert(models[trained_with]).network, steps=STEPS, seed=SEED) as plain:
             figures = evaluate(plain, pixels.astype(np.float64), labels)
         assert cell.correct_spiking == round(figures.accuracy * 60)
-    # The clean one among seven, and none of them computed twice.
+    # Seven cells, including the clean one, each computed once.
     assert seen[0] == ("Training", 1.0, "3 of 3")
     assert seen[-1] == ("Classifying", 1.0, "7 of 7")
     assert len(results_of(tmp_path, "test-")) == 7
@@ -243,7 +243,7 @@ def test_modes_take_training_noise_and_test_noise_each_where_it_belongs(tmp_path
 
 
 @pytest.mark.slow
-def test_training_on_noise_of_magnitude_0_is_training_without(tmp_path, digits):
+def test_training_with_noise_of_magnitude_0_equals_training_without(tmp_path, digits):
     clean, *noisy = study_noise(
         digits,
         [Noise("normal", 0.0), Noise("normal", 0.1)],
@@ -267,7 +267,7 @@ def test_training_on_noise_of_magnitude_0_is_training_without(tmp_path, digits):
 
 def test_json_has_accuracies_with_their_intervals():
     found = NoiseCell("sdbn", "test", Noise("uniform", 0.3, "zero"), 4, 200, 150, 100).as_json()
-    # Wilson intervals of 150 and 100 of 200, from the formula by hand.
+    # Wilson intervals of 150 and 100 of 200, computed from the formula.
     assert found["accuracy_ci95"] == pytest.approx([0.6857, 0.8050], abs=1e-4)
     assert found["spiking_ci95"] == pytest.approx([0.4313, 0.5687], abs=1e-4)
     assert (found["accuracy"], found["spiking_accuracy"], found["images"]) == (0.75, 0.5, 200)
@@ -299,9 +299,9 @@ def test_the_command_prints_one_json_object_and_keeps_it(command, tmp_path, mode
     assert (figures["dataset"], figures["dataset_checksum"]) == ("digits", digits.checksum)
     assert (figures["version"], figures["backend"]) == (__version__, "native")
     assert (figures["steps"], figures["seed"]) == (STEPS, 0)
-    # Nothing was trained, so by no recipe.
+    # No recipe, because nothing was trained.
     assert figures["recipe"] is None
-    # The model that was given is kept, and nothing was trained.
+    # The given model is stored, and nothing was trained.
     assert not results_of(out / "cells", "sdbn-")
     (kept_model,) = (out / "cells/models").iterdir()
     assert kept_model.name.startswith("given-sdbn-")
@@ -316,24 +316,24 @@ def test_the_command_prints_one_json_object_and_keeps_it(command, tmp_path, mode
         pixels = noisy_images(digits, noise, 20, seed=0)
         expected = correct_in_rates(template_model(), pixels, digits.test.labels[:20]) / 20
         assert cell["accuracy"] == expected
-        # The model's recipe has no gain of its own, whatever the recipe that would be trained.
+        # The gain is that of the model's recipe, not that of the recipe to train.
         with deploy(convert(template_model()).network, steps=STEPS) as plain:
             figures_in_spikes = evaluate(plain, pixels.astype(np.float64), digits.test.labels[:20])
         assert cell["spiking_accuracy"] == figures_in_spikes.accuracy
-    # The same command again computes nothing, and prints the same for people.
+    # Repeating the command computes nothing and prints the same results as a table.
     store = out / "cells" / STORE
     kept, written = results_of(out / "cells", ""), store.stat().st_mtime_ns
     assert kept
     code, stdout, err = command("noise", *options[:-1])
     assert (code, err) == (0, "")
     assert "uniform" in stdout
-    # The same results, and none of them written again.
+    # The same results, not written again.
     assert results_of(out / "cells", "") == kept
     assert store.stat().st_mtime_ns == written
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--noise", "pink"], "--noise 'pink': expected one of normal, uniform"),
         (["--noise", ""], "--noise '': expected one of normal, uniform"),
@@ -362,10 +362,10 @@ def test_the_command_prints_one_json_object_and_keeps_it(command, tmp_path, mode
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
-def test_bad_input_gets_one_sentence(command, tmp_path, model, options, sentence):
+def test_bad_input_is_refused(command, tmp_path, model, options, message):
     options = [option.format(model=model) for option in options]
     if "--model" not in options:
         options += ["--model", model]
     if "--out" not in options:
         options += ["--out", tmp_path / "noise"]
-    refused(command("noise", *options, "--json"), sentence)
+    refused(command("noise", *options, "--json"), message)

@@ -1,4 +1,4 @@
-"""Campaign, audit, transfer and the attack command give the same image for the same question."""
+"""Campaign, audit, transfer and attack give the same image for the same seed and settings."""
 
 import json
 

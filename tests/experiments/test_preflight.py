@@ -17,7 +17,7 @@ def poisson_target(means, seed=0):
     return BlackBox(lambda rows: rng.poisson(means, (len(rows), 3)).astype(np.int32), (2, 2), 3)
 
 
-def test_counts_of_known_rates_are_seen_as_they_are():
+def test_counts_of_known_rates():
     found = measure_randomness(
         poisson_target([60.0, 20.0, 0.0]), np.zeros((2, 2)), 0, trials=20_000
     )
@@ -26,12 +26,12 @@ def test_counts_of_known_rates_are_seen_as_they_are():
     assert found.mean_gap == pytest.approx(-40, rel=0.02)
     assert found.gap_sd == pytest.approx(math.sqrt(80), rel=0.03)
     assert (found.correct, found.undecided, found.saturated, found.repeats) == (1, 0, 0, 1)
-    # Half of n draws each way: the difference of two means has variance 4 SD^2 / n.
+    # Half of n trials each: the difference of two means has variance 4 SD^2 / n.
     n = found.queries_for_one_spike
     assert 2 * found.gap_sd / math.sqrt(n) <= 1 / 3 < 2 * found.gap_sd / math.sqrt(n - 1)
 
 
-def test_a_narrow_lead_asks_for_repeats():
+def test_a_small_gap_needs_repeats():
     found = measure_randomness(
         poisson_target([22.0, 18.0, 0.0]), np.zeros((2, 2)), 0, trials=20_000
     )
@@ -39,32 +39,32 @@ def test_a_narrow_lead_asks_for_repeats():
     assert found.repeats == pytest.approx((2 * math.sqrt(40) / 4) ** 2, abs=1.5)
 
 
-def test_an_answer_that_never_changes_is_deterministic():
+def test_constant_responses_are_deterministic():
     found = measure_randomness(linear_target(linear_scores()), grey(), 0, trials=5)
     assert (found.deterministic, found.gap_sd, found.repeats) == (True, 0, 1)
 
 
-def test_one_class_with_all_spikes_is_saturation_and_silence_is_none():
+def test_one_class_with_all_spikes_is_saturation_but_silence_is_not():
     answers = np.array([[9, 0, 0], [9, 1, 0], [0, 0, 0], [4, 4, 0]], np.int32)
     target = BlackBox(lambda rows: answers[: len(rows)], (2, 2), 3)
     found = measure_randomness(target, np.zeros((2, 2)), 0, trials=4)
     assert (found.saturated, found.undecided, found.correct) == (0.25, 0.5, 0.5)
 
 
-def test_common_draws_are_drawn_anew_for_each_query():
+def test_shared_randomness_is_avoided_by_single_queries():
     target = linear_target(linear_scores(), noise_seed=1, randomness="shared")
     assert not measure_randomness(target, grey(), 0, trials=10).deterministic
     assert target.queries == 10
 
 
-def test_it_is_charged_and_refuses_labels():
+def test_queries_are_counted_and_labels_refused():
     with pytest.raises(BudgetExceededError):
         measure_randomness(linear_target(linear_scores(), budget=9), grey(), 0, trials=10)
     with pytest.raises(ValidationError, match="got labels"):
         measure_randomness(HardLabel(linear_target(linear_scores())), grey(), 0)
 
 
-def test_the_command_says_it_of_a_network(tmp_path, command):
+def test_the_command(tmp_path, command):
     campaign_file(tmp_path)
     code, out, _ = command("preflight", tmp_path / "net.h5", "--queries", "20", "--json")
     assert code == 0

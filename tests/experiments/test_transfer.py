@@ -36,7 +36,7 @@ def found(folder, command):
     return json.loads(out)
 
 
-def test_the_matrix_is_that_of_the_images_shown_again(folder, found):
+def test_the_matrix_agrees_with_repeated_verification(folder, found):
     assert found["rows"] == found["columns"] == PLACES
     test = load_dataset("digits").test
     archives = sorted((folder / "out" / "cells" / "images").glob("*.npz"))
@@ -63,7 +63,7 @@ def test_the_matrix_is_that_of_the_images_shown_again(folder, found):
     assert any(found["success"][k][k] > 0 for k in range(3))
 
 
-def test_images_are_within_the_limit_and_classified_correctly_unattacked(folder, found):
+def test_images_are_within_the_bound_and_clean_images_are_classified_correctly(folder, found):
     test = load_dataset("digits").test
     for path in (folder / "out" / "cells" / "images").glob("*.npz"):
         for image, image_goal in zip(np.load(path)["images"], found["images"], strict=True):
@@ -72,7 +72,7 @@ def test_images_are_within_the_limit_and_classified_correctly_unattacked(folder,
     assert max(found["clean_error_rates"]) < 0.5
 
 
-def test_a_second_run_takes_what_is_kept(folder, found, command):
+def test_a_second_run_uses_stored_results(folder, found, command):
     before = {path: path.stat().st_mtime_ns for path in (folder / "out" / "cells").rglob("*.*")}
     code, out, _ = command(*arguments(folder, "--json"))
     again = json.loads(out)
@@ -81,7 +81,7 @@ def test_a_second_run_takes_what_is_kept(folder, found, command):
     assert before == {path: path.stat().st_mtime_ns for path in before}
 
 
-def test_table_picture_and_words(folder, found, command):
+def test_table_figure_and_text(folder, found, command):
     with (folder / "out" / "transfer.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [float(row["success"]) for row in rows] == [x for line in found["success"] for x in line]
@@ -105,20 +105,20 @@ def test_table_picture_and_words(folder, found, command):
         (["--images", "0"], "images"),
     ],
 )
-def test_bad_input_gets_a_sentence(folder, command, options, message):
+def test_bad_input_is_refused(folder, command, options, message):
     code, out, err = command("transfer", folder / "net.h5", "--out", folder / "no", *options)
     assert (code, out) == (2, "")
     assert message in err
     assert err.count("\n") <= 2
 
 
-def test_settings_name_a_goal_there_is_not():
+def test_an_unknown_goal_is_refused():
     with pytest.raises(Exception, match="goal"):
         TransferSettings((DeploymentSpec(), DeploymentSpec(steps=9)), goal="targeted")
 
 
 @pytest.mark.slow
-def test_an_edited_profile_leaves_no_earlier_result_behind(folder, tmp_path, command):
+def test_a_changed_profile_invalidates_earlier_results(folder, tmp_path, command):
     chip = (files("neuroattack.hardware_profiles") / "loihi1.toml").read_text(encoding="utf-8")
     profile = tmp_path / "chip.toml"
     places = [

@@ -20,11 +20,11 @@ attacks = [{ name = "random-noise" }, { name = "count-regression", settings = { 
 images = { count = 3 }
 """
 ITEMS = 3 * 2 * (2 * 2 * 2 + 1)
-"""Three images, two goals; at two budgets and limits two attacks; a reference."""
+"""Three images and two goals, each with two attacks at two budgets and bounds and a reference."""
 
 
 def campaign_file(folder: Path, text: str = CONFIG) -> Path:
-    """Write the network and the configuration; return the latter's path."""
+    """Write the network and the configuration; return the path of the configuration."""
     folder.mkdir(exist_ok=True)
     save_network(folder / "net.h5", convert(template_model()).network)
     path = folder / "campaign.toml"

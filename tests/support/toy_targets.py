@@ -1,4 +1,4 @@
-"""Small targets whose answers are known in closed form."""
+"""Small targets whose counts are known in closed form."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CLASSES = 3
 
 
 def linear_scores(seed: int = 0, shape: tuple[int, int] = SHAPE) -> NDArray[np.float64]:
-    """Return slopes of shape (pixels, classes), smooth enough to be found."""
+    """Return random slopes of shape (pixels, classes)."""
     return np.random.default_rng(seed).normal(0, 8, (shape[0] * shape[1], CLASSES))
 
 
@@ -25,9 +25,9 @@ def linear_target(
     randomness: Randomness = "independent",
     shape: tuple[int, int] = SHAPE,
 ) -> BlackBox:
-    """Return a target of counts that are linear in the pixels; class 0 leads on a grey image.
+    """Return a target with counts linear in the pixels; class 0 is predicted for a gray image.
 
-    With a noise seed the counts are Poisson around that: one draw a query, or a batch.
+    With a noise seed the counts are random: Poisson, or Gaussian and shared within a batch.
     """
     rng = np.random.default_rng(noise_seed)
     base = 40.0 + np.array([lead] + [0.0] * (slopes.shape[1] - 1))
@@ -44,5 +44,5 @@ def linear_target(
 
 
 def grey() -> NDArray[np.float64]:
-    """Return the image on which class 0 leads."""
+    """Return a gray image, of which class 0 is predicted."""
     return np.full(SHAPE, 0.5)

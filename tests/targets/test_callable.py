@@ -1,4 +1,4 @@
-"""Python functions as black boxes: what they may return, and what is refused."""
+"""Python functions as black boxes: valid and invalid responses."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def labels(images):
 
 
 class Tensor:
-    """What `torch.Tensor` needs before NumPy takes it."""
+    """Minimal `torch.Tensor` that must be detached before conversion to NumPy."""
 
     def __init__(self, values, *, on_cpu=False):
         self.values, self.on_cpu = values, on_cpu
@@ -65,7 +65,7 @@ def target(function, **settings):
     "wrap", [lambda x: x, lambda x: x.tolist(), Tensor, lambda x: x.astype(np.float32)]
 )
 @pytest.mark.parametrize("stated", [True, False])
-def test_answers_of_each_kind_become_counts(wrap, stated):
+def test_responses_of_each_kind_become_counts(wrap, stated):
     for kind, function in (("logits", logits), ("probabilities", softmax)):
         box = target(lambda x, f=function: wrap(f(x)), response=kind if stated else None)
         assert box.response == "counts"
@@ -75,7 +75,7 @@ def test_answers_of_each_kind_become_counts(wrap, stated):
 
 
 @pytest.mark.parametrize("wrap", [lambda x: x, lambda x: x.tolist(), Tensor])
-def test_labels_are_ones_for_decision_based_attacks_only(wrap):
+def test_labels_are_one_hot_for_decision_based_attacks_only(wrap):
     box = target(lambda images: wrap(labels(images)))
     np.testing.assert_array_equal(box.query(IMAGES), np.eye(CLASSES)[labels(IMAGES)])
     assert box.response == "labels"
@@ -85,7 +85,7 @@ def test_labels_are_ones_for_decision_based_attacks_only(wrap):
         SparseRS(bound).run(box, IMAGES[0], Goal(0))
 
 
-def test_queries_are_counted_within_the_budget_and_the_inference_is_not():
+def test_queries_are_counted_but_the_inference_is_not():
     box = target(softmax, budget=10)
     assert (box.queries, box.remaining) == (0, 10)
     box.query(IMAGES)
@@ -95,13 +95,13 @@ def test_queries_are_counted_within_the_budget_and_the_inference_is_not():
     assert box.queries == 7
 
 
-def test_a_stated_kind_needs_no_call():
+def test_a_given_kind_needs_no_call():
     calls = []
     target(lambda images: calls.append(len(images)), response="logits")
     assert calls == []
 
 
-def test_a_function_that_works_in_place_leaves_the_images_alone():
+def test_a_function_that_works_in_place_does_not_change_the_images():
     def fading(images):
         images *= 0.5
         return softmax(images)
@@ -130,7 +130,7 @@ def test_a_function_that_works_in_place_leaves_the_images_alone():
         (lambda x: np.full((7, 4), "a"), "logits", "got a ndarray"),
     ],
 )
-def test_other_answers_are_refused(answer, kind, message):
+def test_invalid_responses_are_refused(answer, kind, message):
     with pytest.raises(ValidationError, match=message):
         target(answer, response=kind).query(IMAGES)
 
@@ -145,7 +145,7 @@ def test_other_answers_are_refused(answer, kind, message):
         (lambda x: labels(x).astype(float), r"\(2,\)"),
     ],
 )
-def test_what_is_of_no_kind_is_refused_at_once(answer, message):
+def test_responses_of_unknown_kind_are_refused_at_once(answer, message):
     with pytest.raises(ValidationError, match=message):
         target(answer)
 

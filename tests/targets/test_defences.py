@@ -32,21 +32,21 @@ def answering(*counts: list[int]) -> BlackBox:
     return BlackBox(lambda rows: np.array(counts[: len(rows)], np.int32), (2,), 3)
 
 
-def test_hard_label_tells_the_class_and_nothing_on_a_tie_or_silence() -> None:
+def test_hard_label_is_one_hot_or_zero_for_a_tie_or_silence() -> None:
     target = HardLabel(answering([1, 5, 2], [4, 4, 1], [0, 0, 0]))
     assert target.query(np.zeros((3, 2))).tolist() == [[0, 1, 0], [0, 0, 0], [0, 0, 0]]
     assert target.response == "labels"
     assert target.queries == 3
 
 
-def test_counts_are_rounded_halves_up_and_capped() -> None:
+def test_counts_are_rounded_half_up_and_capped() -> None:
     assert RoundedCounts(answering([4, 5, 12]), 10).query(np.zeros((1, 2))).tolist() == [
         [0, 10, 10]
     ]
     assert CappedCounts(answering([4, 5, 12]), 5).query(np.zeros((1, 2))).tolist() == [[4, 5, 5]]
 
 
-def test_a_limited_target_refuses_the_whole_batch_and_counts_nothing() -> None:
+def test_a_limited_target_refuses_the_batch_and_counts_nothing() -> None:
     target = QueryLimited(answering([1, 2, 3], [1, 2, 3], [1, 2, 3]), 2)
     with pytest.raises(BudgetExceededError):
         target.query(np.zeros((3, 2)))
@@ -55,12 +55,12 @@ def test_a_limited_target_refuses_the_whole_batch_and_counts_nothing() -> None:
     assert target.remaining == 0
 
 
-def test_a_limit_is_never_above_the_budget_behind_it() -> None:
+def test_the_limit_does_not_exceed_the_budget_of_the_wrapped_target() -> None:
     behind = BlackBox(lambda rows: np.ones((len(rows), 2), np.int32), (1,), 2, budget=1)
     assert QueryLimited(behind, 5).remaining == 1
 
 
-def test_fresh_draws_take_the_common_draw_from_a_batch() -> None:
+def test_independent_trials_remove_shared_randomness() -> None:
     common = linear_target(linear_scores(), noise_seed=1, randomness="shared")
     same = common.query(np.array([grey()] * 6))
     assert (same == same[0]).all()
@@ -74,7 +74,7 @@ def test_fresh_draws_take_the_common_draw_from_a_batch() -> None:
 @pytest.mark.parametrize(
     "attack", [GreedyWindow(Bound("l2", 1), window=4), SparseRS(Bound("l0", 3))]
 )
-def test_attacks_that_need_counts_refuse_labels_by_name(attack: SparseRS) -> None:
+def test_score_based_attacks_refuse_labels(attack: SparseRS) -> None:
     target = HardLabel(linear_target(linear_scores()))
     with pytest.raises(UnsupportedFeatureError, match=f"attack '{attack.name}'"):
         attack.run(target, grey(), Goal(0))
@@ -93,7 +93,7 @@ def test_detector_counts_near_queries_and_then_refuses() -> None:
     assert target.queries == 4
 
 
-def test_a_batch_beyond_the_budget_leaves_no_trace_in_the_detector() -> None:
+def test_a_batch_beyond_the_budget_does_not_reach_the_detector() -> None:
     near = np.array([grey() + 0.001 * k for k in range(4)])
     target = NearDuplicateDetector(
         linear_target(linear_scores(), budget=2), 0.5, neighbors=3, detections_allowed=0
@@ -114,7 +114,9 @@ def test_a_batch_beyond_the_budget_leaves_no_trace_in_the_detector() -> None:
     ],
 )
 @pytest.mark.parametrize("neighbors", [10, 70])
-def test_refused_queries_end_a_search_with_its_best(attack: SparseRS, neighbors: int) -> None:
+def test_refused_queries_end_the_search_with_the_best_image(
+    attack: SparseRS, neighbors: int
+) -> None:
     image = np.random.default_rng(0).random((6, 6))
     target = NearDuplicateDetector(
         linear_target(linear_scores(), lead=90, noise_seed=1),
@@ -136,7 +138,7 @@ def test_refused_queries_end_a_search_with_its_best(attack: SparseRS, neighbors:
     batches=st.lists(st.integers(1, 6), max_size=12),
     repeated_first=st.booleans(),
 )
-def test_what_remains_and_what_was_asked_are_one_unit_through_all_wrappers(
+def test_queries_and_remaining_are_consistent_through_all_wrappers(
     budget: int, repeats: int, most: int, batches: list[int], repeated_first: bool
 ) -> None:
     inner = linear_target(linear_scores(), budget=budget)
@@ -160,7 +162,7 @@ def test_what_remains_and_what_was_asked_are_one_unit_through_all_wrappers(
         assert inner.queries == asked * repeats
 
 
-def test_detector_lets_different_images_pass() -> None:
+def test_detector_accepts_different_images() -> None:
     target = NearDuplicateDetector(linear_target(linear_scores()), 0.5, neighbors=3)
     target.query(np.random.default_rng(0).random((50, 6, 6)))
     assert target.detections == 0

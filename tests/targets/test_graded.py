@@ -1,4 +1,4 @@
-"""Graded answers as counts: shares to nine digits, or Poisson counts about them."""
+"""Rates and probabilities as counts: scaled fractions, or Poisson counts."""
 
 import numpy as np
 import pytest
@@ -33,7 +33,7 @@ def some_images(n, seed=1):
     arrays(np.float64, (3, CLASSES), elements=st.floats(0, 1e6)),
     st.sampled_from([np.float32, np.float64]),
 )
-def test_noiseless_shares_are_those_of_the_network_to_nine_digits(answers, dtype):
+def test_noiseless_fractions_are_accurate_to_nine_digits(answers, dtype):
     graded = deployment(lambda rows: answers[: len(rows)].astype(dtype))
     counts = graded.black_box(0).query(some_images(3))
     assert counts.dtype == np.int32
@@ -43,11 +43,11 @@ def test_noiseless_shares_are_those_of_the_network_to_nine_digits(answers, dtype
             continue
         for count, part in zip(row, answer, strict=True):
             assert abs(count / COUNTS_PER_UNIT - part / answer.sum()) <= 1e-9
-        # An attack divides by the sum, which rounding moves by half a part a class at most.
+        # Attacks divide by the sum, which rounding changes by at most half a unit per class.
         np.testing.assert_allclose(spike_fractions(row[None])[0], answer / answer.sum(), atol=2e-9)
 
 
-def test_every_noiseless_query_gets_the_same():
+def test_noiseless_queries_are_deterministic():
     one, other = deployment(seed=1).black_box(0), deployment(seed=2).black_box(7)
     images = some_images(5)
     together = one.query(images)
@@ -57,16 +57,16 @@ def test_every_noiseless_query_gets_the_same():
     np.testing.assert_array_equal(together, alone)
 
 
-def test_sampled_counts_are_poisson_of_the_shares():
+def test_sampled_counts_are_poisson():
     spikes, trials = 40.0, 20_000
     image = some_images(1)
     mean = spikes * linear(image)[0] / linear(image).sum()
     counts = deployment(spikes=spikes).black_box(3).query(np.repeat(image, trials, axis=0))
-    # Means and variances of 4 classes: none is 5 standard errors off but with a chance of 5e-6.
+    # Deviations of 5 standard errors in means and variances of 4 classes have probability 5e-6.
     assert (np.abs(counts.mean(axis=0) - mean) <= 5 * np.sqrt(mean / trials)).all()
     of_variance = np.sqrt((mean + 2 * mean**2) / trials)
     assert (np.abs(counts.var(axis=0, ddof=1) - mean) <= 5 * of_variance).all()
-    # Classes are independent of each other, so the total is Poisson too, not fixed.
+    # Classes are independent, so the total is Poisson distributed too.
     correlation = np.corrcoef(counts.T)[np.triu_indices(CLASSES, 1)]
     assert (np.abs(correlation) <= 5 / np.sqrt(trials)).all()
     values = np.arange(20, 61)
@@ -75,7 +75,7 @@ def test_sampled_counts_are_poisson_of_the_shares():
     assert ((seen - expected) ** 2 / expected).sum() < stats.chi2(len(values)).ppf(0.999)
 
 
-def test_seed_and_stream_tell_draws_apart():
+def test_seed_and_stream_select_the_trials():
     images = some_images(30)
 
     def counts(seed, stream):
@@ -85,7 +85,7 @@ def test_seed_and_stream_tell_draws_apart():
     np.testing.assert_array_equal(first, counts(4, 9))
     assert (first != counts(4, 10)).any()
     assert (first != counts(5, 9)).any()
-    # A second query of the same box takes fresh draws; in parts they are those of the whole.
+    # A second query uses fresh trials; splitting a query does not change the trials.
     box = deployment(seed=4, spikes=50.0).black_box(9)
     parts = [box.query(images[:10]), box.query(images[10:])]
     np.testing.assert_array_equal(np.concatenate(parts), first)
@@ -93,7 +93,7 @@ def test_seed_and_stream_tell_draws_apart():
 
 
 @pytest.mark.parametrize("spikes", [None, 25.0])
-def test_an_answer_that_is_all_0_is_silence(spikes):
+def test_outputs_of_0_are_silence(spikes):
     graded = deployment(lambda rows: np.zeros((len(rows), CLASSES), np.float32), spikes=spikes)
     np.testing.assert_array_equal(graded.fractions(some_images(2)), np.zeros((2, CLASSES)))
     counts = graded.black_box(0).query(some_images(2))
@@ -101,7 +101,7 @@ def test_an_answer_that_is_all_0_is_silence(spikes):
     assert decide(counts).tolist() == [UNDECIDED] * 2
 
 
-def test_queries_are_counted_and_none_answered_beyond_the_budget():
+def test_queries_are_counted_and_limited_by_the_budget():
     box = deployment().black_box(0, budget=5)
     assert (box.n_classes, box.image_shape, box.remaining) == (CLASSES, (2, 3), 5)
     box.query(some_images(4))

@@ -1,4 +1,4 @@
-"""Repeated queries: sums of draws by hand, every showing counted, no budget overrun."""
+"""Repeated queries: sums of trials, and the counting of queries and budgets."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ WEIGHTS = np.random.default_rng(0).random((9, CLASSES))
 
 
 def noisy_target(seed=0, budget=None):
-    """Return a target that answers each showing with a Poisson draw of its own."""
+    """Return a target with an independent Poisson trial per query."""
     rng = np.random.default_rng(seed)
     return BlackBox(
         lambda rows: rng.poisson(9 * rows @ WEIGHTS).astype(np.int32), SHAPE, CLASSES, budget
@@ -30,7 +30,7 @@ def some_images(n, seed=1):
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 6), st.integers(1, 5), st.integers(0, 99))
-def test_an_answer_is_the_sum_of_so_many_showings_by_hand(repeats, images, seed):
+def test_counts_are_sums_of_trials(repeats, images, seed):
     target = Repeated(noisy_target(seed), repeats)
     one_by_one = noisy_target(seed)
     for batch in (some_images(images), some_images(2, seed=3)):
@@ -43,7 +43,7 @@ def test_an_answer_is_the_sum_of_so_many_showings_by_hand(repeats, images, seed)
         assert target.queries * repeats == one_by_one.queries
 
 
-def test_once_is_the_target_itself():
+def test_one_repeat_equals_the_target():
     np.testing.assert_array_equal(
         Repeated(noisy_target(), 1).query(some_images(7)), noisy_target().query(some_images(7))
     )
@@ -51,7 +51,7 @@ def test_once_is_the_target_itself():
 
 @settings(deadline=None)
 @given(st.integers(1, 40), st.integers(1, 9), st.integers(1, 9))
-def test_the_budget_is_of_showings_and_is_never_overrun(budget, repeats, images):
+def test_repeats_respect_the_budget(budget, repeats, images):
     inner = noisy_target(budget=budget)
     target = Repeated(inner, repeats)
     affordable = 0
@@ -69,13 +69,13 @@ def test_the_budget_is_of_showings_and_is_never_overrun(budget, repeats, images)
         assert target.remaining == affordable
 
 
-def test_what_it_tells_of_the_target():
+def test_properties_of_the_wrapped_target():
     target = Repeated(noisy_target(), 3)
     assert (target.image_shape, target.n_classes) == (SHAPE, CLASSES)
     assert (target.queries, target.remaining) == (0, None)
 
 
-def test_refused_images_are_neither_shown_nor_counted():
+def test_refused_images_are_neither_queried_nor_counted():
     target = Repeated(noisy_target(), 3)
     for wrong in (np.full((1, *SHAPE), np.nan), np.full((1, 9), 2.0), np.zeros((1, 2, 2)), []):
         with pytest.raises(ValidationError):
@@ -83,7 +83,7 @@ def test_refused_images_are_neither_shown_nor_counted():
     assert target.queries == 0
 
 
-def test_sums_beyond_int32_stay_at_its_end():
+def test_sums_saturate_at_int32():
     top = np.iinfo(np.int32).max
     huge = BlackBox(
         lambda rows: np.tile(np.array([[top, top // 4, 7, 0]], np.int32), (len(rows), 1)),
@@ -93,7 +93,7 @@ def test_sums_beyond_int32_stay_at_its_end():
     assert Repeated(huge, 3).query(some_images(1)).tolist() == [[top, 3 * (top // 4), 21, 0]]
 
 
-def test_an_attack_spends_its_budget_in_whole_sums():
+def test_an_attack_uses_its_budget_in_complete_repeats():
     inner = noisy_target(budget=1000)
     attack = GreedyWindow(
         queries=None, window=Window(0, 0, 3), moved_pixels=2, max_distance=1e6, max_iterations=99
@@ -101,11 +101,11 @@ def test_an_attack_spends_its_budget_in_whole_sums():
     search = attack.run(Repeated(inner, 10), some_images(1)[0], Goal(0, 1))
     assert search.stopped_by == "budget"
     assert 10 * search.queries == inner.queries <= 1000
-    # A whole iteration more would not have fitted.
+    # Another iteration would exceed the budget.
     assert inner.queries + 10 * attack.most_queries_an_iteration > 1000
 
 
 @pytest.mark.parametrize("repeats", [0, -1, 1.5, True, 10_001])
-def test_repeats_are_a_whole_number(repeats):
+def test_repeats_are_an_integer(repeats):
     with pytest.raises(ValidationError, match=f"repeats: got {repeats}"):
         Repeated(noisy_target(), repeats)

@@ -1,4 +1,4 @@
-"""The black box: what it counts, what it refuses, and how little it shows."""
+"""The black box: query counter, budget and encapsulation."""
 
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ def test_every_image_is_one_query():
     assert (target.queries, target.remaining) == (5, 5)
 
 
-def test_a_query_beyond_the_budget_is_refused_whole_and_not_counted():
+def test_a_query_beyond_the_budget_is_refused_and_not_counted():
     seen = []
     target = BlackBox(lambda rows: (seen.append(len(rows)), constant(rows))[1], SHAPE, 3, budget=10)
     target.query(images(8))
@@ -52,12 +52,12 @@ def test_budget_must_be_positive(budget):
         BlackBox(constant, SHAPE, 3, budget=budget)
 
 
-def test_public_names_neither_show_the_network_nor_reset_the_count():
+def test_public_names_neither_expose_the_network_nor_reset_the_counter():
     target = BlackBox(constant, SHAPE, 3, budget=10)
-    shown = {name for name in dir(target) if not name.startswith("_")}
-    told = {"image_shape", "n_classes", "response", "randomness", "queries", "remaining"}
-    assert shown == told | {"query"}
-    for name in told:
+    public = {name for name in dir(target) if not name.startswith("_")}
+    properties = {"image_shape", "n_classes", "response", "randomness", "queries", "remaining"}
+    assert public == properties | {"query"}
+    for name in properties:
         with pytest.raises(AttributeError):
             setattr(target, name, 0)
     with pytest.raises(AttributeError):
@@ -84,7 +84,7 @@ def test_threads_that_share_a_target_share_its_budget():
     assert (len(answered), target.queries, target.remaining) == (5, 5, 0)
 
 
-def test_a_query_that_fails_midway_is_charged():
+def test_a_failed_query_is_counted():
     def broken(rows):
         raise RuntimeError("the chip went away")
 

@@ -10,7 +10,7 @@ from neuroattack.experiments.campaign.config import read_config
 from neuroattack.experiments.campaign.plan import plan_cells
 
 
-def test_a_configuration_is_read_from_its_own_folder(tmp_path):
+def test_paths_are_relative_to_the_configuration(tmp_path):
     config = read_config(campaign_file(tmp_path))
     assert config.network == tmp_path / "net.h5"
     assert [str(spec) for spec in config.deployments] == ["native,steps=30"]
@@ -60,8 +60,8 @@ def test_errors_name_the_invalid_key(tmp_path, command, old, new, message):
 
 
 def test_bounds_by_algorithm_1_are_refused_with_labels(tmp_path, command):
-    place = '"native,steps=30,response=labels"'
-    text = CONFIG.replace('"native,steps=30"', f'"native,steps=30", {place}')
+    labels = '"native,steps=30,response=labels"'
+    text = CONFIG.replace('"native,steps=30"', f'"native,steps=30", {labels}')
     code, out, err = command("campaign", campaign_file(tmp_path, text), "--out", tmp_path / "out")
     assert (code, out) == (2, "")
     assert "bounds: 'local_sd@greedy-window'" in err
@@ -82,7 +82,7 @@ def test_the_former_name_of_count_regression_is_accepted(tmp_path):
     assert config == expected
 
 
-def test_every_combination_is_an_item_and_references_come_first(tmp_path):
+def test_every_combination_is_a_cell_and_references_come_first(tmp_path):
     config = read_config(campaign_file(tmp_path))
     items = plan_cells(config, [(5, 1), (8, 0)], 10)
     assert len(items) == 2 * 2 * (1 + 2 * 2 * 2)
@@ -106,7 +106,7 @@ def test_a_random_target_class_depends_on_seed_and_image_only(tmp_path):
     assert set(targets(many).values()) == set(range(10)) - {4} | {None} - {None}
 
 
-def test_a_data_set_of_ones_own_is_read_from_that_folder_too(tmp_path, monkeypatch, command):
+def test_data_set_files_are_relative_to_the_configuration(tmp_path, monkeypatch, command):
     images = load_dataset("digits").test
     np.savez(tmp_path / "own.npz", test_images=images.images[:30], test_labels=images.labels[:30])
     text = CONFIG.replace("count = 3", 'count = 1, dataset = "own.npz"').replace(
@@ -115,7 +115,7 @@ def test_a_data_set_of_ones_own_is_read_from_that_folder_too(tmp_path, monkeypat
     path = campaign_file(tmp_path, text)
     assert read_config(path).images.dataset == str(tmp_path / "own.npz")
     monkeypatch.chdir("/")
-    # Options may stand before the file.
+    # Options may precede the file.
     code, out, err = command("campaign", "--workers", 1, path, "--out", tmp_path / "out", "--json")
     assert code == 0, err
     assert {row["images"] for row in json.loads(out)["attacks"]} == {1}

@@ -1,4 +1,4 @@
-"""Campaigns in processes of their own: killed, interrupted, side by side."""
+"""Campaigns in separate processes: killed, interrupted and concurrent."""
 
 import contextlib
 import csv
@@ -50,7 +50,7 @@ def finished(process):
 
 
 def rows_of(folder):
-    """Return a campaign's rows without how long they took."""
+    """Return the rows of a campaign without durations."""
     with Store(folder) as store:
         assert store.counts() == WHOLE
         rows = result_rows(store.results())
@@ -77,7 +77,7 @@ def on_one_core(tmp_path_factory):
     return figures, rows_of(folder / "out")
 
 
-def test_the_figures_are_those_of_the_rows(on_one_core):
+def test_figures_agree_with_rows(on_one_core):
     figures, rows = on_one_core
     assert figures["progress"]["done"] == ITEMS
     attacks = figures["attacks"]
@@ -98,7 +98,7 @@ def test_the_figures_are_those_of_the_rows(on_one_core):
         assert one["deployment"] == "native,steps=30"
 
 
-def test_attacks_are_held_to_what_algorithm_1_reached_on_that_image(on_one_core):
+def test_attacks_are_bounded_by_the_distance_of_algorithm_1_on_each_image(on_one_core):
     _, rows = on_one_core
     reached = {
         (row["index"], row["target_class"]): row["local_sd_distance"]
@@ -114,7 +114,7 @@ def test_attacks_are_held_to_what_algorithm_1_reached_on_that_image(on_one_core)
         assert row["queries"] <= row["budget"]
 
 
-def test_two_processes_share_a_campaign_and_find_what_one_core_finds(tmp_path, on_one_core):
+def test_two_processes_share_a_campaign_and_give_the_results_of_one_core(tmp_path, on_one_core):
     config = campaign_file(tmp_path)
     both = [start(config, tmp_path / "out", "--workers", "2", "--json") for _ in range(2)]
     for process in both:
@@ -123,7 +123,7 @@ def test_two_processes_share_a_campaign_and_find_what_one_core_finds(tmp_path, o
 
 
 def kept_in(folder):
-    """Return what is kept of every item done, the seconds that it took included."""
+    """Return the stored results of all finished cells, including durations."""
     if not (folder / STORE).exists():
         return {}
     with Store(folder) as store:
@@ -135,13 +135,13 @@ def _more_done_or_ended(out, known, process):
 
 
 def killed_at_random(config, out, moments, seed):
-    """Start and kill; see each time that what was done is as it was. Return how much was done."""
+    """Start and kill a campaign, check that results persist, and return the number finished."""
     chance = random.Random(seed)  # noqa: S311
     before = {}
     for moment in range(moments):
         process = start(config, out, "--workers", "2")
         if moment % 2:
-            # However slow the machine is, every other time there is work to break off.
+            # On a slow machine too, every other kill interrupts running work.
             wait_until(functools.partial(_more_done_or_ended, out, len(before), process))
         time.sleep(chance.uniform(0.0, 2.0))
         process.kill()
@@ -152,7 +152,7 @@ def killed_at_random(config, out, moments, seed):
     return len(before)
 
 
-def test_killed_twice_nothing_is_lost_or_done_twice(tmp_path, on_one_core):
+def test_after_two_kills_nothing_is_lost_or_repeated(tmp_path, on_one_core):
     config = campaign_file(tmp_path)
     process = start(config, tmp_path / "out", "--workers", "2")
     wait_until(lambda: done_in(tmp_path / "out") >= 5)
@@ -167,7 +167,7 @@ def test_killed_twice_nothing_is_lost_or_done_twice(tmp_path, on_one_core):
 
 
 @pytest.mark.slow
-def test_killed_at_fifty_random_moments_nothing_is_lost_or_done_twice(tmp_path):
+def test_after_fifty_random_kills_nothing_is_lost_or_repeated(tmp_path):
     text = CONFIG.replace("count = 3", "count = 40")
     config = campaign_file(tmp_path, text)
     assert killed_at_random(config, tmp_path / "out", 50, 1) > 0
@@ -177,7 +177,7 @@ def test_killed_at_fifty_random_moments_nothing_is_lost_or_done_twice(tmp_path):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
 
 
-def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, on_one_core):
+def test_ctrl_c_keeps_results_and_names_the_folder(tmp_path, on_one_core):
     config = campaign_file(tmp_path)
     process = start(config, tmp_path / "out", "--workers", "2", "--json")
     wait_until(lambda: done_in(tmp_path / "out") >= 3)
@@ -191,7 +191,7 @@ def test_ctrl_c_keeps_what_is_done_and_says_how_to_go_on(tmp_path, on_one_core):
     assert rows_of(tmp_path / "out") == on_one_core[1]
 
 
-def test_a_poisoned_attack_is_set_aside_with_its_error_and_the_others_are_done(tmp_path, command):
+def test_a_failing_attack_is_reported_and_the_others_are_done(tmp_path, command):
     text = CONFIG.replace('"random-noise"', '"greedy-window", settings = { window = 40 }')
     text = text.replace(', "local_sd@greedy-window"', "")
     config = campaign_file(tmp_path, text)
@@ -220,7 +220,7 @@ def test_a_poisoned_attack_is_set_aside_with_its_error_and_the_others_are_done(t
     assert code == 0
 
 
-def test_a_worker_that_dies_is_no_loss(tmp_path, on_one_core):
+def test_a_worker_that_dies_loses_nothing(tmp_path, on_one_core):
     config = campaign_file(tmp_path)
     process = start(config, tmp_path / "out", "--workers", "2", "--json")
     wait_until(lambda: done_in(tmp_path / "out") >= 3)
@@ -237,7 +237,7 @@ def test_a_worker_that_dies_is_no_loss(tmp_path, on_one_core):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("cores", [1, 2])
-def test_what_kills_its_worker_thrice_is_set_aside_and_nothing_else(tmp_path, monkeypatch, cores):
+def test_only_a_cell_that_kills_its_worker_three_times_fails(tmp_path, monkeypatch, cores):
     text = CONFIG.replace("[40, 120]", "[40]").replace(', "local_sd@greedy-window"', "")
     begin(tmp_path / "out", read_config(campaign_file(tmp_path, text)))
     with Store(tmp_path / "out") as store:
@@ -259,7 +259,7 @@ def test_another_campaign_in_the_folder_is_refused(tmp_path, command):
     assert "another campaign" in err
 
 
-def test_export_writes_a_row_an_attack(tmp_path, command, on_one_core):
+def test_export_writes_one_row_per_attack(tmp_path, command, on_one_core):
     config = campaign_file(tmp_path, CONFIG.replace("count = 3", "count = 1"))
     assert command("campaign", config, "--out", tmp_path / "out")[0] == 0
     code, out, _ = command(
@@ -297,7 +297,7 @@ def test_export_writes_a_row_an_attack(tmp_path, command, on_one_core):
     assert parquet.read_table(tmp_path / "r.parquet").num_rows == ITEMS // 3
 
 
-def test_a_campaign_grows_to_what_it_would_have_been(tmp_path, command, on_one_core):
+def test_an_extended_campaign_gives_the_results_of_a_new_one(tmp_path, command, on_one_core):
     small = CONFIG.replace("count = 3", "count = 1").replace("[40, 120]", "[120]")
     out = tmp_path / "out"
     assert command("campaign", campaign_file(tmp_path, small), "--out", out)[0] == 0
@@ -329,7 +329,7 @@ def test_another_network_in_the_same_file_is_refused(tmp_path, command):
     assert "net.h5: cannot be read: No such file" in err
 
 
-def test_an_edited_profile_or_another_version_is_refused(tmp_path, command, monkeypatch):
+def test_a_changed_profile_or_version_is_refused(tmp_path, command, monkeypatch):
     profile = resources.files("neuroattack.hardware_profiles").joinpath("loihi1.toml")
     chip = tmp_path / "chip.toml"
     chip.write_text(profile.read_text(encoding="utf-8"), encoding="utf-8")
@@ -351,7 +351,7 @@ def test_an_edited_profile_or_another_version_is_refused(tmp_path, command, monk
     assert "chip.toml: differs" in err
 
 
-def test_a_plan_that_failed_leaves_the_folder_to_another(tmp_path, command):
+def test_a_failed_plan_leaves_the_folder_usable(tmp_path, command):
     config = campaign_file(tmp_path, CONFIG.replace("count = 3", "count = 9999"))
     code, _, err = command("campaign", config, "--out", tmp_path / "out")
     assert code == 2
@@ -363,7 +363,7 @@ def test_a_plan_that_failed_leaves_the_folder_to_another(tmp_path, command):
     assert code == 0, err
 
 
-def test_curves_are_drawn_where_there_is_something_to_draw(tmp_path, command, on_one_core):
+def test_curves_need_two_points(tmp_path, command, on_one_core):
     figures, _ = on_one_core
     axes = curves_figure(figures["attacks"]).axes
     titles = [one.get_title(loc="left") for one in axes if one.get_visible()]
@@ -400,14 +400,14 @@ def test_curves_are_drawn_where_there_is_something_to_draw(tmp_path, command, on
         (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "workers: got 2"),
     ],
 )
-def test_bad_workers_are_refused_before_anything_begins(tmp_path, command, options, message):
+def test_invalid_workers_are_refused_before_the_start(tmp_path, command, options, message):
     code, out, err = command("campaign", campaign_file(tmp_path), "--out", tmp_path / "o", *options)
     assert (code, out) == (2, "")
     assert message in err
     assert not (tmp_path / "o").exists()
 
 
-def test_a_scheduler_without_dask_is_refused_in_a_sentence(tmp_path, command, monkeypatch):
+def test_a_scheduler_without_dask_is_refused(tmp_path, command, monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     config = campaign_file(tmp_path)
     code, out, err = command(
@@ -418,7 +418,7 @@ def test_a_scheduler_without_dask_is_refused_in_a_sentence(tmp_path, command, mo
 
 
 @pytest.mark.slow
-def test_a_real_scheduler_with_two_workers_finds_what_one_core_finds(tmp_path, on_one_core):
+def test_a_real_scheduler_with_two_workers_gives_the_results_of_one_core(tmp_path, on_one_core):
     pytest.importorskip("distributed", reason="needs the extra `campaigns`")
     address = tmp_path / "scheduler.json"
     dask = [sys.executable, "-m", "distributed.cli.dask_scheduler"]

@@ -1,4 +1,4 @@
-"""Cells: in order, once each, whatever the number of workers and whoever is killed."""
+"""Cells run once each, with any number of workers and after kills."""
 
 import json
 import os
@@ -32,7 +32,7 @@ TESTS = Path(__file__).parents[2]
 
 
 def done(log):
-    """Return what was begun, in order, without by whom."""
+    """Return the started cells in order, without process ids."""
     return [line.split()[0] for line in log.read_text().splitlines()]
 
 
@@ -45,27 +45,27 @@ def log(tmp_path):
     return tmp_path / "log.txt"
 
 
-def test_results_come_in_order_whatever_the_number_of_workers(tmp_path, log):
+def test_results_are_in_order_with_any_number_of_workers(tmp_path, log):
     numbers = [3, 1, 4, 1, 5]
     expected = [result_of(number) for number in numbers]
     for workers in (1, 2):
         cells = squares(log, numbers)
         assert run_cells(tmp_path / str(workers), cells, workers=workers) == expected
-    # The 1 that was asked for twice was done once in each of the two folders.
+    # The repeated cell ran once in each of the two folders.
     assert sorted(done(log)) == sorted(["1", "3", "4", "5"] * 2)
-    # A second time nothing is done, and what is read is what was computed.
+    # The second call runs nothing and reads the computed results.
     assert run_cells(tmp_path / "2", squares(log, numbers[::-1])) == expected[::-1]
     assert len(done(log)) == 8
 
 
-def test_work_is_done_in_as_many_processes_as_were_asked_for(tmp_path, log):
+def test_the_number_of_processes_is_that_of_workers(tmp_path, log):
     run_cells(tmp_path, squares(log, range(6), seconds=0.3), workers=2)
     processes = [line.split()[1] for line in log.read_text().splitlines()]
     assert len(set(processes)) == 2
     assert str(os.getpid()) not in processes
 
 
-def test_a_cell_whose_file_is_gone_is_done_again(tmp_path, log):
+def test_a_cell_whose_file_is_missing_runs_again(tmp_path, log):
     cells = [cell_work.leaving_a_file(log)]
     first = run_cells(tmp_path, cells)
     assert run_cells(tmp_path, cells) == first
@@ -77,7 +77,7 @@ def test_a_cell_whose_file_is_gone_is_done_again(tmp_path, log):
 
 
 def kept(folder, cell):
-    """Return what the folder holds of a cell; None where it is not done."""
+    """Return the stored result of a cell; None if it is not finished."""
     with Store(folder) as store:
         return store.result(cell.key)
 
@@ -101,7 +101,7 @@ def damaged_archives(whole):
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "text", "empty", "gone"])
-def test_a_damaged_archive_is_named_and_what_to_do(tmp_path, damage):
+def test_a_damaged_archive_is_named(tmp_path, damage):
     path = tmp_path / "images.npz"
     write_arrays(path, {"adversarial": np.arange(60.0)})
     (back,) = read_kept(path, "adversarial")
@@ -114,7 +114,7 @@ def test_a_damaged_archive_is_named_and_what_to_do(tmp_path, damage):
         read_kept(path, "adversarial")
 
 
-def test_the_longest_is_begun_first_and_progress_is_of_cost(tmp_path, log):
+def test_the_longest_cell_starts_first_and_progress_is_by_cost(tmp_path, log):
     short, long = squares(log, [1]), squares(log, [2], cost=3.0)
     seen = []
     run_cells(tmp_path, short + long, workers=1, on_progress=lambda *state: seen.append(state))
@@ -142,7 +142,7 @@ several = st.dictionaries(st.text(max_size=3), values, max_size=3)
 
 @settings(deadline=None)
 @given(several, several)
-def test_keys_are_equal_where_arguments_are(one, other):
+def test_keys_are_equal_if_arguments_are_equal(one, other):
     def key(arguments, work=cell_work.square, name="a", cost=1.0):
         return Cell(name, work, arguments, cost).key
 
@@ -154,12 +154,12 @@ def test_keys_are_equal_where_arguments_are(one, other):
     assert key(one) != key(one, name="b")
 
 
-def test_a_number_that_is_none_is_no_argument():
+def test_nan_is_not_an_argument():
     with pytest.raises(ValueError, match="not JSON compliant"):
         _ = Cell("nan", cell_work.square, {"number": float("nan")}).key
 
 
-def test_an_error_in_a_cell_is_raised_here_as_it_was_there(tmp_path, log):
+def test_errors_of_cells_are_raised(tmp_path, log):
     before, after = squares(log, [1], cost=9.0), squares(log, [2])
     refused = Cell("refuse", cell_work.refuse, {"log": str(log)}, 5.0)
     with pytest.raises(DoesNotFitError) as raised:
@@ -178,7 +178,7 @@ def test_an_error_in_a_cell_is_raised_here_as_it_was_there(tmp_path, log):
     assert done(log).count("1") == 1
 
 
-def test_a_worker_that_is_killed_is_named_and_the_next_call_goes_on(tmp_path, log):
+def test_a_killed_worker_is_reported_and_the_next_call_resumes(tmp_path, log):
     cells = squares(log, [1, 2], cost=5.0)
     killed = Cell("killed", cell_work.be_killed_once, {"log": str(log)})
     with pytest.raises(SimulationError, match="worker process"):
@@ -190,13 +190,13 @@ def test_a_worker_that_is_killed_is_named_and_the_next_call_goes_on(tmp_path, lo
 
 
 @pytest.mark.parametrize("workers", [0, -1, 257, 1.5, True])
-def test_workers_are_a_whole_number(tmp_path, log, workers):
+def test_workers_are_an_integer(tmp_path, log, workers):
     with pytest.raises(ValidationError, match=f"workers: got {workers}"):
         run_cells(tmp_path, squares(log, [1]), workers=workers)
     assert done(log) == []
 
 
-def test_a_folder_that_cannot_be_is_found_before_any_work(tmp_path, log):
+def test_an_unusable_folder_is_refused_before_any_work(tmp_path, log):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot be written"):
         run_cells(tmp_path / "file" / "cells", squares(log, [1]))
@@ -223,7 +223,7 @@ from support.cell_work import squares
 from neuroattack.experiments.engine.running import run_cells
 
 if __name__ == "__main__":
-    # A shell that starts the tests in the background has this signal ignored.
+    # The signal is ignored if a shell started the tests in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     folder, log, count, seconds = Path(sys.argv[2]), Path(sys.argv[3]), *map(float, sys.argv[4:])
     try:
@@ -237,7 +237,7 @@ if __name__ == "__main__":
 
 
 class Study:
-    """A study in a process of its own, the leader of a session that its workers are in."""
+    """A study in a separate process that leads a session with its workers."""
 
     def __init__(self, tmp_path, log, count, seconds):
         script = tmp_path / "study.py"
@@ -252,7 +252,7 @@ class Study:
         assert self.process.stdout.readline() == "ready\n"
 
     def members(self):
-        """Return which processes of the session are there and no zombies."""
+        """Return the processes of the session, without zombies."""
         found = []
         for stat in Path("/proc").glob("[0-9]*/stat"):
             try:
@@ -264,7 +264,7 @@ class Study:
         return found
 
     def is_left_by_all(self, within_s=60.0):
-        """Wait until no process of the session is there."""
+        """Wait until the session has no processes."""
         deadline = time.monotonic() + within_s
         while self.members() and time.monotonic() < deadline:
             time.sleep(0.02)
@@ -275,7 +275,7 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="ne
 
 
 @needs_proc
-def test_a_study_killed_at_any_moment_goes_on_where_it_was(tmp_path, log):
+def test_a_study_killed_at_any_time_resumes(tmp_path, log):
     cells = squares(log, range(24), 0.05)
     folder = tmp_path / "cells"
     rng = np.random.default_rng(1)
@@ -283,7 +283,7 @@ def test_a_study_killed_at_any_moment_goes_on_where_it_was(tmp_path, log):
     for delay_s in rng.uniform(0.5, 2.5, 3):
         study = Study(tmp_path, log, 24, 0.05)
         time.sleep(delay_s)
-        # The study alone: its workers have to notice.
+        # Only the study is killed; its workers must notice.
         os.kill(study.process.pid, signal.SIGKILL)
         assert study.is_left_by_all()
         study.process.communicate()
@@ -301,7 +301,7 @@ def test_a_study_killed_at_any_moment_goes_on_where_it_was(tmp_path, log):
 
 @needs_proc
 @pytest.mark.parametrize("delay_s", [0.0, 0.02, 0.3, None])
-def test_ctrl_c_ends_all_without_waiting_for_the_cells(tmp_path, log, delay_s):
+def test_ctrl_c_ends_all_processes_without_waiting(tmp_path, log, delay_s):
     study = Study(tmp_path, log, 4, 300.0)
     if delay_s is None:
         deadline = time.monotonic() + 60
@@ -311,7 +311,7 @@ def test_ctrl_c_ends_all_without_waiting_for_the_cells(tmp_path, log, delay_s):
         assert len(study.members()) >= 3
     else:
         time.sleep(delay_s)
-    # As a terminal does, to the study and its workers.
+    # Like a terminal, to the study and its workers.
     os.killpg(study.process.pid, signal.SIGINT)
     out, err = study.process.communicate(timeout=120)
     assert (study.process.returncode, out, err) == (130, "interrupted\n", "")

@@ -18,14 +18,14 @@ def cell(index, after=None):
 
 
 def claimed(store, most=9):
-    """Claim up to so many cells; return their numbers."""
+    """Claim up to `most` cells; return their numbers."""
     found = []
     while len(found) < most and (one := store.claim()) is not None:
         found.append(one.arguments["number"])
     return found
 
 
-def test_a_cell_is_claimed_once_done_once_and_read_back(tmp_path):
+def test_a_cell_is_claimed_once_finished_once_and_read(tmp_path):
     cells = [cell(index) for index in range(3)]
     with Store(tmp_path, create=True) as store, Store(tmp_path) as other:
         store.plan(cells)
@@ -38,13 +38,13 @@ def test_a_cell_is_claimed_once_done_once_and_read_back(tmp_path):
         assert [(one.key, one.arguments, one.result) for one in other.results()] == [
             (cells[0].key, {"number": 0}, {"queries": 7})
         ]
-        whole = other.result(cells[0].key)
-        assert whole["queries"] == 7
-        np.testing.assert_array_equal(whole["image"], np.eye(2))
+        result = other.result(cells[0].key)
+        assert result["queries"] == 7
+        np.testing.assert_array_equal(result["image"], np.eye(2))
         assert other.result(cells[1].key) is None
 
 
-def test_what_waits_for_a_cell_is_claimed_after_it_with_its_result(tmp_path):
+def test_a_dependent_cell_is_claimed_afterwards_with_the_result(tmp_path):
     first = cell(0)
     with Store(tmp_path, create=True) as store:
         store.plan([first, cell(1, first.key)])
@@ -65,7 +65,7 @@ def test_claims_and_counts_can_be_restricted(tmp_path):
         assert claimed(store) == [2]
 
 
-def test_a_forgotten_cell_is_done_again(tmp_path):
+def test_a_forgotten_cell_runs_again(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.plan([cell(0)])
         claimed(store)
@@ -75,7 +75,7 @@ def test_a_forgotten_cell_is_done_again(tmp_path):
         assert claimed(store) == [0]
 
 
-def test_after_three_attempts_a_cell_has_failed_and_what_waits_for_it(tmp_path):
+def test_after_three_attempts_a_cell_and_its_dependents_fail(tmp_path):
     first = cell(0)
     with Store(tmp_path, create=True) as store:
         store.plan([first, cell(1, first.key)])
@@ -85,12 +85,12 @@ def test_after_three_attempts_a_cell_has_failed_and_what_waits_for_it(tmp_path):
         assert claimed(store) == []
         (one, error), (other, _) = store.failures()
         assert (one["number"], error, other["number"]) == (0, "boom 2", 1)
-        # What is planned later does not wait for it either.
+        # Dependents planned later fail too.
         store.plan([cell(2, first.key)])
         assert store.counts() == Counts(done=0, failed=3, waiting=0, running=0)
 
 
-def test_what_a_closed_store_had_claimed_is_free(tmp_path):
+def test_cells_claimed_by_a_closed_store_are_free(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.plan([cell(0)])
         with Store(tmp_path) as other:
@@ -99,7 +99,7 @@ def test_what_a_closed_store_had_claimed_is_free(tmp_path):
         assert claimed(store) == [0]
 
 
-def test_what_a_killed_process_had_claimed_is_free_and_counts_as_no_attempt(tmp_path):
+def test_cells_claimed_by_a_killed_process_are_free_without_an_attempt(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.plan([cell(0)])
         code = (
@@ -125,7 +125,7 @@ def test_what_a_killed_process_had_claimed_is_free_and_counts_as_no_attempt(tmp_
         assert store.counts() == Counts(done=0, failed=0, waiting=1, running=0)
 
 
-def test_a_folder_without_a_store_a_damaged_and_a_newer_one_are_named(tmp_path):
+def test_missing_damaged_and_newer_stores_are_refused(tmp_path):
     with pytest.raises(FileError, match=STORE):
         Store(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
