@@ -195,7 +195,7 @@ def _print(
         console.print_json({"attacks": attacks, "progress": asdict(counts)})
         return
     console.print_rows(
-        "Success rate on fresh trials, 95 % interval over images",
+        "Success rates on fresh trials, with 95 % intervals over images",
         (
             "attack",
             "deployment",
@@ -226,7 +226,8 @@ def _figures(row: dict[str, Any]) -> tuple[str, str, str]:
         images += f", {row['failed']:,} failed"
     if not row["images"]:
         return images, "none", "none"
-    success = "{:.1%} ({:.1%} to {:.1%})".format(row["success"], *row["success_ci95"])
+    rates = (100 * rate for rate in (row["success"], *row["success_ci95"]))
+    success = "{:.1f} % ({:.1f} to {:.1f} %)".format(*rates)
     return images, success, f"{row['median_distance']:.2f}"
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from neuroattack.cli.arguments.options import DatasetName, Json, NetworkFile, Seed
+from neuroattack.errors import UnknownNameError
 from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:
@@ -49,7 +50,10 @@ def train(
         train_dnn_to_file,
         train_to_file,
     )
+    from neuroattack.training.recipes import RECIPES
 
+    if recipe not in (known := (*RECIPES, "dnn")):
+        raise UnknownNameError("recipe", recipe, known)
     target = out or Path("runs") / f"{dataset}-{recipe}.h5"
     images = load_dataset(dataset)
     with console.resumable(checkpoint_of(target)), console.progress_bars() as show:

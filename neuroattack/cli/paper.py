@@ -303,7 +303,7 @@ def _chosen(option: str, text: str, known: tuple[Name, ...]) -> tuple[Name, ...]
     names = [part.strip() for part in text.split(",")]
     for name in names:
         if name not in known:
-            raise UnknownNameError(f"name in {option}", name, known)
+            raise UnknownNameError(f"value of {option}", name, known)
     return tuple(name for name in known if name in names)
 
 

@@ -93,9 +93,9 @@ def preflight(
             "responses": "deterministic" if found.deterministic else "random",
             "mean output spikes": f"{found.mean_spikes:,.1f}",
             "mean gap to the best wrong class": f"{found.mean_gap:,.1f}, SD {found.gap_sd:,.2f}",
-            "correct": f"{found.correct:.1%}",
-            "silent or tied": f"{found.undecided:.1%}",
-            "saturated (one class has all spikes)": f"{found.saturated:.1%}",
+            "correct": f"{100 * found.correct:.1f} %",
+            "silent or tied": f"{100 * found.undecided:.1f} %",
+            "saturated (one class has all spikes)": f"{100 * found.saturated:.1f} %",
             "suggested repeats per query": f"{found.repeats:,}"
             + ("" if steps is None else f", or T = {steps:,}"),
             "queries to detect a change of one spike": f"{found.queries_for_one_spike:,}",
@@ -204,14 +204,14 @@ def transfer(
 def _print(found: Transfer) -> None:
     several = range(len(found.names))
     console.print_rows(
-        "Success rate on fresh trials, 95 % interval over images; columns: tested on",
+        "Success rates on fresh trials, with 95 % intervals over images, by deployment tested on",
         ("generated on", *found.names),
         [
             (
                 name,
                 *(
-                    "{:.0%} ({:.0%} to {:.0%})".format(
-                        found.success(row, column), *found.ci95(row, column)
+                    "{:.0f} % ({:.0f} to {:.0f} %)".format(
+                        *(100 * x for x in (found.success(row, column), *found.ci95(row, column)))
                     )
                     for column in several
                 ),

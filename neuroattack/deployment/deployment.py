@@ -137,7 +137,7 @@ class Deployment:
 
         Parameters
         ----------
-        images : float array, shape (images, *image shape) or (images, pixels)
+        images : float array, shape (images, height, width) or (images, pixels)
             Intensities in [0, 1].
         indices : sequence of int, shape (images,)
             Index of each image's random numbers in the stream: the same seed, stream and index

@@ -17,7 +17,7 @@ def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.flo
 
     Parameters
     ----------
-    images : float array, shape (images, *shape) or (images, pixels)
+    images : float array, shape (images, ...) or (images, pixels)
         Intensities in [0, 1].
     shape : tuple of int
         Shape of one image.

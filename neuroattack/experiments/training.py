@@ -133,7 +133,7 @@ def _train(
 ) -> TrainedModel[Model]:
     checkpoint = checkpoint_of(target)
     if resume and not checkpoint.exists():
-        raise FileError(checkpoint, "no checkpoint to resume from; start without --resume")
+        raise FileError(checkpoint, "no such checkpoint to resume from; start without --resume")
     if checkpoint.exists() and not resume:
         raise FileError(
             checkpoint,

@@ -1,9 +1,9 @@
 """Messages of the Open Inference Protocol v2 for black boxes.
 
-A request has one input, ``image``, of shape (batch, *image shape) and type FP64 or FP32. A response
-has one output, ``counts``, of shape (batch, classes) and type INT32. Tensors are lists in JSON, or
-raw little-endian bytes after the JSON (binary tensor data extension), whose length is given in a
-header.
+A request has one input, ``image``, of shape (batch, height, width) and type FP64 or FP32. A
+response has one output, ``counts``, of shape (batch, classes) and type INT32. Tensors are lists in
+JSON, or raw little-endian bytes after the JSON (binary tensor data extension), whose length is
+given in a header.
 
 Sources: Open Inference Protocol, "REST" (github.com/kserve/open-inference-protocol), and "Binary
 tensor data extension" of NVIDIA's Triton inference server.

@@ -18,6 +18,7 @@ from neuroattack.files import write_arrays, write_json, write_text
 from neuroattack.report import plots
 from neuroattack.report.numbers import (
     NBSP,
+    bound_text,
     decimals_for,
     energy_text,
     interval,
@@ -140,7 +141,7 @@ def _attacks_table(results: Sequence[AttackResult]) -> Table:
         rows.append(
             (
                 figures["attack"],
-                _bound(figures),
+                bound_text(figures["norm"], figures["bound"]),
                 "no limit" if figures["queries"] is None else f"{figures['queries']:,}",
                 f"{trials:,}",
                 f"{percent(result.success_rate)}, {interval(result.ci95, decimals_for(trials))}",
@@ -151,18 +152,11 @@ def _attacks_table(results: Sequence[AttackResult]) -> Table:
         "attacks",
         "Attacks",
         "Success rate: fraction of fresh trials of the adversarial images that reach the goal, "
-        "with the 95 % confidence interval over images. Clean error rate: the same fraction for "
-        "the clean images.",
+        f"with the 95{NBSP}% confidence interval over images. Clean error rate: the same fraction "
+        "for the clean images.",
         ("Attack", "Bound", "Query budget", "Images", "Success rate", "Clean error rate"),
         rows,
     )
-
-
-def _bound(figures: Mapping[str, Any]) -> str:
-    if figures["norm"] is None:
-        return "none"
-    name = {"l0": "L0", "l2": "L2", "local_sd": "local SD"}[figures["norm"]]
-    return f"{name}{NBSP}\u2264{NBSP}{figures['bound']:g}"
 
 
 def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: float) -> _Image:
@@ -235,7 +229,7 @@ def _costs_table(results: Sequence[AttackResult]) -> Table:
         "costs",
         "Cost under attack",
         "Mean over the same trials of clean and adversarial image, and the relative change with "
-        "its 95 % interval."
+        f"its 95{NBSP}% interval."
         + (f" No published coefficient: {', '.join(missing)}." if missing else ""),
         ("Attack", "Image", *(_COSTS[name] for name in names)),
         [

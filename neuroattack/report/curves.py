@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +25,7 @@ _COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#0
 _STYLES = ("-", "--", ":")
 _MARKERS = "os^vDPX*"
 _COLUMNS = 3
+_TITLE_WIDTH = 42
 _BOUNDS = {"l0": "L0 bound (pixels)", "l2": "L2 bound", "local_sd": "Local-SD bound"}
 # Shift between curves, relative to the axis, so that their intervals do not overlap.
 _APART = 0.012
@@ -95,8 +97,10 @@ def _grouped(
     }
 
 
-def _goal(targeted: bool) -> str:
-    return "targeted" if targeted else "untargeted"
+def _title(deployment: str, targeted: bool, fixed: str) -> str:
+    """Return the title of a panel, with the deployment in lines that fit its width."""
+    lines = textwrap.wrap(deployment.replace(",", ", "), _TITLE_WIDTH)
+    return "\n".join([*lines, f"{'targeted' if targeted else 'untargeted'}, {fixed}"])
 
 
 def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
@@ -106,7 +110,7 @@ def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
         if row["bound"] is not None
     )
     return [
-        _Panel(f"{place}, {_goal(targeted)}\nbound {bound}", "Query budget", True, curves)
+        _Panel(_title(place, targeted, f"bound {bound}"), "Query budget", True, curves)
         for (place, targeted, bound), curves in groups.items()
     ]
 
@@ -120,7 +124,7 @@ def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     )
     return [
         _Panel(
-            f"{place}, {_goal(targeted)}\nquery budget {budget:,}",
+            _title(place, targeted, f"query budget {budget:,}"),
             _BOUNDS[measure],
             False,
             curves,

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NBSP",
+    "bound_text",
     "decimals_for",
     "energy_text",
     "interval",
@@ -20,6 +21,14 @@ __all__ = [
 
 NBSP = "\u00a0"
 """No-break space, between a number and its unit."""
+
+
+def bound_text(norm: str | None, bound: float | None) -> str:
+    """Return the text of a norm bound, such as L2 \u2264 2."""
+    if norm is None:
+        return "none"
+    name = {"l0": "L0", "l2": "L2", "local_sd": "local SD"}[norm]
+    return f"{name}{NBSP}\u2264{NBSP}{bound:g}"
 
 
 def proportion(found: Verification) -> str:

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from neuroattack.experiments.transfer import Transfer
 from neuroattack.files import atomic_path, write_json, write_text
+from neuroattack.report.numbers import bound_text
 
 __all__ = ["FIGURES", "matrix_figure", "save_transfer"]
 
@@ -28,7 +29,7 @@ def matrix_figure(found: Transfer) -> Figure:
 
     Each cell contains the success rate and, below it, its 95 % interval.
     """
-    names = found.names
+    names, bound = found.names, found.settings.bound
     many = len(names)
     success = np.array(
         [[found.success(row, column) for column in range(many)] for row in range(many)]
@@ -55,8 +56,8 @@ def matrix_figure(found: Transfer) -> Figure:
     axes.set_xlabel("Tested on", color=_INK)
     axes.set_ylabel("Generated on", color=_INK)
     axes.set_title(
-        f"{len(found.image_goals)} images, {found.settings.attack}, bound {found.settings.bound}, "
-        f"query budget {found.settings.queries:,}",
+        f"{found.settings.attack}, {bound_text(bound.norm, bound.maximum)}\n"
+        f"query budget {found.settings.queries:,}, {len(found.image_goals)} images",
         fontsize=9.5,
         color=_INK,
         loc="left",

@@ -79,7 +79,7 @@ def test_listing_imports_no_attack():
         [
             sys.executable,
             "-c",
-            "import sys, neuroattack.attacks as attacks; dir(attacks); attacks.Adaptive; "
+            "import sys, neuroattack.attacks as attacks; dir(attacks); attacks.CountRegression; "
             "print(sorted({name.partition('.')[0] for name in sys.modules}))",
         ],
         capture_output=True,
@@ -91,8 +91,18 @@ def test_listing_imports_no_attack():
 
 
 def test_no_other_name_is_exported():
-    with pytest.raises(AttributeError, match="has no attribute 'Adaptve'"):
-        getattr(neuroattack.attacks, "Adaptve")  # noqa: B009  # as IDEs do
+    with pytest.raises(AttributeError, match="has no attribute 'CountRegresion'"):
+        getattr(neuroattack.attacks, "CountRegresion")  # noqa: B009  # like IDEs
+
+
+def test_the_former_name_of_count_regression_gives_a_warning():
+    with pytest.warns(FutureWarning, match="count-regression"):
+        attack = make_attack("adaptive", BOUND, 10, 3, {"rounds": 2})
+    assert attack == make_attack("count-regression", BOUND, 10, 3, {"rounds": 2})
+    with pytest.warns(FutureWarning, match="CountRegression"):
+        assert neuroattack.attacks.Adaptive is neuroattack.attacks.CountRegression
+    assert "adaptive" not in attack_names()
+    assert "Adaptive" not in neuroattack.attacks.__all__
 
 
 def test_greedy_window_has_all_parameters_of_algorithm_1():

@@ -391,7 +391,7 @@ def test_the_command_says_0_where_nothing_fell_1_where_something_did_and_2_where
 
     for arguments, words in (
         ((*common, "--images", 3, "--against", before), "'images'"),
-        ((*common, "--against", out / "audit.json"), "another file"),
+        ((*common, "--against", out / "audit.json"), "--out"),
         ((*common, "--against", network), "audit.json written by"),
         ((*common, "--against", tmp_path / "none.json"), "no such file"),
         ((*common, "--margin", 2), "margin"),

@@ -60,7 +60,7 @@ def test_common_draws_are_drawn_anew_for_each_query():
 def test_it_is_charged_and_refuses_labels():
     with pytest.raises(BudgetExceededError):
         measure_randomness(linear_target(linear_scores(), budget=9), grey(), 0, trials=10)
-    with pytest.raises(ValidationError, match="labels only"):
+    with pytest.raises(ValidationError, match="got labels"):
         measure_randomness(HardLabel(linear_target(linear_scores())), grey(), 0)
 
 

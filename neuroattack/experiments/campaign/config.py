@@ -194,7 +194,7 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise FileError(path, "no such file, expected the configuration of a campaign") from None
+        raise FileError(path, "is missing, expected the configuration of a campaign") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise FileError(path, f"cannot be read as TOML: {error}") from None
     config = config_of(values, path)

@@ -24,7 +24,7 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
     """Return one flat row per finished attack; the bound of reference attacks is empty."""
     rows = []
     for done in results:
-        arguments, result = _renamed(done.arguments), _renamed(done.result)
+        arguments, result = done.arguments, done.result
         success, clean = result["success"], result["clean_success"]
         rows.append(
             {
@@ -50,25 +50,6 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
     return rows
 
 
-def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments or results of a cell, with the names of version 0.1.0 replaced.
-
-    That version wrote `place`, `limit` and `draws`; its numeric `bound` is `max_distance` now.
-    """
-    values = dict(stored)
-    if "limit" in values:
-        values["bound"] = values.pop("limit")
-    elif "success" in values and "bound" in values:
-        values["max_distance"] = values.pop("bound")
-    if "place" in values:
-        values["deployment"] = values.pop("place")
-    for name in ("success", "clean_success"):
-        if name in values and "draws" in values[name]:
-            old = values[name]
-            values[name] = {"successes": old["successes"], "trials": old["draws"]}
-    return values
-
-
 def _max_distance(arguments: Mapping[str, Any], result: Mapping[str, Any]) -> float | None:
     if result["max_distance"] is None and arguments["bound"]:
         return Bound.from_text(arguments["bound"]).maximum
@@ -92,8 +73,7 @@ def summarize(
     for row in rows:
         groups.setdefault(_group(row, row["settings"], row["deployment"]), []).append(row)
     missing = Counter(
-        _group(arguments, _settings(arguments), arguments["deployment"])
-        for arguments in map(_renamed, failed)
+        _group(arguments, _settings(arguments), arguments["deployment"]) for arguments in failed
     )
     for key in missing:
         groups.setdefault(key, [])

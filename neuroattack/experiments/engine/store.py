@@ -302,7 +302,7 @@ class Store:
                 "select key, item, record from items where state = 'done' order by position"
             )
             for key, item, record in rows:
-                yield Done(key, _arguments(item), json.loads(record))
+                yield Done(key, _arguments(item), _renamed(json.loads(record)))
 
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of a cell including arrays; None if it is not finished."""
@@ -370,8 +370,26 @@ class Store:
 
 def _arguments(item: str) -> dict[str, Any]:
     stored = json.loads(item)
-    arguments: dict[str, Any] = stored.get("arguments", stored)
-    return arguments
+    return _renamed(stored.get("arguments", stored))
+
+
+def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """Return arguments or results of an attack, with the names of version 0.1.0 replaced.
+
+    That version wrote `place`, `limit` and `draws`; its numeric `bound` is `max_distance` now.
+    """
+    values = dict(stored)
+    if "limit" in values:
+        values["bound"] = values.pop("limit")
+    elif "success" in values and "bound" in values:
+        values["max_distance"] = values.pop("bound")
+    if "place" in values:
+        values["deployment"] = values.pop("place")
+    for name in ("success", "clean_success"):
+        if name in values and "draws" in values[name]:
+            old = values[name]
+            values[name] = {"successes": old["successes"], "trials": old["draws"]}
+    return values
 
 
 def _unpacked(record: str, arrays: bytes | None) -> dict[str, Any]:

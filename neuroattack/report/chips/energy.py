@@ -94,5 +94,5 @@ def energy_figure(study: Mapping[str, Any]) -> Figure:
         if names
     ]
     if notes:
-        figure.supxlabel("; ".join(notes), fontsize=8, color=MUTED)
+        figure.supxlabel("\n".join(notes), fontsize=8, color=MUTED)
     return figure

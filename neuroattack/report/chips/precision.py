@@ -37,7 +37,7 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
         if points:
             name, color, marker = _LOOKS[signs]
             clipped = clipping != "none"
-            name += ", largest weights clipped" if clipped else ""
+            name += ", clipped" if clipped else ""
             _draw(left, "bits", points, (name, color, marker), dashed=clipped)
     floating, quantized = curves["floating"], curves["quantized"]
     full = _error(floating[-1]["accuracy"])
@@ -50,7 +50,12 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
     right.set_xticks(moments, [str(steps) for steps in moments])
     best = max(point["accuracy"] for point in (*floating, *quantized, *held))
     y = f"Accuracy (%), {curves['images']:,} images"
-    name_axes(left, "Bits per weight", y, f"{curves['format']}, {curves['steps']} time steps")
+    name_axes(
+        left,
+        "Bits per weight",
+        y,
+        f"{curves['format']}, {curves['steps']} time steps\n(clipped: largest weights saturate)",
+    )
     name_axes(right, "Time steps", y, "Accuracy against time steps")
     for axes in (left, right):
         # The error rate is logarithmic: 98 and 99 % are as far apart as 80 and 90 %.
@@ -62,6 +67,7 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
         axes.legend(
             frameon=False, fontsize=8.5, loc="upper center", bbox_to_anchor=(0.5, -0.13), ncols=2
         )
+    right.tick_params("x", labelsize=7)
     return figure
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroattack.report.numbers import throughput
+from neuroattack.report.numbers import bound_text, throughput
 from neuroattack.report.terminal import console
 
 __all__ = [
@@ -20,7 +20,7 @@ __all__ = [
 def _percent(fraction: float, interval: Sequence[float] | None = None) -> str:
     shown = f"{100 * fraction:.2f} %"
     if interval is not None:
-        shown += f" (95 % interval {100 * interval[0]:.2f} to {100 * interval[1]:.2f} %)"
+        shown += f" ({100 * interval[0]:.2f} to {100 * interval[1]:.2f} %)"
     return shown
 
 
@@ -70,7 +70,9 @@ def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) ->
     shown = (
         {} if rate_accuracy is None else {"accuracy of the rate network": _percent(rate_accuracy)}
     )
-    shown["spiking accuracy"] = _percent(figures["accuracy"], figures["accuracy_ci95"])
+    shown["spiking accuracy (95 % interval)"] = _percent(
+        figures["accuracy"], figures["accuracy_ci95"]
+    )
     shown["images"] = (
         f"{figures['images']}, {_percent(figures['silent_fraction'])} silent, "
         f"{_percent(figures['undecided_fraction'])} silent or tied"
@@ -161,12 +163,12 @@ def _seconds(value: float | None) -> str:
 def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
     """Print a table of attacks and one of their images, from their JSON."""
     console.print_rows(
-        "Success rate on fresh trials, 95 % interval over images",
+        "Success rates on fresh trials, with 95 % intervals over images",
         ["attack", "bound", "query budget", "images", "success rate", "clean error rate"],
         [
             [
                 found["attack"],
-                "none" if found["norm"] is None else f"{found['norm']} <= {found['bound']:g}",
+                bound_text(found["norm"], found["bound"]),
                 "no limit" if found["queries"] is None else f"{found['queries']:,}",
                 str(len(found["images"])),
                 _percent(found["success_rate"], found["success_ci95"]),
@@ -176,7 +178,7 @@ def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
         ],
     )
     console.print_rows(
-        "Images",
+        "Images, with 95 % intervals over trials",
         [
             "attack",
             "image",

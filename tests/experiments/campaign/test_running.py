@@ -208,7 +208,7 @@ def test_a_poisoned_attack_is_set_aside_with_its_error_and_the_others_are_done(t
         "waiting": 0,
         "running": 0,
     }
-    assert f"{poisoned} attacks were set aside" in err
+    assert f"{poisoned} attacks" in err
     code, out, _ = command("campaign", "status", tmp_path / "out", "--json")
     aside = json.loads(out)["failed"]
     assert len(aside) == poisoned
@@ -312,7 +312,7 @@ def test_a_campaign_grows_to_what_it_would_have_been(tmp_path, command, on_one_c
     assert ordered(rows_of(out)) == ordered(on_one_core[1])
     code, _, err = command("campaign", campaign_file(tmp_path, small), "--out", out)
     assert code == 2
-    assert "expected an empty one, or a configuration that asks for all" in err
+    assert f"folder {tmp_path / 'out'}" in err
     assert kept_in(out) == after
 
 
@@ -322,7 +322,7 @@ def test_another_network_in_the_same_file_is_refused(tmp_path, command):
     save_network(tmp_path / "net.h5", small_network())
     code, out, err = command("campaign", "resume", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "net.h5: is another one than when the campaign" in err
+    assert "net.h5: differs" in err
     (tmp_path / "net.h5").unlink()
     code, out, err = command("campaign", "resume", tmp_path / "out")
     assert (code, out) == (2, "")
@@ -342,20 +342,20 @@ def test_an_edited_profile_or_another_version_is_refused(tmp_path, command, monk
     for words in (["resume", tmp_path / "out"], [config, "--out", tmp_path / "out"]):
         code, out, err = command("campaign", *words)
         assert (code, out) == (2, "")
-        assert "expected one of 0.0.1, this version" in err
+        assert "0.0.1" in err
     monkeypatch.undo()
     with chip.open("a", encoding="utf-8") as file:
         file.write("# Edited.\n")
     code, out, err = command("campaign", "resume", tmp_path / "out")
     assert (code, out) == (2, "")
-    assert "chip.toml: is another one than when the campaign" in err
+    assert "chip.toml: differs" in err
 
 
 def test_a_plan_that_failed_leaves_the_folder_to_another(tmp_path, command):
     config = campaign_file(tmp_path, CONFIG.replace("count = 3", "count = 9999"))
     code, _, err = command("campaign", config, "--out", tmp_path / "out")
     assert code == 2
-    assert "images: got 9999, expected at most" in err
+    assert "images: got 9999" in err
     (tmp_path / "net.h5").rename(tmp_path / "other.h5")
     text = CONFIG.replace("count = 3", "count = 1").replace("net.h5", "other.h5")
     config.write_text(text.replace("[40, 120]", "[40]"), encoding="utf-8")
@@ -366,8 +366,9 @@ def test_a_plan_that_failed_leaves_the_folder_to_another(tmp_path, command):
 def test_curves_are_drawn_where_there_is_something_to_draw(tmp_path, command, on_one_core):
     figures, _ = on_one_core
     axes = curves_figure(figures["attacks"]).axes
-    assert [one.get_title(loc="left").splitlines() for one in axes if one.get_visible()] == [
-        [f"native,steps=30, {goal}", limit]
+    titles = [one.get_title(loc="left") for one in axes if one.get_visible()]
+    assert [title.splitlines()[-1].split(", bound ") for title in titles] == [
+        [goal, limit]
         for goal in ("untargeted", "targeted")
         for limit in ("l2=2", "local_sd@greedy-window")
     ]
@@ -388,21 +389,21 @@ def test_curves_are_drawn_where_there_is_something_to_draw(tmp_path, command, on
     picture = tmp_path / "curves.png"
     assert command("campaign", "export", tmp_path / "out", "--curves", picture)[0] == 0
     assert picture.read_bytes().startswith(b"\x89PNG")
-    with pytest.raises(ValidationError, match="at two or more of either"):
+    with pytest.raises(ValidationError, match="curves: got"):
         curves_figure([row])
 
 
 @pytest.mark.parametrize(
-    ("options", "sentence"),
+    ("options", "message"),
     [
         (["--workers", "0"], "workers: got 0"),
-        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "none beside a scheduler"),
+        (["--workers", "2", "--scheduler", "tcp://127.0.0.1:1"], "workers: got 2"),
     ],
 )
-def test_bad_workers_are_refused_before_anything_begins(tmp_path, command, options, sentence):
+def test_bad_workers_are_refused_before_anything_begins(tmp_path, command, options, message):
     code, out, err = command("campaign", campaign_file(tmp_path), "--out", tmp_path / "o", *options)
     assert (code, out) == (2, "")
-    assert sentence in err
+    assert message in err
     assert not (tmp_path / "o").exists()
 
 

@@ -130,7 +130,7 @@ def test_a_folder_without_a_store_a_damaged_and_a_newer_one_are_named(tmp_path):
         Store(tmp_path / "nothing")
     assert not (tmp_path / "nothing").exists()
     (tmp_path / STORE).write_bytes(b"no database" * 1000)
-    with pytest.raises(FileError, match="is damaged"):
+    with pytest.raises(FileError, match="damaged"):
         Store(tmp_path)
     assert list((tmp_path / "owners").iterdir()) == []
     (tmp_path / STORE).unlink()
@@ -150,7 +150,7 @@ def test_a_damaged_result_is_named(tmp_path):
     with sqlite3.connect(tmp_path / STORE) as db:
         db.execute("update items set arrays = substr(arrays, 1, 40)")
     db.close()
-    with Store(tmp_path) as store, pytest.raises(FileError, match="is damaged"):
+    with Store(tmp_path) as store, pytest.raises(FileError, match="damaged"):
         store.result(cell(0).key)
 
 
@@ -166,5 +166,5 @@ def test_a_store_of_version_0_1_0_is_read(tmp_path):
     db.close()
     with Store(tmp_path) as store:
         (one,) = store.results()
-    assert one.arguments == {"place": "native", "index": 4}
+    assert one.arguments == {"deployment": "native", "index": 4}
     assert one.result == {"queries": 9}
