@@ -100,7 +100,7 @@ class _Processes:
         self.last_words = ""
         program = sys.executable, "-m", "neuroattack.backends.lava.worker"
         ours, theirs = socket.socketpair()
-        # Block SIGINT until the supervisor has its own process group, so that Ctrl-C is ignored.
+        # Block SIGINT until the supervisor has its own process group: Ctrl-C must not reach it.
         unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             self._supervisor = subprocess.Popen(  # noqa: S603  # this Python, a module of ours

@@ -190,7 +190,7 @@ def test_budgets_on_both_sides():
                 target.query(images(3))
             assert (target.queries, target.remaining) == (4, 2)
         with RemoteTarget(url) as target:
-            with pytest.raises(RemoteError, match=r"status 403: .*asks for 7 images .* 6 left"):
+            with pytest.raises(RemoteError, match=r"status 403: .*got 7 images, .* 6"):
                 target.query(images(7))
             target.query(images(6))
         assert service.counted().result() == 10
