@@ -94,7 +94,7 @@ def _line(
     axes.plot(
         positions,
         values,
-        color=look.colour,
+        color=look.color,
         marker=look.marker,
         linestyle=look.dashes,
         linewidth=1.8,
@@ -105,7 +105,7 @@ def _line(
         if figure.ci95 is not None:
             low, high = (100 * end for end in figure.ci95)
             axes.plot(
-                [position, position], [low, high], color=look.colour, linewidth=1.1, alpha=0.75
+                [position, position], [low, high], color=look.color, linewidth=1.1, alpha=0.75
             )
 
 

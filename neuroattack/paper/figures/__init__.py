@@ -28,7 +28,7 @@ LOOKS = {
 
 def paper_points(axes: Axes, x: ArrayLike, y: ArrayLike, look: Look, size: float = 8) -> None:
     """Draw the paper's points, hollow and larger than ours."""
-    axes.plot(x, y, **hollow(look.colour, look.marker, size), zorder=4)
+    axes.plot(x, y, **hollow(look.color, look.marker, size), zorder=4)
 
 
 def network_keys(names: Iterable[str], **line: Any) -> list[Line2D]:
