@@ -32,7 +32,7 @@ def smooth(n=3, height=28, width=28, seed=0):
     return (images - low) / (high - low)
 
 
-def test_the_catalogue_has_every_family_once_by_name_and_the_control_first():
+def test_the_catalog_has_every_family_once_by_name_and_the_control_first():
     assert TRANSFORMATIONS[0].family == "none"
     assert len(BY_NAME) == len(TRANSFORMATIONS)
     assert {t.family for t in TRANSFORMATIONS} == set(FAMILIES)
