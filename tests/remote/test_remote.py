@@ -351,7 +351,7 @@ def output(**changes):
 def test_invalid_responses_are_refused(monkeypatch, answer, message):
     with served() as (url, _):
         monkeypatch.setattr(
-            "neuroattack.remote.app.encode_answer",
+            "neuroattack.remote.app.encode_response",
             lambda *_: (json.dumps(answer).encode(), {}),
         )
         with RemoteTarget(url) as target, pytest.raises(RemoteError, match=message):
