@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.registry import make_attack
+from neuroattack.attacks.registry import make_attack, present_name
 from neuroattack.attacks.result import check_trials
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.spec import DeploymentSpec
@@ -83,6 +83,7 @@ class TransferSettings:
         if self.goal not in get_args(Goal):
             raise ValidationError("goal", repr(self.goal), " or ".join(get_args(Goal)))
         check_trials(self.trials)
+        object.__setattr__(self, "attack", present_name(self.attack))
         make_attack(self.attack, self.bound, self.queries, self.seed)
 
 

@@ -54,6 +54,9 @@ _MACHINE = {
     "done_before", "network_path",
 }  # fmt: skip
 
+# Of texts for people, only whether there are any.
+_PROSE = {"refused", "note", "unit", "caveats"}
+
 
 def prepare(folder: Path) -> None:
     """Lay the files that the commands read into a folder."""
@@ -63,14 +66,18 @@ def prepare(folder: Path) -> None:
 
 
 def figures(value: Any) -> Any:
-    """Return JSON values without those that are the machine's."""
+    """Return JSON values without those of the machine, and without prose."""
     if isinstance(value, dict):
-        return {key: figures(each) for key, each in value.items() if key not in _MACHINE}
+        return {
+            key: bool(each) if key in _PROSE else figures(each)
+            for key, each in value.items()
+            if key not in _MACHINE
+        }
     if isinstance(value, list):
         return [figures(each) for each in value]
     return value
 
 
 def golden(name: str) -> Any:
-    """Return the figures that are kept of a command."""
+    """Return the stored figures of a command."""
     return json.loads((HERE / f"{name}.json").read_text(encoding="utf-8"))

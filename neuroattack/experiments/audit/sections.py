@@ -19,7 +19,7 @@ Results = Mapping[Key, Mapping[str, Any]]
 ``("energy",)``."""
 
 _DEPLOYMENT_NAMES = {
-    "other-draws": "other random seed",
+    "other-seed": "other random seed",
     "fixed-point": "fixed point",
     "half-steps": "half the time steps",
     "double-steps": "twice the time steps",

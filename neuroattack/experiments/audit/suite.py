@@ -40,7 +40,7 @@ AUDIT_TRANSFORMATIONS: tuple[Transformation, ...] = tuple(
 """Transformations applied to adversarial images."""
 
 _CHIP = "loihi1"
-_DEPLOYMENTS = ("other-draws", "fixed-point", "half-steps", "double-steps", _CHIP)
+_DEPLOYMENTS = ("other-seed", "fixed-point", "half-steps", "double-steps", _CHIP)
 
 
 _BOUND = Bound("l2", 2.0)

@@ -46,14 +46,14 @@ OPERATIONS_PJ: Mapping[str, Coefficient] = MappingProxyType(
 """Energy per operation in picojoules. 8-bit products are summed in 32 bits: no 8-bit adder."""
 
 CAVEATS = (
-    "Operation counts at 45 nm, 0.9 V: not comparable with chips of other processes.",
-    "Without memory accesses, no comparison of systems (Dampfhoffer et al., TETCI 7(3):731, 2023).",
+    "The energies are for 45 nm and 0.9 V; they are not comparable with chips of other processes.",
+    "Figures without memory accesses do not compare systems (Dampfhoffer et al., TETCI 2023).",
     "Weights are read from an 8 kB cache; larger memories cost more.",
-    "One image at a time: no weight is reused across a batch.",
+    "Images are processed one at a time; no weight is reused across a batch.",
     "Break-even spike rates (arXiv:2409.08290) are published for T = 5 to 10 only.",
-    "The conventional network is not trained: its accuracy is not known.",
-    "An update is one multiplication and one addition: cheaper leaks take less.",
-    "Activations of the conventional network are not counted, potentials of the spiking one are.",
+    "The conventional network is not trained; its accuracy is not known.",
+    "An update is one multiplication and one addition; cheaper leaks need less energy.",
+    "Memory accesses of potentials are counted; those of conventional activations are not.",
     "Input encoding, activation functions, biases and control are not counted.",
     "The energy of an 8-bit multiplication is from program code, not from the paper.",
 )

@@ -164,25 +164,31 @@ class EnergyEstimate:
         return tuple(
             phrase
             for phrase, applies in (
-                ("A coefficient is a minimum: upper figures are no upper bounds.", "min" in bounds),
-                ("A coefficient is a maximum: lower figures are no lower bounds.", "max" in bounds),
-                ("The all-in coefficient holds for the load of its source.", all_in),
                 (
-                    "Active updates are bounded: spiking neurons at least, all at most.",
+                    "A coefficient is a minimum, so upper figures are not upper bounds.",
+                    "min" in bounds,
+                ),
+                (
+                    "A coefficient is a maximum, so lower figures are not lower bounds.",
+                    "max" in bounds,
+                ),
+                ("The all-in coefficient was published for one load, and depends on it.", all_in),
+                (
+                    "Active updates are bounded: at least the spikes, at most all updates.",
                     updates <= estimated,
                 ),
-                ("One update coefficient is used for all updates.", one_update),
+                ("The same coefficient is used for active and inactive updates.", one_update),
                 ("Hops of input spikes are not counted.", bool(estimated & {"hop_ew", "hop_ns"})),
-                ("Static power is that of one whole chip.", "static_chip" in estimated),
+                ("Static power is that of one complete chip.", "static_chip" in estimated),
                 ("Input encoding is not counted.", True),
                 ("Chip input and output are not counted.", "host_io" not in self.terms),
                 (
-                    "Time steps follow each other without a pause.",
+                    "Time steps are assumed to follow each other without a pause.",
                     by_events and bool(POWERS & self.coefficients.keys()),
                 ),
-                ("Hardware time leaves out the transport of spikes.", by_events),
+                ("Hardware time does not include the transport of spikes.", by_events),
                 (
-                    "Hardware time leaves out barriers.",
+                    "Hardware time does not include barriers.",
                     by_events and not any("barrier" in name for name in timed),
                 ),
             )

@@ -23,15 +23,15 @@ _UNITS: dict[EnergyTerm, str] = {
     "synaptic_operation": "synaptic operations",
     "update_active": "neuron updates",
     "update_inactive": "neuron updates",
-    "spike_in_tile": "routes, one for a spike and a core it goes to",
+    "spike_in_tile": "routes (one per spike and destination core)",
     "hop_ew": "hops",
     "hop_ns": "hops",
-    "spike_packet": "packets, one for a spike",
-    "synapse_fetch": "arrivals of a spike at a core",
+    "spike_packet": "packets (one per spike)",
+    "synapse_fetch": "arrivals of spikes at cores",
     "barrier": "steps",
     "host_io": "input spikes",
-    "static_chip": "s of the chip",
-    "active_core": "s of a core, over all in use",
+    "static_chip": "seconds of the chip",
+    "active_core": "seconds, summed over the cores in use",
 }
 
 POWERS = frozenset(("static_chip", "active_core"))
