@@ -104,7 +104,7 @@ class BudgetExceededError(NeuroattackError):
 
     def __init__(self, asked: int, left: int) -> None:
         super().__init__(
-            f"query refused: it asks for {asked} images and the budget has {left} left"
+            f"query refused: got {asked} images, expected at most {left} (the remaining budget)"
         )
         self.asked = asked
         self.left = left
@@ -118,7 +118,8 @@ class QueryRefusedError(NeuroattackError):
 
     def __init__(self, detections: int, allowed: int) -> None:
         super().__init__(
-            f"query refused: {detections} detections of near duplicates, {allowed} are allowed"
+            f"query refused: got {detections} detections of near duplicates, "
+            f"expected at most {allowed}"
         )
         self.detections = detections
         self.allowed = allowed

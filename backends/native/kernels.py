@@ -170,8 +170,8 @@ def simulate_floating(  # noqa: PLR0912 (a call in it costs a tenth of its time)
     fired = np.zeros(-(-size // 8) * 8, np.uint8)
     fired_by_eight = fired.view(np.uint64)
     eights = np.empty(fired_by_eight.size + 1, np.uint64)
-    # For any input, minus infinity stays and is below every threshold; so is NaN, to which a decay
-    # of 0 changes it.
+    # For any input, minus infinity stays below every threshold. With a decay of 0 it becomes NaN,
+    # which is not above any threshold either.
     held = -np.inf if refractory_steps else reset
     written = 0
     for image in range(arrivals.shape[0]):

@@ -24,8 +24,8 @@ __all__ = ["Layer", "arrivals", "delayed"]
 
 _CACHE_LINE = 64
 
-# For values between 2**-500 and 2**500, scaling by the unit of the weights (at least 2**-300) can
-# neither overflow nor underflow.
+# For values between 2**-500 and 2**500, scaling by the unit of the weights, which is at least
+# 2**-300, can neither overflow nor underflow.
 _SURE_EXPONENT = 500
 
 # Largest leak whose product with a potential of 24 bits fits in 32 bits.

@@ -96,7 +96,7 @@ def status(folder: Folder, json: Json = False) -> None:
 
     with Store(folder) as store:
         counts, failures = store.counts(), store.failures()
-    failed = [{"error": error, **asked} for asked, error in failures]
+    failed = [{"error": error, **settings} for settings, error in failures]
     if json:
         console.print_json({**asdict(counts), "total": counts.total, "failed": failed})
         return
@@ -190,7 +190,7 @@ def _print(
 ) -> None:
     from neuroattack.experiments.campaign.export import summarize
 
-    attacks = summarize(rows, [asked for asked, _ in failures])
+    attacks = summarize(rows, [settings for settings, _ in failures])
     if json:
         console.print_json({"attacks": attacks, "progress": asdict(counts)})
         return

@@ -136,9 +136,11 @@ def energy(
             on_progress=show,
         )
     version = study.pop("backend_version")
-    held = {chip["precision"] for chip in study["profiles"].values() if chip["fits"]}
+    precisions = {chip["precision"] for chip in study["profiles"].values() if chip["fits"]}
     study["provenance"] = asdict(
-        _provenance(loaded, source, backend, version, sorted({"floating", *held}), steps, seed)
+        _provenance(
+            loaded, source, backend, version, sorted({"floating", *precisions}), steps, seed
+        )
     )
     _print(study, hardware_tables.print_energy, json)
     if out:

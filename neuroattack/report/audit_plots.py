@@ -19,7 +19,7 @@ from neuroattack.report.style import (
     ORANGE,
     PURPLE,
     SMALL_PT,
-    VERMILLION,
+    VERMILION,
     Look,
     key,
     key_below,
@@ -31,7 +31,7 @@ __all__ = ["attacks_figure", "noise_figure"]
 
 _SIZE_IN = (4.8, 3.3)
 _LOOKS = (
-    Look(VERMILLION, "o", "-"),
+    Look(VERMILION, "o", "-"),
     Look(BLUE, "s", (0, (4, 1.5))),
     Look(GREEN, "^", (0, (5, 1.5, 1, 1.5))),
     Look(PURPLE, "D", (0, (1, 1.2))),
@@ -94,7 +94,7 @@ def _line(
     axes.plot(
         positions,
         values,
-        color=look.colour,
+        color=look.color,
         marker=look.marker,
         linestyle=look.dashes,
         linewidth=1.8,
@@ -105,7 +105,7 @@ def _line(
         if figure.ci95 is not None:
             low, high = (100 * end for end in figure.ci95)
             axes.plot(
-                [position, position], [low, high], color=look.colour, linewidth=1.1, alpha=0.75
+                [position, position], [low, high], color=look.color, linewidth=1.1, alpha=0.75
             )
 
 

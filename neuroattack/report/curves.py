@@ -110,8 +110,8 @@ def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
         if row["bound"] is not None
     )
     return [
-        _Panel(_title(place, targeted, f"bound {bound}"), "Query budget", True, curves)
-        for (place, targeted, bound), curves in groups.items()
+        _Panel(_title(deployment, targeted, f"bound {bound}"), "Query budget", True, curves)
+        for (deployment, targeted, bound), curves in groups.items()
     ]
 
 
@@ -124,12 +124,12 @@ def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     )
     return [
         _Panel(
-            _title(place, targeted, f"query budget {budget:,}"),
+            _title(deployment, targeted, f"query budget {budget:,}"),
             _BOUNDS[measure],
             False,
             curves,
         )
-        for (place, targeted, budget, measure), curves in groups.items()
+        for (deployment, targeted, budget, measure), curves in groups.items()
     ]
 
 

