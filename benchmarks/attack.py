@@ -125,7 +125,7 @@ def measure_attack(options: Options) -> Figures:
 
 def _one_pixel_apart(image: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return an image and its copies with each pixel of the window changed up and down, as rows."""
-    area = Window.centred(image.shape, _SIDE).slices
+    area = Window.centered(image.shape, _SIDE).slices
     middle = image.copy()
     # So that every change is possible, as it mostly is after some iterations.
     middle[area] = middle[area].clip(_DELTA, 1 - _DELTA)
@@ -215,7 +215,7 @@ def _measure_attacks(
     """Attack each image with independent and with shared randomness, on all cores."""
     attack = GreedyWindow(
         queries=None,
-        window=Window.centred((28, 28), _SIDE),
+        window=Window.centered((28, 28), _SIDE),
         delta=_DELTA,
         max_distance=_MAX_DISTANCE,
         max_iterations=2 if options.quick else 100,

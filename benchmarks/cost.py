@@ -67,9 +67,9 @@ def fitted_cost(
         for taken_s in measured.T
     ]
     update_ns, addition_ns = np.array(fits).T * 1e9
-    modelled = each @ np.median(fits, axis=0)
+    modeled = each @ np.median(fits, axis=0)
     return {
-        "largest_deviation": float(np.abs(modelled / np.median(measured, axis=1) - 1).max()),
+        "largest_deviation": float(np.abs(modeled / np.median(measured, axis=1) - 1).max()),
         **stated("ns_per_update", update_ns),
         **stated("ns_per_addition", addition_ns),
     }
@@ -102,8 +102,8 @@ def measure_breakdown(workload: Workload, fitted: Figures, rounds: int) -> Figur
         "updates": updates,
         "additions": additions,
         "weight_bytes": _BYTES_A_WEIGHT * additions,
-        "modelled_update_us": updates * fitted["ns_per_update"] / 1e3,
-        "modelled_addition_us": additions * fitted["ns_per_addition"] / 1e3,
+        "modeled_update_us": updates * fitted["ns_per_update"] / 1e3,
+        "modeled_addition_us": additions * fitted["ns_per_addition"] / 1e3,
         **stated("encoder_us", taken_s["encode"] / images * 1e6),
         **stated("ns_per_draw", taken_s["encode"] / (images * draws) * 1e9),
         **stated("simulation_us", taken_s["simulate"] / images * 1e6),
@@ -112,7 +112,7 @@ def measure_breakdown(workload: Workload, fitted: Figures, rounds: int) -> Figur
 
 def cost_table(fitted: Figures, found: Figures) -> Table:
     """Return the table of the model and the breakdown."""
-    modelled_us = found["modelled_update_us"] + found["modelled_addition_us"]
+    modeled_us = found["modeled_update_us"] + found["modeled_addition_us"]
     return Table(
         f"Cost of an image, T = {found['steps']}, batches of 100, one core; the model is fitted to "
         "the curve over spikes at T = 100, with a largest deviation of "
@@ -129,19 +129,19 @@ def cost_table(fitted: Figures, found: Figures) -> Table:
                 "neuron updates",
                 f"{found['updates']:,}",
                 with_spread(fitted, "ns_per_update"),
-                f"{found['modelled_update_us']:.0f} (model)",
+                f"{found['modeled_update_us']:.0f} (model)",
             ],
             [
                 f"weight additions ({found['weight_bytes'] / 1e6:.1f} MB of weights)",
                 f"{found['additions']:,.0f}",
                 with_spread(fitted, "ns_per_addition"),
-                f"{found['modelled_addition_us']:.0f} (model)",
+                f"{found['modeled_addition_us']:.0f} (model)",
             ],
             [
                 "simulation (updates and additions)",
                 "",
                 "",
-                f"{with_spread(found, 'simulation_us')}; {modelled_us:.0f} (model)",
+                f"{with_spread(found, 'simulation_us')}; {modeled_us:.0f} (model)",
             ],
         ],
     )

@@ -288,7 +288,7 @@ def attack(
             )
         boxes, n_classes = _boxes_of(target), target.n_classes
     goals = _goals(split.labels.tolist(), target_classes, seed, numbers, n_classes)
-    found = attack_images(
+    result = attack_images(
         boxes,
         chosen,
         list(split.images.astype(np.float64)),
@@ -298,7 +298,7 @@ def attack(
         trials=trials,
         on_progress=progress,
     )
-    return AttackResult(found.attack, found.images)
+    return AttackResult(result.attack, result.images)
 
 
 def compare(

@@ -72,7 +72,7 @@ class _EitherSimulator:
             try:
                 self._built[to_build.steps] = StandaloneSimulator(network, to_build)
             except BackendUnavailableError as error:
-                self._do_without(to_build.steps, error)
+                self._run_in_process_instead(to_build.steps, error)
 
     def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
         steps = inputs.steps
@@ -84,7 +84,7 @@ class _EitherSimulator:
             try:
                 return built.run(inputs, record_spikes=record_spikes)
             except BackendUnavailableError as error:
-                self._do_without(steps, error)
+                self._run_in_process_instead(steps, error)
         if self._in_process is None:
             self._in_process = RuntimeSimulator(self._network)
         return self._in_process.run(inputs, record_spikes=record_spikes)
@@ -93,6 +93,6 @@ class _EitherSimulator:
         if self._in_process is not None:
             self._in_process.close()
 
-    def _do_without(self, steps: int, error: BackendUnavailableError) -> None:
+    def _run_in_process_instead(self, steps: int, error: BackendUnavailableError) -> None:
         _LOGGER.warning("%s; Brian2 simulates in this process, which is slower", error)
         self._built[steps] = None

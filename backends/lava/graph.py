@@ -60,7 +60,7 @@ class Graph:
             child.sentinel: child.pid for child in multiprocessing.active_children() if child.pid
         }
 
-    def ask(
+    def query(
         self, record: int, packed: NDArray[np.uint8], abandon: Any
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
         """Simulate a query, given packed input spikes of shape (steps, images, packed bytes).

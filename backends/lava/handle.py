@@ -25,7 +25,7 @@ from .plan import GraphPlan
 
 __all__ = ["Worker"]
 
-_PATIENCE_S = 5.0
+_TERMINATION_S = 5.0
 _REPORT_S = 2.0
 _TAIL_BYTES = 4096
 _KEPT_BYTES = 2**28
@@ -46,10 +46,10 @@ class Worker:
         self._end = weakref.finalize(self, self._processes.end)
         self._exchange("build the network", plan, deadline)
 
-    def ask(
+    def query(
         self, record: bool, packed: NDArray[np.uint8], deadline_s: float
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
-        """Simulate a query; see :meth:`neuroattack.backends.lava.graph.Graph.ask`."""
+        """Simulate a query; see :meth:`neuroattack.backends.lava.graph.Graph.query`."""
         counts, spikes = self._exchange(
             "complete the query", (int(record), packed), Deadline(deadline_s)
         )
@@ -75,7 +75,7 @@ class Worker:
         except EOFError:
             processes.await_report()
             self.end()
-            raise _failed(f"{what}: {processes.last_words}") from None
+            raise _failed(f"{what}: {processes.end_reason}") from None
         except BaseException:
             # For example Ctrl-C: the result of the worker is not needed any more.
             self.end()
@@ -97,7 +97,7 @@ class _Processes:
         self.owner = os.getpid()
         self._prefix = new_prefix()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the worker
-        self.last_words = ""
+        self.end_reason = ""
         program = sys.executable, "-m", "neuroattack.backends.lava.worker"
         ours, theirs = socket.socketpair()
         # Block SIGINT until the supervisor has its own process group: Ctrl-C must not reach it.
@@ -154,7 +154,7 @@ class _Processes:
         if os.getpid() != self.owner:
             return
         try:
-            self._supervisor.wait(_PATIENCE_S)
+            self._supervisor.wait(_TERMINATION_S)
         except subprocess.TimeoutExpired:
             self._supervisor.kill()
             self._supervisor.wait()
@@ -164,11 +164,11 @@ class _Processes:
                 with contextlib.suppress(OSError):
                     os.killpg(self._group, signal.SIGKILL)
             remove_leftovers(self._prefix)
-        self.last_words = self._read_last_words()
+        self.end_reason = self._read_end_reason()
         self._status.close()
         self._log.close()
 
-    def _read_last_words(self) -> str:
+    def _read_end_reason(self) -> str:
         """Return the reason why the worker ended."""
         if self._supervisor.returncode:
             reason = f"its supervisor {describe_end(self._supervisor.returncode)}"

@@ -29,7 +29,7 @@ def serve(connection: int, prefix: str) -> NoReturn:
     # Lava's processes must close the socket, so that each side detects the end of the other.
     os.register_at_fork(after_in_child=channel.close)
     try:
-        _answer(channel, prefix)
+        _process(channel, prefix)
     except EOFError:
         pass
     finally:
@@ -48,7 +48,7 @@ def _use_names(prefix: str) -> None:
     tempfile.tempdir = str(folder)
 
 
-def _answer(channel: Channel, prefix: str) -> NoReturn:
+def _process(channel: Channel, prefix: str) -> NoReturn:
     plan = channel.receive()
     try:
         _use_names(prefix)
@@ -56,16 +56,16 @@ def _answer(channel: Channel, prefix: str) -> NoReturn:
         channel.send(("ready", None))
         while True:
             record, packed = channel.receive()
-            channel.send(("answer", graph.ask(record, packed, channel)))
+            channel.send(("answer", graph.query(record, packed, channel)))
     except EOFError:
         raise
     except GraphError as error:
-        _give_up(channel, str(error))
+        _report_failure(channel, str(error))
     except Exception as error:
-        _give_up(channel, f"{type(error).__name__}: {error}")
+        _report_failure(channel, f"{type(error).__name__}: {error}")
 
 
-def _give_up(channel: Channel, reason: str) -> NoReturn:
+def _report_failure(channel: Channel, reason: str) -> NoReturn:
     channel.send(("fault", reason.strip()))
     while True:
         channel.receive()

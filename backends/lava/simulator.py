@@ -105,8 +105,10 @@ class LavaSimulator:
         images, steps = inputs.images, inputs.steps
         counts = {INPUT: inputs.counts()}
         if steps:
-            total, packed = self._worker_for(images).ask(
-                record_spikes, _pack(inputs), self._deadline_s or self._patience_s(images, steps)
+            total, packed = self._worker_for(images).query(
+                record_spikes,
+                _pack(inputs),
+                self._deadline_s or self._query_deadline_s(images, steps),
             )
         else:
             total, packed = np.zeros((images, self._ends[-1]), np.int32), None
@@ -124,7 +126,7 @@ class LavaSimulator:
             )
         return Recording(counts, spikes)
 
-    def _patience_s(self, images: int, steps: int) -> float:
+    def _query_deadline_s(self, images: int, steps: int) -> float:
         each = _PER_SYNAPSE_S * self._synapses + _PER_NEURON_S * sum(self._sizes.values())
         blocks = -(-steps // self._block_steps)
         return _LEAST_S + images * steps * each + blocks * _PER_LAVA_STEP_S

@@ -189,7 +189,7 @@ class GreedyWindow:
     def window_in(self, shape: tuple[int, ...]) -> Window:
         """Return the window for an image shape; raise ValidationError if it does not fit."""
         if not isinstance(self.window, Window):
-            return Window.centred(shape, self.window)
+            return Window.centered(shape, self.window)
         self.window.check_inside(shape)
         return self.window
 

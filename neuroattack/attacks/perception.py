@@ -42,7 +42,7 @@ class Window:
             )
 
     @classmethod
-    def centred(
+    def centered(
         cls, shape: tuple[int, ...], size: int, *, top: int | None = None, left: int | None = None
     ) -> Window:
         """Return a window in an image of a given shape, centered by default."""

@@ -19,7 +19,7 @@ from neuroattack.cli.arguments.help import PanelCommand, PanelGroup
 from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
-from neuroattack.cli.catalogues import backends, doctor
+from neuroattack.cli.catalogs import backends, doctor
 from neuroattack.cli.exchange import export_nir, import_nir
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, export_brian2, train

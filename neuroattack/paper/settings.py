@@ -274,7 +274,7 @@ class PaperRun:
         """Return Algorithm 1 with the paper's constants and a centered window of `size` pixels."""
         shape = self.dataset.test.images.shape[1:]
         constants: dict[str, Any] = {"moved_pixels": 10, "delta": 0.1, "max_distance": MAX_DISTANCE}
-        window = Window.centred(shape, size)
+        window = Window.centered(shape, size)
         return GreedyWindow(queries=None, window=window, **constants, max_iterations=max_iterations)
 
     def generator(self, stream: int) -> np.random.Generator:

@@ -23,7 +23,7 @@ from neuroattack.remote.protocol import (
     HEADER_LENGTH,
     decode_inference,
     describe_model,
-    encode_answer,
+    encode_response,
 )
 from neuroattack.remote.service import Limits, Service
 
@@ -68,7 +68,7 @@ class _Inferences:
         begun_s = time.perf_counter()
         status = 500
         try:
-            response = await self._answer(request, client)
+            response = await self._respond(request, client)
             status = response.status_code
         except HTTPException as refusal:
             status = refusal.status_code
@@ -78,7 +78,7 @@ class _Inferences:
             self._metrics.seconds.observe(time.perf_counter() - begun_s)
         return response
 
-    async def _answer(self, request: Request, client: str) -> Response:
+    async def _respond(self, request: Request, client: str) -> Response:
         if request.headers.get("content-encoding", "identity") != "identity":
             raise HTTPException(415, "Content-Encoding: expected none")
         key = request.headers.get(KEY) or secrets.token_hex(16)
@@ -116,7 +116,7 @@ class _Inferences:
             self._waiting -= 1
             self._metrics.waiting.set(self._waiting)
         self._metrics.queries.inc(len(counts))
-        content, headers = encode_answer(self._name, inference, counts)
+        content, headers = encode_response(self._name, inference, counts)
         return Response(content, headers=headers)
 
     async def _body(self, request: Request) -> bytes:

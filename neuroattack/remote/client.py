@@ -25,7 +25,7 @@ from neuroattack.errors import (
 from neuroattack.remote.addresses import is_loopback
 from neuroattack.remote.protocol import (
     HEADER_LENGTH,
-    decode_answer,
+    decode_response,
     encode_inference,
     shapes_of_model,
 )
@@ -38,7 +38,7 @@ __all__ = ["RemoteTarget"]
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 _LONGEST_PAUSE_S = 5.0
-_LARGEST_ANSWER = 2**28
+_LARGEST_RESPONSE = 2**28
 
 
 class RemoteTarget:
@@ -172,7 +172,7 @@ class RemoteTarget:
         headers["Idempotency-Key"] = secrets.token_hex(16)
         response = self._send("POST", f"{self._url}/infer", content=body, headers=headers)
         try:
-            return decode_answer(
+            return decode_response(
                 response.content,
                 response.headers.get(HEADER_LENGTH),
                 (len(rows), self._n_classes),
@@ -207,10 +207,10 @@ class RemoteTarget:
             content = bytearray()
             for chunk in response.iter_bytes():
                 content.extend(chunk)
-                if len(content) > _LARGEST_ANSWER:
+                if len(content) > _LARGEST_RESPONSE:
                     raise RemoteError(
                         self._url,
-                        f"response: got over {_LARGEST_ANSWER} bytes, expected at most that many",
+                        f"response: got over {_LARGEST_RESPONSE} bytes, expected at most that many",
                     )
             kept = {
                 name: value

@@ -27,11 +27,11 @@ __all__ = [
     "IMAGE",
     "OUTPUT",
     "Inference",
-    "decode_answer",
     "decode_inference",
+    "decode_response",
     "describe_model",
-    "encode_answer",
     "encode_inference",
+    "encode_response",
     "shapes_of_model",
 ]
 
@@ -101,7 +101,7 @@ def decode_inference(body: bytes, header_length: str | None) -> Inference:
     )
 
 
-def encode_answer(
+def encode_response(
     model: str, inference: Inference, counts: NDArray[np.int32]
 ) -> tuple[bytes, dict[str, str]]:
     """Return body and headers of a response."""
@@ -117,7 +117,7 @@ def encode_answer(
     return _joined(head, raw)
 
 
-def decode_answer(
+def decode_response(
     body: bytes, header_length: str | None, shape: tuple[int, int]
 ) -> NDArray[np.int32]:
     """Return the counts in a response; raise ValidationError if it is invalid."""

@@ -104,7 +104,7 @@ class QueryLog:
         )
         return None
 
-    def answer(self, client: str, key: str, counts: NDArray[np.int32]) -> None:
+    def store(self, client: str, key: str, counts: NDArray[np.int32]) -> None:
         """Store the counts of an accepted request."""
         self._database.execute(
             "UPDATE requests SET counts = ? WHERE client = ? AND key = ?",

@@ -81,16 +81,16 @@ class Service:
         request is then not counted.
         """
         rows = validate_images(images, self.image_shape)
-        return self._thread.submit(self._answer, client, key, rows, content)
+        return self._thread.submit(self._process, client, key, rows, content)
 
-    def _answer(
+    def _process(
         self, client: str, key: str, images: NDArray[np.float64], content: bytes
     ) -> NDArray[np.int32]:
         budget = self._queries_per_client
         counts = self._log.accept(client, key, len(images), content, budget)
         if counts is None:
             counts = self._target.query(images)
-            self._log.answer(client, key, counts)
+            self._log.store(client, key, counts)
         return counts
 
     def counted(self) -> Future[int]:

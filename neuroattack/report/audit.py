@@ -158,7 +158,7 @@ def _comparison_rows(comparison: Comparison) -> list[tuple[str, str]]:
         ("Its verdict", comparison.baseline.verdict),
         ("Margin", f"{100 * comparison.margin:g} percentage points"),
         ("Results compared", f"{len(comparison.changes)}"),
-        ("Not compared (in one audit only)", ", ".join(comparison.not_compared) or "none"),
+        ("Only in one audit", ", ".join(comparison.not_compared) or "none"),
         ("Regressions", f"{len(comparison.regressions)}"),
         ("Supported regressions", f"{supported}"),
     ]

@@ -19,7 +19,7 @@ from neuroattack.report.style import (
     ORANGE,
     PURPLE,
     SMALL_PT,
-    VERMILLION,
+    VERMILION,
     Look,
     key,
     key_below,
@@ -31,7 +31,7 @@ __all__ = ["attacks_figure", "noise_figure"]
 
 _SIZE_IN = (4.8, 3.3)
 _LOOKS = (
-    Look(VERMILLION, "o", "-"),
+    Look(VERMILION, "o", "-"),
     Look(BLUE, "s", (0, (4, 1.5))),
     Look(GREEN, "^", (0, (5, 1.5, 1, 1.5))),
     Look(PURPLE, "D", (0, (1, 1.2))),

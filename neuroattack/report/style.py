@@ -25,7 +25,7 @@ __all__ = [
     "PURPLE",
     "SKY",
     "SMALL_PT",
-    "VERMILLION",
+    "VERMILION",
     "Dashes",
     "Look",
     "estimates",
@@ -42,9 +42,9 @@ __all__ = [
 # Okabe and Ito's palette for color-blind readers. Pages with a dark background replace the first
 # six colors.
 INK, MUTED, LINE, OTHERS = "#1f2328", "#59636e", "#d1d7de", "#a3abb4"
-BLUE, VERMILLION = "#0072b2", "#d55e00"
+BLUE, VERMILION = "#0072b2", "#d55e00"
 GREEN, PURPLE, ORANGE, SKY = "#009e73", "#cc79a7", "#e69f00", "#56b4e9"
-PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY, "#000000")
+PALETTE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, "#000000")
 
 FONT_PT = 9.5
 SMALL_PT = 8.5

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.toy_targets import SHAPE, grey, linear_scores, linear_target
+from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 pytest.importorskip("art", reason="needs the extra `attacks`")
 
@@ -55,7 +55,7 @@ def test_budget_bound_and_range_are_respected_and_results_reproducible(
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_budget_of_the_target_is_respected(kind: type[ArtAttack]) -> None:
     target = linear_target(linear_scores(), budget=33)
-    assert kind(LIMITS[1], 500).run(target, grey(), Goal(0)).queries <= 33
+    assert kind(LIMITS[1], 500).run(target, gray(), Goal(0)).queries <= 33
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,7 +64,7 @@ def test_attacks_succeed_on_easy_targets(kind: type[ArtAttack]) -> None:
     slopes[:, 1] += 60
     # The L2 variant of Square in ART needs larger images.
     wide = kind(Bound("l0", 20) if kind is Square else Bound("l2", 3.0), 1500)
-    found = wide.run(linear_target(slopes, lead=5), grey(), Goal(0, 1))
+    found = wide.run(linear_target(slopes, lead=5), gray(), Goal(0, 1))
     assert verify(linear_target(slopes, lead=5), found.adversarial, Goal(0, 1), 1).rate == 1
 
 
@@ -73,7 +73,7 @@ def test_decision_based_attacks_run_on_labels(kind: type[ArtAttack]) -> None:
     slopes = linear_scores()
     slopes[:, 1] += 60
     target = HardLabel(linear_target(slopes, lead=5))
-    found = kind(Bound("l2", 3.0), 1500).run(target, grey(), Goal(0))
+    found = kind(Bound("l2", 3.0), 1500).run(target, gray(), Goal(0))
     assert verify(linear_target(slopes, lead=5), found.adversarial, Goal(0), 1).rate == 1
 
 
@@ -83,15 +83,15 @@ def test_a_random_target_causes_no_error(
 ) -> None:
     rng = np.random.default_rng(0)
     target = BlackBox(lambda rows: rng.integers(0, 4, (len(rows), 3)).astype(np.int32), SHAPE, 3)
-    assert kind(LIMITS[1], 300).run(target, grey(), Goal(0)).queries <= 300
+    assert kind(LIMITS[1], 300).run(target, gray(), Goal(0)).queries <= 300
 
 
 def seen_by_art(counts: list[int], goal: Goal, *, labels: bool) -> int:
     """Return the class that ART predicts for these counts."""
     target = BlackBox(lambda rows: np.tile(counts, (len(rows), 1)).astype(np.int32), SHAPE, 3)
-    best = BestSeen(grey(), goal, LIMITS[0])
-    asked = ArtTarget(target, grey(), goal, best, 9, labels=labels)
-    outputs = asked.classifier().predict(grey()[None, None].astype(np.float32))
+    best = BestSeen(gray(), goal, LIMITS[0])
+    asked = ArtTarget(target, gray(), goal, best, 9, labels=labels)
+    outputs = asked.classifier().predict(gray()[None, None].astype(np.float32))
     assert outputs.sum() == pytest.approx(1)
     return int(outputs.argmax(axis=1)[0])
 
@@ -155,7 +155,7 @@ def test_refused_queries_end_the_search_with_the_best_image(kind: type[ArtAttack
     target = NearDuplicateDetector(
         linear_target(linear_scores()), 100.0, neighbors=20, detections_allowed=0
     )
-    found = kind(LIMITS[1], 300).run(target, grey(), Goal(0))
+    found = kind(LIMITS[1], 300).run(target, gray(), Goal(0))
     assert found.stopped_by == "refused"
     assert found.queries == target.queries < 300
 
@@ -167,5 +167,5 @@ def test_global_random_states_are_restored(kind: type[ArtAttack]) -> None:
     wanted = np.random.random(), random.random()  # noqa: NPY002, S311
     np.random.seed(4)  # noqa: NPY002
     random.seed(4)
-    replace(kind(LIMITS[1], 40), seed=9).run(linear_target(linear_scores()), grey(), Goal(0))
+    replace(kind(LIMITS[1], 40), seed=9).run(linear_target(linear_scores()), gray(), Goal(0))
     assert (np.random.random(), random.random()) == wanted  # noqa: NPY002, S311

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.toy_targets import CLASSES, SHAPE, grey, linear_scores, linear_target
+from support.toy_targets import CLASSES, SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.count_regression import CountRegression
@@ -33,8 +33,8 @@ def test_it_succeeds_where_noise_of_the_same_size_fails(limit, target_class):
     for seed in range(5):
         for made, rates in ((CountRegression, found), (RandomNoise, noise)):
             target = linear_target(linear_scores(seed), noise_seed=seed)
-            result = made(bound=limit, queries=400, seed=seed).run(target, grey(), goal)
-            assert limit.holds(grey(), result.adversarial)
+            result = made(bound=limit, queries=400, seed=seed).run(target, gray(), goal)
+            assert limit.holds(gray(), result.adversarial)
             assert result.queries == target.queries <= 400
             rates.append(rate(result.adversarial, goal, seed))
     assert np.mean(found) > np.mean(noise) + 0.15
@@ -58,15 +58,15 @@ def test_searches_respect_budget_and_bound(
         linear_scores(seed), noise_seed=seed, budget=budget, randomness=randomness
     )
     attack = CountRegression(limit, queries, seed, rounds=rounds, plans=plans)
-    found = attack.run(target, grey(), Goal(0, 1 if targeted else None))
+    found = attack.run(target, gray(), Goal(0, 1 if targeted else None))
     assert found.queries == target.queries <= min(queries, budget or queries)
-    assert limit.holds(grey(), found.adversarial)
+    assert limit.holds(gray(), found.adversarial)
     assert found.adversarial.min() >= 0
     assert found.adversarial.max() <= 1
     spent = [seen.queries for seen in found.history]
     assert spent == sorted(spent)
     assert spent[-1] <= found.queries
-    np.testing.assert_array_equal(found.history[0].image, grey())
+    np.testing.assert_array_equal(found.history[0].image, gray())
     np.testing.assert_array_equal(found.history[-1].image, found.adversarial)
 
 
@@ -74,7 +74,7 @@ def test_the_seed_determines_the_image():
     images = []
     for seed in (1, 1, 2):
         target = linear_target(linear_scores(), noise_seed=5)
-        images.append(CountRegression(L2, 200, seed).run(target, grey(), Goal(0)).adversarial)
+        images.append(CountRegression(L2, 200, seed).run(target, gray(), Goal(0)).adversarial)
     np.testing.assert_array_equal(images[0], images[1])
     assert not np.array_equal(images[0], images[2])
 
@@ -91,8 +91,8 @@ def test_images_are_selected_by_fresh_trials():
     taken = 0
     for seed in range(20):
         target = BlackBox(answer, SHAPE, 2)
-        found = CountRegression(L2, 300, seed).run(target, grey(), Goal(0))
-        taken += not np.array_equal(found.adversarial, grey())
+        found = CountRegression(L2, 300, seed).run(target, gray(), Goal(0))
+        taken += not np.array_equal(found.adversarial, gray())
     assert taken == 0
 
 
@@ -110,7 +110,7 @@ def test_shared_randomness_is_used():
                 return np.rint(means.clip(0)).astype(np.int32)
 
             target = BlackBox(answer, SHAPE, CLASSES, None, randomness)
-            found = CountRegression(L2, 100, seed).run(target, grey(), Goal(0))
+            found = CountRegression(L2, 100, seed).run(target, gray(), Goal(0))
             scores = (found.adversarial - 0.5).ravel() @ slopes
             quality[randomness] += float(scores[1:].max() - scores[0]) / 10
     assert quality["shared"] > quality["independent"] + 2
@@ -125,7 +125,7 @@ def test_a_deterministic_target_needs_one_trial_and_ends_the_search_when_reached
         return inner.query(rows.reshape(-1, *SHAPE))
 
     target = BlackBox(answer, SHAPE, CLASSES)
-    found = CountRegression(L2, 400).run(target, grey(), Goal(0))
+    found = CountRegression(L2, 400).run(target, gray(), Goal(0))
     assert found.stopped_by == "reached"
     assert found.queries < 200
     assert verify(linear_target(linear_scores(), lead=2.0), found.adversarial, Goal(0), 1).rate == 1
@@ -136,7 +136,7 @@ def test_a_deterministic_target_needs_one_trial_and_ends_the_search_when_reached
 def test_randomness_hidden_by_rounding_is_detected():
     for seed in range(8):
         noisy = linear_target(linear_scores(seed), lead=40.0, noise_seed=seed)
-        found = CountRegression(L2, 400, seed).run(RoundedCounts(noisy, 60), grey(), Goal(0))
+        found = CountRegression(L2, 400, seed).run(RoundedCounts(noisy, 60), gray(), Goal(0))
         judge = RoundedCounts(linear_target(linear_scores(seed), lead=40.0, noise_seed=99), 60)
         assert verify(judge, found.adversarial, Goal(0), 200).rate < 0.5
         assert found.stopped_by == "budget"
@@ -146,11 +146,11 @@ def test_labels_suffice():
     rates = []
     for seed in range(5):
         target = HardLabel(linear_target(linear_scores(seed), lead=5.0, noise_seed=seed))
-        found = CountRegression(L2, 600, seed).run(target, grey(), Goal(0))
+        found = CountRegression(L2, 600, seed).run(target, gray(), Goal(0))
         judge = linear_target(linear_scores(seed), lead=5.0, noise_seed=99)
         rates.append(verify(judge, found.adversarial, Goal(0), 200).rate)
     judge = linear_target(linear_scores(), lead=5.0, noise_seed=99)
-    assert np.mean(rates) > 0.9 > verify(judge, grey(), Goal(0), 200).rate + 0.3
+    assert np.mean(rates) > 0.9 > verify(judge, gray(), Goal(0), 200).rate + 0.3
 
 
 def test_equal_labels_do_not_imply_a_deterministic_target():
@@ -162,7 +162,7 @@ def test_equal_labels_do_not_imply_a_deterministic_target():
         return inner.query(rows.reshape(-1, *SHAPE))
 
     target = HardLabel(BlackBox(answer, SHAPE, CLASSES))
-    found = CountRegression(Bound("l2", 2.5), 3000).run(target, grey(), Goal(0))
+    found = CountRegression(Bound("l2", 2.5), 3000).run(target, gray(), Goal(0))
     assert found.stopped_by == "reached"
     final = found.adversarial.ravel()
     assert sum(np.array_equal(row, final) for row in shown) >= 30
@@ -170,11 +170,11 @@ def test_equal_labels_do_not_imply_a_deterministic_target():
 
 def test_a_very_small_budget_returns_the_clean_image():
     target = linear_target(linear_scores(), noise_seed=0, budget=1)
-    found = CountRegression(L2).run(target, grey(), Goal(0))
-    np.testing.assert_array_equal(found.adversarial, grey())
+    found = CountRegression(L2).run(target, gray(), Goal(0))
+    np.testing.assert_array_equal(found.adversarial, gray())
     assert found.queries == 1
     with pytest.raises(BudgetExceededError):
-        target.query(grey()[None])
+        target.query(gray()[None])
 
 
 @pytest.mark.parametrize(
@@ -209,10 +209,10 @@ def test_lists_from_files_make_equal_attacks():
 
 def test_without_queries_the_clean_image_is_returned():
     target = linear_target(linear_scores(), budget=4)
-    target.query(np.stack([grey()] * 4))
-    found = CountRegression(Bound("l2", 1.0)).run(target, grey(), Goal(0))
+    target.query(np.stack([gray()] * 4))
+    found = CountRegression(Bound("l2", 1.0)).run(target, gray(), Goal(0))
     assert (found.queries, found.stopped_by) == (0, "budget")
-    np.testing.assert_array_equal(found.adversarial, grey())
+    np.testing.assert_array_equal(found.adversarial, gray())
 
 
 def test_images_that_are_not_two_dimensional_are_refused_before_any_query():

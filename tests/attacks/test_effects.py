@@ -33,17 +33,17 @@ def correlations(length: float) -> np.ndarray:
 
 def by_the_book(changes: np.ndarray, scores: np.ndarray, length: float) -> np.ndarray:
     """Return one class's slopes: the posterior mean of the Gaussian process at the best ratio."""
-    centred = changes - changes.mean(axis=0)
+    centered = changes - changes.mean(axis=0)
     answers = scores - scores.mean()
     rows = len(answers)
     prior = correlations(length)
     best = (-np.inf, np.empty(0))
     for ratio in np.logspace(-6, 6, 49):
-        shape = ratio * centred @ prior @ centred.T + np.eye(rows)
+        shape = ratio * centered @ prior @ centered.T + np.eye(rows)
         noise = answers @ np.linalg.solve(shape, answers) / rows
         likelihood = multivariate_normal(np.zeros(rows), noise * shape).logpdf(answers)
         if likelihood > best[0]:
-            slopes = ratio * prior @ centred.T @ np.linalg.solve(shape, answers)
+            slopes = ratio * prior @ centered.T @ np.linalg.solve(shape, answers)
             best = (likelihood, slopes)
     return best[1]
 

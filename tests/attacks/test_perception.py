@@ -50,18 +50,18 @@ def test_distance_is_infinite_if_a_pixel_of_sd_zero_changed():
 
 
 def test_centered_window():
-    assert Window.centred((28, 28), 7) == Window(10, 10, 7)
-    assert Window.centred((28, 28), 28) == Window(0, 0, 28)
+    assert Window.centered((28, 28), 7) == Window(10, 10, 7)
+    assert Window.centered((28, 28), 28) == Window(0, 0, 28)
 
 
 @pytest.mark.parametrize(
     ("window", "message"),
     [
         (lambda: Window(25, 0, 5).check_inside((28, 28)), "rows 25 to 29"),
-        (lambda: Window.centred((28, 28), 29), "rows 0 to 28"),
+        (lambda: Window.centered((28, 28), 29), "rows 0 to 28"),
         (lambda: Window(-1, 0, 5), "row -1"),
         (lambda: Window(0, 0, 0), "window size: got 0"),
-        (lambda: Window.centred((784,), 5), "image shape"),
+        (lambda: Window.centered((784,), 5), "image shape"),
     ],
 )
 def test_impossible_windows_are_refused(window, message):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.toy_targets import SHAPE, grey, linear_scores, linear_target
+from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.count_regression import CountRegression
@@ -64,17 +64,17 @@ def test_bound_range_and_budget_are_respected_and_results_reproducible(
 def test_random_search_succeeds_on_easy_targets(attack: Attack) -> None:
     slopes = linear_scores()
     slopes[7, 1] += 200
-    found = attack.run(linear_target(slopes), grey(), Goal(0, 1))
+    found = attack.run(linear_target(slopes), gray(), Goal(0, 1))
     assert verify(linear_target(slopes), found.adversarial, Goal(0, 1), 1).rate == 1
 
 
 def test_sparse_rs_is_close_to_the_best_pixels() -> None:
     slopes = linear_scores(3)
     goal = Goal(0, 1)
-    found = SparseRS(Bound("l0", 4), 3000).run(linear_target(slopes), grey(), goal)
+    found = SparseRS(Bound("l0", 4), 3000).run(linear_target(slopes), gray(), goal)
     gains = np.abs(slopes[:, 1] - np.maximum(slopes[:, 0], slopes[:, 2])) * 0.5
     reached = goal.gap(linear_target(slopes).query(found.adversarial[None]).astype(float))[0]
-    start = goal.gap(linear_target(slopes).query(grey()[None]).astype(float))[0]
+    start = goal.gap(linear_target(slopes).query(gray()[None]).astype(float))[0]
     assert reached - start > 0.8 * np.sort(gains)[-4:].sum()
 
 
@@ -96,7 +96,7 @@ def test_a_set_of_all_pixels_still_searches_values() -> None:
         return np.rint(np.c_[rows.sum(1), 40 - rows.sum(1)]).astype(np.int32)
 
     target = BlackBox(answer, SHAPE, 2)
-    found = SparseRS(Bound("l0", 100), 200).run(target, grey(), Goal(0))
+    found = SparseRS(Bound("l0", 100), 200).run(target, gray(), Goal(0))
     # The search must query more than the first set.
     assert len(shown) > 50
     assert found.adversarial.sum() < 6

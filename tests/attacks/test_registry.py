@@ -4,7 +4,7 @@ import subprocess
 import sys
 
 import pytest
-from support.toy_targets import SHAPE, grey, linear_scores, linear_target
+from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 import neuroattack.attacks
 from neuroattack.attacks.bounds import L2
@@ -119,7 +119,7 @@ def test_greedy_window_has_all_parameters_of_algorithm_1():
         "max_iterations": 100,
     }
     found = make_attack("greedy-window", None, 500, 0, {"window": 3, "moved_pixels": 2}).run(
-        linear_target(linear_scores()), grey(), Goal(0)
+        linear_target(linear_scores()), gray(), Goal(0)
     )
     assert found.trace[0].queries == 1  # A gray image has an SD of 0: no pixel can be moved.
 
@@ -127,9 +127,9 @@ def test_greedy_window_has_all_parameters_of_algorithm_1():
 def test_attacks_of_other_packages_are_made_and_run(other_package):
     assert "brighter" in attack_names()
     attack = make_attack("brighter", BOUND, 10, 0, {"by": 0.1})
-    found = attack.run(linear_target(linear_scores()), grey(), Goal(0))
+    found = attack.run(linear_target(linear_scores()), gray(), Goal(0))
     assert found.adversarial.shape == SHAPE
-    assert found.adversarial.min() > grey().min()
+    assert found.adversarial.min() > gray().min()
     assert attack_parameters("brighter") == {"by": 0.25}
 
 

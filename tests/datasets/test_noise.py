@@ -106,23 +106,23 @@ def test_json_values_give_the_noise_back(noise):
 @pytest.mark.parametrize(
     ("kind", "arguments", "message"),
     [
-        (Noise, ("pink", 0.1), "noise: got 'pink', expected normal or uniform"),
+        (Noise, ("pink", 0.1), "noise: got 'pink'"),
         (Noise, ("normal", 0.1, "wrap"), "clipping: got 'wrap', expected range or zero or none"),
-        (Noise, ("normal", -0.1), "noise magnitude delta: got -0.1, expected a number in"),
+        (Noise, ("normal", -0.1), "noise magnitude delta: got -0.1"),
         (
             Noise,
             ("normal", float("nan")),
-            "noise magnitude delta: got nan, expected a number in",
+            "noise magnitude delta: got nan",
         ),
         (
             Noise,
             ("normal", float("inf")),
-            "noise magnitude delta: got inf, expected a number in",
+            "noise magnitude delta: got inf",
         ),
         (
             Noise,
             ("normal", 100.5),
-            "noise magnitude delta: got 100.5, expected a number in",
+            "noise magnitude delta: got 100.5",
         ),
         (Area, (-1, 0, 1, 1), "window top: got -1, expected .* at least 0"),
         (Area, (0, -2, 1, 1), "window left: got -2, expected .* at least 0"),

@@ -32,7 +32,7 @@ def smooth(n=3, height=28, width=28, seed=0):
     return (images - low) / (high - low)
 
 
-def test_the_catalogue_has_every_family_once_by_name_and_the_control_first():
+def test_the_catalog_has_every_family_once_by_name_and_the_control_first():
     assert TRANSFORMATIONS[0].family == "none"
     assert len(BY_NAME) == len(TRANSFORMATIONS)
     assert {t.family for t in TRANSFORMATIONS} == set(FAMILIES)
@@ -192,7 +192,7 @@ def test_noise_is_normal_of_its_size_and_by_its_seed(sd):
         ("jpg", 50, UnknownNameError, "unknown kind of transformation 'jpg'.*'jpeg'"),
         ("jpeg", 0, ValidationError, "parameter of jpeg: got 0, expected .* from 1"),
         ("jpeg", 50.5, ValidationError, "parameter of jpeg: got 50.5"),
-        ("jpeg", None, ValidationError, "parameter of jpeg: got none, expected a number"),
+        ("jpeg", None, ValidationError, "parameter of jpeg: got none"),
         (
             "resize",
             1.5,
@@ -202,7 +202,7 @@ def test_noise_is_normal_of_its_size_and_by_its_seed(sd):
         ("rotation", float("inf"), ValidationError, "an angle in degrees"),
         ("blur", -1.0, ValidationError, "parameter of blur: got -1.0"),
         ("noise", float("nan"), ValidationError, "parameter of noise: got nan"),
-        ("none", 1.0, ValidationError, "parameter of none: got 1.0, expected none"),
+        ("none", 1.0, ValidationError, "parameter of none: got 1.0"),
     ],
 )
 def test_impossible_transformations_are_refused(family, parameter, error, message):

@@ -130,7 +130,7 @@ def test_evaluation_equals_a_recount(images):
 
 @pytest.mark.parametrize(
     ("labels", "message"),
-    [(np.zeros(2, np.uint8), "2 of them, expected 3"), (np.full(3, 10, np.uint8), "class 10")],
+    [(np.zeros(2, np.uint8), "got 2 .*expected 3"), (np.full(3, 10, np.uint8), "class 10")],
 )
 def test_labels_that_do_not_fit_are_refused(images, labels, message):
     with pytest.raises(ValidationError, match=message):

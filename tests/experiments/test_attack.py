@@ -30,7 +30,7 @@ def opened():
 @pytest.fixture(scope="module")
 def attacked(opened):
     image = np.random.default_rng(2).random((28, 28)) * (np.indices((28, 28)).sum(0) % 3 > 0)
-    window = Window.centred((28, 28), 9)
+    window = Window.centered((28, 28), 9)
     attack = GreedyWindow(queries=None, window=window, moved_pixels=20, delta=0.3, max_distance=60)
     label = int(opened(99).query(np.repeat(image[None], 20, 0)).sum(0).argmax())
     return image, attack, Goal(label)

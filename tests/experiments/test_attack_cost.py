@@ -19,7 +19,7 @@ from neuroattack.experiments.attack_cost import Change
 from neuroattack.ir.network import INPUT
 
 ATTACK = GreedyWindow(
-    queries=None, window=Window.centred((28, 28), 5), moved_pixels=6, delta=0.4, max_distance=20
+    queries=None, window=Window.centered((28, 28), 5), moved_pixels=6, delta=0.4, max_distance=20
 )
 IMAGE = np.random.default_rng(2).random((28, 28)) * (np.indices((28, 28)).sum(0) % 3 > 0)
 

@@ -4,7 +4,7 @@ import math
 import numpy as np
 import pytest
 from support.campaign_files import campaign_file
-from support.toy_targets import grey, linear_scores, linear_target
+from support.toy_targets import gray, linear_scores, linear_target
 
 from neuroattack.errors import BudgetExceededError, ValidationError
 from neuroattack.experiments.preflight import measure_randomness
@@ -40,7 +40,7 @@ def test_a_small_gap_needs_repeats():
 
 
 def test_constant_responses_are_deterministic():
-    found = measure_randomness(linear_target(linear_scores()), grey(), 0, trials=5)
+    found = measure_randomness(linear_target(linear_scores()), gray(), 0, trials=5)
     assert (found.deterministic, found.gap_sd, found.repeats) == (True, 0, 1)
 
 
@@ -53,15 +53,15 @@ def test_one_class_with_all_spikes_is_saturation_but_silence_is_not():
 
 def test_shared_randomness_is_avoided_by_single_queries():
     target = linear_target(linear_scores(), noise_seed=1, randomness="shared")
-    assert not measure_randomness(target, grey(), 0, trials=10).deterministic
+    assert not measure_randomness(target, gray(), 0, trials=10).deterministic
     assert target.queries == 10
 
 
 def test_queries_are_counted_and_labels_refused():
     with pytest.raises(BudgetExceededError):
-        measure_randomness(linear_target(linear_scores(), budget=9), grey(), 0, trials=10)
+        measure_randomness(linear_target(linear_scores(), budget=9), gray(), 0, trials=10)
     with pytest.raises(ValidationError, match="got labels"):
-        measure_randomness(HardLabel(linear_target(linear_scores())), grey(), 0)
+        measure_randomness(HardLabel(linear_target(linear_scores())), gray(), 0)
 
 
 def test_the_command(tmp_path, command):

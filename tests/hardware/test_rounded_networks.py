@@ -51,7 +51,7 @@ def check_signs(mantissas, signs):
     assert signs != "per_source" or not any(up and down for up, down in rows)
 
 
-def asked_weights(network, found):
+def original_weights(network, found):
     """Return the weights of each projection of the result in volts."""
     asked = []
     parts = iter(zip(found.network.projections, found.projections, strict=True))
@@ -75,7 +75,7 @@ def test_every_number_is_in_its_range_and_as_near_as_it_can_be(network, number_f
     bit_v = {rounding.name: rounding.state_bit_v for rounding in found.populations}
     lowest, highest = number_format.weight_exponents
     shift = state.shift if state else 0
-    asked = asked_weights(network, found)
+    asked = original_weights(network, found)
     for weights, after, rounding in zip(
         asked, found.network.projections, found.projections, strict=True
     ):

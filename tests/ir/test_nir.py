@@ -324,7 +324,7 @@ ONE = np.ones((1, 2))
     ("between", "message"),
     [
         ([nir.Linear(ONE), lif(v_threshold=np.nan)], "v_threshold: got NaN"),
-        ([nir.Linear(ONE), lif(tau=-1.0)], "tau: got -1, expected positive"),
+        ([nir.Linear(ONE), lif(tau=-1.0)], "tau: got -1"),
         ([nir.Linear(ONE), lif(v_reset=2.0)], "v_threshold: got 1, expected above v_reset, 2"),
         (
             [nir.Linear(np.ones((1, 3))), lif()],

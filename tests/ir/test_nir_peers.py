@@ -127,7 +127,7 @@ def _weights(kind, bias):
     torch.manual_seed(0)
     peer = kind(bias=bias)
     digits, rng = load_dataset("digits").train, np.random.default_rng(0)
-    optimiser = torch.optim.Adam(peer.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(peer.parameters(), 3e-3)
     for _ in range(peer.epochs):
         for batch in np.array_split(rng.permutation(len(digits.labels)), 20):
             rasters = torch.tensor(drawn(rng, digits.images[batch], 20), dtype=torch.float32)
@@ -135,9 +135,9 @@ def _weights(kind, bias):
             loss = torch.nn.functional.cross_entropy(
                 counts, torch.tensor(digits.labels[batch]).long()
             )
-            optimiser.zero_grad()
+            optimizer.zero_grad()
             loss.backward()
-            optimiser.step()
+            optimizer.step()
     return {place: peer.layers[place].state_dict() for place in (0, 2)}
 
 

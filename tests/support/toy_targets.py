@@ -43,6 +43,6 @@ def linear_target(
     return BlackBox(answer, shape, slopes.shape[1], budget, randomness)
 
 
-def grey() -> NDArray[np.float64]:
+def gray() -> NDArray[np.float64]:
     """Return a gray image, of which class 0 is predicted."""
     return np.full(SHAPE, 0.5)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.toy_targets import grey, linear_scores, linear_target
+from support.toy_targets import gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.count_regression import CountRegression
@@ -62,10 +62,10 @@ def test_the_limit_does_not_exceed_the_budget_of_the_wrapped_target() -> None:
 
 def test_independent_trials_remove_shared_randomness() -> None:
     common = linear_target(linear_scores(), noise_seed=1, randomness="shared")
-    same = common.query(np.array([grey()] * 6))
+    same = common.query(np.array([gray()] * 6))
     assert (same == same[0]).all()
     fresh = IndependentTrials(common)
-    different = fresh.query(np.array([grey()] * 6))
+    different = fresh.query(np.array([gray()] * 6))
     assert not (different == different[0]).all()
     assert fresh.randomness == "independent"
     assert fresh.queries == 12
@@ -77,7 +77,7 @@ def test_independent_trials_remove_shared_randomness() -> None:
 def test_score_based_attacks_refuse_labels(attack: SparseRS) -> None:
     target = HardLabel(linear_target(linear_scores()))
     with pytest.raises(UnsupportedFeatureError, match=f"attack '{attack.name}'"):
-        attack.run(target, grey(), Goal(0))
+        attack.run(target, gray(), Goal(0))
     assert target.queries == 0
 
 
@@ -85,7 +85,7 @@ def test_detector_counts_near_queries_and_then_refuses() -> None:
     target = NearDuplicateDetector(
         linear_target(linear_scores()), 0.5, neighbors=3, detections_allowed=1
     )
-    near = np.array([grey() + 0.001 * k for k in range(4)])
+    near = np.array([gray() + 0.001 * k for k in range(4)])
     target.query(near)
     assert target.detections == 1
     with pytest.raises(QueryRefusedError, match="2 detections"):
@@ -94,7 +94,7 @@ def test_detector_counts_near_queries_and_then_refuses() -> None:
 
 
 def test_a_batch_beyond_the_budget_does_not_reach_the_detector() -> None:
-    near = np.array([grey() + 0.001 * k for k in range(4)])
+    near = np.array([gray() + 0.001 * k for k in range(4)])
     target = NearDuplicateDetector(
         linear_target(linear_scores(), budget=2), 0.5, neighbors=3, detections_allowed=0
     )
@@ -151,7 +151,7 @@ def test_queries_and_remaining_are_consistent_through_all_wrappers(
     asked = 0
     assert target.remaining == affordable
     for batch in batches:
-        images = np.array([grey()] * batch)
+        images = np.array([gray()] * batch)
         if asked + batch > affordable:
             with pytest.raises(BudgetExceededError):
                 target.query(images)

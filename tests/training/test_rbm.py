@@ -63,7 +63,7 @@ def scalar_sparsify(rows, sparsity):
 
 def scalar_step(weights, velocity, fast, chain, visible, rate, p, rng):
     """Take one step of persistent contrastive divergence in sequential plain Python."""
-    visibles, hiddens, batch = len(weights), len(weights[0]), len(visible)
+    visible_rows, hiddens, batch = len(weights), len(weights[0]), len(visible)
 
     def warm(rows):
         noise = rng.standard_normal((len(rows), len(rows[0])), dtype=np.float32).tolist()
@@ -72,10 +72,10 @@ def scalar_step(weights, velocity, fast, chain, visible, rate, p, rng):
             for pair in zip(rows, noise, strict=True)
         ]
 
-    grid = [(i, j) for i in range(visibles) for j in range(hiddens)]
+    grid = [(i, j) for i in range(visible_rows) for j in range(hiddens)]
     model = [
         [weights[i][j] + p.fast_influence * fast[i][j] for j in range(hiddens)]
-        for i in range(visibles)
+        for i in range(visible_rows)
     ]
     model_t = [list(column) for column in zip(*model, strict=True)]
     data_hidden = scalar_layer(warm(visible), weights)

@@ -116,8 +116,8 @@ def read_baseline(path: Path) -> Baseline:
         document = _Document.model_validate_json(content)
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False, include_context=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        where = f"{_short(place)}: " if place else ""
+        location = ".".join(map(str, first["loc"]))
+        where = f"{_short(location)}: " if location else ""
         reason = " ".join(first["msg"].split())
         raise FileError(
             path, f"is not {_EXPECTED}: {where}{reason[:1].lower()}{reason[1:]}"

@@ -87,7 +87,7 @@ class Comparison:
     refused, failed : dict of str to str
         Error message by name, for backends that do not support the network or that failed.
     fixed_point : dict or None
-        Effect of rounding in the reference dynamics, if both arithmetics were compared: accuracies,
+        Effect of rounding in the reference dynamics, if both precisions were compared: accuracies,
         correlation and equality of output counts, agreement of classes, and the rounding of each
         population and projection.
     rasters : dict of str to SpikeTrains
@@ -111,13 +111,13 @@ class Comparison:
     def agree(self) -> bool:
         """Whether no backend failed and none differs from the reference in any spike or count."""
         return not self.failed and not any(
-            found.differing_spikes or found.differing_counts for found in self.backends.values()
+            each.differing_spikes or each.differing_counts for each in self.backends.values()
         )
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures as JSON values."""
         names = ("images", "steps", "seed", "agree", "refused", "failed", "fixed_point")
-        backends = {name: asdict(found) for name, found in self.backends.items()}
+        backends = {name: asdict(each) for name, each in self.backends.items()}
         return {name: getattr(self, name) for name in names} | {"backends": backends}
 
 
@@ -145,7 +145,7 @@ def compare(
     }
     hidden = [p.name for p in network.populations if p.name != network.readout]
     population = hidden[-1] if hidden else network.readout
-    found: dict[str, BackendComparison] = {}
+    compared: dict[str, BackendComparison] = {}
     refused: dict[str, str] = {}
     failed: dict[str, str] = {}
     rasters = {f"dynamics{suffix}": spikes[population][:1] for suffix, spikes in references.items()}
@@ -160,12 +160,12 @@ def compare(
             except SimulationError as error:
                 failed[name] = str(error)
             else:
-                found[name] = _comparison(backend, version, trial, references[suffix], labels)
+                compared[name] = _comparison(backend, version, trial, references[suffix], labels)
                 rasters[name] = _spikes(trial)[population][:1]
             on_progress(name, 1.0, "")
-    if failed and not found:
+    if failed and not compared:
         raise SimulationError("; ".join(failed.values()))
-    if not found:
+    if not compared:
         raise UnsupportedFeatureError("; ".join(refused.values()))
     fixed_point = None
     if rounding is not None and len(references) == 2:
@@ -176,7 +176,7 @@ def compare(
             **rounding.roundings_as_json(),
         }
     return Comparison(
-        len(images), steps, seed, found, refused, failed, fixed_point, rasters, population
+        len(images), steps, seed, compared, refused, failed, fixed_point, rasters, population
     )
 
 

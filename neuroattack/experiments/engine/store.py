@@ -231,11 +231,11 @@ class Store:
             ).fetchone()
             if row is None:
                 return None
-            found, item, record, arrays = row
-            db.execute("update items set owner = ? where key = ?", (self._name, found))
+            claimed, item, record, arrays = row
+            db.execute("update items set owner = ? where key = ?", (self._name, claimed))
         cell = json.loads(item)
         before = None if record is None else _unpacked(record, arrays)
-        return Waiting(found, cell["module"], cell["function"], cell["arguments"], before)
+        return Waiting(claimed, cell["module"], cell["function"], cell["arguments"], before)
 
     def finish(self, key: str, result: Mapping[str, Any]) -> None:
         """Store the result of a cell, unless it is already finished."""

@@ -90,22 +90,20 @@ class _Fitter:
     def population(self, population: Population) -> Population:
         name, lacks = population.name, self._format.lacks
         if "reset_to_rest" in lacks:
-            self._give_up(f"reset of {name} to a fixed potential", self.lack("reset_to_rest"))
+            self._drop(f"reset of {name} to a fixed potential", self.lack("reset_to_rest"))
         if self._format.state is not None and population.reset_v:
             limit = f"neurons of {self._format.name} reset to 0 V"
-            self._give_up(f"reset of {name} to {population.reset_v:g} V", limit)
+            self._drop(f"reset of {name} to {population.reset_v:g} V", limit)
             lowest = float(population.threshold_v.min())
             if lowest <= 0:
                 raise UnsupportedFeatureError(f"threshold of {name}, {lowest:g} V: {limit}")
             population = replace(population, reset_v=0.0)
         if "bias" in lacks and population.bias_v.any():
             largest = float(np.abs(population.bias_v).max())
-            self._give_up(f"bias of {name}, up to {largest:g} V", self.lack("bias"))
+            self._drop(f"bias of {name}, up to {largest:g} V", self.lack("bias"))
             population = replace(population, bias_v=np.zeros(()))
         if "leak" in lacks and math.isfinite(population.tau_m_s):
-            self._give_up(
-                f"leak of {name}, time constant {population.tau_m_s:g} s", self.lack("leak")
-            )
+            self._drop(f"leak of {name}, time constant {population.tau_m_s:g} s", self.lack("leak"))
             population = replace(population, tau_m_s=math.inf)
         steps = self._in_range(
             f"refractory period of {name}", population.refractory_steps, "refractory_period"
@@ -126,7 +124,7 @@ class _Fitter:
         for projection in network.projections:
             skips = order.index(projection.target) - order.index(projection.source) > 1
             if skips or any(projection.target == other.target for other in kept):
-                self._give_up(
+                self._drop(
                     f"{'skip' if skips else 'second'} projection "
                     f"{projection.source}->{projection.target}",
                     self.lack("skip_projection"),
@@ -149,10 +147,10 @@ class _Fitter:
             limit = f"{self._format.name} supports {limits[0]} to {limits[1]}"
         nearest = min(max(steps, limits[0]), limits[1])
         if nearest != steps:
-            self._give_up(f"{what}, {steps} time steps", limit)
+            self._drop(f"{what}, {steps} time steps", limit)
         return nearest
 
-    def _give_up(self, what: str, limit: str) -> None:
+    def _drop(self, what: str, limit: str) -> None:
         if not self._allow_lossy:
             raise UnsupportedFeatureError(f"{what}: {limit}")
         self.dropped.append(f"{what}: {limit}")

@@ -24,7 +24,7 @@ __all__ = ["Imported", "import_nir"]
 
 _MOST_CONNECTIONS = 2**27
 
-_WHOLE = 1e-6
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -124,13 +124,13 @@ def import_nir(
     )
 
 
-def _image_shape(shape: tuple[int, ...], asked: tuple[int, ...] | None) -> tuple[int, ...]:
-    if asked is not None:
-        if math.prod(asked) != math.prod(shape):
+def _image_shape(shape: tuple[int, ...], given: tuple[int, ...] | None) -> tuple[int, ...]:
+    if given is not None:
+        if math.prod(given) != math.prod(shape):
             raise ValidationError(
-                "image shape", asked, f"{math.prod(shape)} pixels, as in the input node"
+                "image shape", given, f"{math.prod(shape)} pixels, as in the input node"
             )
-        return asked
+        return given
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
     return shape
@@ -263,7 +263,7 @@ class _Import:
         if node.tau_syn is None or not node.tau_syn.any():
             return
         dt = self.reading.dt_s / self.reading.time_unit_s
-        if self.reading.integration == "euler" and np.allclose(node.tau_syn, dt, _WHOLE, 0):
+        if self.reading.integration == "euler" and np.allclose(node.tau_syn, dt, _TOLERANCE, 0):
             return
         self.losses.add(
             f"{node.words} has synapses with a time constant of {node.tau_syn.max():g}",
@@ -293,8 +293,8 @@ class _Import:
     def _by_steps(self, signal: Signal) -> list[tuple[int, str, sp.csr_matrix]]:
         found: dict[tuple[int, str], sp.csr_matrix] = {}
         for (source, delay), matrix in signal.matrices.items():
-            steps, whole = self.reading.steps(delay)
-            if not whole:
+            steps, is_integer = self.reading.steps(delay)
+            if not is_integer:
                 self.losses.add(
                     f"a delay of {delay:g} is not an integer number of steps", f"{steps} steps"
                 )

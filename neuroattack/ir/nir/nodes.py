@@ -168,7 +168,7 @@ class _Fields:
             raise self.wrong(field, f"{values.min():g}", "positive numbers")
         return values
 
-    def whole(self, field: str, least: int, count: int | None) -> tuple[int, ...]:
+    def integers(self, field: str, least: int, count: int | None) -> tuple[int, ...]:
         """Return `count` integers (any number if None); a single one in the file is repeated."""
         array = self._array(field)
         if array.dtype.kind not in "iu" or array.ndim > 1:
@@ -184,7 +184,7 @@ class _Fields:
 
     def pair(self, field: str, least: int = 1) -> tuple[int, int]:
         """Return two integers, for rows and columns."""
-        rows, columns = self.whole(field, least, 2)
+        rows, columns = self.integers(field, least, 2)
         return rows, columns
 
     def text(self, field: str) -> str | None:
@@ -218,7 +218,7 @@ def read_node(name: str, arrays: Arrays) -> Node:
 
 
 def _input(fields: _Fields) -> Input:
-    return Input(fields.name, fields.whole("shape", 1, None))
+    return Input(fields.name, fields.integers("shape", 1, None))
 
 
 def _linear(fields: _Fields) -> Linear:
@@ -243,7 +243,7 @@ def _convolution(fields: _Fields) -> Convolution:
             f"shape {weight.shape}",
             "shape (channels out, channels in, rows, columns)",
         )
-    (groups,) = fields.whole("groups", 1, 1)
+    (groups,) = fields.integers("groups", 1, 1)
     if len(weight) % groups:
         raise fields.wrong("groups", groups, f"a divisor of {len(weight)}")
     stride, dilation = fields.pair("stride"), fields.pair("dilation")
@@ -323,7 +323,7 @@ def _neurons(fields: _Fields, *, leak: bool, synapses: bool) -> Neurons:
         v_leak=values.get("v_leak", np.zeros(())),
         v_threshold=values["v_threshold"],
         v_reset=values["v_reset"],
-        refractory_steps=fields.whole(_REFRACTORY, 0, 1)[0] if _REFRACTORY in fields else None,
+        refractory_steps=fields.integers(_REFRACTORY, 0, 1)[0] if _REFRACTORY in fields else None,
     )
 
 

@@ -21,7 +21,7 @@ __all__ = ["Arrival", "Integration", "Reading"]
 Integration = Literal["euler", "hold", "impulse"]
 Arrival = Literal["same-step", "next-step"]
 
-_WHOLE = 1e-6
+_TOLERANCE = 1e-6
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class Reading:
         """Return a delay in the file's time unit as steps, and whether it is an integer number."""
         exact = delay * self.time_unit_s / self.dt_s
         steps = round(exact)
-        return steps, abs(exact - steps) <= _WHOLE * max(1, steps)
+        return steps, abs(exact - steps) <= _TOLERANCE * max(1, steps)
 
     def stepping(self, thing: str, tau: float | None) -> tuple[float, float, float]:
         """Return the discrete dynamics of neurons with a time constant and resistance 1.
@@ -108,7 +108,7 @@ class Reading:
         if tau is None:
             return math.inf, 1.0 if impulse else dt, dt
         if self.integration == "euler":
-            if tau < dt * (1 - _WHOLE):
+            if tau < dt * (1 - _TOLERANCE):
                 raise ValidationError(
                     f"{thing} time constant",
                     f"{tau:g} in the file's unit of {self.time_unit_s:g} s",

@@ -18,7 +18,7 @@ __all__ = ["LOOKS", "network_keys", "paper_points"]
 LOOKS = {
     SDBN: Look(st.BLUE, "o", "-"),
     f"{SDBN}-exact": Look(st.SKY, "s", (0, (4, 1.5))),
-    DNN: Look(st.VERMILLION, "^", (0, (5, 1.5, 1, 1.5))),
+    DNN: Look(st.VERMILION, "^", (0, (5, 1.5, 1, 1.5))),
     f"{DNN}-sampled": Look(st.ORANGE, "D", (0, (1, 1.2))),
     FINE_TUNED: Look(st.GREEN, "v", (0, (8, 2))),
     f"{FINE_TUNED}-exact": Look(st.PURPLE, "P", (0, (5, 1, 1, 1, 1, 1))),

@@ -16,7 +16,7 @@ from neuroattack.report.style import Look, estimates, hollow, key, panels, perce
 
 __all__ = ["curves", "images", "rules", "windows"]
 
-_LOOKS = (Look(st.BLUE, "o"), Look(st.VERMILLION, "s"), Look(st.GREEN, "^"))
+_LOOKS = (Look(st.BLUE, "o"), Look(st.VERMILION, "s"), Look(st.GREEN, "^"))
 _MODES = {
     "train": "training images",
     "test": "test images",

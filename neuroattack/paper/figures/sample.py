@@ -19,13 +19,13 @@ from neuroattack.report.style import Look, estimates, hollow, key, panels
 
 __all__ = ["history", "images", "show_image", "spike_fractions", "stages", "windows"]
 
-_TRUE, _TARGET = Look(st.BLUE, "o"), Look(st.VERMILLION, "s", (0, (4, 1.5)))
+_TRUE, _TARGET = Look(st.BLUE, "o"), Look(st.VERMILION, "s", (0, (4, 1.5)))
 _DISTANCE = Look(st.INK, "D")
 _MAXIMUM: dict[str, Any] = {"color": st.MUTED, "linewidth": 1.2, "linestyle": (0, (5, 3))}
 _STAGES = {
     "initial": (st.BLUE, "", "o"),
     "intermediate": (st.SKY, "///", "s"),
-    "final": (st.VERMILLION, "xxx", "^"),
+    "final": (st.VERMILION, "xxx", "^"),
 }
 
 
@@ -124,7 +124,7 @@ def spike_fractions(figures: Figures, _: Images) -> Figure:
     percentages = 100 * np.array(figures["spike_fractions"])
     figure, ((axes,),) = panels(1, 1, (6.2, 3.4))
     colors = [st.OTHERS] * len(percentages)
-    colors[SOURCE], colors[TARGET] = st.BLUE, st.VERMILLION
+    colors[SOURCE], colors[TARGET] = st.BLUE, st.VERMILION
     axes.bar_label(
         axes.bar(range(len(percentages)), percentages, 0.62, color=colors),
         fmt="%.1f",
@@ -135,7 +135,7 @@ def spike_fractions(figures: Figures, _: Images) -> Figure:
     st.name_axes(axes, "class", "output spike fraction (%)")
     handles: list[Any] = [
         Patch(color=st.BLUE, label=f"{SOURCE}, true class"),
-        Patch(color=st.VERMILLION, label=f"{TARGET}, target class"),
+        Patch(color=st.VERMILION, label=f"{TARGET}, target class"),
         Patch(color=st.OTHERS, label="other classes"),
         key("the paper", **hollow(marker="o", **st.ON_BARS)),
     ]
