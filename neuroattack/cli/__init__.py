@@ -10,7 +10,7 @@ import os
 import sys
 import warnings
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated, TextIO
 
 import typer
 
@@ -63,40 +63,20 @@ def _options(
     pass
 
 
-_COMMANDS: dict[str, dict[str, Any]] = {
-    "Train and import": {
-        "train": train,
-        "convert": convert,
-        "import": import_nir,
-        "export": export_nir,
-        "export-brian2": export_brian2,
-    },
-    "Attack": {
-        "demo": demo,
-        "attack": attack,
-        "transfer": transfer,
-        "preflight": preflight,
-        "campaign": campaign,
-    },
-    "Evaluate": {
-        "evaluate": evaluate,
-        "audit": audit,
-        "compare": compare,
-        "noise": noise,
-        "paper": paper,
-    },
-    "Hardware": {"energy": energy, "precision": precision, "profiles": profiles},
-    "Serve": {"serve": serve},
-    "Installation": {"backends": backends, "doctor": doctor},
+_COMMANDS = {
+    "Train and import": (train, convert, import_nir, export_nir, export_brian2),
+    "Attack": (demo, attack, transfer, preflight),
+    "Evaluate": (evaluate, audit, compare, noise, paper),
+    "Hardware": (energy, precision),
+    "Serve": (serve,),
+    "Installation": (backends, doctor),
 }
 for panel, commands in _COMMANDS.items():
-    for name, command in commands.items():
-        if isinstance(command, typer.Typer):
-            app.add_typer(command, name=name, epilog=example(name), rich_help_panel=panel)
-        else:
-            app.command(name, cls=PanelCommand, epilog=example(name), rich_help_panel=panel)(
-                command
-            )
+    for command in commands:
+        name = command.__name__.removesuffix("_nir").replace("_", "-")
+        app.command(name, cls=PanelCommand, epilog=example(name), rich_help_panel=panel)(command)
+for name, group, panel in (("campaign", campaign, "Attack"), ("profiles", profiles, "Hardware")):
+    app.add_typer(group, name=name, epilog=example(name), rich_help_panel=panel)
 
 
 def main() -> None:

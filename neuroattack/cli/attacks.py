@@ -10,9 +10,6 @@ import typer
 
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
 from neuroattack.cli.arguments.options import (
-    ATTACK,
-    EVALUATION,
-    OUTPUT,
     Backend,
     BoundOption,
     DatasetName,
@@ -107,15 +104,13 @@ _Attack = Annotated[
         help="Attack: count-regression, greedy-window (Algorithm 1 of Marchisio et al., 2020), "
         "boundary, hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, zoo, or one "
         "that another package registers.",
-        rich_help_panel=ATTACK,
     ),
 ]
 _Norm = Annotated[
     Norm,
     typer.Option(
         help="Norm of the bound; 'none' for attacks with a limit of their own, such as "
-        "greedy-window.",
-        rich_help_panel=ATTACK,
+        "greedy-window."
     ),
 ]
 _Settings = Annotated[
@@ -124,36 +119,25 @@ _Settings = Annotated[
         "--set",
         metavar="<key=value>",
         help="Parameter of the attack; repeat the option for several.",
-        rich_help_panel=ATTACK,
     ),
 ]
-_Index = Annotated[
-    str,
-    typer.Option(help="Indices of the test images: 3, 0:20 or 1,5,9.", rich_help_panel=EVALUATION),
-]
+_Index = Annotated[str, typer.Option(help="Indices of the test images: 3, 0:20 or 1,5,9.")]
 _Image = Annotated[
     Path | None,
     typer.Option(
-        help="Image file (.npy, .png, ...) to attack instead of test images; needs --label.",
-        rich_help_panel=EVALUATION,
+        help="Image file (.npy, .png, ...) to attack instead of test images; needs --label."
     ),
 ]
-_Label = Annotated[
-    int | None, typer.Option(help="True class of --image.", rich_help_panel=EVALUATION)
-]
+_Label = Annotated[int | None, typer.Option(help="True class of --image.")]
 _TargetClass = Annotated[
     str | None,
     typer.Option(
-        help="Target class, or 'random' for a random one per image. Default: any wrong class.",
-        rich_help_panel=ATTACK,
+        help="Target class, or 'random' for a random one per image. Default: any wrong class."
     ),
 ]
 _Out = Annotated[
     Path | None,
-    typer.Option(
-        help="Folder for the report (HTML), the results (JSON) and the images (npz).",
-        rich_help_panel=OUTPUT,
-    ),
+    typer.Option(help="Folder for the report (HTML), the results (JSON) and the images (npz)."),
 ]
 
 

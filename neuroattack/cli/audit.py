@@ -10,8 +10,6 @@ import typer
 
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
 from neuroattack.cli.arguments.options import (
-    EVALUATION,
-    OUTPUT,
     Json,
     NetworkDataset,
     NetworkFile,
@@ -25,41 +23,27 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 
-_Images = Annotated[
-    int,
-    typer.Option(
-        help="Number of test images to attack, from the first.", rich_help_panel=EVALUATION
-    ),
-]
+_Images = Annotated[int, typer.Option(help="Number of test images to attack, from the first.")]
 _Quick = Annotated[
-    bool,
-    typer.Option(
-        "--quick",
-        help="Use fewer queries and trials; takes less than a minute.",
-        rich_help_panel=EVALUATION,
-    ),
+    bool, typer.Option("--quick", help="Use fewer queries and trials; takes less than a minute.")
 ]
 _Against = Annotated[
     Path | None,
     typer.Option(
-        help="Earlier audit.json to compare with; exit code 1 if robustness has decreased.",
-        rich_help_panel=EVALUATION,
+        help="Earlier audit.json to compare with; exit code 1 if robustness has decreased."
     ),
 ]
 _Margin = Annotated[
     float,
     typer.Option(
-        help="Largest decrease in robustness that --against tolerates: 0.05 is 5 percentage "
-        "points.",
-        rich_help_panel=EVALUATION,
+        help="Largest decrease in robustness that --against tolerates: 0.05 is 5 percentage points."
     ),
 ]
 _Out = Annotated[
     Path | None,
     typer.Option(
         help="Folder for audit.html and audit.json; an interrupted run resumes from it. Default: "
-        "runs/audit-NETWORK.",
-        rich_help_panel=OUTPUT,
+        "runs/audit-NETWORK."
     ),
 ]
 

@@ -24,8 +24,7 @@ __all__ = ["campaign"]
 
 Folder = Annotated[Path, typer.Argument(help="Folder of the campaign.")]
 Scheduler = Annotated[
-    str | None,
-    typer.Option(help="Address of a Dask scheduler whose workers run the attacks."),
+    str | None, typer.Option(help="Address of a Dask scheduler whose workers run the attacks.")
 ]
 
 

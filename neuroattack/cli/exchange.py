@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from neuroattack.cli.arguments.options import DYNAMICS, INPUT, OUTPUT, Json, NetworkFile
+from neuroattack.cli.arguments.options import Json, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, tables
 
@@ -15,47 +15,31 @@ __all__ = ["export_nir", "import_nir"]
 
 
 _Out = Annotated[
-    Path | None,
-    typer.Option(
-        help="Network file to write. Default: NIR with the suffix .h5.", rich_help_panel=OUTPUT
-    ),
+    Path | None, typer.Option(help="Network file to write. Default: NIR with the suffix .h5.")
 ]
-_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", rich_help_panel=DYNAMICS)]
+_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.")]
 _TimeUnit = Annotated[
-    float | None,
-    typer.Option(help="Unit of the times in the NIR file, in seconds.", rich_help_panel=DYNAMICS),
+    float | None, typer.Option(help="Unit of the times in the NIR file, in seconds.")
 ]
 _Integration = Annotated[
     Literal["euler", "hold", "impulse"] | None,
-    typer.Option(
-        help="Numerical integration of the neuron equation within a time step.",
-        rich_help_panel=DYNAMICS,
-    ),
+    typer.Option(help="Numerical integration of the neuron equation within a time step."),
 ]
 _Arrival = Annotated[
     Literal["same-step", "next-step"] | None,
-    typer.Option(
-        help="Time step in which a spike reaches the next layer, synaptic delays aside.",
-        rich_help_panel=DYNAMICS,
-    ),
+    typer.Option(help="Time step in which a spike reaches the next layer, synaptic delays aside."),
 ]
-_RefractorySteps = Annotated[
-    int | None, typer.Option(help="Refractory period in time steps.", rich_help_panel=DYNAMICS)
-]
+_RefractorySteps = Annotated[int | None, typer.Option(help="Refractory period in time steps.")]
 _Encoder = Annotated[
     Literal["poisson", "regular"] | None,
-    typer.Option(help="Encoder of the images.", rich_help_panel=INPUT),
+    typer.Option(help="Encoder of the images.", rich_help_panel="Input"),
 ]
 _InputRate = Annotated[
-    float | None,
-    typer.Option(help="Input rate in Hz of a pixel of intensity 1.", rich_help_panel=INPUT),
+    float | None, typer.Option(help="Input rate in Hz of a pixel of intensity 1.")
 ]
 _ImageShape = Annotated[
     str | None,
-    typer.Option(
-        help="Shape of an image, such as 28x28. Default: that of the file's input.",
-        rich_help_panel=INPUT,
-    ),
+    typer.Option(help="Shape of an image, such as 28x28. Default: that of the file's input."),
 ]
 _AllowLossy = Annotated[
     bool,
@@ -63,7 +47,7 @@ _AllowLossy = Annotated[
         "--allow-lossy",
         help="Drop features that the network format does not support, and report them, instead of "
         "refusing the file.",
-        rich_help_panel=OUTPUT,
+        rich_help_panel="Output",
     ),
 ]
 

@@ -12,9 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from neuroattack.cli.arguments.options import (
-    EVALUATION,
-    OUTPUT,
-    TARGET,
     AllowLossy,
     Backend,
     Images,
@@ -48,8 +45,7 @@ Out = Annotated[
     Path | None,
     typer.Option(
         help="Folder for the results (JSON) and the figures (PNG); an interrupted run resumes from "
-        "it.",
-        rich_help_panel=OUTPUT,
+        "it."
     ),
 ]
 _Profiles = Annotated[
@@ -59,34 +55,24 @@ _Profiles = Annotated[
         "--profile",
         help="Hardware profiles, comma-separated: names that 'profiles' lists, .toml files, or "
         "'all'.",
-        rich_help_panel=TARGET,
     ),
 ]
 _Images = Annotated[
     int | None,
     typer.Option(
-        help="Number of test images, from the first. Default: 1,000, or all if there are fewer.",
-        rich_help_panel=EVALUATION,
+        help="Number of test images, from the first. Default: 1,000, or all if there are fewer."
     ),
 ]
 _Profile = Annotated[
     str,
     typer.Option(
-        help="Hardware profile of the number format: a name that 'profiles' lists, or a .toml "
-        "file.",
-        rich_help_panel=TARGET,
+        help="Hardware profile of the number format: a name that 'profiles' lists, or a .toml file."
     ),
 ]
-_Bits = Annotated[
-    str,
-    typer.Option(help="Bits per weight, such as 2-8 or 3,4,8.", rich_help_panel=EVALUATION),
-]
+_Bits = Annotated[str, typer.Option(help="Bits per weight, such as 2-8 or 3,4,8.")]
 _TimeSteps = Annotated[
     str,
-    typer.Option(
-        help="Numbers of time steps, comma-separated; bits are varied at the last one.",
-        rich_help_panel=EVALUATION,
-    ),
+    typer.Option(help="Numbers of time steps, comma-separated; bits are varied at the last one."),
 ]
 
 

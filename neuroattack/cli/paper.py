@@ -12,10 +12,6 @@ import typer
 
 from neuroattack import __version__
 from neuroattack.cli.arguments.options import (
-    EVALUATION,
-    NOISE,
-    OUTPUT,
-    TARGET,
     Backend,
     DatasetName,
     Images,
@@ -42,28 +38,14 @@ _Items = Annotated[
     list[str], typer.Argument(help="Items to reproduce, such as table1 figure2, or 'all'.")
 ]
 _Out = Annotated[
-    Path,
-    typer.Option(
-        help="Folder for the results; an interrupted run resumes from it.", rich_help_panel=OUTPUT
-    ),
+    Path, typer.Option(help="Folder for the results; an interrupted run resumes from it.")
 ]
-_Population = Annotated[
-    int,
-    typer.Option(help="Number of images attacked per group.", rich_help_panel=EVALUATION),
-]
+_Population = Annotated[int, typer.Option(help="Number of images attacked per group.")]
 _Sweep = Annotated[
-    int,
-    typer.Option(
-        help="Number of images for each number of time steps and of repeats.",
-        rich_help_panel=EVALUATION,
-    ),
+    int, typer.Option(help="Number of images for each number of time steps and of repeats.")
 ]
 _TrainingSeeds = Annotated[
-    int,
-    typer.Option(
-        help="Number of random seeds for training with and without small noise.",
-        rich_help_panel=EVALUATION,
-    ),
+    int, typer.Option(help="Number of random seeds for training with and without small noise.")
 ]
 
 
@@ -134,74 +116,41 @@ def _origin(data: Dataset, settings: PaperSettings, seconds: float) -> dict[str,
 
 
 _Kinds = Annotated[
-    str,
-    typer.Option(
-        "--noise",
-        help="Noise distributions, comma-separated: 'normal', 'uniform'.",
-        rich_help_panel=NOISE,
-    ),
+    str, typer.Option("--noise", help="Noise distributions, comma-separated: 'normal', 'uniform'.")
 ]
 _Deltas = Annotated[
-    str,
-    typer.Option(
-        help="Noise magnitudes, comma-separated, for intensities scaled to [0, 0.2].",
-        rich_help_panel=NOISE,
-    ),
+    str, typer.Option(help="Noise magnitudes, comma-separated, for intensities scaled to [0, 0.2].")
 ]
 _On = Annotated[
-    str,
-    typer.Option(
-        help="Noisy images, comma-separated: 'train', 'test', 'train+test'.",
-        rich_help_panel=NOISE,
-    ),
+    str, typer.Option(help="Noisy images, comma-separated: 'train', 'test', 'train+test'.")
 ]
 _Clipping = Annotated[
     Literal["range", "zero", "none"],
-    typer.Option(
-        help="Clipping of noisy intensities: to [0, 0.2], at 0 from below, or none.",
-        rich_help_panel=NOISE,
-    ),
+    typer.Option(help="Clipping of noisy intensities: to [0, 0.2], at 0 from below, or none."),
 ]
 _Window = Annotated[
     str | None,
     typer.Option(
-        metavar="<top,left,height,width>",
-        help="Window of noisy pixels. Default: all pixels.",
-        rich_help_panel=NOISE,
+        metavar="<top,left,height,width>", help="Window of noisy pixels. Default: all pixels."
     ),
 ]
-_Networks = Annotated[
-    str, typer.Option(help="Networks, comma-separated: 'sdbn', 'dnn'.", rich_help_panel=TARGET)
-]
-_Recipe = Annotated[
-    str,
-    typer.Option(
-        help="Training recipe of the SDBN: 'fine-tuned' or 'paper'.", rich_help_panel=TARGET
-    ),
-]
+_Networks = Annotated[str, typer.Option(help="Networks, comma-separated: 'sdbn', 'dnn'.")]
+_Recipe = Annotated[str, typer.Option(help="Training recipe of the SDBN: 'fine-tuned' or 'paper'.")]
 _Model = Annotated[
     Path | None,
-    typer.Option(
-        help="SDBN trained without noise, as 'train' writes it. Default: train one.",
-        rich_help_panel=TARGET,
-    ),
+    typer.Option(help="SDBN trained without noise, as 'train' writes it. Default: train one."),
 ]
 _Dnn = Annotated[
     Path | None,
     typer.Option(
-        help="DNN trained without noise, as 'train --recipe dnn' writes it. Default: train one.",
-        rich_help_panel=TARGET,
+        help="DNN trained without noise, as 'train --recipe dnn' writes it. Default: train one."
     ),
 ]
-_Spiking = Annotated[
-    bool, typer.Option(help="Also simulate the SDBN with spikes.", rich_help_panel=TARGET)
-]
+_Spiking = Annotated[bool, typer.Option(help="Also simulate the SDBN with spikes.")]
 _Gain = Annotated[
     float | None,
     typer.Option(
-        help="Divisor of the readout threshold when simulating spikes. Default: that of the "
-        "recipe.",
-        rich_help_panel=TARGET,
+        help="Divisor of the readout threshold when simulating spikes. Default: that of the recipe."
     ),
 ]
 

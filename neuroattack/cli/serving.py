@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
-from neuroattack.cli.arguments.options import LIMITS, SERVER, TARGET, NetworkFile
+from neuroattack.cli.arguments.options import NetworkFile
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.report.terminal import console
 
@@ -16,63 +16,36 @@ __all__ = ["serve"]
 
 
 _Seed = Annotated[
-    int, typer.Option(help="Random seed of the input spikes.", rich_help_panel=TARGET)
+    int, typer.Option(help="Random seed of the input spikes.", rich_help_panel="Target")
 ]
 _Host = Annotated[
-    str,
-    typer.Option(
-        help="Address to listen on; other than loopback addresses need --token-file.",
-        rich_help_panel=SERVER,
-    ),
+    str, typer.Option(help="Address to listen on; other than loopback addresses need --token-file.")
 ]
-_Port = Annotated[
-    int, typer.Option(help="Port to listen on; 0 for a free one.", rich_help_panel=SERVER)
-]
-_Name = Annotated[
-    str,
-    typer.Option(help="Name of the model in the address: /v2/models/NAME.", rich_help_panel=SERVER),
-]
+_Port = Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.")]
+_Name = Annotated[str, typer.Option(help="Name of the model in the address: /v2/models/NAME.")]
 _TokenFile = Annotated[
     Path | None,
     typer.Option(
         help="File of bearer tokens, with a line 'name token' for each client. Default: no "
         "authentication.",
-        rich_help_panel=SERVER,
+        rich_help_panel="Server",
     ),
 ]
 _Certificate = Annotated[
-    Path | None,
-    typer.Option(help="PEM file of the certificate, to serve HTTPS.", rich_help_panel=SERVER),
+    Path | None, typer.Option(help="PEM file of the certificate, to serve HTTPS.")
 ]
-_Key = Annotated[
-    Path | None,
-    typer.Option(help="PEM file of the certificate's private key.", rich_help_panel=SERVER),
-]
+_Key = Annotated[Path | None, typer.Option(help="PEM file of the certificate's private key.")]
 _Log = Annotated[
     Path | None,
-    typer.Option(
-        help="SQLite file that logs and counts all queries. Default: count in memory.",
-        rich_help_panel=SERVER,
-    ),
+    typer.Option(help="SQLite file that logs and counts all queries. Default: count in memory."),
 ]
 _QueriesPerClient = Annotated[
-    int | None,
-    typer.Option(
-        help="Query budget of a client, in images. Default: no limit.", rich_help_panel=LIMITS
-    ),
+    int | None, typer.Option(help="Query budget of a client, in images. Default: no limit.")
 ]
-_MaxBatch = Annotated[
-    int, typer.Option(help="Maximum number of images per request.", rich_help_panel=LIMITS)
-]
-_MaxRequest = Annotated[
-    int, typer.Option(help="Maximum size of a request in MiB.", rich_help_panel=LIMITS)
-]
-_QueueSize = Annotated[
-    int, typer.Option(help="Maximum number of waiting requests.", rich_help_panel=LIMITS)
-]
-_Timeout = Annotated[
-    float, typer.Option(help="Time limit of a request in seconds.", rich_help_panel=LIMITS)
-]
+_MaxBatch = Annotated[int, typer.Option(help="Maximum number of images per request.")]
+_MaxRequest = Annotated[int, typer.Option(help="Maximum size of a request in MiB.")]
+_QueueSize = Annotated[int, typer.Option(help="Maximum number of waiting requests.")]
+_Timeout = Annotated[float, typer.Option(help="Time limit of a request in seconds.")]
 
 
 @with_deployment(leave_out=("seed",))

@@ -10,9 +10,6 @@ import typer
 
 from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
 from neuroattack.cli.arguments.options import (
-    EVALUATION,
-    OUTPUT,
-    TARGET,
     Images,
     Json,
     NetworkDataset,
@@ -37,10 +34,7 @@ def evaluate(
     dataset: NetworkDataset = None,
     images: Images = None,
     out: Annotated[
-        Path | None,
-        typer.Option(
-            help="JSON file for the results and their provenance.", rich_help_panel=OUTPUT
-        ),
+        Path | None, typer.Option(help="JSON file for the results and their provenance.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -87,23 +81,14 @@ def evaluate(
 
 _Backends = Annotated[
     str | None,
-    typer.Option(
-        help="Simulator backends, comma-separated. Default: all available ones.",
-        rich_help_panel=TARGET,
-    ),
+    typer.Option(help="Simulator backends, comma-separated. Default: all available ones."),
 ]
 _Precision = Annotated[
     Literal["floating", "fixed", "both"],
-    typer.Option(
-        help="Arithmetic: 'fixed' uses Loihi's number formats, or those of --profile.",
-        rich_help_panel=TARGET,
-    ),
+    typer.Option(help="Arithmetic: 'fixed' uses Loihi's number formats, or those of --profile."),
 ]
 _Out = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder for the results (JSON) and the figures (PNG).", rich_help_panel=OUTPUT
-    ),
+    Path | None, typer.Option(help="Folder for the results (JSON) and the figures (PNG).")
 ]
 
 
@@ -113,9 +98,7 @@ def compare(
     deployment: GivenDeployment,
     backends: _Backends = None,
     dataset: NetworkDataset = None,
-    images: Annotated[
-        int, typer.Option(help="Number of test images, from the first.", rich_help_panel=EVALUATION)
-    ] = 100,
+    images: Annotated[int, typer.Option(help="Number of test images, from the first.")] = 100,
     precision: _Precision = "both",
     out: _Out = None,
     json: Json = False,

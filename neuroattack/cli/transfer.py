@@ -9,10 +9,6 @@ import typer
 
 from neuroattack.cli.arguments.deployments import Deployments, GivenDeployment, with_deployment
 from neuroattack.cli.arguments.options import (
-    ATTACK,
-    EVALUATION,
-    OUTPUT,
-    TARGET,
     BoundOption,
     Json,
     NetworkDataset,
@@ -35,12 +31,11 @@ DnnFile = Annotated[
     Path | None,
     typer.Option(
         help="File of the conventional network for the deployment 'dnn', as 'train --recipe dnn' "
-        "writes it.",
-        rich_help_panel=TARGET,
+        "writes it."
     ),
 ]
-_Index = Annotated[int, typer.Option(help="Index of the test image.", rich_help_panel=EVALUATION)]
-_Queries = Annotated[int, typer.Option(help="Number of queries.", rich_help_panel=EVALUATION)]
+_Index = Annotated[int, typer.Option(help="Index of the test image.")]
+_Queries = Annotated[int, typer.Option(help="Number of queries.", rich_help_panel="Evaluation")]
 
 
 @with_deployment(target=True)
@@ -106,33 +101,22 @@ def preflight(
 _Images = Annotated[
     int,
     typer.Option(
-        help="Number of test images, drawn from those that all deployments classify correctly.",
-        rich_help_panel=EVALUATION,
+        help="Number of test images, drawn from those that all deployments classify correctly."
     ),
 ]
 _Attack = Annotated[
-    str,
-    typer.Option(
-        help="Attack that makes the adversarial images; see 'attack'.", rich_help_panel=ATTACK
-    ),
+    str, typer.Option(help="Attack that makes the adversarial images; see 'attack'.")
 ]
-_Norm = Annotated[
-    Literal["l0", "l2", "local-sd"],
-    typer.Option(help="Norm of the bound.", rich_help_panel=ATTACK),
-]
+_Norm = Annotated[Literal["l0", "l2", "local-sd"], typer.Option(help="Norm of the bound.")]
 _Goal = Annotated[
     Literal["untargeted", "random"],
-    typer.Option(
-        help="Goal of the attack: any wrong class, or a random target class per image.",
-        rich_help_panel=ATTACK,
-    ),
+    typer.Option(help="Goal of the attack: any wrong class, or a random target class per image."),
 ]
 _Out = Annotated[
     Path,
     typer.Option(
         help="Folder for the results (JSON, CSV) and the figure (PNG); an interrupted run resumes "
-        "from it.",
-        rich_help_panel=OUTPUT,
+        "from it."
     ),
 ]
 

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from neuroattack.cli.arguments.options import (
-    TARGET,
     AllowLossy,
     Backend,
     Precision,
@@ -39,7 +38,6 @@ Deployments = Annotated[
         help="Deployment; repeat the option for several. A backend and its settings, such as "
         "native,profile=loihi1 or brian2,steps=100,seed=1; dnn; or the address of a served "
         "network.",
-        rich_help_panel=TARGET,
     ),
 ]
 
@@ -55,8 +53,7 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                help="Encoder of the input: 'poisson' or 'regular'. Default: the network's own.",
-                rich_help_panel=TARGET,
+                help="Encoder of the input: 'poisson' or 'regular'. Default: the network's own."
             ),
         ],
         None,
@@ -68,8 +65,7 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
             Literal["counts", "labels"],
             typer.Option(
                 help="Response to a query: spike counts of all classes, or the predicted class "
-                "only.",
-                rich_help_panel=TARGET,
+                "only."
             ),
         ],
         "counts",
@@ -77,29 +73,19 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
     "search_randomness": (
         Annotated[
             Literal["independent", "shared"],
-            typer.Option(
-                help="Randomness of the input spikes across a batch of search queries.",
-                rich_help_panel=TARGET,
-            ),
+            typer.Option(help="Randomness of the input spikes across a batch of search queries."),
         ],
         "independent",
     ),
     "token_file": (
         Annotated[
-            str | None,
-            typer.Option(
-                help="File with the bearer token for a served network.", rich_help_panel=TARGET
-            ),
+            str | None, typer.Option(help="File with the bearer token for a served network.")
         ],
         None,
     ),
     "ca_file": (
         Annotated[
-            str | None,
-            typer.Option(
-                help="PEM file of certificates that verify a served network.",
-                rich_help_panel=TARGET,
-            ),
+            str | None, typer.Option(help="PEM file of certificates that verify a served network.")
         ],
         None,
     ),

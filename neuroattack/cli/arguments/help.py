@@ -28,14 +28,16 @@ class PanelCommand(TyperCommand):
         arguments = [row for each, row in shown if each.param_type_name == "argument"]
         options = [(each, row) for each, row in shown if each.param_type_name == "option" and row]
         grouped = len(options) > _FEW_OPTIONS
-        panels = [
-            (getattr(each, "rich_help_panel", None) if grouped else None, row)
-            for each, row in options
-        ]
+        panels = [(_panel(each) if grouped else None, row) for each, row in options]
         rows = [("Arguments", row) for row in arguments if row]
         rows += [(name, row) for panel in PANELS for name, row in panels if name == panel]
         rows += [("Options", row) for name, row in panels if name is None]
         _write_panels(formatter, rows)
+
+
+def _panel(option: Any) -> str | None:
+    listed = (panel for panel, names in PANELS.items() if option.name in names)
+    return getattr(option, "rich_help_panel", None) or next(listed, None)
 
 
 class PanelGroup(TyperGroup):

@@ -7,92 +7,59 @@ from typing import Annotated, Literal
 
 import typer
 
-__all__ = [
-    "ATTACK",
-    "DYNAMICS",
-    "EVALUATION",
-    "INPUT",
-    "LIMITS",
-    "NOISE",
-    "OUTPUT",
-    "PANELS",
-    "SERVER",
-    "TARGET",
-    "AllowLossy",
-    "Backend",
-    "BoundOption",
-    "DatasetName",
-    "Images",
-    "Json",
-    "NetworkDataset",
-    "NetworkFile",
-    "Precision",
-    "ProfileName",
-    "Queries",
-    "Seed",
-    "Steps",
-    "Trials",
-    "WeightRounding",
-    "WeightScale",
-    "Workers",
-]
+__all__ = ["PANELS", "AllowLossy", "Backend", "BoundOption", "DatasetName", "Images", "Json"]
+__all__ += ["NetworkDataset", "NetworkFile", "Precision", "ProfileName", "Queries", "Seed"]
+__all__ += ["Steps", "Trials", "WeightRounding", "WeightScale", "Workers"]
 
-TARGET, ATTACK, EVALUATION, OUTPUT = "Target", "Attack", "Evaluation", "Output"
-DYNAMICS, INPUT, NOISE, SERVER, LIMITS = "Dynamics", "Input", "Noise", "Server", "Limits"
-PANELS = (TARGET, DYNAMICS, INPUT, NOISE, ATTACK, SERVER, LIMITS, EVALUATION, OUTPUT)
-"""Panels of a command's help, in the order in which they are shown."""
+PANELS = {
+    "Target": (
+        *("backend", "backends", "deployment", "dnn", "model", "networks", "recipe", "spiking"),
+        *("precision", "profile", "profiles", "allow_lossy", "weight_scale", "weight_rounding"),
+        *("encoder", "steps", "readout_gain", "response", "search_randomness", "ca_file"),
+        "token_file",
+    ),
+    "Dynamics": ("dt", "time_unit", "integration", "arrival", "refractory_steps"),
+    "Input": ("input_rate", "image_shape"),
+    "Noise": ("kinds", "deltas", "on", "clipping", "window"),
+    "Attack": ("attack", "norm", "bound", "queries", "settings", "target_class", "goal"),
+    "Server": ("host", "port", "name", "tls_certificate", "tls_key", "log"),
+    "Limits": ("queries_per_client", "max_batch", "max_request_mib", "queue_size", "timeout_s"),
+    "Evaluation": (
+        *("dataset", "images", "index", "image", "label", "trials", "quick", "against", "margin"),
+        *("population", "sweep", "training_seeds", "bits", "seed", "workers"),
+    ),
+    "Output": ("out", "json"),
+}
+"""Panels of the help of commands, in order, with the names of their parameters.
+
+An option with a ``rich_help_panel`` is in that panel instead."""
 
 DatasetName = Annotated[
     str,
     typer.Option(
-        "--dataset",
-        help="Data set: 'digits' (built in), 'mnist', or a .npz or .csv file.",
-        rich_help_panel=EVALUATION,
+        "--dataset", help="Data set: 'digits' (built in), 'mnist', or a .npz or .csv file."
     ),
 ]
 Images = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of test images, from the first. Default: all.", rich_help_panel=EVALUATION
-    ),
+    int | None, typer.Option(help="Number of test images, from the first. Default: all.")
 ]
-Seed = Annotated[
-    int,
-    typer.Option(
-        help="Random seed; the same seed gives the same result.", rich_help_panel=EVALUATION
-    ),
-]
-Json = Annotated[
-    bool,
-    typer.Option("--json", help="Print the results as one JSON object.", rich_help_panel=OUTPUT),
-]
-Backend = Annotated[
-    str,
-    typer.Option(help="Simulator backend; list them with 'backends'.", rich_help_panel=TARGET),
-]
+Seed = Annotated[int, typer.Option(help="Random seed; the same seed gives the same result.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the results as one JSON object.")]
+Backend = Annotated[str, typer.Option(help="Simulator backend; list them with 'backends'.")]
 Precision = Annotated[
     Literal["floating", "fixed"] | None,
     typer.Option(
         help="Arithmetic: 'fixed' quantizes the network to Loihi's number formats. Default: that "
-        "of the network file.",
-        rich_help_panel=TARGET,
+        "of the network file."
     ),
 ]
-Steps = Annotated[int, typer.Option(help="Time steps T per image.", rich_help_panel=TARGET)]
+Steps = Annotated[int, typer.Option(help="Time steps T per image.")]
 BoundOption = Annotated[
-    float,
-    typer.Option(
-        help="Norm bound: maximum distance between clean and adversarial image.",
-        rich_help_panel=ATTACK,
-    ),
+    float, typer.Option(help="Norm bound: maximum distance between clean and adversarial image.")
 ]
-Queries = Annotated[int, typer.Option(help="Query budget per image.", rich_help_panel=ATTACK)]
+Queries = Annotated[int, typer.Option(help="Query budget per image.")]
 Trials = Annotated[
-    int,
-    typer.Option(
-        help="Number of fresh trials that verify each adversarial image.",
-        rich_help_panel=EVALUATION,
-    ),
+    int, typer.Option(help="Number of fresh trials that verify each adversarial image.")
 ]
 NetworkFile = Annotated[Path, typer.Argument(help="Network file written by 'convert' or 'import'.")]
 NetworkDataset = Annotated[
@@ -101,15 +68,12 @@ NetworkDataset = Annotated[
         "--dataset",
         help="Data set: 'digits', 'mnist', or a .npz or .csv file. Default: the one that the "
         "network was trained on.",
-        rich_help_panel=EVALUATION,
     ),
 ]
 ProfileName = Annotated[
     str | None,
     typer.Option(
-        "--profile",
-        help="Hardware profile: a name that 'profiles' lists, or a .toml file.",
-        rich_help_panel=TARGET,
+        "--profile", help="Hardware profile: a name that 'profiles' lists, or a .toml file."
     ),
 ]
 AllowLossy = Annotated[
@@ -118,27 +82,22 @@ AllowLossy = Annotated[
         "--allow-lossy",
         help="Drop features that the hardware profile does not support, and report them, instead "
         "of refusing the network.",
-        rich_help_panel=TARGET,
     ),
 ]
 WeightScale = Annotated[
     Literal["shared", "per_projection"],
     typer.Option(
         help="Scale factor of quantized weights: shared by all projections into a population, or "
-        "one per projection.",
-        rich_help_panel=TARGET,
+        "one per projection."
     ),
 ]
 WeightRounding = Annotated[
     Literal["nearest", "stochastic"],
-    typer.Option(
-        help="Rounding of weights to the hardware profile's number format.", rich_help_panel=TARGET
-    ),
+    typer.Option(help="Rounding of weights to the hardware profile's number format."),
 ]
 Workers = Annotated[
     int | None,
     typer.Option(
-        help="Number of parallel processes. Default: one per core. Results do not depend on it.",
-        rich_help_panel=EVALUATION,
+        help="Number of parallel processes. Default: one per core. Results do not depend on it."
     ),
 ]
