@@ -8,10 +8,10 @@ import numpy as np
 
 from neuroattack.errors import ValidationError
 
-__all__ = ["check_fields", "check_number", "check_positive", "check_whole"]
+__all__ = ["check_fields", "check_integer", "check_number", "check_positive"]
 
 
-def check_whole(thing: str, value: object, low: int, high: int | None = None) -> int:
+def check_integer(thing: str, value: object, low: int, high: int | None = None) -> int:
     """Return an integer from `low` to `high`; raise ValidationError for anything else."""
     expected = f"an integer of at least {low}"
     if high is not None:

@@ -8,7 +8,7 @@ from importlib.metadata import PackageNotFoundError, version
 from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Availability, Workload
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.ir.network import Network
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 from .simulator import LavaSimulator
 
@@ -31,7 +31,7 @@ class LavaBackend:
     name = "lava"
 
     def __init__(self, block_steps: int = 10, deadline_s: float | None = None) -> None:
-        self._block_steps = check_whole("lava backend block_steps", block_steps, 1)
+        self._block_steps = check_integer("lava backend block_steps", block_steps, 1)
         self._deadline_s = (
             None
             if deadline_s is None

@@ -25,7 +25,7 @@ from neuroattack.deployment.backend import (
 )
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 from .kernels import count_spikes
 from .layer import Layer
@@ -133,7 +133,7 @@ class NativeBackend:
     name = "native"
 
     def __init__(self, threads: int | None = None) -> None:
-        self._threads = check_whole(
+        self._threads = check_integer(
             "native backend threads", _usable_cores() if threads is None else threads, 1
         )
 

@@ -22,7 +22,7 @@ from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["CountRegression"]
 
@@ -95,10 +95,10 @@ class CountRegression:
     breadth: float = 4.0
 
     def __post_init__(self) -> None:
-        check_whole("queries of an attack", self.queries, 1)
-        check_whole("seed", self.seed, 0)
-        check_whole("rounds", self.rounds, 1, _MOST_ROUNDS)
-        check_whole("plans", self.plans, 1)
+        check_integer("queries of an attack", self.queries, 1)
+        check_integer("seed", self.seed, 0)
+        check_integer("rounds", self.rounds, 1, _MOST_ROUNDS)
+        check_integer("plans", self.plans, 1)
         check_positive("breadth", self.breadth)
         for thing, fraction in (
             ("probe", self.probe),

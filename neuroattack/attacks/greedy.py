@@ -17,7 +17,7 @@ from neuroattack.encoding.readout import decide, spike_fractions
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.targets.defenses import QueryLimited
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["GreedyWindow"]
 
@@ -145,19 +145,19 @@ class GreedyWindow:
 
     def __post_init__(self) -> None:
         if self.queries is not None:
-            check_whole("queries of an attack", self.queries, 1)
+            check_integer("queries of an attack", self.queries, 1)
         if isinstance(self.window, Mapping):
             # From a settings file or the command line.
             object.__setattr__(self, "window", _window(self.window))
         side = self._side
-        check_whole("window size", side, 1)
-        check_whole(f"moved pixels M of a {side} x {side} window", self.moved_pixels, 1, side**2)
+        check_integer("window size", side, 1)
+        check_integer(f"moved pixels M of a {side} x {side} window", self.moved_pixels, 1, side**2)
         check_positive("delta", self.delta)
         check_positive("maximum distance D_max", self.max_distance)
         if self.delta > 1:
             raise ValidationError("delta", self.delta, "at most 1, the whole intensity range")
-        check_whole("steps", self.steps, 1)
-        check_whole("maximum iterations", self.max_iterations, 1)
+        check_integer("steps", self.steps, 1)
+        check_integer("maximum iterations", self.max_iterations, 1)
         for thing, choice, choices in (
             ("score", self.score, Score),
             ("sd_of", self.sd_of, SdOf),
@@ -178,7 +178,7 @@ class GreedyWindow:
         return "score"
 
     @property
-    def most_queries_an_iteration(self) -> int:
+    def max_queries_per_iteration(self) -> int:
         """Maximum number of queries per iteration: ``2 N^2 + 1``."""
         return 1 + 2 * self._side**2
 
@@ -247,7 +247,7 @@ class _Search:
         self._trace: list[Step] = []
 
     def run(self, on_step: Callable[[Step], None] | None) -> GreedySearchResult:
-        enough = _affordable(self._target, self._attack.most_queries_an_iteration)
+        enough = _affordable(self._target, self._attack.max_queries_per_iteration)
         stopped_by = self._iterate(on_step) if enough else "budget"
         history, best = [Incumbent(self._original, -np.inf, 0)], 0
         bound = self._attack.bound

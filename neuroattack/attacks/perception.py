@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["Window", "distance", "image_sides", "standard_deviation"]
 
@@ -35,7 +35,7 @@ class Window:
     size: int
 
     def __post_init__(self) -> None:
-        check_whole("window size", self.size, 1)
+        check_integer("window size", self.size, 1)
         if self.top < 0 or self.left < 0:
             raise ValidationError(
                 "window", f"row {self.top}, column {self.left}", "a position inside the image"

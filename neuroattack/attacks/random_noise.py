@@ -14,7 +14,7 @@ from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, SearchResult
 from neuroattack.errors import QueryRefusedError
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["RandomNoise"]
 
@@ -49,8 +49,8 @@ class RandomNoise:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_whole("queries of an attack", self.queries, 1)
-        check_whole("seed", self.seed, 0)
+        check_integer("queries of an attack", self.queries, 1)
+        check_integer("seed", self.seed, 0)
 
     @property
     def name(self) -> str:

@@ -12,7 +12,7 @@ from neuroattack.encoding.readout import UNDECIDED, decide
 from neuroattack.errors import ValidationError
 from neuroattack.statistics import wilson_interval
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = [
     "Goal",
@@ -45,7 +45,7 @@ class Goal:
 
     def check(self, n_classes: int) -> None:
         """Raise ValidationError unless the goal is valid for this number of classes."""
-        check_whole("classes of the target", n_classes, 2)
+        check_integer("classes of the target", n_classes, 2)
         for thing, value in (("label", self.label), ("target class", self.target_class)):
             if value is not None and not 0 <= value < n_classes:
                 raise ValidationError(thing, value, f"a class from 0 to {n_classes - 1}")
@@ -207,7 +207,7 @@ class Verification:
 
 def check_trials(trials: int) -> None:
     """Raise ValidationError unless the number of verification trials is valid."""
-    check_whole("verification trials", trials, 1, MAX_TRIALS)
+    check_integer("verification trials", trials, 1, MAX_TRIALS)
 
 
 def verify(target: Target, image: NDArray[np.float64], goal: Goal, trials: int) -> Verification:

@@ -13,7 +13,7 @@ from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["SparseRS"]
 
@@ -70,8 +70,8 @@ class SparseRS:
     initial_fraction: float = 0.3
 
     def __post_init__(self) -> None:
-        check_whole("queries of an attack", self.queries, 1)
-        check_whole("seed", self.seed, 0)
+        check_integer("queries of an attack", self.queries, 1)
+        check_integer("seed", self.seed, 0)
         check_positive("initial_fraction", self.initial_fraction)
         if self.initial_fraction > 1:
             raise ValidationError("initial_fraction", self.initial_fraction, "at most 1")

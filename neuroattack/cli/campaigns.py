@@ -97,7 +97,7 @@ def status(folder: Folder, json: Json = False) -> None:
         counts, failures = store.counts(), store.failures()
     failed = [{"error": error, **settings} for settings, error in failures]
     if json:
-        console.print_json({**asdict(counts), "total": counts.total, "failed": failed})
+        console.print_json({**asdict(counts), "total": counts.total, "failures": failed})
         return
     console.print_figures(
         f"Campaign in {folder}",

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.validation import check_number, check_whole
+from neuroattack.validation import check_integer, check_number
 
 __all__ = ["SCALE", "Area", "Clipping", "Noise", "NoiseKind"]
 
@@ -41,7 +41,7 @@ class Area:
 
     def __post_init__(self) -> None:
         for name, low in (("top", 0), ("left", 0), ("height", 1), ("width", 1)):
-            check_whole(f"window {name}", getattr(self, name), low)
+            check_integer(f"window {name}", getattr(self, name), low)
 
     @property
     def description(self) -> str:

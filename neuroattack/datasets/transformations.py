@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnknownNameError, ValidationError
-from neuroattack.validation import check_number, check_whole
+from neuroattack.validation import check_integer, check_number
 
 __all__ = ["FAMILIES", "TRANSFORMATIONS", "Transformation"]
 
@@ -94,7 +94,7 @@ def _check_parameter(family: str, parameter: float | None) -> None:
     if parameter is None:
         raise ValidationError(thing, "none", "a number")
     if family == "jpeg":
-        check_whole(thing, parameter, 1, 100)
+        check_integer(thing, parameter, 1, 100)
     elif family == "rotation":
         if not math.isfinite(parameter):
             raise ValidationError(thing, parameter, "an angle in degrees")

@@ -17,7 +17,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.network import Network, Precision
 from neuroattack.targets.black_box import BlackBox, Randomness
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = [
     "EVALUATION_STREAM",
@@ -70,8 +70,8 @@ def check_settings(backend: str, steps: int, seed: int) -> None:
 
 
 def _check_run(steps: int, seed: int) -> None:
-    check_whole("steps", steps, 1, MAX_STEPS)
-    check_whole("seed", seed, 0, MAX_SEED)
+    check_integer("steps", steps, 1, MAX_STEPS)
+    check_integer("seed", seed, 0, MAX_SEED)
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,7 @@ from neuroattack.experiments.seeds import attack_seed
 from neuroattack.statistics import wilson_interval
 from neuroattack.targets.black_box import Randomness, Target
 from neuroattack.targets.defenses import HardLabel, TargetWrapper
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["AttackResult", "AttackedImage", "attack_and_verify", "attack_images"]
 
@@ -228,7 +228,7 @@ def attack_and_verify(
         If the attack is score-based and the target returns labels.
     """
     check_trials(trials)
-    check_whole("image index", index, 0, MAX_INDEX)
+    check_integer("image index", index, 0, MAX_INDEX)
     target = boxes(search_stream(index, goal.target_class), budget, search_randomness)
     before = target.queries
     if on_query is not None:

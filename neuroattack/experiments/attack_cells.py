@@ -295,7 +295,7 @@ def verification_cell(
 ) -> Cell:
     """Return the cell of :func:`verify_images`."""
     return Cell(
-        "show",
+        "verify",
         verify_images,
         {
             **subject.as_json(),

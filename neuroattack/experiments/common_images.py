@@ -16,7 +16,7 @@ from neuroattack.deployment.spec import DeploymentSpec, open_target
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["choose_images"]
 
@@ -37,7 +37,7 @@ def choose_images(
 
     The classification is by the summed counts of five trials.
     """
-    check_whole("images", count, 1)
+    check_integer("images", count, 1)
     image_sides(test.images.shape[1:])
     order = np.random.default_rng(seed).permutation(len(test.labels))
     chosen: list[int] = []

@@ -14,7 +14,7 @@ from neuroattack.attacks.result import Goal
 from neuroattack.encoding.readout import UNDECIDED, decide
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["Preflight", "measure_randomness"]
 
@@ -96,7 +96,7 @@ def measure_randomness(
     BudgetExceededError
         If the budget is too small for the trials.
     """
-    check_whole("trials of a pre-flight check", trials, 2, 100_000)
+    check_integer("trials of a pre-flight check", trials, 2, 100_000)
     goal = Goal(label)
     original = valid_original(target, image, goal)
     if target.response == "labels":

@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.parts import ByValue, check_population, freeze, span
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["CURRENT_SPAN", "LEAK_ONE", "POTENTIAL_LIMIT", "FixedPopulation"]
 
@@ -81,11 +81,11 @@ class FixedPopulation(ByValue):
         me = check_population(self)
         freeze(
             self,
-            leak=check_whole(f"{me} leak", self.leak, 0, LEAK_ONE),
+            leak=check_integer(f"{me} leak", self.leak, 0, LEAK_ONE),
             threshold=_states(f"{me} threshold", self.threshold, self.size, 0),
             bias=_states(f"{me} bias", self.bias, self.size, -POTENTIAL_LIMIT),
-            lowest=check_whole(f"{me} lowest", self.lowest, -POTENTIAL_LIMIT, 0),
-            highest=check_whole(f"{me} highest", self.highest, 0, POTENTIAL_LIMIT),
+            lowest=check_integer(f"{me} lowest", self.lowest, -POTENTIAL_LIMIT, 0),
+            highest=check_integer(f"{me} highest", self.highest, 0, POTENTIAL_LIMIT),
         )
 
     def describe(self) -> str:

@@ -15,7 +15,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import FixedPopulation
 from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection, freeze
 from neuroattack.notebook import html_table
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["INPUT", "FixedPopulation", "Input", "Network", "Population", "Projection"]
 
@@ -94,7 +94,7 @@ class Network(ByValue):
         if kinds == {FixedPopulation}:
             for projection in self.projections:
                 thing = f"{projection.label} exponent, in fixed point"
-                check_whole(thing, projection.exponent, 0, _MAX_FIXED_EXPONENT)
+                check_integer(thing, projection.exponent, 0, _MAX_FIXED_EXPONENT)
 
     def _check_order(self) -> dict[str, int]:
         sizes = {INPUT: self.input.size}

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.encoding.encoders import Encoder
 from neuroattack.errors import ValidationError
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = [
     "INPUT",
@@ -73,8 +73,8 @@ def check_population(population: Any) -> str:
             "population name", repr(INPUT), "another name: this one is reserved for the input"
         )
     me = f"population {population.name!r}"
-    size = check_whole(f"{me} size", population.size, 1, MAX_POPULATION)
-    rest = check_whole(
+    size = check_integer(f"{me} size", population.size, 1, MAX_POPULATION)
+    rest = check_integer(
         f"{me} refractory_steps", population.refractory_steps, 0, MAX_REFRACTORY_STEPS
     )
     freeze(population, size=size, refractory_steps=rest)
@@ -226,8 +226,8 @@ class Projection(ByValue):
         freeze(
             self,
             mantissas=mantissas,
-            exponent=check_whole(f"{me} exponent", self.exponent, -300, 300),
-            delay_steps=check_whole(f"{me} delay_steps", self.delay_steps, 1, MAX_DELAY_STEPS),
+            exponent=check_integer(f"{me} exponent", self.exponent, -300, 300),
+            delay_steps=check_integer(f"{me} delay_steps", self.delay_steps, 1, MAX_DELAY_STEPS),
         )
 
     @classmethod
@@ -293,8 +293,8 @@ class Input:
     def __post_init__(self) -> None:
         if not self.shape:
             raise ValidationError("input shape", "()", "at least one dimension")
-        shape = tuple(check_whole("input shape", side, 1, MAX_POPULATION) for side in self.shape)
-        check_whole("input pixels", math.prod(shape), 1, MAX_POPULATION)
+        shape = tuple(check_integer("input shape", side, 1, MAX_POPULATION) for side in self.shape)
+        check_integer("input pixels", math.prod(shape), 1, MAX_POPULATION)
         freeze(self, shape=shape)
 
     @property

@@ -21,7 +21,7 @@ from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.model_cells import NetworkKind, training_cell
 from neuroattack.paper.cells import ImageGoals, attack_images, classify_clean
 from neuroattack.paper.networks import DNN, FINE_TUNED, SDBN, AttackedNetwork
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["MAX_DISTANCE", "RECIPE", "SOURCE", "TARGET", "Figures", "Images", "PaperRun"]
 __all__ += ["PaperSettings", "Study"]
@@ -86,10 +86,10 @@ class PaperSettings:
 
     def __post_init__(self) -> None:
         check_settings(self.backend, self.steps, self.seed)
-        check_whole("training seeds", self.training_seeds, 2, 1000)
-        check_whole("population", self.population, 1, 100_000)
-        check_whole("sweep", self.sweep, 1, 100_000)
-        check_whole("trials", self.trials, 1, 100_000)
+        check_integer("training seeds", self.training_seeds, 2, 1000)
+        check_integer("population", self.population, 1, 100_000)
+        check_integer("sweep", self.sweep, 1, 100_000)
+        check_integer("trials", self.trials, 1, 100_000)
 
 
 @dataclass
@@ -195,7 +195,7 @@ class PaperRun:
         With ``keep_history=True`` it also stores the images of all iterations.
         """
         trials = self.settings.trials
-        each = attack.most_queries_an_iteration * _USUAL_ITERATIONS + 2 * trials
+        each = attack.max_queries_per_iteration * _USUAL_ITERATIONS + 2 * trials
         arguments: dict[str, Any] = {
             "attack": asdict(attack),
             "image_goals": [list(goal) for goal in image_goals],

@@ -30,7 +30,7 @@ from neuroattack.remote.protocol import (
     shapes_of_model,
 )
 from neuroattack.targets.black_box import Randomness, Response
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["RemoteTarget"]
 
@@ -87,9 +87,9 @@ class RemoteTarget:
         ca_file: str | None = None,
     ) -> None:
         self._url = _checked_url(url, token)
-        self._budget = None if budget is None else check_whole("query budget", budget, 1)
-        self._retries = check_whole("retries", retries, 0)
-        self._max_batch = check_whole("images of a request", max_batch, 1)
+        self._budget = None if budget is None else check_integer("query budget", budget, 1)
+        self._retries = check_integer("retries", retries, 0)
+        self._max_batch = check_integer("images of a request", max_batch, 1)
         check_positive("timeout", timeout_s, "number of seconds")
         self._queries = 0
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neuroattack.encoding.images import validate_images
 from neuroattack.remote.query_log import QueryLog
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["Limits", "Service"]
 
@@ -40,9 +40,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         for name in ("max_request_bytes", "max_batch", "queue_size"):
-            check_whole(f"limit {name}", getattr(self, name), 1)
+            check_integer(f"limit {name}", getattr(self, name), 1)
         if self.queries_per_client is not None:
-            check_whole("limit queries_per_client", self.queries_per_client, 1)
+            check_integer("limit queries_per_client", self.queries_per_client, 1)
         check_positive("limit timeout_s", self.timeout_s, "number of seconds")
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.files import require_file
 from neuroattack.remote.addresses import is_loopback
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["Address", "check_reach", "read_tokens", "serve"]
 
@@ -37,7 +37,7 @@ class Address:
     key: Path | None = None
 
     def __post_init__(self) -> None:
-        check_whole("port", self.port, 0, 65_535)
+        check_integer("port", self.port, 0, 65_535)
         if (self.certificate is None) != (self.key is None):
             raise ValidationError("TLS", "one file", "a certificate and its key, or neither")
         for path, what in ((self.certificate, "a certificate (PEM)"), (self.key, "a key (PEM)")):

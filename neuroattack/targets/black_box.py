@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import BudgetExceededError
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["BlackBox", "Randomness", "Response", "Target"]
 
@@ -126,7 +126,7 @@ class BlackBox:
         response: Response = "counts",
     ) -> None:
         if budget is not None:
-            check_whole("query budget", budget, 1)
+            check_integer("query budget", budget, 1)
         self.__answer = answer
         self.__response: Response = response
         self.__budget = budget

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.rates import fractions_as_counts
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["ResponseKind", "responses_as_counts", "target"]
 
@@ -76,8 +76,8 @@ def target(
     """
     if not callable(function):
         raise ValidationError("target", repr(function), "a function of a batch of images")
-    shape = tuple(check_whole("side of a target's image", side, 1) for side in image_shape)
-    check_whole("classes of a target", classes, 2)
+    shape = tuple(check_integer("side of a target's image", side, 1) for side in image_shape)
+    check_integer("classes of a target", classes, 2)
     if response is not None and response not in get_args(ResponseKind):
         raise UnknownNameError("kind of response", response, get_args(ResponseKind))
     name = f"return value of {getattr(function, '__qualname__', type(function).__name__)}"

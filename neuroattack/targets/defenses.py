@@ -11,7 +11,7 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.encoding.readout import UNDECIDED, decide
 from neuroattack.errors import BudgetExceededError, QueryRefusedError
 from neuroattack.targets.black_box import Randomness, Response, Target
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = [
     "CappedCounts",
@@ -91,7 +91,7 @@ class QueryLimited(TargetWrapper):
 
     def __init__(self, target: Target, most: int) -> None:
         super().__init__(target)
-        self._end = target.queries + check_whole("queries of a limited target", most, 1)
+        self._end = target.queries + check_integer("queries of a limited target", most, 1)
 
     @property
     def remaining(self) -> int:
@@ -149,7 +149,7 @@ class RoundedCounts(TargetWrapper):
 
     def __init__(self, target: Target, step: int) -> None:
         super().__init__(target)
-        self._step = check_whole("step of rounded counts", step, 1, np.iinfo(np.int32).max)
+        self._step = check_integer("step of rounded counts", step, 1, np.iinfo(np.int32).max)
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
         """Return rounded counts, shape (batch, classes)."""
@@ -176,7 +176,7 @@ class CappedCounts(TargetWrapper):
 
     def __init__(self, target: Target, cap: int) -> None:
         super().__init__(target)
-        self._cap = check_whole("cap of counts", cap, 1, np.iinfo(np.int32).max)
+        self._cap = check_integer("cap of counts", cap, 1, np.iinfo(np.int32).max)
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
         """Return capped counts, shape (batch, classes)."""
@@ -249,10 +249,10 @@ class NearDuplicateDetector(TargetWrapper):
     ) -> None:
         super().__init__(target)
         self._threshold = check_positive("threshold of the detector", threshold, "distance")
-        self._neighbors = check_whole("neighbors", neighbors, 1)
-        check_whole("memory of the detector", memory, neighbors)
+        self._neighbors = check_integer("neighbors", neighbors, 1)
+        check_integer("memory of the detector", memory, neighbors)
         if detections_allowed is not None:
-            check_whole("detections allowed", detections_allowed, 0)
+            check_integer("detections allowed", detections_allowed, 0)
         self._allowed = detections_allowed
         self._seen: deque[NDArray[np.float64]] = deque(maxlen=memory)
         self._detections = 0

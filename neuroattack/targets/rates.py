@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["COUNTS_PER_UNIT", "GradedDeployment", "fractions_as_counts"]
 
@@ -65,7 +65,7 @@ class GradedDeployment:
     spikes: float | None = None
 
     def __post_init__(self) -> None:
-        check_whole("seed", self.seed, 0, _MAX_SEED)
+        check_integer("seed", self.seed, 0, _MAX_SEED)
         if self.spikes is not None:
             check_positive("output spikes per image", self.spikes)
             if self.spikes > _MAX_SPIKES:

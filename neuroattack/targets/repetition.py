@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.encoding.images import validate_images
 from neuroattack.targets.black_box import Response, Target
 from neuroattack.targets.defenses import TargetWrapper
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["Repeated"]
 
@@ -36,7 +36,7 @@ class Repeated(TargetWrapper):
 
     def __init__(self, target: Target, repeats: int) -> None:
         super().__init__(target)
-        self._repeats = check_whole("repeats", repeats, 1, _MAX_REPEATS)
+        self._repeats = check_integer("repeats", repeats, 1, _MAX_REPEATS)
         self._before = target.queries
 
     @property

@@ -13,7 +13,7 @@ from neuroattack.datasets.noise import Noise
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
 from neuroattack.training.siegert import FloatArray
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["Labels", "TrainingData"]
 
@@ -65,10 +65,10 @@ class TrainingData:
         if not hidden:
             raise ValidationError("hidden layers", "none", "at least one")
         for units in hidden:
-            check_whole("hidden layer size", units, 1)
+            check_integer("hidden layer size", units, 1)
         if classes < 2:
             raise ValidationError("classes", classes, "at least 2")
-        check_whole("seed", seed, 0, 2**63 - 1)
+        check_integer("seed", seed, 0, 2**63 - 1)
         if noise is not None:
             # A separate generator, so that noise does not change the random numbers of training.
             sequence = np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,))

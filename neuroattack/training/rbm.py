@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.training.siegert import FloatArray, Transfer
-from neuroattack.validation import check_fields, check_whole
+from neuroattack.validation import check_fields, check_integer
 
 __all__ = ["RBMParameters", "RBMState", "contrastive_divergence_step", "initial_state", "sparsify"]
 
@@ -64,7 +64,7 @@ class RBMParameters:
     initial_scale: float = 0.01
 
     def __post_init__(self) -> None:
-        check_whole("RBM gibbs_steps", self.gibbs_steps, 1)
+        check_integer("RBM gibbs_steps", self.gibbs_steps, 1)
         check_fields(
             self,
             "RBM",

@@ -13,7 +13,7 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
 from neuroattack.training.products import Product, ordered_product
 from neuroattack.training.siegert import FloatArray, SiegertParameters, Transfer
-from neuroattack.validation import check_fields, check_number, check_whole
+from neuroattack.validation import check_fields, check_integer, check_number
 
 __all__ = ["SDBN", "check_model", "forward_rates", "frozen_layers"]
 
@@ -54,7 +54,7 @@ def check_model(thing: str, image_shape: tuple[int, int], pixels: int, seed: int
     height, width = image_shape
     if height < 1 or width < 1 or height * width != pixels:
         raise ValidationError(f"{thing} image_shape", image_shape, f"{pixels} pixels")
-    check_whole(f"{thing} seed", seed, 0, 2**63 - 1)
+    check_integer(f"{thing} seed", seed, 0, 2**63 - 1)
 
 
 def forward_rates(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from neuroattack.training.fine_tuning import FineTuningParameters
 from neuroattack.training.rbm import RBMParameters
 from neuroattack.training.siegert import SiegertParameters
-from neuroattack.validation import check_fields, check_whole
+from neuroattack.validation import check_fields, check_integer
 
 __all__ = ["FineTuningStage", "RBMStage", "Recipe", "Schedule"]
 
@@ -48,7 +48,7 @@ class Schedule:
 
     def __post_init__(self) -> None:
         for name in ("epochs", "minimum_steps", "batch"):
-            check_whole(f"schedule {name}", getattr(self, name), 1)
+            check_integer(f"schedule {name}", getattr(self, name), 1)
         check_fields(self, "schedule", learning_rate="(0, inf)", final_fraction="[0, 1]")
 
     def batch_for(self, images: int) -> int:

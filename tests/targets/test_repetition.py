@@ -102,7 +102,7 @@ def test_an_attack_uses_its_budget_in_complete_repeats():
     assert search.stopped_by == "budget"
     assert 10 * search.queries == inner.queries <= 1000
     # Another iteration would exceed the budget.
-    assert inner.queries + 10 * attack.most_queries_an_iteration > 1000
+    assert inner.queries + 10 * attack.max_queries_per_iteration > 1000
 
 
 @pytest.mark.parametrize("repeats", [0, -1, 1.5, True, 10_001])

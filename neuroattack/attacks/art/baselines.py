@@ -25,7 +25,7 @@ from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, SearchResult
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["ZOO", "ArtAttack", "Boundary", "HopSkipJump", "OnePixel", "SimBA", "Square"]
 
@@ -62,8 +62,8 @@ class ArtAttack:
     _kind: ClassVar[AttackKind] = "score"
 
     def __post_init__(self) -> None:
-        check_whole("queries of an attack", self.queries, 1)
-        check_whole("seed", self.seed, 0)
+        check_integer("queries of an attack", self.queries, 1)
+        check_integer("seed", self.seed, 0)
 
     @property
     def name(self) -> str:
@@ -291,7 +291,7 @@ class OnePixel(ArtAttack):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        check_whole("pixels", self.pixels, 1)
+        check_integer("pixels", self.pixels, 1)
 
     def _check_fits(self, target: Target) -> None:
         if target.n_classes == 2:

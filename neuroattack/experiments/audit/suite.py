@@ -14,7 +14,7 @@ from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
 from neuroattack.deployment.deployment import MAX_SEED, MAX_STEPS
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = [
     "AUDIT_TRANSFORMATIONS",
@@ -90,11 +90,11 @@ class Suite:
     bound: Bound = _BOUND
 
     def __post_init__(self) -> None:
-        check_whole("images of an audit", self.images, 1)
-        check_whole("images for accuracy", self.accuracy_images, 1)
+        check_integer("images of an audit", self.images, 1)
+        check_integer("images for accuracy", self.accuracy_images, 1)
         check_trials(self.trials)
         for budget in self.budgets:
-            check_whole("budget of an audit", budget, 1)
+            check_integer("budget of an audit", budget, 1)
         if not self.budgets or list(self.budgets) != sorted(set(self.budgets)):
             raise ValidationError(
                 "budgets of an audit", self.budgets, "one or more in increasing order"

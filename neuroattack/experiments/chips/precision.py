@@ -28,7 +28,7 @@ from neuroattack.hardware.quantization.quantization import Rounding, quantize
 from neuroattack.ir.network import Network
 from neuroattack.ir.storage import load_network
 from neuroattack.statistics import wilson_interval
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["CLIPPINGS", "SIGNS", "measure_accuracy", "measure_precision"]
 
@@ -80,8 +80,8 @@ def measure_precision(
         the settings.
     """
     check_inputs("precision", network, images, bits, time_steps)
-    bits = sorted({check_whole("bits", value, 2, MAX_BITS) for value in bits})
-    time_steps = sorted({check_whole("steps", value, 1, MAX_STEPS) for value in time_steps})
+    bits = sorted({check_integer("bits", value, 2, MAX_BITS) for value in bits})
+    time_steps = sorted({check_integer("steps", value, 1, MAX_STEPS) for value in time_steps})
     last = time_steps[-1]
     check_settings(backend, last, seed)
     images_file = keep_images(folder, images, labels)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -104,7 +104,7 @@ class Comparison:
     refused: dict[str, str]
     failed: dict[str, str]
     fixed_point: dict[str, Any] | None
-    rasters: dict[str, SpikeTrains]
+    rasters: dict[str, SpikeTrains] = field(repr=False)
     raster_population: str
 
     @property

@@ -18,7 +18,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["WORKER_DIED", "Failed", "Finished", "Task", "Workers", "attempt", "usable_cores"]
 
@@ -51,7 +51,7 @@ class Workers:
 
     def __post_init__(self) -> None:
         if self.cores is not None:
-            check_whole("workers", self.cores, 1, _MAX_WORKERS)
+            check_integer("workers", self.cores, 1, _MAX_WORKERS)
             if self.scheduler is not None:
                 raise ValidationError(
                     "workers", self.cores, "no number of workers together with a scheduler"

@@ -26,7 +26,7 @@ from neuroattack.experiments.transformations.survival import (
     Tally,
 )
 from neuroattack.targets.black_box import Target
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["Case", "survival"]
 
@@ -79,8 +79,8 @@ def survival(
     transformations or on their order.
     """
     check_trials(trials)
-    check_whole("seed", seed, 0, _MAX_SEED)
-    check_whole("groups of gap", gap_groups, 1)
+    check_integer("seed", seed, 0, _MAX_SEED)
+    check_integer("groups of gap", gap_groups, 1)
     _check_cases(cases)
     runner = _Runner(target_factory, trials, noiseless, seed)
     total = len(cases) * (len(transformations) + 1)

@@ -14,7 +14,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.traffic import Traffic
 from neuroattack.hardware.placement.placement import Placement
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["Activity", "check_spikes", "count_activity"]
 
@@ -172,7 +172,7 @@ def count_activity(
     ValidationError
         If counts or spikes do not match the network and the steps.
     """
-    steps = check_whole("steps", steps, 1)
+    steps = check_integer("steps", steps, 1)
     _check_counts(network, counts, steps)
     # Sums of integers below 2**53 are exact in float64, and faster than in int64.
     exact = {name: counts[name].astype(np.float64) for name in network.sizes}

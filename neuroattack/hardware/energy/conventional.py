@@ -11,7 +11,7 @@ from typing import Any
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.profiles.energy_model import Basis, Coefficient
 from neuroattack.ir.network import Network
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["CAVEATS", "OPERATIONS_PJ", "compare_conventional"]
 
@@ -100,7 +100,7 @@ def compare_conventional(
     ValidationError
         If a number is out of range, or the network has no layer.
     """
-    steps = check_whole("steps", steps, 1)
+    steps = check_integer("steps", steps, 1)
     if not (math.isfinite(synaptic_operations) and synaptic_operations >= 0):
         raise ValidationError("synaptic operations", synaptic_operations, "a number of at least 0")
     sizes = network.sizes

@@ -9,7 +9,7 @@ from typing import Literal
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import LEAK_ONE, POTENTIAL_LIMIT
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["LEAK_BITS", "BiasFormat", "Feature", "NumberFormat", "SignMode", "StateFormat"]
 
@@ -132,7 +132,7 @@ class NumberFormat:
         me, state = f"format {self.name!r}", self.state
         for what in ("weight_bits", "threshold_bits"):
             if getattr(self, what) is not None:
-                check_whole(f"{me} {what}", getattr(self, what), 1, 23)
+                check_integer(f"{me} {what}", getattr(self, what), 1, 23)
         if state is None or self.largest_threshold is None:
             return
         if not -POTENTIAL_LIMIT <= state.lowest <= 0 <= state.highest <= POTENTIAL_LIMIT:
@@ -148,7 +148,7 @@ class NumberFormat:
                 "a range that contains a threshold below the highest potential",
             )
         if state.leak_bits is not None:
-            check_whole(f"{me} leak_bits", state.leak_bits, 0, LEAK_BITS)
+            check_integer(f"{me} leak_bits", state.leak_bits, 0, LEAK_BITS)
         lowest, highest = self.exponents
         if lowest > highest:
             raise ValidationError(

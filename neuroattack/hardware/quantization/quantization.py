@@ -23,7 +23,7 @@ from neuroattack.hardware.quantization.shortfalls import unknown_fields, without
 from neuroattack.hardware.quantization.signs import Part, parts_of
 from neuroattack.ir.fixed_point import LEAK_ONE, FixedPopulation
 from neuroattack.ir.network import Network, Population, Projection
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = [
     "PopulationRounding",
@@ -83,7 +83,7 @@ class Rounding:
         ):
             if getattr(self, what) not in known:
                 raise UnknownNameError(what, getattr(self, what), known)
-        check_whole("rounding seed", self.seed, 0)
+        check_integer("rounding seed", self.seed, 0)
 
 
 @dataclass(frozen=True)

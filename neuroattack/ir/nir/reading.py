@@ -14,7 +14,7 @@ from typing import Literal, get_args
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.parts import freeze
-from neuroattack.validation import check_positive, check_whole
+from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["Arrival", "Integration", "Reading"]
 
@@ -72,7 +72,7 @@ class Reading:
             if value not in known:
                 raise ValidationError(field, repr(value), f"one of {', '.join(known)}")
         if self.refractory_steps is not None:
-            check_whole("refractory steps", self.refractory_steps, 0)
+            check_integer("refractory steps", self.refractory_steps, 0)
 
     def steps(self, delay: float) -> tuple[int, bool]:
         """Return a delay in the file's time unit as steps, and whether it is an integer number."""

@@ -32,7 +32,7 @@ from neuroattack.training.dnn.storage import load_mlp_checkpoint, save_mlp_check
 from neuroattack.training.inputs import TrainingData
 from neuroattack.training.recipes import Progress
 from neuroattack.training.siegert import FloatArray
-from neuroattack.validation import check_whole
+from neuroattack.validation import check_integer
 
 __all__ = ["MLP", "MLP_ITERATIONS", "train_mlp"]
 
@@ -91,7 +91,7 @@ def train_mlp(
     """
     started = time.monotonic()
     data = TrainingData.of(images, labels, test, hidden, classes, seed, noise)
-    check_whole("iterations", iterations, 1)
+    check_integer("iterations", iterations, 1)
     if resume and checkpoint is None:
         raise ValidationError("resume", "no checkpoint", "the checkpoint to resume from")
 

@@ -87,7 +87,7 @@ def test_status(command, folder):
     code, out, _ = command("campaign", "status", folder, "--json")
     figures = json.loads(out)
     assert (code, figures["done"], figures["waiting"], figures["total"]) == (0, 3, 0, 4)
-    (failed,) = figures["failed"]
+    (failed,) = figures["failures"]
     assert (failed["deployment"], failed["bound"]) == ("native,steps=30", "l2=2")
     code, out, _ = command("campaign", "status", folder)
     assert code == 0

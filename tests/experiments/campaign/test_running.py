@@ -210,7 +210,7 @@ def test_a_failing_attack_is_reported_and_the_others_are_done(tmp_path, command)
     }
     assert f"{poisoned} attacks" in err
     code, out, _ = command("campaign", "status", tmp_path / "out", "--json")
-    aside = json.loads(out)["failed"]
+    aside = json.loads(out)["failures"]
     assert len(aside) == poisoned
     assert all("window" in one["error"] for one in aside)
     assert command("campaign", "status", tmp_path / "out")[0] == 0
