@@ -126,27 +126,27 @@ def draw_trace() -> None:
 
 
 def draw_coding(network: Network) -> None:
-    """Plot the lead of the true class over many trials of one image, for several T."""
+    """Plot the margin of the true class over many trials of one image, for several T."""
     image, label = load_dataset("digits").test.pick(3)
     figure, axes = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     for steps, color in ((50, _GRAY), (100, _ORANGE), (350, _BLUE)):
         with deploy(network, steps=steps, seed=0) as deployment:
             counts = deployment.black_box(stream=9).query(np.repeat(image[None], 400, axis=0))
-        leads = -Goal(label).gap(counts.astype(float))
+        margins = -Goal(label).gap(counts.astype(float))
         axes.hist(
-            leads,
-            bins=np.arange(leads.min() - 0.5, leads.max() + 1.5),
+            margins,
+            bins=np.arange(margins.min() - 0.5, margins.max() + 1.5),
             color=color,
             alpha=0.7,
-            label=f"T = {steps}: mean {leads.mean():.1f}, SD {leads.std():.1f}",
+            label=f"T = {steps}: mean {margins.mean():.1f}, SD {margins.std():.1f}",
         )
-    axes.set(xlabel="lead of the true class (spikes)", ylabel="trials (of 400)")
+    axes.set(xlabel="margin of the true class (spikes)", ylabel="trials (of 400)")
     axes.legend(frameon=False)
     _save(figure, "coding.png")
 
 
 def draw_counts(network: Network) -> None:
-    """Plot the lead of the true class before and after changing one or half of the pixels."""
+    """Plot the margin of the true class before and after changing one or half of the pixels."""
     image, label = load_dataset("digits").test.pick(3)
     goal, rng = Goal(label), np.random.default_rng(1)
     one = image.copy()
@@ -162,16 +162,16 @@ def draw_counts(network: Network) -> None:
             (half, "half of all pixels changed by 0.5", _BLUE),
         ):
             counts = box.query(np.repeat(version[None], 400, axis=0)).astype(float)
-            leads = -goal.gap(counts)
+            margins = -goal.gap(counts)
             axes.hist(
-                leads,
+                margins,
                 bins=np.arange(-0.5, 90),
                 histtype="step",
                 lw=1.6,
                 color=color,
-                label=f"{name}: {leads.mean():.1f} ± {leads.std():.1f}",
+                label=f"{name}: {margins.mean():.1f} ± {margins.std():.1f}",
             )
-    axes.set(xlabel="lead of the true class (spikes)", ylabel="trials (of 400)")
+    axes.set(xlabel="margin of the true class (spikes)", ylabel="trials (of 400)")
     axes.legend(frameon=False)
     _save(figure, "counts.png")
 
