@@ -114,7 +114,7 @@ def make_attack(
     known = attack_parameters(name)
     for key in settings or {}:
         if key not in known:
-            raise UnknownNameError(f"setting of attack {name!r}", key, known)
+            raise UnknownNameError(f"{name} parameter", key, known)
     try:
         made: Attack = attack(bound=bound, queries=queries, seed=seed, **(settings or {}))
     except TypeError as error:

@@ -141,7 +141,7 @@ def test_import_errors_of_an_attack_are_reported(other_package):
 def test_unknown_names_are_refused():
     with pytest.raises(UnknownNameError, match=r"unknown attack 'count-regresion' \(did you mean"):
         make_attack("count-regresion", BOUND, 10, 0)
-    with pytest.raises(UnknownNameError, match="setting of attack 'count-regression' 'round'"):
+    with pytest.raises(UnknownNameError, match="count-regression parameter 'round'"):
         make_attack("count-regression", BOUND, 10, 0, {"round": 3})
     with pytest.raises(ValidationError, match="bound of attack 'count-regression': got none"):
         make_attack("count-regression", None, 10, 0)

@@ -170,6 +170,17 @@ def _ctrl_c_blocked() -> Iterator[None]:
             signal.raise_signal(signal.SIGINT)
 
 
+def _silence_pool_thread() -> None:
+    """Ignore errors in loky's thread, which may look for tasks of a pool that was just ended."""
+    handle = threading.excepthook
+
+    def handle_others(args: threading.ExceptHookArgs) -> None:
+        if args.thread is None or args.thread.name != "ExecutorManagerThread":
+            handle(args)
+
+    threading.excepthook = handle_others
+
+
 class _Run:
     """Run ready cells, then the cells that depend on them, until none are left."""
 
@@ -231,12 +242,16 @@ class _Run:
             warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
             # Cells interrupted while running are run again.
             warnings.filterwarnings("ignore", message=r"\d+ tasks which were still being")
-            with _ctrl_c_blocked():
-                results = pool(joblib.delayed(attempt)(task) for task in self._tasks())
-                stack.enter_context(contextlib.closing(results))
-            for result in results:
-                self._keep(result)
-                finished += 1
+            try:
+                with _ctrl_c_blocked():
+                    results = pool(joblib.delayed(attempt)(task) for task in self._tasks())
+                    stack.enter_context(contextlib.closing(results))
+                for result in results:
+                    self._keep(result)
+                    finished += 1
+            except KeyboardInterrupt:
+                _silence_pool_thread()
+                raise
         return finished
 
     def _run_singly(self, suspects: Sequence[str]) -> None:
