@@ -100,9 +100,7 @@ def preflight(
 
 _Images = Annotated[
     int,
-    typer.Option(
-        help="Number of test images, drawn from those that all deployments classify correctly."
-    ),
+    typer.Option(help="Number of random test images that all deployments classify correctly."),
 ]
 _Attack = Annotated[
     str, typer.Option(help="Attack that makes the adversarial images; see 'attack'.")
