@@ -83,7 +83,7 @@ def run_trial(
     network : Network
         Network in floating or fixed point.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is its trial number.
+        Intensities in [0, 1]; the position of an image is its index in the random stream.
     backend : str
         Registered name.
     steps, seed : int
