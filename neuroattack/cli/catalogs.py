@@ -13,7 +13,7 @@ __all__ = ["backends", "doctor"]
 
 
 def backends(json: Json = False) -> None:
-    """List the simulator backends, with the reason for each unavailable one."""
+    """List the simulator backends and their availability."""
     from neuroattack.deployment.backend import list_backends
 
     found = list_backends()
