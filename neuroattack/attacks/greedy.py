@@ -91,7 +91,7 @@ class GreedyWindow:
         Number M of pixels changed per iteration, 1 to N^2.
     delta : float, optional
         Change of a pixel, in intensities of [0, 1]. The paper does not give the "perturbation
-        unit" of its trial changes; here it is delta too.
+        unit" of the changes it tests; here it is delta too.
     max_distance : float, optional
         Maximum distance D_max of Eq. 4.
     score : {"fraction", "rate"}, optional
