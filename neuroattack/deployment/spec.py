@@ -352,7 +352,7 @@ def open_target(
     if spec.kind == "dnn":
         if dnn is None:
             raise ValidationError(
-                "deployment", DNN, "a model of a conventional network in addition"
+                "deployment", DNN, "the model file of the conventional network in addition"
             )
         model = load_mlp(dnn)
         graded = GradedDeployment(model.outputs, model.image_shape, model.classes)

@@ -99,7 +99,7 @@ class Subject:
         """
         if dnn is None and any(spec.kind == "dnn" for spec in deployments):
             raise ValidationError(
-                "deployment", DNN, "the model file of a conventional network as well"
+                "deployment", DNN, "the model file of the conventional network in addition"
             )
         return cls(
             None if network is None else keep_network(network, folder),
