@@ -88,7 +88,7 @@ class UnknownNameError(NeuroattackError):
 
 
 class BackendUnavailableError(NeuroattackError):
-    """A backend is registered but cannot run here; the message says why and what to install."""
+    """A backend is registered but cannot run here; the message has the reason."""
 
 
 class SimulationError(NeuroattackError):
