@@ -106,8 +106,8 @@ class BlackBox:
     """
 
     __slots__ = (
-        "__function",
         "__budget",
+        "__function",
         "__image_shape",
         "__lock",
         "__n_classes",
