@@ -409,8 +409,8 @@ def audit(
         )
 
 
-def _silent(name: str, fraction: float, words: str) -> None:
-    del name, fraction, words
+def _silent(name: str, fraction: float, status: str) -> None:
+    del name, fraction, status
 
 
 def _labeled(images: Split | ArrayLike, labels: ArrayLike | None) -> Split:
@@ -459,7 +459,7 @@ def _goals(
 
 
 def _boxes_of(target: Target) -> OpenTarget:
-    """Return a function that gives the same target for all streams; it has its own randomness."""
+    """Return a function that returns this target for every random stream."""
     from neuroattack.targets.defenses import QueryLimited
 
     def boxes(

@@ -88,7 +88,7 @@ class UnknownNameError(NeuroattackError):
 
 
 class BackendUnavailableError(NeuroattackError):
-    """A backend is registered but cannot run here; the message says why and what to install."""
+    """A backend is registered but cannot run here; the message has the reason."""
 
 
 class SimulationError(NeuroattackError):
@@ -100,13 +100,13 @@ class UnsupportedFeatureError(NeuroattackError):
 
 
 class BudgetExceededError(NeuroattackError):
-    """A query of `asked` images exceeds the `left` queries that remain in the query budget."""
+    """A query of `requested` images exceeds the `left` queries that remain in the query budget."""
 
-    def __init__(self, asked: int, left: int) -> None:
+    def __init__(self, requested: int, left: int) -> None:
         super().__init__(
-            f"query refused: got {asked} images, expected at most {left} (the remaining budget)"
+            f"query refused: got {requested} images, expected at most {left} (the remaining budget)"
         )
-        self.asked = asked
+        self.requested = requested
         self.left = left
 
 

@@ -132,7 +132,7 @@ def _check_seal(path: Path, kind: str) -> None:
 def _check_kind(file: h5py.File, kind: str, schema: int) -> None:
     found = read_attribute(file, "kind", str)
     if found != kind:
-        raise FileError(file.filename, f"holds a {found}, expected a {kind}")
+        raise FileError(file.filename, f"contains a {found}, expected a {kind}")
     version = read_attribute(file, "schema", int)
     if version != schema:
         raise FileError(file.filename, f"has {kind} schema {version}, expected {schema}")

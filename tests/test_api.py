@@ -100,7 +100,7 @@ def test_slices_of_a_split_keep_the_indices_of_their_images(digits):
     np.testing.assert_array_equal(part[[5]].images[0], digits.test.images[15])
     with pytest.raises(na.errors.ValidationError, match=r"use pick\(3\)"):
         digits.test[3]
-    with pytest.raises(na.errors.ValidationError, match="out of bounds"):
+    with pytest.raises(na.errors.ValidationError, match="integers below"):
         digits.test[[400]]
 
 

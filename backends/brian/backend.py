@@ -62,7 +62,7 @@ class BrianStandaloneBackend:
 
 
 class _EitherSimulator:
-    """Uses builds that exist, and this process otherwise, also if a build fails."""
+    """Simulator that runs an existing build, or Brian2 in this process if no build works."""
 
     def __init__(self, network: Network, to_build: Workload) -> None:
         self._network = network

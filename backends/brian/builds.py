@@ -81,7 +81,7 @@ def _sizes(folder: Path) -> dict[str, int]:
 
 
 def missing_tools() -> str:
-    """Return what is missing to build networks, and what to install; empty if nothing is."""
+    """Return a description of the missing build tools; empty if none are missing."""
     state = brian2_availability()
     if not state.available:
         return state.reason

@@ -98,8 +98,8 @@ class Neurons(abc.ABC):
     def rest(self, images: int) -> None:
         """Reset the state for a batch of images: all neurons at rest, spike counts 0."""
         self.counts = np.zeros((images, self.size), np.int32)
-        self._held = np.empty(0, np.intp)
-        self._held_since: deque[int] = deque()
+        self._refractory = np.empty(0, np.intp)
+        self._recent_spikes: deque[int] = deque()
         self._v = np.zeros((images, self.size), self._potential)
         self._current = np.zeros((images, self.size), self._potential)
 
@@ -109,20 +109,20 @@ class Neurons(abc.ABC):
         Returns a mask of the neurons that spike, shape (images, size).
         """
         # Refractory neurons are those that spiked in the last R steps.
-        fired = self._update(sums, self._held)
+        fired = self._update(sums)
         spikes = np.flatnonzero(fired)
         self.counts.reshape(-1)[spikes] += 1
         if self._refractory_steps:
-            if len(self._held_since) == self._refractory_steps:
-                self._held = self._held[self._held_since.popleft() :]
-            self._held = np.concatenate((self._held, spikes))
-            self._held_since.append(len(spikes))
+            if len(self._recent_spikes) == self._refractory_steps:
+                self._refractory = self._refractory[self._recent_spikes.popleft() :]
+            self._refractory = np.concatenate((self._refractory, spikes))
+            self._recent_spikes.append(len(spikes))
         self._v.reshape(-1)[spikes] = self._reset
         return fired
 
     @abc.abstractmethod
-    def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
-        """Update the potentials, then reset those of `held`; return the mask of spikes."""
+    def _update(self, sums: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
+        """Update the potentials, reset those of refractory neurons; return the mask of spikes."""
 
 
 class FloatingNeurons(Neurons):
@@ -136,7 +136,7 @@ class FloatingNeurons(Neurons):
         self._bias_v = population.bias_v if population.bias_v.any() else None
         self._reset = population.reset_v
 
-    def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def _update(self, sums: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
         # The sum without the bias is exact, since sums of weights fit in 53 bits.
         v, current = self._v, self._current
         for number, (part, grid_v) in enumerate(zip(sums, self._grids_v, strict=True)):
@@ -150,7 +150,7 @@ class FloatingNeurons(Neurons):
             current += self._bias_v
         v *= self._decay
         v += current
-        v.reshape(-1)[held] = self._reset
+        v.reshape(-1)[self._refractory] = self._reset
         return v > self._threshold_v
 
 
@@ -165,7 +165,7 @@ class FixedNeurons(Neurons):
         self._bias = population.bias
         self._limits = population.lowest, population.highest
 
-    def _update(self, sums: Sequence[NDArray[Any]], held: NDArray[np.intp]) -> NDArray[np.bool_]:
+    def _update(self, sums: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
         v, current = self._v, self._current
         # The current wraps around at 24 bits: half - ((half - current) & (span - 1)).
         half = CURRENT_SPAN // 2
@@ -182,5 +182,5 @@ class FixedNeurons(Neurons):
         v >>= _LEAK_BITS
         v += current
         np.clip(v, *self._limits, out=v)
-        v.reshape(-1)[held] = self._reset
+        v.reshape(-1)[self._refractory] = self._reset
         return v > self._threshold

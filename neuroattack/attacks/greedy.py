@@ -71,7 +71,7 @@ class GreedyWindow:
     pixel changed by +delta and by -delta: one batch of at most ``2 N^2 + 1`` queries with one
     trial each. Each pixel's direction is the one with the larger gap; its priority is the increase
     in gap times the pixel's SD. The M pixels of highest priority are then changed by delta, whether
-    or not the gap increases, until the distance D exceeds its maximum.
+    or not the gap increases, until the distance D reaches its maximum.
 
     Choices that the paper leaves open are parameters or stated in the notes.
 
@@ -91,7 +91,7 @@ class GreedyWindow:
         Number M of pixels changed per iteration, 1 to N^2.
     delta : float, optional
         Change of a pixel, in intensities of [0, 1]. The paper does not give the "perturbation
-        unit" of its trial changes; here it is delta too.
+        unit" of the changes it tests; here it is delta too.
     max_distance : float, optional
         Maximum distance D_max of Eq. 4.
     score : {"fraction", "rate"}, optional

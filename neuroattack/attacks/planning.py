@@ -99,7 +99,7 @@ def pixels_to_probe(
     gains : float64 array, shape (pixels,)
         Estimated gain per unit of intensity of each pixel, nonnegative.
     breadth : float
-        Number of bounds that changing all selected pixels by 1 may use.
+        Maximum distance of changing all selected pixels by 1, as a multiple of the bound.
 
     Returns
     -------

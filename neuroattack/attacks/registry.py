@@ -119,7 +119,7 @@ def make_attack(
         made: Attack = attack(bound=bound, queries=queries, seed=seed, **(settings or {}))
     except TypeError as error:
         raise ValidationError(
-            f"settings of attack {name!r}", dict(settings or {}), str(error)
+            f"settings of attack {name!r}", dict(settings or {}), f"valid values ({error})"
         ) from None
     return made
 

@@ -51,7 +51,7 @@ class Goal:
                 raise ValidationError(thing, value, f"a class from 0 to {n_classes - 1}")
         if self.target_class == self.label:
             raise ValidationError(
-                "target class", self.target_class, "another class than the true class"
+                "target class", self.target_class, "a class other than the true class"
             )
 
     def gap(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:

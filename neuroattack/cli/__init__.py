@@ -80,7 +80,7 @@ for name, group, panel in (("campaign", campaign, "Attack"), ("profiles", profil
 
 
 def main() -> None:
-    """Run the command line; an error that users can act on is one sentence and exit code 2."""
+    """Run the command line; expected errors print one sentence and exit with code 2."""
     if sys.stdout is None:
         # The shell's >&- closes stdout; then nobody reads the output.
         sys.stdout = Path(os.devnull).open("w")  # noqa: SIM115

@@ -109,7 +109,7 @@ _Attack = Annotated[
 _Norm = Annotated[
     Norm,
     typer.Option(
-        help="Norm of the bound; 'none' for attacks with a limit of their own, such as "
+        help="Norm of the bound; 'none' for attacks that do not require a bound, such as "
         "greedy-window."
     ),
 ]
@@ -189,7 +189,7 @@ def attack(
             trials=trials,
             search_randomness=spec.search_randomness,
             costs=opened,
-            on_progress=lambda fraction, words: show("Attacking", fraction, words),
+            on_progress=lambda fraction, status: show("Attacking", fraction, status),
         )
         figures = result.as_json() | _origin(opened, chosen)
     if json:

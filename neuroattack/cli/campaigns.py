@@ -166,10 +166,10 @@ def _carry_on(folder: Path, workers: Workers, json: bool) -> None:
         def report(counts: Counts, rate: float) -> None:
             finished = counts.done + counts.failed
             left = (counts.total - finished) / rate if rate else 0.0
-            words = f"{finished:,} of {counts.total:,}, {rate:.2f} per second"
+            status = f"{finished:,} of {counts.total:,}, {rate:.2f} per second"
             if rate:
-                words += f", {left / 60:.0f} min left"
-            show("Attacking", finished / max(counts.total, 1), words)
+                status += f", {left / 60:.0f} min left"
+            show("Attacking", finished / max(counts.total, 1), status)
 
         counts = resume_campaign(folder, workers, report)
     with Store(folder) as store:

@@ -13,7 +13,7 @@ __all__ = ["backends", "doctor"]
 
 
 def backends(json: Json = False) -> None:
-    """List the simulator backends and why any are missing."""
+    """List the simulator backends and their availability."""
     from neuroattack.deployment.backend import list_backends
 
     found = list_backends()

@@ -15,7 +15,7 @@ __all__ = ["export_nir", "import_nir"]
 
 
 _Out = Annotated[
-    Path | None, typer.Option(help="Network file to write. Default: NIR with the suffix .h5.")
+    Path | None, typer.Option(help="Network file to write. Default: the NIR file with suffix .h5.")
 ]
 _Dt = Annotated[float | None, typer.Option(help="Time step in seconds.")]
 _TimeUnit = Annotated[
@@ -53,7 +53,7 @@ _AllowLossy = Annotated[
 
 
 def import_nir(
-    nir: Annotated[Path, typer.Argument(help="NIR file, of any framework.")],
+    nir: Annotated[Path, typer.Argument(help="NIR file of any framework.")],
     out: _Out = None,
     dt: _Dt = None,
     time_unit: _TimeUnit = None,

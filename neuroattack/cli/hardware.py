@@ -154,7 +154,7 @@ def precision(
     from neuroattack.hardware.profiles.files import load_profile
 
     _check_output(out, _PRECISION)
-    widths, moments = _integers("--bits", bits), _integers("--steps", steps)
+    widths, time_steps = _integers("--bits", bits), _integers("--steps", steps)
     chip = load_profile(profile)
     loaded, source = _load(network, dataset)
     test = source.test.first(images)
@@ -165,7 +165,7 @@ def precision(
             test.labels,
             chip.number_format(),
             bits=widths,
-            time_steps=moments,
+            time_steps=time_steps,
             folder=folder,
             backend=backend,
             seed=seed,

@@ -19,7 +19,7 @@ _Seed = Annotated[
     int, typer.Option(help="Random seed of the input spikes.", rich_help_panel="Target")
 ]
 _Host = Annotated[
-    str, typer.Option(help="Address to listen on; other than loopback addresses need --token-file.")
+    str, typer.Option(help="Address to listen on; non-loopback addresses require --token-file.")
 ]
 _Port = Annotated[int, typer.Option(help="Port to listen on; 0 for a free one.")]
 _Name = Annotated[str, typer.Option(help="Name of the model in the address: /v2/models/NAME.")]

@@ -105,8 +105,8 @@ def compare(
 ) -> None:
     """Compare the spikes and the speed of simulator backends.
 
-    Compares every spike of every population and time step with the reference dynamics, and
-    measures throughput, start-up time and memory. The exit code is 1 if a spike differs.
+    Compares all spikes of each backend with the reference dynamics, and measures throughput,
+    start-up time and memory. The exit code is 1 if a spike differs or a backend fails.
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.provenance import network_provenance

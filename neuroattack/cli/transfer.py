@@ -100,9 +100,7 @@ def preflight(
 
 _Images = Annotated[
     int,
-    typer.Option(
-        help="Number of test images, drawn from those that all deployments classify correctly."
-    ),
+    typer.Option(help="Number of random test images that all deployments classify correctly."),
 ]
 _Attack = Annotated[
     str, typer.Option(help="Attack that makes the adversarial images; see 'attack'.")
@@ -140,9 +138,9 @@ def transfer(
 ) -> None:
     """Test how adversarial images transfer between deployments.
 
-    Prints a matrix of success rates on fresh trials: one row per deployment on which adversarial
-    images were generated, one column per deployment on which they were tested. Default
-    deployments: floating point, Loihi's fixed point, 100 time steps, and the regular encoder.
+    Prints a matrix of success rates on fresh trials: one row per deployment that was attacked, one
+    column per deployment on which the images were tested. Default deployments: floating point,
+    Loihi's fixed point, 100 time steps, the regular encoder, and, with --dnn, the DNN.
     """
     from neuroattack.attacks.bounds import Bound
     from neuroattack.datasets import load_dataset_of

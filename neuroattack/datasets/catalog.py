@@ -85,7 +85,7 @@ def load_dataset_of(name: str | None, origin: Mapping[str, str]) -> Dataset:
     chosen = origin.get("dataset") if name is None else name
     if chosen is None:
         raise ValidationError(
-            "data set", "none, and the network's file names none", f"{' or '.join(DATASETS)}"
+            "data set", "none, and none in the network file", f"{' or '.join(DATASETS)}"
         )
     dataset = load_dataset(chosen)
     trained_on = origin.get("dataset_checksum")

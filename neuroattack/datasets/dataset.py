@@ -54,13 +54,13 @@ class Split:
         """
         if isinstance(chosen, int | np.integer):
             raise ValidationError(
-                "images of a split", chosen, f"a slice or a sequence of indices; use pick({chosen})"
+                "split indices", chosen, f"a slice or a sequence of indices; use pick({chosen})"
             )
         at = chosen if isinstance(chosen, slice) else np.asarray(chosen)
         try:
             return Split(self.images[at], self.labels[at], self.indices[at])
-        except IndexError as error:
-            raise ValidationError("images of a split", chosen, str(error)) from None
+        except IndexError:
+            raise ValidationError("split indices", chosen, f"integers below {len(self)}") from None
 
     @classmethod
     def from_bytes(cls, images: NDArray[np.uint8], labels: Labels) -> Split:

@@ -46,7 +46,7 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[
     path = require_file(path, _LIMIT_BYTES, "an image (.npy or a picture)")
     pixels = _read_array(path) if path.suffix.lower() == ".npy" else _read_picture(path, shape)
     if pixels.dtype.kind not in "fu" or (pixels.dtype.kind == "u" and pixels.dtype != np.uint8):
-        raise FileError(path, f"holds {pixels.dtype}, expected floating point or uint8")
+        raise FileError(path, f"contains {pixels.dtype}, expected floating point or uint8")
     if pixels.shape != shape:
         raise FileError(path, f"has shape {pixels.shape}, expected {shape}")
     intensities = pixels.astype(np.float64) / (255 if pixels.dtype == np.uint8 else 1)

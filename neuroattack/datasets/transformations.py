@@ -177,4 +177,4 @@ TRANSFORMATIONS = (
     *(Transformation(f"gamma-{exponent:g}", "gamma", exponent) for exponent in (0.7, 1.5)),
     *(Transformation(f"noise-{sd:g}", "noise", sd) for sd in (0.05, 0.1)),
 )
-"""Transformations used in studies: the control, then each family in increasing strength."""
+"""Transformations used in studies: the control, then several strengths of each family."""

@@ -153,16 +153,16 @@ class Deployment:
             If the images are invalid for the network.
         """
         rows = validate_images(images, self.network.input.shape)
-        randomness = np.asarray(indices, np.int64)
-        if randomness.shape != (len(rows),):
-            raise ValidationError("indices", f"shape {randomness.shape}", f"({len(rows)},)")
+        indices = np.asarray(indices, np.int64)
+        if indices.shape != (len(rows),):
+            raise ValidationError("indices", f"shape {indices.shape}", f"shape ({len(rows)},)")
         parts = []
         size = max(1, min(_BATCH_IMAGES, _BATCH_RASTER // (self.steps * rows.shape[1])))
         for start in range(0, len(rows), size):
             batch = slice(start, start + size)
             inputs = self.network.input.encoder.encode(
                 rows[batch],
-                indices=randomness[batch],
+                indices=indices[batch],
                 steps=self.steps,
                 dt_s=self.network.dt_s,
                 seed=self.seed,

@@ -85,7 +85,7 @@ class DeploymentSpec:
         their random numbers, as if the attacker controlled the encoder. Verification trials are
         always independent.
     allow_lossy : bool, optional
-        Drop what the profile does not support instead of refusing the network.
+        Drop features that the profile does not support instead of refusing the network.
     weight_scale : {"shared", "per_projection"}, optional
         Whether the weights into a population share one scale.
     weight_rounding : {"nearest", "stochastic"}, optional
@@ -283,7 +283,7 @@ class OpenTarget(Protocol):
     def __call__(
         self, stream: int, budget: int | None = None, randomness: Randomness = "independent"
     ) -> Target:
-        """Return a black box with that stream of trials and that query budget."""
+        """Return a black box with this random stream and query budget."""
         ...
 
 
@@ -314,7 +314,7 @@ class OpenDeployment:
     def __call__(
         self, stream: int, budget: int | None = None, randomness: Randomness = "independent"
     ) -> Target:
-        """Return a black box with that stream of trials and that query budget."""
+        """Return a black box with this random stream and query budget."""
         target = self.boxes(stream, budget, randomness)
         return target if self.spec.response == "counts" else HardLabel(target)
 
@@ -352,7 +352,7 @@ def open_target(
     if spec.kind == "dnn":
         if dnn is None:
             raise ValidationError(
-                "deployment", DNN, "a model of a conventional network in addition"
+                "deployment", DNN, "the model file of the conventional network in addition"
             )
         model = load_mlp(dnn)
         graded = GradedDeployment(model.outputs, model.image_shape, model.classes)

@@ -346,7 +346,7 @@ def _metered(opened: OpenDeployment, meter: QueryMeter) -> OpenTarget:
 def _with_costs(
     attacked: AttackedImage, deployment: Deployment, meter: QueryMeter, trials: int
 ) -> AttackedImage:
-    """Measure the cost of clean and adversarial image on trials after the verification's."""
+    """Measure the cost of both images in trials that follow those of the verification."""
     search, goal = attacked.search, attacked.search.goal
     stream = verification_stream(attacked.index, goal.target_class)
     recording = deployment.record(

@@ -99,7 +99,7 @@ class Subject:
         """
         if dnn is None and any(spec.kind == "dnn" for spec in deployments):
             raise ValidationError(
-                "deployment", DNN, "the model file of a conventional network as well"
+                "deployment", DNN, "the model file of the conventional network in addition"
             )
         return cls(
             None if network is None else keep_network(network, folder),
@@ -117,7 +117,7 @@ class Subject:
         return dataset_of_cell(self.dataset, self.checksum).test.pick(index)
 
 
-# Deployments stay open until the process ends or newer ones displace them.
+# Deployments stay open until the process ends or more than _MAX_OPEN are open.
 _opened: dict[tuple[Any, ...], tuple[contextlib.ExitStack, OpenDeployment]] = {}
 
 
@@ -164,7 +164,7 @@ def attack_cell(
     target_class: int | None = None,
     settings: Mapping[str, Any] | None = None,
 ) -> Cell:
-    """Return the cell of :func:`attack_image`; `seed` is the experiment's."""
+    """Return the cell of :func:`attack_image`; `seed` is the random seed of the experiment."""
     return Cell(
         f"attack-{attack}-{index}",
         attack_image,
@@ -322,7 +322,7 @@ def verify_images(
     checksum: str,
     folder: Path,
 ) -> dict[str, Any]:
-    """Measure success rates of images on a deployment, on the streams of its verification.
+    """Measure success rates of images on a deployment, with the random streams of verification.
 
     Returns
     -------

@@ -179,9 +179,9 @@ def measure_change(
     trials: int,
     stream: int,
 ) -> dict[str, Change]:
-    """Compare the cost of an adversarial with that of a clean image, with the same random numbers.
+    """Compare the cost of an adversarial and a clean image, with the same random numbers.
 
-    Trial numbers start at `first_trial`.
+    The trials have the indices from `first_trial` on in the random stream `stream`.
     """
     before, after = (
         _quantities(

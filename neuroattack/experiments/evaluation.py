@@ -80,7 +80,7 @@ def evaluate(
     deployment : Deployment
         Deployed network.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is its trial number.
+        Intensities in [0, 1]; the position of an image is its index in the random stream.
     labels : int array, shape (images,)
         True classes.
     on_progress : callable, optional

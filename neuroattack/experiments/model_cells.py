@@ -88,7 +88,7 @@ def train_sdbn(
     fast_decay: float | None = None,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train an SDBN into the folder; see :func:`training_cell`."""
+    """Train an SDBN and save it in the folder; see :func:`training_cell`."""
     data = dataset_of_cell(dataset, checksum)
     file = _file("sdbn", [dataset, checksum, recipe, recipe_digest, seed, noise])
 
@@ -120,7 +120,7 @@ def train_dnn(
     noise: Mapping[str, Any] | None,
     folder: Path,
 ) -> dict[str, Any]:
-    """Train a DNN into the folder; see :func:`training_cell`."""
+    """Train a DNN and save it in the folder; see :func:`training_cell`."""
     data = dataset_of_cell(dataset, checksum)
     file = _file("dnn", [dataset, checksum, seed, iterations, noise])
 
@@ -218,5 +218,5 @@ def dataset_of_cell(name: str, checksum: str) -> Dataset:
 
 @functools.lru_cache(maxsize=4)
 def model_of_cell(path: Path, kind: NetworkKind) -> Any:
-    """Return a model of the folder, cached per process."""
+    """Return the model in a file of the folder, cached per process."""
     return load_model(path) if kind == "sdbn" else load_mlp(path)

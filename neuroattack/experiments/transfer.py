@@ -134,13 +134,11 @@ class Transfer:
             "columns": list(self.names),
             "success": [[self.success(row, column) for column in indices] for row in indices],
             "ci95": [[list(self.ci95(row, column)) for column in indices] for row in indices],
-            "clean_error_rates": [
-                float(np.mean(success_rates)) for success_rates in self.clean_error_rates
-            ],
+            "clean_error_rates": [float(np.mean(rates)) for rates in self.clean_error_rates],
             "queries": list(self.queries),
             "images": [
-                {"index": index, "target_class": image_goal}
-                for index, image_goal in self.image_goals
+                {"index": index, "target_class": target_class}
+                for index, target_class in self.image_goals
             ],
             "success_rates": [[list(column) for column in row] for row in self.success_rates],
             "settings": {
@@ -211,11 +209,8 @@ def transfer(
             for spec in specs
         ],
     )
-    success_rates = [tuple(cell["rates"][0]) for cell in verified]
-    rows = [
-        tuple(success_rates[start : start + len(specs)])
-        for start in range(0, len(success_rates), len(specs))
-    ]
+    rates = [tuple(cell["rates"][0]) for cell in verified]
+    rows = [tuple(rates[start : start + len(specs)]) for start in range(0, len(rates), len(specs))]
     return Transfer(
         settings,
         tuple(image_goals),

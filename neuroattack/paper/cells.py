@@ -125,7 +125,7 @@ def attack_images(
                     "distances": [step.distance for step in result.trace],
                     "predicted": [step.predicted for step in result.trace],
                     "spike_fractions": [list(step.spike_fractions) for step in result.trace],
-                    # Every trial of a query counts.
+                    # Each trial is counted as a query.
                     "queries": result.queries * network.repeats,
                     **verified,
                     "clean": clean,

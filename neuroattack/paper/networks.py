@@ -56,7 +56,7 @@ class AttackedNetwork:
     repeats : int, optional
         Trials per query, whose counts are summed, in the search and in the verification.
     spikes : float, optional
-        Mean number of counts per query of a sampled network.
+        Mean total count of all classes per query of a sampled network.
     backend : str, optional
         Backend of a spiking network.
     """

@@ -301,8 +301,8 @@ def population_groups(run: PaperRun) -> list[Group]:
 def population(run: PaperRun) -> Study:
     """Attack many images on all networks.
 
-    The images are drawn from those that all networks classify correctly: "fives" with "three" as
-    the target class, and images of any class with random target classes.
+    All networks classify the images correctly: random "fives" with "three" as the target class,
+    and random images of any class with random target classes.
     """
     groups = attack_groups(run, "Attacking many images", population_groups(run))
     found = {(group.network, group.case, group.pairs): group for group in groups}

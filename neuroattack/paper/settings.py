@@ -229,8 +229,8 @@ class PaperRun:
     def attacked(self, name: str, steps: int | None = None, repeats: int = 1) -> AttackedNetwork:
         """Return a network of :data:`neuroattack.paper.networks.NAMES`.
 
-        `steps` and `repeats` apply to spiking networks. The number of counts that the sampled DNN
-        returns per query is the mean number of output spikes of the spiking SDBN.
+        `steps` and `repeats` apply to spiking networks. The mean total count per query of the
+        sampled DNN is the mean number of output spikes of the spiking SDBN.
         """
         if name == f"{DNN}-sampled":
             spikes = float(self._clean_results[SDBN]["spikes"])

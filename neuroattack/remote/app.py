@@ -79,8 +79,8 @@ class _Inferences:
         return response
 
     async def _respond(self, request: Request, client: str) -> Response:
-        if request.headers.get("content-encoding", "identity") != "identity":
-            raise HTTPException(415, "Content-Encoding: expected none")
+        if (encoding := request.headers.get("content-encoding", "identity")) != "identity":
+            raise HTTPException(415, f"Content-Encoding: got {encoding!r}, expected none")
         key = request.headers.get(KEY) or secrets.token_hex(16)
         if len(key) > _LONGEST_KEY:
             raise HTTPException(400, f"{KEY}: expected at most {_LONGEST_KEY} characters")

@@ -51,7 +51,7 @@ class Table(NamedTuple):
 
 
 class _Image(NamedTuple):
-    """An attacked image as the template shows it."""
+    """An attacked image, formatted for the template."""
 
     anchor: str
     heading: str
@@ -137,14 +137,14 @@ def _attacks_table(results: Sequence[AttackResult]) -> Table:
     rows = []
     for result in results:
         figures = result.as_json()
-        trials = len(result.images)
+        images = len(result.images)
         rows.append(
             (
                 figures["attack"],
                 bound_text(figures["norm"], figures["bound"]),
                 "no limit" if figures["queries"] is None else f"{figures['queries']:,}",
-                f"{trials:,}",
-                f"{percent(result.success_rate)}, {interval(result.ci95, decimals_for(trials))}",
+                f"{images:,}",
+                f"{percent(result.success_rate)}, {interval(result.ci95, decimals_for(images))}",
                 percent(result.clean_error_rate),
             )
         )

@@ -76,7 +76,7 @@ def images_figure(search: SearchResult) -> Figure:
 def gallery_figure(attacked: Sequence[AttackedImage]) -> Figure:
     """Draw clean images, adversarial images and perturbations, one column per image.
 
-    Above each image stand the predicted class, in color where it is wrong, and the fraction of
+    The title of an image shows the predicted class, in color where it is wrong, and the fraction of
     fresh trials that reach the goal of the attack. Perturbations share one color scale.
 
     Parameters

@@ -86,7 +86,7 @@ class BlackBox:
 
     Parameters
     ----------
-    answer : callable
+    function : callable
         Function of images of shape (batch, pixels) that returns counts of shape (batch, classes).
     image_shape : tuple of int
         Shape of one image.
@@ -106,8 +106,8 @@ class BlackBox:
     """
 
     __slots__ = (
-        "__answer",
         "__budget",
+        "__function",
         "__image_shape",
         "__lock",
         "__n_classes",
@@ -118,7 +118,7 @@ class BlackBox:
 
     def __init__(
         self,
-        answer: Callable[[NDArray[np.float64]], NDArray[np.int32]],
+        function: Callable[[NDArray[np.float64]], NDArray[np.int32]],
         image_shape: tuple[int, ...],
         n_classes: int,
         budget: int | None = None,
@@ -127,7 +127,7 @@ class BlackBox:
     ) -> None:
         if budget is not None:
             check_integer("query budget", budget, 1)
-        self.__answer = answer
+        self.__function = function
         self.__response: Response = response
         self.__budget = budget
         self.__image_shape = image_shape
@@ -174,4 +174,4 @@ class BlackBox:
                 raise BudgetExceededError(len(rows), self.remaining)
             # Counted before the call, because a query that fails may have reached the network.
             self.__queries += len(rows)
-            return self.__answer(rows)
+            return self.__function(rows)

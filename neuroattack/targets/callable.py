@@ -91,11 +91,11 @@ def target(
         probe = np.random.default_rng(0).random((2, *shape))
         kind = _inferred(name, values_of(probe), 2, classes)
 
-    def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
+    def respond(rows: NDArray[np.float64]) -> NDArray[np.int32]:
         return responses_as_counts(name, values_of(rows), kind, len(rows), classes)
 
     return BlackBox(
-        answer, shape, classes, budget, response="labels" if kind == "labels" else "counts"
+        respond, shape, classes, budget, response="labels" if kind == "labels" else "counts"
     )
 
 

@@ -103,10 +103,10 @@ class GradedDeployment:
         """
         rng = np.random.default_rng(np.random.SeedSequence(self.seed, spawn_key=(stream,)))
 
-        def answer(rows: NDArray[np.float64]) -> NDArray[np.int32]:
+        def respond(rows: NDArray[np.float64]) -> NDArray[np.int32]:
             fractions = self.fractions(rows)
             if self.spikes is None:
                 return fractions_as_counts(fractions)
             return rng.poisson(fractions * self.spikes).astype(np.int32)
 
-        return BlackBox(answer, self.image_shape, self.classes, budget)
+        return BlackBox(respond, self.image_shape, self.classes, budget)

@@ -137,8 +137,8 @@ def train(
     resume : bool, optional
         Resume from `checkpoint`.
     progress : callable, optional
-        Function called with a :class:`Progress` each time, after the checkpoint is written. An
-        exception that it raises, such as KeyboardInterrupt, stops the training.
+        Function called with a :class:`Progress` at the same intervals, after any checkpoint.
+        An exception that it raises, such as KeyboardInterrupt, stops the training.
 
     Returns
     -------

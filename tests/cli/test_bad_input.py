@@ -32,8 +32,8 @@ def test_files_that_are_no_network(command, network_file, tmp_path):
 
 
 def test_a_model_where_a_network_is_expected_and_the_reverse(command, network_file, model_file):
-    refused(command("evaluate", model_file), "holds a sdbn-model, expected a network")
-    refused(command("convert", network_file), "holds a network, expected a sdbn-model")
+    refused(command("evaluate", model_file), "contains a sdbn-model, expected a network")
+    refused(command("convert", network_file), "contains a network, expected a sdbn-model")
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def attack_on(command, network_file):
         (np.zeros((27, 28)), "shape (27, 28)"),
         (np.zeros((0,)), "shape (0,)"),
         (np.zeros((28, 28), "U1"), "uint8"),
-        (np.zeros((28, 28), np.int64), "holds int64"),
+        (np.zeros((28, 28), np.int64), "contains int64"),
     ],
 )
 def test_impossible_images(attack_on, tmp_path, pixels, words):

@@ -398,7 +398,7 @@ def test_json_says_all_with_intervals():
         ([case(3, 0.5, goal=Goal(0, 3))], {}, "target class: got 3"),
         ([case(3, 0.5)], {"trials": 0}, "verification trials: got 0"),
         ([case(3, 0.5)], {"seed": -1}, "seed: got -1"),
-        ([case(3, 0.5)], {"gap_groups": 0}, "groups of gap: got 0"),
+        ([case(3, 0.5)], {"gap_groups": 0}, "gap groups: got 0"),
         (
             [Case(3, np.zeros((4, 6)), np.zeros((6, 4)), Goal(0, 1), 0.0)],
             {},

@@ -17,8 +17,8 @@ from support.output import one_object, refused
 from neuroattack.datasets import load_dataset
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
+from neuroattack.experiments.comparison.backend_run import run_backend
 from neuroattack.experiments.comparison.comparison import _differing
-from neuroattack.experiments.comparison.trial import run_trial
 from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.storage import save_network
@@ -200,8 +200,8 @@ def test_a_network_in_fixed_point_is_compared_in_fixed_point_only(command, tmp_p
 def test_memory_is_that_of_the_backend_and_not_of_the_caller(plugins):
     held = bytearray(os.urandom(1)) * (500 * 2**20)
     images = np.zeros((1, 28, 28), np.float32)
-    plain = run_trial(small_network(), images, backend="native", steps=5, seed=0)
-    large = run_trial(small_network(), images, backend="large", steps=5, seed=0)
+    plain = run_backend(small_network(), images, backend="native", steps=5, seed=0)
+    large = run_backend(small_network(), images, backend="large", steps=5, seed=0)
     assert plain.peak_rss_mib < 450
     assert 250 < large.peak_rss_mib - plain.peak_rss_mib < 400
     assert len(held) == 500 * 2**20
@@ -209,7 +209,7 @@ def test_memory_is_that_of_the_backend_and_not_of_the_caller(plugins):
 
 def test_a_failing_backend_does_not_affect_others(command, network_file, plugins):
     with pytest.raises(SimulationError, match="on fire"):
-        run_trial(small_network(), np.zeros((1, 28, 28)), backend="failing", steps=5, seed=0)
+        run_backend(small_network(), np.zeros((1, 28, 28)), backend="failing", steps=5, seed=0)
     code, out, _ = command(
         "compare",
         network_file,

@@ -202,7 +202,7 @@ def replace_array(name, array):
     [
         (set_attribute("/", "schema", 99), "network schema 99, expected 1"),
         (set_attribute("/", "schema", "one"), "attribute schema of / is 'one'"),
-        (set_attribute("/", "kind", "sdbn-model"), "holds a sdbn-model, expected a network"),
+        (set_attribute("/", "kind", "sdbn-model"), "contains a sdbn-model, expected a network"),
         (set_attribute("/", "encoder", "morse"), "unknown encoder 'morse'"),
         (set_attribute("/", "dt_s", np.nan), "network dt_s: got nan"),
         (set_attribute("/", "max_rate_hz", 5000.0), "max_rate_hz: got 5000 Hz"),

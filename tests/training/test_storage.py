@@ -99,7 +99,7 @@ def replaced(name, shape, dtype="f4"):
 EITHER = [
     (lambda f: f.attrs.__setitem__("seed", "seven"), "seed"),
     (lambda f: f.attrs.__setitem__("schema", 2), "schema"),
-    (lambda f: f.attrs.__setitem__("kind", "network"), "holds a network"),
+    (lambda f: f.attrs.__setitem__("kind", "network"), "contains a network"),
     (lambda f: f.attrs.__setitem__("image_height", 28), "image_shape"),
     (lambda f: f.attrs.__delitem__("recipe"), "recipe"),
     (lambda f: f.attrs.__delitem__("dataset"), "dataset"),

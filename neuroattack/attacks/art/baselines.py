@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attacks.art.target import ArtTarget, Ended, global_chance, import_art
+from neuroattack.attacks.art.target import ArtTarget, Ended, import_art, seeded_generators
 from neuroattack.attacks.best_seen import BestSeen, NearestSeen
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.perception import image_sides
@@ -101,7 +101,7 @@ class ArtAttack:
         classifier = art_target.classifier()
         one_hot = np.eye(target.n_classes)[[_aimed_class(goal)]]
         stopped_by, before = "done", -1
-        with global_chance(self.seed), warnings.catch_warnings(), np.errstate(all="ignore"):
+        with seeded_generators(self.seed), warnings.catch_warnings(), np.errstate(all="ignore"):
             warnings.simplefilter("ignore")
             while art_target.left and art_target.spent > before:
                 before = art_target.spent

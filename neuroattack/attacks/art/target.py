@@ -16,7 +16,7 @@ from neuroattack.encoding.readout import UNDECIDED, decide, spike_fractions
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
 
-__all__ = ["ArtTarget", "Ended", "global_chance", "import_art"]
+__all__ = ["ArtTarget", "Ended", "import_art", "seeded_generators"]
 
 # Above float32 rounding errors of fractions, below the effect of one spike in thousands.
 _TIE = 1e-6
@@ -96,7 +96,7 @@ class ArtTarget:
         )
 
     def _predict(self, batch: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Return fractions or labels; if the budget is too small, query what it allows and end."""
+        """Return fractions or labels; raise Ended if the budget covers only part of the batch."""
         images = np.asarray(batch, np.float64).reshape(-1, *self._target.image_shape)
         if not np.isfinite(images).all():
             raise Ended("not a number")
@@ -148,7 +148,7 @@ def import_art(module: str) -> Any:
 
 
 @contextlib.contextmanager
-def global_chance(seed: int) -> Iterator[None]:
+def seeded_generators(seed: int) -> Iterator[None]:
     """Seed the global random generators that ART uses, and restore their states afterwards."""
     import random
 

@@ -135,7 +135,7 @@ class Suite:
 
 
 QUICK = Suite(budgets=(50, 100, 200), trials=20, accuracy_images=200)
-"""A suite of less than a minute; its figures compare only with those of other quick audits."""
+"""Suite for less than a minute; its figures are comparable only with other quick audits."""
 
 
 def other_deployments(deployment: DeploymentSpec) -> dict[str, DeploymentSpec]:

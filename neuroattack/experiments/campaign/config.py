@@ -284,5 +284,5 @@ def _message(first: Any) -> str:
     if first["type"] == "missing":
         return "missing"
     got = repr(first["input"])
-    expected = _EXPECTED.get(first["type"], first["msg"].removeprefix("Value error, "))
-    return f"got {got if len(got) < 60 else got[:57] + '...'}; {expected}"
+    text = first["msg"].removeprefix("Value error, ").replace("Input should be", "expected", 1)
+    return f"got {got if len(got) < 60 else got[:57] + '...'}, {_EXPECTED.get(first['type'], text)}"

@@ -125,7 +125,7 @@ def measure_on_chip(
     seed: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """Run a network on images, optionally fitted to a chip; the work of a cell.
+    """Run a network on images, optionally fitted to a chip, in one cell.
 
     Returns
     -------

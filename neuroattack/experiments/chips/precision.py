@@ -67,7 +67,7 @@ def measure_precision(
     workers: int | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> dict[str, Any]:
-    """Measure both curves on the same images and input spikes.
+    """Measure accuracy by bits and by time steps on the same images and input spikes.
 
     Each network is one cell in the folder; finished cells are not repeated.
 
@@ -146,7 +146,7 @@ def measure_accuracy(
     seed: int,
     folder: Path,
 ) -> dict[str, Any]:
-    """Measure accuracy after each number of time steps; the work of a cell.
+    """Measure accuracy after each number of time steps, in one cell.
 
     Returns
     -------

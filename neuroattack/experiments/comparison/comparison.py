@@ -16,7 +16,7 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.encoding.readout import decide
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
-from neuroattack.experiments.comparison.trial import Trial, run_trial
+from neuroattack.experiments.comparison.backend_run import BackendRun, run_backend
 from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Network, Precision
@@ -54,7 +54,7 @@ class BackendComparison:
     accuracy, accuracy_ci95 : float, (float, float)
         Fraction of the images classified correctly, and its 95 % Wilson interval.
     images_per_s, setup_s, peak_rss_mib : float
-        As in :class:`neuroattack.experiments.comparison.trial.Trial`.
+        As in :class:`neuroattack.experiments.comparison.backend_run.BackendRun`.
     """
 
     backend: str
@@ -154,14 +154,14 @@ def compare(
             name = f"{backend}{suffix}"
             on_progress(name, 0.0, "")
             try:
-                trial = run_trial(version, images, backend=backend, steps=steps, seed=seed)
+                run = run_backend(version, images, backend=backend, steps=steps, seed=seed)
             except UnsupportedFeatureError as error:
                 refused[name] = str(error)
             except SimulationError as error:
                 failed[name] = str(error)
             else:
-                compared[name] = _comparison(backend, version, trial, references[suffix], labels)
-                rasters[name] = _spikes(trial)[population][:1]
+                compared[name] = _comparison(backend, version, run, references[suffix], labels)
+                rasters[name] = _spikes(run)[population][:1]
             on_progress(name, 1.0, "")
     if failed and not compared:
         raise SimulationError("; ".join(failed.values()))
@@ -241,33 +241,33 @@ def _reference(
     return {name: SpikeTrains.concatenate(trains) for name, trains in parts.items()}
 
 
-def _spikes(trial: Trial) -> Mapping[str, SpikeTrains]:
-    return trial.recording.spikes or {}
+def _spikes(run: BackendRun) -> Mapping[str, SpikeTrains]:
+    return run.recording.spikes or {}
 
 
 def _comparison(
     backend: str,
     network: Network,
-    trial: Trial,
+    run: BackendRun,
     reference: Mapping[str, SpikeTrains],
     labels: Labels,
 ) -> BackendComparison:
     spikes_in, counts_in = {}, {}
     first: dict[str, str | int] | None = None
     for name, expected in reference.items():
-        differing = _differing(_spikes(trial)[name], expected)
+        differing = _differing(_spikes(run)[name], expected)
         spikes_in[name] = len(differing)
         if len(differing) and first is None:
             image, step, neuron = map(int, differing[0])
             first = {"population": name, "image": image, "step": step, "neuron": neuron}
         counts = expected.counts()
-        wrong = trial.recording.counts[name] != counts
-        counts_in[name] = int((wrong | (trial.recorded_counts[name] != counts)).sum())
-    decided = decide(trial.recording.counts[network.readout])
+        wrong = run.recording.counts[name] != counts
+        counts_in[name] = int((wrong | (run.recorded_counts[name] != counts)).sum())
+    decided = decide(run.recording.counts[network.readout])
     correct = int((decided == labels).sum())
     return BackendComparison(
         backend=backend,
-        backend_version=trial.backend_version,
+        backend_version=run.backend_version,
         precision=network.precision,
         network_checksum=network.checksum(),
         differing_spikes=sum(spikes_in.values()),
@@ -278,9 +278,9 @@ def _comparison(
         class_agreement=float((decided == decide(reference[network.readout].counts())).mean()),
         accuracy=correct / len(labels),
         accuracy_ci95=wilson_interval(correct, len(labels)),
-        images_per_s=trial.images_per_s,
-        setup_s=trial.setup_s,
-        peak_rss_mib=trial.peak_rss_mib,
+        images_per_s=run.images_per_s,
+        setup_s=run.setup_s,
+        peak_rss_mib=run.peak_rss_mib,
     )
 
 

@@ -17,7 +17,7 @@ from joblib.externals.loky.backend import resource_tracker as loky_tracker
 
 from neuroattack.errors import NeuroattackError, SimulationError
 from neuroattack.experiments.engine.cells import Cell
-from neuroattack.experiments.engine.store import STORE, Counts, Store, Waiting
+from neuroattack.experiments.engine.store import STORE, Claimed, Counts, Store
 from neuroattack.experiments.engine.workers import (
     WORKER_DIED,
     Failed,
@@ -280,7 +280,7 @@ class _Run:
                 self._in_progress.add(cell.key)
             yield self._task(cell)
 
-    def _task(self, cell: Waiting) -> Task:
+    def _task(self, cell: Claimed) -> Task:
         arguments = {**self._common, **cell.arguments}
         if cell.before is not None:
             arguments["before"] = cell.before

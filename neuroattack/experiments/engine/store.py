@@ -20,7 +20,7 @@ import numpy as np
 from neuroattack.errors import FileError, NeuroattackError, OutputError
 from neuroattack.experiments.engine.cells import Cell
 
-__all__ = ["STORE", "TRIES", "Counts", "Done", "Store", "Waiting"]
+__all__ = ["STORE", "TRIES", "Claimed", "Counts", "Done", "Store"]
 
 STORE = "results.sqlite"
 """File name in an experiment's folder."""
@@ -67,7 +67,7 @@ class Counts:
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Claimed:
     """A claimed cell.
 
     Parameters
@@ -177,7 +177,7 @@ class Store:
         )
         version = self.about("schema_version")
         if version != _SCHEMA_VERSION:
-            raise FileError(self._path, f"schema version {version}, expected {_SCHEMA_VERSION}")
+            raise FileError(self._path, f"has schema version {version}, expected {_SCHEMA_VERSION}")
 
     def about(self, key: str) -> Any:
         """Return a stored property of the experiment; None if it is not set."""
@@ -211,7 +211,7 @@ class Store:
             self._db.executemany("insert into wanted values (?)", [(key,) for key in keys])
         self._filter = "key in (select key from wanted)"
 
-    def claim(self, *, key: str | None = None) -> Waiting | None:
+    def claim(self, *, key: str | None = None) -> Claimed | None:
         """Claim a cell that is free and ready to run; None if there is none.
 
         Parameters
@@ -235,7 +235,7 @@ class Store:
             db.execute("update items set owner = ? where key = ?", (self._name, claimed))
         cell = json.loads(item)
         before = None if record is None else _unpacked(record, arrays)
-        return Waiting(claimed, cell["module"], cell["function"], cell["arguments"], before)
+        return Claimed(claimed, cell["module"], cell["function"], cell["arguments"], before)
 
     def finish(self, key: str, result: Mapping[str, Any]) -> None:
         """Store the result of a cell, unless it is already finished."""

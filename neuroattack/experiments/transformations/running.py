@@ -80,7 +80,7 @@ def survival(
     """
     check_trials(trials)
     check_integer("seed", seed, 0, _MAX_SEED)
-    check_integer("groups of gap", gap_groups, 1)
+    check_integer("gap groups", gap_groups, 1)
     _check_cases(cases)
     runner = _Runner(target_factory, trials, noiseless, seed)
     total = len(cases) * (len(transformations) + 1)

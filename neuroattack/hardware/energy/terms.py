@@ -118,7 +118,7 @@ def as_ends(bounds: tuple[float, float] | None) -> dict[str, float] | None:
 
 
 def _counts(activity: Activity, time_s: Bounds | None) -> dict[EnergyTerm, Bounds | None]:
-    """Return the number of events of each term except updates in each image."""
+    """Return the number of events in each image, for each term except updates."""
     by_core = activity.is_by_core
     routes = activity.routes if by_core else None
     counted: dict[EnergyTerm, NDArray[np.int64] | None] = {

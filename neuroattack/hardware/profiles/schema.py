@@ -155,7 +155,7 @@ class ProfileDocument(Strict):
                         "expected only one of them"
                     )
                 if term in unknown:
-                    refuse(f"{me}: got {term}, which is listed as unknown, expected only one")
+                    refuse(f"{me}: got {term}, also listed as unknown, expected only one of them")
                 if term in holders:
                     refuse(f"{me}: got {term}, which {holders[term]} also covers, expected it once")
                 holders[term] = holder

@@ -83,7 +83,7 @@ def _graph(arrays: Mapping[str, NDArray[Any]]) -> Graph:
 def _text(arrays: Mapping[str, NDArray[Any]], key: str) -> str:
     value = arrays.get(key)
     if value is None or value.dtype.kind != "U" or value.shape != ():
-        raise ValidationError(key, "nothing", "text: the file is HDF5, but not a NIR graph")
+        raise ValidationError(key, "nothing", "text (the file is HDF5, but not a NIR graph)")
     return str(value)
 
 

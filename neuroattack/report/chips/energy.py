@@ -35,7 +35,7 @@ def chip_figures(
 
 
 def energy_figure(study: Mapping[str, Any]) -> Figure:
-    """Draw energy per image against accuracy, one marker per profile, from lower to upper bound.
+    """Draw energy per image against accuracy, with a bar from lower to upper bound per profile.
 
     A filled marker is a total, a hollow one a subtotal. Profiles without a published energy
     coefficient, and those that do not support the network, are listed below the axes.

@@ -35,7 +35,7 @@ def placement_figure(placement: Placement) -> Figure:
 
     The shade of a core is the utilization of its fullest resource, gray if the profile has no
     limits per core. The strip at its lower edge has the colors of its populations. Cores of a mesh
-    node stand together; without a mesh, the cores fill a square, row by row.
+    node are adjacent; without a mesh, the cores fill a square, row by row.
     """
     limits = placement.limits
     total = max(min(limits.cores_per_chip or 0, _MOST_CORES), placement.cores_used)

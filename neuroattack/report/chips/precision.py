@@ -46,8 +46,8 @@ def curves_figure(curves: Mapping[str, Any]) -> Figure:
     _draw(right, "steps", floating, ("floating point", PALETTE[0], "o"))
     _draw(right, "steps", quantized, (curves["format"], PALETTE[1], "s"))
     right.set_xscale("log")
-    moments = [point["steps"] for point in floating]
-    right.set_xticks(moments, [str(steps) for steps in moments])
+    time_steps = [point["steps"] for point in floating]
+    right.set_xticks(time_steps, [str(steps) for steps in time_steps])
     best = max(point["accuracy"] for point in (*floating, *quantized, *supported))
     y = f"Accuracy (%), {curves['images']:,} images"
     name_axes(

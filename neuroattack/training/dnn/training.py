@@ -77,8 +77,8 @@ def train_mlp(
         Checkpoint file, written every 300,000 processed images (five iterations on MNIST). A
         training may be resumed with more iterations than before.
     progress : callable, optional
-        Function called as often with a :class:`~neuroattack.training.recipes.Progress`, whose
-        epochs are iterations.
+        Function called at this interval with a
+        :class:`~neuroattack.training.recipes.Progress`, whose epochs are iterations.
 
     Returns
     -------

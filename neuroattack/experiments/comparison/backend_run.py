@@ -1,7 +1,7 @@
 """Run one backend in a separate process to measure its start-up time and memory.
 
-The process is ``python -m neuroattack.experiments.comparison.trial FOLDER START``. It reads its
-inputs from FOLDER and writes its results there; START is the monotonic clock at its start.
+The process is ``python -m neuroattack.experiments.comparison.backend_run FOLDER START``. It reads
+its inputs from FOLDER and writes its results there; START is the monotonic clock at its start.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from neuroattack.errors import NeuroattackError, SimulationError, UnsupportedFea
 from neuroattack.ir.network import Network
 from neuroattack.ir.storage import load_network, save_network
 
-__all__ = ["Trial", "run_trial"]
+__all__ = ["BackendRun", "run_backend"]
 
 # Fast backends are timed repeatedly, slow ones once.
 _REPEATS = 5
@@ -45,7 +45,7 @@ _PARTS = ("counts", "recorded_counts", "offsets", "neurons")
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class BackendRun:
     """Results of a backend on a batch of images, and its speed and memory.
 
     Parameters
@@ -73,9 +73,9 @@ class Trial:
     peak_rss_mib: float
 
 
-def run_trial(
+def run_backend(
     network: Network, images: NDArray[np.float32], *, backend: str, steps: int, seed: int
-) -> Trial:
+) -> BackendRun:
     """Run a backend in a separate process.
 
     Parameters
@@ -83,7 +83,7 @@ def run_trial(
     network : Network
         Network in floating or fixed point.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; the position of an image is its trial number.
+        Intensities in [0, 1]; the position of an image is its index in the random stream.
     backend : str
         Registered name.
     steps, seed : int
@@ -96,7 +96,7 @@ def run_trial(
     SimulationError
         If the backend cannot run or failed.
     """
-    with tempfile.TemporaryDirectory(prefix="neuroattack-trial-") as name:
+    with tempfile.TemporaryDirectory(prefix="neuroattack-backend-") as name:
         folder = Path(name)
         save_network(folder / "network.h5", network)
         np.save(folder / "images.npy", images)
@@ -107,7 +107,7 @@ def run_trial(
             # The child ends when this pipe closes, so that it does not outlive its parent.
             # The monotonic clock is the same in both processes.
             child = subprocess.Popen(  # noqa: S603  # this Python, on a folder of our own
-                [sys.executable, "-m", "neuroattack.experiments.comparison.trial", name,
+                [sys.executable, "-m", "neuroattack.experiments.comparison.backend_run", name,
                  str(time.monotonic())],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
@@ -133,7 +133,7 @@ def run_trial(
             raise SimulationError(f"backend {backend!r} failed: {values['error']}")
         with np.load(folder / "recording.npz", allow_pickle=False) as arrays:
             recording, recorded_counts = _unpacked(dict(arrays))
-        return Trial(recording, recorded_counts, peak_rss_mib=peak_mib, **values)
+        return BackendRun(recording, recorded_counts, peak_rss_mib=peak_mib, **values)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
