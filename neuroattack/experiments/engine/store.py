@@ -122,7 +122,8 @@ class Store:
     def __init__(self, folder: Path, *, create: bool = False) -> None:
         self._folder = folder
         former = folder / _FORMER_STORE
-        self._path = former if former.is_file() else folder / STORE
+        self._is_former = former.is_file()
+        self._path = former if self._is_former else folder / STORE
         self._lock = threading.RLock()
         self._filter = "key is not null"
         if not create and not self._path.is_file():
@@ -293,7 +294,7 @@ class Store:
             rows = self._db.execute(
                 "select item, error from items where state = 'failed' order by position"
             ).fetchall()
-        return [(_arguments(item), error) for item, error in rows]
+        return [(self._arguments(item), error) for item, error in rows]
 
     def results(self) -> Iterator[Done]:
         """Yield finished cells in the order of the plan."""
@@ -302,7 +303,7 @@ class Store:
                 "select key, item, record from items where state = 'done' order by position"
             )
             for key, item, record in rows:
-                yield Done(key, _arguments(item), _renamed(json.loads(record)))
+                yield Done(key, self._arguments(item), self._read(record))
 
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of a cell including arrays; None if it is not finished."""
@@ -358,6 +359,16 @@ class Store:
                     self._db.execute("rollback")
                 raise
 
+    def _read(self, text: str) -> dict[str, Any]:
+        """Return stored values; those of version 0.1.0 under their present names."""
+        values: dict[str, Any] = json.loads(text)
+        return _renamed(values) if self._is_former else values
+
+    def _arguments(self, item: str) -> dict[str, Any]:
+        values = self._read(item)
+        arguments: dict[str, Any] = values.get("arguments", values)
+        return arguments
+
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:
         try:
@@ -366,11 +377,6 @@ class Store:
             raise OutputError(self._path, f"cannot be used: {error}") from None
         except sqlite3.DatabaseError as error:
             raise FileError(self._path, f"damaged: {error}") from None
-
-
-def _arguments(item: str) -> dict[str, Any]:
-    stored = json.loads(item)
-    return _renamed(stored.get("arguments", stored))
 
 
 def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
