@@ -178,7 +178,7 @@ class Network(ByValue):
             (
                 INPUT,
                 self.input.size,
-                f"pixels ({shape}), {encoder.kind} encoder, at most {encoder.max_rate_hz:g} Hz",
+                f"pixels ({shape}), {encoder.describe()}",
             ),
             *((each.name, each.size, each.describe()) for each in self.populations),
         ]
@@ -217,7 +217,7 @@ class Network(ByValue):
         digest = hashlib.sha256()
         encoder = self.input.encoder
         digest.update(
-            repr((self.dt_s, self.input.shape, encoder.kind, encoder.max_rate_hz)).encode()
+            repr((self.dt_s, self.input.shape, encoder.kind, *encoder.settings().values())).encode()
         )
         for p in self.populations:
             if isinstance(p, FixedPopulation):

@@ -284,7 +284,7 @@ class Input:
     shape : tuple of int
         Shape of one image; its pixels, in row-major order, are the neurons of the input population.
     encoder : Encoder
-        Encoder of intensities as spikes.
+        Encoder of intensities.
     """
 
     shape: tuple[int, ...]

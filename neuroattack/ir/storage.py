@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 
-from neuroattack.encoding.encoders import ENCODERS
+from neuroattack.encoding.encoders import ENCODERS, encoder_from
 from neuroattack.errors import FileError, UnknownNameError
 from neuroattack.hdf5 import (
     create_hdf5,
@@ -67,7 +67,7 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
         write_attributes(file, network, ("dt_s", "readout", "precision"))
         file.attrs["input_shape"] = network.input.shape
         file.attrs["encoder"] = network.input.encoder.kind
-        file.attrs["max_rate_hz"] = network.input.encoder.max_rate_hz
+        file.attrs.update(network.input.encoder.settings())
         file.create_group("origin").attrs.update(network.origin)
         populations = file.create_group("populations")
         for index, population in enumerate(network.populations):
@@ -110,7 +110,7 @@ def load_network(path: str | os.PathLike[str]) -> Network:
             dt_s=read_attribute(file, "dt_s", float),
             input=Input(
                 tuple(int(side) for side in shape),
-                ENCODERS[encoder](read_attribute(file, "max_rate_hz", float)),
+                encoder_from(encoder, read_attributes(file, ENCODERS[encoder].fields)),
             ),
             populations=tuple(
                 population(
