@@ -49,7 +49,7 @@ class AttackedImage:
         not visible to the attacker.
     readout_spikes : SpikeTrains or None
         Output spikes of one fresh trial of the clean and one of the adversarial image, if the
-        network is simulated here.
+        network is simulated here and its output are spikes.
     """
 
     index: int
@@ -368,5 +368,7 @@ def _with_costs(
     return replace(
         attacked,
         cost=meter.cost(trials, changes),
-        readout_spikes=recording.spikes[deployment.network.readout],
+        readout_spikes=recording.spikes[deployment.network.readout]
+        if recording.potentials is None
+        else None,
     )
