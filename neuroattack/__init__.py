@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from neuroattack.attacks.result import Goal, verify
     from neuroattack.datasets import Dataset, load_dataset
     from neuroattack.deployment.deployment import Deployment, deploy
-    from neuroattack.encoding.encoders import PoissonEncoder, RegularEncoder
+    from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder, RegularEncoder
     from neuroattack.errors import NeuroattackError
     from neuroattack.hardware import profiles
     from neuroattack.ir.network import FixedPopulation, Input, Network, Population, Projection
@@ -42,6 +42,7 @@ __all__ = [
     "L2",
     "Dataset",
     "Deployment",
+    "DirectEncoder",
     "FixedPopulation",
     "Goal",
     "Input",
@@ -80,6 +81,7 @@ __getattr__, __dir__ = lazy_attributes(
     {
         "Dataset": "neuroattack.datasets:Dataset",
         "Deployment": "neuroattack.deployment.deployment:Deployment",
+        "DirectEncoder": "neuroattack.encoding.encoders:DirectEncoder",
         "FixedPopulation": "neuroattack.ir.network:FixedPopulation",
         "Goal": "neuroattack.attacks.result:Goal",
         "Input": "neuroattack.ir.network:Input",

@@ -11,7 +11,7 @@ from neuroattack.deployment.backend import (
     Simulator,
     Workload,
 )
-from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.encoding.constant import InputSignal
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.ir.network import Network
 
@@ -74,7 +74,7 @@ class _EitherSimulator:
             except BackendUnavailableError as error:
                 self._run_in_process_instead(to_build.steps, error)
 
-    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+    def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         steps = inputs.steps
         if steps not in self._built:
             found = find_build(self._network, steps)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from neuroattack.deployment.backend import Recording
+from neuroattack.encoding.constant import InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import Network
 
@@ -30,7 +31,7 @@ class RuntimeSimulator(BatchSimulator):
         # Timing, input and model for the last number of steps, in their initial state.
         self._built: tuple[Timing, Any, BrianModel] | None = None
 
-    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+    def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         with own_settings(self._brian2):
             return super().run(inputs, record_spikes=record_spikes)

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack import __version__
-from neuroattack.encoding.encoders import RegularEncoder
+from neuroattack.encoding.encoders import RateEncoder, RegularEncoder
+from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import FixedPopulation, Network, Population, Projection
 
 from .model import check_supported
@@ -262,6 +263,10 @@ def brian2_script(network: Network) -> str:
         if projection.mantissas.any()
     ]
     encoder = network.input.encoder
+    if not isinstance(encoder, RateEncoder):
+        raise UnsupportedFeatureError(
+            f"Brian2 script: got a {encoder.kind} encoder, expected a rate encoder"
+        )
     fields = {
         "VERSION": __version__,
         "CHECKSUM": network.checksum(),

@@ -5,7 +5,9 @@ from __future__ import annotations
 import abc
 
 from neuroattack.deployment.backend import Recording, check_inputs
+from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, Network
 
 from .model import check_supported
@@ -35,9 +37,11 @@ class BatchSimulator(abc.ABC):
         check_supported(network)
         self._network = network
 
-    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+    def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
+        if isinstance(inputs, ConstantInput):
+            raise UnsupportedFeatureError("brian2: got direct coding, expected input spikes")
         size = images_per_run(self._network, inputs.steps)
         parts = [inputs[start : start + size] for start in range(0, inputs.images, size)]
         return Recording.concatenate([self._record(part, record_spikes) for part in parts])

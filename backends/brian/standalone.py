@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Recording, Workload
+from neuroattack.encoding.constant import InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.ir.network import INPUT, Network
@@ -40,7 +41,7 @@ class StandaloneSimulator(BatchSimulator):
         if workload.steps:
             self._build(workload.steps)
 
-    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+    def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         try:
             return super().run(inputs, record_spikes=record_spikes)

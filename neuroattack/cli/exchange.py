@@ -31,11 +31,12 @@ _Arrival = Annotated[
 ]
 _RefractorySteps = Annotated[int | None, typer.Option(help="Refractory period in time steps.")]
 _Encoder = Annotated[
-    Literal["poisson", "regular"] | None,
+    Literal["poisson", "regular", "direct"] | None,
     typer.Option(help="Encoder of the images.", rich_help_panel="Input"),
 ]
 _InputRate = Annotated[
-    float | None, typer.Option(help="Input rate in Hz of a pixel of intensity 1.")
+    float | None,
+    typer.Option(help="Input rate in Hz of a pixel of intensity 1; not for direct coding."),
 ]
 _ImageShape = Annotated[
     str | None,
@@ -69,9 +70,9 @@ def import_nir(
     """Import a network via NIR from another framework.
 
     NIR does not define how its equations are discretized in time, so --dt, --time-unit,
-    --integration, --arrival and --refractory-steps are required, and so are --encoder and
-    --input-rate. Files written by 'export' contain these settings. docs/nir.md lists the settings
-    of each framework.
+    --integration, --arrival and --refractory-steps are required, and so are --encoder and,
+    unless it is direct, --input-rate. Files written by 'export' contain these settings.
+    docs/nir.md lists the settings of each framework.
     """
     from neuroattack.ir.nir import importing
     from neuroattack.ir.storage import save_network
@@ -101,7 +102,7 @@ def import_nir(
         "classes": network.classes,
         "dt_s": network.dt_s,
         "encoder": network.input.encoder.kind,
-        "input_rate_hz": network.input.encoder.max_rate_hz,
+        "input_rate_hz": network.input.encoder.settings().get("max_rate_hz"),
         "lag_steps": imported.lag_steps,
         "largest_relative_rounding": imported.largest_relative_rounding,
         "losses": list(imported.losses),

@@ -102,14 +102,15 @@ def convert(
     input_rate: Annotated[
         float | None,
         typer.Option(
-            help="Input rate in Hz of a pixel of intensity 1. Default: that of the training."
+            help="Input rate in Hz of a pixel of intensity 1; not for direct coding. Default: "
+            "that of the training."
         ),
     ] = None,
     readout_gain: Annotated[
         float, typer.Option(help="Divisor of the readout threshold; above 1, more output spikes.")
     ] = 1.0,
     encoder: Annotated[
-        Literal["poisson", "regular"], typer.Option(help="Encoder of the images.")
+        Literal["poisson", "regular", "direct"], typer.Option(help="Encoder of the images.")
     ] = "poisson",
     json: Json = False,
 ) -> None:
@@ -135,7 +136,7 @@ def convert(
         "network_checksum": network.checksum(),
         "populations": {p.name: p.size for p in network.populations},
         "dt_s": network.dt_s,
-        "input_rate_hz": network.input.encoder.max_rate_hz,
+        "input_rate_hz": network.input.encoder.settings().get("max_rate_hz"),
         "encoder": network.input.encoder.kind,
         "readout_gain": readout_gain,
         "largest_rounding_v": converted.largest_rounding_v,

@@ -14,6 +14,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.constant import InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import BackendUnavailableError, UnknownNameError, ValidationError
 from neuroattack.ir.network import INPUT, Network
@@ -110,13 +111,14 @@ class Recording:
 class Simulator(Protocol):
     """Network deployed on a backend, which simulates batches of images."""
 
-    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+    def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; every image starts at rest.
 
         Parameters
         ----------
-        inputs : SpikeTrains
-            Spikes of the input population, which also determine the number of time steps.
+        inputs : InputSignal
+            Spikes of the input population, or a constant input, which also determine the number of
+            time steps.
         record_spikes : bool, optional
             Whether to record the spikes of all populations.
 
@@ -168,11 +170,11 @@ class Backend(Protocol):
         ...
 
 
-def check_inputs(network: Network, inputs: SpikeTrains) -> None:
+def check_inputs(network: Network, inputs: InputSignal) -> None:
     """Raise ValidationError if the batch is empty or its size differs from the network's input."""
     if inputs.size != network.input.size or not len(inputs):
         raise ValidationError(
-            "input spikes",
+            "input",
             f"{len(inputs)} images of {inputs.size} neurons",
             f"at least one image of {network.input.size} neurons",
         )

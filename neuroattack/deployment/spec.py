@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 from neuroattack.deployment.deployment import Deployment, check_settings, deploy
-from neuroattack.encoding.encoders import ENCODERS
+from neuroattack.encoding.encoders import (
+    ENCODERS,
+    DirectEncoder,
+    Encoder,
+    RateEncoder,
+    encoder_from,
+)
 from neuroattack.errors import (
     BackendUnavailableError,
     FileError,
@@ -77,7 +83,8 @@ class DeploymentSpec:
     seed : int, optional
         Random seed of the input spikes.
     encoder : str, optional
-        Kind of encoder; by default that of the network.
+        Kind of encoder; by default that of the network. Another rate encoder has the same input
+        rate. Direct coding injects the intensity in every step, without scaling the weights.
     response : {"counts", "labels"}, optional
         Whether queries return the spike counts of all classes, or only the predicted class.
     search_randomness : {"independent", "shared"}, optional
@@ -264,7 +271,17 @@ def _of_type(key: str, value: Any, default: Any) -> Any:
 def _with_encoder(network: Network, kind: str | None) -> Network:
     if kind is None or kind == network.input.encoder.kind:
         return network
-    encoder = ENCODERS[kind](network.input.encoder.max_rate_hz)
+    own = network.input.encoder
+    if kind == DirectEncoder.kind:
+        encoder: Encoder = DirectEncoder()
+    elif isinstance(own, RateEncoder):
+        encoder = encoder_from(kind, own.settings())
+    else:
+        raise ValidationError(
+            "encoder of a deployment",
+            repr(kind),
+            f"{own.kind!r}: the network has no input rate; convert or import it with a rate",
+        )
     return dataclasses.replace(network, input=dataclasses.replace(network.input, encoder=encoder))
 
 

@@ -1,27 +1,108 @@
-"""Encoders of image intensities as input spikes.
+"""Encoders of image intensities as input to a network: spikes, or a constant input.
 
-Encoders do not run in the simulators: for a given seed, stream and index, the input spikes of an
-image are the same on every backend and in every batch.
+Encoders do not run in the simulators: for a given seed, stream and index, the input of an image is
+the same on every backend and in every batch.
 """
 
 from __future__ import annotations
 
 import abc
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import ValidationError
-from neuroattack.validation import check_positive
+from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.validation import check_integer, check_positive
 
-__all__ = ["ENCODERS", "Encoder", "PoissonEncoder", "RegularEncoder"]
+__all__ = [
+    "ENCODERS",
+    "DirectEncoder",
+    "Encoder",
+    "PoissonEncoder",
+    "RateEncoder",
+    "RegularEncoder",
+    "encoder_from",
+]
+
+
+# Intensities in units of the grid are stored as int32.
+_MAX_BITS = 30
+
+
+class Encoder(abc.ABC):
+    """Encoder of intensities as input to a network.
+
+    An encoder is determined by its kind and its settings, which are numbers: see
+    :func:`encoder_from`.
+    """
+
+    kind: ClassVar[str]
+    """Name of the encoder."""
+
+    fields: ClassVar[Mapping[str, type[float] | type[int]]]
+    """Names and types of the settings, in the order of the constructor's arguments."""
+
+    random: ClassVar[bool] = False
+    """Whether the input depends on random numbers, not only on the image."""
+
+    def settings(self) -> dict[str, float | int]:
+        """Return the settings by name, for files and results."""
+        return {name: getattr(self, name) for name in self.fields}
+
+    @abc.abstractmethod
+    def describe(self) -> str:
+        """Return the encoder and its settings, in a few words."""
+
+    def check_step(self, dt_s: float) -> None:  # noqa: B027 - most encoders have nothing to check
+        """Raise ValidationError if the encoder cannot be used with time steps of that length."""
+
+    @abc.abstractmethod
+    def encode(
+        self,
+        images: NDArray[np.float64],
+        *,
+        indices: NDArray[np.int64],
+        steps: int,
+        dt_s: float,
+        seed: int,
+        stream: int = 0,
+    ) -> InputSignal:
+        """Generate the input of a batch.
+
+        Parameters
+        ----------
+        images : float64 array, shape (images, pixels)
+            Intensities validated by :func:`neuroattack.encoding.images.validate_images`.
+        indices : int64 array, shape (images,)
+            Index of each image's random numbers in the stream. The same seed, stream and index
+            give the same input for the same image, alone or in any batch; pixels that are equal
+            in two images with the same index have the same input in both.
+        steps : int
+            Number of time steps T.
+        dt_s : float
+            Length of a time step in seconds.
+        seed, stream : int
+            Random seed, and number of one of its independent random streams.
+
+        Returns
+        -------
+        InputSignal
+            Input of the network: spikes of the input population, or a constant input.
+
+        Raises
+        ------
+        ValidationError
+            If the encoder cannot be used with time steps of that length.
+        """
 
 
 @dataclass(frozen=True)
-class Encoder(abc.ABC):
+class RateEncoder(Encoder):
     """Encoder of intensities as input spikes with the rate ``intensity * max_rate_hz``.
 
     Parameters
@@ -36,11 +117,15 @@ class Encoder(abc.ABC):
     """
 
     max_rate_hz: float
-    kind: ClassVar[str]
+    fields: ClassVar[Mapping[str, type[float] | type[int]]] = {"max_rate_hz": float}
 
     def __post_init__(self) -> None:
         rate_hz = check_positive("encoder max_rate_hz", self.max_rate_hz, "rate in Hz")
         object.__setattr__(self, "max_rate_hz", rate_hz)
+
+    def describe(self) -> str:
+        """Return the encoder and its settings, in a few words."""
+        return f"{self.kind} encoder, at most {self.max_rate_hz:g} Hz"
 
     def check_step(self, dt_s: float) -> None:
         """Raise ValidationError if a pixel of intensity 1 exceeds one spike per time step."""
@@ -62,33 +147,7 @@ class Encoder(abc.ABC):
         seed: int,
         stream: int = 0,
     ) -> SpikeTrains:
-        """Generate the input spikes of a batch.
-
-        Parameters
-        ----------
-        images : float64 array, shape (images, pixels)
-            Intensities validated by :func:`neuroattack.encoding.images.validate_images`.
-        indices : int64 array, shape (images,)
-            Index of each image's random numbers in the stream. The same seed, stream and index
-            give the same spikes for the same image, alone or in any batch; pixels that are equal
-            in two images with the same index have the same spikes in both.
-        steps : int
-            Number of time steps T.
-        dt_s : float
-            Length of a time step in seconds.
-        seed, stream : int
-            Random seed, and number of one of its independent random streams.
-
-        Returns
-        -------
-        SpikeTrains
-            Spikes of the input population.
-
-        Raises
-        ------
-        ValidationError
-            If a pixel of intensity 1 exceeds one spike per time step.
-        """
+        """Generate the input spikes of a batch; see :meth:`Encoder.encode`."""
         self.check_step(dt_s)
         return self._spikes(images * (self.max_rate_hz * dt_s), indices, steps, seed, stream)
 
@@ -105,7 +164,7 @@ class Encoder(abc.ABC):
 
 
 @dataclass(frozen=True)
-class PoissonEncoder(Encoder):
+class PoissonEncoder(RateEncoder):
     """Independent Bernoulli trial in every step, with p = intensity * max_rate_hz * dt.
 
     Discrete form of a Poisson process with at most one spike per step; p > 1 is refused. The
@@ -115,6 +174,7 @@ class PoissonEncoder(Encoder):
     """
 
     kind: ClassVar[str] = "poisson"
+    random: ClassVar[bool] = True
 
     def _spikes(
         self,
@@ -131,7 +191,7 @@ class PoissonEncoder(Encoder):
 
 
 @dataclass(frozen=True)
-class RegularEncoder(Encoder):
+class RegularEncoder(RateEncoder):
     """Deterministic, evenly spaced spikes: one whenever the expected count reaches n + 1/2."""
 
     kind: ClassVar[str] = "regular"
@@ -159,6 +219,78 @@ class RegularEncoder(Encoder):
         return SpikeTrains(probability.shape[1], offsets, np.concatenate(neurons))
 
 
+@dataclass(frozen=True)
+class DirectEncoder(Encoder):
+    """Constant input: the intensity is injected in every time step, without spikes.
+
+    Also called direct or analog coding. An input neuron of intensity x acts in every step like a
+    spike whose weights are multiplied by x. Intensities are rounded to multiples of ``2**-bits``,
+    so that weighted sums are exact in float64.
+
+    Parameters
+    ----------
+    bits : int, optional
+        Number of bits after the binary point, from 1 to 30. With the default, intensities are
+        rounded by at most 5e-7.
+
+    Raises
+    ------
+    ValidationError
+        If `bits` is not an integer from 1 to 30.
+    """
+
+    bits: int = 20
+    kind: ClassVar[str] = "direct"
+    fields: ClassVar[Mapping[str, type[float] | type[int]]] = {"bits": int}
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bits", check_integer("encoder bits", self.bits, 1, _MAX_BITS))
+
+    def describe(self) -> str:
+        """Return the encoder and its settings, in a few words."""
+        return f"{self.kind} encoder, {self.bits} bits"
+
+    def encode(
+        self,
+        images: NDArray[np.float64],
+        *,
+        indices: NDArray[np.int64],
+        steps: int,
+        dt_s: float,
+        seed: int,
+        stream: int = 0,
+    ) -> ConstantInput:
+        """Round the intensities of a batch to the grid; see :meth:`Encoder.encode`."""
+        del indices, dt_s, seed, stream
+        values = np.rint(np.ldexp(images, self.bits)).astype(np.int32)
+        return ConstantInput(values, -self.bits, steps)
+
+
 ENCODERS: dict[str, type[Encoder]] = {
-    encoder.kind: encoder for encoder in (PoissonEncoder, RegularEncoder)
+    encoder.kind: encoder for encoder in (PoissonEncoder, RegularEncoder, DirectEncoder)
 }
+"""Encoders by kind."""
+
+
+def encoder_from(kind: str, settings: Mapping[str, Any]) -> Encoder:
+    """Return the encoder of a kind with settings as returned by :meth:`Encoder.settings`.
+
+    Settings that the encoder has a default for may be omitted.
+
+    Raises
+    ------
+    UnknownNameError
+        If the kind or a setting is unknown.
+    ValidationError
+        If a setting is missing or invalid.
+    """
+    if kind not in ENCODERS:
+        raise UnknownNameError("encoder", kind, ENCODERS)
+    encoder = ENCODERS[kind]
+    for name in settings:
+        if name not in encoder.fields:
+            raise UnknownNameError(f"setting of the {kind} encoder", name, encoder.fields)
+    for name in encoder.fields:
+        if name not in settings and not hasattr(encoder, name):
+            raise ValidationError(f"{kind} encoder", f"no {name}", f"a value of {name}")
+    return encoder(**settings)

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from neuroattack.datasets import Dataset, Labels
 from neuroattack.datasets.noise import Noise
 from neuroattack.deployment.deployment import check_settings, deploy
-from neuroattack.encoding.encoders import Encoder
+from neuroattack.encoding.encoders import RateEncoder
+from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.evaluation import evaluate
@@ -325,9 +326,14 @@ def widened(network: Network) -> tuple[Network, float]:
     rates as before, and intensities above 1, which result from noise, are not clipped.
     """
     encoder = network.input.encoder
+    if not isinstance(encoder, RateEncoder):
+        raise UnsupportedFeatureError(
+            f"noise outside [0, 1]: got a {encoder.kind} encoder, expected a rate encoder"
+        )
     highest_hz = 1 / network.dt_s
     if highest_hz * network.dt_s > 1:
         highest_hz = math.nextafter(highest_hz, 0.0)
-    kind: type[Encoder] = type(encoder)
-    wide = replace(network, input=Input(network.input.shape, kind(highest_hz)))
+    wide = replace(
+        network, input=Input(network.input.shape, replace(encoder, max_rate_hz=highest_hz))
+    )
     return wide, highest_hz / encoder.max_rate_hz

@@ -8,9 +8,9 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.readout import fractions_as_scores, logits_as_scores
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.targets.black_box import BlackBox
-from neuroattack.targets.rates import fractions_as_counts
 from neuroattack.validation import check_integer
 
 __all__ = ["ResponseKind", "responses_as_counts", "target"]
@@ -136,8 +136,8 @@ def responses_as_counts(
         return np.eye(classes, dtype=np.int32)[values.astype(np.intp)]
     graded = values.astype(np.float64)
     if kind == "logits":
-        graded = np.exp(graded - graded.max(axis=1, keepdims=True))
-    elif not _sum_to_one(graded):
+        return logits_as_scores(graded)
+    if not _sum_to_one(graded):
         raise ValidationError(
             name,
             f"floats from {graded.min():g} to {graded.max():g}, in rows that sum to "
@@ -146,7 +146,7 @@ def responses_as_counts(
         )
     # Rounding can make a probability slightly negative.
     graded = np.maximum(graded, 0.0)
-    return fractions_as_counts(graded / graded.sum(axis=1, keepdims=True))
+    return fractions_as_scores(graded / graded.sum(axis=1, keepdims=True))
 
 
 def _as_array(name: str, values: Any) -> NDArray[Any]:

@@ -15,22 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.readout import fractions_as_scores
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.validation import check_integer, check_positive
 
-__all__ = ["COUNTS_PER_UNIT", "GradedDeployment", "fractions_as_counts"]
-
-COUNTS_PER_UNIT = 10**9
-"""Count that represents a fraction of 1 in noiseless responses."""
+__all__ = ["GradedDeployment"]
 
 _MAX_SEED = 2**63 - 1
 _MAX_SPIKES = 10**8
-
-
-def fractions_as_counts(fractions: NDArray[np.float64]) -> NDArray[np.int32]:
-    """Return fractions in [0, 1] as integers, scaled by :data:`COUNTS_PER_UNIT`."""
-    return np.rint(fractions * COUNTS_PER_UNIT).astype(np.int32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +99,7 @@ class GradedDeployment:
         def respond(rows: NDArray[np.float64]) -> NDArray[np.int32]:
             fractions = self.fractions(rows)
             if self.spikes is None:
-                return fractions_as_counts(fractions)
+                return fractions_as_scores(fractions)
             return rng.poisson(fractions * self.spikes).astype(np.int32)
 
         return BlackBox(respond, self.image_shape, self.classes, budget)

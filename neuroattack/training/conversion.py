@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuroattack.encoding.encoders import Encoder, PoissonEncoder
+from neuroattack.encoding.encoders import DirectEncoder, Encoder, PoissonEncoder, encoder_from
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.values import MAX_REFRACTORY_STEPS
@@ -65,11 +65,12 @@ def convert(
         rate, 1 / t_ref, is that of the model.
     input_rate_hz : float, optional
         Spike rate of a pixel of intensity 1; by default the rate in training. For other rates, the
-        weights of the first layer are scaled to keep the mean drive.
+        weights of the first layer are scaled to keep the mean drive. Not for direct coding.
     readout_gain : float, optional
         Divisor of the readout's threshold: larger values give more output spikes.
     encoder : type of Encoder, optional
-        Encoder of intensities as spikes.
+        Encoder of intensities. For direct coding, the weights of the first layer are scaled to
+        give the mean drive of the spikes.
 
     Returns
     -------
@@ -91,8 +92,7 @@ def convert(
             "dt_s", f"{dt_s:g} s", f"a step that divides the refractory period, {refractory_s:g} s"
         )
     trained_rate_hz = model.input_scale / siegert.t_ref_s
-    rate_hz = trained_rate_hz if input_rate_hz is None else input_rate_hz
-    network_input = Input(model.image_shape, encoder(rate_hz))
+    network_input, spikes = _input_of(model, encoder, dt_s, trained_rate_hz, input_rate_hz)
 
     names = [INPUT, *(f"hidden{i}" for i in range(1, len(model.weights))), "output"]
     populations, projections = [], []
@@ -100,7 +100,7 @@ def convert(
     for layer, trained in enumerate(model.weights):
         weights = trained.astype(np.float64)
         if layer == 0:
-            weights *= trained_rate_hz / rate_hz
+            weights *= spikes
         readout = layer == len(model.weights) - 1
         populations.append(
             Population(
@@ -132,3 +132,22 @@ def convert(
         },
     )
     return Conversion(network, rounding_v, relative)
+
+
+def _input_of(
+    model: SDBN,
+    encoder: type[Encoder],
+    dt_s: float,
+    trained_rate_hz: float,
+    input_rate_hz: float | None,
+) -> tuple[Input, float]:
+    """Return the input, and the trained number of spikes per unit of input."""
+    if encoder is DirectEncoder:
+        if input_rate_hz is not None:
+            raise ValidationError(
+                "input rate", f"{input_rate_hz:g} Hz", "none: direct coding has no spikes"
+            )
+        return Input(model.image_shape, DirectEncoder()), trained_rate_hz * dt_s
+    rate_hz = trained_rate_hz if input_rate_hz is None else input_rate_hz
+    rate_encoder = encoder_from(encoder.kind, {"max_rate_hz": rate_hz})
+    return Input(model.image_shape, rate_encoder), trained_rate_hz / rate_hz

@@ -182,6 +182,7 @@ def test_impossible_values(command, network_file, arguments, words):
         (("--dt", "nan"), "dt_s: got nan"),
         (("--input-rate", -5), "max_rate_hz: got -5.0"),
         (("--input-rate", "nan"), "max_rate_hz: got nan"),
+        (("--encoder", "direct", "--input-rate", 100), "input rate: got 100 Hz"),
         (("--readout-gain", 0), "readout gain: got 0.0"),
     ],
 )

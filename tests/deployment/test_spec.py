@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -9,9 +11,10 @@ from hypothesis import strategies as st
 
 from neuroattack.deployment.deployment import deploy
 from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
-from neuroattack.encoding.encoders import ENCODERS
+from neuroattack.encoding.encoders import ENCODERS, DirectEncoder
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import NeuroattackError
+from neuroattack.ir.network import Input
 from neuroattack.ir.storage import load_network
 
 
@@ -106,13 +109,20 @@ def test_a_target_may_return_the_class_only(network_file):
 def test_another_encoder_gives_other_counts(network_file):
     images = np.full((20, 28, 28), 0.5)
     own = load_network(network_file).input.encoder.kind
-    (other,) = set(ENCODERS) - {own}
+    (other,) = {"poisson", "regular"} - {own}
     found = {}
     for kind in (None, own, other):
         with open_target(DeploymentSpec(steps=100, encoder=kind), network_file) as boxes:
             found[kind] = boxes(0).query(images)
     np.testing.assert_array_equal(found[None], found[own])
     assert not np.array_equal(found[own], found[other])
+
+
+def test_direct_coding_has_no_rate_for_another_encoder(network_file):
+    network = load_network(network_file)
+    direct = replace(network, input=Input(network.input.shape, DirectEncoder()))
+    with pytest.raises(NeuroattackError, match=r"encoder of a deployment: got 'poisson'"):
+        DeploymentSpec(encoder="poisson").deploy(direct)
 
 
 def test_a_conventional_network_needs_its_model(tmp_path):

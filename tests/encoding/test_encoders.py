@@ -3,9 +3,14 @@
 import numpy as np
 import pytest
 
-from neuroattack.encoding.encoders import PoissonEncoder, RegularEncoder
+from neuroattack.encoding.encoders import (
+    DirectEncoder,
+    PoissonEncoder,
+    RegularEncoder,
+    encoder_from,
+)
 from neuroattack.encoding.images import validate_images
-from neuroattack.errors import ValidationError
+from neuroattack.errors import UnknownNameError, ValidationError
 
 
 def draw(encoder, images, steps=100, indices=None, **options):
@@ -37,6 +42,34 @@ def test_more_than_one_spike_per_step_is_refused():
 def test_impossible_rates_are_refused(rate):
     with pytest.raises(ValidationError, match="max_rate_hz"):
         PoissonEncoder(rate)
+
+
+@pytest.mark.parametrize("bits", [0, 31, 2.5, True])
+def test_impossible_grids_are_refused(bits):
+    with pytest.raises(ValidationError, match="encoder bits"):
+        DirectEncoder(bits)
+
+
+@pytest.mark.parametrize(
+    "encoder", [PoissonEncoder(250.0), RegularEncoder(100.0), DirectEncoder(), DirectEncoder(7)]
+)
+def test_an_encoder_is_given_by_its_kind_and_settings(encoder):
+    assert encoder_from(encoder.kind, encoder.settings()) == encoder
+    assert encoder.kind in encoder.describe()
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "error"),
+    [
+        ("morse", {}, UnknownNameError),
+        ("poisson", {}, ValidationError),
+        ("poisson", {"bits": 3}, UnknownNameError),
+        ("direct", {"max_rate_hz": 100.0}, UnknownNameError),
+    ],
+)
+def test_settings_of_other_encoders_are_refused(kind, settings, error):
+    with pytest.raises(error, match=kind):
+        encoder_from(kind, settings)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 from support.networks import edit_hdf5, small_network
 
 from neuroattack.conformance.networks import fixed_networks, networks
-from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.storage import load_network, save_network
@@ -61,6 +61,16 @@ def test_numbers_of_any_kind_give_the_checksum_that_a_file_gives_back(tmp_path):
     assert load_network(tmp_path / "n.h5").checksum() == network.checksum()
     with pytest.raises(ValidationError, match="network origin"):
         dataclasses.replace(network, origin={"x": 1})
+
+
+def test_direct_coding_is_stored_with_its_grid(tmp_path):
+    network = dataclasses.replace(small_network(), input=Input((28, 28), DirectEncoder(12)))
+    save_network(tmp_path / "n.h5", network)
+    loaded = load_network(tmp_path / "n.h5")
+    assert loaded == network
+    assert loaded.checksum() == network.checksum()
+    other = dataclasses.replace(network, input=Input((28, 28), DirectEncoder(13)))
+    assert other.checksum() != network.checksum()
 
 
 def test_any_change_changes_equality_and_checksum():

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from neuroattack.conformance.networks import fixed_networks, networks, rasters
-from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.errors import FileError, UnsupportedFeatureError, ValidationError
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
@@ -376,6 +377,18 @@ def test_what_nir_leaves_open_is_never_guessed(tmp_path, missing):
         import_nir(path, **{**ASKED, missing: None})
     with pytest.raises(FileError, match="got no --encoder, expected"):
         import_nir(path, **{**ASKED, "encoder": None})
+
+
+def test_direct_coding_has_no_rate(tmp_path):
+    path = chain(tmp_path / "n.nir", nir.Linear(ONE), lif())
+    direct = {**ASKED, "encoder": "direct", "max_rate_hz": None}
+    network = import_nir(path, **direct).network
+    assert network.input.encoder == DirectEncoder()
+    with pytest.raises(FileError, match="input rate: got 100 Hz"):
+        import_nir(path, **{**direct, "max_rate_hz": 100.0})
+    coarse = replace(network, input=Input(network.input.shape, DirectEncoder(9)))
+    export_nir(tmp_path / "coarse.nir", coarse)
+    assert import_nir(tmp_path / "coarse.nir").network.input == coarse.input
 
 
 def test_images_may_take_another_shape_of_as_many_pixels(tmp_path):

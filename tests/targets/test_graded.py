@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from neuroattack.encoding.readout import UNDECIDED, decide, spike_fractions
+from neuroattack.encoding.readout import SCORES_PER_UNIT, UNDECIDED, decide, spike_fractions
 from neuroattack.errors import BudgetExceededError, ValidationError
-from neuroattack.targets.rates import COUNTS_PER_UNIT, GradedDeployment
+from neuroattack.targets.rates import GradedDeployment
 
 PIXELS, CLASSES = 6, 4
 
@@ -42,7 +42,7 @@ def test_noiseless_fractions_are_accurate_to_nine_digits(answers, dtype):
             assert (row == 0).all()
             continue
         for count, part in zip(row, answer, strict=True):
-            assert abs(count / COUNTS_PER_UNIT - part / answer.sum()) <= 1e-9
+            assert abs(count / SCORES_PER_UNIT - part / answer.sum()) <= 1e-9
         # Attacks divide by the sum, which rounding changes by at most half a unit per class.
         np.testing.assert_allclose(spike_fractions(row[None])[0], answer / answer.sum(), atol=2e-9)
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from neuroattack.deployment.deployment import deploy
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT
 from neuroattack.training.conversion import convert
@@ -50,6 +51,18 @@ def test_another_input_rate_keeps_the_mean_drive():
         doubled.projections[0].weights_v * 200, base.projections[0].weights_v * 100, rtol=1e-6
     )
     assert base.incoming("output")[0].source == INPUT
+
+
+def test_direct_coding_keeps_the_mean_drive():
+    weights = np.random.default_rng(0).normal(0, 1e-3, (6, 5))
+    spikes = convert(model_of(weights), dt_s=2e-3).network
+    direct = convert(model_of(weights), dt_s=2e-3, encoder=DirectEncoder).network
+    per_step = spikes.projections[0].weights_v * (spikes.input.encoder.max_rate_hz * 2e-3)
+    grid = 2.0 ** direct.projections[0].exponent + 2.0 ** spikes.projections[0].exponent
+    np.testing.assert_allclose(direct.projections[0].weights_v, per_step, rtol=0, atol=grid)
+    assert direct.input.encoder == DirectEncoder()
+    with pytest.raises(ValidationError, match="input rate: got 200 Hz"):
+        convert(model_of(weights), encoder=DirectEncoder, input_rate_hz=200.0)
 
 
 def test_readout_gain_divides_the_readouts_threshold_only():

@@ -53,7 +53,8 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         Annotated[
             str | None,
             typer.Option(
-                help="Encoder of the input: 'poisson' or 'regular'. Default: the network's own."
+                help="Encoder of the input: 'poisson', 'regular' or 'direct'. Default: the "
+                "network's own."
             ),
         ],
         None,

@@ -6,8 +6,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from neuroattack.encoding.encoders import ENCODERS, Encoder
-from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.encoding.encoders import ENCODERS, DirectEncoder, Encoder, encoder_from
+from neuroattack.errors import ValidationError
 from neuroattack.ir.network import Network, Population
 from neuroattack.ir.nir.graph import Graph
 from neuroattack.ir.nir.nodes import Neurons
@@ -34,7 +34,7 @@ def graph_metadata(network: Network) -> dict[str, Any]:
             "integration": "hold",
             "arrival": "next-step",
             "encoder": network.input.encoder.kind,
-            "max_rate_hz": network.input.encoder.max_rate_hz,
+            **network.input.encoder.settings(),
             "image_shape": np.array(network.input.shape),
             "origin": dict(network.origin),
         }
@@ -88,19 +88,25 @@ def reading_of(
 def encoder_of(graph: Graph, kind: str | None, max_rate_hz: float | None) -> Encoder:
     """Return the encoder: the given settings, else (None) those in the file's metadata.
 
-    Raises ValidationError if a setting is in neither, and UnknownNameError if the kind is unknown.
+    Raises ValidationError if a setting is in neither or does not apply to the encoder, and
+    UnknownNameError if the kind is unknown.
     """
     kind = kind or _text(graph, "encoder")
+    if kind == DirectEncoder.kind:
+        if max_rate_hz is not None:
+            raise ValidationError(
+                "input rate", f"{max_rate_hz:g} Hz", "none: direct coding has no spikes"
+            )
+        bits = _number(graph, "bits")
+        return DirectEncoder() if bits is None else DirectEncoder(int(bits))
     rate_hz = max_rate_hz if max_rate_hz is not None else _number(graph, "max_rate_hz")
     if kind is None or rate_hz is None:
         raise ValidationError(
             "encoder, which NIR does not define",
             f"no {'--encoder' if kind is None else '--input-rate'}",
-            f"an encoder ({', '.join(ENCODERS)}) and its rate in Hz at intensity 1",
+            f"an encoder ({', '.join(ENCODERS)}) and, unless direct, its rate in Hz at intensity 1",
         )
-    if kind not in ENCODERS:
-        raise UnknownNameError("encoder", kind, ENCODERS)
-    return ENCODERS[kind](rate_hz)
+    return encoder_from(kind, {"max_rate_hz": rate_hz})
 
 
 def image_shape_of(graph: Graph) -> tuple[int, ...] | None:

@@ -24,6 +24,13 @@ def _percent(fraction: float, interval: Sequence[float] | None = None) -> str:
     return shown
 
 
+def _encoder(figures: Mapping[str, Any]) -> str:
+    rate_hz = figures["input_rate_hz"]
+    if rate_hz is None:
+        return str(figures["encoder"])
+    return f"{figures['encoder']}, {rate_hz:g} Hz at full intensity"
+
+
 def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
     """Print the results of a conversion, from its JSON."""
     console.print_figures(
@@ -31,7 +38,7 @@ def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
         {
             "populations": "-".join(map(str, [pixels, *figures["populations"].values()])),
             "time step": f"{1e3 * figures['dt_s']:g} ms",
-            "input": f"{figures['encoder']}, {figures['input_rate_hz']:g} Hz at full intensity",
+            "input": _encoder(figures),
             "largest rounding error of a weight": f"{figures['largest_rounding_v']:.2g} V "
             f"({figures['largest_relative_rounding']:.2g} of the largest weight)",
             "network": figures["network"],
@@ -46,7 +53,7 @@ def print_import(figures: Mapping[str, Any]) -> None:
         "populations": f"{'x'.join(map(str, figures['input_shape']))}-{'-'.join(sizes)}",
         "connections": f"{figures['connections']:,}",
         "time step": f"{1e3 * figures['dt_s']:g} ms",
-        "input": f"{figures['encoder']}, {figures['input_rate_hz']:g} Hz at full intensity",
+        "input": _encoder(figures),
         "shortest delay from input to readout": f"{figures['lag_steps']} time steps",
         "largest rounding error of a weight": f"{figures['largest_relative_rounding']:.2g} of the "
         "largest weight of its projection",
