@@ -74,9 +74,15 @@ def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Itera
 
 @contextlib.contextmanager
 def open_hdf5(
-    path: str | os.PathLike[str], kind: str, schema: int, limit_bytes: int = 2**30
+    path: str | os.PathLike[str],
+    kind: str,
+    schema: int,
+    limit_bytes: int = 2**30,
+    oldest_schema: int | None = None,
 ) -> Iterator[h5py.File]:
     """Open a file for reading after checking its size, checksum, kind and schema.
+
+    Schemas from `oldest_schema`, by default `schema`, to `schema` are accepted.
 
     Raises
     ------
@@ -88,7 +94,7 @@ def open_hdf5(
     _check_seal(path, kind)
     try:
         with h5py.File(path, "r") as file:
-            _check_kind(file, kind, schema)
+            _check_kind(file, kind, schema if oldest_schema is None else oldest_schema, schema)
             yield file
     except FileError:
         raise
@@ -129,13 +135,14 @@ def _check_seal(path: Path, kind: str) -> None:
         )
 
 
-def _check_kind(file: h5py.File, kind: str, schema: int) -> None:
+def _check_kind(file: h5py.File, kind: str, oldest: int, newest: int) -> None:
     found = read_attribute(file, "kind", str)
     if found != kind:
         raise FileError(file.filename, f"contains a {found}, expected a {kind}")
     version = read_attribute(file, "schema", int)
-    if version != schema:
-        raise FileError(file.filename, f"has {kind} schema {version}, expected {schema}")
+    if not oldest <= version <= newest:
+        expected = f"{newest}" if oldest == newest else f"{oldest} to {newest}"
+        raise FileError(file.filename, f"has {kind} schema {version}, expected {expected}")
 
 
 def read_group(parent: h5py.Group, name: str) -> h5py.Group:

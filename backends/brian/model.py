@@ -144,11 +144,11 @@ def _neurons(
 ) -> Any:
     if isinstance(population, FixedPopulation):  # pragma: no cover
         raise TypeError("check_supported comes first")
-    refractory_s = (population.refractory_steps + 1) * dt_s
+    refractory_s = (int(population.refractory_steps[0]) + 1) * dt_s
     group = brian2.NeuronGroup(
         population.size,
         _EQUATIONS,
-        method=_one_step(population.decay(dt_s)),
+        method=_one_step(float(population.decay(dt_s)[0])),
         # Otherwise, neurons with a bias would continue to spike after the image.
         threshold="v > threshold and t_in_timesteps % period < steps",
         reset="v = v_reset",
@@ -156,8 +156,8 @@ def _neurons(
         refractory=refractory_s * brian2.second,
         events={"start_of_image": "t_in_timesteps % period == 0"},
         namespace={
-            "tau_m": population.tau_m_s * brian2.second,
-            "v_reset": population.reset_v,
+            "tau_m": float(population.tau_m_s[0]) * brian2.second,
+            "v_reset": float(population.reset_v[0]),
             "refractory_period": refractory_s * brian2.second,
             "period": timing.period,
             "steps": timing.steps,

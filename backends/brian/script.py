@@ -295,7 +295,7 @@ def _population(population: Population, data: dict[str, str]) -> str:
         data[name] = _block(values.astype("<f8"))
         return repr(name)
 
-    tau_m = "math.inf" if np.isinf(population.tau_m_s) else repr(population.tau_m_s)
+    tau_m = "math.inf" if np.isinf(population.tau_m_s[0]) else repr(float(population.tau_m_s[0]))
     return _entry(
         f"{population.name!r}: ",
         {
@@ -303,8 +303,8 @@ def _population(population: Population, data: dict[str, str]) -> str:
             "tau_m_s": tau_m,
             "threshold": per_neuron("threshold", population.threshold_v),
             "bias": per_neuron("bias", population.bias_v),
-            "reset": repr(population.reset_v),
-            "refractory_steps": repr(population.refractory_steps),
+            "reset": repr(float(population.reset_v[0])),
+            "refractory_steps": repr(int(population.refractory_steps[0])),
         },
     )
 

@@ -92,7 +92,7 @@ class Neurons(abc.ABC):
 
     def __init__(self, population: Population | FixedPopulation, potential: type[Any]) -> None:
         self.size = population.size
-        self._refractory_steps = population.refractory_steps
+        self._refractory_steps = int(np.min(population.refractory_steps))
         self._potential = potential
 
     def rest(self, images: int) -> None:
@@ -131,10 +131,10 @@ class FloatingNeurons(Neurons):
     def __init__(self, population: Population, dt_s: float, exponents: Sequence[int]) -> None:
         super().__init__(population, np.float64)
         self._grids_v = [2.0**exponent for exponent in exponents]
-        self._decay = population.decay(dt_s)
+        self._decay = float(population.decay(dt_s)[0])
         self._threshold_v = population.threshold_v
         self._bias_v = population.bias_v if population.bias_v.any() else None
-        self._reset = population.reset_v
+        self._reset = float(population.reset_v[0])
 
     def _update(self, sums: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
         # The sum without the bias is exact, since sums of weights fit in 53 bits.

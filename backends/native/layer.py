@@ -79,15 +79,20 @@ class Layer:
             population=replace(
                 population,
                 size=len(neurons),
+                tau_m_s=population.tau_m_s[neurons],
                 threshold_v=population.threshold_v[neurons],
                 bias_v=population.bias_v[neurons],
+                reset_v=population.reset_v[neurons],
+                refractory_steps=population.refractory_steps[neurons],
+                tau_syn_s=0.0,
+                current_bias_v=0.0,
             ),
             weights=_aligned(self.weights[:, neurons], self.weights.dtype.type),
         )
 
     def most_spikes(self, steps: int) -> int:
         """Return the maximum number of spikes of the population per image."""
-        return self.population.size * -(-steps // (self.population.refractory_steps + 1))
+        return self.population.size * -(-steps // (int(np.min(self.population.refractory_steps)) + 1))
 
     @cached_property
     def unit_v(self) -> float:
@@ -99,7 +104,7 @@ class Layer:
         """
         population = cast("Population", self.population)
         given = np.abs(
-            np.concatenate([population.threshold_v, population.bias_v, [population.reset_v]])
+            np.concatenate([population.threshold_v, population.bias_v, population.reset_v])
         )
         given = given[given > 0]
         sure = np.all((given > 2.0**-_SURE_EXPONENT) & (given < 2.0**_SURE_EXPONENT))
@@ -115,10 +120,10 @@ class Layer:
         return (
             self.weights,
             2.0**self.exponent / self.unit_v,
-            population.decay(self.dt_s),
+            float(population.decay(self.dt_s)[0]),
             population.threshold_v / self.unit_v,
-            population.reset_v / self.unit_v,
-            population.refractory_steps,
+            float(population.reset_v[0]) / self.unit_v,
+            int(population.refractory_steps[0]),
         )
 
     @cached_property

@@ -59,7 +59,7 @@ class BagSimulation:
     """
 
     def __init__(self, network: Network, configuration: BagConfiguration) -> None:
-        if any(population.refractory_steps != 1 for population in network.populations):
+        if any((population.refractory_steps != 1).any() for population in network.populations):
             raise RuntimeError("refractory periods other than one step are not supported")
         self._configuration = configuration
         # Compiled once per layer width.
@@ -67,7 +67,7 @@ class BagSimulation:
         self._layers = [
             (
                 torch.from_numpy(projection.weights_v.astype(np.float32)),
-                population.decay(network.dt_s),
+                float(population.decay(network.dt_s)[0]),
                 float(population.threshold_v[0]),
             )
             for population, projection in zip(network.populations, network.projections, strict=True)

@@ -16,7 +16,7 @@ _State = norse.torch.LIFFeedForwardState
 
 class _LIFCell(Neurons):
     def __init__(self, population: Population, dt_s: float) -> None:
-        leak = 1 - population.decay(dt_s)
+        leak = 1 - float(population.decay(dt_s)[0])
         self.gain = 1 / leak
         self._cell = norse.torch.LIFCell(
             norse.torch.LIFParameters(

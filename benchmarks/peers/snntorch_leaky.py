@@ -15,7 +15,7 @@ __all__ = ["PEER"]
 class _Leaky(Neurons):
     def __init__(self, population: Population, dt_s: float) -> None:
         self._cell = snntorch.Leaky(
-            beta=population.decay(dt_s),
+            beta=float(population.decay(dt_s)[0]),
             threshold=float(population.threshold_v[0]),
             reset_mechanism="zero",
         )

@@ -14,7 +14,7 @@ __all__ = ["PEER"]
 class _LIFNode(Neurons):
     def __init__(self, population: Population, dt_s: float) -> None:
         self._node = neuron.LIFNode(
-            tau=1 / (1 - population.decay(dt_s)),
+            tau=1 / (1 - float(population.decay(dt_s)[0])),
             decay_input=False,
             v_threshold=float(population.threshold_v[0]),
             v_reset=0.0,

@@ -2,7 +2,8 @@
 
 Potentials, currents, thresholds and biases are integers in units of the last bit of the state,
 which has at most 24 bits. The update of a non-refractory neuron is
-``v <- clip(trunc(v * (4096 - leak) / 4096) + (wrap(I) + bias), lowest, highest)``; see
+``v <- clip(trunc(v * (4096 - leak) / 4096) + (u + bias), lowest, highest)`` with the synaptic
+current ``u <- wrap(trunc(u * (4096 - current_leak) / 4096) + I)``; see
 :mod:`neuroattack.ir.dynamics`. Weights are ``mantissa * 2**exponent`` in the same units.
 
 States narrower than Loihi's have their own clipping limits, and are otherwise treated as on Loihi:
@@ -24,7 +25,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.parts import ByValue, check_population, freeze, span
+from neuroattack.ir.values import (
+    MAX_REFRACTORY_STEPS,
+    ByValue,
+    check_population,
+    freeze,
+    span,
+)
 from neuroattack.validation import check_integer
 
 __all__ = ["CURRENT_SPAN", "LEAK_ONE", "POTENTIAL_LIMIT", "FixedPopulation"]
@@ -58,6 +65,9 @@ class FixedPopulation(ByValue):
         magnitude.
     refractory_steps : int, optional
         Number of time steps after a spike in which the neuron stays at its reset potential.
+    current_leak : int, optional
+        Decay of the synaptic current per step, in units of 1/4096, from 0 to 4096; by default 4096,
+        a current without memory.
     lowest, highest : int, optional
         Limits to which potentials are clipped, at most and at least 0; by default -(2**23 - 1) and
         2**23 - 1. A neuron whose threshold is not below `highest` never spikes.
@@ -76,23 +86,34 @@ class FixedPopulation(ByValue):
     refractory_steps: int = 0
     lowest: int = -POTENTIAL_LIMIT
     highest: int = POTENTIAL_LIMIT
+    current_leak: int = LEAK_ONE
 
     def __post_init__(self) -> None:
         me = check_population(self)
         freeze(
             self,
             leak=check_integer(f"{me} leak", self.leak, 0, LEAK_ONE),
+            current_leak=check_integer(f"{me} current_leak", self.current_leak, 0, LEAK_ONE),
+            refractory_steps=check_integer(
+                f"{me} refractory_steps", self.refractory_steps, 0, MAX_REFRACTORY_STEPS
+            ),
             threshold=_states(f"{me} threshold", self.threshold, self.size, 0),
             bias=_states(f"{me} bias", self.bias, self.size, -POTENTIAL_LIMIT),
             lowest=check_integer(f"{me} lowest", self.lowest, -POTENTIAL_LIMIT, 0),
             highest=check_integer(f"{me} highest", self.highest, 0, POTENTIAL_LIMIT),
         )
 
+    @property
+    def has_current(self) -> bool:
+        """Whether the synaptic current has memory."""
+        return self.current_leak != LEAK_ONE
+
     def describe(self) -> str:
         """Return the neuron model with its parameters, in one line."""
         return ", ".join(
             [
                 f"fixed-point LIF, leak {self.leak}/{LEAK_ONE}, threshold {span(self.threshold)}",
+                *([f"current leak {self.current_leak}/{LEAK_ONE}"] if self.has_current else []),
                 *([f"bias {span(self.bias)}"] if self.bias.any() else []),
                 f"refractory period {self.refractory_steps} dt",
             ]

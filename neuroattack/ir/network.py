@@ -7,17 +7,33 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neuroattack.errors import ValidationError
+from neuroattack.encoding.encoders import DirectEncoder
+from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.ir.convolution import Convolution
 from neuroattack.ir.fixed_point import FixedPopulation
-from neuroattack.ir.parts import INPUT, ByValue, Input, Population, Projection, freeze
+from neuroattack.ir.input import Input
+from neuroattack.ir.population import Population
+from neuroattack.ir.projection import Projection
+from neuroattack.ir.values import INPUT, ByValue, freeze, is_uniform
 from neuroattack.notebook import html_table
 from neuroattack.validation import check_integer, check_positive
 
-__all__ = ["INPUT", "FixedPopulation", "Input", "Network", "Population", "Projection"]
+__all__ = [
+    "INPUT",
+    "AnyProjection",
+    "Convolution",
+    "FixedPopulation",
+    "Input",
+    "Network",
+    "Population",
+    "Projection",
+    "ReadoutQuantity",
+]
 
 # Larger sums of weights are not exact in float64 and depend on the order of summation.
 _EXACT_SUM = 2**53
@@ -26,10 +42,16 @@ _MAX_FIXED_EXPONENT = 32
 
 Precision = Literal["floating", "fixed"]
 
+AnyProjection = Projection | Convolution
+
+ReadoutQuantity = Literal["spike_count", "final_potential", "max_potential"]
+"""Output of the readout population: spike counts, or potentials after the last update of an image,
+or the largest after any update."""
+
 
 @dataclass(frozen=True, eq=False)
 class Network(ByValue):
-    """Feed-forward network of LIF populations.
+    """Network of populations of LIF neurons and their projections, feed-forward or recurrent.
 
     Parameters
     ----------
@@ -39,10 +61,14 @@ class Network(ByValue):
         Image shape and encoder.
     populations : sequence of Population, or of FixedPopulation
         Populations in feed-forward order, all in floating point or all in fixed point.
-    projections : sequence of Projection
-        Projections, each from the input or a population to a later population.
+    projections : sequence of Projection or Convolution
+        Projections from the input or a population. Those to the same or an earlier population have
+        a delay of at least one step; those to a later one may arrive in the same step.
     readout : str
-        Name of the population whose spike counts are the output, one neuron per class.
+        Name of the population that is the output, one neuron per class.
+    readout_quantity : {"spike_count", "final_potential", "max_potential"}, optional
+        Output: spike counts; or potentials of a population that never spikes, after the last update
+        or the largest after any update.
     origin : mapping of str to str, optional
         Provenance of the network (recipe, data set checksum, conversion), stored in files.
 
@@ -55,9 +81,10 @@ class Network(ByValue):
     dt_s: float
     input: Input
     populations: tuple[Population, ...] | tuple[FixedPopulation, ...]
-    projections: tuple[Projection, ...]
+    projections: tuple[AnyProjection, ...]
     readout: str
     origin: Mapping[str, str] = field(default_factory=dict)
+    readout_quantity: ReadoutQuantity = "spike_count"
 
     def __post_init__(self) -> None:
         freeze(
@@ -75,13 +102,12 @@ class Network(ByValue):
             raise ValidationError("network readout", repr(self.readout), "one of the populations")
         for projection in self.projections:
             expected = (sizes[projection.source], sizes[projection.target])
-            if projection.mantissas.shape != expected:
+            if projection.shape != expected:
                 raise ValidationError(
-                    f"{projection.label} mantissas",
-                    f"shape {projection.mantissas.shape}",
-                    f"{expected}",
+                    f"{projection.label} mantissas", f"shape {projection.shape}", f"{expected}"
                 )
         self._check_one_arithmetic()
+        self._check_readout_quantity()
         for population in self.populations:
             self._check_exact_sums(population.name)
 
@@ -95,6 +121,21 @@ class Network(ByValue):
             for projection in self.projections:
                 thing = f"{projection.label} exponent, in fixed point"
                 check_integer(thing, projection.exponent, 0, _MAX_FIXED_EXPONENT)
+
+    def _check_readout_quantity(self) -> None:
+        if self.readout_quantity not in get_args(ReadoutQuantity):
+            raise UnknownNameError(
+                "readout quantity", str(self.readout_quantity), get_args(ReadoutQuantity)
+            )
+        if self.readout_quantity == "spike_count":
+            return
+        readout = self.population(self.readout)
+        if isinstance(readout, FixedPopulation) or np.isfinite(readout.threshold_v).any():
+            raise ValidationError(
+                f"population {self.readout!r}",
+                "neurons that can spike",
+                f"infinite thresholds, as the readout is the {self.readout_quantity}",
+            )
 
     def _check_order(self) -> dict[str, int]:
         sizes = {INPUT: self.input.size}
@@ -113,11 +154,14 @@ class Network(ByValue):
                         f"an unknown population {end!r}",
                         f"one of {', '.join(sizes)}",
                     )
-            if position[projection.source] >= position[projection.target]:
+            if projection.target == INPUT:
+                raise ValidationError(projection.label, "the input", "a population as the target")
+            backward = position[projection.source] >= position[projection.target]
+            if backward and projection.delay_steps < 1:
                 raise ValidationError(
-                    projection.label,
-                    "a connection against the order of the populations",
-                    "a feed-forward network: from an earlier to a later population",
+                    f"{projection.label} delay_steps",
+                    projection.delay_steps,
+                    "at least 1 to the same or an earlier population",
                 )
         return sizes
 
@@ -125,12 +169,16 @@ class Network(ByValue):
         incoming = self.incoming(name)
         if not incoming:
             return
-        lowest = min(projection.exponent for projection in incoming)
+        # Sums contain integers from direct coding, of at most this magnitude and with this unit.
+        bits = self.input.encoder.bits if isinstance(self.input.encoder, DirectEncoder) else 0
+        finer = [bits if projection.source == INPUT else 0 for projection in incoming]
+        exponents = [p.exponent - bits for p, bits in zip(incoming, finer, strict=True)]
+        lowest = min(exponents)
         if self.precision == "fixed":
             lowest = 0  # weights are in units of the state
         total = sum(
-            int(np.abs(p.mantissas.astype(np.int64)).sum(axis=0).max()) << (p.exponent - lowest)
-            for p in incoming
+            p.largest_sum() << (bits + exponent - lowest)
+            for p, bits, exponent in zip(incoming, finer, exponents, strict=True)
         )
         if total >= _EXACT_SUM:
             raise ValidationError(
@@ -170,15 +218,16 @@ class Network(ByValue):
         return (
             f"Network: {self.precision} point, dt {1e3 * self.dt_s:g} ms, "
             f"{self.classes} classes read from {self.readout}"
+            + ("" if self.readout_quantity == "spike_count" else f" ({self.readout_quantity})")
         )
 
     def _layers(self) -> list[tuple[str, int, str]]:
-        shape, encoder = " x ".join(map(str, self.input.shape)), self.input.encoder
+        shape = " x ".join(map(str, self.input.shape))
         return [
             (
                 INPUT,
                 self.input.size,
-                f"pixels ({shape}), {encoder.describe()}",
+                f"pixels ({shape}), {self.input.encoder.describe()}",
             ),
             *((each.name, each.size, each.describe()) for each in self.populations),
         ]
@@ -186,15 +235,8 @@ class Network(ByValue):
     def _connections(self) -> list[tuple[str, str]]:
         rows = []
         for each in self.projections:
-            sources, targets = each.mantissas.shape
-            connected = int(np.count_nonzero(each.mantissas))
             delay = f", delay {each.delay_steps} dt" if each.delay_steps != 1 else ""
-            rows.append(
-                (
-                    f"{each.source} -> {each.target}",
-                    f"{sources} x {targets}, {connected:,} nonzero{delay}",
-                )
-            )
+            rows.append((f"{each.source} -> {each.target}", f"{each.describe()}{delay}"))
         return rows
 
     def population(self, name: str) -> Population | FixedPopulation:
@@ -204,11 +246,11 @@ class Network(ByValue):
                 return population
         raise KeyError(name)
 
-    def incoming(self, name: str) -> tuple[Projection, ...]:
+    def incoming(self, name: str) -> tuple[AnyProjection, ...]:
         """Return the projections into the population of that name."""
         return tuple(p for p in self.projections if p.target == name)
 
-    def outgoing(self, name: str) -> tuple[Projection, ...]:
+    def outgoing(self, name: str) -> tuple[AnyProjection, ...]:
         """Return the projections from the input or population of that name."""
         return tuple(p for p in self.projections if p.source == name)
 
@@ -216,20 +258,39 @@ class Network(ByValue):
         """Return the SHA-256 of everything that determines the network's spikes, in hexadecimal."""
         digest = hashlib.sha256()
         encoder = self.input.encoder
-        digest.update(
-            repr((self.dt_s, self.input.shape, encoder.kind, *encoder.settings().values())).encode()
-        )
+        settings = encoder.settings().values()
+        digest.update(repr((self.dt_s, self.input.shape, encoder.kind, *settings)).encode())
         for p in self.populations:
-            if isinstance(p, FixedPopulation):
-                integers = (p.name, p.size, p.leak, p.refractory_steps, p.lowest, p.highest)
-                digest.update(repr(integers).encode())
-                digest.update(p.threshold.tobytes() + p.bias.tobytes())
-            else:
-                numbers = (p.name, p.size, p.tau_m_s, p.reset_v, p.refractory_steps)
-                digest.update(repr(numbers).encode())
-                digest.update(p.threshold_v.tobytes() + p.bias_v.tobytes())
+            digest.update(_population_bytes(p))
         for q in self.projections:
             digest.update(repr((q.source, q.target, q.exponent, q.delay_steps)).encode())
-            digest.update(q.mantissas.tobytes())
+            if isinstance(q, Convolution):
+                geometry = (q.kernel.shape, q.source_shape, q.stride, q.padding, q.dilation)
+                digest.update(repr((*geometry, q.groups)).encode())
+            digest.update(q.grid.tobytes())
         digest.update(self.readout.encode())
+        if self.readout_quantity != "spike_count":
+            digest.update(self.readout_quantity.encode())
         return digest.hexdigest()
+
+
+def _population_bytes(p: Population | FixedPopulation) -> bytes:
+    # Features at their defaults are left out, so that the checksums of networks that do not use
+    # them stay those of earlier versions.
+    if isinstance(p, FixedPopulation):
+        integers = (p.name, p.size, p.leak, p.refractory_steps, p.lowest, p.highest)
+        current = repr(p.current_leak).encode() if p.has_current else b""
+        return repr(integers).encode() + p.threshold.tobytes() + p.bias.tobytes() + current
+    numbers = (p.name, p.size, *(_plain(v) for v in (p.tau_m_s, p.reset_v, p.refractory_steps)))
+    given = repr(numbers).encode() + p.threshold_v.tobytes() + p.bias_v.tobytes()
+    if (p.reset, p.comparison) != ("value", "strict"):
+        given += repr((p.reset, p.comparison)).encode()
+    if p.has_current:
+        given += repr(p.input_after_update).encode()
+        given += p.tau_syn_s.tobytes() + p.current_bias_v.tobytes()
+    return given
+
+
+def _plain(values: NDArray[Any]) -> object:
+    """Return the number that all neurons have in common, or the bytes of all."""
+    return values[0].item() if is_uniform(values) else values.tobytes()

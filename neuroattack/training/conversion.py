@@ -15,7 +15,7 @@ import numpy as np
 from neuroattack.encoding.encoders import DirectEncoder, Encoder, PoissonEncoder, encoder_from
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
-from neuroattack.ir.parts import MAX_REFRACTORY_STEPS
+from neuroattack.ir.values import MAX_REFRACTORY_STEPS
 from neuroattack.training.sdbn import SDBN
 from neuroattack.validation import check_positive
 

@@ -108,7 +108,7 @@ def _neurons(population, dt_s, depth, reset_interval):
 
     shape = (population.size,)
     if isinstance(population, FixedPopulation):
-        if population.refractory_steps:
+        if np.any(population.refractory_steps):
             raise ValueError("no stock process in fixed point has a refractory period")
         if (population.lowest, population.highest) != (-POTENTIAL_LIMIT, POTENTIAL_LIMIT):
             raise ValueError("stock LIF has a state of 24 bits")
@@ -122,16 +122,16 @@ def _neurons(population, dt_s, depth, reset_interval):
             vth=threshold >> SHIFT,
             bias_mant=population.bias,
         )
-    threshold_v, decay = float(population.threshold_v[0]), population.decay(dt_s)
-    if (population.threshold_v != threshold_v).any() or population.reset_v or decay < 0.5:
+    threshold_v, decay = float(population.threshold_v[0]), float(population.decay(dt_s)[0])
+    if (population.threshold_v != threshold_v).any() or population.reset_v.any() or decay < 0.5:
         raise ValueError("stock LIF has one threshold, resets to 0, and decays exactly from 1/2")
     common = {"shape": shape, "du": 1.0, "dv": 1 - decay, "vth": threshold_v}
-    if population.refractory_steps:
+    if np.any(population.refractory_steps):
         # Adds current and bias before anything else, as the plain dynamics do; LIF does not.
         return LIFRefractory(
             **common,
             bias_mant=population.bias_v,
-            refractory_period=population.refractory_steps,
+            refractory_period=int(np.min(population.refractory_steps)),
         )
     if population.bias_v.any():
         raise ValueError("stock LIF adds the bias in another order than ours")

@@ -147,7 +147,7 @@ def neurobench_metrics(network: Network, spikes: Mapping[str, SpikeTrains]) -> N
         parameter_bytes=sum(p.mantissas.nbytes for p in network.projections)
         + sum(threshold.nbytes + bias.nbytes for threshold, bias in per_neuron),
         buffer_bytes=sum(threshold.nbytes for threshold, _ in per_neuron)
-        + sum(p.size * _REFRACTORY_BYTES for p in network.populations if p.refractory_steps)
+        + sum(p.size * _REFRACTORY_BYTES for p in network.populations if np.any(p.refractory_steps))
         + sum(
             size * max((p.delay_steps for p in network.outgoing(name)), default=0)
             for name, size in network.sizes.items()
@@ -201,7 +201,7 @@ def footprint_in_format(network: Network, number_format: NumberFormat) -> dict[s
     """
     neurons = sum(p.size for p in network.populations)
     biased = [p for p in network.populations if _per_neuron(p)[1].any()]
-    waiting = sum(p.size for p in network.populations if p.refractory_steps)
+    waiting = sum(p.size for p in network.populations if np.any(p.refractory_steps))
     state, bias, steps = number_format.state, number_format.bias, number_format.refractory_steps
 
     def of_all(values: int, bits: int | None) -> int | None:

@@ -342,21 +342,21 @@ def _round_population(
         rounded = replace(
             population, threshold_v=threshold, bias_v=bias, reset_v=population.reset_v * scale
         )
-        per_v, tau_m_s = scale, population.tau_m_s
+        per_v, tau_m_s = scale, float(population.tau_m_s[0])
     else:
         threshold = np.rint(population.threshold_v * scale).astype(np.int32) << state.shift
         if (threshold == 0).any():
             raise too_far_apart(f"a threshold of population {population.name!r}", number_format)
         per_v = scale * 2**state.shift
         bias = _round_bias(population.bias_v * per_v, number_format.bias_range[0])
-        leak = _round_leak(population.decay(dt_s), state.leak_bits)
+        leak = _round_leak(float(population.decay(dt_s)[0]), state.leak_bits)
         rounded = FixedPopulation(
             name=population.name,
             size=population.size,
             leak=leak,
             threshold=threshold,
             bias=bias,
-            refractory_steps=population.refractory_steps,
+            refractory_steps=int(population.refractory_steps[0]),
             lowest=state.lowest,
             highest=state.highest,
         )
@@ -364,7 +364,7 @@ def _round_population(
     return rounded, PopulationRounding(
         name=original.name,
         state_bit_v=1 / per_v,
-        tau_m_s=original.tau_m_s,
+        tau_m_s=float(original.tau_m_s[0]),
         effective_tau_m_s=tau_m_s,
         largest_threshold_error_v=float(np.abs(threshold / per_v - original.threshold_v).max()),
         largest_bias_error_v=float(np.abs(bias / per_v - original.bias_v).max()),

@@ -10,6 +10,7 @@ import numpy as np
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.hardware.profiles.number_format import Feature, NumberFormat
 from neuroattack.ir.network import INPUT, Network, Population, Projection
+from neuroattack.ir.values import span
 
 __all__ = ["unknown_fields", "without_shortfalls"]
 
@@ -65,14 +66,14 @@ def unknown_fields(network: Network, number_format: NumberFormat) -> tuple[str, 
         "leak_bits": state is not None
         and state.leak_bits is None
         and "leak" not in lacks
-        and any(math.isfinite(each.tau_m_s) for each in populations),
+        and any(np.isfinite(each.tau_m_s).any() for each in populations),
         "threshold_bits": state is None or number_format.threshold_bits is None,
         "bias": (state is None or number_format.bias is None)
         and "bias" not in lacks
         and any(each.bias_v.any() for each in populations),
         "refractory_steps": number_format.refractory_steps is None
         and "refractory_period" not in lacks
-        and any(each.refractory_steps for each in populations),
+        and any(each.refractory_steps.any() for each in populations),
         "delay_steps": number_format.delay_steps is None and "delay" not in lacks,
     }
     return tuple(field for field, unchecked in needed.items() if unchecked)
@@ -91,9 +92,9 @@ class _Fitter:
         name, lacks = population.name, self._format.lacks
         if "reset_to_rest" in lacks:
             self._drop(f"reset of {name} to a fixed potential", self.lack("reset_to_rest"))
-        if self._format.state is not None and population.reset_v:
+        if self._format.state is not None and population.reset_v.any():
             limit = f"neurons of {self._format.name} reset to 0 V"
-            self._drop(f"reset of {name} to {population.reset_v:g} V", limit)
+            self._drop(f"reset of {name} to {span(population.reset_v)} V", limit)
             lowest = float(population.threshold_v.min())
             if lowest <= 0:
                 raise UnsupportedFeatureError(f"threshold of {name}, {lowest:g} V: {limit}")
@@ -102,11 +103,11 @@ class _Fitter:
             largest = float(np.abs(population.bias_v).max())
             self._drop(f"bias of {name}, up to {largest:g} V", self.lack("bias"))
             population = replace(population, bias_v=np.zeros(()))
-        if "leak" in lacks and math.isfinite(population.tau_m_s):
-            self._drop(f"leak of {name}, time constant {population.tau_m_s:g} s", self.lack("leak"))
+        if "leak" in lacks and np.isfinite(population.tau_m_s).any():
+            self._drop(f"leak of {name}, time constant {span(population.tau_m_s)} s", self.lack("leak"))
             population = replace(population, tau_m_s=math.inf)
         steps = self._in_range(
-            f"refractory period of {name}", population.refractory_steps, "refractory_period"
+            f"refractory period of {name}", int(population.refractory_steps[0]), "refractory_period"
         )
         return replace(population, refractory_steps=steps)
 

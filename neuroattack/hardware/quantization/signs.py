@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.hardware.profiles.number_format import NumberFormat, SignMode
 from neuroattack.ir.network import Projection
-from neuroattack.ir.parts import MANTISSA_BITS
+from neuroattack.ir.projection import MANTISSA_BITS
 
 __all__ = ["Part", "parts_of"]
 

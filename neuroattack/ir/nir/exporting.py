@@ -13,6 +13,7 @@ from neuroattack.files import atomic_path
 from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
 from neuroattack.ir.nir.losses import Losses
 from neuroattack.ir.nir.stated import graph_metadata, neuron_metadata
+from neuroattack.ir.values import span
 
 __all__ = ["export_nir"]
 
@@ -95,22 +96,22 @@ class _Export:
 
     def _population(self, population: Population) -> None:
         size = population.size
-        leak = 1 - population.decay(self.network.dt_s)
+        leak = 1 - float(population.decay(self.network.dt_s)[0])
         resistance, gain = _resistances(leak or self.network.dt_s, population.bias_v)
-        if population.refractory_steps:
+        if population.refractory_steps.any():
             self.losses.add(
                 f"population {population.name!r} has a refractory period of "
-                f"{population.refractory_steps} steps, which NIR does not support",
+                f"{span(population.refractory_steps)} steps, which NIR does not support",
                 "stored in the file's metadata only, which other tools ignore",
             )
         values = {
             "r": resistance,
             "v_threshold": population.threshold_v.copy(),
-            "v_reset": np.full(size, population.reset_v),
+            "v_reset": population.reset_v.copy(),
         }
         metadata = neuron_metadata(population)
         if leak:
-            tau, rest = np.full(size, population.tau_m_s), np.zeros(size)
+            tau, rest = population.tau_m_s.copy(), np.zeros(size)
             neurons = self.nir.LIF(tau=tau, v_leak=rest, metadata=metadata, **values)
         else:
             neurons = self.nir.IF(metadata=metadata, **values)

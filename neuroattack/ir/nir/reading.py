@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.parts import freeze
+from neuroattack.ir.values import freeze
 from neuroattack.validation import check_integer, check_positive
 
 __all__ = ["Arrival", "Integration", "Reading"]

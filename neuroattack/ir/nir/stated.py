@@ -43,7 +43,7 @@ def graph_metadata(network: Network) -> dict[str, Any]:
 
 def neuron_metadata(population: Population) -> dict[str, Any]:
     """Return the metadata of an exported node of neurons."""
-    return {"neuroattack": {"refractory_steps": population.refractory_steps}}
+    return {"neuroattack": {"refractory_steps": int(population.refractory_steps[0])}}
 
 
 def reading_of(
