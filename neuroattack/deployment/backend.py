@@ -167,9 +167,14 @@ class Simulator(Protocol):
 
 
 class Backend(Protocol):
-    """Simulator backend; the registry creates it without arguments."""
+    """Simulator backend; the registry creates it without arguments.
+
+    `supported` are the names of the features of :data:`neuroattack.deployment.features.FEATURES`
+    that it supports; networks with others are refused before they are deployed.
+    """
 
     name: str
+    supported: frozenset[str]
 
     def availability(self) -> Availability:
         """Return whether the backend can run here, without raising exceptions."""

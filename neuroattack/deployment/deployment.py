@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.deployment.backend import Recording, Simulator, Workload, load_backend
+from neuroattack.deployment.features import BASIC, check_supported
 from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
@@ -307,6 +308,7 @@ def deploy(
     elif rounding is not None:
         raise ValidationError("rounding", "no profile", "a profile, to which the settings apply")
     network = _in_precision(network, precision)
+    check_supported(backend, getattr(chosen, "supported", BASIC), network)
     simulator = chosen.deploy(network, Workload(expected_images, steps))
     return Deployment(
         network, simulator, backend, chosen.availability().version, steps, seed, fitted

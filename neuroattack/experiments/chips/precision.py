@@ -190,7 +190,7 @@ def measure_accuracy(
 
 
 def _connections(network: Network) -> int:
-    return sum(int(np.count_nonzero(projection.mantissas)) for projection in network.projections)
+    return sum(projection.connections for projection in network.projections)
 
 
 def _narrowed(number_format: NumberFormat, bits: int, signs: Signs) -> NumberFormat:

@@ -125,7 +125,7 @@ class _Export:
         projections = self.network.incoming(population.name)
         for number, projection in enumerate(projections):
             source = self._after_delay(projection.source, projection.delay_steps)
-            weight = projection.weights_v.T / gain[:, None]
+            weight = projection.dense().weights_v.T / gain[:, None]
             self._connect(source, population.name, weight, bias, str(number))
             bias = None
         if bias is not None or not projections:

@@ -233,11 +233,11 @@ class _Import:
             Population(
                 name,
                 size,
-                tau_m_s,
+                np.asarray(tau_m_s),
                 _per_neuron(node, "v_threshold", node.v_threshold - node.v_leak, size),
                 bias_v,
-                self._one(node, "reset potential", node.v_reset - node.v_leak),
-                refractory_steps,
+                np.asarray(self._one(node, "reset potential", node.v_reset - node.v_leak)),
+                np.asarray(refractory_steps),
             )
         )
         lags = []
