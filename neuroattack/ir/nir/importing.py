@@ -11,7 +11,12 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from neuroattack.errors import FileError, NeuroattackError, ValidationError
+from neuroattack.errors import (
+    FileError,
+    NeuroattackError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.nir import nodes
 from neuroattack.ir.nir.graph import Graph, read_graph
@@ -165,7 +170,17 @@ class _Import:
             incoming = self.graph.sources[name]
             if node is output:
                 return self._readout(output, incoming, names)
+            if not all(source in signals for source in incoming):
+                raise UnsupportedFeatureError(
+                    f"the graph is recurrent at {node.words}, expected a feed-forward network"
+                )
             signal = joined([signals[source] for source in incoming], node)
+            if isinstance(node, nodes.Threshold) or (
+                isinstance(node, nodes.Neurons) and not node.spiking
+            ):
+                raise UnsupportedFeatureError(
+                    f"{node.words}, expected integrate-and-fire neurons (IF, LIF, CubaLIF)"
+                )
             if isinstance(node, nodes.Neurons):
                 names[name] = self._population_name(name)
                 self._neurons(node, names[name], signal)
@@ -196,6 +211,8 @@ class _Import:
         return found
 
     def _linear(self, node: nodes.Node, signal: Signal) -> Signal:
+        if isinstance(node, nodes.Relay):
+            return signal
         if isinstance(node, nodes.Flatten):
             return replace(signal, shape=(signal.size,))
         if isinstance(node, nodes.Delay):
@@ -221,7 +238,13 @@ class _Import:
         refractory_steps = self.reading.refractory_steps
         if refractory_steps is None:
             # Not given by the user: reading_of has checked that all nodes specify their own.
-            refractory_steps = node.refractory_steps or 0
+            refractory_steps = int(node.own["refractory_steps"].flat[0])
+        if (node.v_threshold <= node.v_reset).any():
+            raise ValidationError(
+                f"{node.words} v_threshold",
+                f"{node.v_threshold.min():g}",
+                f"above v_reset, {node.v_reset.max():g}",
+            )
         tau = None if node.tau is None else self._one(node, "time constant", node.tau)
         tau_m_s, gain, constant_gain = self.reading.stepping(node.words, tau)
         gains = _per_neuron(node, "r", gain * node.r * node.w_in, size)

@@ -116,7 +116,7 @@ def _check_size(node: Node, signal: Signal, size: int) -> None:
 
 
 def _as_convolution(pool: Pool, signal: Signal) -> Convolution:
-    channels = _channels_first(pool, signal)[0]
+    channels = _channels_first(pool, signal, 2)[0]
     weight = 1 / math.prod(pool.kernel) if pool.average else 1.0
     return Convolution(
         pool.name,
@@ -130,23 +130,22 @@ def _as_convolution(pool: Pool, signal: Signal) -> Convolution:
     )
 
 
-def _channels_first(node: Node, signal: Signal) -> tuple[int, int, int]:
-    """Return channels, rows and columns of a signal; a signal of two dimensions has one channel."""
+def _channels_first(node: Node, signal: Signal, dimensions: int) -> tuple[int, int, int]:
+    """Return channels, rows and columns; a signal without an axis of channels has one channel."""
     shape = signal.shape
     # Some frameworks export the batch axis.
-    while len(shape) > 3 and shape[0] == 1:
+    while len(shape) > dimensions + 1 and shape[0] == 1:
         shape = shape[1:]
-    if len(shape) == 2:
+    if len(shape) == dimensions:
         shape = (1, *shape)
-    if len(shape) != 3:
-        raise ValidationError(
-            f"{node.words} input", f"shape {signal.shape}", "shape (channels, rows, columns)"
-        )
-    return shape
+    if len(shape) != dimensions + 1:
+        axes = "(channels, rows, columns)" if dimensions == 2 else "(channels, columns)"
+        raise ValidationError(f"{node.words} input", f"shape {signal.shape}", f"shape {axes}")
+    return shape[0], shape[1] if dimensions == 2 else 1, shape[-1]
 
 
 def _convolved(node: Convolution, signal: Signal) -> Signal:
-    channels, *sides = _channels_first(node, signal)
+    channels, *sides = _channels_first(node, signal, node.dimensions)
     outputs, per_group = node.weight.shape[:2]
     if channels != per_group * node.groups or (node.sides or tuple(sides)) != tuple(sides):
         expected = (per_group * node.groups, *(node.sides or sides))
@@ -186,4 +185,5 @@ def _convolved(node: Convolution, signal: Signal) -> Signal:
         shape=(signal.size, math.prod(shape)),
     )
     per_element = np.repeat(node.bias, math.prod(output))
-    return signal.through(unrolled, shape).plus(per_element)
+    found = signal.through(unrolled, shape).plus(per_element)
+    return found if node.dimensions == 2 else replace(found, shape=(outputs, output[1]))

@@ -66,7 +66,7 @@ def reading_of(
     }
     missing = [f"--{name}" for name, value in settings.items() if value is None]
     neurons = [node for node in graph.nodes.values() if isinstance(node, Neurons)]
-    if refractory_steps is None and any(node.refractory_steps is None for node in neurons):
+    if refractory_steps is None and any("refractory_steps" not in node.own for node in neurons):
         missing.append("--refractory-steps")
     if missing:
         raise ValidationError(
