@@ -36,23 +36,18 @@ class Fields:
     def __contains__(self, field: str) -> bool:
         return field in self._arrays
 
-    def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
-        """Return an array of finite numbers."""
+    def numbers(
+        self, field: str, default: float | None = None, *, infinite: bool = False
+    ) -> NDArray[np.float64]:
+        """Return an array of numbers, which are finite unless `infinite`."""
         if field not in self._arrays and default is not None:
             return np.array(default, np.float64)
         array = self._array(field)
         if array.dtype.kind not in "fiu":
             raise self.wrong(field, f"type {array.dtype}", "numbers")
         values = array.astype(np.float64)
-        if not np.isfinite(values).all():
+        if not (np.isfinite(values) | (infinite & np.isinf(values))).all():
             raise self.wrong(field, "NaN or infinite values", "finite numbers")
-        return values
-
-    def positive(self, field: str) -> NDArray[np.float64]:
-        """Return an array of positive numbers."""
-        values = self.numbers(field)
-        if values.size and values.min() <= 0:
-            raise self.wrong(field, f"{values.min():g}", "positive numbers")
         return values
 
     def integers(self, field: str, least: int, count: int | None) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neuroattack.errors import FileError, NeuroattackError, ValidationError
 from neuroattack.ir.nir.file import read_arrays
 from neuroattack.ir.nir.nodes import Input, Node, Output, PopulationNode, Relay
-from neuroattack.ir.nir.order import evaluation_order
+from neuroattack.ir.nir.order import evaluation_order, sources_of_populations
 from neuroattack.ir.nir.parsing import read_node
 
 __all__ = ["Graph", "read_graph"]
@@ -27,15 +27,16 @@ class Graph:
     """Nodes by name, each after its sources, except for the feedback of recurrent graphs.
 
     Subgraphs are flattened: node ``b`` of the subgraph ``a`` is ``a.b``. Feedback leads from a node
-    of neurons to itself or to one that comes earlier. `sources` are the names of each node's
-    predecessors, `metadata` the metadata of the graph, `version` is the version of NIR, and `notes`
-    are remarks on the file.
+    of neurons to itself or to one that comes earlier; `recurrent` are the names of nodes that
+    receive their own spikes. `sources` are the names of each node's predecessors, `metadata` the
+    metadata of the graph, `version` is the version of NIR, and `notes` are remarks on the file.
     """
 
     nodes: Mapping[str, Node]
     sources: Mapping[str, tuple[str, ...]]
     metadata: Arrays
     version: str
+    recurrent: frozenset[str] = frozenset()
     notes: tuple[str, ...] = ()
 
     def only(self, kind: type[Node]) -> Node:
@@ -74,11 +75,13 @@ def _graph(arrays: Arrays) -> Graph:
     flat = _Flat()
     flat.add(_within(arrays, "node/"), "")
     sources = _sources(flat.nodes, flat.edges)
+    incoming = sources_of_populations(flat.nodes, sources)
     return Graph(
-        {name: flat.nodes[name] for name in evaluation_order(flat.nodes, sources)},
+        {name: flat.nodes[name] for name in evaluation_order(flat.nodes, sources, incoming)},
         sources,
         _within(arrays, "node/metadata/"),
         version,
+        frozenset(name for name, given in incoming.items() if name in given),
         tuple(flat.notes),
     )
 

@@ -116,24 +116,19 @@ class Pool(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class PopulationNode(Node):
-    """Node that becomes a population; all other nodes are linear."""
-
-
-@dataclass(frozen=True, eq=False)
-class Neurons(PopulationNode):
+class Neurons(Node):
     """Integrate-and-fire neurons: ``tau dv/dt = (v_leak - v) + r I``, spike if v > v_threshold.
 
-    Without leak (`tau` is None; IF, I): ``dv/dt = r I``. With synapses (`tau_syn`; CubaLIF,
-    CubaLI): ``tau_syn dI/dt = -I + w_in S``; without synapses: ``I = w_in S`` with `w_in` = 1.
+    Without leak (IF, I; `tau` is infinite): ``dv/dt = r I``. With a synaptic current (CubaLIF,
+    CubaLI): ``tau_syn dI/dt = -I + w_in S``; otherwise ``I = w_in S`` with `w_in` = 1.
     Integrators (I, LI, CubaLI) never spike: `v_threshold` is infinite, and the node's output is v.
     Arrays have the same shape, or one element for all neurons. `kind` is the type in the file, and
     `own` the metadata that only files exported by neuroattack have.
     """
 
     kind: str
-    tau: NDArray[np.float64] | None
-    tau_syn: NDArray[np.float64] | None
+    tau: NDArray[np.float64]
+    tau_syn: NDArray[np.float64]
     r: NDArray[np.float64]
     w_in: NDArray[np.float64]
     v_leak: NDArray[np.float64]
@@ -147,13 +142,27 @@ class Neurons(PopulationNode):
         return f"{self.kind} node {self.name!r}"
 
     @property
+    def leaky(self) -> bool:
+        """Whether the equation of the potential has a leak."""
+        return self.kind not in ("I", "IF")
+
+    @property
+    def has_current(self) -> bool:
+        """Whether there is an equation of a synaptic current."""
+        return self.kind.startswith("Cuba")
+
+    @property
     def spiking(self) -> bool:
         """Whether the neurons spike; otherwise their output is the potential."""
         return bool(np.isfinite(self.v_threshold).any())
 
 
 @dataclass(frozen=True, eq=False)
-class Threshold(PopulationNode):
+class Threshold(Node):
     """Neurons without memory: a spike in each step in which the input is above `threshold`."""
 
     threshold: NDArray[np.float64]
+
+
+PopulationNode = Neurons | Threshold
+"""Nodes that become populations; all others are linear."""

@@ -2,41 +2,56 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.ir.nir.nodes import Input, Node, PopulationNode
+from neuroattack.ir.nir.nodes import Delay, Input, Node, PopulationNode
 
-__all__ = ["evaluation_order"]
+__all__ = ["evaluation_order", "sources_of_populations"]
 
 Sources = Mapping[str, tuple[str, ...]]
 
 
-def evaluation_order(nodes: Mapping[str, Node], sources: Sources) -> list[str]:
-    """Return the names of all nodes, each after its sources.
-
-    In recurrent graphs this is impossible for some populations: in each cycle of populations, the
-    one that is the fewest populations away from the input comes first, and the spikes that it
-    receives from later populations are feedback.
+def sources_of_populations(
+    nodes: Mapping[str, Node], sources: Sources
+) -> dict[str, frozenset[str]]:
+    """Return the populations and inputs from which spikes reach each population.
 
     Raises UnsupportedFeatureError if a cycle contains no population.
     """
-    populations = [name for name, node in nodes.items() if isinstance(node, PopulationNode)]
-    inputs = [name for name, node in nodes.items() if isinstance(node, Input)]
-    ends = {*populations, *inputs}
+    ends = {name for name, node in nodes.items() if isinstance(node, PopulationNode | Input)}
     linear = _linear_order({name: sources[name] for name in nodes if name not in ends}, ends)
     upstream: dict[str, frozenset[str]] = {name: frozenset([name]) for name in ends}
     for name in linear:
         upstream[name] = frozenset().union(*(upstream[source] for source in sources[name]))
-    incoming = {
+    return {
         name: frozenset().union(*(upstream[source] for source in sources[name]))
-        for name in populations
+        for name, node in nodes.items()
+        if isinstance(node, PopulationNode)
     }
+
+
+def evaluation_order(
+    nodes: Mapping[str, Node], sources: Sources, incoming: Mapping[str, frozenset[str]]
+) -> list[str]:
+    """Return the names of all nodes, each after its sources.
+
+    In recurrent graphs this is impossible for some populations: in each cycle of populations, the
+    one that is the fewest populations away from the input comes first, and the spikes that it
+    receives from later populations are feedback. Where a cycle has delays, these are the feedback.
+    `incoming` is the result of :func:`sources_of_populations`.
+    """
+    inputs = [name for name, node in nodes.items() if isinstance(node, Input)]
+    ends = {*incoming, *inputs}
+    linear = [name for name in nodes if name not in ends]
     order = list(inputs)
     placed = set(inputs)
-    for name in [*_population_order(incoming, inputs), *linear]:
+    # Without delays, spikes reach fewer populations.
+    direct = sources_of_populations(nodes, {**sources, **_without_delays(nodes)})
+    for name in [*_population_order(incoming, direct, inputs), *linear]:
         for each in [*_linear_sources(name, sources, ends), name]:
             if each not in placed:
                 order.append(each)
@@ -73,22 +88,33 @@ def _linear_sources(name: str, sources: Sources, ends: set[str]) -> list[str]:
     return list(found)
 
 
-def _population_order(incoming: Mapping[str, frozenset[str]], inputs: Iterable[str]) -> list[str]:
+def _without_delays(nodes: Mapping[str, Node]) -> dict[str, tuple[str, ...]]:
+    """Return no sources for all delay nodes that delay every element."""
+    return {
+        name: () for name, node in nodes.items() if isinstance(node, Delay) and node.delay.all()
+    }
+
+
+def _population_order(
+    incoming: Mapping[str, frozenset[str]],
+    direct: Mapping[str, frozenset[str]],
+    inputs: Iterable[str],
+) -> list[str]:
     distance = _distances(incoming, inputs)
     place = {name: number for number, name in enumerate(incoming)}
     kept = {name: {s for s in given if s in incoming} - {name} for name, given in incoming.items()}
     while True:
+        ordered = {name: sorted(given, key=place.__getitem__) for name, given in kept.items()}
         try:
-            return list(
-                TopologicalSorter(
-                    {n: sorted(kept[n], key=place.__getitem__) for n in kept}
-                ).static_order()
-            )
+            return list(TopologicalSorter(ordered).static_order())
         except CycleError as error:
             # Each node of the cycle is a source of the next one; the last one is the first.
-            cycle = error.args[1]
-            first = min(cycle, key=lambda name: (distance[name], place[name]))
-            kept[first].remove(cycle[cycle.index(first, 1) - 1])
+            pairs = list(itertools.pairwise(error.args[1]))
+            delayed = [pair for pair in pairs if pair[0] not in direct[pair[1]]]
+            source, target = min(
+                delayed or pairs, key=lambda pair: (distance[pair[1]], place[pair[1]])
+            )
+            kept[target].remove(source)
 
 
 def _distances(incoming: Mapping[str, frozenset[str]], inputs: Iterable[str]) -> dict[str, float]:

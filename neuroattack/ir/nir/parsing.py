@@ -141,26 +141,24 @@ def _delay(fields: Fields) -> Delay:
 
 
 def _neurons(fields: Fields, *, leak: bool, synapses: bool, spikes: bool) -> Neurons:
-    values = {"r": fields.numbers("r")}
+    values = {"r": fields.numbers("r", infinite=True)}
     if spikes:
         values["v_threshold"] = fields.numbers("v_threshold")
         values["v_reset"] = fields.numbers("v_reset", 0.0)
     if leak:
         values["v_leak"] = fields.numbers("v_leak")
-        values["tau_mem" if synapses else "tau"] = fields.positive("tau_mem" if synapses else "tau")
+        values["tau"] = fields.numbers("tau_mem" if synapses else "tau", infinite=True)
     if synapses:
         values["tau_syn"] = fields.numbers("tau_syn")
         values["w_in"] = fields.numbers("w_in", 1.0)
-        if values["tau_syn"].size and values["tau_syn"].min() < 0:
-            raise fields.wrong("tau_syn", f"{values['tau_syn'].min():g}", "no negative times")
     fields.one_shape(**values)
     if f"{_OWN}refractory_steps" in fields:
         fields.integers(f"{_OWN}refractory_steps", 0, None)
     return Neurons(
         fields.name,
         fields.kind,
-        tau=values.get("tau_mem", values.get("tau")),
-        tau_syn=values.get("tau_syn"),
+        tau=values.get("tau", np.array(np.inf)),
+        tau_syn=values.get("tau_syn", np.zeros(())),
         r=values["r"],
         w_in=values.get("w_in", np.ones(())),
         v_leak=values.get("v_leak", np.zeros(())),
