@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population, Projection
+from neuroattack.ir.network import INPUT, AnyProjection, FixedPopulation, Network, Population
 
 __all__ = ["CLOCK", "BrianModel", "Timing", "build_model", "check_supported", "make_clock"]
 
@@ -66,9 +66,9 @@ class Timing:
         """Number of steps from the start of one image to the start of the next."""
         return self.steps + self.gap
 
-    def arrives(self, projection: Projection) -> bool:
+    def arrives(self, projection: AnyProjection) -> bool:
         """Return whether spikes can arrive through the projection before the image ends."""
-        return projection.delay_steps < self.steps and bool(projection.mantissas.any())
+        return projection.delay_steps < self.steps and bool(projection.grid.any())
 
     def run_steps(self, inputs: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
         """Return the step in the run and the neuron of every input spike, in order."""
@@ -185,7 +185,7 @@ def _one_step(decay: float) -> Callable[..., str]:
 
 
 def _synapses(
-    brian2: Any, name: str, projection: Projection, groups: dict[str, Any], clock: Any
+    brian2: Any, name: str, projection: AnyProjection, groups: dict[str, Any], clock: Any
 ) -> Any:
     synapses = brian2.Synapses(
         groups[projection.source],
@@ -197,7 +197,8 @@ def _synapses(
         clock=clock,
         name=name,
     )
-    pre, post = np.nonzero(projection.mantissas)
+    mantissas = projection.sparse().tocoo()
+    pre, post = mantissas.row, mantissas.col
     synapses.connect(i=pre, j=post)
-    synapses.w = projection.weights_v[pre, post]
+    synapses.w = np.ldexp(mantissas.data.astype(np.float64), projection.exponent)
     return synapses

@@ -258,9 +258,9 @@ def brian2_script(network: Network) -> str:
     ]
     # Brian2 does not support synapses without connections.
     projections = [
-        _projection(number, projection, data)
+        _projection(number, projection.dense(), data)
         for number, projection in enumerate(network.projections)
-        if projection.mantissas.any()
+        if projection.grid.any()
     ]
     encoder = network.input.encoder
     if not isinstance(encoder, RateEncoder):

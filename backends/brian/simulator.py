@@ -25,7 +25,7 @@ _MOST_INPUTS = 2**28
 
 def images_per_run(network: Network, steps: int) -> int:
     """Return the maximum number of images per run, limited by the memory of inputs and spikes."""
-    spikes = sum(p.size * -(-steps // (int(np.min(p.refractory_steps)) + 1)) for p in network.populations)
+    spikes = sum(population.most_spikes(steps) for population in network.populations)
     fitting = _MOST_SPIKES // max(spikes, 1), _MOST_INPUTS // max(network.input.size * steps, 1)
     return max(1, min(_MOST_IMAGES, *fitting))
 

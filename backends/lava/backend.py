@@ -6,6 +6,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Availability, Workload
+from neuroattack.deployment.features import check_supported
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.ir.network import Network
 from neuroattack.validation import check_integer, check_positive
@@ -29,6 +30,7 @@ class LavaBackend:
     """
 
     name = "lava"
+    supported = frozenset({"fixed_point"})
 
     def __init__(self, block_steps: int = 10, deadline_s: float | None = None) -> None:
         self._block_steps = check_integer("lava backend block_steps", block_steps, 1)
@@ -51,11 +53,11 @@ class LavaBackend:
             return Availability(False, f"{only}; {install} on Python 3.10")
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> LavaSimulator:
-        """Prepare a network to run; all features of networks are supported.
+        """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`.
 
-        Raises BackendUnavailableError if lava-nc is missing, and SimulationError if the worker
-        cannot be started.
+        Raises SimulationError if the worker cannot be started.
         """
+        check_supported(self.name, self.supported, network)
         state = self.availability()
         if not state.available:
             raise BackendUnavailableError(f"backend 'lava' is not available: {state.reason}")

@@ -134,7 +134,7 @@ class GraphPlan:
             layers.append(
                 LayerPlan(
                     population,
-                    network.incoming(population.name),
+                    tuple(p.dense() for p in network.incoming(population.name)),
                     network.dt_s,
                     received,
                     sent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 
 import numpy as np
@@ -49,7 +50,7 @@ class LavaSimulator:
         self._sizes = {population.name: population.size for population in network.populations}
         self._ends = np.cumsum(list(self._sizes.values())).tolist()
         self._bytes = sum(packed_bytes(n) for n in (network.input.size, *self._sizes.values()))
-        self._synapses = sum(p.mantissas.size for p in network.projections)
+        self._synapses = sum(math.prod(p.shape) for p in network.projections)
         self._closed = False
         self._worker: Worker | None = None
         self._capacity = 0

@@ -17,7 +17,6 @@ from neuroattack.ir.values import (
     ByValue,
     check_population,
     freeze,
-    is_uniform,
     per_neuron,
     span,
     steps_per_neuron,
@@ -168,14 +167,16 @@ class Population(ByValue):
     @property
     def has_current(self) -> bool:
         """Whether input enters a synaptic current, and not the potential directly."""
-        return bool(
-            self.input_after_update or self.tau_syn_s.any() or self.current_bias_v.any()
-        )
+        return bool(self.input_after_update or self.tau_syn_s.any() or self.current_bias_v.any())
 
     @property
     def spikes(self) -> bool:
         """Whether any neuron has a finite threshold."""
         return bool(np.isfinite(self.threshold_v).any())
+
+    def most_spikes(self, steps: int) -> int:
+        """Return the maximum number of spikes of the population in a number of time steps."""
+        return int((-(-steps // (self.refractory_steps + 1))).sum())
 
     @property
     def strict_threshold_v(self) -> NDArray[np.float64]:
@@ -207,7 +208,11 @@ class Population(ByValue):
             order = "after" if self.input_after_update else "before"
             current = [
                 f"tau_syn {span(1e3 * self.tau_syn_s)} ms, input {order} the update",
-                *([f"current bias {span(self.current_bias_v)} V"] if self.current_bias_v.any() else []),
+                *(
+                    [f"current bias {span(self.current_bias_v)} V"]
+                    if self.current_bias_v.any()
+                    else []
+                ),
             ]
         if not self.spikes:
             biased = [f"bias {span(self.bias_v)} V"] if self.bias_v.any() else []

@@ -27,9 +27,7 @@ def recurrent_groups(network: Network) -> tuple[tuple[str, ...], ...]:
         (position[p.source], position[p.target]) for p in network.projections if p.source != INPUT
     ]
     sources, targets = np.array(edges, np.intp).reshape(-1, 2).T
-    graph = sp.csr_matrix(
-        (np.ones(len(edges)), (sources, targets)), shape=(len(names), len(names))
-    )
+    graph = sp.csr_matrix((np.ones(len(edges)), (sources, targets)), shape=(len(names), len(names)))
     _, component = connected_components(graph, directed=True, connection="strong")
     # Components in the order of their first population, as far as the projections allow.
     needed: dict[int, set[int]] = {int(component[position[name]]): set() for name in names}

@@ -229,11 +229,12 @@ def quantize(
     fitted, dropped = without_shortfalls(network, number_format, allow_lossy=options.allow_lossy)
     parts: list[tuple[Part, NDArray[np.float64] | None]] = []
     numbers: Counter[tuple[str, str]] = Counter()
-    for projection in fitted.projections:
+    dense = [projection.dense() for projection in fitted.projections]
+    for projection in dense:
         represented, lost = parts_of(
             projection,
             number_format,
-            fitted.outgoing(projection.source),
+            [p for p in dense if p.source == projection.source],
             split=options.signs == "split",
             allow_lossy=options.allow_lossy,
         )

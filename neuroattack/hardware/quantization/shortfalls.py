@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
@@ -98,18 +97,20 @@ class _Fitter:
             lowest = float(population.threshold_v.min())
             if lowest <= 0:
                 raise UnsupportedFeatureError(f"threshold of {name}, {lowest:g} V: {limit}")
-            population = replace(population, reset_v=0.0)
+            population = replace(population, reset_v=np.zeros(()))
         if "bias" in lacks and population.bias_v.any():
             largest = float(np.abs(population.bias_v).max())
             self._drop(f"bias of {name}, up to {largest:g} V", self.lack("bias"))
             population = replace(population, bias_v=np.zeros(()))
         if "leak" in lacks and np.isfinite(population.tau_m_s).any():
-            self._drop(f"leak of {name}, time constant {span(population.tau_m_s)} s", self.lack("leak"))
-            population = replace(population, tau_m_s=math.inf)
+            self._drop(
+                f"leak of {name}, time constant {span(population.tau_m_s)} s", self.lack("leak")
+            )
+            population = replace(population, tau_m_s=np.array(np.inf))
         steps = self._in_range(
             f"refractory period of {name}", int(population.refractory_steps[0]), "refractory_period"
         )
-        return replace(population, refractory_steps=steps)
+        return replace(population, refractory_steps=np.array(steps))
 
     def projection(self, projection: Projection) -> Projection:
         what = f"delay of {projection.source}->{projection.target}"
@@ -119,10 +120,10 @@ class _Fitter:
     def adjacent(self, network: Network) -> list[Projection]:
         """Return the projections that remain if projections may not skip populations."""
         if "skip_projection" not in self._format.lacks:
-            return list(network.projections)
+            return [projection.dense() for projection in network.projections]
         order = [INPUT, *(population.name for population in network.populations)]
         kept: list[Projection] = []
-        for projection in network.projections:
+        for projection in (each.dense() for each in network.projections):
             skips = order.index(projection.target) - order.index(projection.source) > 1
             if skips or any(projection.target == other.target for other in kept):
                 self._drop(

@@ -10,6 +10,7 @@ from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.ir.network import Network, Population
 from neuroattack.ir.nir.graph import Graph
 from neuroattack.ir.nir.nodes import Neurons
+from neuroattack.ir.nir.reading import Arrival
 
 __all__ = [
     "graph_metadata",
@@ -25,14 +26,14 @@ __all__ = [
 _OURS = "neuroattack/"
 
 
-def graph_metadata(network: Network) -> dict[str, Any]:
+def graph_metadata(network: Network, arrival: Arrival) -> dict[str, Any]:
     """Return the metadata of an exported graph."""
     return {
         "neuroattack": {
             "dt_s": network.dt_s,
             "time_unit_s": 1.0,
             "integration": "hold",
-            "arrival": "next-step",
+            "arrival": arrival,
             "encoder": network.input.encoder.kind,
             **network.input.encoder.settings(),
             "image_shape": np.array(network.input.shape),
