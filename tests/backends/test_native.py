@@ -168,7 +168,8 @@ def test_sums_of_weights_that_exceed_32_bits():
 @pytest.mark.parametrize("exponent", [0, 10, 23, 24, 32])
 def test_fixed_point_convolutions_whose_currents_wrap(exponent):
     shape = (2, 6, 6)
-    kernel = np.random.default_rng(3).integers(-(2**22), 2**23, (4, 2, 3, 3))
+    bits = min(23, 46 - exponent)
+    kernel = np.random.default_rng(3).integers(-(2 ** (bits - 1)), 2**bits, (4, 2, 3, 3))
     network = Network(
         dt_s=1e-3,
         input=Input(shape, PoissonEncoder(100.0)),
@@ -179,7 +180,7 @@ def test_fixed_point_convolutions_whose_currents_wrap(exponent):
         projections=(
             Convolution(INPUT, "layer", kernel, exponent, shape),
             Convolution("layer", "readout", kernel[:, :1], 3, (4, 4, 4), groups=4, padding=_SAME),
-            Projection("readout", "layer", np.ones((64, 64), int), 12),
+            Projection("readout", "layer", np.ones((64, 64), int), max(12, exponent)),
         ),
         readout="readout",
     )
