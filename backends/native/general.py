@@ -220,4 +220,5 @@ class GeneralLayer:
 
 
 def _wiring(incoming: Incoming) -> tuple[Any, ...]:
-    return incoming.weights, incoming.rows, incoming.shapes, incoming.zeros
+    parts = incoming.rows, incoming.shapes, incoming.blocks, incoming.zeros
+    return incoming.weights, *parts

@@ -13,7 +13,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
 
-__all__ = ["add_4", "add_16"]
+__all__ = ["BLOCKS", "add_4", "add_16", "add_64"]
 
 
 def _adding(lanes: int) -> Any:
@@ -51,5 +51,9 @@ def _adding(lanes: int) -> Any:
     return add
 
 
+BLOCKS = (64, 16, 4, 1)
+"""Numbers of adjacent targets whose weights are added at once."""
+
+add_64 = _adding(64)
 add_16 = _adding(16)
 add_4 = _adding(4)
