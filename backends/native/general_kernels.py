@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 
 from .kernels import Weights
-from .vectors import BLOCKS, add_4, add_16, add_64
+from .vectors import BLOCKS, PACK, POSITIONS, add_4, add_16, add_64, write_8
 
 __all__ = [
     "RESETS",
@@ -42,7 +42,7 @@ _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
 _Spikes = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
 
 # Unsigned, because numba checks signed indices for negative values before every access.
-_0, _1, _2, _3, _4, _8, _16 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 16))
+_0, _1, _2, _3, _8, _56 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 56))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -156,24 +156,19 @@ def _add_constant(
 
 
 @numba.njit(cache=True, nogil=True)
-def _collect(
-    fired: NDArray[np.uint8], eights: NDArray[np.uint64], neurons: NDArray[np.int32], written: int
-) -> Any:
+def _collect(fired: NDArray[np.uint8], neurons: NDArray[np.int32], written: int) -> Any:
     """Write the neurons that fired from an index on; return the next index.
 
-    As in :mod:`.kernels`, without branches, so that `neurons` needs space for one more entry.
+    Eight at a time and without branches, which would be unpredictable: `neurons` needs space for
+    eight more entries.
     """
-    fired_by_eight = fired.view(np.uint64)
-    found = _0
-    for eight in range(np.uint64(fired_by_eight.size)):
-        eights[found] = eight
-        found += np.uint64(fired_by_eight[eight] != _0)
+    positions, counts = POSITIONS
+    eights = fired.view(np.uint64)
     end = np.uint64(written)
-    for i in range(found):
-        first = _8 * eights[i]
-        for j in range(_8):
-            neurons[end] = first + j
-            end += np.uint64(fired[first + j])
+    for eight in range(np.uint64(eights.size)):
+        packed = (eights[eight] * PACK) >> _56
+        write_8(neurons, end, positions, _8 * packed, np.int32(_8 * eight))
+        end += counts[packed]
     return np.int64(end)
 
 
@@ -323,7 +318,6 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
     bases, vs, us, releases, fires, current = state
     size = threshold.size
     drive = np.empty(size)
-    eights = np.empty(fires.shape[1] // 8 + 1, np.uint64)
     written = 0
     for image in range(arrivals.shape[0]):
         i = min(image, vs.shape[0] - 1)
@@ -386,7 +380,7 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
                     steps,
                     reset,
                 )
-            written = _collect(fired, eights, neurons, written)
+            written = _collect(fired, neurons, written)
             offsets[image, k + 1] = written
             if len(potentials):
                 potential = potentials[image]
@@ -414,7 +408,6 @@ def advance_fixed(
     leak, current_leak, threshold, bias, refractory_steps, lowest, highest = parameters
     vs, us, releases, fires, current = state
     size = threshold.size
-    eights = np.empty(fires.shape[1] // 8 + 1, np.uint64)
     written = 0
     for image in range(arrivals.shape[0]):
         i = min(image, vs.shape[0] - 1)
@@ -443,7 +436,7 @@ def advance_fixed(
                 counted[j] += fired_now
                 v[j] = 0 if fired_now else potential
                 released[j] = k + 1 + refractory_steps if fired_now else released[j]
-            written = _collect(fired, eights, neurons, written)
+            written = _collect(fired, neurons, written)
             offsets[image, k + 1] = written
 
 
