@@ -103,9 +103,9 @@ class Neurons(abc.ABC):
             remaining = left > 0
             self._refractory, self._left = refractory[remaining], left[remaining]
 
-    def _at(self, values: NDArray[Any], spikes: NDArray[np.intp]) -> NDArray[Any]:
+    def _at(self, values: NDArray[Any], spikes: NDArray[np.intp]) -> Any:
         """Return the values of the neurons that spike, or the single value of all neurons."""
-        return values if len(values) == 1 else values[spikes % self.size]
+        return values[0] if len(values) == 1 else values[spikes % self.size]
 
     @abc.abstractmethod
     def _update(self, sums: Sequence[NDArray[Any]]) -> None:
