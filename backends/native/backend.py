@@ -23,6 +23,7 @@ from neuroattack.deployment.backend import (
     Workload,
     check_inputs,
 )
+from neuroattack.deployment.features import check_supported
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_integer
@@ -87,7 +88,7 @@ class NativeSimulator:
     ) -> list[_Result]:
         """Return the results of `work` for slices of the given images of a batch, in order."""
         steps = batch.offsets.shape[1] - 1
-        largest = max(layer.most_spikes(steps) for layer in self._layers)
+        largest = max(layer.population.most_spikes(steps) for layer in self._layers)
         size = min(
             _SLICE_IMAGES,
             _SLICE_BYTES // max(4 * largest, 1),
@@ -131,6 +132,7 @@ class NativeBackend:
     """
 
     name = "native"
+    supported = frozenset({"fixed_point"})
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = check_integer(
@@ -142,8 +144,9 @@ class NativeBackend:
         return Availability(True, version=__version__)
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> NativeSimulator:
-        """Prepare a network to run; all features of networks are supported."""
+        """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`."""
         del workload
+        check_supported(self.name, self.supported, network)
         return NativeSimulator(network, self._threads)
 
 

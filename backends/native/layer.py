@@ -52,12 +52,15 @@ class Layer:
     @classmethod
     def of(cls, network: Network, population: Population | FixedPopulation) -> Layer:
         """Return the layer of a population of a network."""
-        incoming = network.incoming(population.name)
+        incoming = [projection.dense() for projection in network.incoming(population.name)]
         exponent = min((projection.exponent for projection in incoming), default=0)
         mantissas = np.concatenate(
             [
                 np.empty((0, population.size), np.int64),
-                *(p.mantissas.astype(np.int64) << (p.exponent - exponent) for p in incoming),
+                *(
+                    p.dense().mantissas.astype(np.int64) << (p.exponent - exponent)
+                    for p in incoming
+                ),
             ]
         )
         largest_sum = int(np.abs(mantissas).sum(axis=0).max(initial=0))
@@ -84,15 +87,11 @@ class Layer:
                 bias_v=population.bias_v[neurons],
                 reset_v=population.reset_v[neurons],
                 refractory_steps=population.refractory_steps[neurons],
-                tau_syn_s=0.0,
-                current_bias_v=0.0,
+                tau_syn_s=population.tau_syn_s[neurons],
+                current_bias_v=population.current_bias_v[neurons],
             ),
             weights=_aligned(self.weights[:, neurons], self.weights.dtype.type),
         )
-
-    def most_spikes(self, steps: int) -> int:
-        """Return the maximum number of spikes of the population per image."""
-        return self.population.size * -(-steps // (int(np.min(self.population.refractory_steps)) + 1))
 
     @cached_property
     def unit_v(self) -> float:
@@ -199,7 +198,7 @@ class Layer:
             self.population.size,
             np.empty((images, steps + 1), np.int64),
             # One more entry, because the branch-free loop may write one entry past the end.
-            np.empty(images * self.most_spikes(steps) + 1, np.int32),
+            np.empty(images * self.population.most_spikes(steps) + 1, np.int32),
         )
 
 

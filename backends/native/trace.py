@@ -76,7 +76,9 @@ class Trace:
             return Differences(np.zeros_like(given.offsets), np.empty(0, np.int32))
         part = Trace(self.layer.part(touched), self._inputs)
         trains = part.take_up(given, arriving.first_steps())
-        found, _ = find_differences(trains, part.spikes, 2 * part.layer.most_spikes(trains.steps))
+        found, _ = find_differences(
+            trains, part.spikes, 2 * part.layer.population.most_spikes(trains.steps)
+        )
         rows = found.rows[: found.offsets[-1, -1]]
         return Differences(found.offsets, np.where(rows >= 0, touched[rows], ~touched[~rows]))
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.encoding.constant import InputSignal
+from neuroattack.encoding.readout import logits_as_scores
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import BackendUnavailableError, UnknownNameError, ValidationError
 from neuroattack.ir.network import INPUT, Network
@@ -82,12 +83,34 @@ class Recording:
     ----------
     counts : mapping of str to int32 array, shape (images, size)
         Spike counts of every population, and of the input under ``"input"``.
+        With direct coding, the input's are the numbers of steps with a nonzero input.
     spikes : mapping of str to SpikeTrains, or None
-        Spikes of the same populations, if recorded.
+        Spikes of the same populations, if recorded; those of the input only if it spikes.
+    potentials : float64 array, shape (images, classes), or None
+        Membrane potentials of the readout population, if they are the output of the network.
     """
 
     counts: Mapping[str, NDArray[np.int32]]
     spikes: Mapping[str, SpikeTrains] | None = None
+    potentials: NDArray[np.float64] | None = None
+
+    def outputs(self, readout: str) -> NDArray[np.int32] | NDArray[np.float64]:
+        """Return the outputs of the network, which decide the predicted class.
+
+        They are the potentials, if recorded, or the spike counts of the readout population, shape
+        (images, classes).
+        """
+        return self.counts[readout] if self.potentials is None else self.potentials
+
+    def scores(self, readout: str) -> NDArray[np.int32]:
+        """Return the outputs as nonnegative integers, as black boxes do.
+
+        They are spike counts, or the softmax of potentials in units of 1e-9, see
+        :func:`neuroattack.encoding.readout.logits_as_scores`.
+        """
+        if self.potentials is None:
+            return self.counts[readout]
+        return logits_as_scores(self.potentials)
 
     @classmethod
     def concatenate(cls, parts: Sequence[Recording]) -> Recording:
@@ -97,15 +120,17 @@ class Recording:
         counts = {
             name: np.concatenate([part.counts[name] for part in parts]) for name in parts[0].counts
         }
-        if parts[0].spikes is None:
-            return cls(counts)
-        return cls(
-            counts,
-            {
+        spikes = potentials = None
+        if parts[0].spikes is not None:
+            spikes = {
                 name: SpikeTrains.concatenate([part.spikes[name] for part in parts if part.spikes])
                 for name in parts[0].spikes
-            },
-        )
+            }
+        if parts[0].potentials is not None:
+            potentials = np.concatenate(
+                [part.potentials for part in parts if part.potentials is not None]
+            )
+        return cls(counts, spikes, potentials)
 
 
 class Simulator(Protocol):
@@ -142,9 +167,14 @@ class Simulator(Protocol):
 
 
 class Backend(Protocol):
-    """Simulator backend; the registry creates it without arguments."""
+    """Simulator backend; the registry creates it without arguments.
+
+    `supported` are the names of the features of :data:`neuroattack.deployment.features.FEATURES`
+    that it supports; networks with others are refused before they are deployed.
+    """
 
     name: str
+    supported: frozenset[str]
 
     def availability(self) -> Availability:
         """Return whether the backend can run here, without raising exceptions."""
@@ -234,6 +264,8 @@ def load_backend(name: str) -> Backend:
 
 def synaptic_operations(network: Network, recording: Recording) -> NDArray[np.int64]:
     """Return the synaptic operations of each image: spikes times nonzero fan-out of their neuron.
+
+    With direct coding, a nonzero input acts in every step like a spike.
 
     Parameters
     ----------

@@ -75,7 +75,7 @@ class _Neurons:
         self.v = np.zeros(population.size)
         self._u = np.zeros(population.size)
         self._refractory = np.zeros(population.size, np.int64)
-        self._fired = np.zeros(population.size, bool)
+        self._fired: NDArray[np.bool_] = np.zeros(population.size, bool)
         if isinstance(population, Population):
             self._decay = population.decay(dt_s)
             self._current_decay = population.current_decay(dt_s)
@@ -83,7 +83,8 @@ class _Neurons:
     def step(self, arriving: Values) -> NDArray[np.bool_]:
         """Update the state with the weights that arrive; return the mask of spikes."""
         population = self.population
-        active = self._refractory == 0
+        active: NDArray[np.bool_] = self._refractory == 0
+        fired: NDArray[np.bool_]
         if isinstance(population, FixedPopulation):
             self._u = update_current_fixed(self._u, arriving, population)
             self.v = np.where(active, update_fixed(self.v, self._u, population), self.v)

@@ -108,6 +108,10 @@ class FixedPopulation(ByValue):
         """Whether the synaptic current has memory."""
         return self.current_leak != LEAK_ONE
 
+    def most_spikes(self, steps: int) -> int:
+        """Return the maximum number of spikes of the population in a number of time steps."""
+        return self.size * -(-steps // (self.refractory_steps + 1))
+
     def describe(self) -> str:
         """Return the neuron model with its parameters, in one line."""
         return ", ".join(

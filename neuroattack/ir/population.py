@@ -17,7 +17,6 @@ from neuroattack.ir.values import (
     ByValue,
     check_population,
     freeze,
-    is_uniform,
     per_neuron,
     span,
     steps_per_neuron,
@@ -57,7 +56,7 @@ class Population(ByValue):
         Constant added to the potential in every non-refractory step, in volts.
     reset_v : float or float array, shape (size,), optional
         Reset potential in volts, below the threshold; by default 0. With a reset by subtraction,
-        the amount that is subtracted, which is positive; by default the threshold.
+        the amount that is subtracted, 0 for neurons without a reset; by default the threshold.
     refractory_steps : int or int array, shape (size,), optional
         Number of time steps after a spike in which the potential of the neuron does not change.
     reset : {"value", "subtract", "subtract_next"}, optional
@@ -152,11 +151,11 @@ class Population(ByValue):
             # Neurons that never spike need no amount.
             given = np.where(np.isfinite(self.threshold_v), self.threshold_v, 1.0)
         freeze(self, reset_v=self._finite("reset_v", given))
-        if (self.reset_v <= 0).any():
+        if (self.reset_v < 0).any():
             raise ValidationError(
                 f"{me} reset_v",
                 f"{self.reset_v.min():g} V",
-                "a positive amount for a reset by subtraction",
+                "0 V or more for a reset by subtraction",
             )
         if self.reset == "subtract_next" and self.refractory_steps.any():
             raise ValidationError(
@@ -168,14 +167,16 @@ class Population(ByValue):
     @property
     def has_current(self) -> bool:
         """Whether input enters a synaptic current, and not the potential directly."""
-        return bool(
-            self.input_after_update or self.tau_syn_s.any() or self.current_bias_v.any()
-        )
+        return bool(self.input_after_update or self.tau_syn_s.any() or self.current_bias_v.any())
 
     @property
     def spikes(self) -> bool:
         """Whether any neuron has a finite threshold."""
         return bool(np.isfinite(self.threshold_v).any())
+
+    def most_spikes(self, steps: int) -> int:
+        """Return the maximum number of spikes of the population in a number of time steps."""
+        return int((-(-steps // (self.refractory_steps + 1))).sum())
 
     @property
     def strict_threshold_v(self) -> NDArray[np.float64]:
@@ -207,7 +208,11 @@ class Population(ByValue):
             order = "after" if self.input_after_update else "before"
             current = [
                 f"tau_syn {span(1e3 * self.tau_syn_s)} ms, input {order} the update",
-                *([f"current bias {span(self.current_bias_v)} V"] if self.current_bias_v.any() else []),
+                *(
+                    [f"current bias {span(self.current_bias_v)} V"]
+                    if self.current_bias_v.any()
+                    else []
+                ),
             ]
         if not self.spikes:
             biased = [f"bias {span(self.bias_v)} V"] if self.bias_v.any() else []

@@ -96,6 +96,8 @@ def save_network(path: str | os.PathLike[str], network: Network) -> None:
         for index, population in enumerate(network.populations):
             group = populations.create_group(str(index))
             write_attributes(group, population, attributes)
+            if "input_after_update" in group.attrs:
+                group.attrs["input_after_update"] = int(group.attrs["input_after_update"])
             for name in per_neuron:
                 _write(group, name, getattr(population, name))
         projections = file.create_group("projections")

@@ -106,9 +106,9 @@ def convert(
             Population(
                 name=names[layer + 1],
                 size=weights.shape[1],
-                tau_m_s=siegert.tau_m_s,
+                tau_m_s=np.asarray(siegert.tau_m_s),
                 threshold_v=np.asarray(siegert.threshold_v / (readout_gain if readout else 1.0)),
-                refractory_steps=round(refractory_s / dt_s) - 1,
+                refractory_steps=np.asarray(round(refractory_s / dt_s) - 1),
             )
         )
         projection = Projection.from_weights(names[layer], names[layer + 1], weights)

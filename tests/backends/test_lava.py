@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.brian_networks import assert_exact
+from support.lava_exactness import assert_exact
 from support.networks import small_network
 
 from neuroattack.backends.lava.backend import LavaBackend
-from neuroattack.conformance.networks import fixed_networks, networks, rasters
+from neuroattack.conformance.networks import fixed_networks, inputs, networks
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.backend import Workload, load_backend
 from neuroattack.encoding.encoders import PoissonEncoder
@@ -138,10 +138,13 @@ def test_a_closed_simulator_runs_no_more():
 @given(st.data())
 def test_every_spike_of_many_networks_equals_the_plain_dynamics(data):
     block_steps = data.draw(st.sampled_from([1, 3, 10, 64]))
-    network = data.draw(st.one_of(networks(max_size=30), fixed_networks(max_size=30)))
+    features = LavaBackend.supported
+    network = data.draw(
+        st.one_of(networks(30, features=features), fixed_networks(30, features=features))
+    )
     with closing(LavaBackend(block_steps).deploy(network)) as simulator:
         for _ in range(2):
-            assert_exact(simulator, network, data.draw(rasters(network.input.size)))
+            assert_exact(simulator, network, data.draw(inputs(network)))
 
 
 def stock_networks():

@@ -9,7 +9,12 @@ from support.networks import small_network
 
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.hardware.profiles.number_format import BiasFormat, NumberFormat, StateFormat
+from neuroattack.hardware.profiles.number_format import (
+    BiasFormat,
+    CurrentFormat,
+    NumberFormat,
+    StateFormat,
+)
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
@@ -21,7 +26,9 @@ LOIHI = NumberFormat(
     mixed_weight_step=2,
     sign_modes=frozenset({"mixed", "excitatory", "inhibitory"}),
     weight_exponents=(-6, 7),
-    state=StateFormat(-(2**23) + 1, 2**23 - 1, shift=6, leak_bits=12),
+    state=StateFormat(
+        -(2**23) + 1, 2**23 - 1, shift=6, leak_bits=12, current=CurrentFormat(12, least=1)
+    ),
     threshold_bits=17,
     bias=BiasFormat(mantissa_bits=13, exponent_bits=3),
     refractory_steps=(0, 62),

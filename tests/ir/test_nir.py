@@ -25,6 +25,8 @@ ASKED = {
     "time_unit_s": 1.0,
     "integration": "euler",
     "arrival": "next-step",
+    "reset": "value",
+    "comparison": "strict",
     "refractory_steps": 0,
     "encoder": "poisson",
     "max_rate_hz": 100.0,

@@ -252,7 +252,9 @@ def _into_cores(network: Network, name: str, placement: Placement) -> Counts:
     for projection in network.outgoing(name):
         cores = placement.cores[projection.target]
         for core in np.unique(cores):
-            into[:, core] += np.count_nonzero(projection.mantissas[:, cores == core], axis=1)
+            into[:, core] += np.count_nonzero(
+                projection.dense().mantissas[:, cores == core], axis=1
+            )
     return into
 
 
@@ -263,7 +265,7 @@ def _updates_on_event(network: Network, spikes: Mapping[str, SpikeTrains]) -> tu
     for population in network.populations:
         # One bit per target neuron; the targets of all spikes of a step are combined by bitwise or.
         incoming = [
-            (spikes[p.source], np.packbits(p.mantissas != 0, axis=1), p.delay_steps)
+            (spikes[p.source], np.packbits(p.dense().mantissas != 0, axis=1), p.delay_steps)
             for p in network.incoming(population.name)
         ]
         own = spikes[population.name]

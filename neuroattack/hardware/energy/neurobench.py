@@ -136,7 +136,7 @@ def neurobench_metrics(network: Network, spikes: Mapping[str, SpikeTrains]) -> N
     check_spikes(network, spikes, images, steps)
     if not (images and steps):
         raise ValidationError("recorded spikes", f"{images} images of {steps} steps", "at least 1")
-    weights = sum(p.mantissas.size for p in network.projections)
+    weights = sum(p.grid.size for p in network.projections)
     arrived = sent = 0
     for projection in network.projections:
         trains, fan_out = spikes[projection.source], projection.fan_out()
@@ -144,7 +144,7 @@ def neurobench_metrics(network: Network, spikes: Mapping[str, SpikeTrains]) -> N
         arrived += int(_spikes_before(trains, steps - projection.delay_steps) @ fan_out)
     per_neuron = [_per_neuron(population) for population in network.populations]
     return NeuroBenchMetrics(
-        parameter_bytes=sum(p.mantissas.nbytes for p in network.projections)
+        parameter_bytes=sum(p.grid.nbytes for p in network.projections)
         + sum(threshold.nbytes + bias.nbytes for threshold, bias in per_neuron),
         buffer_bytes=sum(threshold.nbytes for threshold, _ in per_neuron)
         + sum(p.size * _REFRACTORY_BYTES for p in network.populations if np.any(p.refractory_steps))
@@ -209,7 +209,7 @@ def footprint_in_format(network: Network, number_format: NumberFormat) -> dict[s
 
     parts = {
         "weight_bits": of_all(
-            sum(p.mantissas.size for p in network.projections), number_format.weight_bits
+            sum(p.grid.size for p in network.projections), number_format.weight_bits
         ),
         "potential_bits": of_all(
             neurons, None if state is None else (state.highest - state.lowest).bit_length()

@@ -48,7 +48,7 @@ class Wiring:
         fan_out = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
         reaches: dict[tuple[str, str], NDArray[np.bool_]] = {}
         for projection in network.projections:
-            connected = np.ascontiguousarray((projection.mantissas != 0).T)
+            connected = np.ascontiguousarray((projection.dense().mantissas != 0).T)
             fan_in[projection.target] += np.count_nonzero(connected, axis=1)
             fan_out[projection.source] += np.count_nonzero(connected, axis=0)
             ends = (projection.source, projection.target)

@@ -97,6 +97,9 @@ def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) ->
 
 def print_comparison(figures: Mapping[str, Any]) -> None:
     """Print a comparison of backends, from its JSON."""
+    has_potentials = any(
+        found["differing_potentials"] is not None for found in figures["backends"].values()
+    )
     console.print_rows(
         f"{figures['images']:,} images of {figures['steps']} time steps, compared with the "
         "reference dynamics",
@@ -104,6 +107,7 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
             "backend",
             "differing spikes",
             "differing counts",
+            *(["differing potentials"] if has_potentials else []),
             "same class",
             "accuracy",
             "images/s",
@@ -115,6 +119,7 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
                 name,
                 _located(found["differing_spikes"], found["first_difference"]),
                 str(found["differing_counts"]),
+                *([str(found["differing_potentials"])] if has_potentials else []),
                 _percent(found["class_agreement"]),
                 _percent(found["accuracy"]),
                 throughput(found["images_per_s"]),
