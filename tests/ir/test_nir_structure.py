@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.nir_files import ASKED, chain, weights
-from support.nir_simulation import Simulation
+from support.nir_simulation import Simulation, linear
 
 from neuroattack.errors import FileError
 from neuroattack.ir.dynamics import simulate
@@ -37,12 +37,12 @@ def pool(*sides, stride=None, padding=(0, 0), average=False):
 def plain(layers, image):
     """Return the output of linear nodes, computed by the independent simulation."""
     for node in layers:
-        image = Simulation.linear(None, node, image)
+        image = linear(node, image)
     return np.ravel(image)
 
 
 def output_shape(node, shape):
-    return Simulation.linear(None, node, np.zeros(shape)).shape
+    return linear(node, np.zeros(shape)).shape
 
 
 def check(path, layers, shape, rng, classes=None):
@@ -141,8 +141,8 @@ def test_padding_next_to_dropped_rows_is_a_matrix(tmp_path):
 
 def test_flattening_is_row_major_after_channels_first(tmp_path):
     rng = np.random.default_rng(0)
-    linear = nir.Affine(rng.normal(size=(5, 2 * 3 * 2)), rng.normal(size=5))
-    layers = [conv(rng.normal(size=(2, 1, 2, 2)), sides=(4, 3)), nir.Flatten(None, 0, -1), linear]
+    dense = nir.Affine(rng.normal(size=(5, 2 * 3 * 2)), rng.normal(size=5))
+    layers = [conv(rng.normal(size=(2, 1, 2, 2)), sides=(4, 3)), nir.Flatten(None, 0, -1), dense]
     layers[1].input_type = {"input": np.array([2, 3, 2])}
     (projection,) = check(tmp_path / "n.nir", layers, (1, 4, 3), rng)
     assert isinstance(projection, Projection)
