@@ -51,6 +51,8 @@ class Preset(abc.ABC):
     dt_s : float
         Length of a time step in seconds: the framework's default, or, for frameworks that only
         count steps, a conventional one.
+    note : str
+        What a file may lack without a sign of it, or nothing.
     """
 
     name: ClassVar[str]
@@ -61,6 +63,7 @@ class Preset(abc.ABC):
     input_order: ClassVar[InputOrder] = "before"
     dt_s: ClassVar[float] = 1e-3
     kinds: ClassVar[tuple[str, ...]]
+    note: ClassVar[str] = ""
 
     def file_dt_s(self, graph: Graph) -> float | None:
         """Return the time step that the file contains, or None."""
@@ -268,6 +271,10 @@ class Sinabs(Preset):
     reset = "subtract"
     comparison = "inclusive"
     kinds = ("IF", "LIF", "LI")
+    note = (
+        "sinabs: the file does not tell how many spikes a neuron fires per step; exact for one "
+        "(spike_fn=SingleSpike), not for several (MultiSpike, the default of sinabs)"
+    )
 
     def time_unit_s(self, graph: Graph, dt_s: float) -> float:
         """Return one step."""
@@ -296,6 +303,10 @@ class Rockpool(Preset):
     reset = "subtract"
     comparison = "inclusive"
     kinds = ("LIF", "CubaLIF")
+    note = (
+        "rockpool: the file contains neither the number of spikes per step nor recurrent weights "
+        "and biases of neurons; exact for one spike (max_spikes_per_dt=1) and without those"
+    )
 
     def file_dt_s(self, graph: Graph) -> float | None:
         """Return the time step, which follows from r = tau exp(-dt/tau) / dt."""
