@@ -23,9 +23,10 @@ from benchmarks.machine import describe_machine
 from benchmarks.rounds import throughputs
 from neuroattack.backends.brian.builds import build
 from neuroattack.backends.brian.importing import brian2_version, import_brian2, own_settings
-from neuroattack.backends.brian.model import Timing, build_model, make_clock
+from neuroattack.backends.brian.model import build_model, make_clock
 from neuroattack.backends.brian.runtime import RuntimeSimulator
 from neuroattack.backends.brian.standalone import StandaloneSimulator
+from neuroattack.backends.brian.timing import Timing
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.backend import load_backend
 from neuroattack.encoding.spikes import SpikeTrains
@@ -64,7 +65,7 @@ def fresh(network: Network, inputs: SpikeTrains) -> list[dict[str, NDArray[np.in
                 clock=clock,
                 name="population_input",
             )
-            model = build_model(brian2, network, timing, clock, source)
+            model = build_model(brian2, network, timing, clock, source, images=1)
             model.network.run(timing.period * network.dt_s * brian2.second, namespace={})
             found.append({name: np.array(spikes.count) for name, spikes in model.spikes.items()})
     return found

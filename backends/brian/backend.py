@@ -11,16 +11,15 @@ from neuroattack.deployment.backend import (
     Simulator,
     Workload,
 )
-from neuroattack.deployment.features import check_supported as check_features
 from neuroattack.encoding.constant import InputSignal
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.ir.network import Network
 
 from .builds import find_build, missing_tools
 from .importing import brian2_availability
-from .model import check_supported
 from .runtime import RuntimeSimulator
 from .standalone import StandaloneSimulator
+from .support import SUPPORTED, check_supported
 
 __all__ = ["BrianBackend", "BrianStandaloneBackend"]
 
@@ -35,7 +34,7 @@ class BrianBackend:
     """Brian2 in standalone mode if this saves time or a build exists, else in this process."""
 
     name = "brian2"
-    supported: frozenset[str] = frozenset()
+    supported = SUPPORTED
 
     def availability(self) -> Availability:
         """Return whether Brian2 is installed."""
@@ -43,8 +42,7 @@ class BrianBackend:
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> Simulator:
         """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`."""
-        check_features(self.name, self.supported, network)
-        check_supported(network)
+        check_supported(self.name, network)
         pays = workload.images * workload.steps >= _BUILDING_PAYS_FROM
         return _EitherSimulator(network, workload if pays else UNKNOWN_WORKLOAD)
 
@@ -53,7 +51,7 @@ class BrianStandaloneBackend:
     """Brian2 in standalone mode: a network is built once per number of steps."""
 
     name = "brian2-standalone"
-    supported: frozenset[str] = frozenset()
+    supported = SUPPORTED
 
     def availability(self) -> Availability:
         """Return whether Brian2 and a compiler are installed."""
@@ -62,7 +60,7 @@ class BrianStandaloneBackend:
 
     def deploy(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> Simulator:
         """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`."""
-        check_features(self.name, self.supported, network)
+        check_supported(self.name, network)
         return StandaloneSimulator(network, workload)
 
 

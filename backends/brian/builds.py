@@ -21,9 +21,9 @@ from neuroattack.ir.network import Network
 
 from .folders import builds_folder, locked, scratch_folder
 from .importing import brian2_availability, brian2_version
-from .model import Timing
 from .processes import run_in_group
 from .simulator import images_per_run
+from .timing import Timing
 
 __all__ = ["EXECUTABLE", "Build", "build", "find_build", "missing_tools", "write_manifest"]
 
@@ -40,13 +40,15 @@ class Build:
 
     A run simulates up to `images` images. For each population except the input, it writes the three
     files in `spikes`: int32 neuron and float64 time in seconds of every spike, and int32 spike
-    count of every neuron.
+    count of every neuron. If the output are potentials, those after each step are in `potentials`,
+    float64 of shape (run steps, classes); else it is empty.
     """
 
     folder: Path
     timing: Timing
     images: int
     spikes: dict[str, Sequence[str]]
+    potentials: str
 
 
 def write_manifest(build: Build) -> None:
@@ -67,7 +69,13 @@ def _open_build(folder: Path) -> Build | None:
         spikes: dict[str, Sequence[str]] = {
             name: (i, t, n) for name, (i, t, n) in manifest["spikes"].items()
         }
-        return Build(folder, Timing(**manifest["timing"]), int(manifest["images"]), spikes)
+        return Build(
+            folder,
+            Timing(**manifest["timing"]),
+            int(manifest["images"]),
+            spikes,
+            manifest["potentials"],
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 

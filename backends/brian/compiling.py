@@ -21,9 +21,11 @@ from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.storage import load_network
 
 from .builds import EXECUTABLE, Build, write_manifest
+from .direct import is_direct
 from .importing import import_brian2
-from .model import CLOCK, Timing, build_model, make_clock
-from .packing import BITS, LAST_STEP, PACKED_INPUT, packed_shape
+from .model import CLOCK, build_model, make_clock
+from .packing import BITS, END_OF_RUN, LAST_STEP, PACKED_INPUT, packed_shape
+from .timing import Timing
 
 __all__ = ["main"]
 
@@ -60,12 +62,12 @@ def main() -> None:
     network = load_network(folder / "network.h5")
     timing = Timing.of(network, steps)
     project, finished = folder / "project", folder / "build"
-    spikes = _write_project(network, timing, images, project)
+    spikes, potentials = _write_project(network, timing, images, project)
     _compile_project(project)
     finished.mkdir()
     for part in (EXECUTABLE, "static_arrays"):
         (project / part).rename(finished / part)
-    write_manifest(Build(finished, timing, images, spikes))
+    write_manifest(Build(finished, timing, images, spikes, potentials))
 
 
 def _end_with_parent(parent: int) -> None:
@@ -83,8 +85,8 @@ def _end_with_parent(parent: int) -> None:
 
 def _write_project(
     network: Network, timing: Timing, images: int, folder: Path
-) -> dict[str, Sequence[str]]:
-    """Write a C++ project; return the names of the spike files that its executable writes."""
+) -> tuple[dict[str, Sequence[str]], str]:
+    """Write a C++ project; return the files of spikes and of potentials that its program writes."""
     brian2 = import_brian2()
     # Override preferences from the user's preference file.
     brian2.prefs["core.default_float_dtype"] = np.float64
@@ -94,20 +96,24 @@ def _write_project(
     brian2.prefs["codegen.cpp.extra_compile_args"] = []
     brian2.set_device("cpp_standalone", build_on_run=False)
     clock = make_clock(brian2, network)
-    source = _input(brian2, network, timing, images, clock)
-    model = build_model(brian2, network, timing, clock, source)
+    source = None if is_direct(network) else _input(brian2, network, timing, images, clock)
+    model = build_model(brian2, network, timing, clock, source, images)
+    model.network.add(_end(brian2, clock))
     # The executable must end if its parent is killed.
     brian2.device.insert_code("before_start", "prctl(PR_SET_PDEATHSIG, SIGKILL);")
     brian2.device.apply_run_args()
     model.network.run(images * timing.period * network.dt_s * brian2.second, namespace={})
     brian2.device.build(directory=str(folder), compile=False, run=False)
-    return {
+    spikes: dict[str, Sequence[str]] = {
         name: [
             brian2.device.get_array_filename(monitor.variables[variable])
             for variable in ("i", "t", "count")
         ]
         for name, monitor in model.spikes.items()
     }
+    if model.potentials is None:
+        return spikes, ""
+    return spikes, brian2.device.get_array_filename(model.potentials.variables["v"])
 
 
 def _input(brian2: Any, network: Network, timing: Timing, images: int, clock: Any) -> Any:
@@ -116,21 +122,32 @@ def _input(brian2: Any, network: Network, timing: Timing, images: int, clock: An
     rows, words = packed_shape(timing, images, size)
     # One row per second, indexed by the number of the step, because times are not exact.
     packed = brian2.TimedArray(np.zeros((rows, words)), dt=1 * brian2.second, name=PACKED_INPUT)
-    stop_after = brian2.implementation("cpp", _STOP_AFTER)(
-        brian2.check_units(step=1, last_step=1, result=1)(_never_called)
-    )
     group = brian2.NeuronGroup(
         size,
-        "word : integer (constant)\nplace : 1 (constant)\n"
-        f"{LAST_STEP} : integer (shared)\nstopped : 1 (shared)",
+        "word : integer (constant)\nplace : 1 (constant)\n",
         threshold=_READS_INPUT,
         reset="",
-        namespace={PACKED_INPUT: packed, "stop_after": stop_after},
+        namespace={PACKED_INPUT: packed},
         clock=clock,
         name=f"population_{INPUT}",
     )
     group.word = np.arange(size) // BITS
     group.place = 0.5 ** (np.arange(size) % BITS)
+    return group
+
+
+def _end(brian2: Any, clock: Any) -> Any:
+    """Return a group that ends a run of fewer images after its last step."""
+    stop_after = brian2.implementation("cpp", _STOP_AFTER)(
+        brian2.check_units(step=1, last_step=1, result=1)(_never_called)
+    )
+    group = brian2.NeuronGroup(
+        1,
+        f"{LAST_STEP} : integer (shared)\nstopped : 1 (shared)",
+        namespace={"stop_after": stop_after},
+        clock=clock,
+        name=END_OF_RUN,
+    )
     group.run_regularly(f"stopped = stop_after(t_in_timesteps, {LAST_STEP})", when="end")
     return group
 

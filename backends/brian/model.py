@@ -7,101 +7,51 @@ at the beginning of the next step. Delays of projections are therefore one step 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, AnyProjection, FixedPopulation, Network, Population
 
-__all__ = ["CLOCK", "BrianModel", "Timing", "build_model", "check_supported", "make_clock"]
+from .direct import DirectInput, direct_inputs
+from .neurons import SECONDS, neuron_model
+from .timing import Timing
+
+__all__ = ["CLOCK", "BrianModel", "build_model", "make_clock"]
 
 CLOCK = "clock_of_network"
 """Name of the only clock of a model."""
 
-_EQUATIONS = """
-dv/dt = -v / tau_m : 1 (unless refractory)  # volts from rest
-I : 1                                       # weights that have arrived since the last step
-bias : 1 (constant)
-threshold : 1 (constant)
-"""
-
 _START_OF_IMAGE = """
 not_refractory = True
 lastspike = t - refractory_period
-v = 0
-I = 0
 """
-
-# Tested range; far outside, integers in Brian2's C++ code overflow.
-_SHORTEST_STEP_S = 1e-15
-_LONGEST_STEP_S = 1e12
 
 _SCHEDULE = ["start", "groups", "thresholds", "synapses", "resets", "end"]
 
 
-@dataclass(frozen=True)
-class Timing:
-    """Timing of images in a run: `steps` steps each, followed by a gap.
-
-    The `gap` is the number of silent steps until all delayed spikes of an image have arrived.
-    """
-
-    steps: int
-    gap: int
-
-    @classmethod
-    def of(cls, network: Network, steps: int) -> Timing:
-        """Return the shortest timing for which the images of a network do not interact."""
-        delays = [p.delay_steps for p in network.projections if p.delay_steps < steps]
-        # Input that arrives one step after the last is cleared when the next image starts.
-        return cls(steps, max(delays, default=1) - 1)
-
-    @property
-    def period(self) -> int:
-        """Number of steps from the start of one image to the start of the next."""
-        return self.steps + self.gap
-
-    def arrives(self, projection: AnyProjection) -> bool:
-        """Return whether spikes can arrive through the projection before the image ends."""
-        return projection.delay_steps < self.steps and bool(projection.grid.any())
-
-    def run_steps(self, inputs: SpikeTrains) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-        """Return the step in the run and the neuron of every input spike, in order."""
-        image, step, neuron = inputs.events()
-        return image * self.period + step, neuron
-
-    def split(
-        self, run_steps: NDArray[np.int64], neurons: NDArray[np.int32], images: int, size: int
-    ) -> SpikeTrains:
-        """Return the recorded spikes of a run by image."""
-        image, step = np.divmod(run_steps, self.period)
-        return SpikeTrains.from_events(image, step, neurons, (images, self.steps, size))
-
-
 @dataclass(frozen=True, eq=False)
 class BrianModel:
-    """A brian2.Network, and a SpikeMonitor of each population except the input."""
+    """A brian2.Network and what it reads and records.
+
+    Parameters
+    ----------
+    network : brian2.Network
+        All objects.
+    spikes : dict of str to brian2.SpikeMonitor
+        Spikes of each population except the input.
+    potentials : brian2.StateMonitor or None
+        Potentials of the readout population, if they are the output of the network.
+    direct : dict of str to brian2.TimedArray
+        Constant inputs with direct coding, by name; one row per image.
+    """
 
     network: Any
     spikes: dict[str, Any]
-
-
-def check_supported(network: Network) -> None:
-    """Raise UnsupportedFeatureError if Brian2 does not support the network exactly."""
-    if network.precision == "fixed":
-        raise UnsupportedFeatureError(
-            "Brian2 does not support networks in fixed point, expected floating point"
-        )
-    if not _SHORTEST_STEP_S <= network.dt_s <= _LONGEST_STEP_S:
-        raise UnsupportedFeatureError(
-            f"Brian2 does not support time steps of {network.dt_s:g} s exactly, expected "
-            f"{_SHORTEST_STEP_S:g} to {_LONGEST_STEP_S:g} s"
-        )
+    potentials: Any
+    direct: dict[str, Any]
 
 
 def make_clock(brian2: Any, network: Network) -> Any:
@@ -110,89 +60,139 @@ def make_clock(brian2: Any, network: Network) -> Any:
 
 
 def build_model(
-    brian2: Any, network: Network, timing: Timing, clock: Any, source: Any
+    brian2: Any, network: Network, timing: Timing, clock: Any, source: Any, images: int
 ) -> BrianModel:
-    """Build a network in Brian2 with a given clock and a group that emits the input spikes."""
-    groups = {INPUT: source}
+    """Build a network in Brian2 for up to `images` images.
+
+    `source` is the group that emits the input spikes, or None with direct coding.
+    """
+    inputs = direct_inputs(network, timing)
+    direct = {
+        # One row per second, indexed by the number of the image, because times are not exact.
+        each.name: brian2.TimedArray(
+            np.zeros((images, each.size)), dt=1 * brian2.second, name=each.name
+        )
+        for each in inputs
+    }
+    groups = {} if source is None else {INPUT: source}
     populations: tuple[Population | FixedPopulation, ...] = network.populations
     for number, population in enumerate(populations, 1):
         # Numbered, so that no group has the name of a part that Brian2 derives from another group.
-        name = f"population_{number}_{population.name}"
-        groups[population.name] = _neurons(brian2, name, population, network.dt_s, timing, clock)
+        groups[population.name] = _neurons(
+            brian2,
+            f"population_{number}_{population.name}",
+            population,
+            network,
+            timing,
+            clock,
+            [(each, direct[each.name]) for each in inputs if each.population == population.name],
+        )
     synapses = [
-        _synapses(brian2, f"synapses_{number}", projection, groups, clock)
+        _synapses(brian2, f"synapses_{number}", projection, groups, timing, clock)
         for number, projection in enumerate(network.projections)
-        if timing.arrives(projection)
+        if projection.source in groups and timing.arrives(projection)
     ]
     spikes = {
         name: brian2.SpikeMonitor(group, name=f"spikes_{name}")
         for name, group in groups.items()
         if name != INPUT
     }
-    together = brian2.Network(*groups.values(), *synapses, *spikes.values(), name="network")
+    objects = [*groups.values(), *synapses, *spikes.values()]
+    potentials = None
+    if network.readout_quantity != "spike_count":
+        potentials = brian2.StateMonitor(
+            groups[network.readout],
+            "v",
+            record=True,
+            when="after_groups",
+            clock=clock,
+            name="potentials",
+        )
+        objects.append(potentials)
+    together = brian2.Network(*objects, name="network")
     together.schedule = _SCHEDULE
-    return BrianModel(together, spikes)
+    return BrianModel(together, spikes, potentials, direct)
 
 
 def _neurons(
     brian2: Any,
     name: str,
     population: Population | FixedPopulation,
-    dt_s: float,
+    network: Network,
     timing: Timing,
     clock: Any,
+    inputs: Sequence[tuple[DirectInput, Any]],
 ) -> Any:
     if isinstance(population, FixedPopulation):  # pragma: no cover
         raise TypeError("check_supported comes first")
-    refractory_s = (int(population.refractory_steps[0]) + 1) * dt_s
+    step = timing.step_of_image(population.name)
+    image = f"(t_in_timesteps - {timing.lags[population.name]}) // period"
+    constant_input = " + ".join(
+        f"{each.name}({image} * second, i) * int({step} >= {each.delay_steps})"
+        for each, _ in inputs
+    )
+    model = neuron_model(population, network.dt_s, constant_input)
+    rest = _START_OF_IMAGE + model.rest
+    if not timing.lags[population.name]:
+        # Otherwise, I may contain input that arrives in the first step.
+        rest += "I = 0\n"
     group = brian2.NeuronGroup(
         population.size,
-        _EQUATIONS,
-        method=_one_step(float(population.decay(dt_s)[0])),
+        model.equations,
+        method=_one_step(model.update),
         # Otherwise, neurons with a bias would continue to spike after the image.
-        threshold="v > threshold and t_in_timesteps % period < steps",
-        reset="v = v_reset",
+        threshold=f"{model.threshold} and {step} < steps",
+        reset=model.reset,
         # In Brian2, the refractory period includes the step of the spike.
-        refractory=refractory_s * brian2.second,
-        events={"start_of_image": "t_in_timesteps % period == 0"},
+        refractory="refractory_period",
+        events={"start_of_image": f"{step} == 0"},
         namespace={
-            "tau_m": float(population.tau_m_s[0]) * brian2.second,
-            "v_reset": float(population.reset_v[0]),
-            "refractory_period": refractory_s * brian2.second,
+            **{
+                constant: value * brian2.second if constant in SECONDS else value
+                for constant, value in model.constants.items()
+            },
+            **{each.name: values for each, values in inputs},
             "period": timing.period,
             "steps": timing.steps,
         },
         clock=clock,
         name=name,
     )
-    group.bias = population.bias_v
-    group.threshold = population.threshold_v
+    for parameter, values in model.parameters.items():
+        setattr(group, f"{parameter}_", values)
     group.set_event_schedule("start_of_image", when="before_start")
-    group.run_on_event("start_of_image", _START_OF_IMAGE, when="start")
+    group.run_on_event("start_of_image", rest, when="start")
     return group
 
 
-def _one_step(decay: float) -> Callable[..., str]:
-    """Return a state updater for Brian2: exact solution of the leak, then addition of the input."""
+def _one_step(update: str) -> Callable[..., str]:
+    """Return a state updater for Brian2 with given statements.
 
-    # The decay is a literal number, because exp() of NumPy and C++ may differ in the last bit. Two
-    # statements, because both results are rounded.
+    Brian2 would solve the same equations, but compute exp() with NumPy or C++, which may differ in
+    the last bit, and in expressions of another order.
+    """
+
     def step(equations: Any, variables: Any = None, method_options: Any = None) -> str:
         del equations, variables, method_options
-        return f"v = v * {decay!r}\nv = v + (I + bias)\nI = 0\n"
+        return update
 
     return step
 
 
 def _synapses(
-    brian2: Any, name: str, projection: AnyProjection, groups: dict[str, Any], clock: Any
+    brian2: Any,
+    name: str,
+    projection: AnyProjection,
+    groups: dict[str, Any],
+    timing: Timing,
+    clock: Any,
 ) -> Any:
     synapses = brian2.Synapses(
         groups[projection.source],
         groups[projection.target],
         "w : 1 (constant)",
         on_pre="I_post += w",
-        delay=(projection.delay_steps - 1) * clock.dt,
+        delay=(timing.delay(projection) - 1) * clock.dt,
         namespace={},
         clock=clock,
         name=name,

@@ -7,15 +7,15 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 
-from .model import Timing
+from .timing import Timing
 
-__all__ = ["BITS", "LAST_STEP", "PACKED_INPUT", "pack", "packed_shape"]
+__all__ = ["BITS", "END_OF_RUN", "LAST_STEP", "PACKED_INPUT", "pack", "packed_shape"]
 
 PACKED_INPUT = "packed_input"
 """Name of the array of input spikes in a built network."""
 
-LAST_STEP = "last_step"
-"""Name of the input population's variable that ends a run of fewer images."""
+END_OF_RUN, LAST_STEP = "end_of_run", "last_step"
+"""Names of the group that ends a run of fewer images, and of its variable for the last step."""
 
 BITS = 30
 """Neurons per number, which Brian2's C++ code casts to a signed 32-bit integer."""

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 
 from neuroattack.deployment.backend import Recording
-from neuroattack.encoding.constant import InputSignal
-from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.ir.network import Network
+from neuroattack.encoding.constant import ConstantInput, InputSignal
+from neuroattack.ir.network import INPUT, Network
 
+from .direct import direct_inputs, is_direct
 from .importing import import_brian2, own_settings
-from .model import BrianModel, Timing, build_model, make_clock
-from .simulator import BatchSimulator
+from .model import BrianModel, build_model, make_clock
+from .simulator import BatchSimulator, Recorded, images_per_run
+from .timing import Timing
 
 __all__ = ["RuntimeSimulator"]
 
@@ -21,8 +22,7 @@ __all__ = ["RuntimeSimulator"]
 class RuntimeSimulator(BatchSimulator):
     """Network simulated by Brian2 in this process.
 
-    Raises UnsupportedFeatureError if Brian2 does not support the network exactly, and
-    BackendUnavailableError if it cannot be imported.
+    Raises BackendUnavailableError if Brian2 cannot be imported.
     """
 
     def __init__(self, network: Network) -> None:
@@ -40,18 +40,23 @@ class RuntimeSimulator(BatchSimulator):
         """Release the Brian2 objects."""
         self._built = None
 
-    def _run_part(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
+    def _run_part(self, inputs: InputSignal) -> Recorded:
         if self._built is None or self._built[0].steps != inputs.steps:
             self._built = None
             self._built = self._build(inputs.steps)
         timing, source, model = self._built
         dt_s, second = self._network.dt_s, self._brian2.second
-        run_steps, neurons = timing.run_steps(inputs)
         model.network.restore(restore_random_state=False)
-        source.set_spikes(neurons, run_steps * dt_s * second, sorted=True)
+        if isinstance(inputs, ConstantInput):
+            for each in direct_inputs(self._network, timing):
+                model.direct[each.name].values[: inputs.images] = each.values(inputs)
+        else:
+            run_steps, neurons = timing.run_steps(inputs)
+            source.set_spikes(neurons, run_steps * dt_s * second, sorted=True)
         model.network.run(inputs.images * timing.period * dt_s * second, namespace={})
-        return {
+        spikes = {
             name: timing.split(
+                name,
                 np.rint(np.asarray(monitor.t_[:]) / dt_s).astype(np.int64),
                 np.asarray(monitor.i[:]),
                 inputs.images,
@@ -59,14 +64,25 @@ class RuntimeSimulator(BatchSimulator):
             )
             for name, monitor in model.spikes.items()
         }
+        if model.potentials is None:
+            return Recorded(spikes, None)
+        potentials = np.asarray(model.potentials.v_[:]).T
+        return Recorded(spikes, timing.window(self._network.readout, potentials, inputs.images))
 
     def _build(self, steps: int) -> tuple[Timing, Any, BrianModel]:
         brian2 = self._brian2
         timing = Timing.of(self._network, steps)
         clock = make_clock(brian2, self._network)
-        source = brian2.SpikeGeneratorGroup(
-            self._network.input.size, [], [] * brian2.second, clock=clock, name="population_input"
-        )
-        model = build_model(brian2, self._network, timing, clock, source)
+        source = None
+        if not is_direct(self._network):
+            source = brian2.SpikeGeneratorGroup(
+                self._network.input.size,
+                [],
+                [] * brian2.second,
+                clock=clock,
+                name=f"population_{INPUT}",
+            )
+        images = images_per_run(self._network, steps)
+        model = build_model(brian2, self._network, timing, clock, source, images)
         model.network.store()
         return timing, source, model

@@ -16,7 +16,7 @@ from neuroattack.encoding.encoders import RateEncoder, RegularEncoder
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import FixedPopulation, Network, Population, Projection
 
-from .model import check_supported
+from .support import check_supported
 
 __all__ = ["brian2_script"]
 
@@ -249,7 +249,7 @@ def brian2_script(network: Network) -> str:
     The script simulates an image; its last line of output are the spike counts of the readout.
     Raises UnsupportedFeatureError if Brian2 does not support the network exactly.
     """
-    check_supported(network)
+    check_supported("brian2", network)
     data: dict[str, str] = {}
     populations = [
         _population(population, data)

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Recording, Workload
-from neuroattack.encoding.constant import InputSignal
+from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
-from neuroattack.ir.network import INPUT, Network
+from neuroattack.ir.network import Network
 
 from .builds import EXECUTABLE, Build, build
+from .direct import direct_inputs
 from .folders import scratch_folder
-from .packing import LAST_STEP, PACKED_INPUT, pack, packed_shape
+from .packing import END_OF_RUN, LAST_STEP, PACKED_INPUT, pack, packed_shape
 from .processes import run_in_group
-from .simulator import BatchSimulator
+from .simulator import BatchSimulator, Recorded
 
 __all__ = ["StandaloneSimulator"]
 
@@ -26,13 +28,17 @@ _START_S = 30.0
 _SYNAPSE_S = 5e-8
 _NEURON_S = 1e-6
 
+_INCOMPLETE = (
+    "the network built with Brian2 could not write all of its results; check whether the disk is "
+    "full"
+)
+
 
 class StandaloneSimulator(BatchSimulator):
     """Network compiled with Brian2.
 
     If the workload specifies the number of steps, the network is built immediately, otherwise with
-    the first batch. Raises UnsupportedFeatureError if Brian2 does not support the network exactly,
-    and BackendUnavailableError if it cannot be built.
+    the first batch. Raises BackendUnavailableError if it cannot be built.
     """
 
     def __init__(self, network: Network, workload: Workload = UNKNOWN_WORKLOAD) -> None:
@@ -62,16 +68,11 @@ class StandaloneSimulator(BatchSimulator):
             self._builds[steps] = build(self._network, steps)
         return self._builds[steps]
 
-    def _run_part(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
+    def _run_part(self, inputs: InputSignal) -> Recorded:
         built = self._build(inputs.steps)
         run_steps = inputs.images * built.timing.period
         with scratch_folder() as scratch:
-            packed = scratch / "input"
-            with packed.open("wb") as file:
-                file.write(pack(inputs, built.timing).tobytes())
-                # The executable requires the size it was built for; the rest of the file is zero.
-                rows, words = packed_shape(built.timing, built.images, inputs.size)
-                file.truncate(8 * rows * words)
+            arrays = self._write_inputs(scratch, inputs, built)
             results = scratch / "results"
             results.mkdir()
             ended = run_in_group(
@@ -79,8 +80,8 @@ class StandaloneSimulator(BatchSimulator):
                     built.folder / EXECUTABLE,
                     "--results_dir",
                     f"{results}/",
-                    f"{PACKED_INPUT}.values={packed}",
-                    f"population_{INPUT}.{LAST_STEP}={run_steps - 1}",
+                    *(f"{name}.values={path}" for name, path in arrays.items()),
+                    f"{END_OF_RUN}.{LAST_STEP}={run_steps - 1}",
                 ],
                 folder=built.folder,
                 log=scratch / "log.txt",
@@ -89,7 +90,37 @@ class StandaloneSimulator(BatchSimulator):
             problem = ended.problem()
             if problem:
                 raise SimulationError(f"the network built with Brian2 failed: {problem}")
-            return {name: self._read(results, name, built, inputs.images) for name in built.spikes}
+            spikes = {
+                name: self._read(results, name, built, inputs.images) for name in built.spikes
+            }
+            if not built.potentials:
+                return Recorded(spikes, None)
+            return Recorded(spikes, self._read_potentials(results, built, inputs.images))
+
+    def _write_inputs(self, scratch: Path, inputs: InputSignal, built: Build) -> dict[str, Path]:
+        """Write the arrays of inputs in the size of the build; return their files by name."""
+        if isinstance(inputs, ConstantInput):
+            arrays = {
+                each.name: (each.values(inputs), built.images * each.size)
+                for each in direct_inputs(self._network, built.timing)
+            }
+        else:
+            rows, words = packed_shape(built.timing, built.images, inputs.size)
+            arrays = {PACKED_INPUT: (pack(inputs, built.timing), rows * words)}
+        for name, (values, size) in arrays.items():
+            with (scratch / name).open("wb") as file:
+                file.write(values.tobytes())
+                # The executable requires the size it was built for; the rest of the file is zero.
+                file.truncate(8 * size)
+        return {name: scratch / name for name in arrays}
+
+    def _read_potentials(self, results: Path, built: Build, images: int) -> NDArray[np.float64]:
+        """Return the potentials of the readout, shape (images, steps, classes)."""
+        values = np.fromfile(results / built.potentials, np.float64)
+        if values.size != images * built.timing.period * self._network.classes:
+            raise SimulationError(_INCOMPLETE)
+        run = values.reshape(-1, self._network.classes)
+        return built.timing.window(self._network.readout, run, images)
 
     def _read(self, results: Path, name: str, built: Build, images: int) -> SpikeTrains:
         """Return the spikes of a population; raise SimulationError if results are incomplete."""
@@ -100,12 +131,9 @@ class StandaloneSimulator(BatchSimulator):
         counts = np.fromfile(spikes, np.int32)
         # The executable does not detect a full disk.
         if counts.size != size or not neurons.size == times_s.size == counts.sum():
-            raise SimulationError(
-                "the network built with Brian2 could not write all of its results; check whether "
-                "the disk is full"
-            )
+            raise SimulationError(_INCOMPLETE)
         run_steps = np.rint(times_s / self._network.dt_s).astype(np.int64)
-        return built.timing.split(run_steps, neurons, images, size)
+        return built.timing.split(name, run_steps, neurons, images, size)
 
     def _deadline_s(self, run_steps: int) -> float:
         synapses = sum(int(p.fan_out().sum()) for p in self._network.projections)

@@ -46,8 +46,8 @@ _CSS_VARIABLES = {
 _FONT_PT = 9.5
 _SMALL_PT = 8.5
 _WIDTH_IN = 4.8
-# Smallest height of a picture relative to its width; flatter ones are stretched.
-_LEAST_HEIGHT = 0.15
+# Smallest height of a panel relative to its width, for its labels.
+_LEAST_HEIGHT = 0.6
 
 
 def images_figure(search: SearchResult) -> Figure:
@@ -114,20 +114,22 @@ def picture(image: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.f
 
 
 def _height(pixels: NDArray[np.float64]) -> float:
-    """Return the height of a picture relative to its width; strips are drawn higher than wide."""
+    """Return the height of the panel of a picture relative to its width."""
     rows, columns = pixels.shape[:2]
     return max(float(rows / columns), _LEAST_HEIGHT)
 
 
 def _aspect(pixels: NDArray[np.float64]) -> Literal["auto", "equal"]:
-    rows, columns = pixels.shape[:2]
-    return "auto" if rows < _LEAST_HEIGHT * columns else "equal"
+    # A single row is stretched to a strip.
+    return "auto" if len(pixels) == 1 else "equal"
 
 
 def _name_columns(axes: Axes, shape: tuple[int, ...]) -> None:
     """Name the columns of a picture, which are of several channels, or values of a vector."""
     name = "Column (pixels)" if len(shape) > 1 else "Value"
     channels = math.prod(shape[:-2])
+    if len(shape) == 1 or shape[-2] == 1:
+        axes.set_yticks([])
     if channels not in (1, 3):
         name = f"Channels 0 to {channels - 1}"
         axes.set_xticks([])

@@ -141,7 +141,6 @@ GOOD = {"name": "p", "size": 3, "tau_m_s": 0.1, "threshold_v": 1.0}
         ({"threshold_v": float("-inf")}, "threshold_v: got -inf"),
         ({"reset": "never"}, "unknown population 'p' reset 'never'"),
         ({"comparison": "above"}, "unknown population 'p' comparison 'above'"),
-        ({"reset": "subtract", "threshold_v": 0.0}, "reset_v: got 0 V"),
         ({"reset": "subtract", "reset_v": -1.0}, "reset_v: got -1 V"),
         ({"reset": "subtract_next", "refractory_steps": 1}, "refractory_steps: got 1"),
         ({"tau_syn_s": -1.0}, "tau_syn_s: got -1 s"),

@@ -2,20 +2,41 @@
 
 import numpy as np
 
+from neuroattack.encoding.constant import ConstantInput
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.dynamics import readout_potentials, simulate
 from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
 
 
-def assert_exact(simulator, network, dense):
-    """Compare counts and spikes of all populations, for a raster (images, steps, size)."""
-    recording = simulator.run(SpikeTrains.from_dense(dense), record_spikes=True)
-    for image, raster in enumerate(dense):
-        for name, expected in simulate(network, raster).items():
-            found = recording.spikes[name][image : image + 1].to_dense()[0]
-            np.testing.assert_array_equal(found, expected, err_msg=f"image {image}, {name}")
-            np.testing.assert_array_equal(recording.counts[name][image], expected.sum(axis=0))
+def assert_exact(simulator, network, given):
+    """Compare with the plain dynamics, for a raster (images, steps, size) or a constant input.
+
+    Counts, spikes and potentials of the readout must be equal.
+    """
+    inputs = given if isinstance(given, ConstantInput) else SpikeTrains.from_dense(given)
+    recording = simulator.run(inputs, record_spikes=True)
+    np.testing.assert_array_equal(recording.counts[INPUT], inputs.counts())
+    spikes, potentials = {}, []
+    for each in inputs.to_dense():
+        for name, expected in simulate(network, each).items():
+            spikes.setdefault(name, []).append(expected)
+        potentials.append(readout_potentials(network, each))
+    assert set(recording.spikes) == set(spikes)
+    for name, expected in spikes.items():
+        found = recording.spikes[name].to_dense()
+        np.testing.assert_array_equal(found, np.array(expected), err_msg=name)
+        np.testing.assert_array_equal(recording.counts[name], np.sum(expected, axis=1))
+    if network.readout_quantity == "spike_count":
+        assert recording.potentials is None
+    else:
+        expected = np.array(potentials)
+        expected = (
+            expected[:, -1]
+            if network.readout_quantity == "final_potential"
+            else expected.max(axis=1)
+        )
+        np.testing.assert_array_equal(recording.potentials, expected)
 
 
 def chain(*, delays=(1, 1), dt_s=1e-3, size=3, **changes):
