@@ -18,7 +18,7 @@ from neuroattack.ir.values import is_uniform
 
 from .events import Events, merge
 from .general_kernels import RESETS, advance_fixed, advance_floating
-from .incoming import Incoming, Order
+from .incoming import VECTOR, Incoming, Order, aligned
 
 __all__ = ["GeneralLayer", "Run"]
 
@@ -158,7 +158,8 @@ class GeneralLayer:
         numbers = [np.zeros((rows, size), number) for _ in range(2 if self._fixed else 3)]
         # The compiled loops test the spikes of eight neurons at once.
         fired = np.zeros((rows, -(-size // 8) * 8), np.uint8)
-        state = *numbers, np.zeros((rows, size), np.int64), fired
+        current = aligned(np.zeros(-(-size // VECTOR) * VECTOR, self._incoming.weights.dtype))
+        state = *numbers, np.zeros((rows, size), np.int64), fired, current
         reads = images if self._quantity != "spike_count" else 0
         values = np.empty((0, 0), np.int32) if constant is None else constant.values.copy()
         return Run(

@@ -63,15 +63,40 @@ def place_events(
 def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.int32]) -> None:
     """Add the runs of weights of all events to `current`."""
     weights, runs, strides = wiring
-    for event in events:
-        run = runs[event]
+    first = 0
+    while first < events.size:
+        run = runs[events[first]]
+        # Up to four consecutive events with the same targets at once, to reduce memory accesses.
+        together = 1
+        end = min(events.size - first, 4)
+        while together < end and runs[events[first + together], 6] == run[6]:
+            together += 1
+        second = runs[events[first + (1 if together > 1 else 0)], 1]
+        third = runs[events[first + (2 if together > 2 else 0)], 1]
+        fourth = runs[events[first + (3 if together > 3 else 0)], 1]
         stride = strides[run[5]]
+        length = np.uint64(run[4])
         for row in range(run[2]):
             for column in range(run[3]):
                 target = np.uint64(run[0] + row * stride[0] + column * stride[2])
-                weight = np.uint64(run[1] + row * stride[1] + column * stride[3])
-                for j in range(np.uint64(run[4])):
-                    current[target + j] += weights[weight + j]
+                moved = row * stride[1] + column * stride[3]
+                a, b = np.uint64(run[1] + moved), np.uint64(second + moved)
+                c, d = np.uint64(third + moved), np.uint64(fourth + moved)
+                if together == 1:
+                    for j in range(length):
+                        current[target + j] += weights[a + j]
+                elif together == 2:
+                    for j in range(length):
+                        current[target + j] += weights[a + j] + weights[b + j]
+                elif together == 3:
+                    for j in range(length):
+                        both = weights[a + j] + weights[b + j]
+                        current[target + j] += both + weights[c + j]
+                else:
+                    for j in range(length):
+                        both = weights[a + j] + weights[b + j]
+                        current[target + j] += both + (weights[c + j] + weights[d + j])
+        first += together
 
 
 @numba.njit(cache=True, nogil=True)
@@ -231,7 +256,8 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
         Of the neurons; see :class:`.general.GeneralLayer`.
     state : tuple
         Of the neurons: constant input, potentials, currents, end of the refractory period and
-        spikes, each of shape (images, size), or (1, size) if all steps are simulated at once.
+        spikes, each of shape (images, size), or (1, size) if all steps are simulated at once; and
+        zeros for the arriving weights of a step.
     room : int
         Distance in `spikes` of the first spikes of consecutive images; 0 to store them without
         gaps, if all steps are simulated at once.
@@ -246,9 +272,8 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
     uniform, has_current, late, reset, decay, threshold, amount, bias, steps, u_decay, u_bias = (
         parameters
     )
-    bases, vs, us, releases, fires = state
+    bases, vs, us, releases, fires, current = state
     size = threshold.size
-    current = np.zeros(size, wiring[0].dtype)
     drive = np.empty(size)
     eights = np.empty(fires.shape[1] // 8 + 1, np.uint64)
     written = 0
@@ -314,9 +339,8 @@ def advance_fixed(
     arrivals, rows = events
     offsets, neurons = spikes
     leak, current_leak, threshold, bias, refractory_steps, lowest, highest = parameters
-    vs, us, releases, fires = state
+    vs, us, releases, fires, current = state
     size = threshold.size
-    current = np.zeros(size, np.int32)
     eights = np.empty(fires.shape[1] // 8 + 1, np.uint64)
     written = 0
     for image in range(arrivals.shape[0]):

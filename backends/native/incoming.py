@@ -25,7 +25,7 @@ from neuroattack.ir.network import AnyProjection, Convolution, Network, Projecti
 
 from .kernels import Weights
 
-__all__ = ["Incoming", "Order", "neuron_orders"]
+__all__ = ["VECTOR", "Incoming", "Order", "aligned", "neuron_orders"]
 
 Order = NDArray[np.int32] | None
 """Neurons in the order in which a population is simulated; None if it is that of the network."""
@@ -33,8 +33,14 @@ Order = NDArray[np.int32] | None
 _MOST_WEIGHTS = 2**31
 
 # Columns of `runs`: index of the first target and weight; numbers of rows and of columns of runs;
-# length of a run; number of the projection.
-_RUN_FIELDS = 6
+# length of a run; number of the projection; number of the targets, equal for rows of the projection
+# with the same targets; unused, so that no row crosses a cache line.
+_RUN_FIELDS = 8
+
+_CACHE_LINE = 64
+
+VECTOR = 16
+"""Number of neurons to a multiple of which currents are padded."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,9 +55,10 @@ class Incoming:
         Exponent of the unit.
     weights : array
         All weights, in a type in which their sums are exact.
-    runs : int32 array, shape (rows, 6)
+    runs : int32 array, shape (rows, 8)
         Runs of each row: first target, first weight, number of rows of runs, number of runs per
-        row, length of a run, projection.
+        row, length of a run, projection, number of the targets (rows that have it in common have
+        the same targets), unused.
     strides : int64 array, shape (projections, 4)
         Distances of rows of runs, between targets and between weights; and those of the runs of a
         row.
@@ -90,7 +97,7 @@ class Incoming:
         dtype: Any = np.int32 if wraps or largest < 2**31 else np.float64
         weights = [np.zeros(0, dtype)]
         runs = [np.zeros((0, _RUN_FIELDS), np.int64)]
-        strides, first_rows, first_weight = [], [0], 0
+        strides, first_rows, first_weight, first_targets = [], [0], 0, 0
         for number, p in enumerate(projections):
             source, target = orders[p.source], orders[p.target]
             if isinstance(p, Projection):
@@ -102,6 +109,9 @@ class Incoming:
             weights.append(shifted.astype(dtype).ravel())
             fields[:, 1] += first_weight
             fields[:, 5] = number
+            fields[:, 6] = _numbered(fields[:, [0, 2, 3, 4]])
+            fields[:, 6] += first_targets
+            first_targets += len(fields)
             runs.append(fields)
             strides.append(distances)
             first_weight += shifted.size
@@ -114,11 +124,27 @@ class Incoming:
         return cls(
             projections,
             exponent,
-            np.concatenate(weights),
-            np.concatenate(runs).astype(np.int32),
+            aligned(np.concatenate(weights)),
+            aligned(np.concatenate(runs).astype(np.int32)),
             np.array(strides, np.int64).reshape(-1, 4),
             np.array(first_rows, np.int64),
         )
+
+
+def _numbered(rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return numbers that are the same for equal rows."""
+    if (rows == rows[0]).all():
+        return np.zeros(len(rows), np.int64)
+    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
+
+
+def aligned(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy that starts at a cache line, which vectors then do not cross."""
+    memory = np.empty(values.nbytes + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    copy = memory[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
 
 
 def neuron_orders(network: Network) -> dict[str, Order]:
@@ -145,6 +171,9 @@ def _dense_runs(
         mantissas = mantissas[source]
     if target is not None:
         mantissas = mantissas[:, target]
+    # Whole vectors are faster; adding zeros after the last target changes nothing.
+    padding = -projection.shape[1] % VECTOR
+    mantissas = np.pad(mantissas, ((0, 0), (0, padding)))
     sources, targets = mantissas.shape
     runs = np.zeros((sources, _RUN_FIELDS), np.int64)
     runs[:, 1] = np.arange(sources) * targets

@@ -1,6 +1,5 @@
 """NIR: export and import of networks, discretization of the equations, and unsupported files."""
 
-import itertools
 import math
 from dataclasses import replace
 
@@ -9,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from support.nir_files import ASKED, chain, lif, write
 
 from neuroattack.conformance.networks import fixed_networks, networks, rasters
 from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
@@ -16,7 +16,6 @@ from neuroattack.errors import FileError, UnsupportedFeatureError, ValidationErr
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import (
     INPUT,
-    Convolution,
     Input,
     Network,
     Population,
@@ -26,28 +25,6 @@ from neuroattack.ir.nir.exporting import export_nir
 from neuroattack.ir.nir.importing import import_nir
 
 nir = pytest.importorskip("nir")
-
-ASKED = {
-    "dt_s": 1e-3,
-    "time_unit_s": 1.0,
-    "integration": "euler",
-    "arrival": "next-step",
-    "reset": "value",
-    "comparison": "strict",
-    "refractory_steps": 0,
-    "encoder": "poisson",
-    "max_rate_hz": 100.0,
-}
-
-
-def write(path, nodes, edges):
-    nir.write(path, nir.NIRGraph(nodes, edges, metadata={}, type_check=False))
-    return path
-
-
-def lif(size=1, **changes):
-    values = {"tau": 0.01, "r": 10.0, "v_leak": 0.0, "v_threshold": 1.0, "v_reset": 0.0, **changes}
-    return nir.LIF(**{name: np.full(size, value) for name, value in values.items()})
 
 
 def one_layer(shape=(1, 2), weights=None, **changes):
@@ -62,18 +39,6 @@ def one_layer(shape=(1, 2), weights=None, **changes):
         readout="out",
         origin={"dataset": "mnist"},
     )
-
-
-def chain(path, *between, pixels=(2,), classes=1):
-    """Write a file with a chain of nodes from input to output."""
-    names = [f"n{place}" for place in range(len(between))]
-    nodes = {
-        "in": nir.Input({"input": np.array(pixels)}),
-        **dict(zip(names, between, strict=True)),
-        "out": nir.Output({"output": np.array([classes])}),
-    }
-    order = ["in", *names, "out"]
-    return write(path, nodes, list(itertools.pairwise(order)))
 
 
 @settings(
@@ -255,81 +220,6 @@ def test_neurons_without_leak_and_scalar_parameters(tmp_path):
     spikes = simulate(network, np.ones((7, 2), bool))["n1"]
     # Two spikes of weight 1 per step from the second step on; above 2.5 in every second step.
     np.testing.assert_array_equal(spikes.all(axis=1), [0, 0, 1, 0, 1, 0, 1])
-
-
-def weights(projection):
-    """Return the weights of a projection of any kind, shape (sources, targets)."""
-    return np.ldexp(projection.sparse().toarray().astype(float), projection.exponent)
-
-
-def plain_convolution(image, weight, bias, stride, padding, dilation, groups):
-    """Cross-correlate an image of shape (channels, rows, columns) in plain loops."""
-    outputs, per_group, height, width = weight.shape
-    padded = np.pad(image, ((0, 0), (padding[0],) * 2, (padding[1],) * 2))
-    rows = (padded.shape[1] - dilation[0] * (height - 1) - 1) // stride[0] + 1
-    columns = (padded.shape[2] - dilation[1] * (width - 1) - 1) // stride[1] + 1
-    result = np.zeros((outputs, rows, columns))
-    for out, i, j in np.ndindex(result.shape):
-        total = bias[out]
-        first = out // (outputs // groups) * per_group
-        for channel, row, column in np.ndindex(per_group, height, width):
-            total += (
-                weight[out, channel, row, column]
-                * padded[
-                    first + channel,
-                    i * stride[0] + row * dilation[0],
-                    j * stride[1] + column * dilation[1],
-                ]
-            )
-        result[out, i, j] = total
-    return result
-
-
-@settings(
-    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
-@given(st.data(), st.integers(0, 2**32 - 1))
-def test_convolutions_are_what_plain_loops_give(tmp_path, data, seed):
-    rng = np.random.default_rng(seed)
-    pair = st.tuples(st.integers(1, 3), st.integers(1, 3))
-    groups = data.draw(st.sampled_from([1, 2]))
-    channels, outputs = groups * data.draw(st.integers(1, 2)), groups * data.draw(st.integers(1, 2))
-    kernel, stride, dilation = (data.draw(pair) for _ in range(3))
-    padding = data.draw(st.tuples(st.integers(0, 2), st.integers(0, 2)))
-    sides = [
-        d * (k - 1) + 1 + data.draw(st.integers(0, 4))
-        for d, k in zip(dilation, kernel, strict=True)
-    ]
-    weight = rng.normal(size=(outputs, channels // groups, *kernel))
-    bias = rng.normal(size=outputs)
-    conv = nir.Conv2d(tuple(sides), weight, stride, padding, dilation, groups, bias)
-    image = rng.integers(0, 2, (channels, *sides))
-    expected = plain_convolution(image, weight, bias, stride, padding, dilation, groups)
-    path = chain(
-        tmp_path / "n.nir",
-        conv,
-        nir.IF(r=np.full(1, 1e3), v_threshold=np.full(1, 1e9)),
-        pixels=(channels, *sides),
-        classes=expected.size,
-    )
-    network = import_nir(path, **ASKED).network
-    found = network.populations[0].bias_v.copy()
-    assert all(isinstance(each, Convolution) for each in network.projections)
-    for projection in network.projections:
-        found += image.ravel() @ weights(projection)
-    np.testing.assert_allclose(found, expected.ravel(), atol=1e-5)
-
-
-@pytest.mark.parametrize("average", [False, True])
-def test_pooling_is_a_convolution_of_each_channel(tmp_path, average):
-    kind = nir.AvgPool2d if average else nir.SumPool2d
-    pool = kind(np.array([2, 2]), np.array([2, 2]), np.array([0, 0]))
-    node = nir.IF(r=np.full(1, 1e3), v_threshold=np.full(1, 1e9))
-    path = chain(tmp_path / "n.nir", pool, node, pixels=(3, 4, 4), classes=12)
-    (projection,) = import_nir(path, **ASKED).network.projections
-    image = np.arange(48.0).reshape(3, 4, 4)
-    expected = image.reshape(3, 2, 2, 2, 2).sum(axis=(2, 4)) / (4 if average else 1)
-    np.testing.assert_allclose(image.ravel() @ weights(projection), expected.ravel())
 
 
 ONE = np.ones((1, 2))

@@ -69,9 +69,11 @@ class Peer:
         """Export the network to NIR through the framework's own exporter."""
         raise NotImplementedError
 
-    def step(self, x, states):
+    def step(self, x, states, delayed=False):
         margins, spikes = [], []
         for place, layer in enumerate(self.layers):
+            if delayed and (place == 0 or self.is_neurons(self.layers[place - 1])):
+                x, states["waiting", place] = states.get(("waiting", place), torch.zeros_like(x)), x
             if self.is_neurons(layer):
                 dtype = x.dtype
                 x, margin, states[place] = self.fire(layer, x, states.get(place))
@@ -84,12 +86,15 @@ class Peer:
                 x = layer(x)
         return x, spikes, margins
 
-    def run(self, inputs, dtype=torch.float32):
-        """Run the network on inputs of shape (images, steps, *shape)."""
+    def run(self, inputs, dtype=torch.float32, delayed=False):
+        """Run the network on inputs of shape (images, steps, *shape).
+
+        If `delayed`, input and spikes wait until the next step before they reach a layer.
+        """
         peer = self.doubled() if dtype == torch.float64 else self
         given, states = torch.tensor(inputs, dtype=dtype), {}
         with torch.no_grad():
-            steps = [peer.step(given[:, k], states) for k in range(given.shape[1])]
+            steps = [peer.step(given[:, k], states, delayed) for k in range(given.shape[1])]
         outputs, spikes, margins = zip(*steps, strict=True)
 
         def stacked(each):

@@ -185,6 +185,16 @@ def test_a_preset_of_another_framework_is_refused(name, exporters, tmp_path):
             )
 
 
+@pytest.mark.parametrize("name", ["snnTorch, tutorial 5", "Norse, LIFCell"])
+def test_layers_may_wait_a_step_for_each_other(name, tmp_path):
+    peer = built(name)
+    inputs, _ = example(peer)
+    result = imported(peer, tmp_path / "peer.nir", arrival="next-step")
+    assert result.lag_steps == 2
+    ours = simulated(result.network, peer, inputs)
+    assert differing(peer.run(inputs, torch.float64, delayed=True), ours) == 0
+
+
 def test_the_reset_of_the_framework_matters(tmp_path):
     peer = built("snnTorch, tutorial 5")
     inputs, _ = example(peer)
