@@ -189,7 +189,7 @@ def evaluate(
     ----------
     deployment : Deployment
         Deployment from :func:`neuroattack.deploy`.
-    images : Split or float array, shape (images, height, width)
+    images : Split or float array, shape (images, ...)
         Intensities in [0, 1].
     labels : int array, shape (images,), optional
         True classes; omitted for a split, which contains them.
@@ -228,7 +228,7 @@ def attack(
         wrapper of :mod:`neuroattack.defenses`, or
         :class:`~neuroattack.remote.client.RemoteTarget`. For all but deployments, the query budget
         includes the verification.
-    images : Split or float array, shape (images, height, width)
+    images : Split or float array, shape (images, ...)
         Clean images, intensities in [0, 1].
     labels : int array, shape (images,)
         True classes; omitted for a split, which contains them.
@@ -317,7 +317,7 @@ def compare(
     ----------
     network : Network
         Network. A floating-point network is also compared in fixed point.
-    images : Split or float array, shape (images, height, width)
+    images : Split or float array, shape (images, ...)
         Intensities in [0, 1].
     labels : int array, shape (images,), optional
         True classes; omitted for a split, which contains them.
@@ -387,10 +387,11 @@ def audit(
     from neuroattack.experiments.audit.audit import audit as run_audit
     from neuroattack.experiments.audit.suite import QUICK, Suite
     from neuroattack.ir.network import Network
-    from neuroattack.ir.storage import save_network
+    from neuroattack.ir.storage import load_network, save_network
 
     spec = DeploymentSpec.from_text(deployment) if isinstance(deployment, str) else deployment
-    suite, skipped = (QUICK if quick else Suite()).available()
+    loaded = network if isinstance(network, Network) else load_network(network)
+    suite, skipped = (QUICK if quick else Suite()).available(loaded.input.shape, loaded.classes)
     with tempfile.TemporaryDirectory(prefix="neuroattack-audit-") as temporary:
         if isinstance(network, Network):
             file = Path(temporary) / "network.h5"

@@ -9,8 +9,8 @@ import pytest
 from neuroattack.conformance.scenarios import SCENARIOS
 from neuroattack.deployment.backend import Recording
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import INPUT, FixedPopulation
+from neuroattack.ir.dynamics import readout_potentials, simulate
+from neuroattack.ir.network import INPUT, Convolution, FixedPopulation
 
 
 class Sound:
@@ -29,13 +29,23 @@ class Sound:
         return counts
 
     def run(self, inputs, *, record_spikes=False):
-        each = self.images(inputs.to_dense())
+        dense = inputs.to_dense()
+        each = self.images(dense)
         spikes = {
             name: SpikeTrains.from_dense(np.stack([image[name] for image in each]))
             for name in each[0]
         }
-        counts = self.counted({name: trains.counts() for name, trains in spikes.items()})
-        return Recording(counts, spikes if record_spikes else None)
+        counts = {INPUT: inputs.counts()} | {name: s.counts() for name, s in spikes.items()}
+        potentials = None
+        if self.network.readout_quantity != "spike_count":
+            course = np.array([readout_potentials(self.network, image) for image in dense])
+            potentials = self.read(course)
+        return Recording(self.counted(counts), spikes if record_spikes else None, potentials)
+
+    def read(self, course):
+        if self.network.readout_quantity == "final_potential":
+            return course[:, -1]
+        return course.max(axis=1)
 
     def close(self):
         pass
@@ -61,7 +71,9 @@ class DelayTooLong(Sound):
 
 class RefractoryTooShort(Sound):
     def altered(self, network):
-        return with_populations(network, refractory_steps=lambda p: max(p.refractory_steps - 1, 0))
+        return with_populations(
+            network, refractory_steps=lambda p: np.maximum(p.refractory_steps - 1, 0)
+        )
 
 
 class StateLeaks(Sound):
@@ -117,7 +129,11 @@ def with_rule(rule):
 
     class Ruled(Sound):
         def images(self, dense):
-            with mock.patch("neuroattack.ir.dynamics.update_fixed", rule):
+            with (
+                # The rules below wrap the current themselves, and their currents have no memory.
+                mock.patch("neuroattack.ir.dynamics.update_current_fixed", lambda u, i, p: i),
+                mock.patch("neuroattack.ir.dynamics.update_fixed", rule),
+            ):
                 return super().images(dense)
 
     return Ruled
@@ -178,6 +194,105 @@ class OneBatchOnly(Sound):
         return [*each[:256], *({n: s & False for n, s in each[0].items()} for _ in each[256:])]
 
 
+def with_projections(network, changed):
+    return dataclasses.replace(network, projections=tuple(map(changed, network.projections)))
+
+
+class ResetInstead(Sound):
+    """Fault: neurons that should subtract at the spike are reset to 0."""
+
+    def altered(self, network):
+        def reset(p):
+            return "value" if p.reset == "subtract" else p.reset
+
+        def reset_v(p):
+            return p.reset_v * 0 if p.reset == "subtract" else p.reset_v
+
+        return with_populations(network, reset=reset, reset_v=reset_v)
+
+
+class SubtractsAtOnce(Sound):
+    def altered(self, network):
+        return with_populations(
+            network, reset=lambda p: "subtract" if p.reset == "subtract_next" else p.reset
+        )
+
+
+class AlwaysStrict(Sound):
+    def altered(self, network):
+        return with_populations(network, comparison=lambda p: "strict")
+
+
+class FirstNeuronsParameters(Sound):
+    def altered(self, network):
+        fields = ("tau_m_s", "reset_v", "refractory_steps")
+        first = {name: lambda p, name=name: getattr(p, name)[0] for name in fields}
+        return with_populations(network, **first)
+
+
+class AlwaysEarly(Sound):
+    def altered(self, network):
+        return with_populations(network, input_after_update=lambda p: False)
+
+
+class CurrentForgotten(Sound):
+    def altered(self, network):
+        return with_populations(network, tau_syn_s=lambda p: 0.0)
+
+
+class CurrentBiasOnPotential(Sound):
+    def altered(self, network):
+        return with_populations(
+            network, bias_v=lambda p: p.bias_v + p.current_bias_v, current_bias_v=lambda p: 0.0
+        )
+
+
+class NoRecurrence(Sound):
+    def altered(self, network):
+        kept = [p for p in network.projections if p.source != p.target]
+        return dataclasses.replace(network, projections=tuple(kept))
+
+
+class NoFeedback(Sound):
+    def altered(self, network):
+        order = list(network.sizes)
+        kept = [p for p in network.projections if order.index(p.source) <= order.index(p.target)]
+        return dataclasses.replace(network, projections=tuple(kept))
+
+
+class NextStep(Sound):
+    def altered(self, network):
+        return with_projections(
+            network, lambda p: dataclasses.replace(p, delay_steps=max(p.delay_steps, 1))
+        )
+
+
+class FlippedKernels(Sound):
+    """Fault: convolution in the mathematical sense, which flips kernels."""
+
+    def altered(self, network):
+        return with_projections(
+            network,
+            lambda p: (
+                p.with_grid(p.grid[..., ::-1, ::-1], p.exponent)
+                if isinstance(p, Convolution)
+                else p
+            ),
+        )
+
+
+class ReadAtOtherTimes(Sound):
+    def read(self, course):
+        if self.network.readout_quantity == "final_potential":
+            return course[:, -2]
+        return course[:, 1:].max(axis=1) if course.shape[1] > 1 else course[:, 0]
+
+
+class FixedCurrentForgotten(Sound):
+    def altered(self, network):
+        return with_populations(network, current_leak=lambda p: 4096)
+
+
 class LastStepNotCounted(Sound):
     def images(self, dense):
         each = super().images(dense)
@@ -205,6 +320,19 @@ def test_a_sound_backend_passes(scenario):
         (ThresholdNotStrict, "ties at the threshold"),
         (OneBatchOnly, "larger than an internal batch"),
         (LastStepNotCounted, "saturated input"),
+        (ResetInstead, "resets"),
+        (SubtractsAtOnce, "resets"),
+        (AlwaysStrict, "resets"),
+        (FirstNeuronsParameters, "resets"),
+        (AlwaysEarly, "synaptic currents"),
+        (CurrentForgotten, "synaptic currents"),
+        (CurrentBiasOnPotential, "synaptic currents"),
+        (NoRecurrence, "recurrence and feedback"),
+        (NoFeedback, "recurrence and feedback"),
+        (NextStep, "arrival in the same step"),
+        (FlippedKernels, "convolutions"),
+        (ReadAtOtherTimes, "direct coding and final potentials"),
+        (FixedCurrentForgotten, "fixed point, synaptic currents"),
     ],
 )
 def test_a_planted_fault_is_caught(fault, scenario):
@@ -230,5 +358,7 @@ def test_the_networks_of_the_scenarios_are_not_silent():
     for scenario in SCENARIOS:
         network = scenario.network()
         spikes = simulate(network, np.ones((40, network.input.size), bool))
+        potential = network.readout if network.readout_quantity != "spike_count" else ""
         for name, raster in spikes.items():
-            assert raster.any() != (name == "unreached"), (scenario.name, name)
+            silent = name in ("unreached", potential)
+            assert raster.any() != silent, (scenario.name, name)

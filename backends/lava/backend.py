@@ -6,8 +6,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Availability, Workload
-from neuroattack.deployment.features import check_supported
-from neuroattack.errors import BackendUnavailableError
+from neuroattack.deployment.features import check_supported, features_of
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError
 from neuroattack.ir.network import Network
 from neuroattack.validation import check_integer, check_positive
 
@@ -30,7 +30,23 @@ class LavaBackend:
     """
 
     name = "lava"
-    supported = frozenset({"fixed_point"})
+    supported = frozenset(
+        {
+            "fixed_point",
+            "per_neuron_parameters",
+            "subtractive_reset",
+            "delayed_subtraction",
+            "inclusive_threshold",
+            "synaptic_current",
+            "late_input",
+            "recurrence",
+            "feedback",
+            "same_step_arrival",
+            "convolution",
+            "direct_input",
+            "potential_readout",
+        }
+    )
 
     def __init__(self, block_steps: int = 10, deadline_s: float | None = None) -> None:
         self._block_steps = check_integer("lava backend block_steps", block_steps, 1)
@@ -58,6 +74,10 @@ class LavaBackend:
         Raises SimulationError if the worker cannot be started.
         """
         check_supported(self.name, self.supported, network)
+        if {"fixed_point", "direct_input"} <= features_of(network).keys():
+            raise UnsupportedFeatureError(
+                "backend 'lava' does not support direct coding in fixed point (input)"
+            )
         state = self.availability()
         if not state.available:
             raise BackendUnavailableError(f"backend 'lava' is not available: {state.reason}")

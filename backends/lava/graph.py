@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..endings import describe_end, find_end
-from .plan import GraphPlan
+from .plan import GraphPlan, Query
 
 __all__ = ["Graph", "GraphError"]
 
@@ -41,19 +41,21 @@ class Graph:
         queries, self._queries = multiprocessing.Pipe(duplex=False)
         self._answers, answers = multiprocessing.Pipe(duplex=False)
         self._faults, faults = multiprocessing.Pipe(duplex=False)
-        layers = [Layer(plan=layer, faults=faults) for layer in plan.layers]
-        feed = SpikeFeed(sent=plan.layers[0].received, queries=queries, faults=faults)
+        layers = [Layer(plan=layer, pixels=plan.input_size, faults=faults) for layer in plan.layers]
+        feed = SpikeFeed(
+            sent=plan.layers[0].received, pixels=plan.input_size, queries=queries, faults=faults
+        )
         last = plan.layers[-1]
-        sink = CountSink(received=last.sent, total=last.total, answers=answers, faults=faults)
+        sink = CountSink(received=last.sent, columns=last.columns, answers=answers, faults=faults)
         feed.spikes_out.connect(layers[0].spikes_in)
+        for layer, content in zip(layers, plan.layers, strict=True):
+            if content.takes_values:
+                feed.values_out.connect(layer.values_in)
         targets: list[Any] = [*layers[1:], sink]
         for source, target in zip(layers, targets, strict=True):
             source.spikes_out.connect(target.spikes_in)
-            source.counts_out.connect(target.counts_in)
-        tag = "floating_pt" if plan.precision == "floating" else "fixed_pt"
-        feed.create_runtime(
-            Loihi1SimCfg(select_tag=tag), compile_config={"pypy_channel_size": _CHANNEL_DEPTH}
-        )
+            source.results_out.connect(target.results_in)
+        feed.create_runtime(Loihi1SimCfg(), compile_config={"pypy_channel_size": _CHANNEL_DEPTH})
         self._feed = feed
         self._block_steps = plan.layers[0].received.block_steps
         self._children = {
@@ -61,20 +63,20 @@ class Graph:
         }
 
     def query(
-        self, record: int, packed: NDArray[np.uint8], abandon: Any
+        self, query: Query, abandon: Any
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
-        """Simulate a query, given packed input spikes of shape (steps, images, packed bytes).
+        """Simulate a query.
 
-        Returns counts of shape (images, neurons of all populations) and, if `record` is 1, the
-        packed spikes of each population. Raises GraphError if a process reported a failure or
-        ended, and EOFError if `abandon` became readable, i.e. the query was canceled.
+        Returns the results, with the columns of :class:`PopulationPlan`, and the packed spikes of
+        each population, if recorded. Raises GraphError if a process reported a failure or ended,
+        and EOFError if `abandon` became readable, i.e. the query was canceled.
         """
         from lava.magma.core.run_conditions import RunSteps
 
-        blocks = -(-len(packed) // self._block_steps)
+        blocks = -(-query.steps // self._block_steps)
         self._feed.run(RunSteps(num_steps=blocks, blocking=False))
         # In a thread: if the feed has died, sending would block forever.
-        sending = threading.Thread(target=self._queries.send, args=((record, packed),), daemon=True)
+        sending = threading.Thread(target=self._queries.send, args=(query,), daemon=True)
         sending.start()
         ready = wait([self._answers, self._faults, abandon, *self._children])
         if self._faults in ready:
@@ -84,7 +86,7 @@ class Graph:
                 raise GraphError(f"a Lava process {describe_end(find_end(process) or 0)}")
         if self._answers not in ready:
             raise EOFError("the query was abandoned")
-        counts, spikes = self._answers.recv()
+        results, spikes = self._answers.recv()
         sending.join()
         self._feed.wait()
-        return counts, spikes
+        return results, spikes

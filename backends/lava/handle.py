@@ -21,7 +21,7 @@ from neuroattack.errors import SimulationError
 from ..endings import describe_end
 from .channel import Channel, Deadline
 from .leftovers import new_prefix, remove_leftovers
-from .plan import GraphPlan
+from .plan import GraphPlan, Query
 
 __all__ = ["Worker"]
 
@@ -47,13 +47,11 @@ class Worker:
         self._exchange("build the network", plan, deadline)
 
     def query(
-        self, record: bool, packed: NDArray[np.uint8], deadline_s: float
+        self, query: Query, deadline_s: float
     ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
         """Simulate a query; see :meth:`neuroattack.backends.lava.graph.Graph.query`."""
-        counts, spikes = self._exchange(
-            "complete the query", (int(record), packed), Deadline(deadline_s)
-        )
-        return counts, spikes
+        results, spikes = self._exchange("complete the query", query, Deadline(deadline_s))
+        return results, spikes
 
     @property
     def usable(self) -> bool:

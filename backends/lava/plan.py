@@ -3,14 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population, Projection
+from neuroattack.encoding.encoders import DirectEncoder
+from neuroattack.ir.network import (
+    INPUT,
+    AnyProjection,
+    FixedPopulation,
+    Network,
+    Population,
+    ReadoutQuantity,
+)
+from neuroattack.ir.structure import recurrent_groups
 
-__all__ = ["Block", "GraphPlan", "LayerPlan", "Layout", "packed_bytes"]
+__all__ = [
+    "Block",
+    "GraphPlan",
+    "LayerPlan",
+    "Layout",
+    "PopulationPlan",
+    "Query",
+    "packed_bytes",
+]
 
 _HEADER_WORDS = 5
 _HEADER_BYTES = 8 * _HEADER_WORDS
@@ -93,54 +110,113 @@ class Layout:
 
 
 @dataclass(frozen=True)
-class LayerPlan:
-    """Content of one Layer process, and layout of the messages that it receives and sends.
+class Query:
+    """Input of a query for the feed.
 
-    `counts` is the slice of its neurons in the `total` neurons of all populations except the input.
+    Either `packed`, input spikes of shape (steps, images, packed bytes), or `values`, a constant
+    input of shape (images, pixels).
+    """
+
+    record: bool
+    images: int
+    steps: int
+    packed: NDArray[np.uint8] | None = None
+    values: NDArray[np.int32] | None = None
+
+
+@dataclass(frozen=True)
+class PopulationPlan:
+    """Population, its incoming projections, and its columns in the results.
+
+    Results of a query are int32, shape (images, columns): spike counts of all populations except
+    the input, then the potentials of the readout, which take two columns each, if they are the
+    output.
     """
 
     population: Population | FixedPopulation
-    incoming: tuple[Projection, ...]
+    incoming: tuple[AnyProjection, ...]
+    counts: slice
+    potentials: slice | None = None
+    readout_quantity: ReadoutQuantity = "spike_count"
+
+    @property
+    def name(self) -> str:
+        """Name of the population."""
+        return self.population.name
+
+
+@dataclass(frozen=True)
+class LayerPlan:
+    """Content of one Layer process, and layout of the messages that it receives and sends.
+
+    The populations are one, or several with loops among them. `constant_bits` are the bits of a
+    constant input, or None if the input spikes.
+    """
+
+    populations: tuple[PopulationPlan, ...]
     dt_s: float
+    constant_bits: int | None
     received: Layout
     sent: Layout
-    counts: slice
-    total: int
+    columns: int
+
+    @property
+    def name(self) -> str:
+        """Names of the populations."""
+        return ", ".join(each.name for each in self.populations)
+
+    @property
+    def takes_values(self) -> bool:
+        """Whether the layer receives a constant input."""
+        return self.constant_bits is not None and any(
+            p.source == INPUT for each in self.populations for p in each.incoming
+        )
 
 
 @dataclass(frozen=True)
 class GraphPlan:
-    """Chain of Lava processes: feed, one layer per population in order, sink."""
+    """Chain of Lava processes: feed, layers, sink. Every layer only needs spikes of earlier ones.
 
-    precision: str
+    `input_size` is the number of pixels.
+    """
+
+    input_size: int
     layers: tuple[LayerPlan, ...]
 
     @classmethod
     def of(cls, network: Network, block_steps: int, capacity: int) -> GraphPlan:
         """Return the plan of a network for queries of up to `capacity` images."""
-        sizes = {INPUT: network.input.size}
-        populations: tuple[Population | FixedPopulation, ...] = network.populations
-        ends = np.cumsum([population.size for population in populations]).tolist()
+        encoder = network.input.encoder
+        constant_bits = encoder.bits if isinstance(encoder, DirectEncoder) else None
+        populations = _population_plans(network)
+        columns = max((each.potentials or each.counts).stop for each in populations.values())
+        groups = recurrent_groups(network)
+        sizes = {INPUT: network.input.size} if constant_bits is None else {}
         received = Layout(dict(sizes), block_steps, capacity)
         layers = []
-        for number, population in enumerate(populations):
-            sizes[population.name] = population.size
-            later = {q.name for q in populations[number + 1 :]}
+        for number, group in enumerate(groups):
+            sizes |= {name: network.sizes[name] for name in group}
+            later = {name for names in groups[number + 1 :] for name in names}
             # All populations are passed to the sink, which may record them; the input only as far
             # as it is needed.
             needed = any(p.target in later for p in network.outgoing(INPUT))
             carried = {n: s for n, s in sizes.items() if n != INPUT or needed}
             sent = Layout(carried, block_steps, capacity)
-            layers.append(
-                LayerPlan(
-                    population,
-                    tuple(p.dense() for p in network.incoming(population.name)),
-                    network.dt_s,
-                    received,
-                    sent,
-                    slice(ends[number] - population.size, ends[number]),
-                    ends[-1],
-                )
-            )
+            members = tuple(populations[name] for name in group)
+            layers.append(LayerPlan(members, network.dt_s, constant_bits, received, sent, columns))
             received = sent
-        return cls(network.precision, tuple(layers))
+        return cls(network.input.size, tuple(layers))
+
+
+def _population_plans(network: Network) -> dict[str, PopulationPlan]:
+    every: tuple[Population | FixedPopulation, ...] = network.populations
+    ends = np.cumsum([population.size for population in every]).tolist()
+    plans = {}
+    for population, end in zip(every, ends, strict=True):
+        name = population.name
+        plan = PopulationPlan(population, network.incoming(name), slice(end - population.size, end))
+        if name == network.readout and network.readout_quantity != "spike_count":
+            potentials = slice(ends[-1], ends[-1] + 2 * population.size)
+            plan = replace(plan, potentials=potentials, readout_quantity=network.readout_quantity)
+        plans[name] = plan
+    return plans

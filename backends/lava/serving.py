@@ -20,10 +20,10 @@ __all__ = ["serve"]
 def serve(connection: int, prefix: str) -> NoReturn:
     """Process messages until the parent process ends, then kill the process group.
 
-    The first message is a GraphPlan, with the response ``("ready", None)``. All others are (record,
-    packed spikes), with the response ``("answer", (counts, spikes))``. The response to a failure is
-    ``("fault", text)``, after which there are no further responses. `connection` is the file
-    descriptor of the socket, `prefix` that of the names in shared memory.
+    The first message is a GraphPlan, with the response ``("ready", None)``. All others are a Query,
+    with the response ``("answer", (results, spikes))``. The response to a failure is ``("fault",
+    text)``, after which there are no further responses. `connection` is the file descriptor of the
+    socket, `prefix` that of the names in shared memory.
     """
     channel = Channel(socket.socket(fileno=connection))
     # Lava's processes must close the socket, so that each side detects the end of the other.
@@ -55,8 +55,8 @@ def _process(channel: Channel, prefix: str) -> NoReturn:
         graph = Graph(plan)
         channel.send(("ready", None))
         while True:
-            record, packed = channel.receive()
-            channel.send(("answer", graph.query(record, packed, channel)))
+            query = channel.receive()
+            channel.send(("answer", graph.query(query, channel)))
     except EOFError:
         raise
     except GraphError as error:

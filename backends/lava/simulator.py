@@ -9,12 +9,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.deployment.backend import Recording, Workload, check_inputs
+from neuroattack.encoding.constant import ConstantInput, InputSignal
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import SimulationError
-from neuroattack.ir.network import INPUT, Network
+from neuroattack.errors import SimulationError, ValidationError
+from neuroattack.ir.network import INPUT, AnyProjection, Convolution, Network
 
 from .handle import Worker
-from .plan import GraphPlan, packed_bytes
+from .plan import GraphPlan, Query, packed_bytes
 
 __all__ = ["LavaSimulator"]
 
@@ -49,8 +51,10 @@ class LavaSimulator:
         self._deadline_s = deadline_s
         self._sizes = {population.name: population.size for population in network.populations}
         self._ends = np.cumsum(list(self._sizes.values())).tolist()
+        potentials = 0 if network.readout_quantity == "spike_count" else network.classes
+        self._columns = self._ends[-1] + 2 * potentials
         self._bytes = sum(packed_bytes(n) for n in (network.input.size, *self._sizes.values()))
-        self._synapses = sum(math.prod(p.shape) for p in network.projections)
+        self._synapses = sum(_products(projection) for projection in network.projections)
         self._closed = False
         self._worker: Worker | None = None
         self._capacity = 0
@@ -59,9 +63,10 @@ class LavaSimulator:
             # Build now, so that later timings measure only simulation.
             self._worker_for(workload.images)
 
-    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+    def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
+        self._check_kind(inputs)
         with self._lock:
             if self._closed:
                 raise SimulationError("lava: the simulator is closed; deploy the network again")
@@ -102,35 +107,68 @@ class LavaSimulator:
             self._capacity = capacity
         return self._worker
 
-    def _run_slice(self, inputs: SpikeTrains, record_spikes: bool) -> Recording:
+    def _check_kind(self, inputs: InputSignal) -> None:
+        encoder = self._network.input.encoder
+        bits = encoder.bits if isinstance(encoder, DirectEncoder) else None
+        found = -inputs.exponent if isinstance(inputs, ConstantInput) else None
+        if found != bits:
+            got, expected = (
+                "spikes" if b is None else f"values in units of 2**{-b}" for b in (found, bits)
+            )
+            raise ValidationError("input", got, expected)
+
+    def _run_slice(self, inputs: InputSignal, record_spikes: bool) -> Recording:
         images, steps = inputs.images, inputs.steps
-        counts = {INPUT: inputs.counts()}
+        found: NDArray[np.int32]
+        packed: dict[str, NDArray[np.uint8]] | None
         if steps:
-            total, packed = self._worker_for(images).query(
-                record_spikes,
-                _pack(inputs),
+            found, packed = self._worker_for(images).query(
+                _query(inputs, record_spikes),
                 self._deadline_s or self._query_deadline_s(images, steps),
             )
         else:
-            total, packed = np.zeros((images, self._ends[-1]), np.int32), None
-        parts = np.split(total, self._ends[:-1], axis=1)
+            found, packed = np.zeros((images, self._columns), np.int32), None
+        *parts, potentials = np.split(found, self._ends, axis=1)
+        counts = {INPUT: inputs.counts()}
         for name, part in zip(self._sizes, parts, strict=True):
             counts[name] = np.ascontiguousarray(part)
-        if not record_spikes:
-            return Recording(counts)
-        spikes = {INPUT: SpikeTrains.concatenate([inputs])}
+        return Recording(
+            counts,
+            self._spikes(inputs, packed) if record_spikes else None,
+            np.ascontiguousarray(potentials).view(np.float64) if potentials.size else None,
+        )
+
+    def _spikes(
+        self, inputs: InputSignal, packed: dict[str, NDArray[np.uint8]] | None
+    ) -> dict[str, SpikeTrains]:
+        spikes = {}
+        if isinstance(inputs, SpikeTrains):
+            spikes[INPUT] = SpikeTrains.concatenate([inputs])
         for name, size in self._sizes.items():
             spikes[name] = (
                 _unpack(packed[name], size)
                 if packed
-                else SpikeTrains.from_events([], [], [], (images, steps, size))
+                else SpikeTrains.from_events([], [], [], (inputs.images, inputs.steps, size))
             )
-        return Recording(counts, spikes)
+        return spikes
 
     def _query_deadline_s(self, images: int, steps: int) -> float:
         each = _PER_SYNAPSE_S * self._synapses + _PER_NEURON_S * sum(self._sizes.values())
         blocks = -(-steps // self._block_steps)
         return _LEAST_S + images * steps * each + blocks * _PER_LAVA_STEP_S
+
+
+def _products(projection: AnyProjection) -> int:
+    """Return the number of products of a matrix or of the patches of a convolution."""
+    if isinstance(projection, Convolution):
+        return projection.shape[1] * math.prod(projection.kernel.shape[1:])
+    return math.prod(projection.shape)
+
+
+def _query(inputs: InputSignal, record: bool) -> Query:
+    if isinstance(inputs, ConstantInput):
+        return Query(record, inputs.images, inputs.steps, values=inputs.values)
+    return Query(record, inputs.images, inputs.steps, packed=_pack(inputs))
 
 
 def _pack(inputs: SpikeTrains) -> NDArray[np.uint8]:

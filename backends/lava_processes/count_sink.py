@@ -1,4 +1,4 @@
-"""Last process of the chain, which returns the counts of a query, and recorded spikes."""
+"""Last process of the chain, which returns the results of a query, and recorded spikes."""
 
 # mypy: allow-subclassing-any, allow-untyped-decorators
 
@@ -26,25 +26,25 @@ __all__ = ["CountSink", "PyCountSinkModel"]
 
 
 class CountSink(AbstractProcess):
-    """Output of counts; `total` is the number of neurons of all populations except the input.
+    """Output of results, which have `columns` columns, see PopulationPlan.
 
-    Results are (counts, packed spikes of each population or None).
+    Answers are (results, packed spikes of each population or None).
     """
 
-    def __init__(self, *, received: Layout, total: int, answers: Any, faults: Any) -> None:
+    def __init__(self, *, received: Layout, columns: int, answers: Any, faults: Any) -> None:
         super().__init__(received=received, answers=answers, faults=faults, name="sink")
         self.spikes_in = InPort(shape=(received.nbytes,))
-        self.counts_in = InPort(shape=(received.capacity, total))
+        self.results_in = InPort(shape=(received.capacity, columns))
 
 
 @implements(proc=CountSink, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt", "fixed_pt")
 class PyCountSinkModel(PyLoihiProcessModel):
-    """Stores recorded spikes, and sends the results after the last block."""
+    """Stores recorded spikes, and sends the answer after the last block."""
 
     spikes_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.uint8)
-    counts_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
+    results_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
@@ -54,7 +54,7 @@ class PyCountSinkModel(PyLoihiProcessModel):
         self._recorded: dict[str, NDArray[np.uint8]] = {}
 
     def run_spk(self) -> None:
-        """Receive a block; send the results after the last one."""
+        """Receive a block; send the answer after the last one."""
         with reporting(self._faults, "sink"):
             message = self.spikes_in.recv()
             block = self._received.read_block(message)
@@ -71,6 +71,6 @@ class PyCountSinkModel(PyLoihiProcessModel):
                 for name, recorded in self._recorded.items():
                     recorded[block.span] = spikes[name]
             if block.is_last:
-                counts = self.counts_in.recv()[: block.images]
-                self._answers.send((counts, self._recorded if block.record else None))
+                results = self.results_in.recv()[: block.images]
+                self._answers.send((results, self._recorded if block.record else None))
                 self._recorded = {}

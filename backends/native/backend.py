@@ -1,8 +1,6 @@
 """Simulation of batches of images with the native backend.
 
-In feed-forward networks, populations can be simulated one after the other over all steps of an
-image, so that only one weight matrix at a time is moved through the caches. Images are distributed
-to threads in slices of limited memory.
+Images are distributed to threads in slices of limited memory.
 """
 
 from __future__ import annotations
@@ -10,7 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,23 +21,26 @@ from neuroattack.deployment.backend import (
     Workload,
     check_inputs,
 )
-from neuroattack.deployment.features import check_supported
+from neuroattack.deployment.features import FEATURES, check_supported
+from neuroattack.encoding.constant import ConstantInput, InputSignal
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_integer
 
-from .kernels import count_spikes
 from .layer import Layer
-from .neighbors import Base, Counts, can_have_neighbors, find_neighbors
+from .neighbors import Base, can_have_neighbors, find_neighbors
+from .simulation import Counts, Simulation
 from .trace import Differences
 
 __all__ = ["NativeBackend", "NativeSimulator"]
 
-# Maximum memory of the spikes of one population in a slice of images, in bytes.
+# Maximum memory of the spikes and states of one population in a slice of images, in bytes.
 _SLICE_BYTES = 64 * 2**20
 _SLICE_IMAGES = 128
 
-_Batch = TypeVar("_Batch", SpikeTrains, Differences)
+_Batch = SpikeTrains | ConstantInput | Differences
 _Result = TypeVar("_Result")
 
 
@@ -49,33 +50,41 @@ class NativeSimulator:
     def __init__(self, network: Network, threads: int) -> None:
         self._threads = threads
         self._network = network
-        self._layers = [Layer.of(network, population) for population in network.populations]
+        self._simulation = Simulation(network)
         # Compile now, so that later timings measure only simulation.
-        self.run(SpikeTrains.from_events([], [], [], (1, 1, network.input.size)))
+        encoder = network.input.encoder
+        black, first = np.zeros((1, network.input.size)), np.zeros(1, np.int64)
+        self.run(encoder.encode(black, indices=first, steps=1, dt_s=network.dt_s, seed=0))
 
-    def run(self, inputs: SpikeTrains, *, record_spikes: bool = False) -> Recording:
+    def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
-        if not record_spikes:
-            return Recording(self._count(inputs))
-        parts = self._each_slice(self._simulate, inputs, np.arange(inputs.images))
-        return Recording(
-            _joined([_counts(spikes) for spikes in parts]),
-            {name: SpikeTrains.concatenate([part[name] for part in parts]) for name in parts[0]},
+        _check_kind(self._network, inputs)
+        if not record_spikes and isinstance(inputs, SpikeTrains):
+            layers = self._simulation.plain_layers()
+            if layers and can_have_neighbors(layers, inputs.images, inputs.steps):
+                return Recording(self._count(inputs, layers))
+        images = np.arange(inputs.images)
+        return Recording.concatenate(
+            self._each_slice(lambda part: self._record(part, record_spikes), inputs, images)
         )
 
     def close(self) -> None:
         """Do nothing: the simulator has only arrays."""
 
-    def _count(self, inputs: SpikeTrains) -> Counts:
-        if not can_have_neighbors(self._layers, inputs.images, inputs.steps):
-            differences, near = None, np.zeros(inputs.images, bool)
-        else:
-            differences, near = find_neighbors(inputs)
+    def _record(self, inputs: InputSignal, record_spikes: bool) -> Recording:
+        activity = self._simulation.run(inputs)
+        counts = activity.counts()
+        if isinstance(inputs, ConstantInput):
+            counts = {INPUT: inputs.counts(), **counts}
+        return Recording(counts, activity.trains() if record_spikes else None, activity.potentials)
+
+    def _count(self, inputs: SpikeTrains, layers: list[Layer]) -> Counts:
+        differences, near = find_neighbors(inputs)
         others, neighbors = np.flatnonzero(~near), np.flatnonzero(near)
-        parts = self._each_slice(lambda part: _counts(self._simulate(part)), inputs, others)
-        if differences is not None and len(neighbors):
-            base = Base(self._layers, inputs[:1])
+        parts = self._each_slice(lambda part: self._simulation.run(part).counts(), inputs, others)
+        if len(neighbors):
+            base = Base(layers, inputs[:1])
             parts += self._each_slice(base.run, differences, neighbors)
         counts = _joined(parts)
         if len(neighbors) and len(others):
@@ -84,14 +93,12 @@ class NativeSimulator:
         return counts
 
     def _each_slice(
-        self, work: Callable[[_Batch], _Result], batch: _Batch, images: NDArray[np.intp]
+        self, work: Callable[[Any], _Result], batch: _Batch, images: NDArray[np.intp]
     ) -> list[_Result]:
         """Return the results of `work` for slices of the given images of a batch, in order."""
-        steps = batch.offsets.shape[1] - 1
-        largest = max(layer.population.most_spikes(steps) for layer in self._layers)
         size = min(
             _SLICE_IMAGES,
-            _SLICE_BYTES // max(4 * largest, 1),
+            _SLICE_BYTES // self._simulation.bytes_per_image(batch.steps),
             -(-len(images) // self._threads),
         )
         slices = [batch[images[i : i + max(size, 1)]] for i in range(0, len(images), max(size, 1))]
@@ -101,19 +108,17 @@ class NativeSimulator:
         with ThreadPoolExecutor(self._threads, "native") as pool:
             return list(pool.map(work, slices))
 
-    def _simulate(self, inputs: SpikeTrains) -> dict[str, SpikeTrains]:
-        spikes = {INPUT: inputs}
-        for layer in self._layers:
-            spikes[layer.population.name] = layer.run(spikes, inputs.images, inputs.steps)
-        return spikes
 
-
-def _counts(spikes: dict[str, SpikeTrains]) -> Counts:
-    counts = {}
-    for name, trains in spikes.items():
-        counts[name] = np.zeros((trains.images, trains.size), np.int32)
-        count_spikes(trains.offsets, trains.neurons, counts[name])
-    return counts
+def _check_kind(network: Network, inputs: InputSignal) -> None:
+    """Raise ValidationError if the input is not of the kind that the network's encoder gives."""
+    encoder = network.input.encoder
+    if isinstance(encoder, DirectEncoder):
+        if not isinstance(inputs, ConstantInput) or inputs.exponent != -encoder.bits:
+            raise ValidationError(
+                "input", "spikes or values on another grid", f"multiples of 2**-{encoder.bits}"
+            )
+    elif isinstance(inputs, ConstantInput):
+        raise ValidationError("input", "constant values", f"spikes ({encoder.kind} encoder)")
 
 
 def _joined(parts: list[Counts]) -> Counts:
@@ -132,7 +137,7 @@ class NativeBackend:
     """
 
     name = "native"
-    supported = frozenset({"fixed_point"})
+    supported = frozenset(FEATURES)
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = check_integer(
@@ -147,6 +152,10 @@ class NativeBackend:
         """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`."""
         del workload
         check_supported(self.name, self.supported, network)
+        if network.precision == "fixed" and isinstance(network.input.encoder, DirectEncoder):
+            raise UnsupportedFeatureError(
+                f"backend {self.name!r} does not support direct coding in fixed point"
+            )
         return NativeSimulator(network, self._threads)
 
 

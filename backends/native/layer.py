@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import cast
@@ -11,8 +13,10 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.fixed_point import CURRENT_SPAN
-from neuroattack.ir.network import FixedPopulation, Network, Population
+from neuroattack.ir.network import FixedPopulation, Network, Population, Projection
 
+from .events import delayed, merge
+from .incoming import Order
 from .kernels import (
     Start,
     Weights,
@@ -20,7 +24,7 @@ from .kernels import (
     simulate_floating,
 )
 
-__all__ = ["Layer", "arrivals", "delayed"]
+__all__ = ["Layer"]
 
 _CACHE_LINE = 64
 
@@ -50,15 +54,20 @@ class Layer:
     largest_sum: int
 
     @classmethod
-    def of(cls, network: Network, population: Population | FixedPopulation) -> Layer:
-        """Return the layer of a population of a network."""
-        incoming = [projection.dense() for projection in network.incoming(population.name)]
+    def of(
+        cls,
+        network: Network,
+        population: Population | FixedPopulation,
+        orders: Mapping[str, Order],
+    ) -> Layer:
+        """Return the layer of a population; `orders` are those in which sources are simulated."""
+        incoming = cast("Sequence[Projection]", network.incoming(population.name))
         exponent = min((projection.exponent for projection in incoming), default=0)
         mantissas = np.concatenate(
             [
                 np.empty((0, population.size), np.int64),
                 *(
-                    p.dense().mantissas.astype(np.int64) << (p.exponent - exponent)
+                    _rows(p, orders[p.source]).astype(np.int64) << (p.exponent - exponent)
                     for p in incoming
                 ),
             ]
@@ -103,7 +112,7 @@ class Layer:
         """
         population = cast("Population", self.population)
         given = np.abs(
-            np.concatenate([population.threshold_v, population.bias_v, population.reset_v])
+            np.concatenate([population.strict_threshold_v, population.bias_v, population.reset_v])
         )
         given = given[given > 0]
         sure = np.all((given > 2.0**-_SURE_EXPONENT) & (given < 2.0**_SURE_EXPONENT))
@@ -120,7 +129,7 @@ class Layer:
             self.weights,
             2.0**self.exponent / self.unit_v,
             float(population.decay(self.dt_s)[0]),
-            population.threshold_v / self.unit_v,
+            population.strict_threshold_v / self.unit_v,
             float(population.reset_v[0]) / self.unit_v,
             int(population.refractory_steps[0]),
         )
@@ -132,9 +141,13 @@ class Layer:
 
     def run(self, spikes: dict[str, SpikeTrains], images: int, steps: int) -> SpikeTrains:
         """Return the spikes for a batch, given the spikes of the sources."""
-        offsets, rows = arrivals(
-            [spikes[name] for name in self.sources], self.delays, images, steps
-        )
+        given = [
+            (delayed(spikes[name].offsets, delay), spikes[name].neurons)
+            for name, delay in zip(self.sources, self.delays, strict=True)
+        ]
+        sizes = [spikes[name].size for name in self.sources]
+        first_rows = [0, *itertools.accumulate(sizes)]
+        offsets, rows = merge(given, first_rows, (images, steps))
         population = self.population
         if not isinstance(population, FixedPopulation):
             return self.run_floating(offsets, rows)
@@ -202,6 +215,10 @@ class Layer:
         )
 
 
+def _rows(projection: Projection, order: Order) -> NDArray[np.int32]:
+    return projection.mantissas if order is None else projection.mantissas[order]
+
+
 def _narrowest(population: Population | FixedPopulation, largest_sum: int) -> type[np.generic]:
     """Return the narrowest type for all sums of weights, which minimizes memory traffic."""
     if isinstance(population, FixedPopulation):
@@ -221,36 +238,3 @@ def _aligned(mantissas: NDArray[np.int64] | Weights, dtype: type[np.generic]) ->
     weights = weights.reshape(rows, padded)
     weights[:, :columns] = mantissas
     return weights
-
-
-def arrivals(
-    sources: list[SpikeTrains], delays: list[int], images: int, steps: int
-) -> tuple[NDArray[np.int64], NDArray[np.int32]]:
-    """Return arriving events: offsets (images, steps + 1) into an array of weight rows, and it.
-
-    With several sources, row numbers are those of the stacked weights of their projections.
-    """
-    if not sources:
-        return np.zeros((images, steps + 1), np.int64), np.empty(0, np.int32)
-    if len(sources) == 1:
-        return delayed(sources[0].offsets, delays[0]), sources[0].neurons
-    parts = []
-    first_row = 0
-    for source, delay in zip(sources, delays, strict=True):
-        image, step, neuron = source.events()
-        arriving = step + delay < steps
-        parts.append((image[arriving], step[arriving] + delay, neuron[arriving] + first_row))
-        first_row += source.size
-    image, step, row = (np.concatenate(column) for column in zip(*parts, strict=True))
-    merged = SpikeTrains.from_events(image, step, row, (images, steps, first_row))
-    return merged.offsets, merged.neurons
-
-
-def delayed(offsets: NDArray[np.int64], delay: int) -> NDArray[np.int64]:
-    """Return the offsets, shape (images, steps + 1), of events delayed by `delay` steps."""
-    steps = offsets.shape[1] - 1
-    delay = min(delay, steps)
-    shifted = np.empty_like(offsets)
-    shifted[:, :delay] = offsets[:, :1]
-    shifted[:, delay:] = offsets[:, : steps + 1 - delay]
-    return shifted

@@ -20,12 +20,10 @@ from neuroattack.ir.network import INPUT, FixedPopulation
 from .differences import count_differences
 from .kernels import count_spikes
 from .layer import Layer
+from .simulation import Counts
 from .trace import Differences, Trace, find_differences
 
-__all__ = ["Base", "Counts", "can_have_neighbors", "find_neighbors"]
-
-Counts = dict[str, NDArray[np.int32]]
-"""Spike counts by population, shape (images, size)."""
+__all__ = ["Base", "can_have_neighbors", "find_neighbors"]
 
 # Maximum number of input events in which a neighbor may differ.
 _MOST_INPUT_DIFFERENCES = 64
@@ -61,8 +59,7 @@ class Base:
                 followed = trace.follow(given)
                 found[name], first_steps[name] = followed, followed.first_steps()
             else:
-                steps = given.offsets.shape[1] - 1
-                first_steps[name] = np.minimum(first_steps[source] + delay, steps)
+                first_steps[name] = np.minimum(first_steps[source] + delay, given.steps)
                 found[name] = trace.take_up(given, first_steps[name])
         return {name: self._count(name, one) for name, one in found.items()}
 

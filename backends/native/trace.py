@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from neuroattack.encoding.spikes import SpikeTrains
 
 from .differences import compare_trains, find_touched, measure_margins
-from .layer import Layer, delayed
+from .events import delayed
+from .layer import Layer
 
 __all__ = ["Differences", "Trace", "find_differences"]
 
@@ -28,6 +29,11 @@ class Differences:
 
     offsets: NDArray[np.int64]
     rows: NDArray[np.int32]
+
+    @property
+    def steps(self) -> int:
+        """Number of time steps per image."""
+        return int(self.offsets.shape[1]) - 1
 
     def __getitem__(self, images: NDArray[np.intp]) -> Differences:
         return Differences(self.offsets[images], self.rows)

@@ -19,7 +19,7 @@ class BestSeen:
 
     Parameters
     ----------
-    original : float64 array, shape (height, width)
+    original : float64 array of the target's image shape
         Clean image, the initial best image.
     goal : Goal
         Goal that defines the gap.
@@ -35,7 +35,7 @@ class BestSeen:
 
     @property
     def image(self) -> NDArray[np.float64]:
-        """The best image, shape (height, width); the clean image if none was better."""
+        """The best image; the clean image if none was better."""
         return self._history[-1].image
 
     @property
@@ -55,7 +55,7 @@ class BestSeen:
 
         Parameters
         ----------
-        images : float64 array, shape (images, height, width)
+        images : float64 array, shape (images, ...)
             Queried images, intensities in [0, 1].
         counts : int array, shape (images, classes)
             Returned counts.

@@ -83,8 +83,17 @@ class Bound:
         """Whether the set of images within the bound is convex."""
         return self.norm != "l0"
 
+    def check_shape(self, shape: tuple[int, ...]) -> None:
+        """Raise ValidationError if the norm is not defined for images of this shape."""
+        if self.norm == "local_sd" and len(shape) < 2:
+            raise ValidationError(
+                "bound on local_sd",
+                f"images of shape {shape}",
+                "(height, width) or (channels, height, width); use a bound on l2 or l0",
+            )
+
     def distance(self, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
-        """Return the distance between two images, each of shape (height, width)."""
+        """Return the distance between two images of the same shape."""
         return DISTANCES[self.norm](original, adversarial)
 
     def holds(self, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> bool:
@@ -93,7 +102,7 @@ class Bound:
 
 
 def L0(pixels: int) -> Bound:  # noqa: N802  # named like the norm
-    """Return a bound on the number of changed pixels."""
+    """Return a bound on the number of changed pixels; each channel of a pixel counts."""
     return Bound("l0", pixels)
 
 

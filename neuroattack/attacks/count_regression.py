@@ -65,7 +65,8 @@ class CountRegression:
         Probability that a query perturbs a pixel.
     correlations_px : tuple of float, optional
         Candidates for the correlation length of the prior, in pixels; 0 for independent pixels.
-        The one with the largest marginal likelihood is used.
+        The one with the largest marginal likelihood is used. No effect on vectors, whose values
+        are independent.
     scales : tuple of {"counts", "log"}, optional
         Scales on which pixel effects are assumed additive; each scale yields its own plans.
     plans : int, optional
@@ -134,7 +135,7 @@ class CountRegression:
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
-        original = valid_original(target, image, goal)
+        original = valid_original(target, image, goal, self.bound)
         return _Search(self, target, original, goal).run()
 
 
@@ -303,7 +304,9 @@ class _Search:
             results = [self._target.query(images) for _ in range(trials)]
         elif trials:
             results = list(
-                self._target.query(np.tile(images, (trials, 1, 1))).reshape(trials, len(images), -1)
+                self._target.query(np.concatenate([images] * trials)).reshape(
+                    trials, len(images), -1
+                )
             )
         else:
             results = []

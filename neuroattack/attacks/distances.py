@@ -10,17 +10,25 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.imperceptibility import SD_FLOOR, local_standard_deviation
 
-__all__ = ["DISTANCES", "Distance", "l0", "l2", "local_sd", "visibility_sd"]
+__all__ = [
+    "DISTANCES",
+    "Distance",
+    "l0",
+    "l2",
+    "local_sd",
+    "measure_distances",
+    "visibility_sd",
+]
 
 Distance = Callable[[NDArray[np.float64], NDArray[np.float64]], float]
-"""A function of the original and the adversarial image, each of shape (height, width)."""
+"""A function of the original and the adversarial image, of the same shape."""
 
 # Smaller changes of a pixel are rounding errors.
 _ROUNDING = 1e-9
 
 
 def l0(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
-    """Return the number of pixels that differ."""
+    """Return the number of pixels that differ; each channel of a pixel counts."""
     return float(np.count_nonzero(_change(original, adversarial)))
 
 
@@ -32,7 +40,8 @@ def l2(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float
 def local_sd(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
     """Return the sum of absolute differences divided by the local SD (Luo et al. 2018).
 
-    The SD is that of the clean image and has a lower limit, see :func:`visibility_sd`.
+    The SD is that of the clean image in the same channel, and has a lower limit, see
+    :func:`visibility_sd`.
     """
     return float((_change(original, adversarial) / visibility_sd(original)).sum())
 
@@ -41,10 +50,21 @@ DISTANCES: dict[str, Distance] = {"l0": l0, "l2": l2, "local_sd": local_sd}
 """Distances by name."""
 
 
+def measure_distances(
+    original: NDArray[np.float64], adversarial: NDArray[np.float64]
+) -> dict[str, float | None]:
+    """Return all distances by name; None for the local SD of a vector, which is not defined."""
+    return {
+        name: None if name == "local_sd" and original.ndim < 2 else distance(original, adversarial)
+        for name, distance in DISTANCES.items()
+    }
+
+
 def visibility_sd(original: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the SD of each pixel's 3 x 3 neighborhood, of the image's shape.
 
-    Values below :data:`~neuroattack.attacks.imperceptibility.SD_FLOOR` are replaced by it.
+    Neighborhoods are in one channel. Values below
+    :data:`~neuroattack.attacks.imperceptibility.SD_FLOOR` are replaced by it.
     """
     return np.maximum(local_standard_deviation(original), SD_FLOOR)
 

@@ -53,14 +53,15 @@ class EffectEstimator:
     """Estimate the effect of each pixel on each class from the counts of perturbed images.
 
     Bayesian linear regression with a Gaussian prior on the slopes of each class. The prior
-    correlation of two pixels at distance d is ``exp(-d^2 / (2 l^2))``, because neighboring pixels
-    tend to reach the same neurons; with fewer queries than pixels, this prior determines the
-    accuracy of the estimate. The length l and, for each class, the ratio of slope variance to
+    correlation of two pixels of a channel at distance d is ``exp(-d^2 / (2 l^2))``, because
+    neighboring pixels tend to reach the same neurons; with fewer queries than pixels, this prior
+    determines the accuracy of the estimate. Channels, and the values of a vector, are independent.
+    The length l and, for each class, the ratio of slope variance to
     noise variance maximize the marginal likelihood (type II maximum likelihood, Bishop 2006, 3.5).
 
     Parameters
     ----------
-    original : float64 array, shape (height, width)
+    original : float64 array, shape (height, width), (channels, height, width) or (values,)
         Image relative to which perturbations are measured.
     correlations_px : sequence of float
         Candidates for the length l, in pixels; 0 for independent pixels.
@@ -68,7 +69,7 @@ class EffectEstimator:
 
     def __init__(self, original: NDArray[np.float64], correlations_px: Sequence[float]) -> None:
         self._original = original
-        self._correlations_px = tuple(correlations_px)
+        self._correlations_px = tuple(correlations_px) if original.ndim > 1 else (0.0,)
         self._changes: list[NDArray[np.float64]] = []
         self._counts: list[NDArray[np.integer]] = []
         self._groups: list[NDArray[np.int64]] = []
@@ -85,7 +86,7 @@ class EffectEstimator:
 
         Parameters
         ----------
-        images : float64 array, shape (images, height, width)
+        images : float64 array, shape (images, ...)
             Queried images.
         counts : int array, shape (images, classes)
             Returned counts.
@@ -126,7 +127,7 @@ class EffectEstimator:
         """Multiply rows of shape (n, pixels) by the square root of the prior correlation matrix."""
         if not length:
             return rows
-        height, width = self._original.shape
+        height, width = self._original.shape[-2:]
         along_rows = _correlation_root(height, length)
         along_columns = _correlation_root(width, length)
         smooth: NDArray[np.float64] = along_rows @ rows.reshape(-1, height, width) @ along_columns

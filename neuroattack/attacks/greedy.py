@@ -14,7 +14,7 @@ from neuroattack.attacks.perception import Window, distance, standard_deviation
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult, Step
 from neuroattack.encoding.readout import decide, spike_fractions
-from neuroattack.errors import QueryRefusedError, ValidationError
+from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.targets.defenses import QueryLimited
 from neuroattack.validation import check_integer, check_positive
@@ -193,6 +193,15 @@ class GreedyWindow:
         self.window.check_inside(shape)
         return self.window
 
+    def check_fits(self, image_shape: tuple[int, ...], n_classes: int) -> None:
+        """Raise UnsupportedFeatureError unless images have the shape (height, width)."""
+        del n_classes
+        if len(image_shape) != 2:
+            raise UnsupportedFeatureError(
+                f"attack 'greedy-window': got images of shape {image_shape}, expected "
+                "(height, width), as its window is a square of pixels; use another attack"
+            )
+
     def run(
         self,
         target: Target,
@@ -223,9 +232,10 @@ class GreedyWindow:
         ValidationError
             If the image, the window or the goal does not fit the target.
         UnsupportedFeatureError
-            If the target returns labels.
+            If the target returns labels, or images do not have the shape (height, width).
         """
         check_kind(self, target)
+        self.check_fits(target.image_shape, target.n_classes)
         original = valid_original(target, image, goal)
         if self.queries is not None:
             target = QueryLimited(target, self.queries)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.perception import Window, distance, image_sides, standard_deviation
-from neuroattack.encoding.images import validate_images
+from neuroattack.encoding.images import planes_of, validate_images
 from neuroattack.errors import ValidationError
 
 __all__ = [
@@ -132,15 +132,30 @@ def local_standard_deviation(image: NDArray[np.float64]) -> NDArray[np.float64]:
 
     Parameters
     ----------
-    image : float64 array, shape (height, width)
-        Intensities; neighborhoods are clipped at the border.
+    image : float64 array, shape (height, width) or (channels, height, width)
+        Intensities; neighborhoods are in one channel and clipped at the border.
 
     Returns
     -------
-    float64 array, shape (height, width)
+    float64 array, same shape
         Exactly 0 in uniform neighborhoods.
+
+    Raises
+    ------
+    ValidationError
+        If the image is a vector, whose values have no neighborhoods.
     """
-    padded = np.pad(image, _NEIGHBORHOOD // 2, constant_values=np.nan)
+    if image.ndim < 2:
+        raise ValidationError(
+            "local standard deviation",
+            f"images of shape {image.shape}",
+            "(height, width) or (channels, height, width)",
+        )
+    return np.stack([_local_sd(plane) for plane in planes_of(image)]).reshape(image.shape)
+
+
+def _local_sd(plane: NDArray[np.float64]) -> NDArray[np.float64]:
+    padded = np.pad(plane, _NEIGHBORHOOD // 2, constant_values=np.nan)
     around = np.lib.stride_tricks.sliding_window_view(padded, (_NEIGHBORHOOD, _NEIGHBORHOOD))
     # Rounding in the mean of equal numbers would give a small positive SD.
     flat = np.nanmax(around, axis=(2, 3)) == np.nanmin(around, axis=(2, 3))

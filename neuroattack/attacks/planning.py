@@ -27,7 +27,7 @@ def best_change(
     ----------
     bound : Bound
         Norm bound on the perturbation.
-    original : float64 array, shape (height, width)
+    original : float64 array of the target's image shape
         Clean image.
     slopes : float64 array, shape (pixels,)
         Change of the score per unit of pixel intensity.
@@ -94,7 +94,7 @@ def pixels_to_probe(
     ----------
     bound : Bound
         Norm bound on the perturbation.
-    original : float64 array, shape (height, width)
+    original : float64 array of the target's image shape
         Clean image.
     gains : float64 array, shape (pixels,)
         Estimated gain per unit of intensity of each pixel, nonnegative.
@@ -103,7 +103,7 @@ def pixels_to_probe(
 
     Returns
     -------
-    bool array, shape (height, width)
+    bool array of the image's shape
         For ``local_sd``, the pixels of largest gain times SD, with ties included and at least one
         pixel. For the other bounds, all pixels, since each has the same cost.
     """
@@ -134,7 +134,7 @@ def plan_images(
         Linear model around the clean image.
     bound : Bound
         Norm bound on the perturbation.
-    original : float64 array, shape (height, width)
+    original : float64 array of the target's image shape
         Clean image.
     goal : Goal
         Goal that defines the gap.
@@ -143,7 +143,7 @@ def plan_images(
 
     Returns
     -------
-    list of float64 arrays, shape (height, width)
+    list of float64 arrays of the target's image shape
         Different images in order of decreasing predicted gap.
 
     Notes

@@ -7,13 +7,13 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attacks.perception import image_sides
+from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.result import Goal, SearchResult
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
 
-__all__ = ["Attack", "AttackKind", "check_kind", "valid_original"]
+__all__ = ["Attack", "AttackKind", "check_fits", "check_kind", "valid_original"]
 
 AttackKind = Literal["score", "decision"]
 """Response that an attack needs: spike counts (score-based) or the class only (decision-based)."""
@@ -39,7 +39,7 @@ class Attack(Protocol):
         ----------
         target : Target
             Black box to query.
-        image : float array, shape (height, width)
+        image : float array of the target's image shape
             Clean image, intensities in [0, 1].
         goal : Goal
             True class and optional target class.
@@ -49,7 +49,8 @@ class Attack(Protocol):
         ValidationError
             If the image or the goal does not fit the target.
         UnsupportedFeatureError
-            If the attack is score-based and the target returns labels.
+            If the attack is score-based and the target returns labels, or the attack does not
+            support images of that shape or that number of classes.
         BudgetExceededError
             If the budget is smaller than the minimum that the attack needs.
         """
@@ -65,10 +66,36 @@ def check_kind(attack: Attack, target: Target) -> None:
         )
 
 
-def valid_original(target: Target, image: ArrayLike, goal: Goal) -> NDArray[np.float64]:
-    """Return the image as float64; raise ValidationError if it or the goal does not fit."""
+def check_fits(attack: Attack, image_shape: tuple[int, ...], n_classes: int) -> None:
+    """Raise an error if an attack does not support images of a shape or a number of classes.
+
+    The bound of the attack is checked, and the attack's own method `check_fits`, if it has one.
+
+    Raises
+    ------
+    ValidationError
+        If the norm of the bound is not defined for images of that shape.
+    UnsupportedFeatureError
+        If the attack does not support the shape or the number of classes.
+    """
+    bound: Bound | None = getattr(attack, "bound", None)
+    if bound is not None:
+        bound.check_shape(image_shape)
+    check = getattr(attack, "check_fits", None)
+    if check is not None:
+        check(image_shape, n_classes)
+
+
+def valid_original(
+    target: Target, image: ArrayLike, goal: Goal, bound: Bound | None = None
+) -> NDArray[np.float64]:
+    """Return the image as float64; raise ValidationError if it, the goal or the bound do not fit.
+
+    The image has the target's image shape, which may have any number of axes.
+    """
     shape = target.image_shape
-    image_sides(shape)
     goal.check(target.n_classes)
+    if bound is not None:
+        bound.check_shape(shape)
     rows = validate_images(np.asarray(image)[None], shape)
     return rows.reshape(shape)

@@ -65,7 +65,7 @@ class RandomNoise:
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
-        original = valid_original(target, image, goal)
+        original = valid_original(target, image, goal, self.bound)
         rng = np.random.default_rng(self.seed)
         best = BestSeen(original, goal, self.bound)
         before, left = target.queries, target.remaining

@@ -136,7 +136,7 @@ class Incumbent:
 
     Parameters
     ----------
-    image : float64 array, shape (height, width)
+    image : float64 array of the target's image shape
         Intensities in [0, 1].
     gap : float
         Gap as estimated by the search; comparable within one search only.
@@ -155,7 +155,7 @@ class SearchResult:
 
     Parameters
     ----------
-    original, adversarial : float64 arrays, shape (height, width)
+    original, adversarial : float64 arrays of the target's image shape
         Clean image and best image; the clean image twice if the search found no better one.
     goal : Goal
         Goal of the search.
@@ -218,7 +218,7 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, trials: int) 
     target : Target
         Black box with a random stream that the search did not use, and with independent
         randomness within a batch.
-    image : float64 array, shape (height, width)
+    image : float64 array of the target's image shape
         Intensities in [0, 1].
     goal : Goal
         Goal that defines success.

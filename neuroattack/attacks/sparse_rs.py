@@ -89,7 +89,7 @@ class SparseRS:
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
-        original = valid_original(target, image, goal)
+        original = valid_original(target, image, goal, self.bound)
         rng = np.random.default_rng(self.seed)
         before, left = target.queries, target.remaining
         queries = self.queries if left is None else min(self.queries, left)

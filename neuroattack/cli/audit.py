@@ -80,8 +80,11 @@ def audit(
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
-    suite, skipped = replace(QUICK if quick else Suite(), images=images).available()
-    source = load_dataset_of(dataset, load_network(network).origin)
+    loaded = load_network(network)
+    suite, skipped = replace(QUICK if quick else Suite(), images=images).available(
+        loaded.input.shape, loaded.classes
+    )
+    source = load_dataset_of(dataset, loaded.origin)
     baseline = _baseline(against, out, suite.as_json(source))
     check_writable(out / FIGURES)
     check_writable(out / PAGE)

@@ -23,9 +23,8 @@ class Split:
 
     Parameters
     ----------
-    images : float32 array, shape (n, height, width)
-        Intensities in [0, 1], with ink 1 on background 0 in the named data sets. Images from files
-        may have another number of dimensions.
+    images : float32 array, shape (n, height, width), (n, channels, height, width) or (n, values)
+        Intensities in [0, 1], with ink 1 on background 0 in the named data sets.
     labels : uint8 or uint16 array, shape (n,)
         Class of each image, from 0.
     indices : int64 array, shape (n,), optional

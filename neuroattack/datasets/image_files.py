@@ -30,7 +30,8 @@ def read_image(path: str | os.PathLike[str], shape: tuple[int, ...]) -> NDArray[
     ----------
     path : path
         A ``.npy`` array of intensities in [0, 1], or of bytes from 0 to 255; or a picture in a
-        format of Pillow (PNG, PGM, BMP...), converted to gray levels.
+        format of Pillow (PNG, PGM, BMP...), converted to gray levels, or to red, green and blue
+        for shape (3, height, width).
     shape : tuple of int
         Required shape.
 
@@ -83,7 +84,8 @@ def _read_picture(path: os.PathLike[str], shape: tuple[int, ...]) -> NDArray[Any
             picture = Image.open(path)
         with picture:
             height_width = picture.size[::-1]
-            if height_width != shape:
+            is_color = len(shape) == 3 and shape[0] == 3
+            if height_width != (shape[1:] if is_color else shape):
                 raise FileError(path, f"has shape {height_width}, expected {shape}")
             if picture.mode not in _MODES or "transparency" in picture.info:
                 raise FileError(
@@ -91,6 +93,8 @@ def _read_picture(path: os.PathLike[str], shape: tuple[int, ...]) -> NDArray[Any
                     f"is a picture of mode {picture.mode}, expected 8-bit gray or color without "
                     "transparency",
                 )
+            if is_color:
+                return np.moveaxis(np.asarray(picture.convert("RGB")), -1, 0)
             return np.asarray(picture.convert("L"))
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
         raise FileError(path, "is neither a readable picture nor a .npy array") from error

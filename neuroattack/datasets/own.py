@@ -29,8 +29,9 @@ def read_own(path: str) -> Dataset:
     """Read a data set from a file.
 
     An npz file contains ``test_images`` and ``test_labels``, and for training ``train_images`` and
-    ``train_labels``. Images are arrays of shape (images, height, width), or with another number of
-    dimensions, of intensities in [0, 1] or bytes from 0 to 255. Labels are integers from 0 of shape
+    ``train_labels``. Images are arrays of shape (images, height, width),
+    (images, channels, height, width) or (images, values), of intensities in [0, 1] or bytes from 0
+    to 255. Labels are integers from 0 of shape
     (images,). The optional integer ``classes`` is the number of classes; by default it is the
     largest label plus one.
 

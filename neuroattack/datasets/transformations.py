@@ -24,12 +24,14 @@ __all__ = ["FAMILIES", "TRANSFORMATIONS", "Transformation"]
 _MOST_PARAMETER = 1000.0
 
 Pixels = NDArray[np.float64]
-"""Intensities in [0, 1], shape (images, height, width)."""
+"""Intensities in [0, 1], shape (planes, height, width), where a plane is a channel of an image."""
 
 
 @dataclass(frozen=True)
 class Transformation:
     """Image transformation with a fixed parameter, for images of any size.
+
+    The channels of an image are transformed one by one.
 
     Parameters
     ----------
@@ -67,18 +69,24 @@ class Transformation:
         return self.family == "noise"
 
     def apply(self, images: ArrayLike, rng: np.random.Generator) -> NDArray[np.float64]:
-        """Return transformed images of the same shape (images, height, width), in [0, 1].
+        """Return transformed images of the same shape, in [0, 1].
 
-        `rng` is used by ``"noise"`` only. Raises ValidationError if the batch is empty, or
+        The shape is (images, height, width) or (images, channels, height, width). `rng` is used by
+        ``"noise"`` only. Raises ValidationError if the batch is empty, or
         intensities are not in [0, 1].
         """
         shape = np.shape(images)
-        if len(shape) != 3:
-            raise ValidationError("images", f"shape {shape}", "(images, height, width)")
-        pixels = validate_images(images, shape[1:]).reshape(shape)
+        if len(shape) < 3:
+            raise ValidationError(
+                "images",
+                f"shape {shape}",
+                "(images, height, width) or (images, channels, height, width)",
+            )
+        pixels = validate_images(images, shape[1:]).reshape(-1, *shape[-2:])
         parameter = 0.0 if self.parameter is None else float(self.parameter)
         # Interpolation and rounding may exceed the range slightly, noise by more.
-        return np.clip(_FAMILIES[self.family](pixels, parameter, rng), 0.0, 1.0)
+        transformed = _FAMILIES[self.family](pixels, parameter, rng)
+        return np.clip(transformed, 0.0, 1.0).reshape(shape)
 
     def as_json(self) -> dict[str, Any]:
         """Return the transformation as JSON values."""

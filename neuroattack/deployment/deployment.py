@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.deployment.backend import Recording, Simulator, Workload, load_backend
 from neuroattack.deployment.features import BASIC, check_supported
+from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
-from neuroattack.ir.network import Network, Precision
+from neuroattack.ir.network import INPUT, Network, Precision
 from neuroattack.targets.black_box import BlackBox, Randomness
 from neuroattack.validation import check_integer
 
@@ -45,9 +46,9 @@ MAX_STEPS = 20_000
 MAX_SEED = 2**63 - 1
 _MAX_CLASSES = 1_000_000
 
-# Limits of a batch that bound the memory of input spikes and recordings.
+# Limits of a batch: images, and spikes of the input and the recording if all neurons always spike.
 _BATCH_IMAGES = 256
-_BATCH_RASTER = 2**28
+_BATCH_NUMBERS = 2**28
 
 
 def search_stream(index: int, target_class: int | None) -> int:
@@ -118,6 +119,11 @@ class Deployment:
         self.close()
 
     @property
+    def is_random(self) -> bool:
+        """Whether repeated trials of an image can differ: not with direct or regular coding."""
+        return self.network.input.encoder.random
+
+    @property
     def needs_spikes(self) -> bool:
         """Whether energy estimates need spike times, not only spike counts."""
         return self.fitted is not None and self.fitted.needs_spikes
@@ -138,7 +144,7 @@ class Deployment:
 
         Parameters
         ----------
-        images : float array, shape (images, height, width) or (images, pixels)
+        images : float array, shape (images, ...) or (images, pixels)
             Intensities in [0, 1].
         indices : sequence of int, shape (images,)
             Index of each image's random numbers in the stream: the same seed, stream and index
@@ -158,7 +164,7 @@ class Deployment:
         if indices.shape != (len(rows),):
             raise ValidationError("indices", f"shape {indices.shape}", f"shape ({len(rows)},)")
         parts = []
-        size = max(1, min(_BATCH_IMAGES, _BATCH_RASTER // (self.steps * rows.shape[1])))
+        size = self._images_per_batch(record_spikes)
         for start in range(0, len(rows), size):
             batch = slice(start, start + size)
             inputs = self.network.input.encoder.encode(
@@ -172,6 +178,16 @@ class Deployment:
             parts.append(self.simulator.run(inputs, record_spikes=record_spikes))
         return Recording.concatenate(parts)
 
+    def _images_per_batch(self, record_spikes: bool) -> int:
+        """Return the maximum number of images per batch, limited by the memory of their spikes."""
+        sizes = self.network.sizes
+        numbers = sum(sizes.values())  # counts
+        if record_spikes:
+            numbers *= self.steps
+        elif isinstance(self.network.input.encoder, RateEncoder):
+            numbers = max(numbers, sizes[INPUT] * self.steps)
+        return max(1, min(_BATCH_IMAGES, _BATCH_NUMBERS // numbers))
+
     def black_box(
         self,
         stream: int,
@@ -179,7 +195,10 @@ class Deployment:
         randomness: Randomness = "independent",
         observe: Callable[[Recording], None] | None = None,
     ) -> BlackBox:
-        """Return the deployment as a black box, which returns only spike counts.
+        """Return the deployment as a black box, which returns only the outputs of the network.
+
+        The outputs are spike counts, or scores in units of 1e-9 if the network's output is a
+        membrane potential, see :meth:`neuroattack.deployment.backend.Recording.scores`.
 
         Parameters
         ----------
@@ -221,7 +240,7 @@ class Deployment:
             )
             if observe:
                 observe(recording)
-            return recording.counts[self.network.readout]
+            return recording.scores(self.network.readout)
 
         return BlackBox(
             simulate, self.network.input.shape, self.network.classes, budget, randomness

@@ -1,4 +1,4 @@
-"""Validation of images: finite intensities in [0, 1] and the expected shape."""
+"""Images of any shape: validation, and their layout in rows, columns and channels."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
 
-__all__ = ["validate_images"]
+__all__ = ["planes_of", "validate_images"]
 
 
 def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
@@ -52,3 +52,13 @@ def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.flo
             "images", f"intensities from {array.min():g} to {array.max():g}", "values in [0, 1]"
         )
     return array.reshape(array.shape[0], pixels)
+
+
+def planes_of(image: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return an image of any shape as its channels, shape (channels, rows, columns).
+
+    The last two axes of an image are rows and columns, those before are channels. A vector has a
+    single row.
+    """
+    shape = image.shape if image.ndim > 1 else (1, image.size)
+    return image.reshape(-1, *shape[-2:])

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.distances import DISTANCES
+from neuroattack.attacks.distances import measure_distances
 from neuroattack.attacks.protocol import Attack, valid_original
 from neuroattack.attacks.result import Goal, SearchResult, Verification, check_trials, verify
 from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
@@ -49,7 +49,7 @@ class AttackedImage:
         not visible to the attacker.
     readout_spikes : SpikeTrains or None
         Output spikes of one fresh trial of the clean and one of the adversarial image, if the
-        network is simulated here.
+        network is simulated here and its output are spikes.
     """
 
     index: int
@@ -58,13 +58,10 @@ class AttackedImage:
     clean: Verification
     cost: AttackCost | None = None
     readout_spikes: SpikeTrains | None = None
-    distances: dict[str, float] = field(init=False)
+    distances: dict[str, float | None] = field(init=False)
 
     def __post_init__(self) -> None:
-        distances = {
-            name: DISTANCES[name](self.search.original, self.search.adversarial)
-            for name in DISTANCES
-        }
+        distances = measure_distances(self.search.original, self.search.adversarial)
         object.__setattr__(self, "distances", distances)
 
     @property
@@ -134,7 +131,7 @@ class AttackResult:
 
     @property
     def adversarial(self) -> NDArray[np.float64]:
-        """Adversarial images, shape (images, height, width)."""
+        """Adversarial images, shape (images, ...)."""
         return np.array([each.search.adversarial for each in self.images])
 
     def as_json(self) -> dict[str, Any]:
@@ -200,7 +197,7 @@ def attack_and_verify(
         different streams.
     attack : Attack
         Attack to run.
-    image : float array, shape (height, width)
+    image : float array of the target's image shape
         Clean image, intensities in [0, 1].
     goal : Goal
         True class and optional target class.
@@ -265,7 +262,7 @@ def attack_images(
         Function that returns a black box for a random stream.
     attack : Attack
         Attack to run; its random seed is derived from `seed` and the image index.
-    images : sequence of float arrays, shape (height, width) each
+    images : sequence of float arrays of the target's image shape
         Clean images.
     goals : sequence of Goal
         One per image.
@@ -368,5 +365,7 @@ def _with_costs(
     return replace(
         attacked,
         cost=meter.cost(trials, changes),
-        readout_spikes=recording.spikes[deployment.network.readout],
+        readout_spikes=recording.spikes[deployment.network.readout]
+        if recording.potentials is None
+        else None,
     )

@@ -210,7 +210,7 @@ def attack_image(
     Returns
     -------
     dict
-        Figures as JSON values, and ``"adversarial"``, the adversarial image, shape (height, width).
+        Figures as JSON values, and ``"adversarial"``, the adversarial image.
     """
     del label
     began = time.perf_counter()

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.perception import image_sides
 from neuroattack.datasets.dataset import Split
 from neuroattack.deployment.deployment import EVALUATION_STREAM
 from neuroattack.deployment.spec import DeploymentSpec, open_target
@@ -38,7 +37,6 @@ def choose_images(
     The classification is by the summed counts of five trials.
     """
     check_integer("images", count, 1)
-    image_sides(test.images.shape[1:])
     order = np.random.default_rng(seed).permutation(len(test.labels))
     chosen: list[int] = []
     with contextlib.ExitStack() as stack:

@@ -24,7 +24,9 @@ _BATCH_IMAGES = 256
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Figures over a set of images; an image is correct if its class has strictly the most spikes.
+    """Figures over a set of images.
+
+    An image is correct if its class has strictly the most spikes, or the highest potential.
 
     Parameters
     ----------
@@ -35,13 +37,14 @@ class Evaluation:
     images : int
         Number of images.
     silent_fraction : float
-        Fraction of images without output spikes.
+        Fraction of images without output spikes; 0 if the output is a potential.
     undecided_fraction : float
         Fraction of images that are silent or tied; they count as incorrect.
     images_per_s : float
         Throughput including encoding.
     spikes_per_image : dict of str to float
-        Mean number of spikes of each population, including ``"input"``.
+        Mean number of spikes of each population, including ``"input"`` (with direct coding, of
+        steps with a nonzero input).
     synaptic_operations_per_image : float
         Mean number of synaptic operations: spikes times nonzero fan-out.
     backend : str
@@ -79,7 +82,7 @@ def evaluate(
     ----------
     deployment : Deployment
         Deployed network.
-    images : float array, shape (images, height, width)
+    images : float array, shape (images, ...)
         Intensities in [0, 1]; the position of an image is its index in the random stream.
     labels : int array, shape (images,)
         True classes.
@@ -111,9 +114,10 @@ def evaluate(
         recording = deployment.record(images[batch], indices=indices, record_spikes=record_spikes)
         if observe:
             observe(recording)
-        decided = decide(recording.counts[readout])
+        decided = decide(recording.outputs(readout))
         correct += int((decided == labels[batch]).sum())
-        silent += int((recording.counts[readout].sum(axis=1) == 0).sum())
+        if recording.potentials is None:
+            silent += int((recording.counts[readout].sum(axis=1) == 0).sum())
         undecided += int((decided == UNDECIDED).sum())
         operations += int(synaptic_operations(deployment.network, recording).sum())
         for name, counts in recording.counts.items():

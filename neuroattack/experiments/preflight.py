@@ -82,7 +82,7 @@ def measure_randomness(
     ----------
     target : Target
         Black box. Trials are independent even if its randomness is shared within a batch.
-    image : float array, shape (height, width)
+    image : float array of the target's image shape
         Intensities in [0, 1].
     label : int
         True class.

@@ -56,7 +56,7 @@ class Population(ByValue):
         Constant added to the potential in every non-refractory step, in volts.
     reset_v : float or float array, shape (size,), optional
         Reset potential in volts, below the threshold; by default 0. With a reset by subtraction,
-        the amount that is subtracted, which is positive; by default the threshold.
+        the amount that is subtracted, 0 for neurons without a reset; by default the threshold.
     refractory_steps : int or int array, shape (size,), optional
         Number of time steps after a spike in which the potential of the neuron does not change.
     reset : {"value", "subtract", "subtract_next"}, optional
@@ -151,11 +151,11 @@ class Population(ByValue):
             # Neurons that never spike need no amount.
             given = np.where(np.isfinite(self.threshold_v), self.threshold_v, 1.0)
         freeze(self, reset_v=self._finite("reset_v", given))
-        if (self.reset_v <= 0).any():
+        if (self.reset_v < 0).any():
             raise ValidationError(
                 f"{me} reset_v",
                 f"{self.reset_v.min():g} V",
-                "a positive amount for a reset by subtraction",
+                "0 V or more for a reset by subtraction",
             )
         if self.reset == "subtract_next" and self.refractory_steps.any():
             raise ValidationError(

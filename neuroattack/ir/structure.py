@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from graphlib import TopologicalSorter
 
 import numpy as np
@@ -29,15 +30,26 @@ def recurrent_groups(network: Network) -> tuple[tuple[str, ...], ...]:
     sources, targets = np.array(edges, np.intp).reshape(-1, 2).T
     graph = sp.csr_matrix((np.ones(len(edges)), (sources, targets)), shape=(len(names), len(names)))
     _, component = connected_components(graph, directed=True, connection="strong")
-    # Components in the order of their first population, as far as the projections allow.
-    needed: dict[int, set[int]] = {int(component[position[name]]): set() for name in names}
+    members = [
+        tuple(name for name in names if component[position[name]] == group)
+        for group in range(component.max() + 1)
+    ]
+    needed: dict[int, set[int]] = {group: set() for group in range(len(members))}
     for source, target in edges:
         if component[source] != component[target]:
             needed[int(component[target])].add(int(component[source]))
-    return tuple(
-        tuple(name for name in names if component[position[name]] == group)
-        for group in TopologicalSorter(needed).static_order()
-    )
+    sorter = TopologicalSorter(needed)
+    sorter.prepare()
+    # Of the groups that can be next, the first in the order of the network.
+    ready: list[tuple[int, int]] = []
+    order = []
+    while sorter.is_active():
+        for group in sorter.get_ready():
+            heapq.heappush(ready, (position[members[group][0]], group))
+        _, group = heapq.heappop(ready)
+        sorter.done(group)
+        order.append(members[group])
+    return tuple(order)
 
 
 def is_recurrent(network: Network, group: tuple[str, ...]) -> bool:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import re
 from collections.abc import Sequence
+from typing import Literal
 
 import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
 from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.encoding.images import planes_of
 from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.experiments.attack import AttackedImage
 
-__all__ = ["gallery_figure", "history_figure", "images_figure", "inline_svg", "raster_figure"]
+__all__ = [
+    "gallery_figure",
+    "history_figure",
+    "images_figure",
+    "inline_svg",
+    "picture",
+    "raster_figure",
+]
 
 # Okabe and Ito's palette for color-blind readers. A page may set the CSS variables to colors for
 # a dark background.
@@ -35,6 +46,8 @@ _CSS_VARIABLES = {
 _FONT_PT = 9.5
 _SMALL_PT = 8.5
 _WIDTH_IN = 4.8
+# Smallest height of a panel relative to its width, for its labels.
+_LEAST_HEIGHT = 0.6
 
 
 def images_figure(search: SearchResult) -> Figure:
@@ -43,34 +56,84 @@ def images_figure(search: SearchResult) -> Figure:
     Parameters
     ----------
     search : SearchResult
-        Result with images of shape (height, width) and intensities in [0, 1].
+        Result with images of any shape and intensities in [0, 1]; see :func:`picture`.
     """
-    height, width = search.original.shape
-    difference = search.adversarial - search.original
+    shape = search.original.shape
+    difference = picture(search.adversarial - search.original, signed=True)
     # The difference may be zero everywhere, and a color scale needs an extent.
-    limit = float(np.abs(difference).max()) or 1.0
-    figure = Figure(figsize=(5.4, 1.4 * height / width + 0.75), layout="constrained")
+    limit = float(np.nanmax(np.abs(difference))) or 1.0
+    figure = Figure(figsize=(5.4, 1.4 * _height(difference) + 0.75), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     for axes, title, pixels, colors, low in (
-        (panels[0], "Clean image", search.original, "gray", 0.0),
-        (panels[1], "Adversarial image", search.adversarial, "gray", 0.0),
+        (panels[0], "Clean image", picture(search.original), "gray", 0.0),
+        (panels[1], "Adversarial image", picture(search.adversarial), "gray", 0.0),
         (panels[2], "Difference", difference, "RdBu_r", -limit),
     ):
         shown = axes.imshow(
-            pixels, cmap=colors, vmin=low, vmax=limit if low else 1.0, interpolation="nearest"
+            pixels,
+            cmap=colors,
+            vmin=low,
+            vmax=limit if low else 1.0,
+            interpolation="nearest",
+            aspect=_aspect(pixels),
         )
         _style(axes)
         axes.set_title(title, fontsize=_FONT_PT, color=_INK)
-        axes.set_xlabel("Column (pixels)", fontsize=_SMALL_PT, color=_MUTED)
         axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-    panels[0].set_ylabel("Row (pixels)", fontsize=_SMALL_PT, color=_MUTED)
+        _name_columns(axes, shape)
+    if len(shape) > 1:
+        panels[0].set_ylabel("Row (pixels)", fontsize=_SMALL_PT, color=_MUTED)
     scale = figure.colorbar(shown, cax=panels[2].inset_axes((1.05, 0.0, 0.07, 1.0)))
     scale.set_label("Change of intensity", fontsize=_SMALL_PT, color=_MUTED)
     scale.set_ticks([-limit, 0.0, limit], labels=[f"\u2212{limit:.2g}", "0", f"+{limit:.2g}"])
     scale.outline.set_visible(False)
     _style(scale.ax)
     return figure
+
+
+def picture(image: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.float64]:
+    """Return an image of any shape as rows and columns to draw.
+
+    Three channels are red, green and blue, shape (height, width, 3); of a `signed` difference, the
+    largest change over the channels is drawn. Other numbers of channels are side by side, separated
+    by a column of NaN. A vector is a single row.
+    """
+    planes = planes_of(image)
+    if len(planes) == 1:
+        return np.asarray(planes[0])
+    if len(planes) == 3:
+        if not signed:
+            return np.moveaxis(planes, 0, -1)
+        largest = np.abs(planes).argmax(axis=0)[None]
+        return np.asarray(np.take_along_axis(planes, largest, axis=0)[0])
+    channels, height, width = planes.shape
+    apart = np.full((height, channels, width + 1), np.nan)
+    apart[:, :, :width] = planes.transpose(1, 0, 2)
+    return apart.reshape(height, -1)[:, :-1]
+
+
+def _height(pixels: NDArray[np.float64]) -> float:
+    """Return the height of the panel of a picture relative to its width."""
+    rows, columns = pixels.shape[:2]
+    return max(float(rows / columns), _LEAST_HEIGHT)
+
+
+def _aspect(pixels: NDArray[np.float64]) -> Literal["auto", "equal"]:
+    # A single row is stretched to a strip.
+    return "auto" if len(pixels) == 1 else "equal"
+
+
+def _name_columns(axes: Axes, shape: tuple[int, ...]) -> None:
+    """Name the columns of a picture, which are of several channels, or values of a vector."""
+    name = "Column (pixels)" if len(shape) > 1 else "Value"
+    channels = math.prod(shape[:-2])
+    if len(shape) == 1 or shape[-2] == 1:
+        axes.set_yticks([])
+    if channels not in (1, 3):
+        name = f"Channels 0 to {channels - 1}"
+        axes.set_xticks([])
+    axes.set_xlabel(name, fontsize=_SMALL_PT, color=_MUTED)
 
 
 def gallery_figure(attacked: Sequence[AttackedImage]) -> Figure:
@@ -84,20 +147,28 @@ def gallery_figure(attacked: Sequence[AttackedImage]) -> Figure:
     attacked : sequence of AttackedImage
         At least one.
     """
-    first = attacked[0].search.original
-    changes = [each.search.adversarial - each.search.original for each in attacked]
-    limit = max(float(np.abs(change).max()) for change in changes) or 1.0
-    side = 1.15 * first.shape[0] / first.shape[1]
+    changes = [
+        picture(each.search.adversarial - each.search.original, signed=True) for each in attacked
+    ]
+    limit = max(float(np.nanmax(np.abs(change))) for change in changes) or 1.0
+    side = 1.15 * _height(changes[0])
     size = (1.15 * max(len(attacked), 3) + 0.4, 3 * side + 0.8)
     figure = Figure(figsize=size, layout="constrained")
     columns = figure.subplots(3, len(attacked), squeeze=False).T
     for axes, each, change in zip(columns, attacked, changes, strict=True):
         for panel, pixels, colors, low, high in (
-            (axes[0], each.search.original, "gray", 0.0, 1.0),
-            (axes[1], each.search.adversarial, "gray", 0.0, 1.0),
+            (axes[0], picture(each.search.original), "gray", 0.0, 1.0),
+            (axes[1], picture(each.search.adversarial), "gray", 0.0, 1.0),
             (axes[2], change, "RdBu_r", -limit, limit),
         ):
-            panel.imshow(pixels, cmap=colors, vmin=low, vmax=high, interpolation="nearest")
+            panel.imshow(
+                pixels,
+                cmap=colors,
+                vmin=low,
+                vmax=high,
+                interpolation="nearest",
+                aspect=_aspect(pixels),
+            )
             panel.set_xticks([])
             panel.set_yticks([])
         for panel, verified in ((axes[0], each.clean), (axes[1], each.success)):

@@ -16,7 +16,10 @@ from neuroattack.validation import check_integer
 __all__ = ["BlackBox", "Randomness", "Response", "Target"]
 
 Response = Literal["counts", "labels"]
-"""Whether a target returns spike counts for all classes, or a one-hot label."""
+"""Whether a target returns spike counts for all classes, or a one-hot label.
+
+Scores that are not spikes, such as probabilities in units of 1e-9, are counts in this sense.
+"""
 
 Randomness = Literal["independent", "shared"]
 """Whether the images of a batch have independent random numbers, or share them."""
@@ -60,7 +63,7 @@ class Target(Protocol):
 
         Parameters
         ----------
-        images : float array, shape (batch, height, width) or (batch, pixels)
+        images : float array, shape (batch, ...) or (batch, pixels)
             Intensities in [0, 1].
 
         Returns

@@ -40,7 +40,7 @@ def target(
         It returns counts, probabilities or logits of shape (batch, classes), or labels of shape
         (batch,), as a NumPy array, nested lists, or a PyTorch tensor on any device.
     image_shape : sequence of int
-        Shape of one image; attacks need images of shape (height, width).
+        Shape of one image: (height, width), (channels, height, width), or (values,) for vectors.
     classes : int
         Number of classes, at least 2.
     response : {"counts", "labels", "probabilities", "logits"}, optional

@@ -103,11 +103,35 @@ def test_whether_outputs_are_logits_is_decided_once(model, images):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 8, 8), (2, 8, 8, 3), (2, 2, 2, 2, 2)])
-def test_images_of_several_channels_are_refused(model, shape):
+def test_several_channels_need_an_estimator_that_states_their_axis(model, shape):
     classifier = SklearnClassifier(model, clip_values=(0.0, 1.0))
     attack = CountingEvasion(classifier, RandomNoise(Bound("l2", BOUND), queries=5))
     with pytest.raises(ValidationError, match="shape"):
         attack.generate(np.zeros(shape))
+
+
+@pytest.mark.parametrize("channels_first", [True, False])
+def test_images_with_channels_keep_their_layout(channels_first):
+    rng = np.random.default_rng(0)
+    weights = rng.normal(0, 1, (3, 6, 5, 4))
+    shape = (3, 6, 5) if channels_first else (6, 5, 3)
+
+    def logits(batch):
+        images = np.asarray(batch, np.float64)
+        assert images.shape[1:] == shape
+        images = images if channels_first else np.moveaxis(images, -1, 1)
+        return np.einsum("ichw,chwk->ik", images, weights)
+
+    x = rng.random((3, *shape)).astype(np.float32)
+    y = logits(x).argmax(axis=1)
+    classifier = BlackBoxClassifierNeuralNetwork(
+        logits, shape, 4, channels_first=channels_first, clip_values=(0.0, 1.0)
+    )
+    attack = CountRegression(Bound("l2", BOUND), queries=300)
+    found = CountingEvasion(classifier, attack).generate(x, y)
+    assert found.shape == x.shape
+    assert np.linalg.norm((found - x).reshape(3, -1), axis=1).max() <= BOUND * (1 + 1e-5)
+    assert (logits(found).argmax(axis=1) != y).all()
 
 
 def test_unknown_arguments_are_refused(model, images):

@@ -215,10 +215,8 @@ def test_without_queries_the_clean_image_is_returned():
     np.testing.assert_array_equal(found.adversarial, gray())
 
 
-def test_images_that_are_not_two_dimensional_are_refused_before_any_query():
+def test_norms_that_are_not_defined_for_vectors_are_refused_before_any_query():
     target = BlackBox(lambda rows: np.zeros((len(rows), 2), np.int32), (36,), 2)
-    with pytest.raises(
-        ValidationError, match=r"image shape: got \(36,\), expected \(height, width\)"
-    ):
-        CountRegression(Bound("l2", 1.0)).run(target, np.zeros(36), Goal(0))
+    with pytest.raises(ValidationError, match=r"bound on local_sd: got images of shape \(36,\)"):
+        CountRegression(Bound("local_sd", 1.0)).run(target, np.zeros(36), Goal(0))
     assert target.queries == 0

@@ -6,6 +6,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from neuroattack.backends.native import NativeBackend
+from neuroattack.backends.native.incoming import neuron_orders
 from neuroattack.backends.native.layer import Layer
 from neuroattack.backends.native.neighbors import can_have_neighbors, find_neighbors
 from neuroattack.backends.native.trace import Trace
@@ -89,7 +90,8 @@ def test_a_batch_of_single_pixel_changes_has_the_counts_of_single_images(threads
     differences, near = find_neighbors(SpikeTrains.from_dense(dense))
     assert near.all()
     trace = Trace(
-        Layer.of(network, network.populations[0]), {"input": SpikeTrains.from_dense(dense[:1])}
+        Layer.of(network, network.populations[0], neuron_orders(network)),
+        {"input": SpikeTrains.from_dense(dense[:1])},
     )
     assert 0 < np.count_nonzero(trace._touched(differences.delayed(1))) < 120
     for image in range(60):
@@ -148,7 +150,9 @@ def test_images_are_near_up_to_64_different_events():
 @settings(max_examples=30, deadline=None)
 @given(st.one_of(networks(max_size=5), fixed_networks(max_size=5)))
 def test_only_floating_point_chains_of_bounded_memory_are_supported(network):
-    layers = [Layer.of(network, population) for population in network.populations]
+    layers = [
+        Layer.of(network, population, neuron_orders(network)) for population in network.populations
+    ]
     one_source = all(len(network.incoming(p.name)) == 1 for p in network.populations)
     expected = one_source and network.precision == "floating"
     assert can_have_neighbors(layers, 20, 100) == expected

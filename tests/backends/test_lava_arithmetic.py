@@ -2,11 +2,18 @@
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from support.lava_chain import Chain
+from support.lava_exactness import expected
 
-from neuroattack.backends.lava.arithmetic import FixedNeurons, FloatingNeurons, Synapses
+from neuroattack.backends.lava.backend import LavaBackend
+from neuroattack.backends.lava.neurons import FixedNeurons, FloatingNeurons
 from neuroattack.backends.lava.plan import Block, GraphPlan, Layout
+from neuroattack.backends.lava.synapses import synapses_of
+from neuroattack.conformance.networks import fixed_networks, inputs, networks
 from neuroattack.encoding.encoders import PoissonEncoder
-from neuroattack.ir.dynamics import update_fixed
+from neuroattack.ir.dynamics import update_current_fixed, update_fixed
 from neuroattack.ir.fixed_point import POTENTIAL_LIMIT
 from neuroattack.ir.network import (
     INPUT,
@@ -18,6 +25,28 @@ from neuroattack.ir.network import (
 )
 
 
+def assert_exact(network, given, block_steps):
+    results, spikes = Chain(network, block_steps).run(given)
+    counts, expected_spikes, potentials = expected(network, given)
+    for name, raster in expected_spikes.items():
+        np.testing.assert_array_equal(spikes[name], raster, err_msg=name)
+    every = np.concatenate(list(counts.values()), axis=1)
+    np.testing.assert_array_equal(results[:, : every.shape[1]], every)
+    if potentials is not None:
+        found = np.ascontiguousarray(results[:, every.shape[1] :]).view(np.float64)
+        np.testing.assert_array_equal(found, potentials)
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.data())
+def test_networks_with_all_features_are_exact(data):
+    features = LavaBackend.supported
+    network = data.draw(
+        st.one_of(networks(20, features=features), fixed_networks(20, features=features))
+    )
+    assert_exact(network, data.draw(inputs(network)), data.draw(st.sampled_from([1, 3, 10, 64])))
+
+
 @pytest.mark.parametrize("density", [0.0, 0.05, 0.5, 1.0])
 @pytest.mark.parametrize("bits", [8, 20, 23])
 def test_sums_are_exact(density, bits):
@@ -25,7 +54,7 @@ def test_sums_are_exact(density, bits):
     mantissas = rng.integers(1 - 2**bits, 2**bits, (300, 7))
     mantissas[:, 0] = 2**bits - 1
     spikes = rng.random((11, 300)) < density
-    synapses = Synapses(Projection("a", "b", mantissas, 0))
+    synapses = synapses_of(Projection("a", "b", mantissas, 0))
     exact = [[sum(int(m) for m in column[row]) for column in mantissas.T] for row in spikes]
     assert synapses.sums(spikes.view(np.uint8)).astype(object).tolist() == exact
 
@@ -35,7 +64,7 @@ def test_spikes_arrive_after_their_delay(delay):
     rng = np.random.default_rng(delay)
     spikes = rng.random((20, 2, 13)) < 0.4
     packed = np.packbits(spikes, axis=-1, bitorder="little")
-    synapses = Synapses(Projection("a", "b", np.ones((13, 1), int), 0, delay))
+    synapses = synapses_of(Projection("a", "b", np.ones((13, 1), int), 0, delay))
     for first, steps in ((0, 8), (8, 8), (16, 4)):
         found = synapses.arriving(packed, first, steps).reshape(steps, 2, 13)
         for k in range(steps):
@@ -43,19 +72,26 @@ def test_spikes_arrive_after_their_delay(delay):
             np.testing.assert_array_equal(found[k], spikes[step] if step >= 0 else 0)
 
 
-@pytest.mark.parametrize("leak", [0, 1, 100, 4095, 4096])
-def test_fixed_point_at_its_limits(leak):
-    population = FixedPopulation("p", 1, leak, POTENTIAL_LIMIT, bias=-3)
+LEAKS = [0, 1, 100, 4095, 4096]
+
+
+@pytest.mark.parametrize("leak", LEAKS)
+@pytest.mark.parametrize("current_leak", LEAKS)
+def test_fixed_point_at_its_limits(leak, current_leak):
+    population = FixedPopulation("p", 1, leak, POTENTIAL_LIMIT, bias=-3, current_leak=current_leak)
     edges = [0, 1, 2, 4095, 4096, 2**22, 2**23 - 1, 2**23, 2**23 + 1, 2**24, 2**25 + 5, 2**40]
     values = np.array(sorted({s * e for s in (-1, 1) for e in edges}))
-    potentials = values[np.abs(values) <= POTENTIAL_LIMIT]
-    v, current = (grid.ravel() for grid in np.meshgrid(potentials, values))
+    states = values[np.abs(values) <= POTENTIAL_LIMIT]
+    v, u, arriving = (grid.ravel() for grid in np.meshgrid(states, states, values))
     neurons = FixedNeurons(population, [0])
     neurons.rest(len(v))
-    neurons._v[:, 0] = v
-    neurons.step([current[:, np.newaxis].astype(float)])
-    expected = update_fixed(v.astype(float), current.astype(float), population)
-    np.testing.assert_array_equal(neurons._v[:, 0], expected)
+    neurons.v[:, 0], neurons._current[:, 0] = v, u
+    neurons.step([arriving[:, np.newaxis].astype(float)])
+    current = update_current_fixed(u.astype(float), arriving.astype(float), population)
+    np.testing.assert_array_equal(neurons._current[:, 0], current)
+    np.testing.assert_array_equal(
+        neurons.v[:, 0], update_fixed(v.astype(float), current, population)
+    )
 
 
 def test_refractory_neurons_hold_their_reset_potential():
@@ -65,7 +101,7 @@ def test_refractory_neurons_hold_their_reset_potential():
     fired = [bool(neurons.step([np.array([[2, 0]])])[0, 0]) for _ in range(7)]
     assert fired == [True, False, False, True, False, False, True]
     assert neurons.counts.tolist() == [[3, 0]]
-    assert neurons._v[0, 0] == -0.25
+    assert neurons.v[0, 0] == -0.25
 
 
 def test_messages_carry_what_later_layers_need():

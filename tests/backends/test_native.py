@@ -2,17 +2,31 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from neuroattack.conformance.networks import fixed_networks, networks, rasters
+from neuroattack.conformance.networks import fixed_networks, inputs, networks, rasters
 from neuroattack.conformance.scenarios import check_batch
 from neuroattack.deployment.backend import load_backend, synaptic_operations
+from neuroattack.deployment.features import FEATURES
+from neuroattack.encoding.constant import ConstantInput
+from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import ValidationError
-from neuroattack.ir.dynamics import simulate
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.ir.dynamics import readout_potentials, simulate
+from neuroattack.ir.network import (
+    INPUT,
+    Convolution,
+    FixedPopulation,
+    Input,
+    Network,
+    Population,
+    Projection,
+)
 
 native = type(load_backend("native"))
+EVERY = frozenset(FEATURES)
+_SAME = ((1, 1), (1, 1))
 
 
 @settings(max_examples=150, deadline=None)
@@ -20,6 +34,202 @@ native = type(load_backend("native"))
 def test_every_spike_equals_the_plain_dynamics(data, threads):
     network = data.draw(st.one_of(networks(), fixed_networks()))
     check_batch(native(threads).deploy(network), network, data.draw(rasters(network.input.size)))
+
+
+def check(network, given, threads=1):
+    """Check spikes, counts and potentials of a raster or constant input, alone and recorded."""
+    dense = given.to_dense() if isinstance(given, ConstantInput) else given
+    batch = given if isinstance(given, ConstantInput) else SpikeTrains.from_dense(given)
+    simulator = native(threads).deploy(network)
+    recorded, counted = simulator.run(batch, record_spikes=True), simulator.run(batch)
+    assert counted.spikes is None
+    assert list(recorded.counts) == list(counted.counts) == list(network.sizes)
+    if isinstance(given, ConstantInput):
+        np.testing.assert_array_equal(recorded.counts[INPUT], given.counts())
+        assert INPUT not in recorded.spikes
+    for image, one in enumerate(dense):
+        for name, spikes in simulate(network, one).items():
+            trains = recorded.spikes[name][image : image + 1]
+            np.testing.assert_array_equal(trains.to_dense()[0], spikes, err_msg=name)
+            for k in range(trains.steps):
+                step = trains.neurons[slice(*trains.offsets[0, k : k + 2])]
+                assert (np.diff(step) > 0).all()
+            for recording in (recorded, counted):
+                np.testing.assert_array_equal(recording.counts[name][image], spikes.sum(axis=0))
+        for recording in (recorded, counted):
+            if network.readout_quantity == "spike_count":
+                assert recording.potentials is None
+                continue
+            potentials = readout_potentials(network, one)
+            expected = potentials[-1]
+            if network.readout_quantity == "max_potential":
+                expected = potentials.max(axis=0)
+            assert recording.potentials.dtype == np.float64
+            np.testing.assert_array_equal(recording.potentials[image], expected)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data(), st.sampled_from([1, 2]))
+def test_all_features_equal_the_plain_dynamics(data, threads):
+    network = data.draw(networks(features=EVERY))
+    check(network, data.draw(inputs(network)), threads)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_fixed_point_currents_and_recurrence_equal_the_plain_dynamics(data):
+    network = data.draw(fixed_networks(features=EVERY))
+    check(network, data.draw(inputs(network)))
+
+
+def one_population(*projections, shape, encoder, size, **parameters):
+    parameters = {"tau_m_s": 0.01, "threshold_v": 1.0} | parameters
+    return Network(
+        dt_s=1e-3,
+        input=Input(shape, encoder),
+        populations=(Population("layer", size, **parameters),),
+        projections=projections,
+        readout="layer",
+    )
+
+
+def convolution(shape, kernel, seed=0, source=INPUT, target="layer", **geometry):
+    weights = np.random.default_rng(seed).normal(0.1, 0.5, kernel)
+    return Convolution.from_weights(source, target, weights, shape, **geometry)
+
+
+def raster(size, density=0.3, images=2, steps=15):
+    return np.random.default_rng(1).random((images, steps, size)) < density
+
+
+@pytest.mark.parametrize("encoder", [PoissonEncoder(100.0), DirectEncoder(8)])
+@pytest.mark.parametrize(
+    ("kernel", "geometry"),
+    [
+        ((3, 4, 1, 1), {}),
+        ((3, 4, 6, 7), {}),
+        ((3, 4, 6, 6), {"stride": (2, 2)}),
+        ((3, 4, 3, 2), {"stride": (1, 3)}),
+        ((3, 4, 2, 2), {"stride": (5, 4)}),
+        ((3, 4, 2, 3), {"dilation": (3, 2)}),
+        ((3, 4, 2, 3), {"dilation": (2, 3), "stride": (3, 2)}),
+        ((3, 4, 3, 3), {"dilation": (2, 3), "stride": (4, 6)}),
+        ((3, 4, 5, 5), {"padding": ((4, 3), (2, 6))}),
+        ((3, 4, 2, 2), {"padding": ((-2, 1), (0, -3))}),
+        ((4, 1, 2, 2), {"groups": 4, "stride": (2, 2)}),
+        ((4, 2, 3, 3), {"groups": 2, "padding": ((1, 1), (1, 1))}),
+        ((6, 2, 2, 3), {"groups": 2, "dilation": (1, 2), "stride": (2, 1)}),
+    ],
+)
+def test_geometries_of_convolutions(kernel, geometry, encoder):
+    shape = (4, 6, 7)
+    projection = convolution(shape, kernel, **geometry)
+    network = one_population(projection, shape=shape, encoder=encoder, size=projection.shape[1])
+    given = raster(4 * 6 * 7)
+    if isinstance(encoder, DirectEncoder):
+        values = np.random.default_rng(2).integers(0, 257, (2, 4 * 6 * 7), dtype=np.int32)
+        given = ConstantInput(values, -8, 15)
+    check(network, given)
+
+
+@pytest.mark.parametrize(("dilation", "columns"), [(1, 3), (2, 2)])
+def test_convolutions_of_different_shapes_into_one_population(dilation, columns):
+    shape, size = (2, 5, 8), 12 * columns
+    projections = (
+        convolution(shape, (6, 2, 2, 3), stride=(2, 2), dilation=(1, dilation)),
+        convolution(shape, (6, 2, 5, 9 - 2 * columns), seed=1),
+        Projection.from_weights(INPUT, "layer", np.random.default_rng(2).normal(0, 1, (80, size))),
+    )
+    assert projections[0].target_shape == (6, 2, columns)
+    assert projections[1].target_shape == (6, 1, 2 * columns)
+    encoder = PoissonEncoder(100.0)
+    check(one_population(*projections, shape=shape, encoder=encoder, size=size), raster(80))
+
+
+def test_sums_of_weights_that_exceed_32_bits():
+    shape = (3, 8, 8)
+    kernel = np.full((2, 3, 8, 8), 2**23 - 1)
+    kernel[1] *= -1
+    projections = (
+        Convolution(INPUT, "layer", kernel, -20, shape, padding=((7, 7), (7, 7))),
+        convolution(shape, (2, 3, 8, 8), padding=((7, 7), (7, 7)), delay_steps=3),
+    )
+    network = one_population(
+        *projections,
+        shape=shape,
+        encoder=PoissonEncoder(100.0),
+        size=450,
+        threshold_v=1e3,
+        reset="subtract",
+    )
+    check(network, raster(192, 0.5))
+
+
+@pytest.mark.parametrize("exponent", [0, 10, 23, 24, 32])
+def test_fixed_point_convolutions_whose_currents_wrap(exponent):
+    shape = (2, 6, 6)
+    bits = min(23, 46 - exponent)
+    kernel = np.random.default_rng(3).integers(-(2 ** (bits - 1)), 2**bits, (4, 2, 3, 3))
+    network = Network(
+        dt_s=1e-3,
+        input=Input(shape, PoissonEncoder(100.0)),
+        populations=(
+            FixedPopulation("layer", 64, 100, 2**20, refractory_steps=1, current_leak=2000),
+            FixedPopulation("readout", 64, 0, 0),
+        ),
+        projections=(
+            Convolution(INPUT, "layer", kernel, exponent, shape),
+            Convolution("layer", "readout", kernel[:, :1], 3, (4, 4, 4), groups=4, padding=_SAME),
+            Projection("readout", "layer", np.ones((64, 64), int), max(12, exponent)),
+        ),
+        readout="readout",
+    )
+    check(network, raster(72))
+
+
+def test_potentials_that_become_subnormal():
+    projection = Projection("layer", "readout", np.full((1, 2), 1), -40)
+    network = Network(
+        dt_s=1e-3,
+        input=Input((1,), PoissonEncoder(100.0)),
+        populations=(
+            Population("layer", 1, tau_m_s=1.0, threshold_v=0.5),
+            Population("readout", 2, tau_m_s=[1e-3, 1.4e-3], threshold_v=np.inf),
+        ),
+        projections=(Projection.from_weights(INPUT, "layer", [[1.0]]), projection),
+        readout="readout",
+        readout_quantity="final_potential",
+    )
+    for steps in (700, 720, 760, 1100):
+        given = np.zeros((1, steps, 1), bool)
+        given[0, 0] = True
+        check(network, given)
+
+
+def test_the_wrong_kind_of_input_is_refused():
+    projection = Projection.from_weights(INPUT, "layer", np.ones((2, 3)))
+    values = ConstantInput(np.ones((1, 2), np.int32), -8, 10)
+    spikes = SpikeTrains.from_dense(raster(2))
+    for encoder, batch in (
+        (PoissonEncoder(100.0), values),
+        (DirectEncoder(8), spikes),
+        (DirectEncoder(7), values),
+    ):
+        network = one_population(projection, shape=(2,), encoder=encoder, size=3)
+        with pytest.raises(ValidationError, match="input: got"):
+            native(1).deploy(network).run(batch)
+
+
+def test_direct_coding_in_fixed_point_is_refused():
+    network = Network(
+        dt_s=1e-3,
+        input=Input((2,), DirectEncoder(8)),
+        populations=(FixedPopulation("layer", 2, 0, 100),),
+        projections=(Projection(INPUT, "layer", np.ones((2, 2), int), 0),),
+        readout="layer",
+    )
+    with pytest.raises(UnsupportedFeatureError, match="direct coding"):
+        native(1).deploy(network)
 
 
 @settings(max_examples=40, deadline=None)

@@ -106,15 +106,48 @@ def test_transfer_is_a_square_of_deployments(folder, tmp_path, command):
     assert ((success >= 0) & (success <= 1)).all()
 
 
-@pytest.mark.parametrize("shape", [(108,), (3, 6, 6)])
-def test_images_without_two_sides_can_be_shown_and_not_attacked(tmp_path, command, shape):
+@pytest.mark.parametrize("shape", [(108,), (2, 6, 9), (3, 6, 6)])
+def test_vectors_and_images_with_channels_are_attacked(tmp_path, command, shape):
     folder = made(tmp_path, shape)
     assert told(command, folder, "evaluate", "--steps", "40")["accuracy"] > 0.9
-    for name in ("attack", "transfer"):
-        code, _, err = command(
-            *(name, str(folder / "net.h5"), "--dataset", str(folder / "own.npz")),
-            *("--out", str(tmp_path / name)),
-        )
-        assert code == 2
-        assert "image shape: got" in err
-        assert "expected (height, width)" in err
+    given = ("--queries", "200", "--trials", "5", "--steps", "40", "--index", "0:2")
+    attacked = told(command, folder, "attack", *given, "--out", str(tmp_path / "a"))
+    assert attacked["success_rate"] > attacked["clean_error_rate"]
+    assert (attacked["images"][0]["distances"]["local_sd"] is None) == (len(shape) == 1)
+    with np.load(tmp_path / "a" / "images.npz") as arrays:
+        assert arrays["adversarial"].shape == (2, *shape)
+        changes = arrays["adversarial"] - arrays["original"]
+    assert (np.sqrt((changes.reshape(2, -1) ** 2).sum(axis=1)) <= 2 + 1e-9).all()
+    assert "<svg" in (tmp_path / "a" / "report.html").read_text()
+    compared = told(
+        command, folder, "compare", "--steps", "20", "--images", "2", "--backends", "native"
+    )
+    assert compared["agree"] is True
+
+
+@pytest.mark.parametrize("shape", [(108,), (2, 6, 9)])
+def test_an_audit_skips_what_needs_rows_and_columns(tmp_path, command, shape):
+    folder = made(tmp_path, shape)
+    given = ("--quick", "--images", "2", "--steps", "30", "--workers", "1")
+    card = told(command, folder, "audit", *given, "--out", str(tmp_path / "audit"))
+    skipped = {name: set(part["skipped"]) for name, part in card["sections"].items()}
+    assert "greedy-window" in skipped["attacks"]
+    assert bool(skipped["transformations"]) == (len(shape) == 1)
+    assert {"count-regression", "sparse-rs", "random-noise"} <= set(card["suite"]["attacks"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--norm", "local-sd"), "bound on local_sd: got images of shape (108,)"),
+        (("--attack", "greedy-window"), "attack 'greedy-window': got images of shape (108,)"),
+        (("--attack", "square"), "attack 'square'"),
+    ],
+)
+def test_attacks_that_need_rows_and_columns_refuse_vectors(tmp_path, command, arguments, words):
+    folder = made(tmp_path, (108,))
+    code, _, err = command(
+        "attack", str(folder / "net.h5"), "--dataset", str(folder / "own.npz"), *arguments
+    )
+    assert code == 2
+    assert words in err

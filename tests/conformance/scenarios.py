@@ -6,8 +6,9 @@ scenarios use only a few networks, because some backends take long to deploy one
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,23 +17,34 @@ from neuroattack.conformance.scenario_networks import (
     STEPS,
     all_features,
     all_fixed_features,
+    convolutional,
+    direct,
+    fixed_currents,
     fixed_edges,
     long_delays,
+    loops,
+    max_potential,
     narrow_states,
     one_neuron,
+    resets,
+    same_step,
+    synaptic_currents,
     ties,
     trained,
     trained_fixed,
 )
 from neuroattack.deployment.backend import Simulator
+from neuroattack.encoding.constant import ConstantInput
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import Network
+from neuroattack.ir.dynamics import readout_potentials, simulate
+from neuroattack.ir.network import INPUT, Network
 
 __all__ = ["SCENARIOS", "Scenario", "check_batch"]
 
 Raster = NDArray[np.bool_]
 """Input spikes of a batch, shape (images, steps, pixels)."""
+
+Batch = Raster | ConstantInput
 
 
 @dataclass(frozen=True)
@@ -46,12 +58,13 @@ class Scenario:
     network : callable
         Function that returns the network.
     batches : callable
-        Function of the number of pixels that returns the batches, in order.
+        Function of the number of pixels that returns the batches, in order: input spikes, or
+        constant input with direct coding.
     """
 
     name: str
     network: Callable[[], Network]
-    batches: Callable[[int], Sequence[Raster]]
+    batches: Callable[[int], Sequence[Batch]]
 
     def check(self, simulator: Simulator) -> None:
         """Run all batches on a simulator of the scenario's network.
@@ -66,29 +79,49 @@ class Scenario:
             check_batch(simulator, network, batch)
 
 
-def check_batch(simulator: Simulator, network: Network, batch: Raster) -> None:
+def check_batch(simulator: Simulator, network: Network, batch: Batch) -> None:
     """Raise AssertionError if a simulator differs from the reference dynamics on a batch."""
-    inputs = SpikeTrains.from_dense(batch)
+    inputs = batch if isinstance(batch, ConstantInput) else SpikeTrains.from_dense(batch)
+    dense = inputs.to_dense()
     recording = simulator.run(inputs, record_spikes=True)
     counted = simulator.run(inputs)
     if recording.spikes is None:
         raise AssertionError("recording: got no spikes, expected spikes with record_spikes=True")
-    expected = _expected(network, batch)
-    for name, spikes in expected.items():
-        _check_spikes(name, recording.spikes[name], spikes)
-        for how, counts in (("recorded", recording.counts), ("counts alone", counted.counts)):
-            _check_counts(f"{name}, {how}", counts[name], spikes.sum(axis=1))
-    if set(recording.counts) != set(expected) or set(counted.counts) != set(expected):
-        raise AssertionError(f"counts of {set(recording.counts)}, expected {set(expected)}")
+    spikes = _of_each(dense, lambda image: simulate(network, image))
+    counts = {INPUT: inputs.counts()}
+    for name, expected in spikes.items():
+        _check_spikes(name, recording.spikes[name], expected)
+        counts[name] = expected.sum(axis=1)
+    for how, found in (("recorded", recording), ("counts alone", counted)):
+        if set(found.counts) != set(counts):
+            raise AssertionError(f"counts of {set(found.counts)}, expected {set(counts)}")
+        for name, expected in counts.items():
+            _check_counts(f"{name}, {how}", found.counts[name], expected)
+        _check_potentials(how, found.potentials, network, dense)
 
 
-def _expected(network: Network, batch: Raster) -> dict[str, Raster]:
-    found: dict[bytes, dict[str, Raster]] = {}
-    for image in batch:
+def _of_each(dense: NDArray[Any], simulated: Callable[[Any], Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the stacked results of all images, each simulated once if it occurs several times."""
+    found: dict[bytes, Mapping[str, Any]] = {}
+    for image in dense:
         if image.tobytes() not in found:
-            found[image.tobytes()] = simulate(network, image)
-    each = [found[image.tobytes()] for image in batch]
-    return {name: np.stack([spikes[name] for spikes in each]) for name in each[0]}
+            found[image.tobytes()] = simulated(image)
+    each = [found[image.tobytes()] for image in dense]
+    return {name: np.stack([result[name] for result in each]) for name in each[0]}
+
+
+def _check_potentials(
+    how: str, found: NDArray[np.float64] | None, network: Network, dense: NDArray[Any]
+) -> None:
+    if network.readout_quantity == "spike_count":
+        if found is not None:
+            raise AssertionError(f"{how}: got potentials, expected none")
+        return
+    course = _of_each(dense, lambda image: {"v": readout_potentials(network, image)})["v"]
+    final = network.readout_quantity == "final_potential"
+    expected = course[:, -1] if final else course.max(axis=1)
+    if found is None or not np.array_equal(found, expected):
+        raise AssertionError(f"{how}: potentials differ: {found}, expected {expected}")
 
 
 def _check_spikes(name: str, trains: SpikeTrains, expected: Raster) -> None:
@@ -182,6 +215,14 @@ def _ordinary(pixels: int) -> list[Raster]:
     return [_random([0.02, 0.05, 0.1, 0.3, 1.0], pixels, seed=6)]
 
 
+def _intensities(pixels: int) -> list[ConstantInput]:
+    rng = np.random.default_rng(7)
+    values = rng.integers(0, 2**10 + 1, (6, pixels)).astype(np.int32)
+    values[0], values[1, ::2] = 0, 0
+    images = ConstantInput(values, -10, STEPS)
+    return [images[:1], images[1:2], images, ConstantInput(values[2:4], -10, 7)]
+
+
 SCENARIOS = (
     Scenario("no input", all_features, _silence),
     Scenario("saturated input", all_features, _saturation),
@@ -196,6 +237,19 @@ SCENARIOS = (
     Scenario("longest delays and refractory periods", long_delays, _sizes),
     Scenario("longest delays, image after image", long_delays, _saturated_then_empty),
     Scenario("a trained network", trained, _ordinary),
+    Scenario("synaptic currents", synaptic_currents, _ordinary),
+    Scenario("synaptic currents, image after image", synaptic_currents, _saturated_then_empty),
+    Scenario("resets", resets, _ordinary),
+    Scenario("resets, image after image", resets, _saturated_then_empty),
+    Scenario("recurrence and feedback", loops, _sizes),
+    Scenario("recurrence, image after image", loops, _saturated_then_empty),
+    Scenario("arrival in the same step", same_step, _sizes),
+    Scenario("arrival in the same step, image after image", same_step, _saturated_then_empty),
+    Scenario("convolutions", convolutional, _sizes),
+    Scenario("direct coding and final potentials", direct, _intensities),
+    Scenario("direct coding and maximum potentials", max_potential, _intensities),
+    Scenario("fixed point, synaptic currents", fixed_currents, _sizes),
+    Scenario("fixed point, currents image after image", fixed_currents, _saturated_then_empty),
     Scenario("fixed point, no input", all_fixed_features, _silence),
     Scenario("fixed point, saturated input", all_fixed_features, _saturation),
     Scenario("fixed point, image after image", all_fixed_features, _saturated_then_empty),

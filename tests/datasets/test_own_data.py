@@ -5,8 +5,10 @@ import zipfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from neuroattack.datasets import load_dataset, load_dataset_of
+from neuroattack.datasets.image_files import read_image
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
 
 RNG = np.random.default_rng(0)
@@ -156,3 +158,13 @@ def test_a_network_trained_on_a_file_knows_it_when_it_changes(tmp_path):
     npz(tmp_path / "mine.npz", test_labels=LABELS[::-1].copy())
     with pytest.raises(ValidationError, match="of the network: got checksum"):
         load_dataset_of(None, origin)
+
+
+def test_color_pictures_have_three_channels(tmp_path):
+    colors = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    Image.fromarray(colors).save(tmp_path / "a.png")
+    found = read_image(tmp_path / "a.png", (3, 4, 5))
+    np.testing.assert_array_equal(found, np.moveaxis(colors, -1, 0) / 255)
+    assert read_image(tmp_path / "a.png", (4, 5)).shape == (4, 5)
+    with pytest.raises(FileError, match=r"has shape \(4, 5\), expected \(3, 5, 4\)"):
+        read_image(tmp_path / "a.png", (3, 5, 4))

@@ -32,6 +32,14 @@ def smooth(n=3, height=28, width=28, seed=0):
     return (images - low) / (high - low)
 
 
+@pytest.mark.parametrize("transformation", TRANSFORMATIONS, ids=lambda each: each.name)
+def test_channels_are_transformed_like_images(transformation):
+    planes = smooth(n=6, height=12, width=10)
+    found = transformation.apply(planes.reshape(2, 3, 12, 10), rng())
+    assert found.shape == (2, 3, 12, 10)
+    np.testing.assert_array_equal(found.reshape(6, 12, 10), transformation.apply(planes, rng()))
+
+
 def test_the_catalog_has_every_family_once_by_name_and_the_control_first():
     assert TRANSFORMATIONS[0].family == "none"
     assert len(BY_NAME) == len(TRANSFORMATIONS)

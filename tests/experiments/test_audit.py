@@ -271,9 +271,15 @@ def test_attacks_that_are_not_installed_are_skipped(monkeypatch):
             raise UnsupportedFeatureError("attack 'square' needs the extra 'attacks'")
 
     monkeypatch.setattr(audit_suite, "make_attack", make)
-    suite, skipped = Suite().available()
+    suite, skipped = Suite().available((28, 28), 10)
     assert suite.attacks == tuple(name for name in Suite().attacks if name != "square")
     assert skipped == {"square": "attack 'square' needs the extra 'attacks'"}
+
+
+def test_attacks_that_need_rows_and_columns_are_skipped():
+    suite, skipped = Suite().available((12,), 3)
+    assert suite.attacks == ("count-regression", "sparse-rs", "random-noise")
+    assert set(skipped) == {"greedy-window", "square"}
 
 
 @pytest.mark.parametrize(

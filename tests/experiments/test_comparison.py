@@ -1,5 +1,6 @@
 """Comparison of backends: correct, faulty and failing ones."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -15,18 +16,24 @@ from support.networks import small_network
 from support.output import one_object, refused
 
 from neuroattack.datasets import load_dataset
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.experiments.comparison.backend_run import run_backend
 from neuroattack.experiments.comparison.comparison import _differing
 from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.network import Input
 from neuroattack.ir.storage import save_network
 
 PLUGIN = '''
 import dataclasses, os, time
-from neuroattack.deployment.backend import Availability, load_backend
+import numpy as np
+from neuroattack.deployment.backend import Availability, Recording, load_backend
+from neuroattack.deployment.features import FEATURES
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError
+from neuroattack.ir.dynamics import readout_potentials, simulate
 
 class Backend:
     name = "plugin"
@@ -60,6 +67,36 @@ class Hanging(Backend):
         open("hanging.pid", "w").write(str(os.getpid()))
         time.sleep(600)
 
+class Plain(Backend):
+    """Backend that runs the reference dynamics, with all features."""
+    supported = frozenset(FEATURES)
+    off = 0.0
+    def deploy(self, network, workload):
+        return PlainSimulator(network, self.off)
+
+class Off(Plain):
+    """The same, with wrong potentials."""
+    off = 1e-12
+
+class PlainSimulator:
+    def __init__(self, network, off):
+        self.network, self.off = network, off
+    def run(self, inputs, *, record_spikes=False):
+        network, spikes, potentials = self.network, {}, []
+        for dense in inputs.to_dense():
+            for name, raster in simulate(network, dense).items():
+                spikes.setdefault(name, []).append(raster)
+            potentials.append(readout_potentials(network, dense)[-1])
+        trains = {name: SpikeTrains.from_dense(np.array(r)) for name, r in spikes.items()}
+        counts = {"input": inputs.counts(), **{n: each.counts() for n, each in trains.items()}}
+        graded = network.readout_quantity == "final_potential"
+        return Recording(
+            counts, trains if record_spikes else None,
+            np.array(potentials) + self.off if graded else None,
+        )
+    def close(self):
+        pass
+
 class Large(Backend):
     def deploy(self, network, workload):
         self.held = bytearray(os.urandom(1)) * (300 * 2**20)
@@ -70,12 +107,12 @@ class Large(Backend):
 
 @pytest.fixture
 def plugins(tmp_path, monkeypatch):
-    """Install the backends late, failing, crashing, dying, hanging and large."""
+    """Install the backends of the plugin."""
     folder = tmp_path / "site"
     (folder / "plugin-7.1.dist-info").mkdir(parents=True)
     (folder / "plugin.py").write_text(PLUGIN)
     (folder / "plugin-7.1.dist-info" / "METADATA").write_text("Name: plugin\nVersion: 7.1\n")
-    names = ["Late", "Failing", "Crashing", "Dying", "Hanging", "Large"]
+    names = ["Late", "Failing", "Crashing", "Dying", "Hanging", "Plain", "Off", "Large"]
     (folder / "plugin-7.1.dist-info" / "entry_points.txt").write_text(
         "[neuroattack.backends]\n" + "".join(f"{n.lower()} = plugin:{n}\n" for n in names)
     )
@@ -156,10 +193,36 @@ def test_a_faulty_backend_is_detected(command, network_file, plugins):
     assert figures["refused"] == {"late-fixed": "no integers here"}
 
 
+def test_potentials_of_directly_coded_images_are_compared(command, tmp_path, plugins):
+    network = small_network()
+    hidden, output = network.populations
+    graded = dataclasses.replace(
+        network,
+        input=Input(network.input.shape, DirectEncoder()),
+        populations=(hidden, dataclasses.replace(output, threshold_v=np.inf, refractory_steps=0)),
+        readout_quantity="final_potential",
+    )
+    save_network(tmp_path / "graded.h5", graded)
+    code, out, err = command(
+        "compare",
+        tmp_path / "graded.h5",
+        *("--backends", "plain,off", "--images", 3, "--steps", 12, "--json"),
+    )
+    assert code == 1, err
+    figures = json.loads(out)
+    plain, off = figures["backends"]["plain"], figures["backends"]["off"]
+    assert plain["differing_potentials"] == plain["differing_spikes"] == 0
+    assert off["differing_potentials"] == 30
+    assert off["differing_spikes"] == off["differing_counts"] == 0
+    assert "input" not in plain["differing_spikes_in"]
+    assert plain["class_agreement"] == 1
+    assert "fixed" in figures["refused"]
+
+
 @pytest.mark.parametrize(
     ("backend", "message"),
     [
-        ("brian2 --precision fixed", "fixed point"),
+        ("brian2 --precision fixed", "fixed-point"),
         ("failing", "backend 'failing' failed: the board is on fire"),
         ("crashing", "backend 'crashing' failed: RuntimeError: segment 7"),
         ("dying", "backend 'dying' ended with exit code -9"),

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.recordings import ON_CHIPS
 
 from neuroattack.conformance.networks import fixed_networks, networks
+from neuroattack.deployment.features import features_of
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import DoesNotFitError
 from neuroattack.hardware.energy.traffic import traffic
@@ -59,10 +61,16 @@ def layers(*sizes, density=1.0, seed=0):
 @st.composite
 def placed_networks(draw, max_size=30, max_layers=4):
     """Generate networks, some with two projections between the same populations."""
-    network = draw(networks(max_size, max_layers) | fixed_networks(max_size, max_layers))
-    if draw(st.booleans()) and network.precision == "fixed":
+    features = draw(st.sampled_from([frozenset(), ON_CHIPS]))
+    network = draw(
+        networks(max_size, max_layers, features) | fixed_networks(max_size, max_layers, features)
+    )
+    if draw(st.booleans()):
         first = draw(st.sampled_from(network.projections))
-        twin = dataclasses.replace(first, mantissas=np.roll(first.mantissas, 1, axis=0))
+        # Of a convolution, another one or an all-to-all projection.
+        if draw(st.booleans()):
+            first = first.dense()
+        twin = first.with_grid(np.roll(first.grid, 1, axis=0), first.exponent)
         network = dataclasses.replace(network, projections=(*network.projections, twin))
     return network
 
@@ -99,7 +107,7 @@ def connections(network):
     """Return the number of connections from each neuron to each other one."""
     found = {}
     for p in network.projections:
-        for i, j in zip(*np.nonzero(p.mantissas), strict=True):
+        for i, j in zip(*np.nonzero(p.dense().mantissas), strict=True):
             ends = (p.source, int(i)), (p.target, int(j))
             found[ends] = found.get(ends, 0) + 1
     return found
@@ -184,8 +192,12 @@ def test_no_limit_is_ever_exceeded(network, limits):
         assert error.population in {INPUT, None, *(p.name for p in network.populations)}
         assert f"{error.used:,}" in str(error)
         assert f"made up has {error.available:,}" in str(error)
-        # Cores are never overfilled: only a single neuron can exceed a limit of a core.
-        assert not str(error).startswith("core")
+        # Cores are never overfilled: only a single neuron can exceed a limit of a core. In a loop,
+        # the routes of a neuron may be known too late.
+        looped = {"recurrence", "feedback"} & set(features_of(network))
+        assert not str(error).startswith("core") or (
+            looped and error.resource == "out_axons_per_core"
+        )
         alone = {}
         for (_, target), number in found.items():
             bits = number * (limits.bits_per_synapse or 0)

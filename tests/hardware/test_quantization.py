@@ -9,7 +9,12 @@ from support.networks import small_network
 
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.hardware.profiles.number_format import BiasFormat, NumberFormat, StateFormat
+from neuroattack.hardware.profiles.number_format import (
+    BiasFormat,
+    CurrentFormat,
+    NumberFormat,
+    StateFormat,
+)
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
@@ -21,7 +26,9 @@ LOIHI = NumberFormat(
     mixed_weight_step=2,
     sign_modes=frozenset({"mixed", "excitatory", "inhibitory"}),
     weight_exponents=(-6, 7),
-    state=StateFormat(-(2**23) + 1, 2**23 - 1, shift=6, leak_bits=12),
+    state=StateFormat(
+        -(2**23) + 1, 2**23 - 1, shift=6, leak_bits=12, current=CurrentFormat(12, least=1)
+    ),
     threshold_bits=17,
     bias=BiasFormat(mantissa_bits=13, exponent_bits=3),
     refractory_steps=(0, 62),
@@ -183,8 +190,8 @@ def test_analog_potentials_are_in_units_of_a_weight_step():
     assert projection.exponent == 0
     assert population.threshold_v == pytest.approx([4.2, 9.8, 14.0])
     assert population.bias_v == pytest.approx([0.28] * 3)
-    assert population.reset_v == pytest.approx(-1.4)
-    assert population.tau_m_s == 5.0
+    assert population.reset_v == pytest.approx([-1.4] * 3)
+    assert (population.tau_m_s == 5.0).all()
     assert found.populations[0].state_bit_v == pytest.approx(1 / 14)
     assert found.populations[0].effective_tau_m_s == 5.0
     assert found.unchecked == ("state", "threshold_bits", "bias", "delay_steps")

@@ -249,6 +249,7 @@ def test_the_features_are_all_generated():
         ({"reset": "subtract"}, [1, 2, 3]),
         ({"reset": "subtract", "reset_v": 1.5}, [0.5, 1, 1.5]),
         ({"reset": "subtract_next"}, [2, 3, 4]),
+        ({"reset": "subtract", "reset_v": 0.0}, [2, 4, 6]),
         ({"reset": "subtract", "refractory_steps": 1}, [1, 1, 2]),
     ],
 )

@@ -11,16 +11,35 @@ from hypothesis.extra import numpy as hnp
 from support.networks import edit_hdf5, small_network
 
 from neuroattack.conformance.networks import fixed_networks, networks
+from neuroattack.deployment.features import FEATURES
 from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
-from neuroattack.errors import FileError, ValidationError
-from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.errors import (
+    FileError,
+    NeuroattackError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
+from neuroattack.ir.network import (
+    INPUT,
+    Convolution,
+    Input,
+    Network,
+    Population,
+    Projection,
+)
 from neuroattack.ir.storage import load_network, save_network
+
+
+@st.composite
+def featured(draw):
+    features = frozenset(draw(st.sets(st.sampled_from(sorted(FEATURES)))))
+    return draw(st.one_of(networks(features=features), fixed_networks(features=features)))
 
 
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-@given(st.one_of(networks(), fixed_networks()))
+@given(featured())
 def test_storage_round_trip_is_the_identity(tmp_path, network):
     path = tmp_path / "network.h5"
     save_network(path, network)
@@ -109,19 +128,38 @@ GOOD = {"name": "p", "size": 3, "tau_m_s": 0.1, "threshold_v": 1.0}
         ({"size": 2.5}, "population 'p' size: got 2.5"),
         ({"name": "input"}, "population name: got 'input'"),
         ({"name": "a b"}, "population name: got 'a b'"),
-        ({"tau_m_s": 0.0}, "tau_m_s: got 0.0"),
-        ({"tau_m_s": float("nan")}, "tau_m_s: got nan"),
+        ({"tau_m_s": 0.0}, "tau_m_s: got 0,"),
+        ({"tau_m_s": float("nan")}, "tau_m_s: got NaN"),
         ({"threshold_v": [1.0, 2.0]}, r"threshold_v: got shape \(2,\)"),
         ({"threshold_v": float("nan")}, "threshold_v: got NaN"),
         ({"threshold_v": 0.0}, "threshold_v: got 0 V, expected above reset_v"),
-        ({"bias_v": float("inf")}, "bias_v: got NaN or infinite"),
-        ({"reset_v": float("nan")}, "reset_v: got nan"),
+        ({"bias_v": float("inf")}, "bias_v: got an infinite value"),
+        ({"reset_v": float("nan")}, "reset_v: got NaN"),
         ({"refractory_steps": -1}, "refractory_steps: got -1"),
+        ({"refractory_steps": [0, 1]}, r"refractory_steps: got shape \(2,\)"),
+        ({"refractory_steps": [0, 1, 0.5]}, "refractory_steps: got type float64"),
+        ({"threshold_v": float("-inf")}, "threshold_v: got -inf"),
+        ({"reset": "never"}, "unknown population 'p' reset 'never'"),
+        ({"comparison": "above"}, "unknown population 'p' comparison 'above'"),
+        ({"reset": "subtract", "reset_v": -1.0}, "reset_v: got -1 V"),
+        ({"reset": "subtract_next", "refractory_steps": 1}, "refractory_steps: got 1"),
+        ({"tau_syn_s": -1.0}, "tau_syn_s: got -1 s"),
+        ({"tau_syn_s": float("inf")}, "tau_syn_s: got an infinite value"),
+        ({"input_after_update": 1}, "input_after_update: got 1"),
     ],
 )
 def test_impossible_populations_are_refused(changes, message):
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(NeuroattackError, match=message):
         Population(**(GOOD | changes))
+
+
+def kernel(*shape):
+    return np.ones((1, 1, *shape))
+
+
+def convolution(**changes):
+    fields = {"kernel": np.ones((1, 1, 2, 2), int), "exponent": 0, "source_shape": (1, 3, 3)}
+    return Convolution("a", "b", **(fields | changes))
 
 
 def network_with(**changes):
@@ -147,8 +185,27 @@ def network_with(**changes):
         ({"readout": INPUT}, "network readout"),
         ({"populations": (Population(**GOOD), Population(**GOOD))}, "'p' twice"),
         (
-            {"projections": (Projection.from_weights("q", "p", np.ones((3, 3))),)},
-            "against the order",
+            {"projections": (Projection.from_weights("q", "p", np.ones((3, 3)), 0),)},
+            "q->p delay_steps: got 0",
+        ),
+        (
+            {"projections": (Projection.from_weights("p", "p", np.ones((3, 3)), 0),)},
+            "p->p delay_steps: got 0",
+        ),
+        (
+            {"projections": (Projection.from_weights("p", INPUT, np.ones((3, 4))),)},
+            "p->input: got the input",
+        ),
+        ({"readout_quantity": "rate"}, "unknown readout quantity 'rate'"),
+        ({"readout_quantity": "max_potential"}, "population 'q': got neurons that can spike"),
+        (
+            {"projections": (Convolution.from_weights(INPUT, "p", kernel(2, 2), (1, 2, 2)),)},
+            r"shape \(4, 1\), expected \(4, 3\)",
+        ),
+        (
+            # 24 bits of weights, 30 of intensities and 2 of four pixels.
+            {"input": Input((4,), DirectEncoder(30))},
+            "weights into population 'p': got a range of 5",
         ),
         (
             {"projections": (Projection.from_weights("x", "p", np.ones((3, 3))),)},
@@ -170,7 +227,7 @@ def network_with(**changes):
     ],
 )
 def test_impossible_networks_are_refused(changes, message):
-    with pytest.raises(ValidationError, match=message):
+    with pytest.raises(NeuroattackError, match=message):
         network_with(**changes)
 
 
@@ -180,9 +237,18 @@ def test_impossible_networks_are_refused(changes, message):
         (lambda: Projection("a", "b", np.zeros((2, 2)), 0), "mantissas: got type float64"),
         (lambda: Projection("a", "b", np.zeros((2, 0), int), 0), r"shape \(2, 0\)"),
         (lambda: Projection("a", "b", np.full((1, 1), 2**23), 0), "below 2..23"),
-        (lambda: Projection("a", "b", np.ones((1, 1), int), 0, 0), "delay_steps: got 0"),
+        (lambda: Projection("a", "b", np.ones((1, 1), int), 0, -1), "delay_steps: got -1"),
         (lambda: Projection("a", "b", np.ones((1, 1), int), 400), "exponent: got 400"),
         (lambda: Projection.from_weights("a", "b", [[np.nan]]), "NaN or infinite"),
+        (lambda: convolution(kernel=np.ones((1, 1, 4, 2), int)), "kernel: got 4 x 2"),
+        (lambda: convolution(kernel=np.ones((2, 2), int)), r"kernel: got shape \(2, 2\)"),
+        (lambda: convolution(kernel=np.ones((1, 2, 1, 1), int)), "1 source channels"),
+        (lambda: convolution(kernel=np.ones((3, 1, 1, 1), int), groups=2), "in 2 groups"),
+        (lambda: convolution(groups=0), "groups: got 0"),
+        (lambda: convolution(stride=(0, 1)), "stride: got 0"),
+        (lambda: convolution(dilation=(1,)), "dilation: got"),
+        (lambda: convolution(padding=((0, 0), (-2, -2))), "kernel: got 2 x 2"),
+        (lambda: convolution(source_shape=(3, 3)), "source_shape: got"),
         (lambda: Input((0, 4), PoissonEncoder(1.0)), "input shape: got 0"),
         (lambda: Input((), PoissonEncoder(1.0)), "input shape"),
     ],
@@ -190,6 +256,53 @@ def test_impossible_networks_are_refused(changes, message):
 def test_impossible_parts_are_refused(make, message):
     with pytest.raises(ValidationError, match=message):
         make()
+
+
+@given(featured())
+@settings(max_examples=40, deadline=None)
+def test_the_sparse_matrix_of_a_projection_agrees_with_its_sums(network):
+    for projection in network.projections:
+        matrix = projection.sparse()
+        assert matrix.shape == projection.shape
+        np.testing.assert_array_equal(projection.fan_out(), np.diff(matrix.tocsr().indptr))
+        assert projection.connections == matrix.count_nonzero()
+        assert projection.largest_sum() == abs(matrix).sum(axis=0).max()
+        np.testing.assert_array_equal(projection.dense().mantissas, matrix.toarray())
+        assert projection.with_grid(projection.grid, projection.exponent) == projection
+
+
+def test_a_large_convolution_takes_no_memory_for_its_connections():
+    large = Convolution.from_weights(
+        "a", "b", np.ones((256, 128, 3, 3)), (128, 64, 64), padding=((1, 1), (1, 1))
+    )
+    assert large.target_shape == (256, 64, 64)
+    # Inner neurons connect to 3 x 3 positions, those at the border to fewer.
+    assert large.connections == 256 * 128 * (3 * 64 - 2) ** 2
+    assert large.largest_sum() == 128 * 9 * int(large.kernel.max())
+    with pytest.raises(UnsupportedFeatureError, match="524,288 x 1,048,576"):
+        large.dense()
+
+
+def as_schema_1(file):
+    """Rewrite a file as version 0.1 wrote it: the common numbers of all neurons as attributes."""
+    file.attrs["schema"] = 1
+    del file.attrs["readout_quantity"]
+    for group in file["populations"].values():
+        for name in ("reset", "comparison", "input_after_update"):
+            del group.attrs[name]
+        for name in ("tau_m_s", "reset_v", "refractory_steps"):
+            group.attrs[name] = group[name][0]
+        for name in ("tau_m_s", "reset_v", "refractory_steps", "tau_syn_s", "current_bias_v"):
+            del group[name]
+
+
+def test_a_network_of_schema_1_is_the_same_network(network_file):
+    network = load_network(network_file)
+    edit_hdf5(network_file, as_schema_1)
+    loaded = load_network(network_file)
+    assert loaded == network
+    # As computed by version 0.1.
+    assert loaded.checksum() == ("afc44860ca2fec5c4c654fac625df80384818d595fc7d3f263f2f517a85ba7d3")
 
 
 def set_attribute(group, name, value):
@@ -210,7 +323,7 @@ def replace_array(name, array):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (set_attribute("/", "schema", 99), "network schema 99, expected 1"),
+        (set_attribute("/", "schema", 99), "network schema 99, expected 1 to 2"),
         (set_attribute("/", "schema", "one"), "attribute schema of / is 'one'"),
         (set_attribute("/", "kind", "sdbn-model"), "contains a sdbn-model, expected a network"),
         (set_attribute("/", "encoder", "morse"), "unknown encoder 'morse'"),
@@ -219,7 +332,9 @@ def replace_array(name, array):
         (set_attribute("/", "input_shape", [28.0, 28.0]), "attribute input_shape"),
         (set_attribute("populations/0", "size", 0), "population 'hidden' size: got 0"),
         (set_attribute("populations/0", "tau_m_s", "long"), "tau_m_s of /populations/0 is 'long'"),
-        (set_attribute("projections/0", "delay_steps", 0), "delay_steps: got 0"),
+        (set_attribute("populations/0", "reset", "slow"), "'hidden' reset 'slow'"),
+        (set_attribute("/", "readout_quantity", "rate"), "readout quantity 'rate'"),
+        (set_attribute("projections/0", "delay_steps", -1), "delay_steps: got -1"),
         (lambda f: f["populations"].move("0", "7"), "has no group /populations/0"),
         (lambda f: f["projections/0"].pop("mantissas"), "has no array /projections/0/mantissas"),
         (replace_array("projections/0/mantissas", np.zeros((784, 30))), "is float64 of 2"),

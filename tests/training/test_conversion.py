@@ -37,8 +37,8 @@ def test_weights_thresholds_and_times_are_the_models():
         error = np.abs(projection.weights_v - kept).max()
         assert error <= converted.largest_rounding_v <= np.abs(kept).max() * 2**-22
     for population in network.populations:
-        assert population.tau_m_s == 5.0
-        assert population.refractory_steps == 1
+        assert (population.tau_m_s == 5.0).all()
+        assert (population.refractory_steps == 1).all()
         assert set(population.threshold_v) == {0.005}
     assert network.origin["dataset_checksum"] == "abc"
 
@@ -77,7 +77,7 @@ def test_readout_gain_divides_the_readouts_threshold_only():
 def test_refractory_steps_follow_the_time_step():
     weights = np.ones((2, 2)) * 1e-3
     steps = [
-        convert(model_of(weights), dt_s=dt).network.populations[0].refractory_steps
+        convert(model_of(weights), dt_s=dt).network.populations[0].refractory_steps[0]
         for dt in (2e-3, 1e-3, 5e-4, 1e-4)
     ]
     assert steps == [0, 1, 3, 19]

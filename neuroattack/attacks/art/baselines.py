@@ -19,10 +19,10 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attacks.art.target import ArtTarget, Ended, import_art, seeded_generators
 from neuroattack.attacks.best_seen import BestSeen, NearestSeen
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.perception import image_sides
 from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.encoding.images import planes_of
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer, check_positive
@@ -85,8 +85,8 @@ class ArtAttack:
             ART does not support the image shape or the number of classes.
         """
         check_kind(self, target)
-        original = valid_original(target, image, goal)
-        self._check_fits(target)
+        self.check_fits(target.image_shape, target.n_classes)
+        original = valid_original(target, image, goal, self.bound)
         tracker = BestSeen if self._kind == "score" else NearestSeen
         best = tracker(original, goal, self.bound)
         art_target = ArtTarget(
@@ -107,7 +107,7 @@ class ArtAttack:
                 before = art_target.spent
                 tool = self._art_attack(classifier, goal)
                 try:
-                    tool.generate(original[None, None].astype(np.float32), y=one_hot)
+                    tool.generate(planes_of(original)[None].astype(np.float32), y=one_hot)
                 except Ended as ended:
                     stopped_by = ended.reason
                 except QueryRefusedError:
@@ -119,8 +119,8 @@ class ArtAttack:
                     stopped_by = f"{type(error).__name__} in ART"
         return SearchResult(original, best.image, goal, art_target.spent, stopped_by, best.history)
 
-    def _check_fits(self, target: Target) -> None:
-        """Raise UnsupportedFeatureError if ART does not support the target's shape or classes."""
+    def check_fits(self, image_shape: tuple[int, ...], n_classes: int) -> None:
+        """Raise UnsupportedFeatureError if ART does not support the image shape or the classes."""
 
     def _art_attack(self, classifier: Any, goal: Goal) -> Any:
         raise NotImplementedError
@@ -160,8 +160,15 @@ class Square(ArtAttack):
         if self.p_init >= 1:
             raise ValidationError("p_init", self.p_init, "below 1")
 
-    def _check_fits(self, target: Target) -> None:
-        height, width = image_sides(target.image_shape)
+    def check_fits(self, image_shape: tuple[int, ...], n_classes: int) -> None:
+        """Raise UnsupportedFeatureError if squares do not fit into the images."""
+        del n_classes
+        if len(image_shape) < 2:
+            raise UnsupportedFeatureError(
+                f"attack 'square' (ART): got images of shape {image_shape}, expected "
+                "(height, width) or (channels, height, width)"
+            )
+        height, width = image_shape[-2:]
         if self.bound.norm == "l2":
             if height != width or height < _MIN_SIDE:
                 raise UnsupportedFeatureError(
@@ -283,7 +290,8 @@ class OnePixel(ArtAttack):
     Parameters
     ----------
     pixels : int, optional
-        Number of changed pixels, limited by an ``l0`` bound; 1, 3 and 5 in the paper.
+        Number of changed pixels, each in all channels, limited by an ``l0`` bound; 1, 3 and 5 in
+        the paper.
     """
 
     pixels: int = 5
@@ -293,8 +301,10 @@ class OnePixel(ArtAttack):
         super().__post_init__()
         check_integer("pixels", self.pixels, 1)
 
-    def _check_fits(self, target: Target) -> None:
-        if target.n_classes == 2:
+    def check_fits(self, image_shape: tuple[int, ...], n_classes: int) -> None:
+        """Raise UnsupportedFeatureError for two classes, which ART does not support."""
+        del image_shape
+        if n_classes == 2:
             raise UnsupportedFeatureError(
                 "attack 'one-pixel' (ART): got a target of 2 classes, expected at least 3"
             )
@@ -302,7 +312,8 @@ class OnePixel(ArtAttack):
     def _art_attack(self, classifier: Any, goal: Goal) -> Any:
         most = self.pixels
         if self.bound.norm == "l0":
-            most = min(most, int(self.bound.maximum))
+            channels = classifier.input_shape[0]
+            most = min(most, max(int(self.bound.maximum) // channels, 1))
         return import_art("art.attacks.evasion").PixelAttack(
             classifier,
             th=most,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,28 @@ __all__ = ["CountingEvasion"]
 
 _EvasionAttack = import_art("art.attacks.attack").EvasionAttack
 _estimators = import_art("art.estimators")
+
+
+@dataclass(frozen=True)
+class _Layout:
+    """Shape of an image for the attack, and whether the estimator has its channels last."""
+
+    shape: tuple[int, ...]
+    channels_last: bool = False
+
+    def of_target(self, images: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return images of the estimator in the shape for the attack."""
+        if self.channels_last:
+            return np.moveaxis(images, -1, 1)
+        return images.reshape(len(images), *self.shape)
+
+    def of_estimator(
+        self, images: NDArray[np.float64], shape: tuple[int, ...]
+    ) -> NDArray[np.float64]:
+        """Return images of the attack in the estimator's shape."""
+        if self.channels_last:
+            return np.moveaxis(images, 1, -1)
+        return images.reshape(len(images), *shape)
 
 
 class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART is not typed
@@ -57,8 +80,9 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
 
         Parameters
         ----------
-        x : float array, shape (images, height, width), (images, features) or with a channel
-            Images in the estimator's range, with a single channel as the first or last image axis.
+        x : float array, shape (images, height, width), (images, features) or with channels
+            Images in the estimator's range. Several channels are the first image axis, or the last
+            one if the estimator's `channels_first` is False.
         y : int array, shape (images,) or (images, classes), optional
             True classes, or target classes if targeted; indices or one-hot. The default of an
             untargeted attack is the predicted classes.
@@ -66,13 +90,14 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
         Raises
         ------
         ValidationError
-            If a targeted attack has no `y`, `y` has the wrong shape, images have several channels,
-            or the estimator's range differs between features.
+            If a targeted attack has no `y`, `y` has the wrong shape, images have several channels
+            but the estimator has no `channels_first`, or the estimator's range differs between
+            features.
         """
         if kwargs:
             raise ValidationError("arguments of generate", sorted(kwargs), "x and y only")
         images = np.asarray(x)
-        grid = _grid_of(images.shape)
+        layout = self._layout(images.shape)
         outputs = np.asarray(self.estimator.predict(images), np.float64)
         logits = outputs.min() < 0 or not np.allclose(outputs.sum(axis=1), 1, atol=1e-3)
         predicted = np.argmax(outputs, axis=1)
@@ -88,7 +113,7 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
                     "y", f"shape {given.shape}", f"a class for each of {len(images)}"
                 )
         adversarial = [
-            self._attack_image(image, grid, int(aimed), int(before), logits=bool(logits))
+            self._attack_image(image, layout, int(aimed), int(before), logits=bool(logits))
             for image, aimed, before in zip(images, classes, predicted, strict=True)
         ]
         return np.asarray(adversarial, np.float32).reshape(images.shape)
@@ -96,7 +121,7 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
     def _attack_image(
         self,
         image: NDArray[Any],
-        shape: tuple[int, int],
+        layout: _Layout,
         aimed: int,
         predicted: int,
         *,
@@ -106,19 +131,43 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
             return np.asarray(image, np.float64)
         low, high = self._range()
         goal = Goal(predicted, aimed) if self.targeted else Goal(aimed)
-        grid = (np.asarray(image, np.float64).reshape(shape) - low) / (high - low)
+        (grid,) = (layout.of_target(np.asarray(image, np.float64)[None]) - low) / (high - low)
 
         def predict(rows: NDArray[np.float64]) -> Any:
-            scaled = (low + rows * (high - low)).reshape(-1, *image.shape)
+            scaled = layout.of_estimator(low + rows * (high - low), image.shape)
             return self.estimator.predict(scaled.astype(np.float32))
 
         target = black_box_of(
             predict,
-            image_shape=shape,
+            image_shape=layout.shape,
             classes=int(self.estimator.nb_classes),
             response="logits" if logits else "probabilities",
         )
-        return low + self.attack.run(target, grid, goal).adversarial * (high - low)
+        found = self.attack.run(target, grid, goal).adversarial
+        return np.asarray(layout.of_estimator(low + found[None] * (high - low), image.shape)[0])
+
+    def _layout(self, shape: tuple[int, ...]) -> _Layout:
+        """Return the layout of a batch's images; features without a grid form one row."""
+        image = shape[1:]
+        if len(image) == 1:
+            return _Layout((1, image[0]))
+        if len(image) == 2:
+            return _Layout(image)
+        if len(image) == 3 and image[0] == 1:
+            return _Layout(image[1:])
+        if len(image) == 3 and image[2] == 1:
+            return _Layout(image[:2])
+        channels_first = getattr(self.estimator, "channels_first", None)
+        if len(image) != 3 or channels_first is None:
+            raise ValidationError(
+                "x",
+                f"shape {shape}",
+                "grayscale images, feature vectors, or images with channels for an estimator with "
+                "channels_first",
+            )
+        if channels_first:
+            return _Layout(image)
+        return _Layout((image[2], *image[:2]), channels_last=True)
 
     def _range(self) -> tuple[float, float]:
         clip = self.estimator.clip_values
@@ -130,17 +179,3 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
                 "clip_values", "a range per feature", "one range for all features"
             )
         return float(low.min()), float(high.max())
-
-
-def _grid_of(shape: tuple[int, ...]) -> tuple[int, int]:
-    """Return height and width of the images of a batch; features without a grid form one row."""
-    image = shape[1:]
-    if len(image) == 1:
-        return 1, image[0]
-    if len(image) == 2:
-        return image[0], image[1]
-    if len(image) == 3 and image[0] == 1:
-        return image[1], image[2]
-    if len(image) == 3 and image[2] == 1:
-        return image[0], image[1]
-    raise ValidationError("x", f"shape {shape}", "grayscale images or feature vectors")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.best_seen import BestSeen
 from neuroattack.attacks.result import Goal
+from neuroattack.encoding.images import planes_of
 from neuroattack.encoding.readout import UNDECIDED, decide, spike_fractions
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
@@ -39,7 +40,7 @@ class ArtTarget:
     ----------
     target : Target
         Black box to query.
-    original : float64 array, shape (height, width)
+    original : float64 array of the target's image shape
         Clean image. Pixels that ART did not change are restored to float64.
     goal : Goal
         Goal of the attack. Ties are resolved so that ART, which predicts the first of equal
@@ -86,11 +87,11 @@ class ArtTarget:
         return self._queries - self.spent
 
     def classifier(self) -> Any:
-        """Return the ART classifier, for images of shape (1, height, width)."""
+        """Return the ART classifier, for images of shape (channels, height, width)."""
         estimators = import_art("art.estimators.classification")
         return estimators.BlackBoxClassifierNeuralNetwork(
             self._predict,
-            input_shape=(1, *self._target.image_shape),
+            input_shape=planes_of(self._original).shape,
             nb_classes=self._target.n_classes,
             clip_values=(0.0, 1.0),
         )

@@ -57,7 +57,8 @@ def audit(
     with spec.deploy(load_network(network)) as deployment:
         provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
     subject = Subject.kept(folder, dataset, [spec], network)
-    run = _Run(subject, spec, suite, suite.as_json(dataset), folder, workers, on_progress)
+    has_rows = dataset.test.images.ndim > 2
+    run = _Run(subject, spec, suite, suite.as_json(dataset), has_rows, folder, workers, on_progress)
     sections = run.sections(skipped or {})
     largest = f"/{suite.budgets[-1]}"
     headline = judge(
@@ -73,6 +74,7 @@ class _Run:
     spec: DeploymentSpec
     suite: Suite
     settings: Mapping[str, Any]
+    has_rows: bool
     folder: Path
     workers: int | None
     on_progress: Report | None
@@ -157,7 +159,7 @@ class _Run:
             cells["transfer", role] = verification_cell(
                 self.subject, spec, [images, None], self._image_goals, suite.trials
             )
-        for each in AUDIT_TRANSFORMATIONS:
+        for each in AUDIT_TRANSFORMATIONS if self.has_rows else ():
             cells["transformations", each.name] = self._cell(
                 f"transformed-{each.name}",
                 transform_images,

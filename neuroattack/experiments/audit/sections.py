@@ -112,15 +112,14 @@ def _transfer(deployments: list[str], results: Results) -> Section:
 
 
 def _transformations(results: Results) -> Section:
-    return Section(
-        tuple(
-            _paired(
-                f"transformations/{each.name}", each.name, results["transformations", each.name]
-            )
-            for each in AUDIT_TRANSFORMATIONS
-        ),
-        {},
-    )
+    figures, skipped = [], {}
+    for name in (each.name for each in AUDIT_TRANSFORMATIONS):
+        if ("transformations", name) in results:
+            result = results["transformations", name]
+            figures.append(_paired(f"transformations/{name}", name, result))
+        else:
+            skipped[name] = "needs images with rows and columns"
+    return Section(tuple(figures), skipped)
 
 
 def _paired(key: str, row: str, result: Mapping[str, Any]) -> Figure:

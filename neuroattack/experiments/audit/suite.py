@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.protocol import check_fits
 from neuroattack.attacks.registry import attack_names, make_attack
 from neuroattack.attacks.result import check_trials
 from neuroattack.datasets import Dataset
@@ -105,12 +106,15 @@ class Suite:
         if not self.attacks:
             raise ValidationError("attacks of an audit", "none", "one or more")
 
-    def available(self) -> tuple[Suite, dict[str, str]]:
-        """Return the suite without attacks that are not installed, and the reason for each."""
+    def available(self, image_shape: tuple[int, ...], classes: int) -> tuple[Suite, dict[str, str]]:
+        """Return the suite without attacks that cannot run, and the reason for each.
+
+        They are not installed, or do not support images of the shape or the number of classes.
+        """
         missing = {}
         for name in self.attacks:
             try:
-                make_attack(name, self.bound, self.budgets[0], 0)
+                check_fits(make_attack(name, self.bound, self.budgets[0], 0), image_shape, classes)
             except UnsupportedFeatureError as error:
                 missing[name] = str(error)
         installed = tuple(name for name in self.attacks if name not in missing)

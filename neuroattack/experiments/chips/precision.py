@@ -168,14 +168,19 @@ def measure_accuracy(
             batch = pixels[start : start + _BATCH_IMAGES]
             indices = np.arange(start, start + len(batch))
             recording = deployment.record(batch, indices=indices, record_spikes=len(correct) > 1)
+            if len(correct) > 1 and recording.potentials is not None:
+                raise UnsupportedFeatureError(
+                    "accuracy after several numbers of steps: got a potential as the output, "
+                    "expected spike counts; use a single number of steps"
+                )
             for steps in correct:
-                counts = recording.counts[readout]
+                outputs = recording.outputs(readout)
                 if steps < last and recording.spikes is not None:
                     image, step, neuron = recording.spikes[readout].events()
                     early = step < steps
-                    counts = np.zeros((len(batch), classes), np.int32)
-                    np.add.at(counts, (image[early], neuron[early]), 1)
-                correct[steps] += int((decide(counts) == labels[indices]).sum())
+                    outputs = np.zeros((len(batch), classes), np.int32)
+                    np.add.at(outputs, (image[early], neuron[early]), 1)
+                correct[steps] += int((decide(outputs) == labels[indices]).sum())
         version, count = deployment.backend_version, len(pixels)
     curve = [
         {"steps": steps, "accuracy": hits / count, "accuracy_ci95": wilson_interval(hits, count)}

@@ -42,6 +42,8 @@ _GRACE_S = 5.0
 
 # Arrays stored for each population.
 _PARTS = ("counts", "recorded_counts", "offsets", "neurons")
+# Arrays stored once.
+_POTENTIALS = ("potentials", "recorded_potentials")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,9 +53,11 @@ class BackendRun:
     Parameters
     ----------
     recording : Recording
-        Counts of a run without recorded spikes, and spikes of a second run.
+        Counts and output potentials of a run without recorded spikes, and spikes of a second run.
     recorded_counts : dict of str to int32 array, shape (images, size)
         Counts of the run that recorded spikes.
+    recorded_potentials : float64 array, shape (images, classes), or None
+        Output potentials of the run that recorded spikes.
     backend_version : str
         Version of the simulator.
     setup_s : float
@@ -67,6 +71,7 @@ class BackendRun:
 
     recording: Recording
     recorded_counts: dict[str, NDArray[np.int32]]
+    recorded_potentials: NDArray[np.float64] | None
     backend_version: str
     setup_s: float
     images_per_s: float
@@ -132,8 +137,7 @@ def run_backend(
         if "error" in values:
             raise SimulationError(f"backend {backend!r} failed: {values['error']}")
         with np.load(folder / "recording.npz", allow_pickle=False) as arrays:
-            recording, recorded_counts = _unpacked(dict(arrays))
-        return BackendRun(recording, recorded_counts, peak_rss_mib=peak_mib, **values)
+            return BackendRun(*_unpacked(dict(arrays)), peak_rss_mib=peak_mib, **values)
 
 
 def _end(child: subprocess.Popen[bytes]) -> None:
@@ -185,15 +189,23 @@ def _packed(recording: Recording, recorded: Recording) -> dict[str, Any]:
     for name, trains in (recorded.spikes or {}).items():
         parts = recording.counts[name], recorded.counts[name], trains.offsets, trains.neurons
         arrays |= {f"{name}.{part}": array for part, array in zip(_PARTS, parts, strict=True)}
+    for key, potentials in zip(
+        _POTENTIALS, (recording.potentials, recorded.potentials), strict=True
+    ):
+        if potentials is not None:
+            arrays[key] = potentials
     return arrays
 
 
-def _unpacked(arrays: dict[str, NDArray[Any]]) -> tuple[Recording, dict[str, NDArray[np.int32]]]:
+def _unpacked(
+    arrays: dict[str, NDArray[Any]],
+) -> tuple[Recording, dict[str, NDArray[np.int32]], NDArray[np.float64] | None]:
+    potentials, recorded_potentials = (arrays.pop(key, None) for key in _POTENTIALS)
     counts, recorded_counts, spikes = {}, {}, {}
     for name in dict.fromkeys(key.rpartition(".")[0] for key in arrays):
         counts[name], recorded_counts[name], *events = (arrays[f"{name}.{p}"] for p in _PARTS)
         spikes[name] = SpikeTrains(counts[name].shape[1], *events)
-    return Recording(counts, spikes), recorded_counts
+    return Recording(counts, spikes, potentials), recorded_counts, recorded_potentials
 
 
 def _measure(folder: Path, started_s: float) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.comparison.backend_run import BackendRun, run_backend
 from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
-from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.dynamics import readout_potentials, simulate
 from neuroattack.ir.network import Network, Precision
 from neuroattack.statistics import wilson_interval
 
@@ -44,8 +44,10 @@ class BackendComparison:
     differing_spikes, differing_counts : int
         Number of spikes present in only one of the two, and of different counts, over all
         populations.
+    differing_potentials : int or None
+        Number of different output potentials; None if the output is spike counts.
     differing_spikes_in, differing_counts_in : dict of str to int
-        The same for each population, including ``"input"``.
+        Differing spikes and counts of each population, including ``"input"`` if it spikes.
     first_difference : dict or None
         ``"population"``, ``"image"``, ``"step"`` and ``"neuron"`` of the first different spike;
         populations are in network order, the input first.
@@ -63,6 +65,7 @@ class BackendComparison:
     network_checksum: str
     differing_spikes: int
     differing_counts: int
+    differing_potentials: int | None
     differing_spikes_in: dict[str, int]
     differing_counts_in: dict[str, int]
     first_difference: dict[str, str | int] | None
@@ -109,9 +112,13 @@ class Comparison:
 
     @property
     def agree(self) -> bool:
-        """Whether no backend failed and none differs from the reference in any spike or count."""
+        """Whether no backend failed and none differs from the reference.
+
+        Spikes, counts and output potentials are compared.
+        """
         return not self.failed and not any(
-            each.differing_spikes or each.differing_counts for each in self.backends.values()
+            each.differing_spikes or each.differing_counts or each.differing_potentials
+            for each in self.backends.values()
         )
 
     def as_json(self) -> dict[str, Any]:
@@ -119,6 +126,17 @@ class Comparison:
         names = ("images", "steps", "seed", "agree", "refused", "failed", "fixed_point")
         backends = {name: asdict(each) for name, each in self.backends.items()}
         return {name: getattr(self, name) for name in names} | {"backends": backends}
+
+
+@dataclass(frozen=True, eq=False)
+class _Reference:
+    """Spikes of the reference dynamics, and output potentials if they are the network's output."""
+
+    spikes: dict[str, SpikeTrains]
+    potentials: NDArray[np.float64] | None
+
+    def outputs(self, readout: str) -> NDArray[np.int32] | NDArray[np.float64]:
+        return self.spikes[readout].counts() if self.potentials is None else self.potentials
 
 
 def compare(
@@ -133,12 +151,12 @@ def compare(
     seed: int = 0,
     on_progress: Callable[[str, float, str], None],
 ) -> Comparison:
-    """Run backends on the same input spikes, and compare each with the reference dynamics."""
+    """Run backends on the same input, and compare each with the reference dynamics."""
     if not backends or not len(images):
         raise ValidationError("compare", "no backend or no image", "at least one of each")
     for name in backends:
         check_settings(name, steps, seed)
-    versions, rounding = _versions(network, precisions, fitted)
+    versions, rounding, refused = _versions(network, precisions, fitted)
     references = {
         suffix: _reference(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
         for suffix, version in versions.items()
@@ -146,9 +164,11 @@ def compare(
     hidden = [p.name for p in network.populations if p.name != network.readout]
     population = hidden[-1] if hidden else network.readout
     compared: dict[str, BackendComparison] = {}
-    refused: dict[str, str] = {}
     failed: dict[str, str] = {}
-    rasters = {f"dynamics{suffix}": spikes[population][:1] for suffix, spikes in references.items()}
+    rasters = {
+        f"dynamics{suffix}": reference.spikes[population][:1]
+        for suffix, reference in references.items()
+    }
     for backend in backends:
         for suffix, version in versions.items():
             name = f"{backend}{suffix}"
@@ -169,7 +189,7 @@ def compare(
         raise UnsupportedFeatureError("; ".join(refused.values()))
     fixed_point = None
     if rounding is not None and len(references) == 2:
-        floating, fixed = (spikes[network.readout].counts() for spikes in references.values())
+        floating, fixed = (each.outputs(network.readout) for each in references.values())
         fixed_point = {
             "numbers": "Loihi's fixed point" if fitted is None else fitted.profile.name,
             **_rounding_effect(floating, fixed, labels),
@@ -181,9 +201,9 @@ def compare(
 
 
 def _rounding_effect(
-    floating: NDArray[np.int32], fixed: NDArray[np.int32], labels: Labels
+    floating: NDArray[Any], fixed: NDArray[Any], labels: Labels
 ) -> dict[str, float | None]:
-    """Compare output counts, shape (images, classes), before and after rounding."""
+    """Compare outputs, shape (images, classes), before and after rounding."""
     decided = decide(floating), decide(fixed)
     before, after = (float((classes == labels).mean()) for classes in decided)
     varies = floating.std() > 0 and fixed.std() > 0
@@ -200,21 +220,30 @@ def _rounding_effect(
 
 def _versions(
     network: Network, precisions: Sequence[Precision], fitted: Fitted | None
-) -> tuple[dict[str, Network], Quantized | None]:
-    """Return the network in each arithmetic, by name suffix, and the rounding if any."""
+) -> tuple[dict[str, Network], Quantized | None, dict[str, str]]:
+    """Return the network in each arithmetic, by name suffix, and the rounding if any.
+
+    The third value is the reason by suffix, if the network is not supported in fixed point but
+    compared in floating point.
+    """
     if network.precision == "fixed":
         if "fixed" not in precisions:
             raise ValidationError(
                 "precision", "'floating'", "'fixed', the precision of the network"
             )
-        return {"-fixed": network}, None
+        return {"-fixed": network}, None, {}
     versions = {"": network} if "floating" in precisions else {}
     if "fixed" not in precisions:
-        return versions, None
+        return versions, None, {}
     if fitted is not None:
-        return versions | {f"-{fitted.profile.id}": fitted.network}, fitted.quantized
-    rounding = quantize(network, fixed_format())
-    return versions | {"-fixed": rounding.network}, rounding
+        return versions | {f"-{fitted.profile.id}": fitted.network}, fitted.quantized, {}
+    try:
+        rounding = quantize(network, fixed_format())
+    except UnsupportedFeatureError as error:
+        if not versions:
+            raise
+        return versions, None, {"fixed": str(error)}
+    return versions | {"-fixed": rounding.network}, rounding, {}
 
 
 def _reference(
@@ -223,9 +252,10 @@ def _reference(
     steps: int,
     seed: int,
     on_progress: Callable[[float, str], None],
-) -> dict[str, SpikeTrains]:
+) -> _Reference:
     rows = validate_images(images, network.input.shape)
     parts: dict[str, list[SpikeTrains]] = {}
+    potentials = []
     for index in range(len(rows)):
         inputs = network.input.encoder.encode(
             rows[index : index + 1],
@@ -235,10 +265,18 @@ def _reference(
             seed=seed,
             stream=EVALUATION_STREAM,
         )
-        for name, raster in simulate(network, inputs.to_dense()[0]).items():
+        dense = inputs.to_dense()[0]
+        for name, raster in simulate(network, dense).items():
             parts.setdefault(name, []).append(SpikeTrains.from_dense(raster[None]))
+        if network.readout_quantity == "final_potential":
+            potentials.append(readout_potentials(network, dense)[-1])
+        elif network.readout_quantity == "max_potential":
+            potentials.append(readout_potentials(network, dense).max(axis=0))
         on_progress((index + 1) / len(rows), "")
-    return {name: SpikeTrains.concatenate(trains) for name, trains in parts.items()}
+    return _Reference(
+        {name: SpikeTrains.concatenate(trains) for name, trains in parts.items()},
+        np.array(potentials) if potentials else None,
+    )
 
 
 def _spikes(run: BackendRun) -> Mapping[str, SpikeTrains]:
@@ -249,12 +287,12 @@ def _comparison(
     backend: str,
     network: Network,
     run: BackendRun,
-    reference: Mapping[str, SpikeTrains],
+    reference: _Reference,
     labels: Labels,
 ) -> BackendComparison:
     spikes_in, counts_in = {}, {}
     first: dict[str, str | int] | None = None
-    for name, expected in reference.items():
+    for name, expected in reference.spikes.items():
         differing = _differing(_spikes(run)[name], expected)
         spikes_in[name] = len(differing)
         if len(differing) and first is None:
@@ -263,7 +301,7 @@ def _comparison(
         counts = expected.counts()
         wrong = run.recording.counts[name] != counts
         counts_in[name] = int((wrong | (run.recorded_counts[name] != counts)).sum())
-    decided = decide(run.recording.counts[network.readout])
+    decided = decide(run.recording.outputs(network.readout))
     correct = int((decided == labels).sum())
     return BackendComparison(
         backend=backend,
@@ -272,16 +310,26 @@ def _comparison(
         network_checksum=network.checksum(),
         differing_spikes=sum(spikes_in.values()),
         differing_counts=sum(counts_in.values()),
+        differing_potentials=_differing_potentials(run, reference.potentials),
         differing_spikes_in=spikes_in,
         differing_counts_in=counts_in,
         first_difference=first,
-        class_agreement=float((decided == decide(reference[network.readout].counts())).mean()),
+        class_agreement=float((decided == decide(reference.outputs(network.readout))).mean()),
         accuracy=correct / len(labels),
         accuracy_ci95=wilson_interval(correct, len(labels)),
         images_per_s=run.images_per_s,
         setup_s=run.setup_s,
         peak_rss_mib=run.peak_rss_mib,
     )
+
+
+def _differing_potentials(run: BackendRun, expected: NDArray[np.float64] | None) -> int | None:
+    if expected is None:
+        return None
+    wrong = np.zeros(expected.shape, np.bool_)
+    for found in (run.recording.potentials, run.recorded_potentials):
+        wrong |= True if found is None else found != expected
+    return int(wrong.sum())
 
 
 def _differing(actual: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:

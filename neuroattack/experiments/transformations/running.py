@@ -47,7 +47,7 @@ class Case:
     ----------
     index : int
         Index of the clean image in its data set; with the goal it selects the random streams.
-    original, adversarial : float64 arrays, shape (height, width)
+    original, adversarial : float64 arrays, shape (height, width) or (channels, height, width)
         Intensities in [0, 1].
     goal : Goal
         Goal of the attack.

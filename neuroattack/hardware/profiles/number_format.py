@@ -11,23 +11,62 @@ from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import LEAK_ONE, POTENTIAL_LIMIT
 from neuroattack.validation import check_integer
 
-__all__ = ["LEAK_BITS", "BiasFormat", "Feature", "NumberFormat", "SignMode", "StateFormat"]
+__all__ = [
+    "LEAK_BITS",
+    "BiasFormat",
+    "CurrentFormat",
+    "Feature",
+    "NumberFormat",
+    "ResetMode",
+    "SignMode",
+    "StateFormat",
+]
 
 SignMode = Literal["mixed", "excitatory", "inhibitory", "per_source"]
 """Signs of the weights of a projection: both, one, or one per source neuron."""
 
 Feature = Literal[
-    "free_weights", "leak", "reset_to_rest", "bias", "refractory_period", "delay", "skip_projection"
+    "free_weights",
+    "leak",
+    "synaptic_current",
+    "reset_to_rest",
+    "bias",
+    "refractory_period",
+    "delay",
+    "skip_projection",
+    "recurrence",
 ]
 """Features of networks that a chip may not support."""
+
+ResetMode = Literal["value", "subtract"]
+"""Reset of neurons that spike: to a fixed potential, or by subtraction of the threshold."""
 
 LEAK_BITS = LEAK_ONE.bit_length() - 1
 """Bits of the leak of fixed-point networks, which is the finest supported resolution."""
 
 
 @dataclass(frozen=True)
+class CurrentFormat:
+    """Decay of synaptic currents with an integer state.
+
+    Parameters
+    ----------
+    leak_bits : int
+        Resolution: a current loses a multiple of ``2**-leak_bits`` of its value per step.
+    least : int
+        Smallest multiple.
+    bits : int
+        Bits of a current. Simulated currents wrap around at 24 bits.
+    """
+
+    leak_bits: int
+    least: int = 0
+    bits: int = 24
+
+
+@dataclass(frozen=True)
 class StateFormat:
-    """Integer format of membrane potentials.
+    """Integer format of membrane potentials and synaptic currents.
 
     Parameters
     ----------
@@ -38,12 +77,15 @@ class StateFormat:
     leak_bits : int or None
         Resolution of the leak: the decay per step is a multiple of ``2**-leak_bits``; None if the
         chip's leak is of another kind or unknown.
+    current : CurrentFormat or None
+        Decay of synaptic currents; None if unknown, or if they have no memory.
     """
 
     lowest: int
     highest: int
     shift: int = 0
     leak_bits: int | None = None
+    current: CurrentFormat | None = None
 
 
 @dataclass(frozen=True)
@@ -88,6 +130,8 @@ class NumberFormat:
         Format of biases.
     refractory_steps, delay_steps : (int, int) or None
         Shortest and longest refractory period and delay in time steps.
+    resets : frozenset of ResetMode
+        Supported resets; empty if unknown, then a reset to a value is assumed.
     lacks : mapping of Feature to str
         Unsupported features, each with its reference.
     """
@@ -102,6 +146,7 @@ class NumberFormat:
     bias: BiasFormat | None = None
     refractory_steps: tuple[int, int] | None = None
     delay_steps: tuple[int, int] | None = None
+    resets: frozenset[ResetMode] = frozenset()
     lacks: Mapping[Feature, str] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -149,6 +194,9 @@ class NumberFormat:
             )
         if state.leak_bits is not None:
             check_integer(f"{me} leak_bits", state.leak_bits, 0, LEAK_BITS)
+        if state.current is not None:
+            bits = check_integer(f"{me} current leak_bits", state.current.leak_bits, 0, LEAK_BITS)
+            check_integer(f"{me} current least", state.current.least, 0, 2**bits)
         lowest, highest = self.exponents
         if lowest > highest:
             raise ValidationError(

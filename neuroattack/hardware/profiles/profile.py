@@ -18,6 +18,7 @@ from neuroattack.hardware.profiles.energy_model import (
 )
 from neuroattack.hardware.profiles.number_format import (
     BiasFormat,
+    CurrentFormat,
     Feature,
     NumberFormat,
     StateFormat,
@@ -80,12 +81,19 @@ class Profile:
         if given.v_bits:
             highest = 2 ** (given.v_bits.v - given.v_bits.signed) - 1
             lowest = -highest if given.v_bits.signed else 0
-            others["state"] = StateFormat(lowest, highest, shift, _value(given.decay_bits))
+            current = None
+            if given.u_bits and given.decay_bits:
+                decay, bits = given.decay_bits, given.u_bits.v
+                current = CurrentFormat(decay.v, decay.u_offset, bits)
+            leak_bits = _value(given.decay_bits)
+            others["state"] = StateFormat(lowest, highest, shift, leak_bits, current)
             # With a lower exponent, weights would have bits below the last bit of the state, which
             # fixed-point networks do not support.
             exponents = (max(exponents[0], -shift), exponents[1])
         if given.sign_modes:
             others["sign_modes"] = frozenset(given.sign_modes.v)
+        if given.resets:
+            others["resets"] = frozenset(given.resets.v)
         if given.mixed_weight_step:
             others["mixed_weight_step"] = given.mixed_weight_step.v
         return NumberFormat(

@@ -186,12 +186,18 @@ class ProfileDocument(Strict):
             ("refractory_period", "refractory_steps"),
             ("delay", "delay_steps"),
             ("leak", "decay_bits"),
+            ("synaptic_current", "u_bits"),
         ):
             if getattr(self.lacks, lack) and getattr(given, name):
                 refuse(
                     f"format.{name}: got a format for a feature listed in lacks.{lack}, expected "
                     "only one of them"
                 )
+        if self.lacks.reset_to_rest and given.resets and "value" in given.resets.v:
+            refuse(
+                "format.resets: got 'value', which lacks.reset_to_rest excludes, expected only one "
+                "of them"
+            )
         return self
 
     @model_validator(mode="after")

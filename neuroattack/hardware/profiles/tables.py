@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from neuroattack.hardware.profiles.energy_model import BASES, Basis, Bound, Scope, UpdatePolicy
-from neuroattack.hardware.profiles.number_format import SignMode
+from neuroattack.hardware.profiles.number_format import ResetMode, SignMode
 
 __all__ = [
     "Coefficient",
@@ -168,7 +168,10 @@ class StateBits(Count):
 
 
 class DecayBits(Count):
-    """Resolution of the leak: the decay per step is a multiple of ``2**-v``."""
+    """Resolution of the leak: the decay per step is a multiple of ``2**-v``.
+
+    Synaptic currents (`u_bits`) lose ``u_offset`` more units per step.
+    """
 
     round: Literal["toward_zero"] = "toward_zero"
     u_offset: int = Field(default=0, ge=0, le=1)
@@ -221,6 +224,12 @@ class SignModes(Statement):
     """Possible signs of the weights of a projection."""
 
     v: Annotated[tuple[SignMode, ...], Field(strict=False, min_length=1)]
+
+
+class Resets(Statement):
+    """Supported resets of neurons that spike."""
+
+    v: Annotated[tuple[ResetMode, ...], Field(strict=False, min_length=1)]
 
 
 def key(unit: str, low: float, high: float) -> Any:
@@ -310,6 +319,7 @@ class Format(Table):
     v_bits: StateBits | None = key("bit", 2, 24)
     decay_bits: DecayBits | None = key("bit", 1, 12)
     vth_mant_bits: ThresholdBits | None = key("bit", 1, 24)
+    resets: Resets | None = None
     bias: BiasBits | None = None
     refractory_steps: StepSpan | None = key("steps", 0, 1e6)
     delay_steps: StepSpan | None = key("steps", 0, 1e6)
@@ -320,11 +330,13 @@ class Lacks(Table):
 
     free_weights: Statement | None = None
     leak: Statement | None = None
+    synaptic_current: Statement | None = None
     reset_to_rest: Statement | None = None
     bias: Statement | None = None
     refractory_period: Statement | None = None
     delay: Statement | None = None
     skip_projection: Statement | None = None
+    recurrence: Statement | None = None
 
 
 class Energies(Table):

@@ -8,7 +8,6 @@ then in units of a weight step instead of volts, which does not change the dynam
 from __future__ import annotations
 
 import functools
-import math
 from collections import Counter
 from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
@@ -17,12 +16,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError
-from neuroattack.hardware.profiles.number_format import LEAK_BITS, NumberFormat, SignMode
+from neuroattack.hardware.profiles.number_format import NumberFormat, SignMode
+from neuroattack.hardware.quantization.populations import PopulationRounding, round_population
 from neuroattack.hardware.quantization.scaling import own_exponent, scale_of, too_far_apart
 from neuroattack.hardware.quantization.shortfalls import unknown_fields, without_shortfalls
 from neuroattack.hardware.quantization.signs import Part, parts_of
-from neuroattack.ir.fixed_point import LEAK_ONE, FixedPopulation
-from neuroattack.ir.network import Network, Population, Projection
+from neuroattack.ir.network import AnyProjection, Network, Population
 from neuroattack.validation import check_integer
 
 __all__ = [
@@ -59,7 +58,7 @@ class Rounding:
         it, or is split into an excitatory and an inhibitory one if the chip supports both modes,
         which gives each weight one more bit.
     allow_lossy : bool
-        Whether unsupported features are dropped instead of refused.
+        Whether unsupported features are dropped or converted instead of refused.
 
     Raises
     ------
@@ -88,7 +87,7 @@ class Rounding:
 
 @dataclass(frozen=True)
 class ProjectionRounding:
-    """Rounding of the weights of one projection.
+    """Rounding of the weights of one projection; those of a kernel, for a convolution.
 
     Parameters
     ----------
@@ -104,7 +103,7 @@ class ProjectionRounding:
     largest_error_v, rms_error_v : float
         Largest and root-mean-square error of the weights in volts.
     lost_fraction, saturated_fraction : float
-        Fractions of connections whose weight was rounded to 0, and whose weight was clipped.
+        Fractions of nonzero weights that were rounded to 0, and that were clipped.
     """
 
     source: str
@@ -116,30 +115,6 @@ class ProjectionRounding:
     rms_error_v: float
     lost_fraction: float
     saturated_fraction: float
-
-
-@dataclass(frozen=True)
-class PopulationRounding:
-    """Rounding of the parameters of one population.
-
-    Parameters
-    ----------
-    name : str
-        Name of the population.
-    state_bit_v : float
-        Last bit of the state in volts; in floating point, the unit of potentials in volts.
-    tau_m_s, effective_tau_m_s : float
-        Membrane time constant before rounding, and that of the rounded leak.
-    largest_threshold_error_v, largest_bias_error_v : float
-        Largest error of a threshold and of a bias in volts.
-    """
-
-    name: str
-    state_bit_v: float
-    tau_m_s: float
-    effective_tau_m_s: float
-    largest_threshold_error_v: float
-    largest_bias_error_v: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,7 +131,7 @@ class Quantized:
     projections : tuple of ProjectionRounding
         Rounding of the projections, in the order of the network.
     dropped : tuple of str
-        Unsupported features that were dropped.
+        Unsupported features that were dropped or converted.
     unchecked : tuple of str
         Fields of the format that were not checked, because they are unknown or do not apply to
         potentials in floating point.
@@ -169,12 +144,9 @@ class Quantized:
     unchecked: tuple[str, ...] = ()
 
     def roundings_as_json(self) -> dict[str, list[dict[str, Any]]]:
-        """Return the rounding as JSON values; infinite time constants are None."""
+        """Return the rounding as JSON values."""
         return {
-            "populations": [
-                {name: None if value == math.inf else value for name, value in asdict(each).items()}
-                for each in self.populations
-            ],
+            "populations": [each.as_json() for each in self.populations],
             "projections": [asdict(each) for each in self.projections],
         }
 
@@ -229,12 +201,11 @@ def quantize(
     fitted, dropped = without_shortfalls(network, number_format, allow_lossy=options.allow_lossy)
     parts: list[tuple[Part, NDArray[np.float64] | None]] = []
     numbers: Counter[tuple[str, str]] = Counter()
-    dense = [projection.dense() for projection in fitted.projections]
-    for projection in dense:
+    for projection in fitted.projections:
         represented, lost = parts_of(
             projection,
             number_format,
-            [p for p in dense if p.source == projection.source],
+            fitted.outgoing(projection.source),
             split=options.signs == "split",
             allow_lossy=options.allow_lossy,
         )
@@ -244,25 +215,31 @@ def quantize(
         uniform = _random_numbers(projection, numbers[ends], options)
         parts.extend((part, uniform) for part in represented)
 
-    scales: dict[str, tuple[float, int]] = {}
+    scales: dict[str, float] = {}
+    exponents = [0] * len(parts)
     populations, population_roundings = [], []
     for population, original in zip(fitted.populations, network.populations, strict=True):
         if not isinstance(population, Population) or not isinstance(original, Population):
             raise TypeError("a population in fixed point")
-        incoming = [part for part, _ in parts if part.original.target == population.name]
-        scales[population.name] = scale_of(population, incoming, number_format, clip=clip)
-        scale, _ = scales[population.name]
-        rounded, rounding = _round_population(
-            population, original, network.dt_s, scale, number_format
+        name = population.name
+        incoming = [i for i, (part, _) in enumerate(parts) if part.original.target == name]
+        arriving = [parts[i][0] for i in incoming]
+        scale, highest = scale_of(population, arriving, number_format, clip=clip)
+        scales[name] = scale
+        for i in incoming:
+            exponents[i] = highest
+            if options.scale == "per_projection":
+                exponents[i] = own_exponent(parts[i][0], scale, highest, number_format, clip=clip)
+        finest = min((exponents[i] for i in incoming), default=0)
+        rounded, rounding = round_population(
+            population, original, network.dt_s, scale, finest, number_format
         )
         populations.append(rounded)
         population_roundings.append(rounding)
 
     projections, projection_roundings = [], []
-    for part, uniform in parts:
-        scale, exponent = scales[part.original.target]
-        if options.scale == "per_projection":
-            exponent = own_exponent(part, scale, exponent, number_format, clip=clip)
+    for (part, uniform), exponent in zip(parts, exponents, strict=True):
+        scale = scales[part.original.target]
         weights, weight_rounding = _round_weights(part, scale, exponent, number_format, uniform)
         projections.append(weights)
         projection_roundings.append(weight_rounding)
@@ -281,14 +258,14 @@ def quantize(
 
 
 def _random_numbers(
-    projection: Projection, number: int, options: Rounding
+    projection: AnyProjection, number: int, options: Rounding
 ) -> NDArray[np.float64] | None:
     """Return uniform random numbers for the n-th projection between two populations."""
     if options.rounding == "nearest":
         return None
     name = f"{projection.source}->{projection.target}#{number}"
     rng = np.random.default_rng([options.seed, *name.encode()])
-    return rng.random(projection.mantissas.shape)
+    return rng.random(projection.grid.shape)
 
 
 def _round_weights(
@@ -297,22 +274,22 @@ def _round_weights(
     exponent: int,
     number_format: NumberFormat,
     uniform: NDArray[np.float64] | None,
-) -> tuple[Projection, ProjectionRounding]:
+) -> tuple[AnyProjection, ProjectionRounding]:
     original, state = part.original, number_format.state
     if number_format.weight_bits is None and state is None:
-        mantissas = np.where(part.kept, original.mantissas, 0)
+        mantissas = np.where(part.kept, original.grid, 0)
         exponent, saturated = original.exponent, np.zeros(mantissas.shape, bool)
     else:
         mantissas, saturated = part.rounded(scale / 2.0**exponent, uniform)
-    connected = original.mantissas != 0
+    connected = original.grid != 0
     connections = max(int(connected.sum()), 1)
     lost = int((mantissas[connected] == 0).sum())
     if connected.any() and lost == connections:
         raise too_far_apart(f"all weights of {original.source}->{original.target}", number_format)
-    error_v = np.ldexp(mantissas.astype(np.float64), exponent) / scale - original.weights_v
+    error_v = np.ldexp(mantissas.astype(np.float64), exponent) / scale - original.grid_v
     largest = int(np.abs(mantissas).max()) // part.step
     shift = 0 if state is None else state.shift
-    rounded = replace(original, mantissas=mantissas, exponent=exponent + shift)
+    rounded: AnyProjection = original.with_grid(mantissas, exponent + shift)
     return rounded, ProjectionRounding(
         original.source,
         original.target,
@@ -324,66 +301,3 @@ def _round_weights(
         lost / connections,
         float(saturated.sum()) / connections,
     )
-
-
-def _round_population(
-    population: Population,
-    original: Population,
-    dt_s: float,
-    scale: float,
-    number_format: NumberFormat,
-) -> tuple[Population | FixedPopulation, PopulationRounding]:
-    """Round a population without unsupported features; errors are relative to `original`."""
-    state = number_format.state
-    rounded: Population | FixedPopulation
-    threshold: NDArray[Any]
-    bias: NDArray[Any]
-    if state is None:
-        threshold, bias = population.threshold_v * scale, population.bias_v * scale
-        rounded = replace(
-            population, threshold_v=threshold, bias_v=bias, reset_v=population.reset_v * scale
-        )
-        per_v, tau_m_s = scale, float(population.tau_m_s[0])
-    else:
-        threshold = np.rint(population.threshold_v * scale).astype(np.int32) << state.shift
-        if (threshold == 0).any():
-            raise too_far_apart(f"a threshold of population {population.name!r}", number_format)
-        per_v = scale * 2**state.shift
-        bias = _round_bias(population.bias_v * per_v, number_format.bias_range[0])
-        leak = _round_leak(float(population.decay(dt_s)[0]), state.leak_bits)
-        rounded = FixedPopulation(
-            name=population.name,
-            size=population.size,
-            leak=leak,
-            threshold=threshold,
-            bias=bias,
-            refractory_steps=int(population.refractory_steps[0]),
-            lowest=state.lowest,
-            highest=state.highest,
-        )
-        tau_m_s = -dt_s / math.log1p(-leak / LEAK_ONE) if leak else math.inf
-    return rounded, PopulationRounding(
-        name=original.name,
-        state_bit_v=1 / per_v,
-        tau_m_s=float(original.tau_m_s[0]),
-        effective_tau_m_s=tau_m_s,
-        largest_threshold_error_v=float(np.abs(threshold / per_v - original.threshold_v).max()),
-        largest_bias_error_v=float(np.abs(bias / per_v - original.bias_v).max()),
-    )
-
-
-def _round_bias(bias: NDArray[np.float64], largest: int) -> NDArray[np.int32]:
-    """Round biases to ``mantissa * 2**exponent`` with the smallest exponent for which all fit."""
-    exponent = 0
-    reach = float(np.abs(bias).max())
-    while np.rint(reach / 2**exponent) > largest:
-        exponent += 1
-    rounded: NDArray[np.int32] = np.rint(bias / 2**exponent).astype(np.int32) << exponent
-    return rounded
-
-
-def _round_leak(decay: float, bits: int | None) -> int:
-    """Return the leak nearest to a decay, in units of 1/4096 per step; always below 4096."""
-    bits = LEAK_BITS if bits is None else bits
-    units = 1 << bits
-    return min(round(units * (1 - decay)), units - 1) << (LEAK_BITS - bits)

@@ -57,7 +57,9 @@ def scale_of(
             (_highest_fitting(reach * factor, limit, number_format) for factor in _FACTORS),
             key=lambda each: sum(_squared_error(part, *each) for part in incoming),
         )
-    farthest = float(np.abs([*population.threshold_v, *population.bias_v]).max())
+    thresholds = population.threshold_v[np.isfinite(population.threshold_v)]
+    each = (thresholds, population.bias_v, population.current_bias_v)
+    farthest = max(float(np.abs(values).max(initial=0.0)) for values in each)
     if not math.isfinite(found[0] * farthest):
         raise too_far_apart(f"population {population.name!r}", number_format)
     return found

@@ -10,16 +10,25 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError
 from neuroattack.files import atomic_path
-from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
+from neuroattack.ir.network import (
+    INPUT,
+    Convolution,
+    FixedPopulation,
+    Network,
+    Population,
+)
 from neuroattack.ir.nir.losses import Losses
-from neuroattack.ir.nir.stated import graph_metadata, neuron_metadata
+from neuroattack.ir.nir.metadata import graph_metadata, neuron_metadata
+from neuroattack.ir.nir.reading import Arrival
 from neuroattack.ir.values import span
 
 __all__ = ["export_nir"]
 
-# Not identifiers, hence not names of populations.
-_PIXELS = "input-pixels"
+# Not an identifier, hence not the name of a population.
 _OUTPUT = "network-output"
+
+Shape = tuple[int, ...]
+Values = NDArray[np.float64]
 
 
 def export_nir(
@@ -27,10 +36,10 @@ def export_nir(
 ) -> tuple[str, ...]:
     """Write a floating-point network as a NIR file, atomically.
 
-    The file must be read with integration ``hold``, arrival ``next-step`` and times in seconds
-    (:class:`neuroattack.ir.nir.reading.Reading`). Its metadata contain these settings, and the
-    refractory period and the encoder, which NIR does not support. Importing the file with them
-    gives a network that is spike-for-spike identical.
+    The file must be read with integration ``hold`` and times in seconds
+    (:class:`neuroattack.ir.nir.reading.Reading`). Its metadata contain these settings and
+    everything else that NIR does not define. Importing the file with them gives a network that is
+    spike-for-spike identical.
 
     Parameters
     ----------
@@ -39,7 +48,8 @@ def export_nir(
     network : Network
         Network in floating point.
     allow_lossy : bool, optional
-        Whether to export networks with a refractory period, which other tools will ignore.
+        Whether to export networks with features that NIR does not define, such as a refractory
+        period or a reset by subtraction, and that other tools will ignore.
 
     Returns
     -------
@@ -49,7 +59,8 @@ def export_nir(
     Raises
     ------
     UnsupportedFeatureError
-        If the network is in fixed point, or has a refractory period and losses are not allowed.
+        If a feature of the network cannot be exported, or only with losses and these are not
+        allowed.
     BackendUnavailableError, OutputError
         If the package nir is not installed, or the file cannot be written.
     """
@@ -73,14 +84,15 @@ class _Export:
         self.losses = losses
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
+        delays = [projection.delay_steps for projection in network.projections]
+        self.arrival: Arrival = "next-step" if min(delays, default=1) else "same-step"
+        self.projections = list(network.projections)
+        self.shapes = self._shapes()
 
     def graph(self) -> Any:
         """Return the network as a graph of the package nir."""
-        shape = np.array(self.network.input.shape)
+        shape = np.array(self.shapes[INPUT])
         self.nodes[INPUT] = self.nir.Input(input_type={"input": shape})
-        if len(shape) > 1:
-            self.nodes[_PIXELS] = self.nir.Flatten(input_type={"input": shape}, start_dim=0)
-            self.edges.append((INPUT, _PIXELS))
         for population in self.network.populations:
             if isinstance(population, FixedPopulation):
                 raise UnsupportedFeatureError(
@@ -91,99 +103,180 @@ class _Export:
         self.nodes[_OUTPUT] = self.nir.Output(
             output_type={"output": np.array([self.network.classes])}
         )
-        self.edges.append((self.network.readout, _OUTPUT))
-        return self.nir.NIRGraph(self.nodes, self.edges, metadata=graph_metadata(self.network))
+        self.edges.append((self._flat(self.network.readout), _OUTPUT))
+        metadata = graph_metadata(self.network, self.arrival)
+        return self.nir.NIRGraph(self.nodes, self.edges, metadata=metadata)
+
+    def _shapes(self) -> dict[str, Shape]:
+        """Return the shapes of all populations: those of convolutions, where these agree.
+
+        Convolutions that do not fit, or that NIR does not define, become dense projections.
+        """
+        shapes: dict[str, Shape] = {}
+        for number, projection in enumerate(self.projections):
+            if not isinstance(projection, Convolution):
+                continue
+            ends = {
+                projection.source: projection.source_shape,
+                projection.target: projection.target_shape,
+            }
+            fits = all(shapes.get(name, shape) == shape for name, shape in ends.items())
+            symmetric = all(before == after >= 0 for before, after in projection.padding)
+            if fits and symmetric and len(ends) == 2 and self._bias_of_channels(projection):
+                shapes |= ends
+            else:
+                self.projections[number] = projection.dense()
+        return {
+            INPUT: self.network.input.shape,
+            **{p.name: (p.size,) for p in self.network.populations},
+            **shapes,
+        }
+
+    def _bias_of_channels(self, projection: Convolution) -> bool:
+        target = self.network.population(projection.target)
+        if isinstance(target, FixedPopulation):
+            return False
+        bias = _constant(target).reshape(len(projection.kernel), -1)
+        return bool((bias == bias[:, :1]).all())
 
     def _population(self, population: Population) -> None:
-        size = population.size
-        leak = 1 - float(population.decay(self.network.dt_s)[0])
-        resistance, gain = _resistances(leak or self.network.dt_s, population.bias_v)
-        if population.refractory_steps.any():
-            self.losses.add(
-                f"population {population.name!r} has a refractory period of "
-                f"{span(population.refractory_steps)} steps, which NIR does not support",
-                "stored in the file's metadata only, which other tools ignore",
-            )
-        values = {
-            "r": resistance,
-            "v_threshold": population.threshold_v.copy(),
-            "v_reset": population.reset_v.copy(),
-        }
-        metadata = neuron_metadata(population)
-        if leak:
-            tau, rest = population.tau_m_s.copy(), np.zeros(size)
-            neurons = self.nir.LIF(tau=tau, v_leak=rest, metadata=metadata, **values)
-        else:
-            neurons = self.nir.IF(metadata=metadata, **values)
-        self.nodes[population.name] = neurons
-        self._incoming(population, gain)
+        self._check(population)
+        shape = self.shapes[population.name]
+        dt_s = self.network.dt_s
+        leak = 1 - population.decay(dt_s)
+        values: dict[str, Any] = {"r": 1 / (leak if leak.any() else np.full(leak.shape, dt_s))}
+        if population.spikes:
+            reset = population.reset_v if population.reset == "value" else np.zeros(leak.shape)
+            values |= {"v_threshold": population.threshold_v, "v_reset": reset}
+        if _has_current(population):
+            values |= {
+                "tau_mem": population.tau_m_s,
+                "tau_syn": population.tau_syn_s,
+                "w_in": 1 / (1 - population.current_decay(dt_s)),
+            }
+        elif leak.any():
+            values["tau"] = population.tau_m_s
+        if leak.any():
+            values["v_leak"] = np.zeros(leak.shape)
+        kind = "I" if not leak.any() else "CubaLI" if _has_current(population) else "LI"
+        self.nodes[population.name] = getattr(self.nir, kind + "F" * population.spikes)(
+            **{field: value.reshape(shape) for field, value in values.items()},
+            metadata=neuron_metadata(population),
+        )
+        self._incoming(population, _constant(population))
 
-    def _incoming(self, population: Population, gain: NDArray[np.float64]) -> None:
-        bias: NDArray[np.float64] | None = population.bias_v / gain
-        if not population.bias_v.any():
-            bias = None
-        projections = self.network.incoming(population.name)
+    def _check(self, population: Population) -> None:
+        """Raise UnsupportedFeatureError, or list losses, for what NIR does not define."""
+        me = f"population {population.name!r}"
+        leak = 1 - population.decay(self.network.dt_s)
+        finite = np.isfinite(population.threshold_v)
+        for wrong, what in (
+            (leak.any() and not leak.all(), "neurons with and without leak"),
+            (finite.any() and not finite.all(), "neurons that spike and neurons that never do"),
+            (
+                _has_current(population) and not leak.all(),
+                "a synaptic current, but no leak of the potential",
+            ),
+            (
+                _has_current(population) and population.bias_v.any(),
+                "a synaptic current, and a bias of the potential besides it",
+            ),
+        ):
+            if wrong:
+                raise UnsupportedFeatureError(f"{me} has {what}, which NIR does not support")
+        for used, what in (
+            (
+                population.refractory_steps.any() and population.spikes,
+                f"a refractory period of {span(population.refractory_steps)} steps",
+            ),
+            (population.reset != "value" and population.spikes, "a reset by subtraction"),
+            (
+                population.comparison != "strict" and population.spikes,
+                "spikes at potentials equal to the threshold",
+            ),
+            (population.input_after_update, "input that enters the current after the potential"),
+        ):
+            if used:
+                self.losses.add(
+                    f"{me} has {what}, which NIR does not support",
+                    "stored in the file's metadata only, which other tools ignore",
+                )
+
+    def _incoming(self, population: Population, constant: Values) -> None:
+        bias = constant if constant.any() else None
+        projections = [p for p in self.projections if p.target == population.name]
+        # A bias per neuron needs a dense projection; of these, the first.
+        projections.sort(key=lambda projection: isinstance(projection, Convolution))
         for number, projection in enumerate(projections):
             source = self._after_delay(projection.source, projection.delay_steps)
-            weight = projection.dense().weights_v.T / gain[:, None]
-            self._connect(source, population.name, weight, bias, str(number))
+            name = f"{projection.source}-to-{population.name}-{number}"
+            if isinstance(projection, Convolution):
+                self._connect(name, source, population.name, self._convolution(projection, bias))
+            else:
+                source = self._flat(source)
+                self._linear(name, source, population.name, projection.grid_v.T, bias)
             bias = None
         if bias is not None or not projections:
             # NIR requires an incoming edge for every node of neurons.
             nothing = np.zeros((population.size, self.network.input.size))
-            source = self._after_delay(INPUT, 1)
-            self._connect(source, population.name, nothing, bias, "none")
+            name = f"{INPUT}-to-{population.name}-none"
+            self._linear(name, self._flat(INPUT), population.name, nothing, bias)
+
+    def _linear(
+        self, name: str, source: str, target: str, weight: Values, bias: Values | None
+    ) -> None:
+        node = self.nir.Linear(weight) if bias is None else self.nir.Affine(weight, bias)
+        self._connect(name, source, target, node)
+
+    def _convolution(self, projection: Convolution, bias: Values | None) -> Any:
+        channels = len(projection.kernel)
+        return self.nir.Conv2d(
+            input_shape=projection.source_shape[1:],
+            weight=projection.grid_v,
+            stride=projection.stride,
+            padding=(projection.padding[0][0], projection.padding[1][0]),
+            dilation=projection.dilation,
+            groups=projection.groups,
+            bias=np.zeros(channels) if bias is None else bias.reshape(channels, -1)[:, 0],
+        )
+
+    def _connect(self, name: str, source: str, target: str, node: Any) -> None:
+        self.nodes[name] = node
+        self.edges += [(source, name), (name, target)]
+
+    def _flat(self, name: str) -> str:
+        """Return the node that outputs a node's output without its shape."""
+        shape = np.array(self.shapes[name])
+        if len(shape) == 1:
+            return name
+        flat = f"{name}-flat"
+        if flat not in self.nodes:
+            self.nodes[flat] = self.nir.Flatten(input_type={"input": shape}, start_dim=0)
+            self.edges.append((name, flat))
+        return flat
 
     def _after_delay(self, source: str, delay_steps: int) -> str:
-        """Return the node that outputs the source's spikes delayed by all steps but the last."""
-        size = self.network.input.size
-        if source != INPUT:
-            size = self.network.population(source).size
-        elif _PIXELS in self.nodes:
-            source = _PIXELS
-        if delay_steps == 1:
+        """Return the node that outputs the source's spikes delayed by what arrival adds to."""
+        waiting = delay_steps - (self.arrival == "next-step")
+        if waiting == 0:
             return source
-        name = f"{source}-after-{delay_steps - 1}"
+        name = f"{source}-after-{waiting}"
         if name not in self.nodes:
-            delay = np.full(size, (delay_steps - 1) * self.network.dt_s)
-            self.nodes[name] = self.nir.Delay(delay=delay)
+            shape = self.shapes[source]
+            self.shapes[name] = shape
+            self.nodes[name] = self.nir.Delay(delay=np.full(shape, waiting * self.network.dt_s))
             self.edges.append((source, name))
         return name
 
-    def _connect(
-        self,
-        source: str,
-        target: str,
-        weight: NDArray[np.float64],
-        bias: NDArray[np.float64] | None,
-        suffix: str,
-    ) -> None:
-        name = f"{source}-to-{target}-{suffix}"
-        self.nodes[name] = (
-            self.nir.Linear(weight) if bias is None else self.nir.Affine(weight, bias)
-        )
-        self.edges += [(source, name), (name, target)]
+
+def _has_current(population: Population) -> bool:
+    """Return whether the synaptic current has to be exported as such."""
+    return population.input_after_update or bool(population.tau_syn_s.any())
 
 
-def _resistances(
-    leak: float, bias_v: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return a resistance for each neuron, and its product with `leak` in float64.
-
-    Dividing and multiplying the neuron's bias by the product is lossless. The product 1 fits every
-    bias if `leak` has an exact inverse in float64; otherwise, other products are tried.
-    """
-    resistances, products = np.zeros_like(bias_v), np.zeros_like(bias_v)
-    open_ = np.ones(bias_v.shape, bool)
-    for factor in range(1, 1000):
-        near = factor / leak
-        for resistance in (near, np.nextafter(near, 0), np.nextafter(near, np.inf)):
-            product = leak * resistance
-            fits = open_ & (bias_v / product * product == bias_v)
-            resistances[fits], products[fits] = resistance, product
-            open_ &= ~fits
-        if not open_.any():
-            return resistances, products
-    raise UnsupportedFeatureError(
-        f"bias: got {bias_v[open_][0]!r} V, which NIR cannot represent exactly"
-    )
+def _constant(population: Population) -> Values:
+    """Return the constant input of neurons: into the current, if there is one."""
+    if _has_current(population):
+        return population.current_bias_v
+    # A current without memory is the input itself.
+    return population.bias_v + population.current_bias_v

@@ -1,19 +1,17 @@
-"""Supported nodes of NIR graphs, validated when they are read.
+"""Nodes of NIR graphs.
 
-NIR's own reader accepts NaN, negative time constants and arrays of inconsistent shapes.
 Names and equations are those of NIR 1.0 (``nir/ir/*.py``); numbers are in the units of the file.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from neuroattack.errors import UnsupportedFeatureError, ValidationError
 
 __all__ = [
     "Convolution",
@@ -25,14 +23,11 @@ __all__ = [
     "Node",
     "Output",
     "Pool",
+    "PopulationNode",
+    "Relay",
     "Scale",
-    "read_node",
+    "Threshold",
 ]
-
-_LARGEST_SIDE = 1_000_000
-_REFRACTORY = "metadata/neuroattack/refractory_steps"
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +52,11 @@ class Input(Node):
 @dataclass(frozen=True, eq=False)
 class Output(Node):
     """Output of the network."""
+
+
+@dataclass(frozen=True, eq=False)
+class Relay(Node):
+    """Input or output of a subgraph: the sum of its inputs, unchanged."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,11 +88,11 @@ class Delay(Node):
 
 @dataclass(frozen=True, eq=False)
 class Convolution(Node):
-    """Cross-correlation over two dimensions, as in torch's Conv2d.
+    """Cross-correlation over one or two dimensions, as in torch's Conv1d and Conv2d.
 
-    `weight` has the shape (channels out, channels in / groups, rows, columns); `sides` are the
-    input's rows and columns, if the file specifies them; `padding` is the zero padding
-    (before, after) of rows and of columns.
+    `weight` has the shape (channels out, channels in / groups, rows, columns), with a single row in
+    one dimension; `sides` are the input's rows and columns, if the file specifies them; `padding`
+    is the zero padding (before, after) of rows and of columns.
     """
 
     weight: NDArray[np.float64]
@@ -102,6 +102,7 @@ class Convolution(Node):
     padding: tuple[tuple[int, int], tuple[int, int]]
     dilation: tuple[int, int]
     groups: int
+    dimensions: int = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,227 +119,50 @@ class Pool(Node):
 class Neurons(Node):
     """Integrate-and-fire neurons: ``tau dv/dt = (v_leak - v) + r I``, spike if v > v_threshold.
 
-    Without leak (`tau` is None, IF): ``dv/dt = r I``. With synapses (`tau_syn`, CubaLIF):
-    ``tau_syn dI/dt = -I + w_in S``; without synapses: ``I = w_in S`` with `w_in` = 1. Arrays have
-    the same shape, or one element for all neurons. `refractory_steps` comes from metadata that
-    only files exported by neuroattack have.
+    Without leak (IF, I; `tau` is infinite): ``dv/dt = r I``. With a synaptic current (CubaLIF,
+    CubaLI): ``tau_syn dI/dt = -I + w_in S``; otherwise ``I = w_in S`` with `w_in` = 1.
+    Integrators (I, LI, CubaLI) never spike: `v_threshold` is infinite, and the node's output is v.
+    Arrays have the same shape, or one element for all neurons. `kind` is the type in the file, and
+    `own` the metadata that only files exported by neuroattack have.
     """
 
-    tau: NDArray[np.float64] | None
-    tau_syn: NDArray[np.float64] | None
+    kind: str
+    tau: NDArray[np.float64]
+    tau_syn: NDArray[np.float64]
     r: NDArray[np.float64]
     w_in: NDArray[np.float64]
     v_leak: NDArray[np.float64]
     v_threshold: NDArray[np.float64]
     v_reset: NDArray[np.float64]
-    refractory_steps: int | None
+    own: Mapping[str, NDArray[Any]] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def words(self) -> str:
+        """Type and name of the node, for messages."""
+        return f"{self.kind} node {self.name!r}"
+
+    @property
+    def leaky(self) -> bool:
+        """Whether the equation of the potential has a leak."""
+        return self.kind not in ("I", "IF")
+
+    @property
+    def has_current(self) -> bool:
+        """Whether there is an equation of a synaptic current."""
+        return self.kind.startswith("Cuba")
+
+    @property
+    def spiking(self) -> bool:
+        """Whether the neurons spike; otherwise their output is the potential."""
+        return bool(np.isfinite(self.v_threshold).any())
 
 
-class _Fields:
-    """Arrays of one node, with checks common to all nodes."""
+@dataclass(frozen=True, eq=False)
+class Threshold(Node):
+    """Neurons without memory: a spike in each step in which the input is above `threshold`."""
 
-    def __init__(self, name: str, kind: str, arrays: Arrays) -> None:
-        self.name = name
-        self.me = f"{kind} node {name!r}"
-        self._arrays = arrays
-
-    def wrong(self, field: str, got: object, expected: str) -> ValidationError:
-        """Return the error for an invalid field."""
-        return ValidationError(f"{self.me} {field}", got, expected)
-
-    def __contains__(self, field: str) -> bool:
-        return field in self._arrays
-
-    def numbers(self, field: str, default: float | None = None) -> NDArray[np.float64]:
-        """Return an array of finite numbers."""
-        if field not in self._arrays and default is not None:
-            return np.array(default, np.float64)
-        array = self._array(field)
-        if array.dtype.kind not in "fiu":
-            raise self.wrong(field, f"type {array.dtype}", "numbers")
-        values = array.astype(np.float64)
-        if not np.isfinite(values).all():
-            raise self.wrong(field, "NaN or infinite values", "finite numbers")
-        return values
-
-    def positive(self, field: str) -> NDArray[np.float64]:
-        """Return an array of positive numbers."""
-        values = self.numbers(field)
-        if values.size and values.min() <= 0:
-            raise self.wrong(field, f"{values.min():g}", "positive numbers")
-        return values
-
-    def integers(self, field: str, least: int, count: int | None) -> tuple[int, ...]:
-        """Return `count` integers (any number if None); a single one in the file is repeated."""
-        array = self._array(field)
-        if array.dtype.kind not in "iu" or array.ndim > 1:
-            raise self.wrong(field, f"{array.dtype} of shape {array.shape}", "integers")
-        values = tuple(int(value) for value in array.flat)
-        if count is not None and len(values) == 1:
-            values *= count
-        if len(values) != (count or len(values)):
-            raise self.wrong(field, f"{len(values)} numbers", f"{count}")
-        if any(not least <= value <= _LARGEST_SIDE for value in values):
-            raise self.wrong(field, values, f"numbers from {least} to {_LARGEST_SIDE}")
-        return values
-
-    def pair(self, field: str, least: int = 1) -> tuple[int, int]:
-        """Return two integers, for rows and columns."""
-        rows, columns = self.integers(field, least, 2)
-        return rows, columns
-
-    def text(self, field: str) -> str | None:
-        """Return a text; None if the field is not text."""
-        array = self._arrays.get(field)
-        return str(array) if array is not None and array.dtype.kind == "U" else None
-
-    def _array(self, field: str) -> NDArray[Any]:
-        if field not in self._arrays:
-            raise self.wrong(field, "nothing", "an array of that name")
-        return self._arrays[field]
-
-    def one_shape(self, **values: NDArray[np.float64]) -> None:
-        """Raise ValidationError unless all arrays of more than one element have the same shape."""
-        shapes = {array.shape for array in values.values() if array.size != 1}
-        if len(shapes) > 1 or any(0 in shape for shape in shapes):
-            named = ", ".join(f"{field} {array.shape}" for field, array in values.items())
-            raise self.wrong("parameters", f"shapes {named}", "one shape")
+    threshold: NDArray[np.float64]
 
 
-def read_node(name: str, arrays: Arrays) -> Node:
-    """Return a validated node; raise ValidationError, or UnsupportedFeatureError for its type."""
-    kind = arrays.get("type")
-    if kind is None or kind.dtype.kind != "U" or kind.shape != ():
-        raise ValidationError(f"node {name!r} type", "nothing", "the name of a type of node")
-    if str(kind) not in _READERS:
-        raise UnsupportedFeatureError(
-            f"node {name!r} is of type {str(kind)!r}, expected one of {', '.join(_READERS)}"
-        )
-    return _READERS[str(kind)](_Fields(name, str(kind), arrays))
-
-
-def _input(fields: _Fields) -> Input:
-    return Input(fields.name, fields.integers("shape", 1, None))
-
-
-def _linear(fields: _Fields) -> Linear:
-    weight = fields.numbers("weight")
-    if weight.ndim != 2 or weight.size == 0:
-        raise fields.wrong("weight", f"shape {weight.shape}", "shape (outputs, inputs)")
-    return Linear(fields.name, weight, _bias(fields, len(weight)))
-
-
-def _bias(fields: _Fields, outputs: int) -> NDArray[np.float64]:
-    bias = fields.numbers("bias", 0.0)
-    if bias.shape not in ((), (outputs,)):
-        raise fields.wrong("bias", f"shape {bias.shape}", f"({outputs},)")
-    return np.broadcast_to(bias, (outputs,))
-
-
-def _convolution(fields: _Fields) -> Convolution:
-    weight = fields.numbers("weight")
-    if weight.ndim != 4 or weight.size == 0:
-        raise fields.wrong(
-            "weight",
-            f"shape {weight.shape}",
-            "shape (channels out, channels in, rows, columns)",
-        )
-    (groups,) = fields.integers("groups", 1, 1)
-    if len(weight) % groups:
-        raise fields.wrong("groups", groups, f"a divisor of {len(weight)}")
-    stride, dilation = fields.pair("stride"), fields.pair("dilation")
-    return Convolution(
-        fields.name,
-        weight,
-        _bias(fields, len(weight)),
-        fields.pair("input_shape") if "input_shape" in fields else None,
-        stride,
-        _padding(fields, weight.shape[2:], stride, dilation),
-        dilation,
-        groups,
-    )
-
-
-def _padding(
-    fields: _Fields, kernel: tuple[int, ...], stride: tuple[int, int], dilation: tuple[int, int]
-) -> tuple[tuple[int, int], tuple[int, int]]:
-    text = fields.text("padding")
-    if text == "valid":
-        return (0, 0), (0, 0)
-    if text == "same" and stride == (1, 1):
-        # An odd row or column is added at the end, as in torch.
-        total = [d * (k - 1) for k, d in zip(kernel, dilation, strict=True)]
-        rows, columns = ((t // 2, t - t // 2) for t in total)
-        return rows, columns
-    if text is not None:
-        raise fields.wrong("padding", repr(text), "'valid', 'same' (with stride 1) or numbers")
-    rows_padding, columns_padding = fields.pair("padding", 0)
-    return (rows_padding, rows_padding), (columns_padding, columns_padding)
-
-
-def _pool(fields: _Fields, average: bool) -> Pool:
-    return Pool(
-        fields.name,
-        fields.pair("kernel_size"),
-        fields.pair("stride"),
-        fields.pair("padding", 0),
-        average,
-    )
-
-
-def _delay(fields: _Fields) -> Delay:
-    delay = fields.numbers("delay")
-    if delay.size and delay.min() < 0:
-        raise fields.wrong("delay", f"{delay.min():g}", "no negative delays")
-    return Delay(fields.name, delay)
-
-
-def _neurons(fields: _Fields, *, leak: bool, synapses: bool) -> Neurons:
-    values = {
-        "r": fields.numbers("r"),
-        "v_threshold": fields.numbers("v_threshold"),
-        "v_reset": fields.numbers("v_reset", 0.0),
-    }
-    if leak:
-        values["v_leak"] = fields.numbers("v_leak")
-        values["tau_mem" if synapses else "tau"] = fields.positive("tau_mem" if synapses else "tau")
-    if synapses:
-        values["tau_syn"] = fields.numbers("tau_syn")
-        values["w_in"] = fields.numbers("w_in", 1.0)
-        if values["tau_syn"].size and values["tau_syn"].min() < 0:
-            raise fields.wrong("tau_syn", f"{values['tau_syn'].min():g}", "no negative times")
-    fields.one_shape(**values)
-    if (values["v_threshold"] <= values["v_reset"]).any():
-        raise fields.wrong(
-            "v_threshold",
-            f"{values['v_threshold'].min():g}",
-            f"above v_reset, {values['v_reset'].max():g}",
-        )
-    return Neurons(
-        fields.name,
-        tau=values.get("tau_mem", values.get("tau")),
-        tau_syn=values.get("tau_syn"),
-        r=values["r"],
-        w_in=values.get("w_in", np.ones(())),
-        v_leak=values.get("v_leak", np.zeros(())),
-        v_threshold=values["v_threshold"],
-        v_reset=values["v_reset"],
-        refractory_steps=fields.integers(_REFRACTORY, 0, 1)[0] if _REFRACTORY in fields else None,
-    )
-
-
-_READERS: dict[str, Callable[[_Fields], Node]] = {
-    "Input": _input,
-    "Output": lambda fields: Output(fields.name),
-    "Affine": _linear,
-    "Linear": _linear,
-    "Scale": lambda fields: Scale(fields.name, fields.numbers("scale")),
-    "Flatten": lambda fields: Flatten(fields.name),
-    "Conv2d": _convolution,
-    "SumPool2d": lambda fields: _pool(fields, average=False),
-    "AvgPool2d": lambda fields: _pool(fields, average=True),
-    "Delay": _delay,
-    "LIF": lambda fields: _neurons(fields, leak=True, synapses=False),
-    "IF": lambda fields: _neurons(fields, leak=False, synapses=False),
-    "CubaLIF": lambda fields: _neurons(fields, leak=True, synapses=True),
-}
+PopulationNode = Neurons | Threshold
+"""Nodes that become populations; all others are linear."""

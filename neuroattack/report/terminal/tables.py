@@ -54,6 +54,14 @@ def print_import(figures: Mapping[str, Any]) -> None:
         "connections": f"{figures['connections']:,}",
         "time step": f"{1e3 * figures['dt_s']:g} ms",
         "input": _encoder(figures),
+        "settings": "\n".join(
+            f"{name}: {value:g} ({source})"
+            if isinstance(value, float)
+            else f"{name}: {value} ({source})"
+            for name, value, source in (
+                (name, each["value"], each["source"]) for name, each in figures["settings"].items()
+            )
+        ),
         "shortest delay from input to readout": f"{figures['lag_steps']} time steps",
         "largest rounding error of a weight": f"{figures['largest_relative_rounding']:.2g} of the "
         "largest weight of its projection",
@@ -97,6 +105,9 @@ def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) ->
 
 def print_comparison(figures: Mapping[str, Any]) -> None:
     """Print a comparison of backends, from its JSON."""
+    has_potentials = any(
+        found["differing_potentials"] is not None for found in figures["backends"].values()
+    )
     console.print_rows(
         f"{figures['images']:,} images of {figures['steps']} time steps, compared with the "
         "reference dynamics",
@@ -104,6 +115,7 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
             "backend",
             "differing spikes",
             "differing counts",
+            *(["differing potentials"] if has_potentials else []),
             "same class",
             "accuracy",
             "images/s",
@@ -115,6 +127,7 @@ def print_comparison(figures: Mapping[str, Any]) -> None:
                 name,
                 _located(found["differing_spikes"], found["first_difference"]),
                 str(found["differing_counts"]),
+                *([str(found["differing_potentials"])] if has_potentials else []),
                 _percent(found["class_agreement"]),
                 _percent(found["accuracy"]),
                 throughput(found["images_per_s"]),

@@ -1,0 +1,384 @@
+"""Compiled loops of the native backend for all neuron models and kinds of projections.
+
+In every step of every image, the runs of weights of the arriving events are added to the current
+(see :mod:`.incoming`), then all neurons are updated, and those that spike are collected. The loops
+do a number of steps of all images in one call: all steps of feed-forward populations, single steps
+of populations that receive their own spikes. All operations on potentials are those of
+:mod:`neuroattack.ir.dynamics`, in volts.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
+
+from .kernels import Weights
+
+__all__ = [
+    "RESETS",
+    "advance_fixed",
+    "advance_floating",
+    "place_events",
+]
+
+RESETS = {"value": 0, "subtract": 1, "subtract_next": 2}
+"""Numbers of the resets in compiled code."""
+
+_VALUE, _SUBTRACT, _SUBTRACT_NEXT = RESETS.values()
+
+# Weights of all rows and their runs: weights, runs and strides of an `Incoming`.
+_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64]]
+
+# Arriving events: offsets (images, steps + 1), and rows.
+_Events = tuple[NDArray[np.int64], NDArray[np.int32]]
+
+# Spikes of the population: offsets (images, all steps + 1), and neurons.
+_Spikes = tuple[NDArray[np.int64], NDArray[np.int32]]
+
+_0, _8 = np.uint64(0), np.uint64(8)
+
+
+@numba.njit(cache=True, nogil=True)
+def place_events(
+    given: _Events, first_row: int, free: NDArray[np.int64], rows: NDArray[np.int32]
+) -> None:
+    """Write the events of a source as rows, from the index `free` of each image and step.
+
+    `free` is moved behind them; its shape is (images, steps).
+    """
+    offsets, neurons = given
+    for image in range(free.shape[0]):
+        for k in range(free.shape[1]):
+            for event in range(offsets[image, k], offsets[image, k + 1]):
+                rows[free[image, k]] = neurons[event] + first_row
+                free[image, k] += 1
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.int32]) -> None:
+    """Add the runs of weights of all events to `current`."""
+    weights, runs, strides = wiring
+    first = 0
+    while first < events.size:
+        run = runs[events[first]]
+        # Up to four consecutive events with the same targets at once, to reduce memory accesses.
+        together = 1
+        end = min(events.size - first, 4)
+        while together < end and runs[events[first + together], 6] == run[6]:
+            together += 1
+        second = runs[events[first + (1 if together > 1 else 0)], 1]
+        third = runs[events[first + (2 if together > 2 else 0)], 1]
+        fourth = runs[events[first + (3 if together > 3 else 0)], 1]
+        stride = strides[run[5]]
+        length = np.uint64(run[4])
+        for row in range(run[2]):
+            for column in range(run[3]):
+                target = np.uint64(run[0] + row * stride[0] + column * stride[2])
+                moved = row * stride[1] + column * stride[3]
+                a, b = np.uint64(run[1] + moved), np.uint64(second + moved)
+                c, d = np.uint64(third + moved), np.uint64(fourth + moved)
+                if together == 1:
+                    for j in range(length):
+                        current[target + j] += weights[a + j]
+                elif together == 2:
+                    for j in range(length):
+                        current[target + j] += weights[a + j] + weights[b + j]
+                elif together == 3:
+                    for j in range(length):
+                        both = weights[a + j] + weights[b + j]
+                        current[target + j] += both + weights[c + j]
+                else:
+                    for j in range(length):
+                        both = weights[a + j] + weights[b + j]
+                        current[target + j] += both + (weights[c + j] + weights[d + j])
+        first += together
+
+
+@numba.njit(cache=True, nogil=True)
+def _add_constant(
+    constant: NDArray[np.float64],
+    wiring: _Wiring,
+    values: NDArray[np.int32],
+    first_row: int,
+    unit: float,
+) -> None:
+    """Add the weights of all inputs, multiplied by their values and `unit`, to `constant`."""
+    weights, runs, strides = wiring
+    for source in range(values.size):
+        if values[source] == 0:
+            continue
+        value = values[source] * unit
+        run = runs[first_row + source]
+        stride = strides[run[5]]
+        for row in range(run[2]):
+            for column in range(run[3]):
+                target = np.uint64(run[0] + row * stride[0] + column * stride[2])
+                weight = np.uint64(run[1] + row * stride[1] + column * stride[3])
+                for j in range(np.uint64(run[4])):
+                    constant[target + j] += value * weights[weight + j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _collect(
+    fired: NDArray[np.uint8], eights: NDArray[np.uint64], neurons: NDArray[np.int32], written: int
+) -> Any:
+    """Write the neurons that fired from an index on; return the next index.
+
+    As in :mod:`.kernels`, without branches, so that `neurons` needs space for one more entry.
+    """
+    fired_by_eight = fired.view(np.uint64)
+    found = _0
+    for eight in range(np.uint64(fired_by_eight.size)):
+        eights[found] = eight
+        found += np.uint64(fired_by_eight[eight] != _0)
+    end = np.uint64(written)
+    for i in range(found):
+        first = _8 * eights[i]
+        for j in range(_8):
+            neurons[end] = first + j
+            end += np.uint64(fired[first + j])
+    return np.int64(end)
+
+
+@numba.njit(cache=True, nogil=True)
+def _update_uniform(
+    drive: NDArray[np.float64],
+    v: NDArray[np.float64],
+    fired: NDArray[np.uint8],
+    decay: float,
+    threshold: float,
+    amount: float,
+    bias: NDArray[np.float64],
+    reset: int,
+) -> None:
+    """Update neurons without current and refractory period, with the same parameters."""
+    size = v.size
+    if reset == _VALUE:
+        for j in range(size):
+            potential = v[j] * decay + (drive[j] + bias[j])
+            fires = potential > threshold
+            fired[j] = fires
+            v[j] = amount if fires else potential
+    elif reset == _SUBTRACT:
+        for j in range(size):
+            potential = v[j] * decay + (drive[j] + bias[j])
+            fires = potential > threshold
+            fired[j] = fires
+            v[j] = potential - (amount if fires else 0.0)
+    else:
+        for j in range(size):
+            potential = v[j] * decay + (drive[j] + bias[j])
+            potential -= amount if fired[j] else 0.0
+            fired[j] = potential > threshold
+            v[j] = potential
+
+
+@numba.njit(cache=True, nogil=True)
+def _update_current(
+    drive: NDArray[np.float64],
+    u: NDArray[np.float64],
+    decay: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    late: bool,
+) -> None:
+    """Update the synaptic current with the input in `drive`, and set `drive` to the result."""
+    for j in range(u.size):
+        before = u[j]
+        u[j] = before * decay[j] + (drive[j] + bias[j])
+        drive[j] = before if late else u[j]
+
+
+@numba.njit(cache=True, nogil=True)
+def _update(
+    k: int,
+    drive: NDArray[np.float64],
+    v: NDArray[np.float64],
+    fired: NDArray[np.uint8],
+    released: NDArray[np.int64],
+    decay: NDArray[np.float64],
+    threshold: NDArray[np.float64],
+    amount: NDArray[np.float64],
+    bias: NDArray[np.float64],
+    refractory_steps: NDArray[np.int64],
+    reset: int,
+) -> None:
+    """Update neurons with any parameters; they may spike from the step `released` on."""
+    for j in range(v.size):
+        potential = v[j] * decay[j] + (drive[j] + bias[j])
+        if reset == _SUBTRACT_NEXT:
+            potential -= amount[j] if fired[j] else 0.0
+        active = released[j] <= k
+        potential = potential if active else v[j]
+        fires = active & (potential > threshold[j])
+        if reset == _VALUE:
+            potential = amount[j] if fires else potential
+        elif reset == _SUBTRACT:
+            potential -= amount[j] if fires else 0.0
+        fired[j] = fires
+        v[j] = potential
+        released[j] = k + 1 + refractory_steps[j] if fires else released[j]
+
+
+@numba.njit(cache=True, nogil=True)
+def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every step)
+    first_step: int,
+    events: _Events,
+    wiring: _Wiring,
+    unit: float,
+    values: NDArray[np.int32],
+    constants: tuple[_Wiring, NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+    parameters: Any,
+    state: Any,
+    room: int,
+    spikes: _Spikes,
+    potentials: NDArray[np.float64],
+    maximum: bool,
+) -> None:
+    """Simulate steps of all images.
+
+    Parameters
+    ----------
+    first_step : int
+        Number of the first step in the image; `events` determine the number of steps.
+    wiring, unit : tuple and float
+        Weights of the events, and their unit in volts.
+    values : int32 array, shape (images or 0, pixels)
+        Constant input, if any.
+    constants : tuple
+        Wiring of constant input, and for each projection of it: first row, delay, and unit in volts
+        of the products with the values.
+    parameters : tuple
+        Of the neurons; see :class:`.general.GeneralLayer`.
+    state : tuple
+        Of the neurons: constant input, potentials, currents, end of the refractory period and
+        spikes, each of shape (images, size), or (1, size) if all steps are simulated at once; and
+        zeros for the arriving weights of a step.
+    room : int
+        Distance in `spikes` of the first spikes of consecutive images; 0 to store them without
+        gaps, if all steps are simulated at once.
+    potentials : float64 array, shape (images or 0, size)
+        Output: final or maximum potentials, if any.
+    maximum : bool
+        Whether `potentials` are maximum potentials.
+    """
+    arrivals, rows = events
+    offsets, neurons = spikes
+    constant_wiring, first_rows, delays, units = constants
+    uniform, has_current, late, reset, decay, threshold, amount, bias, steps, u_decay, u_bias = (
+        parameters
+    )
+    bases, vs, us, releases, fires, current = state
+    size = threshold.size
+    drive = np.empty(size)
+    eights = np.empty(fires.shape[1] // 8 + 1, np.uint64)
+    written = 0
+    for image in range(arrivals.shape[0]):
+        i = min(image, vs.shape[0] - 1)
+        base, v, u, released, fired = bases[i], vs[i], us[i], releases[i], fires[i]
+        if first_step == 0:
+            base[:], v[:], u[:], released[:], fired[:] = 0.0, 0.0, 0.0, 0, 0
+            if room:
+                written = image * room
+            offsets[image, 0] = written
+            if len(potentials):
+                potentials[image] = -np.inf
+        else:
+            written = offsets[image, first_step]
+        for step in range(arrivals.shape[1] - 1):
+            k = first_step + step
+            if len(values):
+                for number in range(delays.size):
+                    if k == delays[number]:
+                        _add_constant(
+                            base,
+                            constant_wiring,
+                            values[image],
+                            first_rows[number],
+                            units[number],
+                        )
+            _add_events(current, wiring, rows[arrivals[image, step] : arrivals[image, step + 1]])
+            for j in range(size):
+                drive[j] = current[j] * unit + base[j]
+                current[j] = 0
+            if has_current:
+                _update_current(drive, u, u_decay, u_bias, late)
+            if uniform:
+                _update_uniform(
+                    drive, v, fired[:size], decay[0], threshold[0], amount[0], bias, reset
+                )
+            else:
+                _update(k, drive, v, fired, released, decay, threshold, amount, bias, steps, reset)
+            written = _collect(fired, eights, neurons, written)
+            offsets[image, k + 1] = written
+            if len(potentials):
+                potential = potentials[image]
+                for j in range(size):
+                    potential[j] = max(potential[j], v[j]) if maximum else v[j]
+
+
+@numba.njit(cache=True, nogil=True)
+def advance_fixed(
+    first_step: int,
+    events: _Events,
+    wiring: _Wiring,
+    unit: np.int32,
+    parameters: Any,
+    state: Any,
+    room: int,
+    spikes: _Spikes,
+) -> None:
+    """Simulate steps of all images in fixed point; arguments as of :func:`advance_floating`.
+
+    Weights are in 32 bits, of which the lower 24 are correct even after an overflow.
+    """
+    arrivals, rows = events
+    offsets, neurons = spikes
+    leak, current_leak, threshold, bias, refractory_steps, lowest, highest = parameters
+    vs, us, releases, fires, current = state
+    size = threshold.size
+    eights = np.empty(fires.shape[1] // 8 + 1, np.uint64)
+    written = 0
+    for image in range(arrivals.shape[0]):
+        i = min(image, vs.shape[0] - 1)
+        v, u, released, fired = vs[i], us[i], releases[i], fires[i]
+        if first_step == 0:
+            v[:], u[:], released[:], fired[:] = 0, 0, 0, 0
+            if room:
+                written = image * room
+            offsets[image, 0] = written
+        else:
+            written = offsets[image, first_step]
+        for step in range(arrivals.shape[1] - 1):
+            k = first_step + step
+            _add_events(current, wiring, rows[arrivals[image, step] : arrivals[image, step + 1]])
+            for j in range(size):
+                u[j] = _wrap(_leaked(u[j], current_leak) + np.int32(current[j] * unit))
+                current[j] = 0
+                active = released[j] <= k
+                moved = _leaked(v[j], leak) + (u[j] + bias[j])
+                moved = min(max(moved, lowest), highest)
+                potential = moved if active else v[j]
+                fired_now = active & (potential > threshold[j])
+                fired[j] = fired_now
+                v[j] = 0 if fired_now else potential
+                released[j] = k + 1 + refractory_steps if fired_now else released[j]
+            written = _collect(fired, eights, neurons, written)
+            offsets[image, k + 1] = written
+
+
+@numba.njit(inline="always")
+def _leaked(value: Any, leak: int) -> Any:
+    product = value * (LEAK_ONE - leak)
+    # Round toward zero: add 4095 to negative products before the shift.
+    return (product + ((product >> 63) & (LEAK_ONE - 1))) >> 12
+
+
+@numba.njit(inline="always")
+def _wrap(current: Any) -> Any:
+    half = CURRENT_SPAN // 2
+    return half - ((half - current) & (CURRENT_SPAN - 1))
