@@ -160,6 +160,9 @@ def _neurons(
     )
     for parameter, values in model.parameters.items():
         setattr(group, f"{parameter}_", values)
+    if timing.lags[population.name]:
+        # Otherwise, times since the last spike overflow before the first image.
+        group.lastspike_ = -model.values["refractory_period"]
     group.set_event_schedule("start_of_image", when="before_start")
     group.run_on_event("start_of_image", rest, when="start")
     return group
