@@ -171,8 +171,8 @@ def _neurons(
 def _one_step(update: str) -> Callable[..., str]:
     """Return a state updater for Brian2 with given statements.
 
-    Brian2 would solve the same equations, but compute exp() with NumPy or C++, which may differ in
-    the last bit, and in expressions of another order.
+    With the method "exact", Brian2 would solve the same equations, but compute exp() with NumPy or
+    C++, which may differ in the last bit.
     """
 
     def step(equations: Any, variables: Any = None, method_options: Any = None) -> str:
