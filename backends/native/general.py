@@ -212,5 +212,5 @@ class GeneralLayer:
         )
 
 
-def _wiring(incoming: Incoming) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
-    return incoming.weights, incoming.runs, incoming.strides
+def _wiring(incoming: Incoming) -> tuple[Any, ...]:
+    return incoming.weights, incoming.runs, incoming.strides, incoming.zeros

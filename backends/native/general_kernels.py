@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 
 from .kernels import Weights
+from .vectors import add_4, add_16
 
 __all__ = [
     "RESETS",
@@ -31,8 +32,8 @@ RESETS = {"value": 0, "subtract": 1, "subtract_next": 2}
 
 _VALUE, _SUBTRACT, _SUBTRACT_NEXT = RESETS.values()
 
-# Weights of all rows and their runs: weights, runs and strides of an `Incoming`.
-_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64]]
+# Weights of all rows and their runs: weights, runs, strides and zeros of an `Incoming`.
+_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64], np.uint64]
 
 # Arriving events: offsets (images, steps + 1), and rows.
 _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -40,7 +41,7 @@ _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
 # Spikes of the population: offsets (images, all steps + 1), and neurons.
 _Spikes = tuple[NDArray[np.int64], NDArray[np.int32]]
 
-_0, _8 = np.uint64(0), np.uint64(8)
+_0, _3, _4, _8, _15, _16 = (np.uint64(number) for number in (0, 3, 4, 8, 15, 16))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -62,41 +63,44 @@ def place_events(
 @numba.njit(cache=True, nogil=True)
 def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.int32]) -> None:
     """Add the runs of weights of all events to `current`."""
-    weights, runs, strides = wiring
-    first = 0
-    while first < events.size:
-        run = runs[events[first]]
-        # Up to four consecutive events with the same targets at once, to reduce memory accesses.
-        together = 1
-        end = min(events.size - first, 4)
-        while together < end and runs[events[first + together], 6] == run[6]:
-            together += 1
-        second = runs[events[first + (1 if together > 1 else 0)], 1]
-        third = runs[events[first + (2 if together > 2 else 0)], 1]
-        fourth = runs[events[first + (3 if together > 3 else 0)], 1]
+    weights, runs, strides, zeros = wiring
+    event = 0
+    while event < events.size:
+        run = runs[events[event]]
         stride = strides[run[5]]
+        # Up to four consecutive events with the same targets at once, to reduce memory accesses
+        # for the sums. Zeros are added for missing events, which is faster than other loops.
+        first, second = np.uint64(run[1]), zeros
+        third, fourth = zeros, zeros
+        count = 1
+        most = min(events.size - event, 4)
+        if count < most and runs[events[event + 1], 6] == run[6]:
+            second = np.uint64(runs[events[event + 1], 1])
+            count = 2
+            if count < most and runs[events[event + 2], 6] == run[6]:
+                third = np.uint64(runs[events[event + 2], 1])
+                count = 3
+                if count < most and runs[events[event + 3], 6] == run[6]:
+                    fourth = np.uint64(runs[events[event + 3], 1])
+                    count = 4
         length = np.uint64(run[4])
+        sixteens, fours = length & ~_15, length & ~_3
         for row in range(run[2]):
             for column in range(run[3]):
                 target = np.uint64(run[0] + row * stride[0] + column * stride[2])
-                moved = row * stride[1] + column * stride[3]
-                a, b = np.uint64(run[1] + moved), np.uint64(second + moved)
-                c, d = np.uint64(third + moved), np.uint64(fourth + moved)
-                if together == 1:
-                    for j in range(length):
-                        current[target + j] += weights[a + j]
-                elif together == 2:
-                    for j in range(length):
-                        current[target + j] += weights[a + j] + weights[b + j]
-                elif together == 3:
-                    for j in range(length):
-                        both = weights[a + j] + weights[b + j]
-                        current[target + j] += both + weights[c + j]
-                else:
-                    for j in range(length):
-                        both = weights[a + j] + weights[b + j]
-                        current[target + j] += both + (weights[c + j] + weights[d + j])
-        first += together
+                moved = np.uint64(row * stride[1] + column * stride[3])
+                a = first + moved
+                b = second + (moved if count > 1 else _0)
+                c = third + (moved if count > 2 else _0)
+                d = fourth + (moved if count > 3 else _0)
+                for j in range(_0, sixteens, _16):
+                    add_16(current, target + j, weights, a + j, b + j, c + j, d + j)
+                for j in range(sixteens, fours, _4):
+                    add_4(current, target + j, weights, a + j, b + j, c + j, d + j)
+                for j in range(fours, length):
+                    both = weights[a + j] + weights[b + j]
+                    current[target + j] += both + (weights[c + j] + weights[d + j])
+        event += count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -108,7 +112,7 @@ def _add_constant(
     unit: float,
 ) -> None:
     """Add the weights of all inputs, multiplied by their values and `unit`, to `constant`."""
-    weights, runs, strides = wiring
+    weights, runs, strides, _ = wiring
     for source in range(values.size):
         if values[source] == 0:
             continue
@@ -301,7 +305,8 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
                             first_rows[number],
                             units[number],
                         )
-            _add_events(current, wiring, rows[arrivals[image, step] : arrivals[image, step + 1]])
+            arriving = rows[arrivals[image, step] : arrivals[image, step + 1]]
+            _add_events(current, wiring, arriving)
             for j in range(size):
                 drive[j] = current[j] * unit + base[j]
                 current[j] = 0
@@ -355,7 +360,8 @@ def advance_fixed(
             written = offsets[image, first_step]
         for step in range(arrivals.shape[1] - 1):
             k = first_step + step
-            _add_events(current, wiring, rows[arrivals[image, step] : arrivals[image, step + 1]])
+            arriving = rows[arrivals[image, step] : arrivals[image, step + 1]]
+            _add_events(current, wiring, arriving)
             for j in range(size):
                 u[j] = _wrap(_leaked(u[j], current_leak) + np.int32(current[j] * unit))
                 current[j] = 0

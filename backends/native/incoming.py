@@ -64,6 +64,8 @@ class Incoming:
         row.
     first_rows : int64 array, shape (projections + 1,)
         Number of the first row of each projection.
+    zeros : uint64
+        Index in `weights` of zeros, as many as the longest run.
     """
 
     projections: Sequence[AnyProjection]
@@ -72,6 +74,7 @@ class Incoming:
     runs: NDArray[np.int32]
     strides: NDArray[np.int64]
     first_rows: NDArray[np.int64]
+    zeros: np.uint64
 
     @classmethod
     def of(
@@ -116,6 +119,7 @@ class Incoming:
             strides.append(distances)
             first_weight += shifted.size
             first_rows.append(first_rows[-1] + len(fields))
+        longest = max(int(fields[:, 4].max(initial=0)) for fields in runs)
         if first_weight >= _MOST_WEIGHTS:
             raise UnsupportedFeatureError(
                 f"native backend: got {first_weight:,} weights into population "
@@ -124,10 +128,11 @@ class Incoming:
         return cls(
             projections,
             exponent,
-            aligned(np.concatenate(weights)),
+            aligned(np.concatenate([*weights, np.zeros(longest, dtype)])),
             aligned(np.concatenate(runs).astype(np.int32)),
             np.array(strides, np.int64).reshape(-1, 4),
             np.array(first_rows, np.int64),
+            np.uint64(first_weight),
         )
 
 

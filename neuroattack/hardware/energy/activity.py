@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.traffic import Traffic
@@ -219,9 +220,14 @@ def count_activity(
 def check_spikes(
     network: Network, spikes: Mapping[str, SpikeTrains], images: int, steps: int
 ) -> None:
-    """Raise ValidationError unless there are spikes of all populations with the given shape."""
+    """Raise ValidationError unless there are spikes of all populations with the given shape.
+
+    Direct coding has no spikes of the input.
+    """
     for name, size in network.sizes.items():
         what = f"spikes of {name}"
+        if name == INPUT and isinstance(network.input.encoder, DirectEncoder):
+            continue
         if name not in spikes:
             raise ValidationError(what, "none", "spikes of every population and the input")
         found = spikes[name].images, spikes[name].steps, spikes[name].size
