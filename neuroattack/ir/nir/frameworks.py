@@ -51,6 +51,7 @@ def from_snntorch(module: Any, image_shape: Shape, **settings: Any) -> Imported:
     torch, snn, exporting = _modules("snntorch", "torch", "snntorch", "snntorch.export_nir")
     network = _copy(module)
     layers = _layers(network, snn.SpikingNeuron)
+    _check_pools(torch, network, padding_is_lost=True)
     for name, layer in layers.items():
         _check_snntorch(name, layer)
         if isinstance(network, torch.nn.Sequential):
@@ -68,7 +69,6 @@ def from_snntorch(module: Any, image_shape: Shape, **settings: Any) -> Imported:
             reset="value" if zero else "subtract_next",
             refractory_steps=np.array([int(zero and loses_input)]),
         )
-    _check_pools(torch, network, graph)
     return _imported(graph, exporter="snntorch", **settings)
 
 
@@ -99,6 +99,7 @@ def from_norse(module: Any, image_shape: Shape, **settings: Any) -> Imported:
     network = _copy(module)
     known = (norse.LIFCell, norse.LIFBoxCell, norse.LICell, norse.LIBoxCell, norse.LIFRecurrentCell)
     layers = _layers(network, known)
+    _check_pools(torch, network)
     sample = torch.zeros(1, *image_shape)
     shapes = _output_shapes(torch, network, layers, sample)
     parameters = {
@@ -132,7 +133,6 @@ def from_norse(module: Any, image_shape: Shape, **settings: Any) -> Imported:
             raise UnsupportedFeatureError(f"the NIR exporter of norse does not support {name!r}")
     graph.nodes["input"] = nir.Input(np.array(image_shape))
     graph.nodes["output"] = nir.Output({"output": None})
-    _check_pools(torch, network, graph)
     return _imported(graph, exporter="norse", **{"dt_s": dt_s, **settings})
 
 
@@ -195,6 +195,7 @@ def from_spikingjelly(module: Any, image_shape: Shape, **settings: Any) -> Impor
     functional.reset_net(network)
     functional.set_step_mode(network, "s")
     layers = _layers(network, base.BaseNode)
+    _check_pools(torch, network)
     soft = {name for name, layer in layers.items() if layer.v_reset is None}
     for name in soft:
         # The exporter refuses soft resets, which NIR does not have.
@@ -204,7 +205,6 @@ def from_spikingjelly(module: Any, image_shape: Shape, **settings: Any) -> Impor
     graph = _exported("spikingjelly", lambda: exporting.export_to_nir(network, sample))
     for name in layers:
         _note(_node(graph, name, ""), reset="subtract" if name in soft else "value")
-    _check_pools(torch, network, graph)
     return _imported(graph, exporter="spikingjelly", **settings)
 
 
@@ -311,19 +311,23 @@ def _note(node: Any, **settings: Any) -> None:
     node.metadata = {"neuroattack": settings}
 
 
-def _check_pools(torch: Any, network: Any, graph: Any) -> None:
-    """Restore the padding of pooling layers, which exporters may lose."""
+def _check_pools(torch: Any, network: Any, padding_is_lost: bool = False) -> None:
+    """Raise UnsupportedFeatureError for pooling layers that are not exported as they are."""
     for name, part in network.named_modules():
         if not isinstance(part, torch.nn.AvgPool2d):
             continue
-        padding = np.broadcast_to(part.padding, 2)
-        excludes = padding.any() and not part.count_include_pad
-        if part.ceil_mode or excludes or part.divisor_override is not None:
-            raise UnsupportedFeatureError(
-                f"layer {name!r} has ceil_mode, count_include_pad=False or divisor_override, which "
-                "NIR does not define"
-            )
-        _node(graph, name, "").padding = np.array(padding)
+        padded = bool(np.any(part.padding))
+        for wrong, what in (
+            (part.ceil_mode, "ceil_mode, which NIR does not define"),
+            (part.divisor_override is not None, "divisor_override, which NIR does not define"),
+            (
+                padded and not part.count_include_pad,
+                "count_include_pad=False, which NIR does not define",
+            ),
+            (padded and padding_is_lost, "padding, which the framework does not export"),
+        ):
+            if wrong:
+                raise UnsupportedFeatureError(f"layer {name!r} has {what}")
 
 
 def _imported(graph: Any, **settings: Any) -> Imported:
