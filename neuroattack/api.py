@@ -183,14 +183,14 @@ def import_nir(path: str | os.PathLike[str], **settings: Any) -> Network:
     return import_file(path, **settings).network
 
 
-def from_snntorch(module: Any, image_shape: tuple[int, ...], **settings: Any) -> Network:
+def from_snntorch(module: Any, input_shape: tuple[int, ...], **settings: Any) -> Network:
     """Import a trained network of snnTorch, through its NIR exporter.
 
     Parameters
     ----------
     module : torch.nn.Module
         Trained network; it is not changed.
-    image_shape : tuple of int
+    input_shape : tuple of int
         Shape of one image as the network's input, without a batch axis, such as ``(1, 28, 28)``.
     **settings
         As in :func:`neuroattack.ir.nir.importing.import_nir`; at least `encoder`.
@@ -204,21 +204,21 @@ def from_snntorch(module: Any, image_shape: tuple[int, ...], **settings: Any) ->
     """
     from neuroattack.ir.nir import frameworks
 
-    return frameworks.from_snntorch(module, image_shape, **settings).network
+    return frameworks.from_snntorch(module, input_shape, **settings).network
 
 
-def from_norse(module: Any, image_shape: tuple[int, ...], **settings: Any) -> Network:
+def from_norse(module: Any, input_shape: tuple[int, ...], **settings: Any) -> Network:
     """Import a trained network of Norse, like :func:`from_snntorch`."""
     from neuroattack.ir.nir import frameworks
 
-    return frameworks.from_norse(module, image_shape, **settings).network
+    return frameworks.from_norse(module, input_shape, **settings).network
 
 
-def from_spikingjelly(module: Any, image_shape: tuple[int, ...], **settings: Any) -> Network:
+def from_spikingjelly(module: Any, input_shape: tuple[int, ...], **settings: Any) -> Network:
     """Import a trained network of SpikingJelly, like :func:`from_snntorch`."""
     from neuroattack.ir.nir import frameworks
 
-    return frameworks.from_spikingjelly(module, image_shape, **settings).network
+    return frameworks.from_spikingjelly(module, input_shape, **settings).network
 
 
 def evaluate(

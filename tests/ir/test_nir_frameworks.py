@@ -80,7 +80,10 @@ def test_snntorch_modules_that_run_several_steps(torch, snn):
                 spikes.append(out)
             return torch.stack(spikes)
 
-    network = na.from_snntorch(Net(), (1, 8, 8), **DIRECT)
+    module = Net()
+    # Training leaves states in the layers, which are part of a graph of gradients.
+    module(torch.rand(2, 1, 8, 8)).sum().backward()
+    network = na.from_snntorch(module, (1, 8, 8), **DIRECT)
     assert [population.size for population in network.populations] == [36, 3]
     assert isinstance(network.projections[0], Convolution)
 

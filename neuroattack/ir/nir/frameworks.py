@@ -29,14 +29,14 @@ __all__ = ["from_norse", "from_snntorch", "from_spikingjelly"]
 Shape = tuple[int, ...]
 
 
-def from_snntorch(module: Any, image_shape: Shape, **settings: Any) -> Imported:
+def from_snntorch(module: Any, input_shape: Shape, **settings: Any) -> Imported:
     """Import a network of snnTorch.
 
     Parameters
     ----------
     module : torch.nn.Module
         Trained network. It is not changed.
-    image_shape : tuple of int
+    input_shape : tuple of int
         Shape of one image as the network's input, without a batch axis, such as ``(1, 28, 28)``.
     **settings
         As in :func:`neuroattack.ir.nir.importing.import_nir`; at least `encoder`.
@@ -49,14 +49,14 @@ def from_snntorch(module: Any, image_shape: Shape, **settings: Any) -> Imported:
         If the network cannot be imported exactly; the message names the layer.
     """
     torch, snn, exporting = _modules("snntorch", "torch", "snntorch", "snntorch.export_nir")
-    network = _copy(module)
+    network = _copy(torch, module)
     layers = _layers(network, snn.SpikingNeuron)
     _check_pools(torch, network, padding_is_lost=True)
     for name, layer in layers.items():
         _check_snntorch(name, layer)
         if isinstance(network, torch.nn.Sequential):
             layer.init_hidden = True
-    sample = torch.zeros(1, *image_shape)
+    sample = torch.zeros(1, *input_shape)
     for name, shape in _output_shapes(torch, network, layers, sample).items():
         for field in ("alpha", "beta", "threshold"):
             _expand(layers[name], field, shape)
@@ -87,7 +87,7 @@ def _check_snntorch(name: str, layer: Any) -> None:
             )
 
 
-def from_norse(module: Any, image_shape: Shape, **settings: Any) -> Imported:
+def from_norse(module: Any, input_shape: Shape, **settings: Any) -> Imported:
     """Import a network of Norse, a ``SequentialState`` of layers and cells.
 
     Parameters and exceptions are those of :func:`from_snntorch`. The time step is that of the
@@ -96,11 +96,11 @@ def from_norse(module: Any, image_shape: Shape, **settings: Any) -> Imported:
     torch, norse, exporting = _modules(
         "norse", "torch", "norse.torch", "norse.torch.utils.export_nir"
     )
-    network = _copy(module)
+    network = _copy(torch, module)
     known = (norse.LIFCell, norse.LIFBoxCell, norse.LICell, norse.LIBoxCell, norse.LIFRecurrentCell)
     layers = _layers(network, known)
     _check_pools(torch, network)
-    sample = torch.zeros(1, *image_shape)
+    sample = torch.zeros(1, *input_shape)
     shapes = _output_shapes(torch, network, layers, sample)
     parameters = {
         name: layer.p._replace(
@@ -131,7 +131,7 @@ def from_norse(module: Any, image_shape: Shape, **settings: Any) -> Imported:
     for name, node in graph.nodes.items():
         if node is None:
             raise UnsupportedFeatureError(f"the NIR exporter of norse does not support {name!r}")
-    graph.nodes["input"] = nir.Input(np.array(image_shape))
+    graph.nodes["input"] = nir.Input(np.array(input_shape))
     graph.nodes["output"] = nir.Output({"output": None})
     return _imported(graph, exporter="norse", **{"dt_s": dt_s, **settings})
 
@@ -179,7 +179,7 @@ def _add_recurrence(nir: Any, graph: Any, name: str, cell: Any) -> None:
     ]
 
 
-def from_spikingjelly(module: Any, image_shape: Shape, **settings: Any) -> Imported:
+def from_spikingjelly(module: Any, input_shape: Shape, **settings: Any) -> Imported:
     """Import a network of SpikingJelly.
 
     Parameters and exceptions are those of :func:`from_snntorch`.
@@ -191,7 +191,7 @@ def from_spikingjelly(module: Any, image_shape: Shape, **settings: Any) -> Impor
         "spikingjelly.activation_based.nir_exchange",
         "spikingjelly.activation_based.functional",
     )
-    network = _copy(module)
+    network = _copy(torch, module)
     functional.reset_net(network)
     functional.set_step_mode(network, "s")
     layers = _layers(network, base.BaseNode)
@@ -201,7 +201,7 @@ def from_spikingjelly(module: Any, image_shape: Shape, **settings: Any) -> Impor
         # The exporter refuses soft resets, which NIR does not have.
         layers[name].v_reset = 0.0
         layers[name].reset()
-    sample = torch.zeros(1, *image_shape)
+    sample = torch.zeros(1, *input_shape)
     graph = _exported("spikingjelly", lambda: exporting.export_to_nir(network, sample))
     for name in layers:
         _note(_node(graph, name, ""), reset="subtract" if name in soft else "value")
@@ -220,12 +220,25 @@ def _modules(framework: str, *names: str) -> list[Any]:
         ) from error
 
 
-def _copy(module: Any) -> Any:
-    if not hasattr(module, "named_modules"):
+def _copy(torch: Any, module: Any) -> Any:
+    """Return a copy of a module in single precision, without the history of its states."""
+    if not isinstance(module, torch.nn.Module):
         raise UnsupportedFeatureError(
             f"network: got {type(module).__name__}, expected a torch.nn.Module"
         )
-    return copy.deepcopy(module).cpu().float().eval()
+    # Layers keep states of training, which PyTorch does not copy.
+    states: dict[int, Any] = {}
+    stack: list[Any] = [vars(part) for part in module.modules()]
+    while stack:
+        value = stack.pop()
+        if torch.is_tensor(value):
+            if not value.is_leaf:
+                states[id(value)] = value.detach().clone()
+        elif isinstance(value, dict):
+            stack.extend(value.values())
+        elif isinstance(value, list | tuple):
+            stack.extend(value)
+    return copy.deepcopy(module, states).cpu().float().eval()
 
 
 def _layers(network: Any, kinds: Any) -> dict[str, Any]:
