@@ -15,7 +15,7 @@ import numpy as np
 
 from neuroattack.ir.network import INPUT, AnyProjection, FixedPopulation, Network, Population
 
-from .direct import DirectInput, direct_inputs, is_direct
+from .direct import DirectInput, direct_inputs
 from .neurons import SECONDS, neuron_model
 from .timing import Timing
 
@@ -125,27 +125,27 @@ def _neurons(
 ) -> Any:
     if isinstance(population, FixedPopulation):  # pragma: no cover
         raise TypeError("check_supported comes first")
-    model = neuron_model(population, network.dt_s, constant_input=is_direct(network))
     step = timing.step_of_image(population.name)
-    # Events of all neurons at once, with the statements that follow them.
-    events = {"start_of_image": (f"{step} == 0", _START_OF_IMAGE + model.rest)}
-    for each, _ in inputs:
-        image = f"(t_in_timesteps - {timing.lags[population.name]}) // period"
-        arriving = f"{each.name}({image} * second, i)"
-        events[f"start_of_{each.name}"] = (
-            f"{step} == {each.delay_steps}",
-            f"I = I + {arriving}\nI_constant = I_constant + {arriving}",
-        )
+    image = f"(t_in_timesteps - {timing.lags[population.name]}) // period"
+    constant_input = " + ".join(
+        f"{each.name}({image} * second, i) * int({step} >= {each.delay_steps})"
+        for each, _ in inputs
+    )
+    model = neuron_model(population, network.dt_s, constant_input)
+    rest = _START_OF_IMAGE + model.rest
+    if not timing.lags[population.name]:
+        # Otherwise, I may contain input that arrives in the first step.
+        rest += "I = 0\n"
     group = brian2.NeuronGroup(
         population.size,
-        model.all_equations,
+        model.equations,
         method=_one_step(model.update),
         # Otherwise, neurons with a bias would continue to spike after the image.
         threshold=f"{model.threshold} and {step} < steps",
         reset=model.reset,
         # In Brian2, the refractory period includes the step of the spike.
         refractory="refractory_period",
-        events={event: condition for event, (condition, _) in events.items()},
+        events={"start_of_image": f"{step} == 0"},
         namespace={
             **{
                 constant: value * brian2.second if constant in SECONDS else value
@@ -160,17 +160,19 @@ def _neurons(
     )
     for parameter, values in model.parameters.items():
         setattr(group, f"{parameter}_", values)
-    for order, (event, (_, statements)) in enumerate(events.items()):
-        group.set_event_schedule(event, when="before_start")
-        group.run_on_event(event, statements, when="start", order=order)
+    if timing.lags[population.name]:
+        # Otherwise, times since the last spike overflow before the first image.
+        group.lastspike_ = -model.values["refractory_period"]
+    group.set_event_schedule("start_of_image", when="before_start")
+    group.run_on_event("start_of_image", rest, when="start")
     return group
 
 
 def _one_step(update: str) -> Callable[..., str]:
     """Return a state updater for Brian2 with given statements.
 
-    Brian2 would solve the same equations, but compute exp() with NumPy or C++, which may differ in
-    the last bit, and in expressions of another order.
+    With the method "exact", Brian2 would solve the same equations, but compute exp() with NumPy or
+    C++, which may differ in the last bit.
     """
 
     def step(equations: Any, variables: Any = None, method_options: Any = None) -> str:

@@ -37,10 +37,15 @@ class Timing:
     @classmethod
     def of(cls, network: Network, steps: int) -> Timing:
         """Return the shortest timing for which the images of a network do not interact."""
-        delays = [p.delay_steps for p in network.projections if p.delay_steps < steps]
         shifts = lags(network)
-        # Input that arrives one step after the last is cleared when the next image starts.
-        return cls(steps, max(max(delays, default=1) - 1, *shifts.values()), shifts)
+        # Input that arrives one step after the last is cleared when the next image starts, unless
+        # input of the next image may have arrived before.
+        silent = [
+            p.delay_steps - (not shifts[p.target])
+            for p in network.projections
+            if p.delay_steps < steps
+        ]
+        return cls(steps, max(*silent, *shifts.values(), 0), shifts)
 
     @property
     def period(self) -> int:
@@ -53,7 +58,7 @@ class Timing:
 
     def arrives(self, projection: AnyProjection) -> bool:
         """Return whether spikes can arrive through the projection before the image ends."""
-        return projection.delay_steps < self.steps and bool(projection.grid.any())
+        return projection.delay_steps < self.steps and projection.connections > 0
 
     def step_of_image(self, population: str) -> str:
         """Return an expression of Brian2 for the step in the image of a population."""

@@ -7,6 +7,7 @@ other. Both must reproduce :mod:`neuroattack.ir.dynamics`.
 from __future__ import annotations
 
 import abc
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,15 @@ _LEAK_BITS = LEAK_ONE.bit_length() - 1
 class Neurons(abc.ABC):
     """Neurons of one population for a batch of images.
 
+    Parameters
+    ----------
+    population : Population or FixedPopulation
+        Population of the neurons.
+    potential : type
+        Type of the potentials.
+    below_after_reset : bool
+        Whether the reset always leaves a potential at which the neuron does not spike.
+
     Attributes
     ----------
     v : array, shape (images, size)
@@ -33,22 +43,29 @@ class Neurons(abc.ABC):
         Spikes since the neurons were at rest.
     """
 
-    def __init__(self, population: Population | FixedPopulation, potential: type[Any]) -> None:
+    def __init__(
+        self,
+        population: Population | FixedPopulation,
+        potential: type[Any],
+        below_after_reset: bool,
+    ) -> None:
         self.size = population.size
-        self._refractory_steps: NDArray[np.int64] = np.broadcast_to(
-            population.refractory_steps, self.size
-        )
+        self._below_after_reset = below_after_reset
         self._potential = potential
+        steps: NDArray[np.int64] = np.broadcast_to(population.refractory_steps, self.size)
+        self._refractory_steps = _one_if_uniform(steps)
 
     def rest(self, images: int) -> None:
         """Reset the state for a batch of images: all neurons at rest, spike counts 0."""
         self.counts = np.zeros((images, self.size), np.int32)
         self.v = np.zeros((images, self.size), self._potential)
         self._current = np.zeros((images, self.size), self._potential)
-        # Flat indices: neurons that spiked in the last step; refractory neurons with the number of
-        # steps left.
+        # Flat indices of the neurons that spiked in the last step, and of refractory neurons.
         self._spikes = np.empty(0, np.intp)
         self._refractory = np.empty(0, np.intp)
+        # Number of refractory neurons per step in which they spiked, if they share the period; or
+        # else number of steps left, for each of them.
+        self._recent_spikes: deque[int] = deque()
         self._left = np.empty(0, np.int64)
 
     def step(self, sums: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
@@ -58,21 +75,37 @@ class Neurons(abc.ABC):
         """
         # Refractory neurons are few: update all, then restore theirs.
         flat = self.v.reshape(-1)
-        held = flat[self._refractory]
+        held = flat.take(self._refractory)
         self._update(sums)
         flat[self._refractory] = held
         fired = self._above_threshold()
-        fired.reshape(-1)[self._refractory] = False
+        if not self._below_after_reset:
+            fired.reshape(-1)[self._refractory] = False
         spikes = np.flatnonzero(fired)
         self.counts.reshape(-1)[spikes] += 1
         self._reset(flat, spikes)
         if self._refractory_steps.any():
-            listed = np.concatenate((self._refractory, spikes))
-            left = np.concatenate((self._left - 1, self._refractory_steps[spikes % self.size]))
-            remaining = left > 0
-            self._refractory, self._left = listed[remaining], left[remaining]
+            self._update_refractory(spikes)
         self._spikes = spikes
         return fired
+
+    def _update_refractory(self, spikes: NDArray[np.intp]) -> None:
+        refractory = np.concatenate((self._refractory, spikes))
+        steps = self._refractory_steps
+        if len(steps) == 1:
+            ended = 0
+            if len(self._recent_spikes) == steps[0]:
+                ended = self._recent_spikes.popleft()
+            self._recent_spikes.append(len(spikes))
+            self._refractory = refractory[ended:]
+        else:
+            left = np.concatenate((self._left - 1, self._at(steps, spikes)))
+            remaining = left > 0
+            self._refractory, self._left = refractory[remaining], left[remaining]
+
+    def _at(self, values: NDArray[Any], spikes: NDArray[np.intp]) -> Any:
+        """Return the values of the neurons that spike, or the single value of all neurons."""
+        return values[0] if len(values) == 1 else values[spikes % self.size]
 
     @abc.abstractmethod
     def _update(self, sums: Sequence[NDArray[Any]]) -> None:
@@ -91,12 +124,12 @@ class FloatingNeurons(Neurons):
     """Neurons in floating point; `exponents` are those of the incoming projections."""
 
     def __init__(self, population: Population, dt_s: float, exponents: Sequence[int]) -> None:
-        super().__init__(population, np.float64)
+        super().__init__(population, np.float64, population.reset == "value")
         self._grids_v = [2.0**exponent for exponent in exponents]
-        self._decay = _scalar_if_uniform(population.decay(dt_s))
+        self._decay = _one_if_uniform(population.decay(dt_s))
         self._bias_v = population.bias_v if population.bias_v.any() else None
         self._has_current = population.has_current
-        self._current_decay = _scalar_if_uniform(population.current_decay(dt_s))
+        self._current_decay = _one_if_uniform(population.current_decay(dt_s))
         self._current_bias_v = (
             population.current_bias_v if population.current_bias_v.any() else None
         )
@@ -104,7 +137,7 @@ class FloatingNeurons(Neurons):
         self._threshold_v = population.threshold_v
         self._inclusive = population.comparison == "inclusive"
         self._reset_kind = population.reset
-        self._reset_v = population.reset_v
+        self._reset_v = _one_if_uniform(population.reset_v)
 
     def rest(self, images: int) -> None:
         """Reset the state; see the base class."""
@@ -155,24 +188,19 @@ class FloatingNeurons(Neurons):
 
     def _reset(self, flat: NDArray[Any], spikes: NDArray[np.intp]) -> None:
         if self._reset_kind == "value":
-            flat[spikes] = self._reset_v[spikes % self.size]
+            flat[spikes] = self._at(self._reset_v, spikes)
         elif self._reset_kind == "subtract":
             self._subtract(flat, spikes)
 
     def _subtract(self, flat: NDArray[Any], spikes: NDArray[np.intp]) -> None:
-        flat[spikes] -= self._reset_v[spikes % self.size]
-
-
-def _scalar_if_uniform(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    # Products with a scalar are faster than those with an array that is broadcast.
-    return values[:1] if is_uniform(values) else values
+        flat[spikes] -= self._at(self._reset_v, spikes)
 
 
 class FixedNeurons(Neurons):
     """Neurons in fixed point, with 64-bit integers; `exponents` are those of the projections."""
 
     def __init__(self, population: FixedPopulation, exponents: Sequence[int]) -> None:
-        super().__init__(population, np.int64)
+        super().__init__(population, np.int64, below_after_reset=True)
         self._exponents = tuple(exponents)
         self._kept = LEAK_ONE - population.leak
         self._current_kept = LEAK_ONE - population.current_leak
@@ -213,3 +241,8 @@ def _decay(values: NDArray[np.int64], kept: int) -> None:
     values *= kept
     values += np.multiply(negative, LEAK_ONE - 1)
     values >>= _LEAK_BITS
+
+
+def _one_if_uniform(values: NDArray[Any]) -> NDArray[Any]:
+    # Arrays of one value are broadcast, which is faster.
+    return values[:1] if is_uniform(values) else values

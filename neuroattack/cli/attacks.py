@@ -198,6 +198,8 @@ def attack(
         tables.print_attacks([figures])
         if "hardware" in figures:
             hardware_tables.print_losses(figures["hardware"])
+        if opened.deployment is not None and not opened.deployment.is_random:
+            console.note("The input is not random: all trials of an image are identical.")
     if out:
         _save(out, result, figures, spec, Path(network).name)
 

@@ -14,33 +14,90 @@ from neuroattack.report.terminal import console, tables
 __all__ = ["export_nir", "import_nir"]
 
 
+_SETTINGS = "Settings that NIR does not define"
+
 _Out = Annotated[
     Path | None, typer.Option(help="Network file to write. Default: the NIR file with suffix .h5.")
 ]
-_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.")]
+_From = Annotated[
+    Literal["snntorch", "norse", "spikingjelly", "sinabs", "rockpool", "lava-dl"] | None,
+    typer.Option(
+        "--from",
+        help="Framework that wrote the file. Its preset sets all of these settings that are not "
+        "given.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", rich_help_panel=_SETTINGS)]
 _TimeUnit = Annotated[
-    float | None, typer.Option(help="Unit of the times in the NIR file, in seconds.")
+    float | None,
+    typer.Option(help="Unit of the times in the NIR file, in seconds.", rich_help_panel=_SETTINGS),
 ]
 _Integration = Annotated[
-    Literal["euler", "hold", "impulse"] | None,
-    typer.Option(help="Numerical integration of the neuron equation within a time step."),
+    Literal["euler", "hold", "impulse", "unit-gain"] | None,
+    typer.Option(
+        help="Numerical integration of the neuron equation within a time step.",
+        rich_help_panel=_SETTINGS,
+    ),
 ]
 _Arrival = Annotated[
     Literal["same-step", "next-step"] | None,
-    typer.Option(help="Time step in which a spike reaches the next layer, synaptic delays aside."),
+    typer.Option(
+        help="Time step in which a spike reaches the next layer, synaptic delays aside.",
+        rich_help_panel=_SETTINGS,
+    ),
 ]
-_RefractorySteps = Annotated[int | None, typer.Option(help="Refractory period in time steps.")]
+_Reset = Annotated[
+    Literal["value", "subtract", "subtract_next"] | None,
+    typer.Option(
+        help="Reset of neurons that spike: to the reset potential, or by subtraction of the "
+        "threshold, immediately or in the next time step.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+_Comparison = Annotated[
+    Literal["strict", "inclusive"] | None,
+    typer.Option(
+        help="Whether neurons spike above the threshold, or also at the threshold.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+_InputOrder = Annotated[
+    Literal["before", "after"] | None,
+    typer.Option(
+        help="Whether input enters the synaptic current before or after the potential is updated.",
+        rich_help_panel=_SETTINGS,
+    ),
+]
+_RefractorySteps = Annotated[
+    int | None,
+    typer.Option(help="Refractory period in time steps.", rich_help_panel=_SETTINGS),
+]
 _Encoder = Annotated[
     Literal["poisson", "regular", "direct"] | None,
-    typer.Option(help="Encoder of the images.", rich_help_panel="Input"),
+    typer.Option(help="Encoder of the images.", rich_help_panel="Input and output"),
 ]
 _InputRate = Annotated[
     float | None,
-    typer.Option(help="Input rate in Hz of a pixel of intensity 1; not for direct coding."),
+    typer.Option(
+        help="Input rate in Hz of a pixel of intensity 1; none with direct coding.",
+        rich_help_panel="Input and output",
+    ),
 ]
 _ImageShape = Annotated[
     str | None,
-    typer.Option(help="Shape of an image, such as 28x28. Default: that of the file's input."),
+    typer.Option(
+        help="Shape of an image, such as 28x28. Default: that of the file's input.",
+        rich_help_panel="Input and output",
+    ),
+]
+_Readout = Annotated[
+    Literal["spike_count", "final_potential", "max_potential", "output_sum"] | None,
+    typer.Option(
+        help="Output of the network. A potential is required for a last layer that never spikes "
+        "(LI), and output_sum for one without neurons. Default otherwise: spike_count.",
+        rich_help_panel="Input and output",
+    ),
 ]
 _AllowLossy = Annotated[
     bool,
@@ -56,23 +113,27 @@ _AllowLossy = Annotated[
 def import_nir(
     nir: Annotated[Path, typer.Argument(help="NIR file of any framework.")],
     out: _Out = None,
+    exporter: _From = None,
     dt: _Dt = None,
     time_unit: _TimeUnit = None,
     integration: _Integration = None,
     arrival: _Arrival = None,
+    reset: _Reset = None,
+    comparison: _Comparison = None,
+    input_order: _InputOrder = None,
     refractory_steps: _RefractorySteps = None,
     encoder: _Encoder = None,
     input_rate: _InputRate = None,
     image_shape: _ImageShape = None,
+    readout: _Readout = None,
     allow_lossy: _AllowLossy = False,
     json: Json = False,
 ) -> None:
     """Import a network via NIR from another framework.
 
-    NIR does not define how its equations are discretized in time, so --dt, --time-unit,
-    --integration, --arrival and --refractory-steps are required, and so are --encoder and,
-    unless it is direct, --input-rate. Files written by 'export' contain these settings.
-    docs/nir.md lists the settings of each framework.
+    NIR does not define how its equations are discretized in time, nor how images are encoded.
+    --from sets what the framework does, except for --encoder and --input-rate; without it, every
+    setting is required. Files written by 'export' contain all settings. docs/nir.md explains them.
     """
     from neuroattack.ir.nir import importing
     from neuroattack.ir.storage import save_network
@@ -82,13 +143,18 @@ def import_nir(
     imported = importing.import_nir(
         nir,
         dt_s=dt,
+        exporter=exporter,
         time_unit_s=time_unit,
         integration=integration,
         arrival=arrival,
+        reset=reset,
+        comparison=comparison,
+        input_order=input_order,
         refractory_steps=refractory_steps,
         encoder=encoder,
         max_rate_hz=input_rate,
         image_shape=None if image_shape is None else _shape(image_shape),
+        readout=readout,
         allow_lossy=allow_lossy,
     )
     save_network(target, imported.network)
@@ -103,6 +169,7 @@ def import_nir(
         "dt_s": network.dt_s,
         "encoder": network.input.encoder.kind,
         "input_rate_hz": network.input.encoder.settings().get("max_rate_hz"),
+        "settings": {s.name: {"value": s.value, "source": s.source} for s in imported.settings},
         "lag_steps": imported.lag_steps,
         "largest_relative_rounding": imported.largest_relative_rounding,
         "losses": list(imported.losses),

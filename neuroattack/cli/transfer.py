@@ -61,6 +61,7 @@ def preflight(
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.deployment import search_stream
     from neuroattack.deployment.spec import is_address, open_target
+    from neuroattack.encoding.readout import SCORES_PER_UNIT
     from neuroattack.experiments.preflight import measure_randomness
     from neuroattack.ir.storage import load_network
 
@@ -82,18 +83,29 @@ def preflight(
         described = {"deployment": str(spec), "index": index, "steps": steps}
         console.print_json({**described, **found.as_json()})
         return
+    # Scores of potentials are in units of 1e-9.
+    is_graded = loaded is not None and loaded.readout_quantity != "spike_count"
+    gap = f"{found.mean_gap:,.1f}, SD {found.gap_sd:,.2f}"
+    if is_graded:
+        gap = f"{found.mean_gap / SCORES_PER_UNIT:.9f}, SD {found.gap_sd / SCORES_PER_UNIT:.9f}"
     console.print_figures(
         f"Image {index} on {spec}",
         {
             "responses": "deterministic" if found.deterministic else "random",
-            "mean output spikes": f"{found.mean_spikes:,.1f}",
-            "mean gap to the best wrong class": f"{found.mean_gap:,.1f}, SD {found.gap_sd:,.2f}",
+            **({} if is_graded else {"mean output spikes": f"{found.mean_spikes:,.1f}"}),
+            "mean gap to the best wrong class": gap,
             "correct": f"{100 * found.correct:.1f} %",
             "silent or tied": f"{100 * found.undecided:.1f} %",
-            "saturated (one class has all spikes)": f"{100 * found.saturated:.1f} %",
+            f"saturated (one class has {'score 1' if is_graded else 'all spikes'})": (
+                f"{100 * found.saturated:.1f} %"
+            ),
             "suggested repeats per query": f"{found.repeats:,}"
             + ("" if steps is None else f", or T = {steps:,}"),
-            "queries to detect a change of one spike": f"{found.queries_for_one_spike:,}",
+            **(
+                {}
+                if is_graded
+                else {"queries to detect a change of one spike": f"{found.queries_for_one_spike:,}"}
+            ),
         },
     )
 

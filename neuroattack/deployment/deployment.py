@@ -119,6 +119,11 @@ class Deployment:
         self.close()
 
     @property
+    def is_random(self) -> bool:
+        """Whether repeated trials of an image can differ: not with direct or regular coding."""
+        return self.network.input.encoder.random
+
+    @property
     def needs_spikes(self) -> bool:
         """Whether energy estimates need spike times, not only spike counts."""
         return self.fitted is not None and self.fitted.needs_spikes

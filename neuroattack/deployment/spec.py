@@ -16,6 +16,7 @@ from neuroattack.encoding.encoders import (
     Encoder,
     RateEncoder,
     encoder_from,
+    highest_rate_hz,
 )
 from neuroattack.errors import (
     BackendUnavailableError,
@@ -84,7 +85,8 @@ class DeploymentSpec:
         Random seed of the input spikes.
     encoder : str, optional
         Kind of encoder; by default that of the network. Another rate encoder has the same input
-        rate. Direct coding injects the intensity in every step, without scaling the weights.
+        rate; instead of direct coding, one spike per step at intensity 1, with the same mean input.
+        Direct coding injects the intensity in every step, without scaling the weights.
     response : {"counts", "labels"}, optional
         Whether queries return the spike counts of all classes, or only the predicted class.
     search_randomness : {"independent", "shared"}, optional
@@ -269,19 +271,17 @@ def _of_type(key: str, value: Any, default: Any) -> Any:
 
 
 def _with_encoder(network: Network, kind: str | None) -> Network:
-    if kind is None or kind == network.input.encoder.kind:
-        return network
     own = network.input.encoder
+    if kind is None or kind == own.kind:
+        return network
+    encoder: Encoder
     if kind == DirectEncoder.kind:
-        encoder: Encoder = DirectEncoder()
+        encoder = DirectEncoder()
     elif isinstance(own, RateEncoder):
         encoder = encoder_from(kind, own.settings())
     else:
-        raise ValidationError(
-            "encoder of a deployment",
-            repr(kind),
-            f"{own.kind!r}: the network has no input rate; convert or import it with a rate",
-        )
+        # One spike per step at intensity 1, so that the mean input is the same.
+        encoder = encoder_from(kind, {"max_rate_hz": highest_rate_hz(network.dt_s)})
     return dataclasses.replace(network, input=dataclasses.replace(network.input, encoder=encoder))
 
 

@@ -7,6 +7,7 @@ the same on every backend and in every batch.
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -27,6 +28,7 @@ __all__ = [
     "RateEncoder",
     "RegularEncoder",
     "encoder_from",
+    "highest_rate_hz",
 ]
 
 
@@ -270,6 +272,13 @@ ENCODERS: dict[str, type[Encoder]] = {
     encoder.kind: encoder for encoder in (PoissonEncoder, RegularEncoder, DirectEncoder)
 }
 """Encoders by kind."""
+
+
+def highest_rate_hz(dt_s: float) -> float:
+    """Return the largest `max_rate_hz` for time steps of `dt_s` seconds: one spike per step."""
+    rate_hz = 1 / dt_s
+    # Rounding can give slightly more than one spike per step.
+    return rate_hz if rate_hz * dt_s <= 1 else math.nextafter(rate_hz, 0.0)
 
 
 def encoder_from(kind: str, settings: Mapping[str, Any]) -> Encoder:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,7 +14,7 @@ from numpy.typing import NDArray
 from neuroattack.datasets import Dataset, Labels
 from neuroattack.datasets.noise import Noise
 from neuroattack.deployment.deployment import check_settings, deploy
-from neuroattack.encoding.encoders import RateEncoder
+from neuroattack.encoding.encoders import RateEncoder, highest_rate_hz
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
@@ -330,9 +329,7 @@ def widened(network: Network) -> tuple[Network, float]:
         raise UnsupportedFeatureError(
             f"noise outside [0, 1]: got a {encoder.kind} encoder, expected a rate encoder"
         )
-    highest_hz = 1 / network.dt_s
-    if highest_hz * network.dt_s > 1:
-        highest_hz = math.nextafter(highest_hz, 0.0)
+    highest_hz = highest_rate_hz(network.dt_s)
     wide = replace(
         network, input=Input(network.input.shape, replace(encoder, max_rate_hz=highest_hz))
     )

@@ -16,7 +16,7 @@ from neuroattack.hardware.energy.traffic import Traffic, traffic
 from neuroattack.hardware.placement.placement import Placement, place
 from neuroattack.hardware.profiles.profile import Profile
 from neuroattack.hardware.quantization.quantization import Quantized, Rounding, quantize
-from neuroattack.ir.network import Network
+from neuroattack.ir.network import Convolution, Network
 
 __all__ = ["Fitted", "fit"]
 
@@ -72,8 +72,17 @@ class Fitted:
         """Estimate the energy; see :func:`neuroattack.hardware.energy.energy.estimate`."""
         return estimate(activity, self.profile.energy_model(), self.network.dt_s)
 
+    @property
+    def unrolled_connections(self) -> int:
+        """Number of connections of convolutions, each of which takes memory on the chip."""
+        return sum(p.connections for p in self.network.projections if isinstance(p, Convolution))
+
     def as_json(self) -> dict[str, Any]:
-        """Return rounding, utilization and unchecked limits as JSON values."""
+        """Return rounding, utilization and unchecked limits as JSON values.
+
+        Convolutions have an entry ``"unrolled_connections"``.
+        """
+        unrolled = self.unrolled_connections
         return {
             "profile": self.profile.id,
             "profile_checksum": self.profile.checksum,
@@ -84,11 +93,15 @@ class Fitted:
             # Without a known limit per core, the number of cores is unknown.
             "cores_used": self.placement.cores_used if self.placement.is_by_core else None,
             "utilization": {name: list(use) for name, use in self.placement.utilization.items()},
+            **({"unrolled_connections": unrolled} if unrolled else {}),
         }
 
 
 def fit(network: Network, profile: Profile, rounding: Rounding | None = None) -> Fitted:
     """Quantize a network for a chip and place it on its cores.
+
+    No chip is known to share the weights of a convolution between its connections in the numbers of
+    its profile, so convolutions are placed as their connections. They are simulated as kernels.
 
     Parameters
     ----------

@@ -18,13 +18,22 @@ from neuroattack.backends.lava.backend import LavaBackend
 from neuroattack.conformance.networks import fixed_networks, inputs, networks
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.backend import Workload, load_backend
-from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.deployment.features import FEATURES, features_of
+from neuroattack.encoding.constant import ConstantInput
+from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import BackendUnavailableError, SimulationError, ValidationError
+from neuroattack.errors import (
+    BackendUnavailableError,
+    SimulationError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
-from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.dynamics import simulate, update_current_fixed
+from neuroattack.ir.fixed_point import LEAK_ONE
 from neuroattack.ir.network import (
     INPUT,
+    Convolution,
     FixedPopulation,
     Input,
     Network,
@@ -132,6 +141,111 @@ def test_a_closed_simulator_runs_no_more():
             simulator.run(SpikeTrains.from_dense(np.zeros((1, 5, 784), bool)))
 
 
+def featured_networks():
+    """Return networks with all features between them, and 3 x 4 x 4 pixels."""
+    rng = np.random.default_rng(4)
+    shape = (3, 4, 4)
+
+    def weights(source, target, shape, delay_steps=1):
+        drawn = np.round(rng.normal(0.1, 0.4, shape) * 8) / 8
+        return Projection.from_weights(source, target, drawn, delay_steps)
+
+    kernel = np.round(rng.normal(0.1, 0.4, (5, 3, 3, 2)) * 8) / 8
+    convolution = Convolution.from_weights(
+        INPUT, "map", kernel, shape, padding=((1, 1), (0, 1)), delay_steps=0
+    )
+    pooling = Convolution.from_weights(
+        "map", "pool", np.full((5, 1, 2, 2), 0.5), (5, 4, 4), stride=(2, 2), groups=5, delay_steps=0
+    )
+    populations = (
+        Population("map", 80, rng.choice([0.02, 5.0], 80), 0.5, refractory_steps=1),
+        Population("pool", 20, 0.02, 1.0, reset="subtract", comparison="inclusive"),
+        Population("loop", 9, 0.02, 0.5, tau_syn_s=4e-3, input_after_update=True),
+        Population("back", 7, 0.02, 0.75, reset="subtract_next", tau_syn_s=2e-3),
+        Population("output", 4, 0.05, np.inf, bias_v=0.01, current_bias_v=0.01),
+    )
+    projections = (
+        convolution,
+        pooling,
+        weights("pool", "loop", (20, 9), 0),
+        weights("loop", "loop", (9, 9), 2),
+        weights("loop", "back", (9, 7), 0),
+        weights("back", "loop", (7, 9), 3),
+        weights(INPUT, "output", (48, 4), 2),
+        weights("back", "output", (7, 4)),
+    )
+    spiking = Network(
+        1e-3,
+        Input(shape, PoissonEncoder(200.0)),
+        populations,
+        projections,
+        "output",
+        readout_quantity="max_potential",
+    )
+    direct = dataclasses.replace(
+        spiking, input=Input(shape, DirectEncoder(12)), readout_quantity="final_potential"
+    )
+    fixed = network_of(
+        (
+            FixedPopulation("a", 9, 100, rng.integers(100, 500, 9) * 64, current_leak=700),
+            FixedPopulation("b", 5, 1, 2**17, refractory_steps=2, current_leak=1),
+        ),
+        tuple(
+            Projection(s, t, rng.integers(-100, 128, size), 6, delay)
+            for s, t, size, delay in (
+                (INPUT, "a", (6, 9), 0),
+                ("a", "a", (9, 9), 1),
+                ("a", "b", (9, 5), 0),
+                ("b", "a", (5, 9), 2),
+            )
+        ),
+    )
+    return {"spiking": spiking, "direct": direct, "fixed": fixed}
+
+
+def test_all_features_are_supported_and_tested():
+    networks = featured_networks().values()
+    assert set().union(*map(features_of, networks)) == set(FEATURES) == LavaBackend.supported
+
+
+@needs_lava
+@pytest.mark.parametrize("name", ["spiking", "direct", "fixed"])
+def test_features_in_lava_processes(name):
+    network = featured_networks()[name]
+    rng = np.random.default_rng(2)
+    with closing(LavaBackend(10).deploy(network)) as simulator:
+        for images, steps in ((3, 33), (1, 1), (2, 40)):
+            if name == "direct":
+                values = rng.integers(0, 2**12 + 1, (images, 48)).astype(np.int32)
+                given = ConstantInput(values, -12, steps)
+            else:
+                given = random_raster(rng, images, steps, network.input.size)
+            assert_exact(simulator, network, given)
+
+
+@needs_lava
+def test_input_of_another_kind_is_refused():
+    networks = featured_networks()
+    spikes = SpikeTrains.from_dense(np.zeros((1, 5, 48), bool))
+    values = np.zeros((1, 48), np.int32)
+    for name, other in (
+        ("direct", spikes),
+        ("direct", ConstantInput(values, -11, 5)),
+        ("spiking", ConstantInput(values, -12, 5)),
+    ):
+        with (
+            closing(LavaBackend().deploy(networks[name])) as simulator,
+            pytest.raises(ValidationError, match="input: got"),
+        ):
+            simulator.run(other)
+
+
+def test_direct_coding_in_fixed_point_is_refused():
+    network = dataclasses.replace(featured_networks()["fixed"], input=Input((6,), DirectEncoder(8)))
+    with pytest.raises(UnsupportedFeatureError, match="direct coding in fixed point"):
+        LavaBackend().deploy(network)
+
+
 @needs_lava
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
@@ -153,15 +267,18 @@ def stock_networks():
     weights = [rng.normal(0.1, 0.5, shape) for shape in ((12, 20), (20, 8), (12, 8))]
     ends = ((INPUT, "a"), ("a", "b"), (INPUT, "b"))
     found = {}
-    for name, refractory, bias in (
-        ("plain", 0, 0.0),
-        ("refractory", 3, 0.0),
-        ("biased", 1, rng.normal(0, 0.1, 20)),
+    for name, refractory, bias, tau_syn_s in (
+        ("plain", 0, 0.0, 0.0),
+        ("refractory", 3, 0.0, 0.0),
+        ("biased", 1, rng.normal(0, 0.1, 20), 0.0),
+        ("current", 0, 0.0, 3e-3),
+        ("current and refractory", 2, rng.normal(0, 0.1, 20), 0.02),
     ):
+        common = {"refractory_steps": refractory, "tau_syn_s": tau_syn_s}
         found[name] = network_of(
             (
-                Population("a", 20, 0.02, 0.5, bias_v=bias, refractory_steps=refractory),
-                Population("b", 8, float("inf"), 0.75, refractory_steps=refractory),
+                Population("a", 20, 0.02, 0.5, bias_v=bias, **common),
+                Population("b", 8, float("inf"), 0.75, **common),
             ),
             tuple(
                 Projection.from_weights(*end, weight)
@@ -183,11 +300,20 @@ def stock_networks():
     ).network
     assert any((each.mantissas % 2).any() for each in found["split"].projections)
     # Stock LIF wraps currents once only, so the larger weights stay below three times 2**23.
-    for name, largest, exponents in (("fixed", 127, (6, 6, 7)), ("wrapping", 4, (19, 18, 18))):
+    for name, largest, exponents, current_leak in (
+        ("fixed", 127, (6, 6, 7), 4096),
+        ("wrapping", 4, (19, 18, 18), 4096),
+        ("fixed current", 127, (6, 6, 7), 1000),
+        ("wrapping current", 2, (19, 18, 18), 2001),
+        ("fixed current of long memory", 20, (6, 6, 7), 1),
+    ):
+        common = {"current_leak": current_leak}
         found[name] = network_of(
             (
-                FixedPopulation("a", 20, 300, 64 * 70, bias=rng.integers(-4096, 4096, 20)),
-                FixedPopulation("b", 8, 1, 64 * 300),
+                FixedPopulation(
+                    "a", 20, 300, 64 * 70, bias=rng.integers(-4096, 4096, 20), **common
+                ),
+                FixedPopulation("b", 8, 1, 64 * 300, **common),
             ),
             tuple(
                 Projection(*end, 2 * rng.integers(-largest, largest + 1, weight.shape), exponent)
@@ -196,6 +322,16 @@ def stock_networks():
             pixels=12,
         )
     return found
+
+
+def largest_unwrapped_current(network, raster):
+    """Return the largest magnitude of a current of the first population before it wraps around."""
+    population, u, largest = network.populations[0], np.zeros(20), 0.0
+    for arriving in raster @ network.projections[0].weights_v:
+        kept = np.trunc(u * (LEAK_ONE - population.current_leak) / LEAK_ONE)
+        largest = max(largest, np.abs(kept + arriving).max())
+        u = update_current_fixed(u, arriving, population)
+    return largest
 
 
 @needs_lava
@@ -207,11 +343,10 @@ def test_stock_processes_spike_alike(tmp_path):
     for name, (network, raster) in cases.items():
         save_network(tmp_path / f"{name}.h5", network)
         np.save(tmp_path / f"{name}.npy", raster)
-    network, raster = cases["wrapping"]
-    arriving = raster @ network.projections[0].weights_v
-    assert 2**23 < np.abs(arriving).max() < 3 * 2**23
+    for name in ("wrapping", "wrapping current"):
+        assert 2**23 < largest_unwrapped_current(*cases[name]) < 3 * 2**23
     stock = Path(__file__).parents[1] / "support" / "lava_stock.py"
-    subprocess.run([sys.executable, stock, tmp_path], check=True, timeout=120)
+    subprocess.run([sys.executable, stock, tmp_path], check=True, timeout=240)
     for name, (network, raster) in cases.items():
         expected = simulate(network, raster)
         found = np.load(tmp_path / f"{name}.npz")
@@ -219,7 +354,7 @@ def test_stock_processes_spike_alike(tmp_path):
             spikes = found[population.name]
             assert 20 < spikes.sum() < spikes.size - 20, "too dull to compare"
             np.testing.assert_array_equal(spikes, expected[population.name], err_msg=name)
-        if name in {"biased", "wrapping"}:
+        if name in {"current and refractory", "wrapping current"}:
             with closing(LavaBackend().deploy(network)) as simulator:
                 assert_exact(simulator, network, raster[np.newaxis])
 

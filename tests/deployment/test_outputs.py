@@ -111,3 +111,13 @@ def test_every_attack_accepts_scores_of_potentials(deployment, images, name):
     found = make_attack(name, L0(60), 120, 0).run(box, images[0], Goal(label))
     assert 0 < found.queries <= 120
     assert L0(60).holds(images[0], found.adversarial)
+
+
+def test_batches_are_limited_by_the_spikes_to_record(deployment, images):
+    long = replace(deployment, simulator=Linear(), steps=20_000)
+    long.record(images, indices=np.arange(300))
+    assert max(long.simulator.batches) == 256
+    long = replace(deployment, simulator=Linear(), steps=20_000)
+    long.record(images[:40], indices=np.arange(40), record_spikes=True)
+    assert max(long.simulator.batches) * 20_000 * sum(long.network.sizes.values()) <= 2**28
+    assert sum(long.simulator.batches) == 40

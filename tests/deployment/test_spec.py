@@ -118,11 +118,15 @@ def test_another_encoder_gives_other_counts(network_file):
     assert not np.array_equal(found[own], found[other])
 
 
-def test_direct_coding_has_no_rate_for_another_encoder(network_file):
+@pytest.mark.parametrize("dt_s", [1e-3, 2**-10, 0.0007])
+def test_spikes_instead_of_direct_coding_have_the_same_mean_input(network_file, dt_s):
     network = load_network(network_file)
-    direct = replace(network, input=Input(network.input.shape, DirectEncoder()))
-    with pytest.raises(NeuroattackError, match=r"encoder of a deployment: got 'poisson'"):
-        DeploymentSpec(encoder="poisson").deploy(direct)
+    direct = replace(network, dt_s=dt_s, input=Input(network.input.shape, DirectEncoder()))
+    with DeploymentSpec(encoder="poisson", steps=50).deploy(direct) as deployment:
+        encoder = deployment.network.input.encoder
+        assert encoder.max_rate_hz * dt_s == pytest.approx(1)
+        counts = deployment.record(np.ones((1, 28, 28)), indices=[0]).counts["input"]
+    assert (counts == 50).all()
 
 
 def test_a_conventional_network_needs_its_model(tmp_path):

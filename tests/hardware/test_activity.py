@@ -31,8 +31,9 @@ def recount(network: Network, placement: Placement, spikes: dict[str, np.ndarray
         for step, neuron in zip(*np.nonzero(raster), strict=True):
             per_core: dict[int, int] = {}
             for projection in network.outgoing(name):
-                for target in range(projection.mantissas.shape[1]):
-                    if projection.mantissas[neuron, target] == 0:
+                mantissas = projection.dense().mantissas
+                for target in range(mantissas.shape[1]):
+                    if mantissas[neuron, target] == 0:
                         continue
                     core = int(placement.cores[projection.target][target])
                     per_core[core] = per_core.get(core, 0) + 1

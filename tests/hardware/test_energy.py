@@ -462,7 +462,7 @@ def time_ns(network, placement, spikes, times, policy, *, all_active):
         arrived = {p.name: np.zeros(p.size, bool) for p in network.populations}
         for projection in network.projections:
             place = placement.cores[projection.target]
-            connected = projection.mantissas != 0
+            connected = projection.dense().mantissas != 0
             for neuron in np.flatnonzero(spikes[projection.source][k]):
                 for target in np.flatnonzero(connected[neuron]):
                     work[place[target]] += times["synaptic_operation"]

@@ -18,7 +18,7 @@ from neuroattack.errors import FileError, UnknownNameError
 from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
 from neuroattack.hardware.profiles.energy_model import BASES
 from neuroattack.hardware.profiles.files import list_profiles, load_profile, read_profile
-from neuroattack.hardware.profiles.number_format import BiasFormat, StateFormat
+from neuroattack.hardware.profiles.number_format import BiasFormat, CurrentFormat, StateFormat
 
 ROOT = Path(__file__).parents[2]
 EXAMPLE = re.search(r"```toml\n(.*?)```", (ROOT / "docs/hardware.md").read_text(), re.DOTALL)[1]
@@ -72,7 +72,9 @@ def test_loihi1_holds_the_numbers_that_were_read():
     assert number_format.sign_modes == {"mixed", "excitatory", "inhibitory"}
     # -7 to 7 in the source; a weight at -7 would have bits below the last bit of the state.
     assert number_format.weight_exponents == (-6, 7)
-    assert number_format.state == StateFormat(-8388607, 8388607, shift=6, leak_bits=12)
+    # du + 1 units of decay per step, so at least one.
+    current = CurrentFormat(12, least=1)
+    assert number_format.state == StateFormat(-8388607, 8388607, 6, leak_bits=12, current=current)
     assert number_format.threshold_bits == 17
     assert number_format.bias == BiasFormat(13, 3)
     assert number_format.refractory_steps == (0, 62)
@@ -144,11 +146,16 @@ def test_what_other_chips_are_like():
     assert formats["odin"].state == StateFormat(0, 255)
     assert (formats["odin"].sign_modes, formats["odin"].weight_bits) == ({"per_source"}, 3)
     assert {name: set(each.lacks) for name, each in formats.items() if each.lacks} == {
-        "odin": {"leak", "bias", "refractory_period", "delay"},
+        "odin": {"leak", "synaptic_current", "bias", "refractory_period", "delay"},
         "truenorth": {"free_weights"},
         "speck": {"leak"},
         "xylo": {"reset_to_rest"},
     }
+    assert {name: set(each.resets) for name, each in formats.items() if each.resets} == {
+        "speck": {"value", "subtract"},
+        "xylo": {"subtract"},
+    }
+    assert formats["loihi2"].state == formats["loihi1"].state
     # Lava counts the step after the spike as 0.
     assert formats["loihi2"].delay_steps == (1, 64)
     assert formats["loihi2"].refractory_steps is None

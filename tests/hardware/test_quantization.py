@@ -190,8 +190,8 @@ def test_analog_potentials_are_in_units_of_a_weight_step():
     assert projection.exponent == 0
     assert population.threshold_v == pytest.approx([4.2, 9.8, 14.0])
     assert population.bias_v == pytest.approx([0.28] * 3)
-    assert population.reset_v == pytest.approx(-1.4)
-    assert population.tau_m_s == 5.0
+    assert population.reset_v == pytest.approx([-1.4] * 3)
+    assert (population.tau_m_s == 5.0).all()
     assert found.populations[0].state_bit_v == pytest.approx(1 / 14)
     assert found.populations[0].effective_tau_m_s == 5.0
     assert found.unchecked == ("state", "threshold_bits", "bias", "delay_steps")

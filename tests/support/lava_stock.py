@@ -30,8 +30,9 @@ class StockGraph:
     Parameters
     ----------
     network : Network
-        With delays of one step, reset to 0, one threshold a population, and a decay of at least
-        a half: 1 - (1 - decay), which is what Lava multiplies by, is then exact.
+        With delays of one step, reset to 0, one threshold a population, and decays of at least a
+        half (or 0 for the current): 1 - (1 - decay), which is what Lava multiplies by, is then
+        exact.
     raster : bool array, shape (steps, pixels)
         Input spikes.
     reset_interval : int, optional
@@ -117,15 +118,19 @@ def _neurons(population, dt_s, depth, reset_interval):
             raise ValueError("stock LIF has one threshold, a multiple of 64")
         return LIF(
             shape=shape,
-            du=4095,
+            # Stock LIF adds 1 to the decay of the current.
+            du=population.current_leak - 1,
             dv=population.leak,
             vth=threshold >> SHIFT,
             bias_mant=population.bias,
         )
     threshold_v, decay = float(population.threshold_v[0]), float(population.decay(dt_s)[0])
+    current_decay = float(population.current_decay(dt_s)[0])
     if (population.threshold_v != threshold_v).any() or population.reset_v.any() or decay < 0.5:
         raise ValueError("stock LIF has one threshold, resets to 0, and decays exactly from 1/2")
-    common = {"shape": shape, "du": 1.0, "dv": 1 - decay, "vth": threshold_v}
+    if 0 < current_decay < 0.5 or population.current_bias_v.any() or population.input_after_update:
+        raise ValueError("stock LIF adds input to the current first, which decays exactly from 1/2")
+    common = {"shape": shape, "du": 1 - current_decay, "dv": 1 - decay, "vth": threshold_v}
     if np.any(population.refractory_steps):
         # Adds current and bias before anything else, as the plain dynamics do; LIF does not.
         return LIFRefractory(

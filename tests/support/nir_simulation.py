@@ -74,6 +74,10 @@ class Simulation:
                 self.now |= done
             else:
                 self.now[entry] = x
+            # From the output backwards, so that the last neurons of a loop are the feedback.
+            for name in self.nodes:
+                if type(self.nodes[name]).__name__ == "Output":
+                    self.value(name)
             for name in self.nodes:
                 recorded[name].append(np.array(self.value(name)))
             self.last = dict(self.now)
@@ -94,7 +98,7 @@ class Simulation:
                 self.now[name] = self._neurons(name)
                 self.busy.remove(name)
             else:
-                value = self.linear(self.nodes[name], self._input(name))
+                value = linear(self.nodes[name], self._input(name))
                 if self.busy:
                     # It may contain a stale output of a neuron that is being evaluated.
                     return value
@@ -148,31 +152,28 @@ class Simulation:
         self.v[name] = v
         return fired.astype(float)
 
-    def linear(self, node, x):
-        kind = type(node).__name__
-        if kind in ("Input", "Output"):
-            return x
-        if kind == "Flatten":
-            return np.ravel(x)
-        if kind == "Scale":
-            return node.scale * x
-        if kind in ("Linear", "Affine"):
-            return node.weight.astype(float) @ np.ravel(x) + getattr(node, "bias", 0.0)
-        if kind in ("SumPool2d", "AvgPool2d"):
-            return pooled(x, node, kind == "AvgPool2d")
-        if kind == "Conv2d":
-            return convolved(
-                x, node.weight, node.bias, node.stride, node.padding, node.dilation, node.groups
-            )
-        if kind == "Conv1d":
-            pairs = [(1, int(np.ravel(each)[0])) for each in (node.stride, node.dilation)]
-            padding = (0, int(np.ravel(node.padding)[0]))
-            weight = node.weight[:, :, None]
-            full = convolved(
-                x[:, None], weight, node.bias, pairs[0], padding, pairs[1], node.groups
-            )
-            return full[:, 0]
-        raise AssertionError(f"no rule for {kind}")
+
+def linear(node, x):
+    """Return the output of a node without neurons."""
+    kind = type(node).__name__
+    if kind == "Scale":
+        x = node.scale * x
+    elif kind in ("Linear", "Affine"):
+        x = node.weight.astype(float) @ np.ravel(x) + getattr(node, "bias", 0.0)
+    elif kind in ("SumPool2d", "AvgPool2d"):
+        x = pooled(x, node, kind == "AvgPool2d")
+    elif kind == "Conv2d":
+        x = convolved(
+            x, node.weight, node.bias, node.stride, node.padding, node.dilation, node.groups
+        )
+    elif kind == "Conv1d":
+        stride, dilation = ((1, int(np.ravel(each)[0])) for each in (node.stride, node.dilation))
+        padding = (0, int(np.ravel(node.padding)[0]))
+        weight = node.weight[:, :, None]
+        x = convolved(x[:, None], weight, node.bias, stride, padding, dilation, node.groups)[:, 0]
+    elif kind == "Flatten":
+        x = np.ravel(x)
+    return x
 
 
 def convolved(x, weight, bias, stride, padding, dilation, groups):

@@ -2,13 +2,18 @@
 
 from hypothesis import strategies as st
 
-from neuroattack.hardware.profiles.number_format import BiasFormat, NumberFormat, StateFormat
+from neuroattack.hardware.profiles.number_format import (
+    BiasFormat,
+    CurrentFormat,
+    NumberFormat,
+    StateFormat,
+)
 
 STATES = (
     None,
-    StateFormat(-(2**23) + 1, 2**23 - 1, shift=6, leak_bits=12),
+    StateFormat(-(2**23) + 1, 2**23 - 1, shift=6, leak_bits=12, current=CurrentFormat(12, least=1)),
     StateFormat(-(2**15), 2**15 - 1, shift=0, leak_bits=None),
-    StateFormat(-(2**19), 2**20 - 1, shift=3, leak_bits=4),
+    StateFormat(-(2**19), 2**20 - 1, shift=3, leak_bits=4, current=CurrentFormat(6)),
     StateFormat(0, 2**12 - 1, shift=0, leak_bits=8),
 )
 

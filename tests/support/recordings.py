@@ -10,11 +10,14 @@ from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Network
 
+ON_CHIPS = frozenset({"convolution", "recurrence", "feedback", "same_step_arrival"})
+"""Features of networks with other connections than between consecutive layers."""
+
 
 @st.composite
 def recorded(draw: st.DrawFn) -> tuple[Network, Placement, list[dict[str, np.ndarray]]]:
     """Draw a network, spread over the cores of a chip, and the spikes of a few images."""
-    network = draw(st.one_of(networks(12, 3), fixed_networks(12, 3)))
+    network = draw(networks(12, 3, ON_CHIPS) | fixed_networks(12, 3, ON_CHIPS))
     raster = draw(rasters(network.input.size))[:3]
     per_core = draw(st.sampled_from([1, 3, 50]))
     mesh = draw(st.sampled_from([None, Mesh(3, 20, 1), Mesh(10, 10, 2)]))

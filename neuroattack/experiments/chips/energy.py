@@ -104,12 +104,13 @@ def study_energy(
     ]
     alone, *chips = run_cells(folder, cells, workers=workers, on_progress=on_progress)
     operations = alone["reference"]["synaptic_operations_per_image"]
+    multiplications = alone["neurobench"]["synaptic_operations_per_image"]["effective_macs"]
     return {
         "images": len(images),
         "steps": steps,
         "backend": backend,
         **alone,
-        "conventional": compare_conventional(network, operations, steps),
+        "conventional": compare_conventional(network, operations, steps, multiplications),
         "profiles": dict(zip(names, chips, strict=True)),
     }
 
@@ -154,7 +155,8 @@ def measure_on_chip(
     def observe(recording: Recording) -> None:
         if meter is not None:
             meter(recording)
-        metrics.append(neurobench_metrics(network_used, recording.spikes or {}))
+        spikes = recording.spikes or {}
+        metrics.append(neurobench_metrics(network_used, spikes, recording.counts))
 
     with deploy(
         network_used, backend=backend, steps=steps, seed=seed, expected_images=len(pixels)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.traffic import Traffic
 from neuroattack.hardware.placement.placement import Placement
-from neuroattack.ir.network import INPUT, Network
+from neuroattack.ir.network import INPUT, AnyProjection, Convolution, Network
 from neuroattack.validation import check_integer
 
 __all__ = ["Activity", "check_spikes", "count_activity"]
@@ -22,6 +24,9 @@ Counts = NDArray[np.int64]
 
 _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).sum(axis=1)
 """Number of set bits of every byte."""
+
+_AT_ONCE = 2**23
+"""Neurons times steps of a convolution that are computed at once."""
 
 _OF_THE_CHIP = ("steps", "neurons_of_core", "is_by_core")
 _PER_IMAGE = (
@@ -183,7 +188,7 @@ def count_activity(
         return summed
 
     connected = {name: number > 0 for name, number in traffic.connections.items()}
-    into = {name: _into_cores(network, name, placement) for name in exact}
+    into = traffic.into_cores
     on_core = {
         name: core[:, np.newaxis] == np.arange(placement.cores_used)
         for name, core in placement.cores.items()
@@ -215,9 +220,14 @@ def count_activity(
 def check_spikes(
     network: Network, spikes: Mapping[str, SpikeTrains], images: int, steps: int
 ) -> None:
-    """Raise ValidationError unless there are spikes of all populations with the given shape."""
+    """Raise ValidationError unless there are spikes of all populations with the given shape.
+
+    Direct coding has no spikes of the input.
+    """
     for name, size in network.sizes.items():
         what = f"spikes of {name}"
+        if name == INPUT and isinstance(network.input.encoder, DirectEncoder):
+            continue
         if name not in spikes:
             raise ValidationError(what, "none", "spikes of every population and the input")
         found = spikes[name].images, spikes[name].steps, spikes[name].size
@@ -246,40 +256,67 @@ def _check_counts(
             )
 
 
-def _into_cores(network: Network, name: str, placement: Placement) -> Counts:
-    """Return the number of connections of each neuron into each core, shape (size, cores)."""
-    into = np.zeros((network.sizes[name], placement.cores_used), np.int64)
-    for projection in network.outgoing(name):
-        cores = placement.cores[projection.target]
-        for core in np.unique(cores):
-            into[:, core] += np.count_nonzero(
-                projection.dense().mantissas[:, cores == core], axis=1
-            )
-    return into
-
-
 def _updates_on_event(network: Network, spikes: Mapping[str, SpikeTrains]) -> tuple[Counts, Counts]:
     """Return the counts of pairs of neuron and step with an arrival, and of those with a spike."""
     images = spikes[INPUT].images
     updates, spiking = np.zeros(images, np.int64), np.zeros(images, np.int64)
     for population in network.populations:
-        # One bit per target neuron; the targets of all spikes of a step are combined by bitwise or.
-        incoming = [
-            (spikes[p.source], np.packbits(p.dense().mantissas != 0, axis=1), p.delay_steps)
-            for p in network.incoming(population.name)
-        ]
+        incoming = [(spikes[p.source], _arrivals(p), p) for p in network.incoming(population.name)]
         own = spikes[population.name]
         for image in range(images):
             arrived = np.zeros((own.steps, -(-population.size // 8)), np.uint8)
-            for trains, targets, delay in incoming:
-                ends = trains.offsets[image, : max(trains.steps - delay, 0) + 1]
-                busy = np.flatnonzero(np.diff(ends))
-                if len(busy):
-                    reached = targets[trains.neurons[ends[0] : ends[-1]]]
-                    arrived[busy + delay] |= np.bitwise_or.reduceat(
-                        reached, ends[busy] - ends[0], axis=0
-                    )
+            for trains, arrivals, projection in incoming:
+                arrivals(trains, image, arrived[projection.delay_steps :])
             fired = np.packbits(own[image : image + 1].to_dense()[0], axis=1)
             updates[image] += _ONES[arrived].sum()
             spiking[image] += _ONES[arrived & fired].sum()
     return updates, spiking
+
+
+def _arrivals(projection: AnyProjection) -> Callable[[SpikeTrains, int, NDArray[np.uint8]], None]:
+    """Return a function that adds the targets of the spikes of an image, step by step.
+
+    Its last argument has the shape (steps, targets / 8), one bit per target; spikes of later steps
+    do not arrive.
+    """
+    if isinstance(projection, Convolution):
+        return functools.partial(_add_kernel, projection)
+    # The targets of all spikes of a step are combined by bitwise or.
+    return functools.partial(_add_rows, np.packbits(projection.mantissas != 0, axis=1))
+
+
+def _add_rows(
+    targets: NDArray[np.uint8], trains: SpikeTrains, image: int, arrived: NDArray[np.uint8]
+) -> None:
+    ends = trains.offsets[image, : len(arrived) + 1]
+    busy = np.flatnonzero(np.diff(ends))
+    if len(busy):
+        reached = targets[trains.neurons[ends[0] : ends[-1]]]
+        arrived[busy] |= np.bitwise_or.reduceat(reached, ends[busy] - ends[0], axis=0)
+
+
+def _add_kernel(
+    projection: Convolution, trains: SpikeTrains, image: int, arrived: NDArray[np.uint8]
+) -> None:
+    channels, rows, columns = projection.target_shape
+    groups, per_group = projection.groups, channels // projection.groups
+    of_rows, of_columns = projection.positions(0), projection.positions(1)
+    kernel = (projection.kernel != 0).astype(np.float32)
+    per_step = projection.shape[1] + projection.shape[0]
+    at_once = max(_AT_ONCE // per_step, 1)
+    raster = trains[image : image + 1].to_dense()[0, : len(arrived)]
+    for first in range(0, len(arrived), at_once):
+        spikes = raster[first : first + at_once].astype(np.float32)
+        grid = spikes.reshape(len(spikes), *projection.source_shape)
+        total = np.zeros((len(spikes), groups, per_group, rows, columns), np.float32)
+        for row, column in np.ndindex(*kernel.shape[2:]):
+            i, j = np.flatnonzero(of_rows[row] >= 0), np.flatnonzero(of_columns[column] >= 0)
+            met = grid[:, :, of_rows[row, i][:, np.newaxis], of_columns[column, j]]
+            met = met.reshape(len(spikes), groups, kernel.shape[1], len(i) * len(j))
+            weights = kernel[:, :, row, column].reshape(groups, per_group, kernel.shape[1])
+            # Counts of spikes, exact in float32 below 2**24.
+            total[:, :, :, i[:, np.newaxis], j] += (weights @ met).reshape(
+                len(spikes), groups, per_group, len(i), len(j)
+            )
+        reached = total.reshape(len(spikes), -1) > 0
+        arrived[first : first + at_once] |= np.packbits(reached, axis=1)

@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from neuroattack.errors import ValidationError
+from neuroattack.hardware.placement.pattern import possible_connections
 from neuroattack.hardware.profiles.energy_model import Basis, Coefficient
 from neuroattack.ir.network import Network
 from neuroattack.validation import check_integer
@@ -59,6 +60,10 @@ CAVEATS = (
 )
 """Omissions and assumptions of the comparison."""
 
+_LOOPS = (
+    "The conventional network has no recurrent layers; those of the spiking network are left out."
+)
+
 # Names of the operations for a product with a weight, an addition and a leak; bytes per weight.
 # With 8-bit weights, sums and potentials have 32 bits.
 _ARITHMETIC: Mapping[str, tuple[str, str, str, int]] = {
@@ -69,7 +74,7 @@ _STATE_BYTES = 4
 
 
 def compare_conventional(
-    network: Network, synaptic_operations: float, steps: int
+    network: Network, synaptic_operations: float, steps: int, multiplications: float = 0.0
 ) -> dict[str, Any]:
     """Estimate the energies of a spiking network and a conventional network of the same sizes.
 
@@ -79,21 +84,25 @@ def compare_conventional(
     ----------
     network : Network
         Spiking network. Each pair of populations with projections between them corresponds to a
-        dense layer.
+        dense layer, or to a convolution. Recurrent and feedback projections have no counterpart.
     synaptic_operations : float
         Mean synaptic operations per image (spikes times actual fan-out), one addition each.
     steps : int
         Number of time steps T per image.
+    multiplications : float, optional
+        Mean synaptic operations that are a multiplication as well: those of direct coding.
 
     Returns
     -------
     dict
         JSON values. Per image: ``"multiply_accumulates"`` of the conventional network,
-        ``"synaptic_operations"``, and N * T ``"neuron_updates"`` of one multiplication and one
-        addition each. For both networks, ``"conventional"`` and ``"spiking"``, by weight
-        precision: ``"operations_pj"``; ``"weight_fetches_pj"`` for reading a weight per operation,
-        without reuse, as a fraction of a 64-bit access; ``"state_accesses_pj"`` for reading and
-        writing 32 bits per neuron and step; ``"with_memory_pj"``, their sum.
+        ``"synaptic_operations"``, any ``"multiplications"`` of direct coding, and N * T
+        ``"neuron_updates"`` of one multiplication and one addition each, and as many
+        ``"current_updates"`` of neurons with a synaptic current. For both networks,
+        ``"conventional"`` and ``"spiking"``, by weight precision: ``"operations_pj"``;
+        ``"weight_fetches_pj"`` for reading a weight per operation, without reuse, as a fraction of
+        a 64-bit access; ``"state_accesses_pj"`` for reading and writing 32 bits per neuron and
+        step; ``"with_memory_pj"``, their sum.
 
     Raises
     ------
@@ -103,12 +112,25 @@ def compare_conventional(
     steps = check_integer("steps", steps, 1)
     if not (math.isfinite(synaptic_operations) and synaptic_operations >= 0):
         raise ValidationError("synaptic operations", synaptic_operations, "a number of at least 0")
-    sizes = network.sizes
-    layers = {(projection.source, projection.target) for projection in network.projections}
-    macs = sum(sizes[source] * sizes[target] for source, target in layers)
+    if not 0 <= multiplications <= synaptic_operations:
+        raise ValidationError(
+            "multiplications", multiplications, f"at most the {synaptic_operations:g} operations"
+        )
+    position = {name: index for index, name in enumerate(network.sizes)}
+    looped = False
+    layers: dict[tuple[str, str], int] = {}
+    for projection in network.projections:
+        ends = (projection.source, projection.target)
+        if position[projection.source] >= position[projection.target]:
+            looped = True
+        else:
+            # Parallel projections, such as parts of different signs, are one layer.
+            layers[ends] = max(layers.get(ends, 0), possible_connections(projection))
+    macs = sum(layers.values())
     if not macs:
         raise ValidationError("network projections", "none", "at least one layer")
     updates = steps * sum(population.size for population in network.populations)
+    currents = steps * sum(each.size for each in network.populations if each.has_current)
     per_byte_pj = OPERATIONS_PJ["cache_access_64bit"].value / 8
     conventional, spiking = {}, {}
     for precision, (*operations, weight_bytes) in _ARITHMETIC.items():
@@ -116,17 +138,21 @@ def compare_conventional(
         fetch = per_byte_pj * weight_bytes
         conventional[precision] = _energies(macs * (multiply + add), macs * fetch, 0.0)
         spiking[precision] = _energies(
-            synaptic_operations * add + updates * (leak + add),
+            synaptic_operations * add
+            + multiplications * multiply
+            + (updates + currents) * (leak + add),
             synaptic_operations * fetch,
-            updates * 2 * per_byte_pj * _STATE_BYTES,
+            (updates + currents) * 2 * per_byte_pj * _STATE_BYTES,
         )
     return {
         "multiply_accumulates": macs,
         "synaptic_operations": float(synaptic_operations),
         "neuron_updates": updates,
+        **({"current_updates": currents} if currents else {}),
+        **({"multiplications": float(multiplications)} if multiplications else {}),
         "conventional": conventional,
         "spiking": spiking,
-        "caveats": list(CAVEATS),
+        "caveats": [*CAVEATS, *([_LOOPS] if looped else [])],
         "operations_pj": {name: asdict(coefficient) for name, coefficient in OPERATIONS_PJ.items()},
     }
 

@@ -57,7 +57,8 @@ def fill(
     """Return the core of every neuron; cores are filled from the last to the first.
 
     Each core takes neurons until the next one would exceed a limit. The last neurons are placed
-    first, because the routes of a neuron are known only when its targets are placed.
+    first, because the routes of a neuron are known only when its targets are placed. In a loop,
+    some are not yet; `destinations` are then those of a previous placement.
     """
     cores = {name: np.zeros(wiring.sizes[name], np.int32) for name in wiring.populations}
     known = dict(destinations or {})
@@ -118,24 +119,27 @@ class _Core:
         limit = self._limits.in_axons_per_core
         if limit is None or not room:
             return room
-        blocks = {
-            source: self._wiring.reaches[source, name][end - room : end][::-1]
-            for source in self._wiring.sources(name)
-        }
-        for source in blocks:
-            self._axons.setdefault(source, np.zeros(self._wiring.sizes[source], bool))
-        new = {s: block.any(axis=0) & ~self._axons[s] for s, block in blocks.items()}
-        if self._in_axons + sum(map(np.count_nonzero, new.values())) > limit:
-            added = np.zeros(room, np.int64)
-            for source, block in blocks.items():
-                first_target = block[:, new[source]].argmax(axis=0)
-                added += np.bincount(first_target, minlength=room)
+        # For each source, its new source neurons by position of their first target among those
+        # added, and `room` for all others.
+        new: dict[str, NDArray[np.int64]] = {}
+        for source in self._wiring.sources(name):
+            size = self._wiring.sizes[source]
+            taken = self._axons.setdefault(source, np.zeros(size, bool))
+            rows = self._wiring.reaches[source, name].rows(end - room, end)
+            # Of several targets, the last remains, which is the first to be added.
+            position = np.full(size, room)
+            position[rows.sources] = end - 1 - rows.targets()
+            position[taken] = room
+            new[source] = position
+        if new:
+            counts = np.sum(
+                [np.bincount(each, minlength=room + 1) for each in new.values()], axis=0
+            )
             spare = limit - self._in_axons
-            room = int(np.searchsorted(np.cumsum(added), spare, side="right"))
-            new = {s: block[:room].any(axis=0) & ~self._axons[s] for s, block in blocks.items()}
-        for source, mask in new.items():
-            self._axons[source] |= mask
-            self._in_axons += int(np.count_nonzero(mask))
+            room = int(np.searchsorted(np.cumsum(counts[:room]), spare, side="right"))
+        for source, position in new.items():
+            self._axons[source] |= position < room
+            self._in_axons += int(np.count_nonzero(position < room))
         return room
 
     def _refuse(
@@ -143,7 +147,7 @@ class _Core:
     ) -> None:
         if limit == "in_axons_per_core":
             used = sum(
-                int(np.count_nonzero(self._wiring.reaches[source, name][neuron]))
+                len(self._wiring.reaches[source, name].rows(neuron, neuron + 1).sources)
                 for source in self._wiring.sources(name)
             )
         else:

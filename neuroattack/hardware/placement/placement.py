@@ -39,6 +39,8 @@ _NEEDS = {
     "readout_neurons": "readout neurons",
 }
 
+# Connections from which on a network is refused by a bound for which they are not unrolled.
+_MANY = 2**26
 # Acceptable number of cores relative to the lower bound.
 _ENOUGH = 1.1
 # Slices per core of each population in interleaved placement, and number of rounds, each with the
@@ -146,6 +148,10 @@ def place(network: Network, limits: CoreLimits) -> Placement:
     spikes to more cores. Consecutive cores are neighbors on a mesh, in bands whose height minimizes
     the hops of all routes.
 
+    In networks with loops, the destinations of some neurons are known only afterwards. If cores
+    then have too many routes, neurons are placed again with the destinations of the previous
+    placement, and at last with upper bounds.
+
     A core is closed only if the next neuron does not fit. If a limit of neurons or connections
     closes all cores, and no neuron takes more than the fraction `a` of it, at most
     ``1 + lower_bound_cores / (1 - a)`` cores are used; with ``a = 1/22``, this is within 10 % of
@@ -168,9 +174,10 @@ def place(network: Network, limits: CoreLimits) -> Placement:
     """
     wiring = Wiring.of(network)
     _refuse_broken(_network_checks(network, wiring, limits), limits.name)
-    least = wiring.least_destinations(limits)
-    bound, largest = wiring.lower_bound(limits, least)
     available = _cores_of(limits)
+    bound, largest = wiring.lower_bound(limits)
+    if available is None or bound <= available or wiring.synapses <= _MANY:
+        bound, largest = wiring.lower_bound(limits, wiring.least_destinations(limits))
     if available is not None and bound > available:
         _refuse(Check("cores_per_chip", bound, available), limits.name, largest, " at least")
     try:
@@ -179,6 +186,8 @@ def place(network: Network, limits: CoreLimits) -> Placement:
         limit: int = getattr(limits, reason.limit)
         _refuse(Check(reason.limit, reason.used, limit, population=reason.population), limits.name)
     placed = _Placed(network, wiring, limits, cores)
+    if placed.broken and wiring.has_loops:
+        placed = _again(network, wiring, limits, placed)
     if placed.broken or placed.count > _ENOUGH * bound:
         placed = _mixed(network, wiring, limits, placed, bound)
     _refuse_broken(placed.checks, limits.name, largest)
@@ -279,6 +288,23 @@ class _Placed:
             Check("destination_cores_per_neuron", most_of[widest], limit, population=widest)
         )
         return tuple(checks)
+
+
+def _again(network: Network, wiring: Wiring, limits: CoreLimits, placed: _Placed) -> _Placed:
+    """Return a placement of a network with loops in which no limit is exceeded, if one is found."""
+    available = _cores_of(limits) or placed.count
+    bounds = {name: np.minimum(wiring.fan_out[name], available) for name in wiring.populations}
+    best = placed
+    for round_ in range(_ROUNDS + 1):
+        destinations = bounds if round_ == _ROUNDS else placed.destinations
+        try:
+            cores = fill(wiring, limits, one_by_one(wiring), destinations)
+        except UnplaceableError:
+            continue
+        placed = _Placed(network, wiring, limits, cores)
+        if not placed.broken:
+            return placed
+    return best
 
 
 def _mixed(

@@ -9,13 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.hardware.placement.pattern import Pattern, fan_in, pattern_of
 from neuroattack.hardware.profiles.core_limits import CoreLimits
-from neuroattack.ir.network import INPUT, Network
+from neuroattack.ir.network import INPUT, AnyProjection, Network
 
 __all__ = ["Wiring", "most_connections"]
-
-_ROWS = 1024
-"""Rows of a matrix per product, to limit memory: 4000 x 4000 in floating point would be 128 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,30 +28,28 @@ class Wiring:
         Number of connections into each neuron, summed over parallel projections.
     fan_out : mapping of str to int64 array, shape (size,)
         Number of connections out of each neuron, including those of the input.
-    reaches : mapping of (str, str) to bool array, shape (target size, source size)
-        For each connected source and target, whether a target neuron has a connection from a
-        source neuron.
+    reaches : mapping of (str, str) to Pattern
+        For each source and target with projections, which of their neurons are connected.
     """
 
     sizes: Mapping[str, int]
     fan_in: Mapping[str, NDArray[np.int64]]
     fan_out: Mapping[str, NDArray[np.int64]]
-    reaches: Mapping[tuple[str, str], NDArray[np.bool_]]
+    reaches: Mapping[tuple[str, str], Pattern]
 
     @classmethod
     def of(cls, network: Network) -> Wiring:
         """Return the connections of a network."""
         sizes = network.sizes
-        fan_in = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
-        fan_out = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
-        reaches: dict[tuple[str, str], NDArray[np.bool_]] = {}
+        into = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
+        out_of = {name: np.zeros(size, np.int64) for name, size in sizes.items()}
+        between: dict[tuple[str, str], list[AnyProjection]] = {}
         for projection in network.projections:
-            connected = np.ascontiguousarray((projection.dense().mantissas != 0).T)
-            fan_in[projection.target] += np.count_nonzero(connected, axis=1)
-            fan_out[projection.source] += np.count_nonzero(connected, axis=0)
-            ends = (projection.source, projection.target)
-            reaches[ends] = reaches[ends] | connected if ends in reaches else connected
-        return cls(sizes, fan_in, fan_out, reaches)
+            into[projection.target] += fan_in(projection)
+            out_of[projection.source] += projection.fan_out()
+            between.setdefault((projection.source, projection.target), []).append(projection)
+        reaches = {ends: pattern_of(projections) for ends, projections in between.items()}
+        return cls(sizes, into, out_of, reaches)
 
     @property
     def populations(self) -> tuple[str, ...]:
@@ -68,7 +64,13 @@ class Wiring:
     @property
     def synapses(self) -> int:
         """Total number of connections."""
-        return sum(int(fan_in.sum()) for fan_in in self.fan_in.values())
+        return sum(int(each.sum()) for each in self.fan_in.values())
+
+    @property
+    def has_loops(self) -> bool:
+        """Whether a population has projections to itself or to an earlier one."""
+        order = list(self.sizes)
+        return any(order.index(target) <= order.index(source) for source, target in self.reaches)
 
     def targets(self, source: str) -> tuple[str, ...]:
         """Return the populations with projections from a source."""
@@ -98,51 +100,52 @@ class Wiring:
         targets = self.targets(source)
         destinations = np.unique(np.concatenate([np.zeros(0, np.int32), *map(cores.get, targets)]))
         reached = np.zeros((len(destinations), self.sizes[source]), bool)
+        if len(destinations) == 1:
+            reached[0] = self.fan_out[source] > 0
+            return destinations, reached
         for target in targets:
-            order = np.argsort(cores[target], kind="stable")
-            found, first = np.unique(cores[target][order], return_index=True)
-            matrix = self.reaches[source, target]
-            if (np.diff(order) != 1).any():
-                matrix = matrix[order]
-            reached[np.searchsorted(destinations, found)] |= np.logical_or.reduceat(
-                matrix, first, axis=0
-            )
+            place = np.searchsorted(destinations, cores[target])
+            for block in self.reaches[source, target].blocks():
+                reached[place[block.targets()], block.sources] = True
         return destinations, reached
 
     def least_destinations(self, limits: CoreLimits) -> dict[str, NDArray[np.int64]]:
         """Return a lower bound of the number of destination cores of each neuron.
 
         Its targets need at least that many cores for their neurons, their incoming connections or
-        their outgoing routes. Unknown limits are ignored.
+        their outgoing routes. Unknown limits are ignored, and so are the routes of targets in the
+        same or an earlier population, which are computed later.
         """
+        available = (limits.neurons_per_core, most_connections(limits), limits.out_axons_per_core)
         least = {name: np.zeros(size, np.int64) for name, size in self.sizes.items()}
         for source in reversed(tuple(self.sizes)):
+            # Sums of integers below 2**53 are exact in float64.
             taken = np.zeros((3, self.sizes[source]))
-            for target in self.targets(source):
-                taken += _product(
-                    np.stack([np.ones(self.sizes[target]), self.fan_in[target], least[target]]),
-                    self.reaches[source, target],
-                )
-            least[source] = (taken[0] > 0).astype(np.int64)
-            available = (
-                limits.neurons_per_core,
-                most_connections(limits),
-                limits.out_axons_per_core,
-            )
+            for target in self.targets(source) if any(available) else ():
+                needs = (np.ones(self.sizes[target]), self.fan_in[target], least[target])
+                for block in self.reaches[source, target].blocks():
+                    targets = block.targets()
+                    for i, need in enumerate(needs):
+                        taken[i] += np.bincount(block.sources, need[targets], self.sizes[source])
+            least[source] = (self.fan_out[source] > 0).astype(np.int64)
             for sums, limit in zip(taken, available, strict=True):
                 if limit:
                     np.maximum(least[source], -(-sums.astype(np.int64) // limit), least[source])
         return least
 
     def lower_bound(
-        self, limits: CoreLimits, least_destinations: Mapping[str, NDArray[np.int64]]
+        self,
+        limits: CoreLimits,
+        least_destinations: Mapping[str, NDArray[np.int64]] | None = None,
     ) -> tuple[int, str]:
         """Return a lower bound of the number of cores, and the population that needs most of them.
 
-        `least_destinations` is the result of :meth:`least_destinations`.
+        `least_destinations` is the result of :meth:`least_destinations`; without it, the bound is
+        that of neurons and connections only, for which nothing is unrolled.
         """
-        routes = {name: int(least.sum()) for name, least in least_destinations.items()}
-        synapses = {name: int(fan_in.sum()) for name, fan_in in self.fan_in.items()}
+        least = least_destinations or {}
+        routes = {name: int(least[name].sum()) if name in least else 0 for name in self.sizes}
+        synapses = {name: int(each.sum()) for name, each in self.fan_in.items()}
         bound, largest = 1, self.populations[0]
         for needs, limit in (
             ({name: self.sizes[name] for name in self.populations}, limits.neurons_per_core),
@@ -162,12 +165,3 @@ def most_connections(limits: CoreLimits) -> int | None:
     if limits.synapse_bits_per_core is not None and limits.bits_per_synapse:
         known.append(limits.synapse_bits_per_core // limits.bits_per_synapse)
     return min(known, default=None)
-
-
-def _product(left: NDArray[np.float64], right: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Return ``left @ right``, exact for integers whose sums stay below 2**53."""
-    total = np.zeros((len(left), right.shape[1]))
-    for first in range(0, len(right), _ROWS):
-        rows = slice(first, first + _ROWS)
-        total += left[:, rows] @ right[rows].astype(np.float64)
-    return total

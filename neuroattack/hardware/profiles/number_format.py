@@ -55,10 +55,13 @@ class CurrentFormat:
         Resolution: a current loses a multiple of ``2**-leak_bits`` of its value per step.
     least : int
         Smallest multiple.
+    bits : int
+        Bits of a current. Simulated currents wrap around at 24 bits.
     """
 
     leak_bits: int
     least: int = 0
+    bits: int = 24
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,8 @@ class Profile:
             lowest = -highest if given.v_bits.signed else 0
             current = None
             if given.u_bits and given.decay_bits:
-                current = CurrentFormat(given.decay_bits.v, given.decay_bits.u_offset)
+                decay, bits = given.decay_bits, given.u_bits.v
+                current = CurrentFormat(decay.v, decay.u_offset, bits)
             leak_bits = _value(given.decay_bits)
             others["state"] = StateFormat(lowest, highest, shift, leak_bits, current)
             # With a lower exponent, weights would have bits below the last bit of the state, which

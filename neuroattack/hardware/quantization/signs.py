@@ -235,4 +235,5 @@ def _source_channels(projection: Convolution) -> NDArray[np.intp]:
     """Return the source channel of each pair of channels of the kernel."""
     targets, sources = projection.kernel.shape[:2]
     group = np.arange(targets) // (targets // projection.groups)
-    return group[:, np.newaxis] * sources + np.arange(sources)
+    channels: NDArray[np.intp] = group[:, np.newaxis] * sources + np.arange(sources)
+    return channels

@@ -180,7 +180,7 @@ def _imported(
         network,
         listed,
         losses,
-        (*graph.notes, *work.notes),
+        (*settings.notes, *graph.notes, *work.notes),
         _lag_steps(network),
         work.largest_relative_rounding,
     )

@@ -51,6 +51,8 @@ class Preset(abc.ABC):
     dt_s : float
         Length of a time step in seconds: the framework's default, or, for frameworks that only
         count steps, a conventional one.
+    note : str
+        What a file may lack without a sign of it, or nothing.
     """
 
     name: ClassVar[str]
@@ -61,6 +63,7 @@ class Preset(abc.ABC):
     input_order: ClassVar[InputOrder] = "before"
     dt_s: ClassVar[float] = 1e-3
     kinds: ClassVar[tuple[str, ...]]
+    note: ClassVar[str] = ""
 
     def file_dt_s(self, graph: Graph) -> float | None:
         """Return the time step that the file contains, or None."""
@@ -268,6 +271,10 @@ class Sinabs(Preset):
     reset = "subtract"
     comparison = "inclusive"
     kinds = ("IF", "LIF", "LI")
+    note = (
+        "sinabs: the file does not tell how many spikes a neuron fires per step; exact for one "
+        "(spike_fn=SingleSpike), not for several (MultiSpike, the default of sinabs)"
+    )
 
     def time_unit_s(self, graph: Graph, dt_s: float) -> float:
         """Return one step."""
@@ -296,6 +303,10 @@ class Rockpool(Preset):
     reset = "subtract"
     comparison = "inclusive"
     kinds = ("LIF", "CubaLIF")
+    note = (
+        "rockpool: the file contains neither the number of spikes per step nor recurrent weights "
+        "and biases of neurons; exact for one spike (max_spikes_per_dt=1) and without those"
+    )
 
     def file_dt_s(self, graph: Graph) -> float | None:
         """Return the time step, which follows from r = tau exp(-dt/tau) / dt."""
@@ -384,7 +395,8 @@ def _nearest(goal: float, guess: float, forward: Callable[[float], float], kind:
         for _ in range(4):
             near = np.nextafter(near, kind(towards))
             candidates.append(near)
-    fitting = [each for each in candidates if float(forward(each)) == goal]
+    with np.errstate(divide="ignore"):
+        fitting = [each for each in candidates if float(forward(each)) == goal]
     if not fitting:
         return float(guess)
     return float(min(fitting, key=lambda each: (len(repr(float(str(each)))), abs(each - start))))
@@ -402,8 +414,7 @@ def _betas(tau: Values, dt: float) -> Values:
     single = finite.astype(np.float32).astype(np.float64) == finite
 
     def rounded(beta: float) -> float:
-        with np.errstate(divide="ignore"):
-            return float(np.float32(dt) / (one - np.float32(beta)))
+        return float(np.float32(dt) / (one - np.float32(beta)))
 
     def exact(beta: float) -> float:
         return dt / (1 - float(beta)) if beta != 1 else math.inf
@@ -411,13 +422,9 @@ def _betas(tau: Values, dt: float) -> Values:
     if single.all():
         restored = _restored(finite, guess, rounded, np.float32)
     else:
+        # Parameters in double precision, unless single precision fits.
+        guess = _restored(finite, guess, exact)
         restored = _restored(finite, guess, exact, np.float32)
-        # Parameters in float64.
-        double = np.abs(restored - guess) > 1e-12
-        double &= (
-            np.array([exact(beta) for beta in restored.ravel()]).reshape(finite.shape) != finite
-        )
-        restored = np.where(double, _restored(finite, guess, exact), restored)
     return np.where(endless, 1.0, restored)
 
 

@@ -96,6 +96,11 @@ class Settings:
         return self.preset.discretize(node, self.reading)
 
     @property
+    def notes(self) -> tuple[str, ...]:
+        """Remarks on the preset."""
+        return () if self._preset is None or not self._preset.note else (self._preset.note,)
+
+    @property
     def _preset(self) -> Preset | None:
         return None if self._given.exporter is None else preset_of(self._given.exporter)
 

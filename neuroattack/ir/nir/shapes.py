@@ -17,8 +17,8 @@ Shape = tuple[int, ...]
 def shapes_of(graph: Graph) -> dict[str, Shape]:
     """Return the shape of the output of every node.
 
-    In recurrent graphs, shapes follow from sources that come earlier, and are compared with the
-    feedback when the signals are joined.
+    Shapes follow from any source, beginning with the input; those of several sources are compared
+    when the signals are joined.
 
     Raises
     ------
@@ -26,39 +26,35 @@ def shapes_of(graph: Graph) -> dict[str, Shape]:
         If a node's input does not fit its parameters.
     """
     shapes: dict[str, Shape] = {}
-    for name, node in graph.nodes.items():
-        if isinstance(node, nodes.Input):
-            shapes[name] = node.shape
-            continue
-        known = [shapes[source] for source in graph.sources[name] if source in shapes]
-        if isinstance(node, nodes.PopulationNode):
-            shapes[name] = _of_population(node, known)
-        elif known:
-            shapes[name] = output_shape(node, known[0])
-        elif isinstance(node, nodes.Linear):
-            shapes[name] = (len(node.weight),)
-    for name, node in graph.nodes.items():
-        if name not in shapes:
-            raise ValidationError(f"{node.words} input", "no path from the input", "one")
+    pending = dict(graph.nodes)
+    while pending:
+        before = len(shapes)
+        for name, node in pending.items():
+            known = [shapes[source] for source in graph.sources[name] if source in shapes]
+            if isinstance(node, nodes.Input):
+                shapes[name] = node.shape
+            elif known and isinstance(node, nodes.PopulationNode):
+                shapes[name] = _of_population(node, known[0])
+            elif known:
+                shapes[name] = output_shape(node, known[0])
+        if len(shapes) == before:
+            name = next(iter(pending))
+            raise ValidationError(f"{pending[name].words} input", "no path from the input", "one")
+        pending = {name: node for name, node in pending.items() if name not in shapes}
     return shapes
 
 
-def _of_population(node: nodes.PopulationNode, known: list[Shape]) -> Shape:
-    parameters: Shape = ()
+def _of_population(node: nodes.PopulationNode, given: Shape) -> Shape:
     if isinstance(node, nodes.Neurons):
         arrays = (node.r, node.tau, node.tau_syn, node.v_threshold, node.v_leak, node.v_reset)
         parameters = max((array.shape for array in arrays), key=math.prod)
-    elif isinstance(node, nodes.Threshold):
+    else:
         parameters = node.threshold.shape
-    if not known:
-        if not parameters:
-            raise ValidationError(f"{node.words} input", "no path from the input", "one")
-        return parameters
-    size = math.prod(known[0])
+    size = math.prod(given)
     if math.prod(parameters) not in (1, size):
         raise ValidationError(
             f"{node.words} parameters", size_of(parameters), f"{size} neurons, as in its input"
         )
     # In files of some frameworks only the neurons have the full shape.
     full = math.prod(parameters) == size and len(parameters) > 1
-    return parameters if full else known[0]
+    return parameters if full else given

@@ -17,6 +17,8 @@ def print_hardware(figures: Mapping[str, Any]) -> None:
     shown = {"cores used": "unknown" if cores is None else str(cores)}
     for name, (used, available) in figures["utilization"].items():
         shown[name.replace("_", " ")] = f"{used:,} of {available:,}"
+    if "unrolled_connections" in figures:
+        shown["convolutions unrolled"] = f"{figures['unrolled_connections']:,} connections"
     shown["energy per image"] = _energy(figures)
     shown["run time per image"] = _latency(figures["latency_ms"])
     for name, term in figures["terms"].items():
@@ -36,6 +38,10 @@ def print_losses(figures: Mapping[str, Any]) -> None:
         shown[f"time constant of {each['name']}"] = (
             f"{_seconds(each['effective_tau_m_s'])} instead of {_seconds(each['tau_m_s'])}"
         )
+        if "tau_syn_s" in each:
+            shown[f"synaptic time constant of {each['name']}"] = (
+                f"{_seconds(each['effective_tau_syn_s'])} instead of {_seconds(each['tau_syn_s'])}"
+            )
     for each in figures["projections"]:
         shown[f"weights from {each['source']} to {each['target']}"] = (
             f"{each['signs'].replace('_', ' ')}, RMS error {each['rms_error_v']:.2g} V, "
@@ -78,6 +84,9 @@ def print_energy(figures: Mapping[str, Any]) -> None:
             continue
         _note(f"{name}: no published coefficient", chip["without_coefficient"])
         _note(f"{name}: dropped", chip["dropped"], "; ")
+        if "unrolled_connections" in chip:
+            connections = f"{chip['unrolled_connections']:,} connections"
+            console.note(f"{name}: convolutions unrolled: {connections}")
         _note(f"{name}: limits not checked", chip["unchecked"])
         for caveat in chip["caveats"]:
             console.note(f"{name}: {caveat}")

@@ -54,6 +54,14 @@ def print_import(figures: Mapping[str, Any]) -> None:
         "connections": f"{figures['connections']:,}",
         "time step": f"{1e3 * figures['dt_s']:g} ms",
         "input": _encoder(figures),
+        "settings": "\n".join(
+            f"{name}: {value:g} ({source})"
+            if isinstance(value, float)
+            else f"{name}: {value} ({source})"
+            for name, value, source in (
+                (name, each["value"], each["source"]) for name, each in figures["settings"].items()
+            )
+        ),
         "shortest delay from input to readout": f"{figures['lag_steps']} time steps",
         "largest rounding error of a weight": f"{figures['largest_relative_rounding']:.2g} of the "
         "largest weight of its projection",
