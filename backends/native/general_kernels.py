@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 
 from .kernels import Weights
-from .vectors import BLOCKS, PACK, POSITIONS, add_4, add_16, add_64, write_8
+from .vectors import BLOCKS, PACK, POSITIONS, add_4, add_16, add_32, add_64, write_8
 
 __all__ = [
     "RESETS",
@@ -89,38 +89,17 @@ def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.uint32]) -
         shape = shapes[number]
         for block in range(np.uint64(shape[1]), np.uint64(shape[2])):
             target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
-            add_64(
-                current,
-                target,
-                weights,
-                a + k,
-                b + (k & with_b),
-                c + (k & with_c),
-                d + (k & with_d),
-            )
+            add_64(current, target, weights, a + k, b + (k & with_b), c + (k & with_c), d + (k & with_d))
         for block in range(np.uint64(shape[2]), np.uint64(shape[3])):
             target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
-            add_16(
-                current,
-                target,
-                weights,
-                a + k,
-                b + (k & with_b),
-                c + (k & with_c),
-                d + (k & with_d),
-            )
+            add_32(current, target, weights, a + k, b + (k & with_b), c + (k & with_c), d + (k & with_d))
         for block in range(np.uint64(shape[3]), np.uint64(shape[4])):
             target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
-            add_4(
-                current,
-                target,
-                weights,
-                a + k,
-                b + (k & with_b),
-                c + (k & with_c),
-                d + (k & with_d),
-            )
+            add_16(current, target, weights, a + k, b + (k & with_b), c + (k & with_c), d + (k & with_d))
         for block in range(np.uint64(shape[4]), np.uint64(shape[5])):
+            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
+            add_4(current, target, weights, a + k, b + (k & with_b), c + (k & with_c), d + (k & with_d))
+        for block in range(np.uint64(shape[5]), np.uint64(shape[6])):
             target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
             both = weights[a + k] + weights[b + (k & with_b)]
             current[target] += both + (weights[c + (k & with_c)] + weights[d + (k & with_d)])
@@ -147,7 +126,7 @@ def _add_constant(
         value = values[source] * unit
         first = rows[first_row + source, 0]
         shape = shapes[rows[first_row + source, 1]]
-        for size in range(4):
+        for size in range(5):
             for block in range(shape[1 + size], shape[2 + size]):
                 target = np.uint64(shape[0] + blocks[block, 0])
                 weight = np.uint64(first + blocks[block, 1])

@@ -53,10 +53,11 @@ def _adding(lanes: int) -> Any:
     return add
 
 
-BLOCKS = (64, 16, 4, 1)
+BLOCKS = (64, 32, 16, 4, 1)
 """Numbers of adjacent targets whose weights are added at once."""
 
 add_64 = _adding(64)
+add_32 = _adding(32)
 add_16 = _adding(16)
 add_4 = _adding(4)
 
