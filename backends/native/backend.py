@@ -139,10 +139,6 @@ class NativeBackend:
         """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`."""
         del workload
         check_supported(self.name, self.supported, network)
-        if network.precision == "fixed" and isinstance(network.input.encoder, DirectEncoder):
-            raise UnsupportedFeatureError(
-                f"backend {self.name!r} does not support direct coding in fixed point"
-            )
         return NativeSimulator(network, self._threads)
 
 

@@ -61,8 +61,6 @@ class Incoming:
         the first weight.
     first_rows : int64 array, shape (projections + 1,)
         Number of the first row of each projection.
-    zeros : uint64
-        Index in `weights` of as many zeros as a block has.
     """
 
     projections: Sequence[AnyProjection]
@@ -72,7 +70,6 @@ class Incoming:
     shapes: NDArray[np.int64]
     blocks: NDArray[np.int64]
     first_rows: NDArray[np.int64]
-    zeros: np.uint64
 
     @classmethod
     def of(
@@ -124,11 +121,10 @@ class Incoming:
         return cls(
             projections,
             exponent,
-            aligned(np.concatenate([*weights, np.zeros(max(BLOCKS), dtype)])),
+            aligned(np.concatenate(weights)),
             aligned(np.concatenate(rows).astype(np.int32)),
             *_in_blocks(np.concatenate(shapes)),
             np.array(first_rows, np.int64),
-            np.uint64(first_weight),
         )
 
 

@@ -12,7 +12,7 @@ from neuroattack.deployment.features import FEATURES
 from neuroattack.encoding.constant import ConstantInput
 from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.errors import ValidationError
 from neuroattack.ir.dynamics import readout_potentials, simulate
 from neuroattack.ir.network import (
     INPUT,
@@ -218,18 +218,6 @@ def test_the_wrong_kind_of_input_is_refused():
         network = one_population(projection, shape=(2,), encoder=encoder, size=3)
         with pytest.raises(ValidationError, match="input: got"):
             native(1).deploy(network).run(batch)
-
-
-def test_direct_coding_in_fixed_point_is_refused():
-    network = Network(
-        dt_s=1e-3,
-        input=Input((2,), DirectEncoder(8)),
-        populations=(FixedPopulation("layer", 2, 0, 100),),
-        projections=(Projection(INPUT, "layer", np.ones((2, 2), int), 0),),
-        readout="layer",
-    )
-    with pytest.raises(UnsupportedFeatureError, match="direct coding"):
-        native(1).deploy(network)
 
 
 @settings(max_examples=40, deadline=None)
