@@ -23,9 +23,7 @@ from neuroattack.deployment.backend import (
 )
 from neuroattack.deployment.features import FEATURES, check_supported
 from neuroattack.encoding.constant import ConstantInput, InputSignal
-from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_integer
 
