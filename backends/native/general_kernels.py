@@ -42,7 +42,7 @@ _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
 _Spikes = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
 
 # Unsigned, because numba checks signed indices for negative values before every access.
-_0, _1, _2, _3, _4, _8, _56 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 56))
+_0, _1, _2, _3, _4, _5, _6, _7, _8, _56 = (np.uint64(n) for n in (*range(9), 56))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -65,30 +65,40 @@ def place_events(
 def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.uint32]) -> None:
     """Add the weights of all events to `current`.
 
-    Up to four consecutive events with the same targets are added at once, to reduce memory accesses
-    for the sums.
+    Up to eight consecutive events with the same targets are added at once, to reduce memory
+    accesses for the sums.
     """
     weights, rows, shapes, blocks = wiring
     event, end = _0, np.uint64(events.size)
     while event < end:
-        number = np.uint64(rows[events[event], _1])
-        count, most = _1, min(end - event, _4)
-        while count < most and np.uint64(rows[events[event + count], _1]) == number:
+        shape = np.uint64(rows[events[event], _1])
+        count, most = _1, min(end - event, _8)
+        while count < most and np.uint64(rows[events[event + count], _1]) == shape:
             count += _1
-        # Rows of less than `count` events are not used.
+        # First weights of the next eight events, as far as there are so many.
         last = end - _1
         a = np.uint64(rows[events[event], _0])
         b = np.uint64(rows[events[min(event + _1, last)], _0])
         c = np.uint64(rows[events[min(event + _2, last)], _0])
         d = np.uint64(rows[events[min(event + _3, last)], _0])
+        e = np.uint64(rows[events[min(event + _4, last)], _0])
+        f = np.uint64(rows[events[min(event + _5, last)], _0])
+        g = np.uint64(rows[events[min(event + _6, last)], _0])
+        h = np.uint64(rows[events[min(event + _7, last)], _0])
         if count == _1:
-            add_blocks(current, weights, shapes, blocks, number, (a,))
+            add_blocks(current, weights, shapes, blocks, shape, (a,))
         elif count == _2:
-            add_blocks(current, weights, shapes, blocks, number, (a, b))
+            add_blocks(current, weights, shapes, blocks, shape, (a, b))
         elif count == _3:
-            add_blocks(current, weights, shapes, blocks, number, (a, b, c))
+            add_blocks(current, weights, shapes, blocks, shape, (a, b, c))
+        elif count < _6:
+            count = _4
+            add_blocks(current, weights, shapes, blocks, shape, (a, b, c, d))
+        elif count < _8:
+            count = _6
+            add_blocks(current, weights, shapes, blocks, shape, (a, b, c, d, e, f))
         else:
-            add_blocks(current, weights, shapes, blocks, number, (a, b, c, d))
+            add_blocks(current, weights, shapes, blocks, shape, (a, b, c, d, e, f, g, h))
         event += count
 
 
