@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from llvmlite import ir
+from llvmlite import ir  # type: ignore[import-untyped]
 from numba.core import types
 from numba.extending import intrinsic
 
@@ -24,13 +24,11 @@ def _adding(lanes: int) -> Any:
     uint64, and are not checked.
     """
 
-    @intrinsic  # type: ignore[misc]
-    def add(
-        _: Any, current: Any, target: Any, weights: Any, a: Any, b: Any, c: Any, d: Any
-    ) -> Any:
+    @intrinsic
+    def add(_: Any, current: Any, target: Any, weights: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
         number = current.dtype
 
-        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
             into, index, others, *firsts = arguments
             vector = ir.VectorType(context.get_value_type(number), lanes).as_pointer()
             plus = builder.add if isinstance(number, types.Integer) else builder.fadd
