@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.deployment.backend import Recording, check_inputs
-from neuroattack.encoding.constant import ConstantInput, InputSignal
+from neuroattack.encoding.constant import InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Network
 
 from .direct import is_direct
@@ -59,12 +58,6 @@ class BatchSimulator(abc.ABC):
     def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
-        if isinstance(inputs, ConstantInput) != is_direct(self._network):
-            raise ValidationError(
-                "input",
-                type(inputs).__name__,
-                f"that of the {self._network.input.encoder.kind} encoder of the network",
-            )
         size = images_per_run(self._network, inputs.steps)
         parts = [inputs[start : start + size] for start in range(0, inputs.images, size)]
         return Recording.concatenate([self._record(part, record_spikes) for part in parts])

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from neuroattack.deployment.backend import Recording, Workload, check_inputs
 from neuroattack.encoding.constant import ConstantInput, InputSignal
-from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import SimulationError, ValidationError
+from neuroattack.errors import SimulationError
 from neuroattack.ir.network import INPUT, AnyProjection, Convolution, Network
 
 from .handle import Worker
@@ -66,7 +65,6 @@ class LavaSimulator:
     def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
-        self._check_kind(inputs)
         with self._lock:
             if self._closed:
                 raise SimulationError("lava: the simulator is closed; deploy the network again")
@@ -106,16 +104,6 @@ class LavaSimulator:
             self._worker = Worker(plan, self._deadline_s or deadline_s)
             self._capacity = capacity
         return self._worker
-
-    def _check_kind(self, inputs: InputSignal) -> None:
-        encoder = self._network.input.encoder
-        bits = encoder.bits if isinstance(encoder, DirectEncoder) else None
-        found = -inputs.exponent if isinstance(inputs, ConstantInput) else None
-        if found != bits:
-            got, expected = (
-                "spikes" if b is None else f"values in units of 2**{-b}" for b in (found, bits)
-            )
-            raise ValidationError("input", got, expected)
 
     def _run_slice(self, inputs: InputSignal, record_spikes: bool) -> Recording:
         images, steps = inputs.images, inputs.steps

@@ -25,7 +25,7 @@ from neuroattack.deployment.features import FEATURES, check_supported
 from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_integer
 
@@ -59,7 +59,6 @@ class NativeSimulator:
     def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
-        _check_kind(self._network, inputs)
         if not record_spikes and isinstance(inputs, SpikeTrains):
             layers = self._simulation.plain_layers()
             if layers and can_have_neighbors(layers, inputs.images, inputs.steps):
@@ -107,18 +106,6 @@ class NativeSimulator:
         # A new pool per query: in a forked process, the threads of an existing pool do not run.
         with ThreadPoolExecutor(self._threads, "native") as pool:
             return list(pool.map(work, slices))
-
-
-def _check_kind(network: Network, inputs: InputSignal) -> None:
-    """Raise ValidationError if the input is not of the kind that the network's encoder gives."""
-    encoder = network.input.encoder
-    if isinstance(encoder, DirectEncoder):
-        if not isinstance(inputs, ConstantInput) or inputs.exponent != -encoder.bits:
-            raise ValidationError(
-                "input", "spikes or values on another grid", f"multiples of 2**-{encoder.bits}"
-            )
-    elif isinstance(inputs, ConstantInput):
-        raise ValidationError("input", "constant values", f"spikes ({encoder.kind} encoder)")
 
 
 def _joined(parts: list[Counts]) -> Counts:

@@ -14,7 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.encoding.constant import InputSignal
+from neuroattack.encoding.constant import ConstantInput, InputSignal
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.readout import logits_as_scores
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import BackendUnavailableError, UnknownNameError, ValidationError
@@ -201,13 +202,30 @@ class Backend(Protocol):
 
 
 def check_inputs(network: Network, inputs: InputSignal) -> None:
-    """Raise ValidationError if the batch is empty or its size differs from the network's input."""
+    """Raise ValidationError unless the batch is one that the network's encoder may give.
+
+    It must have at least one image, the size of the network's input, and spikes; or with direct
+    coding, constant values on the encoder's grid in [0, 1].
+    """
     if inputs.size != network.input.size or not len(inputs):
         raise ValidationError(
             "input",
             f"{len(inputs)} images of {inputs.size} neurons",
             f"at least one image of {network.input.size} neurons",
         )
+    encoder = network.input.encoder
+    if not isinstance(encoder, DirectEncoder):
+        if isinstance(inputs, ConstantInput):
+            raise ValidationError("input", "constant values", f"spikes ({encoder.kind} encoder)")
+        return
+    expected = f"multiples of 2**-{encoder.bits} from 0 to 1"
+    if not isinstance(inputs, ConstantInput):
+        raise ValidationError("input", "spikes", expected)
+    if inputs.exponent != -encoder.bits:
+        raise ValidationError("input", f"multiples of 2**{inputs.exponent}", expected)
+    low, high = int(inputs.values.min()), int(inputs.values.max())
+    if low < 0 or high > 2**encoder.bits:
+        raise ValidationError("input", f"{low} to {high} times 2**{inputs.exponent}", expected)
 
 
 @dataclass(frozen=True)

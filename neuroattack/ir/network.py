@@ -118,6 +118,10 @@ class Network(ByValue):
                 "network populations", "both floating and fixed point", "one arithmetic for all"
             )
         if kinds == {FixedPopulation}:
+            if isinstance(self.input.encoder, DirectEncoder):
+                raise ValidationError(
+                    "network input, in fixed point", "direct coding", "spikes: a rate encoder"
+                )
             for projection in self.projections:
                 thing = f"{projection.label} exponent, in fixed point"
                 check_integer(thing, projection.exponent, 0, _MAX_FIXED_EXPONENT)

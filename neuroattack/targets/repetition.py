@@ -56,8 +56,14 @@ class Repeated(TargetWrapper):
         return None if left is None else left // self._repeats
 
     def query(self, images: ArrayLike) -> NDArray[np.int32]:
-        """Return summed counts; see :meth:`neuroattack.targets.black_box.Target.query`."""
+        """Return summed counts, or mean scores if sums exceed 32 bits.
+
+        See :meth:`neuroattack.targets.black_box.Target.query`.
+        """
         rows = validate_images(images, self.image_shape)
         counts = super().query(np.repeat(rows, self._repeats, axis=0))
         summed = counts.reshape(len(rows), self._repeats, -1).sum(axis=1, dtype=np.int64)
+        # Scores from potentials or probabilities, whose total is the same for all images.
+        if summed.sum(axis=1).max() > np.iinfo(np.int32).max:
+            summed //= self._repeats
         return np.asarray(np.minimum(summed, np.iinfo(np.int32).max), np.int32)

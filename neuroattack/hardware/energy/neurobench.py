@@ -169,15 +169,16 @@ def neurobench_metrics(
             sent, arrived = (int(_spikes_before(trains, n) @ fan_out) for n in (steps, before))
         operations[kind] += arrived
         operations[f"late_{kind}"] += sent - arrived
-    per_neuron = [_per_neuron(population) for population in network.populations]
+    populations: tuple[Population | FixedPopulation, ...] = network.populations
+    per_neuron = [_per_neuron(population) for population in populations]
     return NeuroBenchMetrics(
         parameter_bytes=sum(p.grid.nbytes for p in network.projections)
         + sum(each.nbytes for parameters in per_neuron for each in parameters),
         buffer_bytes=sum(
             parameters[0].nbytes * (2 if population.has_current else 1)
-            for population, parameters in zip(network.populations, per_neuron, strict=True)
+            for population, parameters in zip(populations, per_neuron, strict=True)
         )
-        + sum(p.size * _REFRACTORY_BYTES for p in network.populations if np.any(p.refractory_steps))
+        + sum(p.size * _REFRACTORY_BYTES for p in populations if np.any(p.refractory_steps))
         + sum(
             size * max((p.delay_steps for p in network.outgoing(name)), default=0)
             for name, size in network.sizes.items()
