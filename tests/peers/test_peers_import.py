@@ -11,6 +11,9 @@ import importlib
 import numpy as np
 import pytest
 
+from neuroattack.deployment.backend import load_backend
+from neuroattack.encoding.constant import ConstantInput
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import FileError
 from neuroattack.ir.dynamics import readout_potentials, simulate
 from neuroattack.ir.nir.importing import import_nir
@@ -89,6 +92,19 @@ def imported(peer, path, **settings):
 
 def simulated(network, peer, inputs):
     """Return the spikes of every population, each of shape (images, steps, neurons)."""
+    given = flat(peer, inputs)
+    if peer.coding == "direct":
+        bits = network.input.encoder.bits
+        signal = ConstantInput(np.ldexp(given[:, 0], bits).astype(np.int32), -bits, given.shape[1])
+    else:
+        signal = SpikeTrains.from_dense(given)
+    simulator = load_backend("native").deploy(network)
+    spikes = simulator.run(signal, record_spikes=True).spikes
+    return [spikes[p.name].to_dense() for p in network.populations if p.spikes]
+
+
+def by_reference(network, peer, inputs):
+    """Return what `simulated` does, by the reference dynamics instead of the native backend."""
     each = [simulate(network, image) for image in flat(peer, inputs)]
     return [np.array([spikes[p.name] for spikes in each]) for p in network.populations if p.spikes]
 
@@ -123,7 +139,9 @@ def test_a_trained_network_spikes_here_as_where_it_was_trained(name, tmp_path, r
     network = (result := imported(peer, tmp_path / "peer.nir")).network
     assert result.losses == ()
     assert result.lag_steps == 0
-    ours = simulated(network, peer, inputs)
+    ours = by_reference(network, peer, inputs)
+    for reference, native in zip(ours, simulated(network, peer, inputs), strict=True):
+        np.testing.assert_array_equal(native, reference)
     single = peer.run(inputs)
     assert (single.output.sum(axis=1).argmax(axis=1) == labels).mean() > 0.3
     assert all(spikes.sum() > 300 for spikes in single.spikes)
