@@ -10,7 +10,15 @@ import time
 from pathlib import Path
 from typing import NoReturn
 
-from benchmarks import attack, engine, remote, scaling, startup, training  # noqa: F401  (register)
+from benchmarks import (  # noqa: F401  (register)
+    attack,
+    convolution,
+    engine,
+    remote,
+    scaling,
+    startup,
+    training,
+)
 from benchmarks.machine import describe_machine
 from benchmarks.registry import SECTIONS, Figures, Options
 from benchmarks.summary import summary_table
@@ -22,7 +30,7 @@ from neuroattack.report.terminal import console
 from neuroattack.training.storage import load_model
 
 # In the order in which they run: the others use the model that training writes.
-_ORDER = ("training", "engine", "attack", "scaling", "startup", "remote")
+_ORDER = ("training", "engine", "convolution", "attack", "scaling", "startup", "remote")
 
 
 class _Parser(argparse.ArgumentParser):

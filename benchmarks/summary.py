@@ -30,6 +30,13 @@ _LINES = (
     ("engine", "int8_speedup", "speed-up of 8 bits over floating point, T = 350", " x"),
     ("engine", "images_per_s", "images per second, one core, T = 100", ""),
     ("engine", "images_per_s_t350", "images per second, one core, T = 350", ""),
+    (
+        "convolution",
+        "vs_snntorch_direct",
+        "convolutions, direct coding: speed-up over snnTorch",
+        " x",
+    ),
+    ("convolution", "vs_snntorch_poisson", "convolutions, Poisson: speed-up over snnTorch", " x"),
     ("attack", "crn_speedup", "speed-up of shared randomness for 99 similar images", " x"),
     ("attack", "encoder_share", "encoder's fraction of the time of a query", ""),
     ("attack", "paper_attack_s", "one attack as in the paper, all cores", " s"),

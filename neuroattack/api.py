@@ -35,6 +35,9 @@ __all__ = [
     "compare",
     "convert",
     "evaluate",
+    "from_norse",
+    "from_snntorch",
+    "from_spikingjelly",
     "import_nir",
     "load",
     "save",
@@ -178,6 +181,44 @@ def import_nir(path: str | os.PathLike[str], **settings: Any) -> Network:
     from neuroattack.ir.nir.importing import import_nir as import_file
 
     return import_file(path, **settings).network
+
+
+def from_snntorch(module: Any, input_shape: tuple[int, ...], **settings: Any) -> Network:
+    """Import a trained network of snnTorch, through its NIR exporter.
+
+    Parameters
+    ----------
+    module : torch.nn.Module
+        Trained network; it is not changed.
+    input_shape : tuple of int
+        Shape of one image as the network's input, without a batch axis, such as ``(1, 28, 28)``.
+    **settings
+        As in :func:`neuroattack.ir.nir.importing.import_nir`; at least `encoder`.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If snnTorch or nir is not installed.
+    UnsupportedFeatureError, ValidationError
+        If the network cannot be imported exactly; the message names the layer.
+    """
+    from neuroattack.ir.nir import frameworks
+
+    return frameworks.from_snntorch(module, input_shape, **settings).network
+
+
+def from_norse(module: Any, input_shape: tuple[int, ...], **settings: Any) -> Network:
+    """Import a trained network of Norse, like :func:`from_snntorch`."""
+    from neuroattack.ir.nir import frameworks
+
+    return frameworks.from_norse(module, input_shape, **settings).network
+
+
+def from_spikingjelly(module: Any, input_shape: tuple[int, ...], **settings: Any) -> Network:
+    """Import a trained network of SpikingJelly, like :func:`from_snntorch`."""
+    from neuroattack.ir.nir import frameworks
+
+    return frameworks.from_spikingjelly(module, input_shape, **settings).network
 
 
 def evaluate(

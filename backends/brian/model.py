@@ -160,6 +160,9 @@ def _neurons(
     )
     for parameter, values in model.parameters.items():
         setattr(group, f"{parameter}_", values)
+    if timing.lags[population.name]:
+        # Otherwise, times since the last spike overflow before the first image.
+        group.lastspike_ = -model.values["refractory_period"]
     group.set_event_schedule("start_of_image", when="before_start")
     group.run_on_event("start_of_image", rest, when="start")
     return group
@@ -168,8 +171,8 @@ def _neurons(
 def _one_step(update: str) -> Callable[..., str]:
     """Return a state updater for Brian2 with given statements.
 
-    Brian2 would solve the same equations, but compute exp() with NumPy or C++, which may differ in
-    the last bit, and in expressions of another order.
+    With the method "exact", Brian2 would solve the same equations, but compute exp() with NumPy or
+    C++, which may differ in the last bit.
     """
 
     def step(equations: Any, variables: Any = None, method_options: Any = None) -> str:

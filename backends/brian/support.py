@@ -17,7 +17,7 @@ SUPPORTED = frozenset(FEATURES) - {"fixed_point"}
 _SHORTEST_STEP_S = 1e-15
 _LONGEST_STEP_S = 1e12
 
-# Brian2 stores synapses one by one, also those of convolutions: 1 to 2 GB.
+# Brian2 stores synapses one by one, also those of convolutions, with about 65 bytes each: 1 GiB.
 _MOST_SYNAPSES = 2**24
 
 

@@ -74,7 +74,7 @@ class NativeSimulator:
 
     def _record(self, inputs: InputSignal, record_spikes: bool) -> Recording:
         activity = self._simulation.run(inputs)
-        counts = activity.counts()
+        counts = activity.counts
         if isinstance(inputs, ConstantInput):
             counts = {INPUT: inputs.counts(), **counts}
         return Recording(counts, activity.trains() if record_spikes else None, activity.potentials)
@@ -82,7 +82,7 @@ class NativeSimulator:
     def _count(self, inputs: SpikeTrains, layers: list[Layer]) -> Counts:
         differences, near = find_neighbors(inputs)
         others, neighbors = np.flatnonzero(~near), np.flatnonzero(near)
-        parts = self._each_slice(lambda part: self._simulation.run(part).counts(), inputs, others)
+        parts = self._each_slice(lambda part: self._simulation.run(part).counts, inputs, others)
         if len(neighbors):
             base = Base(layers, inputs[:1])
             parts += self._each_slice(base.run, differences, neighbors)

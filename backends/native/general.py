@@ -28,6 +28,7 @@ class Run:
     """State and results of a population for a batch of images."""
 
     spikes: SpikeTrains
+    counts: NDArray[np.int32]
     room: int
     state: tuple[NDArray[Any], ...]
     values: NDArray[np.int32]
@@ -99,6 +100,7 @@ class GeneralLayer:
         uniform = (
             not population.has_current
             and not population.refractory_steps.any()
+            and threshold[0] >= 0
             and all(map(is_uniform, (decay, threshold, population.reset_v)))
         )
         return (
@@ -163,7 +165,12 @@ class GeneralLayer:
         reads = images if self._quantity != "spike_count" else 0
         values = np.empty((0, 0), np.int32) if constant is None else constant.values.copy()
         return Run(
-            spikes, room if stepwise else 0, state, values, np.zeros((reads, size), np.float64)
+            spikes,
+            np.zeros((images, size), np.int32),
+            room if stepwise else 0,
+            state,
+            values,
+            np.zeros((reads, size), np.float64),
         )
 
     def advance(self, run: Run, first_step: int, steps: int, given: list[Events]) -> None:
@@ -181,7 +188,7 @@ class GeneralLayer:
         incoming = self._incoming
         shape = len(run.spikes.offsets), steps
         events = merge(given, incoming.first_rows.tolist(), shape)
-        spikes = run.spikes.offsets, run.spikes.neurons
+        spikes = run.spikes.offsets, run.spikes.neurons, run.counts
         if self._fixed:
             # Weights with an exponent of 24 or more wrap to 0.
             unit = 2**incoming.exponent if incoming.exponent < 24 else 0
@@ -212,5 +219,5 @@ class GeneralLayer:
         )
 
 
-def _wiring(incoming: Incoming) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int64]]:
-    return incoming.weights, incoming.runs, incoming.strides
+def _wiring(incoming: Incoming) -> tuple[Any, ...]:
+    return incoming.weights, incoming.rows, incoming.shapes, incoming.zeros

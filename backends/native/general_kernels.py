@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 
 from .kernels import Weights
+from .vectors import add_4, add_16
 
 __all__ = [
     "RESETS",
@@ -31,16 +32,17 @@ RESETS = {"value": 0, "subtract": 1, "subtract_next": 2}
 
 _VALUE, _SUBTRACT, _SUBTRACT_NEXT = RESETS.values()
 
-# Weights of all rows and their runs: weights, runs and strides of an `Incoming`.
-_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64]]
+# Weights, rows, shapes and zeros of an `Incoming`.
+_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64], np.uint64]
 
 # Arriving events: offsets (images, steps + 1), and rows.
 _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
 
-# Spikes of the population: offsets (images, all steps + 1), and neurons.
-_Spikes = tuple[NDArray[np.int64], NDArray[np.int32]]
+# Spikes of the population: offsets (images, all steps + 1), and neurons; and their counts.
+_Spikes = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
 
-_0, _8 = np.uint64(0), np.uint64(8)
+# Unsigned, because numba checks signed indices for negative values before every access.
+_0, _1, _2, _3, _4, _8, _15, _16 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 15, 16))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -60,43 +62,45 @@ def place_events(
 
 
 @numba.njit(cache=True, nogil=True)
-def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.int32]) -> None:
-    """Add the runs of weights of all events to `current`."""
-    weights, runs, strides = wiring
-    first = 0
-    while first < events.size:
-        run = runs[events[first]]
-        # Up to four consecutive events with the same targets at once, to reduce memory accesses.
-        together = 1
-        end = min(events.size - first, 4)
-        while together < end and runs[events[first + together], 6] == run[6]:
-            together += 1
-        second = runs[events[first + (1 if together > 1 else 0)], 1]
-        third = runs[events[first + (2 if together > 2 else 0)], 1]
-        fourth = runs[events[first + (3 if together > 3 else 0)], 1]
-        stride = strides[run[5]]
-        length = np.uint64(run[4])
-        for row in range(run[2]):
-            for column in range(run[3]):
-                target = np.uint64(run[0] + row * stride[0] + column * stride[2])
-                moved = row * stride[1] + column * stride[3]
-                a, b = np.uint64(run[1] + moved), np.uint64(second + moved)
-                c, d = np.uint64(third + moved), np.uint64(fourth + moved)
-                if together == 1:
-                    for j in range(length):
-                        current[target + j] += weights[a + j]
-                elif together == 2:
-                    for j in range(length):
-                        current[target + j] += weights[a + j] + weights[b + j]
-                elif together == 3:
-                    for j in range(length):
-                        both = weights[a + j] + weights[b + j]
-                        current[target + j] += both + weights[c + j]
-                else:
-                    for j in range(length):
-                        both = weights[a + j] + weights[b + j]
-                        current[target + j] += both + (weights[c + j] + weights[d + j])
-        first += together
+def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.uint32]) -> None:
+    """Add the weights of all events to `current`."""
+    weights, rows, shapes, zeros = wiring
+    event, end = _0, np.uint64(events.size)
+    while event < end:
+        # Up to four consecutive events with the same targets at once, to reduce memory accesses
+        # for the sums. Zeros are added for missing events, which is faster than other loops.
+        row = events[event]
+        number = rows[row, _1]
+        first = np.uint64(rows[row, _0])
+        second, third, fourth = zeros, zeros, zeros
+        count = _1
+        if event + _3 < end:
+            row_b, row_c, row_d = events[event + _1], events[event + _2], events[event + _3]
+            if rows[row_b, _1] == number:
+                second, count = np.uint64(rows[row_b, _0]), _2
+                if rows[row_c, _1] == number:
+                    third, count = np.uint64(rows[row_c, _0]), _3
+                    if rows[row_d, _1] == number:
+                        fourth, count = np.uint64(rows[row_d, _0]), _4
+        shape = shapes[number]
+        length = np.uint64(shape[3])
+        sixteens, fours = length & ~_15, length & ~_3
+        for i in range(shape[1]):
+            for j in range(shape[2]):
+                target = np.uint64(shape[0] + i * shape[4] + j * shape[6])
+                moved = np.uint64(i * shape[5] + j * shape[7])
+                a = first + moved
+                b = second + (moved if count > _1 else _0)
+                c = third + (moved if count > _2 else _0)
+                d = fourth + (moved if count > _3 else _0)
+                for k in range(_0, sixteens, _16):
+                    add_16(current, target + k, weights, a + k, b + k, c + k, d + k)
+                for k in range(sixteens, fours, _4):
+                    add_4(current, target + k, weights, a + k, b + k, c + k, d + k)
+                for k in range(fours, length):
+                    both = weights[a + k] + weights[b + k]
+                    current[target + k] += both + (weights[c + k] + weights[d + k])
+        event += count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -108,19 +112,19 @@ def _add_constant(
     unit: float,
 ) -> None:
     """Add the weights of all inputs, multiplied by their values and `unit`, to `constant`."""
-    weights, runs, strides = wiring
+    weights, rows, shapes, _ = wiring
     for source in range(values.size):
         if values[source] == 0:
             continue
         value = values[source] * unit
-        run = runs[first_row + source]
-        stride = strides[run[5]]
-        for row in range(run[2]):
-            for column in range(run[3]):
-                target = np.uint64(run[0] + row * stride[0] + column * stride[2])
-                weight = np.uint64(run[1] + row * stride[1] + column * stride[3])
-                for j in range(np.uint64(run[4])):
-                    constant[target + j] += value * weights[weight + j]
+        shape = shapes[rows[first_row + source, 1]]
+        for i in range(shape[1]):
+            for j in range(shape[2]):
+                target = np.uint64(shape[0] + i * shape[4] + j * shape[6])
+                first = rows[first_row + source, 0] + i * shape[5] + j * shape[7]
+                weight = np.uint64(first)
+                for k in range(np.uint64(shape[3])):
+                    constant[target + k] += value * weights[weight + k]
 
 
 @numba.njit(cache=True, nogil=True)
@@ -147,34 +151,48 @@ def _collect(
 
 @numba.njit(cache=True, nogil=True)
 def _update_uniform(
-    drive: NDArray[np.float64],
+    current: Weights,
+    unit: float,
+    base: NDArray[np.float64],
     v: NDArray[np.float64],
     fired: NDArray[np.uint8],
+    counts: NDArray[np.int32],
     decay: float,
     threshold: float,
     amount: float,
     bias: NDArray[np.float64],
     reset: int,
 ) -> None:
-    """Update neurons without current and refractory period, with the same parameters."""
+    """Update neurons without synaptic current and refractory period, with the same parameters.
+
+    The threshold is not negative, so that before the first step, no potential is above it.
+    """
     size = v.size
     if reset == _VALUE:
         for j in range(size):
-            potential = v[j] * decay + (drive[j] + bias[j])
+            potential = v[j] * decay + ((current[j] * unit + base[j]) + bias[j])
+            current[j] = 0
             fires = potential > threshold
             fired[j] = fires
+            counts[j] += fires
             v[j] = amount if fires else potential
     elif reset == _SUBTRACT:
         for j in range(size):
-            potential = v[j] * decay + (drive[j] + bias[j])
+            potential = v[j] * decay + ((current[j] * unit + base[j]) + bias[j])
+            current[j] = 0
             fires = potential > threshold
             fired[j] = fires
+            counts[j] += fires
             v[j] = potential - (amount if fires else 0.0)
     else:
         for j in range(size):
-            potential = v[j] * decay + (drive[j] + bias[j])
-            potential -= amount if fired[j] else 0.0
-            fired[j] = potential > threshold
+            potential = v[j] * decay + ((current[j] * unit + base[j]) + bias[j])
+            current[j] = 0
+            # A neuron has just spiked if its potential is above the threshold.
+            potential -= amount if v[j] > threshold else 0.0
+            fires = potential > threshold
+            fired[j] = fires
+            counts[j] += fires
             v[j] = potential
 
 
@@ -199,6 +217,7 @@ def _update(
     drive: NDArray[np.float64],
     v: NDArray[np.float64],
     fired: NDArray[np.uint8],
+    counts: NDArray[np.int32],
     released: NDArray[np.int64],
     decay: NDArray[np.float64],
     threshold: NDArray[np.float64],
@@ -220,6 +239,7 @@ def _update(
         elif reset == _SUBTRACT:
             potential -= amount[j] if fires else 0.0
         fired[j] = fires
+        counts[j] += fires
         v[j] = potential
         released[j] = k + 1 + refractory_steps[j] if fires else released[j]
 
@@ -267,7 +287,7 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
         Whether `potentials` are maximum potentials.
     """
     arrivals, rows = events
-    offsets, neurons = spikes
+    offsets, neurons, counts = spikes
     constant_wiring, first_rows, delays, units = constants
     uniform, has_current, late, reset, decay, threshold, amount, bias, steps, u_decay, u_bias = (
         parameters
@@ -280,6 +300,7 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
     for image in range(arrivals.shape[0]):
         i = min(image, vs.shape[0] - 1)
         base, v, u, released, fired = bases[i], vs[i], us[i], releases[i], fires[i]
+        counted = counts[image]
         if first_step == 0:
             base[:], v[:], u[:], released[:], fired[:] = 0.0, 0.0, 0.0, 0, 0
             if room:
@@ -301,18 +322,42 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
                             first_rows[number],
                             units[number],
                         )
-            _add_events(current, wiring, rows[arrivals[image, step] : arrivals[image, step + 1]])
-            for j in range(size):
-                drive[j] = current[j] * unit + base[j]
-                current[j] = 0
-            if has_current:
-                _update_current(drive, u, u_decay, u_bias, late)
+            arriving = rows.view(np.uint32)[arrivals[image, step] : arrivals[image, step + 1]]
+            _add_events(current, wiring, arriving)
             if uniform:
                 _update_uniform(
-                    drive, v, fired[:size], decay[0], threshold[0], amount[0], bias, reset
+                    current,
+                    unit,
+                    base,
+                    v,
+                    fired,
+                    counted,
+                    decay[0],
+                    threshold[0],
+                    amount[0],
+                    bias,
+                    reset,
                 )
             else:
-                _update(k, drive, v, fired, released, decay, threshold, amount, bias, steps, reset)
+                for j in range(size):
+                    drive[j] = current[j] * unit + base[j]
+                    current[j] = 0
+                if has_current:
+                    _update_current(drive, u, u_decay, u_bias, late)
+                _update(
+                    k,
+                    drive,
+                    v,
+                    fired,
+                    counted,
+                    released,
+                    decay,
+                    threshold,
+                    amount,
+                    bias,
+                    steps,
+                    reset,
+                )
             written = _collect(fired, eights, neurons, written)
             offsets[image, k + 1] = written
             if len(potentials):
@@ -337,7 +382,7 @@ def advance_fixed(
     Weights are in 32 bits, of which the lower 24 are correct even after an overflow.
     """
     arrivals, rows = events
-    offsets, neurons = spikes
+    offsets, neurons, counts = spikes
     leak, current_leak, threshold, bias, refractory_steps, lowest, highest = parameters
     vs, us, releases, fires, current = state
     size = threshold.size
@@ -346,6 +391,7 @@ def advance_fixed(
     for image in range(arrivals.shape[0]):
         i = min(image, vs.shape[0] - 1)
         v, u, released, fired = vs[i], us[i], releases[i], fires[i]
+        counted = counts[image]
         if first_step == 0:
             v[:], u[:], released[:], fired[:] = 0, 0, 0, 0
             if room:
@@ -355,7 +401,8 @@ def advance_fixed(
             written = offsets[image, first_step]
         for step in range(arrivals.shape[1] - 1):
             k = first_step + step
-            _add_events(current, wiring, rows[arrivals[image, step] : arrivals[image, step + 1]])
+            arriving = rows.view(np.uint32)[arrivals[image, step] : arrivals[image, step + 1]]
+            _add_events(current, wiring, arriving)
             for j in range(size):
                 u[j] = _wrap(_leaked(u[j], current_leak) + np.int32(current[j] * unit))
                 current[j] = 0
@@ -365,6 +412,7 @@ def advance_fixed(
                 potential = moved if active else v[j]
                 fired_now = active & (potential > threshold[j])
                 fired[j] = fired_now
+                counted[j] += fired_now
                 v[j] = 0 if fired_now else potential
                 released[j] = k + 1 + refractory_steps if fired_now else released[j]
             written = _collect(fired, eights, neurons, written)

@@ -32,11 +32,6 @@ Order = NDArray[np.int32] | None
 
 _MOST_WEIGHTS = 2**31
 
-# Columns of `runs`: index of the first target and weight; numbers of rows and of columns of runs;
-# length of a run; number of the projection; number of the targets, equal for rows of the projection
-# with the same targets; unused, so that no row crosses a cache line.
-_RUN_FIELDS = 8
-
 _CACHE_LINE = 64
 
 VECTOR = 16
@@ -55,23 +50,24 @@ class Incoming:
         Exponent of the unit.
     weights : array
         All weights, in a type in which their sums are exact.
-    runs : int32 array, shape (rows, 8)
-        Runs of each row: first target, first weight, number of rows of runs, number of runs per
-        row, length of a run, projection, number of the targets (rows that have it in common have
-        the same targets), unused.
-    strides : int64 array, shape (projections, 4)
-        Distances of rows of runs, between targets and between weights; and those of the runs of a
-        row.
+    rows : int32 array, shape (rows, 2)
+        Index in `weights` of the first weight of each row; and index in `shapes` of its shape.
+    shapes : int64 array, shape (shapes, 8)
+        Targets of rows: first target; numbers of rows of runs, and of runs per row; length of a
+        run; distance of the targets, and of the weights, of rows of runs; and of runs of a row.
     first_rows : int64 array, shape (projections + 1,)
         Number of the first row of each projection.
+    zeros : uint64
+        Index in `weights` of zeros, as many as the longest run.
     """
 
     projections: Sequence[AnyProjection]
     exponent: int
     weights: Weights
-    runs: NDArray[np.int32]
-    strides: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    shapes: NDArray[np.int64]
     first_rows: NDArray[np.int64]
+    zeros: np.uint64
 
     @classmethod
     def of(
@@ -96,26 +92,26 @@ class Incoming:
         largest = sum(p.largest_sum() << (p.exponent - exponent) for p in projections)
         dtype: Any = np.int32 if wraps or largest < 2**31 else np.float64
         weights = [np.zeros(0, dtype)]
-        runs = [np.zeros((0, _RUN_FIELDS), np.int64)]
-        strides, first_rows, first_weight, first_targets = [], [0], 0, 0
-        for number, p in enumerate(projections):
+        rows, shapes = [np.zeros((0, 2), np.int64)], [np.zeros((0, 8), np.int64)]
+        first_rows, first_weight, first_shape = [0], 0, 0
+        for p in projections:
             source, target = orders[p.source], orders[p.target]
             if isinstance(p, Projection):
-                stored, fields, distances = _dense_runs(p, source, target)
+                stored, starts, shape = _dense_rows(p, source, target)
             else:
-                stored, fields, distances = _convolution_runs(p, source, target)
+                stored, starts, shape = _convolution_rows(p, source, target)
             # In int64, because in fixed point, the cast keeps the lower 32 bits.
             shifted = stored.astype(np.int64) << (p.exponent - exponent)
             weights.append(shifted.astype(dtype).ravel())
-            fields[:, 1] += first_weight
-            fields[:, 5] = number
-            fields[:, 6] = _numbered(fields[:, [0, 2, 3, 4]])
-            fields[:, 6] += first_targets
-            first_targets += len(fields)
-            runs.append(fields)
-            strides.append(distances)
+            distinct, number = np.unique(shape, axis=0, return_inverse=True)
+            if len(number) < len(starts):
+                number = np.broadcast_to(number, len(starts))
+            rows.append(np.stack([starts + first_weight, number.reshape(-1) + first_shape], axis=1))
+            shapes.append(distinct)
             first_weight += shifted.size
-            first_rows.append(first_rows[-1] + len(fields))
+            first_shape += len(distinct)
+            first_rows.append(first_rows[-1] + len(starts))
+        longest = max(int(shape[:, 3].max(initial=0)) for shape in shapes)
         if first_weight >= _MOST_WEIGHTS:
             raise UnsupportedFeatureError(
                 f"native backend: got {first_weight:,} weights into population "
@@ -124,18 +120,12 @@ class Incoming:
         return cls(
             projections,
             exponent,
-            aligned(np.concatenate(weights)),
-            aligned(np.concatenate(runs).astype(np.int32)),
-            np.array(strides, np.int64).reshape(-1, 4),
+            aligned(np.concatenate([*weights, np.zeros(longest, dtype)])),
+            aligned(np.concatenate(rows).astype(np.int32)),
+            aligned(np.concatenate(shapes)),
             np.array(first_rows, np.int64),
+            np.uint64(first_weight),
         )
-
-
-def _numbered(rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return numbers that are the same for equal rows."""
-    if (rows == rows[0]).all():
-        return np.zeros(len(rows), np.int64)
-    return np.unique(rows, axis=0, return_inverse=True)[1].reshape(-1)
 
 
 def aligned(values: NDArray[Any]) -> NDArray[Any]:
@@ -163,28 +153,26 @@ def neuron_orders(network: Network) -> dict[str, Order]:
     return orders
 
 
-def _dense_runs(
+def _dense_rows(
     projection: Projection, source: Order, target: Order
-) -> tuple[NDArray[np.int32], NDArray[np.int64], list[int]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return weights, first weight of each row, and the one shape of all rows."""
     mantissas = projection.mantissas
     if source is not None:
         mantissas = mantissas[source]
     if target is not None:
         mantissas = mantissas[:, target]
     # Whole vectors are faster; adding zeros after the last target changes nothing.
-    padding = -projection.shape[1] % VECTOR
-    mantissas = np.pad(mantissas, ((0, 0), (0, padding)))
+    mantissas = np.pad(mantissas, ((0, 0), (0, -projection.shape[1] % VECTOR)))
     sources, targets = mantissas.shape
-    runs = np.zeros((sources, _RUN_FIELDS), np.int64)
-    runs[:, 1] = np.arange(sources) * targets
-    runs[:, 2:4] = 1
-    runs[:, 4] = targets
-    return mantissas, runs, [0, 0, 0, 0]
+    shape = np.array([[0, 1, 1, targets, 0, 0, 0, 0]])
+    return mantissas, np.arange(sources) * targets, shape
 
 
-def _convolution_runs(
+def _convolution_rows(
     projection: Convolution, source: Order, target: Order
-) -> tuple[NDArray[np.int32], NDArray[np.int64], list[int]]:
+) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]:
+    """Return weights, and the first weight and the shape of each row."""
     if target is None and projection.dilation[1] > 1:
         projection = _without_column_dilation(projection)
     rows, columns = _Axis.of(projection, 0), _Axis.of(projection, 1)
@@ -196,36 +184,38 @@ def _convolution_runs(
     kernel = projection.kernel.reshape(groups, per_group, of_group, tall, wide)[..., columns.stored]
     neurons = np.arange(math.prod(projection.source_shape)) if source is None else source
     channel, row, column = np.unravel_index(neurons, projection.source_shape)
-    group = channel // of_group
-    runs = np.zeros((len(neurons), _RUN_FIELDS), np.int64)
+    first_channel = channel // of_group * per_group
+    met = columns.count[column]
     if target is None:
         # Order (channel, row, column): a run is a row of targets in one channel.
         kernel = kernel.transpose(0, 2, 1, 3, 4)
-        runs[:, 0] = (group * per_group * height + rows.target[row]) * width
-        runs[:, 0] += columns.target[column]
-        runs[:, 1] = (channel * per_group * tall + rows.element[row]) * wide
-        runs[:, 1] += columns.element[column]
-        runs[:, 3], runs[:, 4] = per_group, columns.count[column]
-        strides = [rows.target_step * width, -rows.element_step * wide, height * width, tall * wide]
+        first_target = (first_channel * height + rows.target[row]) * width + columns.target[column]
+        first = (channel * per_group * tall + rows.element[row]) * wide + columns.element[column]
+        runs: Any = per_group
+        length: Any = met
+        steps = [rows.target_step * width, -rows.element_step * wide, height * width, tall * wide]
     else:
         kernel = kernel.transpose(0, 2, 3, 4, 1)
-        runs[:, 0] = (rows.target[row] * width + columns.target[column]) * channels
-        runs[:, 0] += group * per_group
-        runs[:, 1] = (channel * tall + rows.element[row]) * wide + columns.element[column]
-        runs[:, 1] *= per_group
-        runs[:, 3], runs[:, 4] = columns.count[column], per_group
+        first_target = (rows.target[row] * width + columns.target[column]) * channels
+        first_target += first_channel
+        first = (channel * tall + rows.element[row]) * wide + columns.element[column]
+        first *= per_group
+        runs, length = met, per_group
         if groups == 1 and columns.target_step == 1:
             # All columns of a row of targets are adjacent.
-            runs[:, 3], runs[:, 4] = 1, columns.count[column] * per_group
-        strides = [
+            runs, length = 1, met * per_group
+        steps = [
             rows.target_step * width * channels,
             -rows.element_step * wide * per_group,
             columns.target_step * channels,
             per_group,
         ]
-    runs[:, 2] = rows.count[row]
-    runs[(rows.count[row] == 0) | (columns.count[column] == 0)] = 0
-    return kernel, runs, strides
+    shape = np.empty((len(neurons), 8), np.int64)
+    for field, values in enumerate((first_target, rows.count[row], runs, length, *steps)):
+        shape[:, field] = values
+    without = (rows.count[row] == 0) | (met == 0)
+    shape[without], first[without] = 0, 0
+    return kernel, first, shape
 
 
 @dataclass(frozen=True)

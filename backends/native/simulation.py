@@ -44,21 +44,13 @@ Counts = dict[str, NDArray[np.int32]]
 class Activity:
     """Spikes of all populations, and potentials of the readout if they are the output.
 
-    Neurons are in the order of simulation.
+    Neurons of the spikes are in the order of simulation, those of counts in that of the network.
     """
 
     spikes: dict[str, SpikeTrains]
+    counts: Counts
     potentials: NDArray[np.float64] | None
     orders: dict[str, Order]
-
-    def counts(self) -> Counts:
-        """Return the spike counts, with neurons in the order of the network."""
-        counts = {}
-        for name, trains in self.spikes.items():
-            counted = np.zeros((trains.images, trains.size), np.int32)
-            count_spikes(trains.offsets, trains.neurons, counted)
-            counts[name] = _in_network_order(counted, self.orders[name])
-        return counts
 
     def trains(self) -> dict[str, SpikeTrains]:
         """Return the spikes, with neurons in the order of the network."""
@@ -101,6 +93,7 @@ class Simulation:
         else:
             spikes[INPUT] = inputs
         images, steps = inputs.images, inputs.steps
+        counts: Counts = {}
         potentials = None
         for layers, loops in self._groups:
             if not loops and isinstance(layers[0], Layer):
@@ -115,10 +108,20 @@ class Simulation:
             else:
                 _run_alone(general[0], runs[0], spikes, steps)
             for name, run in zip(names, runs, strict=True):
+                counts[name] = _in_network_order(run.counts, self._orders[name])
                 if len(run.potentials):
                     potentials = _in_network_order(run.potentials, self._orders[name])
-        ordered = {name: spikes[name] for name in self._network.sizes if name in spikes}
-        return Activity(ordered, potentials, self._orders)
+        for name, trains in spikes.items():
+            if name not in counts:
+                counts[name] = np.zeros((images, trains.size), np.int32)
+                count_spikes(trains.offsets, trains.neurons, counts[name])
+        names = [name for name in self._network.sizes if name in spikes]
+        return Activity(
+            {name: spikes[name] for name in names},
+            {name: counts[name] for name in names},
+            potentials,
+            self._orders,
+        )
 
 
 def _is_plain(network: Network, population: Population | FixedPopulation) -> bool:

@@ -37,11 +37,13 @@ def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.flo
         raise ValidationError("images", "values that are not numbers", "intensities") from None
     pixels = math.prod(shape)
     if array.shape[1:] not in ((pixels,), tuple(shape)):
-        raise ValidationError(
-            "images",
-            f"an array of shape {array.shape}",
-            f"(images, {', '.join(map(str, shape))}) or (images, {pixels})",
+        expected = " or ".join(
+            f"(images, {', '.join(map(str, sides))})" for sides in dict.fromkeys([shape, (pixels,)])
         )
+        if math.prod(array.shape[1:]) == pixels:
+            sides = "x".join(map(str, array.shape[1:]))
+            expected += f"; a network is imported for images of this shape by --image-shape {sides}"
+        raise ValidationError("images", f"an array of shape {array.shape}", expected)
     if array.size == 0:
         raise ValidationError("images", "an empty batch", "at least one image")
     if not np.isfinite(array).all():

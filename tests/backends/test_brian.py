@@ -8,17 +8,28 @@ import sys
 import textwrap
 import threading
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.brian_networks import assert_exact, chain, every_feature, mixed_rasters
+from support.brian_networks import (
+    assert_exact,
+    chain,
+    every_feature,
+    feed_forward,
+    mixed_inputs,
+    mixed_rasters,
+)
 
-from neuroattack.conformance.networks import networks, rasters
+from neuroattack.conformance.networks import inputs, networks, rasters
 from neuroattack.deployment.backend import load_backend
+from neuroattack.deployment.features import FEATURES, features_of
+from neuroattack.encoding.constant import ConstantInput
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
+from neuroattack.ir.network import Projection
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
 
@@ -38,6 +49,73 @@ def deploy(network):
 def test_every_spike_equals_the_plain_dynamics(data):
     network = data.draw(networks())
     assert_exact(deploy(network), network, data.draw(rasters(network.input.size)))
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.data())
+def test_mixed_features_equal_the_plain_dynamics(data):
+    features = frozenset(FEATURES) - {"fixed_point"}
+    network = data.draw(networks(max_size=30, features=features))
+    assert_exact(deploy(network), network, data.draw(inputs(network)))
+
+
+@pytest.mark.parametrize("quantity", ["final_potential", "max_potential"])
+@pytest.mark.parametrize("direct", [False, True])
+def test_all_features_at_once(direct, quantity):
+    network = every_feature(direct=direct, quantity=quantity)
+    missing = set(FEATURES) - set(features_of(network))
+    assert missing == {"fixed_point"} | (set() if direct else {"direct_input"})
+    simulator = deploy(network)
+    # As many steps as the longest delay, and fewer.
+    for steps in (30, 3, 1):
+        assert_exact(simulator, network, mixed_inputs(network, steps))
+
+
+def test_potentials_of_images_without_steps_are_0():
+    network = every_feature()
+    recording = deploy(network).run(SpikeTrains.from_dense(np.zeros((3, 0, 40), bool)))
+    np.testing.assert_array_equal(recording.potentials, np.zeros((3, 5)))
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("images", [1, 5])
+def test_one_simulator_runs_batches_of_any_size(direct, images):
+    network = every_feature(direct=direct)
+    simulator = deploy(network)
+    given = mixed_inputs(network, 20)
+    assert_exact(simulator, network, given)
+    assert_exact(simulator, network, given[:images])
+
+
+@pytest.mark.parametrize("dt_s", [1e-15, 1e12])
+def test_direct_coding_with_steps_of_any_length(dt_s):
+    network = replace(every_feature(direct=True), dt_s=dt_s)
+    assert_exact(deploy(network), network, mixed_inputs(network, 20))
+
+
+def test_the_other_kind_of_input_is_refused():
+    for direct in (False, True):
+        given = mixed_inputs(every_feature(direct=not direct), 5)
+        shown = given if isinstance(given, ConstantInput) else SpikeTrains.from_dense(given)
+        with pytest.raises(ValidationError, match="input"):
+            deploy(every_feature(direct=direct)).run(shown)
+
+
+def test_a_loop_that_is_too_short_is_refused():
+    network = every_feature()
+    loop = Projection.from_weights("late", "map", np.ones((6, 24)), 1)
+    with pytest.raises(UnsupportedFeatureError, match="loop"):
+        deploy(replace(network, projections=(*network.projections, loop)))
+
+
+def test_too_many_synapses_are_refused(monkeypatch):
+    network = every_feature()
+    connections = sum(projection.connections for projection in network.projections)
+    monkeypatch.setattr("neuroattack.backends.brian.support._MOST_SYNAPSES", connections)
+    deploy(network)
+    monkeypatch.setattr("neuroattack.backends.brian.support._MOST_SYNAPSES", connections - 1)
+    with pytest.raises(UnsupportedFeatureError, match=f"{connections:,}"):
+        deploy(network)
 
 
 def full_and_empty(steps=12):
@@ -71,8 +149,8 @@ def test_nothing_survives_from_one_image_to_the_next(network):
 
 
 @pytest.mark.parametrize("steps", [1, 25, 60])
-def test_every_feature_at_once(steps):
-    network = every_feature()
+def test_delays_biases_and_refractory_periods(steps):
+    network = feed_forward()
     assert_exact(deploy(network), network, mixed_rasters(network, steps))
 
 

@@ -6,13 +6,13 @@ import sys
 
 import numpy as np
 import pytest
-from support.brian_networks import every_feature, fixed_neuron
+from support.brian_networks import every_feature, feed_forward, fixed_neuron
 from support.networks import small_network
 
 from neuroattack.backends.brian.script import brian2_script
 from neuroattack.encoding.encoders import PoissonEncoder, RegularEncoder
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.dynamics import readout_potentials, simulate
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
 
@@ -42,7 +42,7 @@ def expected_counts(network, image, steps, seed):
     "kind", [PoissonEncoder, pytest.param(RegularEncoder, marks=pytest.mark.slow)]
 )
 def test_the_script_counts_as_the_plain_dynamics_do(tmp_path, kind):
-    network = every_feature()
+    network = feed_forward()
     encoder = kind(network.input.encoder.max_rate_hz)
     network = dataclasses.replace(
         network, input=dataclasses.replace(network.input, encoder=encoder)
@@ -54,6 +54,27 @@ def test_the_script_counts_as_the_plain_dynamics_do(tmp_path, kind):
     found = list(map(int, ended.stdout.splitlines()[-1].partition(":")[2].split()))
     assert found == expected_counts(network, image, 120, 7)
     assert sum(found)
+
+
+@pytest.mark.parametrize("direct", [False, True])
+def test_the_script_supports_all_features(tmp_path, direct):
+    network = every_feature(
+        direct=direct, quantity="max_potential" if direct else "final_potential"
+    )
+    image = np.random.default_rng(0).random(network.input.shape)
+    np.save(tmp_path / "image.npy", image)
+    ended = run_script(brian2_script(network), tmp_path, "image.npy", "--steps", 50)
+    assert ended.returncode == 0, ended.stderr
+    *counts, potentials = (line.partition(":")[2].split() for line in ended.stdout.splitlines())
+    (given,) = network.input.encoder.encode(
+        image.reshape(1, -1), indices=np.array([0]), steps=50, dt_s=network.dt_s, seed=0
+    ).to_dense()
+    spikes = simulate(network, given)
+    expected = readout_potentials(network, given)
+    expected = expected.max(axis=0) if direct else expected[-1]
+    assert list(map(float, potentials)) == expected.tolist()
+    totals = [spikes[population.name].sum() for population in network.populations]
+    assert [int(count[0]) for count in counts] == totals
 
 
 @pytest.mark.slow

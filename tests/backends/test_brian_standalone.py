@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
 from support.brian_faults import (
     DEPLOYS,
     NEEDS_COMPILER,
@@ -23,11 +25,21 @@ from support.brian_faults import (
     silence,
     standalone,
 )
-from support.brian_networks import assert_exact, chain, every_feature, fixed_neuron, mixed_rasters
+from support.brian_networks import (
+    assert_exact,
+    chain,
+    every_feature,
+    feed_forward,
+    fixed_neuron,
+    mixed_inputs,
+    mixed_rasters,
+)
 
 from benchmarks.registry import Options
 from benchmarks.workload import make_workload
+from neuroattack.conformance.networks import inputs, networks
 from neuroattack.deployment.backend import Workload, load_backend
+from neuroattack.deployment.features import FEATURES
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError
 
@@ -40,7 +52,7 @@ def built(tmp_path_factory):
     patch = pytest.MonkeyPatch()
     folder = tmp_path_factory.mktemp("cache")
     patch.setenv("XDG_CACHE_HOME", str(folder))
-    yield standalone(every_feature()), folder / "neuroattack" / "brian2"
+    yield standalone(feed_forward()), folder / "neuroattack" / "brian2"
     patch.undo()
 
 
@@ -52,10 +64,32 @@ def simulator(built, monkeypatch):
 
 @pytest.mark.slow
 @NEEDS_COMPILER
-def test_every_feature_and_batches_of_any_size(simulator):
-    network = every_feature()
+def test_batches_of_any_size(simulator):
+    network = feed_forward()
     for images in (7, 1, 103, 3):
         assert_exact(simulator, network, mixed_rasters(network, STEPS, images))
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+@pytest.mark.parametrize(
+    ("direct", "quantity"), [(False, "final_potential"), (True, "max_potential")]
+)
+def test_all_features_at_once(cache, direct, quantity):
+    network = every_feature(direct=direct, quantity=quantity)
+    simulator = standalone(network)
+    for images in (7, 1, 103):
+        assert_exact(simulator, network, mixed_inputs(network, STEPS, images))
+
+
+@pytest.mark.slow
+@NEEDS_COMPILER
+@settings(max_examples=3, deadline=None, database=None, phases=[Phase.generate])
+@given(st.data())
+def test_mixed_features_equal_the_plain_dynamics(built, data):
+    network = data.draw(networks(max_size=20, features=frozenset(FEATURES) - {"fixed_point"}))
+    given = data.draw(inputs(network))
+    assert_exact(load_backend("brian2-standalone").deploy(network), network, given)
 
 
 @pytest.mark.slow
@@ -79,7 +113,7 @@ def test_it_builds_by_itself_where_that_pays_and_steps_of_odd_length(cache, monk
 @pytest.mark.slow
 @NEEDS_COMPILER
 def test_a_build_is_found_again_without_brian2(simulator):
-    network = every_feature()
+    network = feed_forward()
     again = standalone(network)
     assert_exact(again, network, mixed_rasters(network, STEPS))
     either = load_backend("brian2").deploy(network)
@@ -89,7 +123,7 @@ def test_a_build_is_found_again_without_brian2(simulator):
         sys.path.insert(0, {str(Path(__file__).parents[1])!r})
         from support.brian_networks import *
         from neuroattack.deployment.backend import load_backend
-        network = every_feature()
+        network = feed_forward()
         simulator = load_backend("brian2").deploy(network)
         assert_exact(simulator, network, mixed_rasters(network, {STEPS}))
         assert "brian2" not in sys.modules
@@ -115,7 +149,7 @@ def test_an_executable_that_fails_is_an_error_and_the_next_query_works(
     simulator, built, monkeypatch, script, said
 ):
     others = set(descendants(os.getpid()))
-    network = every_feature()
+    network = feed_forward()
     monkeypatch.setattr("neuroattack.backends.brian.standalone._START_S", 0.5)
     monkeypatch.setattr("neuroattack.backends.brian.standalone._SYNAPSE_S", 0.0)
     simulator.run(silence(network))
@@ -152,7 +186,7 @@ def test_when_the_parent_is_killed_its_executable_ends(cache):
 @NEEDS_COMPILER
 @pytest.mark.parametrize("size", [100, 2_000])
 def test_results_that_cannot_be_written_are_an_error(simulator, size):
-    network = every_feature()
+    network = feed_forward()
     simulator.run(silence(network))
     with files_of_at_most(size):
         with pytest.raises(SimulationError):

@@ -7,6 +7,7 @@ import pytest
 from support.networks import small_network
 
 from neuroattack.deployment.deployment import deploy
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.readout import decide
 from neuroattack.experiments.chips.energy import study_energy
 from neuroattack.experiments.chips.precision import measure_precision
@@ -72,6 +73,27 @@ def test_the_conventional_network_is_compared_with_counted_operations(labels, tm
     assert chip["subtotal_pj_per_correct_image"]["lower"] == pytest.approx(
         chip["subtotal_pj"]["lower"] / chip["accuracy"]
     )
+
+
+def test_direct_coding_is_measured_and_refused_by_chips(labels, tmp_path):
+    network = small_network()
+    direct = dataclasses.replace(network.input, encoder=DirectEncoder(8))
+    network = dataclasses.replace(network, input=direct)
+    study = study_energy(
+        network, IMAGES, labels, [load_profile("loihi1")], steps=20, folder=tmp_path
+    )
+    operations = study["neurobench"]["synaptic_operations_per_image"]
+    # Spikes and intensities take a step to arrive.
+    connections = np.count_nonzero(network.projections[0].mantissas, axis=1)
+    nonzero = np.rint(IMAGES.reshape(len(IMAGES), -1) * 256) > 0
+    delay_steps = network.projections[0].delay_steps
+    expected = (nonzero @ connections).mean() * (20 - delay_steps)
+    assert operations["effective_macs"] == pytest.approx(expected)
+    assert study["conventional"]["multiplications"] == operations["effective_macs"]
+    assert study["reference"]["synaptic_operations_per_image"] == pytest.approx(
+        operations["effective_macs"] + operations["effective_acs"] + operations["late"]
+    )
+    assert "direct coding" in study["profiles"]["loihi1"]["refused"]
 
 
 EVENT_CHIP = """

@@ -11,7 +11,7 @@ from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import ValidationError
 from neuroattack.hardware.energy.conventional import CAVEATS, OPERATIONS_PJ, compare_conventional
 from neuroattack.hardware.profiles.energy_model import BASES
-from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.network import INPUT, Convolution, Input, Network, Population, Projection
 
 
 def two_layers():
@@ -59,6 +59,40 @@ def test_both_networks_by_hand():
         assert close(energy["weight_fetches_pj"], fetches)
         assert close(energy["state_accesses_pj"], states)
         assert close(energy["with_memory_pj"], operations + fetches + states)
+
+
+def test_a_convolution_has_the_operations_of_its_connections():
+    # 2 x 3 targets of 2 channels; a kernel of 1 x 2 x 2 that is padded by one row above.
+    kernel = np.ones((2, 1, 2, 2), np.int32)
+    kernel[0, 0, 0, 0] = 0
+    parts = (np.maximum(kernel, 0), -kernel)
+    network = Network(
+        1e-3,
+        Input((1, 2, 4), PoissonEncoder(100.0)),
+        (Population("p", 12, 0.02, 1.0, tau_syn_s=0.01),),
+        (
+            *(Convolution(INPUT, "p", each, 0, (1, 2, 4), padding=((1, 0), (0, 0)))
+              for each in parts),
+            Projection("p", "p", np.ones((12, 12), np.int32), 0),
+        ),
+        "p",
+    )  # fmt: skip
+    found = compare_conventional(network, 50, 7)
+    # 3 columns x (2 elements of the first row + 4 of the second) x 2 channels.
+    assert found["multiply_accumulates"] == 36
+    assert (found["neuron_updates"], found["current_updates"]) == (84, 84)
+    assert len(found["caveats"]) == len(CAVEATS) + 1
+    assert close(found["spiking"]["fp32"]["operations_pj"], 50 * 0.9 + 168 * 4.6)
+    assert close(found["spiking"]["fp32"]["state_accesses_pj"], 168 * 2 * 5)
+
+
+def test_operations_of_direct_coding_are_multiplications():
+    found = compare_conventional(two_layers(), 50, 7, 20)
+    assert found["multiplications"] == 20
+    assert close(found["spiking"]["fp32"]["operations_pj"], 50 * 0.9 + 20 * 3.7 + 28 * 4.6)
+    assert close(found["spiking"]["int8"]["operations_pj"], 50 * 0.1 + 20 * 0.2 + 28 * 3.2)
+    with pytest.raises(ValidationError, match="multiplications: got 51"):
+        compare_conventional(two_layers(), 50, 7, 51)
 
 
 def test_the_json_holds_the_caveats():

@@ -2,6 +2,8 @@
 
 import dataclasses
 import math
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -17,7 +19,8 @@ from neuroattack.hardware.energy.traffic import traffic
 from neuroattack.hardware.placement.mesh_order import capacity, mesh_positions
 from neuroattack.hardware.placement.placement import place
 from neuroattack.hardware.profiles.core_limits import CoreLimits, Mesh
-from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.hardware.profiles.files import load_profile
+from neuroattack.ir.network import INPUT, Convolution, Input, Network, Population, Projection
 from neuroattack.report.chips.placement import placement_figure
 
 QUICK = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
@@ -287,6 +290,88 @@ def test_a_network_on_one_core_fewer_than_it_takes_is_refused():
     with pytest.raises(DoesNotFitError) as refused:
         place(network, dataclasses.replace(fits, cores_per_chip=needed - 1))
     assert refused.value.resource == "cores_per_chip"
+
+
+def convolutional(input_shape, *kernels, classes=10):
+    """Return a network of convolutions (channels, side, stride, padding) and a dense readout."""
+    rng = np.random.default_rng(0)
+    shape, source, populations, projections = input_shape, INPUT, [], []
+    for i, (channels, side, stride, padding) in enumerate(kernels):
+        kernel = rng.integers(-100, 100, (channels, shape[0], side, side))
+        projection = Convolution(
+            source, f"p{i}", kernel, 0, shape, (stride, stride), ((padding, padding),) * 2
+        )
+        shape, source = projection.target_shape, f"p{i}"
+        projections.append(projection)
+        populations.append(Population(source, math.prod(shape), 0.02, 1.0))
+    weights = np.ones((math.prod(shape), classes), np.int32)
+    return Network(
+        dt_s=1e-3,
+        input=Input(input_shape, PoissonEncoder(100.0)),
+        populations=(*populations, Population("out", classes, 0.02, 1.0)),
+        projections=(*projections, Projection(source, "out", weights, 0)),
+        readout="out",
+    )
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        # 12C5-P2-64C5-P2-10, with pooling composed into the kernels.
+        convolutional((1, 28, 28), (12, 6, 2, 0), (64, 6, 2, 0)),
+        # 2 x 34 x 34 as in N-MNIST.
+        convolutional((2, 34, 34), (16, 5, 2, 1), (16, 3, 1, 1), (8, 6, 2, 1)),
+    ],
+)
+def test_convolutions_are_placed_as_their_connections(network):
+    limits = load_profile("loihi1").core_limits()
+    placement = place(network, limits)
+    dense = dataclasses.replace(network, projections=tuple(p.dense() for p in network.projections))
+    expected = place(dense, limits)
+    for name, cores in expected.cores.items():
+        np.testing.assert_array_equal(placement.cores[name], cores)
+    assert placement.checks == expected.checks
+    found, of_dense = traffic(network, placement), traffic(dense, expected)
+    for one, other in zip(dataclasses.astuple(found), dataclasses.astuple(of_dense), strict=True):
+        for name, values in one.items():
+            np.testing.assert_array_equal(values, other[name])
+
+
+@pytest.mark.parametrize(
+    ("chip", "resource"),
+    [("loihi1", "cores_per_chip"), ("loihi2", "synapses_per_chip"), ("akida", None)],
+)
+def test_a_network_of_200_million_connections_is_not_unrolled(chip, resource):
+    # 3 x 32 x 32 - 64C3 - 128C3 - P2 - 256C3 - 10; unrolled, it would take gigabytes.
+    network = convolutional((3, 32, 32), (64, 3, 1, 1), (128, 3, 1, 1), (256, 4, 2, 1))
+    limits = load_profile(chip).core_limits()
+    tracemalloc.start()
+    start = time.process_time()
+    placement, error = attempt(network, limits)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert (error and error.resource) == resource
+    assert resource or placement.cores_used == 1
+    assert peak < 2**28
+    assert time.process_time() - start < 20
+
+
+def test_routes_of_a_loop_are_placed_again_until_they_fit():
+    # The last two neurons reach all neurons of their own population.
+    network = layers(2, 8)
+    mantissas = np.zeros((8, 8), np.int32)
+    mantissas[6:] = 1
+    loop = Projection("p1", "p1", mantissas, 0)
+    network = dataclasses.replace(network, projections=(*network.projections, loop))
+    two = place(network, CoreLimits("c", neurons_per_core=4, out_axons_per_core=4))
+    assert two.cores["p1"].tolist() == [0] * 4 + [1] * 4
+    assert two.used["out_axons"].tolist() == [0, 4]
+    # Two cores are not enough for these routes, so the two neurons are on different cores.
+    three = place(network, CoreLimits("c", neurons_per_core=4, out_axons_per_core=3))
+    assert three.used["out_axons"].tolist() == [0, 3, 3]
+    with pytest.raises(DoesNotFitError) as refused:
+        place(network, CoreLimits("c", neurons_per_core=4, out_axons_per_core=2))
+    assert refused.value.resource == "out_axons_per_core"
 
 
 def walk(mesh, band):

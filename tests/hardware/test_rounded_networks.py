@@ -13,6 +13,7 @@ from support.number_formats import number_formats
 from neuroattack.backends.native.backend import NativeBackend
 from neuroattack.conformance.networks import networks, rasters
 from neuroattack.conformance.scenarios import check_batch
+from neuroattack.deployment.features import FEATURES
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.hardware.quantization.quantization import Rounding, quantize
 from neuroattack.ir.network import Population
@@ -25,6 +26,8 @@ def quantized_or_none(network, number_format, **options):
     except UnsupportedFeatureError:
         return None
 
+
+SPIKING = frozenset(FEATURES) - {"fixed_point", "direct_input", "potential_readout"}
 
 OPTIONS = st.fixed_dictionaries(
     {
@@ -247,7 +250,7 @@ def test_clipping_never_errs_more_in_all(network, number_format):
 @settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_native_does_as_the_plain_dynamics_on_any_chip_s_numbers(data):
-    network = data.draw(networks(max_size=15))
+    network = data.draw(networks(max_size=15, features=SPIKING))
     found = quantized_or_none(network, data.draw(number_formats()), **data.draw(OPTIONS))
     assume(found is not None)
     batch = data.draw(rasters(network.input.size))

@@ -10,10 +10,11 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from support.nir_files import ASKED, chain, lif, write
 
-from neuroattack.conformance.networks import fixed_networks, networks, rasters
+from neuroattack.conformance.networks import fixed_networks, inputs, networks
+from neuroattack.deployment.features import FEATURES
 from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.errors import FileError, UnsupportedFeatureError, ValidationError
-from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.dynamics import readout_potentials, simulate
 from neuroattack.ir.network import (
     INPUT,
     Input,
@@ -41,6 +42,9 @@ def one_layer(shape=(1, 2), weights=None, **changes):
     )
 
 
+FLOATING = frozenset(FEATURES) - {"fixed_point"}
+
+
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -48,16 +52,50 @@ def one_layer(shape=(1, 2), weights=None, **changes):
 def test_a_network_is_the_same_spike_for_spike_after_export_and_import(tmp_path, network, data):
     path = tmp_path / "network.nir"
     export_nir(path, network, allow_lossy=True)
+    check_import(path, network, data)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(networks(max_size=20, features=FLOATING), st.data())
+def test_all_features_come_back_or_are_refused_by_name(tmp_path, network, data):
+    path = tmp_path / "network.nir"
+    problem = refusal(path, network)
+    if problem is None:
+        check_import(path, network, data)
+    else:
+        assert any(repr(population.name) in problem for population in network.populations)
+        assert not path.exists()
+
+
+def refusal(path, network):
+    """Return the error message of an export, or None if the file was written."""
+    path.unlink(missing_ok=True)
+    try:
+        export_nir(path, network, allow_lossy=True)
+    except UnsupportedFeatureError as error:
+        return str(error)
+    return None
+
+
+def check_import(path, network, data):
     imported = import_nir(path)
     assert imported.losses == ()
     assert imported.largest_relative_rounding == 0
     assert imported.network.input == network.input
-    for raster in data.draw(rasters(network.input.size)):
-        expected = simulate(network, raster)
-        found = simulate(imported.network, raster)
+    assert imported.network.readout_quantity == network.readout_quantity
+    signal = data.draw(inputs(network))
+    images = signal if isinstance(signal, np.ndarray) else signal.to_dense()
+    for image in images[:2]:
+        expected = simulate(network, image)
+        found = simulate(imported.network, image)
         assert found.keys() == expected.keys()
         for name, spikes in expected.items():
             np.testing.assert_array_equal(found[name], spikes, name)
+        np.testing.assert_array_equal(
+            readout_potentials(imported.network, image), readout_potentials(network, image)
+        )
 
 
 @settings(

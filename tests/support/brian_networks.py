@@ -3,10 +3,18 @@
 import numpy as np
 
 from neuroattack.encoding.constant import ConstantInput
-from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.dynamics import readout_potentials, simulate
-from neuroattack.ir.network import INPUT, FixedPopulation, Input, Network, Population, Projection
+from neuroattack.ir.network import (
+    INPUT,
+    Convolution,
+    FixedPopulation,
+    Input,
+    Network,
+    Population,
+    Projection,
+)
 
 
 def assert_exact(simulator, network, given):
@@ -66,8 +74,8 @@ def fixed_neuron():
     )
 
 
-def every_feature():
-    """Return a network that has every feature of the IR in floating point at once."""
+def feed_forward():
+    """Return a feed-forward network with delays, biases and refractory periods of all kinds."""
     rng = np.random.default_rng(3)
 
     def weights(*shape):
@@ -112,3 +120,74 @@ def mixed_rasters(network, steps, images=7):
     density = np.resize([1.0, 0.0, 0.3, 1.0, 0.05], images)
     shape = (images, steps, network.input.size)
     return rng.random(shape) < density[:, None, None]
+
+
+def every_feature(*, direct=False, quantity="final_potential"):
+    """Return a network with every feature that networks in version 0.1 do not have."""
+    rng = np.random.default_rng(4)
+
+    def weights(*shape):
+        return np.round(rng.normal(0.1, 0.4, shape) * 64) / 64
+
+    return Network(
+        dt_s=1e-3,
+        input=Input((2, 5, 4), DirectEncoder(8) if direct else PoissonEncoder(200.0)),
+        populations=(
+            Population(
+                "map",
+                24,
+                tau_m_s=rng.choice([1e-3, 0.02, np.inf], 24),
+                threshold_v=rng.integers(1, 9, 24) / 8,
+                refractory_steps=rng.integers(0, 4, 24),
+                reset="subtract",
+                comparison="inclusive",
+            ),
+            Population(
+                "current",
+                7,
+                tau_m_s=0.02,
+                threshold_v=0.75,
+                bias_v=rng.normal(0, 0.05, 7),
+                reset="subtract_next",
+                tau_syn_s=rng.choice([0.0, 2e-3, 0.02], 7),
+                current_bias_v=0.03125,
+            ),
+            Population(
+                "late",
+                6,
+                tau_m_s=5.0,
+                threshold_v=0.5,
+                reset_v=-rng.random(6),
+                refractory_steps=2,
+                tau_syn_s=5e-3,
+                input_after_update=True,
+            ),
+            Population("output", 5, 0.02, np.inf, bias_v=-0.015625),
+        ),
+        projections=(
+            Convolution.from_weights(
+                INPUT, "map", weights(4, 1, 2, 2), (2, 5, 4), stride=(2, 1), groups=2, delay_steps=0
+            ),
+            Projection.from_weights(INPUT, "current", weights(40, 7), 2),
+            Projection.from_weights(INPUT, "current", weights(40, 7), 3),
+            Projection.from_weights("map", "current", weights(24, 7), 0),
+            Projection.from_weights("current", "current", weights(7, 7), 1),
+            Projection.from_weights("current", "late", weights(7, 6), 0),
+            Projection.from_weights("late", "map", weights(6, 24), 3),
+            Projection.from_weights("late", "output", weights(6, 5), 0),
+            Projection.from_weights("map", "output", weights(24, 5), 1),
+        ),
+        readout="output",
+        readout_quantity=quantity,
+    )
+
+
+def mixed_inputs(network, steps, images=7):
+    """Return a raster as above, or a constant input with direct coding."""
+    if not isinstance(network.input.encoder, DirectEncoder):
+        return mixed_rasters(network, steps, images)
+    rng = np.random.default_rng(6)
+    bits = network.input.encoder.bits
+    values = rng.integers(0, 2**bits + 1, (images, network.input.size))
+    values[::3] = 0
+    return ConstantInput(values.astype(np.int32), -bits, steps)

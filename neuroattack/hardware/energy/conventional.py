@@ -97,7 +97,8 @@ def compare_conventional(
     dict
         JSON values. Per image: ``"multiply_accumulates"`` of the conventional network,
         ``"synaptic_operations"``, any ``"multiplications"`` of direct coding, and N * T
-        ``"neuron_updates"`` of one multiplication and one addition each. For both networks,
+        ``"neuron_updates"`` of one multiplication and one addition each, and as many
+        ``"current_updates"`` of neurons with a synaptic current. For both networks,
         ``"conventional"`` and ``"spiking"``, by weight precision: ``"operations_pj"``;
         ``"weight_fetches_pj"`` for reading a weight per operation, without reuse, as a fraction of
         a 64-bit access; ``"state_accesses_pj"`` for reading and writing 32 bits per neuron and
@@ -129,6 +130,7 @@ def compare_conventional(
     if not macs:
         raise ValidationError("network projections", "none", "at least one layer")
     updates = steps * sum(population.size for population in network.populations)
+    currents = steps * sum(each.size for each in network.populations if each.has_current)
     per_byte_pj = OPERATIONS_PJ["cache_access_64bit"].value / 8
     conventional, spiking = {}, {}
     for precision, (*operations, weight_bytes) in _ARITHMETIC.items():
@@ -136,14 +138,17 @@ def compare_conventional(
         fetch = per_byte_pj * weight_bytes
         conventional[precision] = _energies(macs * (multiply + add), macs * fetch, 0.0)
         spiking[precision] = _energies(
-            synaptic_operations * add + multiplications * multiply + updates * (leak + add),
+            synaptic_operations * add
+            + multiplications * multiply
+            + (updates + currents) * (leak + add),
             synaptic_operations * fetch,
-            updates * 2 * per_byte_pj * _STATE_BYTES,
+            (updates + currents) * 2 * per_byte_pj * _STATE_BYTES,
         )
     return {
         "multiply_accumulates": macs,
         "synaptic_operations": float(synaptic_operations),
         "neuron_updates": updates,
+        **({"current_updates": currents} if currents else {}),
         **({"multiplications": float(multiplications)} if multiplications else {}),
         "conventional": conventional,
         "spiking": spiking,

@@ -84,9 +84,11 @@ class _Export:
         self.losses = losses
         self.nodes: dict[str, Any] = {}
         self.edges: list[tuple[str, str]] = []
-        delays = [projection.delay_steps for projection in network.projections]
+        # Neurons that never spike have no effect on others.
+        silent = {p.name for p in network.populations if isinstance(p, Population) and not p.spikes}
+        self.projections = [p for p in network.projections if p.source not in silent]
+        delays = [projection.delay_steps for projection in self.projections]
         self.arrival: Arrival = "next-step" if min(delays, default=1) else "same-step"
-        self.projections = list(network.projections)
         self.shapes = self._shapes()
 
     def graph(self) -> Any:
@@ -112,7 +114,13 @@ class _Export:
 
         Convolutions that do not fit, or that NIR does not define, become dense projections.
         """
+        # NIR does not define how to give a shape to the output of a dense projection.
+        flat = {p.name for p in self.network.populations} - {
+            p.target for p in self.projections if isinstance(p, Convolution)
+        }
+        flat |= {p.target for p in self.projections if not isinstance(p, Convolution)}
         shapes: dict[str, Shape] = {}
+        kept: dict[int, Convolution] = {}
         for number, projection in enumerate(self.projections):
             if not isinstance(projection, Convolution):
                 continue
@@ -124,12 +132,21 @@ class _Export:
             symmetric = all(before == after >= 0 for before, after in projection.padding)
             if fits and symmetric and len(ends) == 2 and self._bias_of_channels(projection):
                 shapes |= ends
+                kept[number] = projection
             else:
+                flat.add(projection.target)
+        while any({each.source, each.target} & flat for each in kept.values()):
+            for number, each in list(kept.items()):
+                if {each.source, each.target} & flat:
+                    flat.add(kept.pop(number).target)
+        for number, projection in enumerate(self.projections):
+            if number not in kept:
                 self.projections[number] = projection.dense()
+        shaped = {name for each in kept.values() for name in (each.source, each.target)}
         return {
             INPUT: self.network.input.shape,
             **{p.name: (p.size,) for p in self.network.populations},
-            **shapes,
+            **{name: shape for name, shape in shapes.items() if name in shaped},
         }
 
     def _bias_of_channels(self, projection: Convolution) -> bool:

@@ -395,7 +395,8 @@ def _nearest(goal: float, guess: float, forward: Callable[[float], float], kind:
         for _ in range(4):
             near = np.nextafter(near, kind(towards))
             candidates.append(near)
-    fitting = [each for each in candidates if float(forward(each)) == goal]
+    with np.errstate(divide="ignore"):
+        fitting = [each for each in candidates if float(forward(each)) == goal]
     if not fitting:
         return float(guess)
     return float(min(fitting, key=lambda each: (len(repr(float(str(each)))), abs(each - start))))
@@ -413,8 +414,7 @@ def _betas(tau: Values, dt: float) -> Values:
     single = finite.astype(np.float32).astype(np.float64) == finite
 
     def rounded(beta: float) -> float:
-        with np.errstate(divide="ignore"):
-            return float(np.float32(dt) / (one - np.float32(beta)))
+        return float(np.float32(dt) / (one - np.float32(beta)))
 
     def exact(beta: float) -> float:
         return dt / (1 - float(beta)) if beta != 1 else math.inf
@@ -422,13 +422,9 @@ def _betas(tau: Values, dt: float) -> Values:
     if single.all():
         restored = _restored(finite, guess, rounded, np.float32)
     else:
+        # Parameters in double precision, unless single precision fits.
+        guess = _restored(finite, guess, exact)
         restored = _restored(finite, guess, exact, np.float32)
-        # Parameters in float64.
-        double = np.abs(restored - guess) > 1e-12
-        double &= (
-            np.array([exact(beta) for beta in restored.ravel()]).reshape(finite.shape) != finite
-        )
-        restored = np.where(double, _restored(finite, guess, exact), restored)
     return np.where(endless, 1.0, restored)
 
 

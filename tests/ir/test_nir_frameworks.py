@@ -1,0 +1,166 @@
+"""PyTorch modules are imported as their layers define them.
+
+``tests/peers`` compares spikes with the frameworks. Frameworks that are missing are skipped.
+"""
+
+import numpy as np
+import pytest
+
+import neuroattack as na
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError
+from neuroattack.ir.network import Convolution
+
+REASON = "needs the peers, as .ci/run installs them"
+DIRECT = {"encoder": "direct"}
+
+
+@pytest.fixture
+def torch():
+    pytest.importorskip("nir", reason=REASON)
+    return pytest.importorskip("torch", reason=REASON)
+
+
+@pytest.fixture
+def snn(torch):
+    return pytest.importorskip("snntorch", reason=REASON)
+
+
+@pytest.fixture
+def norse(torch):
+    return pytest.importorskip("norse.torch", reason=REASON)
+
+
+@pytest.fixture
+def jelly(torch):
+    return pytest.importorskip("spikingjelly.activation_based", reason=REASON)
+
+
+def test_a_missing_framework_is_named(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "snntorch", None)
+    with pytest.raises(BackendUnavailableError, match="snntorch"):
+        na.from_snntorch(None, (2,))
+
+
+def test_snntorch_with_scalar_parameters(torch, snn):
+    module = torch.nn.Sequential(
+        *(torch.nn.Linear(6, 5), snn.Leaky(beta=0.9)),
+        *(torch.nn.Linear(5, 4), snn.Synaptic(alpha=0.8, beta=0.7, reset_mechanism="zero")),
+        *(torch.nn.Linear(4, 3), snn.RLeaky(beta=0.6, linear_features=3)),
+    )
+    network = na.from_snntorch(module, (6,), **DIRECT)
+    first, second, third = network.populations
+    assert [p.reset for p in network.populations] == ["subtract_next", "value", "subtract_next"]
+    assert [int(p.refractory_steps[0]) for p in network.populations] == [0, 1, 0]
+    np.testing.assert_allclose(first.decay(1e-3), np.float32(0.9), rtol=1e-15)
+    np.testing.assert_allclose(second.current_decay(1e-3), np.float32(0.8), rtol=1e-15)
+    np.testing.assert_allclose(third.decay(1e-3), np.float32(0.6), rtol=1e-15)
+    np.testing.assert_allclose(
+        network.incoming(first.name)[0].weights_v, module[0].weight.detach().numpy().T, rtol=1e-4
+    )
+    # The module itself has not changed.
+    assert module[1].beta.ndim == 0
+    assert not module[1].init_hidden
+
+
+def test_snntorch_modules_that_run_several_steps(torch, snn):
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.pool = torch.nn.Conv2d(1, 4, 3), torch.nn.AvgPool2d(2)
+            self.first = snn.Leaky(beta=0.9, learn_beta=True)
+            self.flat, self.last = torch.nn.Flatten(), torch.nn.Linear(36, 3)
+            self.second = snn.Leaky(beta=0.8, learn_threshold=True)
+
+        def forward(self, x):
+            first, second = self.first.init_leaky(), self.second.init_leaky()
+            spikes = []
+            for _ in range(3):
+                out, first = self.first(self.pool(self.conv(x)), first)
+                out, second = self.second(self.last(self.flat(out)), second)
+                spikes.append(out)
+            return torch.stack(spikes)
+
+    module = Net()
+    # Training leaves states in the layers, which are part of a graph of gradients.
+    module(torch.rand(2, 1, 8, 8)).sum().backward()
+    network = na.from_snntorch(module, (1, 8, 8), **DIRECT)
+    assert [population.size for population in network.populations] == [36, 3]
+    assert isinstance(network.projections[0], Convolution)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"reset_mechanism": "none"},
+        {"reset_delay": False},
+        {"inhibition": True},
+        {"graded_spikes_factor": 2.0},
+    ],
+)
+def test_snntorch_features_without_counterpart_are_named(torch, snn, changes):
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), snn.Leaky(beta=0.9, **changes))
+    with pytest.raises(UnsupportedFeatureError, match=f"'1' has .*{next(iter(changes))}"):
+        na.from_snntorch(module, (2,), **DIRECT)
+
+
+def test_layers_that_exporters_do_not_know_are_an_error(torch, snn):
+    module = torch.nn.Sequential(torch.nn.MaxPool2d(2), snn.Leaky(beta=0.9))
+    with pytest.raises(UnsupportedFeatureError, match="exporter of snntorch failed"):
+        na.from_snntorch(module, (1, 4, 4), **DIRECT)
+    with pytest.raises(UnsupportedFeatureError, match=r"fails for an image of shape \(3,\)"):
+        na.from_snntorch(
+            torch.nn.Sequential(torch.nn.Linear(2, 3), snn.Leaky(beta=0.9)), (3,), **DIRECT
+        )
+
+
+@pytest.mark.parametrize("changes", [{"ceil_mode": True}, {"padding": 1}, {"divisor_override": 3}])
+def test_pooling_that_is_not_exported_is_named(torch, snn, changes):
+    module = torch.nn.Sequential(torch.nn.AvgPool2d(2, **changes), snn.Leaky(beta=0.9))
+    with pytest.raises(UnsupportedFeatureError, match=f"'0' has {next(iter(changes))}"):
+        na.from_snntorch(module, (1, 4, 4), **DIRECT)
+
+
+def test_norse_with_scalar_parameters(torch, norse):
+    p = norse.LIFParameters(v_leak=torch.tensor(0.1), v_reset=torch.tensor(-0.2))
+    module = norse.SequentialState(
+        *(torch.nn.Conv2d(1, 4, 3), norse.LIFBoxCell(), torch.nn.AvgPool2d(2)),
+        *(torch.nn.Flatten(), torch.nn.Linear(36, 5), norse.LIFCell(p)),
+        *(norse.LIFRecurrentCell(5, 5), torch.nn.Linear(5, 3), norse.LICell()),
+    )
+    network = na.from_norse(module, (1, 8, 8), **DIRECT, readout="final_potential")
+    box, cell, recurrent, readout = network.populations
+    np.testing.assert_allclose(box.decay(1e-3), 1 - 0.1, rtol=1e-12)
+    np.testing.assert_allclose(cell.current_decay(1e-3), 1 - 0.2, rtol=1e-12)
+    # Potentials are relative to v_leak.
+    np.testing.assert_allclose(cell.threshold_v, 1 - 0.1, rtol=1e-6)
+    np.testing.assert_allclose(cell.reset_v, -0.2 - 0.1, rtol=1e-6)
+    (loop,) = (q for q in network.projections if q.source == q.target == recurrent.name)
+    weights = module[6].recurrent_weights.detach().numpy().T * (1 - np.eye(5))
+    np.testing.assert_allclose(loop.weights_v, weights * 0.1, rtol=1e-3, atol=1e-6)
+    assert not readout.spikes
+    assert network.readout_quantity == "final_potential"
+
+
+def test_norse_cells_of_different_time_steps_are_refused(torch, norse):
+    module = norse.SequentialState(
+        *(torch.nn.Linear(2, 3), norse.LIFBoxCell(dt=1e-3)),
+        *(torch.nn.Linear(3, 3), norse.LIFBoxCell(dt=1e-2)),
+    )
+    with pytest.raises(UnsupportedFeatureError, match=r"0\.001, 0\.01"):
+        na.from_norse(module, (2,), **DIRECT)
+
+
+@pytest.mark.parametrize(("v_reset", "reset"), [(None, "subtract"), (0.0, "value")])
+def test_spikingjelly_with_hard_and_soft_resets(torch, jelly, v_reset, reset):
+    from spikingjelly.activation_based import layer, neuron
+
+    module = torch.nn.Sequential(
+        *(layer.Conv2d(1, 4, 3), neuron.IFNode(v_reset=v_reset), layer.AvgPool2d(2)),
+        *(layer.Flatten(), layer.Linear(36, 3), neuron.LIFNode(tau=2.0, v_reset=v_reset)),
+    )
+    network = na.from_spikingjelly(module, (1, 8, 8), **DIRECT)
+    assert [p.reset for p in network.populations] == [reset, reset]
+    assert {p.comparison for p in network.populations} == {"inclusive"}
+    assert np.isinf(network.populations[0].tau_m_s).all()
+    np.testing.assert_allclose(network.populations[1].decay(1e-3), 0.5, rtol=1e-12)
+    assert module[1].v_reset == v_reset
