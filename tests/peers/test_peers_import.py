@@ -11,6 +11,7 @@ import importlib
 import numpy as np
 import pytest
 
+import neuroattack as na
 from neuroattack.deployment.backend import load_backend
 from neuroattack.encoding.constant import ConstantInput
 from neuroattack.encoding.spikes import SpikeTrains
@@ -63,13 +64,21 @@ INTEGRATING = [name for name, (_, function, _) in NETWORKS.items() if function =
 # One of each framework, of which the weights are as trained, and thus rounded by the import.
 AS_TRAINED = ["snnTorch, tutorial 5", "Norse, LIFCell", "SpikingJelly, LIFNode", "sinabs, LIF"]
 
+MODULES = {
+    "snntorch": na.from_snntorch,
+    "norse": na.from_norse,
+    "spikingjelly": na.from_spikingjelly,
+}
+# A network that the framework does not export.
+RECURRENT = "Norse, LIFRecurrentCell"
+
 # Largest distance from the threshold at which float32 may decide otherwise.
 ROUNDING = 1e-5
 
 
 @functools.cache
 def built(name, rounded=True):
-    framework, function, arguments = NETWORKS[name]
+    framework, function, arguments = {**NETWORKS, RECURRENT: ("norse", "recurrent", ())}[name]
     pytest.importorskip(framework, reason="needs the peers, as .ci/run installs them")
     networks = importlib.import_module(f"peers.{framework}_networks")
     return trained(getattr(networks, function), *arguments, rounded=rounded)
@@ -77,17 +86,13 @@ def built(name, rounded=True):
 
 def imported(peer, path, **settings):
     peer.write(path)
-    coding = (
-        {"encoder": "direct"}
-        if peer.coding == "direct"
-        else {
-            "encoder": "poisson",
-            "max_rate_hz": 200.0,
-        }
-    )
-    return import_nir(
-        path, exporter=peer.exporter, dt_s=1e-3, **coding, **{**peer.settings, **settings}
-    )
+    known = {"exporter": peer.exporter, "dt_s": 1e-3, **coding(peer), **peer.settings}
+    return import_nir(path, **{**known, **settings})
+
+
+def coding(peer):
+    rate = {} if peer.coding == "direct" else {"max_rate_hz": 200.0}
+    return {"encoder": peer.coding, **rate}
 
 
 def simulated(network, peer, inputs):
@@ -149,6 +154,17 @@ def test_a_trained_network_spikes_here_as_where_it_was_trained(name, tmp_path, r
     margins = first_margins(single, ours)
     record_property("images that differ in float32", len(margins))
     assert all(abs(margin) < ROUNDING for margin in margins)
+
+
+@pytest.mark.parametrize("name", [*(n for n in NETWORKS if NETWORKS[n][0] in MODULES), RECURRENT])
+def test_modules_are_imported_without_further_settings(name):
+    peer = built(name)
+    inputs, _ = example(peer)
+    readout = {key: value for key, value in peer.settings.items() if key == "readout"}
+    network = MODULES[peer.exporter](peer.module(), inputs.shape[2:], **coding(peer), **readout)
+    theirs = peer.run(inputs, torch.float64)
+    assert all(spikes.sum() > 300 for spikes in theirs.spikes)
+    assert differing(theirs, simulated(network, peer, inputs)) == 0
 
 
 @pytest.mark.parametrize("name", AS_TRAINED)
