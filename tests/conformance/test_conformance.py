@@ -15,10 +15,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from neuroattack.conformance.networks import fixed_networks, inputs, networks
-from neuroattack.conformance.scenario_networks import one_neuron
+from neuroattack.conformance.scenario_networks import direct, one_neuron
 from neuroattack.conformance.scenarios import SCENARIOS, Scenario, check_batch
 from neuroattack.deployment.backend import Backend, Simulator, list_backends, load_backend
 from neuroattack.deployment.features import BASIC, features_of
+from neuroattack.encoding.constant import ConstantInput
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import Network
@@ -84,9 +85,9 @@ def test_inputs_that_do_not_fit_are_refused(
         deployed[key] = _deploy(backend, network)
     trains = SpikeTrains(size, np.zeros((images, 6), np.int64), np.empty(0, np.int32))
     constant = ConstantInput(np.zeros((1, 1), np.int32), -10, 6)
-    for inputs in (trains, constant):
+    for wrong in (trains, constant):
         with pytest.raises(ValidationError, match=r"^input: "):
-            deployed[key].run(inputs)
+            deployed[key].run(wrong)
 
 
 def test_another_input_than_that_of_direct_coding_is_refused(
@@ -97,14 +98,14 @@ def test_another_input_than_that_of_direct_coding_is_refused(
     if key not in deployed:
         deployed[key] = _deploy(backend, network)
     size = network.input.size
-    for inputs in (
+    for wrong in (
         SpikeTrains.from_dense(np.zeros((1, 5, size), bool)),
         ConstantInput(np.zeros((1, size), np.int32), -11, 5),
         ConstantInput(np.full((1, size), 2**10 + 1, np.int32), -10, 5),
         ConstantInput(np.full((1, size), -1, np.int32), -10, 5),
     ):
         with pytest.raises(ValidationError, match=r"^input: "):
-            deployed[key].run(inputs)
+            deployed[key].run(wrong)
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from neuroattack.hardware.placement.wiring import Wiring, most_connections
 from neuroattack.hardware.profiles.core_limits import CoreLimits
 
-__all__ = ["UnplaceableError", "fill", "in_turn", "one_by_one"]
+__all__ = ["Range", "UnplaceableError", "fill", "in_turn", "one_by_one"]
 
 _AT_A_TIME = 256
 """Maximum number of neurons considered at once, which limits the cost of a core's last neurons."""
@@ -53,12 +53,14 @@ def fill(
     limits: CoreLimits,
     ranges: Iterable[Range],
     destinations: Mapping[str, NDArray[np.int64]] | None = None,
+    order: Mapping[str, NDArray[np.int64]] | None = None,
 ) -> dict[str, NDArray[np.int32]]:
     """Return the core of every neuron; cores are filled from the last to the first.
 
     Each core takes neurons until the next one would exceed a limit. The last neurons are placed
     first, because the routes of a neuron are known only when its targets are placed. In a loop,
-    some are not yet; `destinations` are then those of a previous placement.
+    some are not yet; `destinations` are then those of a previous placement. Neurons are in the
+    order of their population, or in `order`.
     """
     cores = {name: np.zeros(wiring.sizes[name], np.int32) for name in wiring.populations}
     known = dict(destinations or {})
@@ -67,9 +69,10 @@ def fill(
         end = stop
         if name not in known:
             known[name] = wiring.routes(name, cores)[1].sum(axis=0)
+        neurons = (order or {}).get(name, np.arange(wiring.sizes[name]))
         while first < end:
-            taken = core.take(name, max(first, end - _AT_A_TIME), end, known[name])
-            cores[name][end - taken : end] = number
+            taken = core.take(name, neurons[max(first, end - _AT_A_TIME) : end], known[name])
+            cores[name][neurons[end - taken : end]] = number
             end -= taken
             if not taken:
                 core, number = _Core(wiring, limits), number + 1
@@ -92,31 +95,31 @@ class _Core:
         self._axons: dict[str, NDArray[np.bool_]] = {}
         self._empty = True
 
-    def take(self, name: str, first: int, end: int, destinations: NDArray[np.int64]) -> int:
-        """Add as many neurons of a range as fit, the last first; return their number."""
+    def take(self, name: str, neurons: NDArray[np.int64], destinations: NDArray[np.int64]) -> int:
+        """Add as many of some neurons as fit, the last first; return their number."""
         needs = {
-            "neurons_per_core": np.ones(end - first, np.int64),
-            "synapses_per_core": self._wiring.fan_in[name][first:end][::-1],
-            "out_axons_per_core": destinations[first:end][::-1],
+            "neurons_per_core": np.ones(len(neurons), np.int64),
+            "synapses_per_core": self._wiring.fan_in[name][neurons[::-1]],
+            "out_axons_per_core": destinations[neurons[::-1]],
         }
-        room, tightest = end - first, ""
+        room, tightest = len(neurons), ""
         for limit, spare in self._spare.items():
             fits = int(np.searchsorted(np.cumsum(needs[limit]), spare, side="right"))
             if fits < room:
                 room, tightest = fits, limit
-        fits = self._connect(name, end, room)
+        fits = self._connect(name, neurons[len(neurons) - room :])
         if fits < room:
             room, tightest = fits, "in_axons_per_core"
         if not room and self._empty:
-            self._refuse(name, end - 1, tightest, needs)
+            self._refuse(name, neurons[-1:], tightest, needs)
         self._empty = self._empty and not room
         for limit in self._spare:
             self._spare[limit] -= int(needs[limit][:room].sum())
         return room
 
-    def _connect(self, name: str, end: int, room: int) -> int:
-        """Add input axons for up to `room` neurons before `end`; return the number that fit."""
-        limit = self._limits.in_axons_per_core
+    def _connect(self, name: str, neurons: NDArray[np.int64]) -> int:
+        """Add input axons for some neurons, the last first; return the number that fit."""
+        limit, room = self._limits.in_axons_per_core, len(neurons)
         if limit is None or not room:
             return room
         # For each source, its new source neurons by position of their first target among those
@@ -125,10 +128,10 @@ class _Core:
         for source in self._wiring.sources(name):
             size = self._wiring.sizes[source]
             taken = self._axons.setdefault(source, np.zeros(size, bool))
-            rows = self._wiring.reaches[source, name].rows(end - room, end)
+            rows = self._wiring.reaches[source, name].rows(neurons)
             # Of several targets, the last remains, which is the first to be added.
             position = np.full(size, room)
-            position[rows.sources] = end - 1 - rows.targets()
+            position[rows.sources] = rows.spread(np.arange(room)[::-1])
             position[taken] = room
             new[source] = position
         if new:
@@ -143,11 +146,15 @@ class _Core:
         return room
 
     def _refuse(
-        self, name: str, neuron: int, limit: str, needs: Mapping[str, NDArray[np.int64]]
+        self,
+        name: str,
+        neuron: NDArray[np.int64],
+        limit: str,
+        needs: Mapping[str, NDArray[np.int64]],
     ) -> None:
         if limit == "in_axons_per_core":
             used = sum(
-                len(self._wiring.reaches[source, name].rows(neuron, neuron + 1).sources)
+                len(self._wiring.reaches[source, name].rows(neuron).sources)
                 for source in self._wiring.sources(name)
             )
         else:

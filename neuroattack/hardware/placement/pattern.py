@@ -20,30 +20,29 @@ _AT_ONCE = 2**20
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Sources of consecutive target neurons, in compressed rows.
+    """Sources of some target neurons, in compressed rows.
 
     Parameters
     ----------
-    first : int
-        Index of the first target neuron.
+    neurons : int64 array, shape (rows,)
+        Target neurons.
     ends : int64 array, shape (rows + 1,)
         Row i has the sources from ``ends[i]`` to ``ends[i + 1]``.
     sources : int32 array
         Source neurons, ascending in each row.
     """
 
-    first: int
+    neurons: NDArray[np.int64]
     ends: NDArray[np.int64]
     sources: NDArray[np.int32]
 
-    @property
-    def end(self) -> int:
-        """Index after the last target neuron."""
-        return self.first + len(self.ends) - 1
+    def spread(self, values: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return the value of its row for every connection."""
+        return np.repeat(values, np.diff(self.ends))
 
     def targets(self) -> NDArray[np.int64]:
         """Return the target neuron of every connection."""
-        return np.repeat(np.arange(self.first, self.end), np.diff(self.ends))
+        return self.spread(self.neurons)
 
 
 class Pattern(abc.ABC):
@@ -59,8 +58,8 @@ class Pattern(abc.ABC):
         self._at_most = at_most
 
     @abc.abstractmethod
-    def rows(self, first: int, end: int) -> Rows:
-        """Return the sources of the target neurons from `first` to `end` (exclusive)."""
+    def rows(self, neurons: NDArray[np.int64]) -> Rows:
+        """Return the sources of some target neurons."""
 
     def blocks(self) -> Iterator[Rows]:
         """Yield the sources of all target neurons, in blocks of limited size."""
@@ -68,7 +67,7 @@ class Pattern(abc.ABC):
         first = done = 0
         while first < len(total):
             end = max(int(np.searchsorted(total, done + _AT_ONCE, side="right")), first + 1)
-            yield self.rows(first, end)
+            yield self.rows(np.arange(first, end))
             first, done = end, int(total[end - 1])
 
 
@@ -79,42 +78,41 @@ class _Matrix(Pattern):
         super().__init__(np.full(len(connected), connected.shape[1]))
         self._connected = connected
 
-    def rows(self, first: int, end: int) -> Rows:
-        targets, sources = np.nonzero(self._connected[first:end])
-        return _rows(first, np.bincount(targets, minlength=end - first), sources)
+    def rows(self, neurons: NDArray[np.int64]) -> Rows:
+        connected = self._connected[neurons]
+        return _rows(neurons, np.count_nonzero(connected, axis=1), np.nonzero(connected)[1])
 
 
 class _Kernel(Pattern):
     """Connections of a convolution."""
 
     def __init__(self, convolution: Convolution) -> None:
-        super().__init__(fan_in(convolution))
+        targets, elements = convolution.shape[1], convolution.kernel[0].size
+        super().__init__(np.full(targets, elements))
         self._convolution = convolution
+        self._nonzero = convolution.kernel != 0
 
     @cached_property
     def _positions(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         return self._convolution.positions(0), self._convolution.positions(1)
 
-    def rows(self, first: int, end: int) -> Rows:
+    def rows(self, neurons: NDArray[np.int64]) -> Rows:
         kernel = self._convolution.kernel
         channels, rows, columns = self._convolution.target_shape
         _, source_rows, source_columns = self._convolution.source_shape
-        per_group = channels // self._convolution.groups
+        channel, position = np.divmod(neurons, rows * columns)
+        # Axes: target neurons, and source channels, rows and columns of the kernel.
+        group = channel // (channels // self._convolution.groups)
+        into = group[:, np.newaxis] * kernel.shape[1] + np.arange(kernel.shape[1])
         of_rows, of_columns = self._positions
-        counts, sources = [], []
-        for channel in range(first // (rows * columns), -(-end // (rows * columns))):
-            start = channel * rows * columns
-            here = np.arange(max(first - start, 0), min(end - start, rows * columns))
-            into, row, column = np.nonzero(kernel[channel])
-            into = into + channel // per_group * kernel.shape[1]
-            # Axes: target neurons, elements of the kernel in the order of the sources.
-            y = of_rows[row][:, here // columns].T
-            x = of_columns[column][:, here % columns].T
-            inside = (y >= 0) & (x >= 0)
-            source = (into * source_rows + y) * source_columns + x
-            counts.append(np.count_nonzero(inside, axis=1))
-            sources.append(source[inside])
-        return _rows(first, np.concatenate(counts), np.concatenate(sources))
+        y, x = of_rows.T[position // columns], of_columns.T[position % columns]
+        inside = (y >= 0)[:, :, np.newaxis] & (x >= 0)[:, np.newaxis]
+        connected = inside[:, np.newaxis] & self._nonzero[channel]
+        at = y[:, :, np.newaxis] * source_columns + x[:, np.newaxis]
+        size = source_rows * source_columns
+        source = into[:, :, np.newaxis, np.newaxis] * size + at[:, np.newaxis]
+        counts = np.count_nonzero(connected, axis=(1, 2, 3))
+        return _rows(neurons, counts, source[connected])
 
 
 class _Union(Pattern):
@@ -125,16 +123,19 @@ class _Union(Pattern):
         self._parts = parts
         self._sources = sources
 
-    def rows(self, first: int, end: int) -> Rows:
-        parts = [part.rows(first, end) for part in self._parts]
-        pairs = [(each.targets() - first) * self._sources + each.sources for each in parts]
-        targets, sources = np.divmod(np.unique(np.concatenate(pairs)), self._sources)
-        return _rows(first, np.bincount(targets, minlength=end - first), sources)
+    def rows(self, neurons: NDArray[np.int64]) -> Rows:
+        parts = [part.rows(neurons) for part in self._parts]
+        row = np.arange(len(neurons))
+        pairs = [each.spread(row) * self._sources + each.sources for each in parts]
+        rows, sources = np.divmod(np.unique(np.concatenate(pairs)), self._sources)
+        return _rows(neurons, np.bincount(rows, minlength=len(neurons)), sources)
 
 
-def _rows(first: int, counts: NDArray[np.int64], sources: NDArray[np.int64]) -> Rows:
+def _rows(
+    neurons: NDArray[np.int64], counts: NDArray[np.int64], sources: NDArray[np.int64]
+) -> Rows:
     ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-    return Rows(first, ends, sources.astype(np.int32))
+    return Rows(neurons, ends, sources.astype(np.int32))
 
 
 def pattern_of(projections: Sequence[AnyProjection]) -> Pattern:

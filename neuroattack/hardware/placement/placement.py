@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NoReturn
@@ -11,7 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import DoesNotFitError
-from neuroattack.hardware.placement.filling import UnplaceableError, fill, in_turn, one_by_one
+from neuroattack.hardware.placement.filling import (
+    Range,
+    UnplaceableError,
+    fill,
+    in_turn,
+    one_by_one,
+)
 from neuroattack.hardware.placement.mesh_order import capacity, nearest_band
 from neuroattack.hardware.placement.wiring import Wiring
 from neuroattack.hardware.profiles.core_limits import CoreLimits
@@ -47,6 +53,10 @@ _ENOUGH = 1.1
 # routes of the previous one.
 _SLICES = 2
 _ROUNDS = 3
+
+
+Neurons = Mapping[str, NDArray[np.int64]]
+"""Values of the neurons of each population."""
 
 
 @dataclass(frozen=True)
@@ -148,6 +158,10 @@ def place(network: Network, limits: CoreLimits) -> Placement:
     spikes to more cores. Consecutive cores are neighbors on a mesh, in bands whose height minimizes
     the hops of all routes.
 
+    Neurons of a population that receives a convolution are placed in the order of their channel, or
+    if it takes fewer cores, of their place, because neurons at the same place have most of their
+    sources in common.
+
     In networks with loops, the destinations of some neurons are known only afterwards. If cores
     then have too many routes, neurons are placed again with the destinations of the previous
     placement, and at last with upper bounds.
@@ -186,10 +200,16 @@ def place(network: Network, limits: CoreLimits) -> Placement:
         limit: int = getattr(limits, reason.limit)
         _refuse(Check(reason.limit, reason.used, limit, population=reason.population), limits.name)
     placed = _Placed(network, wiring, limits, cores)
+    order: Neurons = {}
+    if wiring.by_place and placed.count > bound:
+        ranges = one_by_one(wiring)
+        other = _refilled(network, wiring, limits, wiring.by_place, ranges, None)
+        if other and not other.broken and (placed.broken or other.count < placed.count):
+            placed, order = other, wiring.by_place
     if placed.broken and wiring.has_loops:
-        placed = _again(network, wiring, limits, placed)
+        placed = _looped(network, wiring, limits, placed, order)
     if placed.broken or placed.count > _ENOUGH * bound:
-        placed = _mixed(network, wiring, limits, placed, bound)
+        placed = _mixed(network, wiring, limits, placed, bound, order)
     _refuse_broken(placed.checks, limits.name, largest)
     return Placement(limits, placed.cores, placed.used, bound, placed.checks, placed.band())
 
@@ -290,34 +310,54 @@ class _Placed:
         return tuple(checks)
 
 
-def _again(network: Network, wiring: Wiring, limits: CoreLimits, placed: _Placed) -> _Placed:
+def _refilled(
+    network: Network,
+    wiring: Wiring,
+    limits: CoreLimits,
+    order: Neurons,
+    ranges: Iterable[Range],
+    destinations: Neurons | None,
+) -> _Placed | None:
+    """Return another placement; None if a neuron does not fit on a core."""
+    try:
+        cores = fill(wiring, limits, ranges, destinations, order)
+    except UnplaceableError:
+        return None
+    return _Placed(network, wiring, limits, cores)
+
+
+def _looped(
+    network: Network, wiring: Wiring, limits: CoreLimits, placed: _Placed, order: Neurons
+) -> _Placed:
     """Return a placement of a network with loops in which no limit is exceeded, if one is found."""
     available = _cores_of(limits) or placed.count
     bounds = {name: np.minimum(wiring.fan_out[name], available) for name in wiring.populations}
     best = placed
     for round_ in range(_ROUNDS + 1):
         destinations = bounds if round_ == _ROUNDS else placed.destinations
-        try:
-            cores = fill(wiring, limits, one_by_one(wiring), destinations)
-        except UnplaceableError:
-            continue
-        placed = _Placed(network, wiring, limits, cores)
-        if not placed.broken:
-            return placed
+        found = _refilled(network, wiring, limits, order, one_by_one(wiring), destinations)
+        if found is not None and not found.broken:
+            return found
+        placed = found or placed
     return best
 
 
 def _mixed(
-    network: Network, wiring: Wiring, limits: CoreLimits, placed: _Placed, bound: int
+    network: Network,
+    wiring: Wiring,
+    limits: CoreLimits,
+    placed: _Placed,
+    bound: int,
+    order: Neurons,
 ) -> _Placed:
     """Return an interleaved placement if it takes fewer cores, else the given one."""
     best = placed
     for _ in range(_ROUNDS if limits.out_axons_per_core is not None else 1):
-        try:
-            cores = fill(wiring, limits, in_turn(wiring, _SLICES * bound), placed.destinations)
-        except UnplaceableError:
+        ranges = in_turn(wiring, _SLICES * bound)
+        found = _refilled(network, wiring, limits, order, ranges, placed.destinations)
+        if found is None:
             break
-        placed = _Placed(network, wiring, limits, cores)
+        placed = found
         if not placed.broken and (best.broken or placed.count < best.count):
             best = placed
     return best

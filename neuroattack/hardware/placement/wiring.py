@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from neuroattack.hardware.placement.pattern import Pattern, fan_in, pattern_of
 from neuroattack.hardware.profiles.core_limits import CoreLimits
-from neuroattack.ir.network import INPUT, AnyProjection, Network
+from neuroattack.ir.network import INPUT, AnyProjection, Convolution, Network
 
 __all__ = ["Wiring", "most_connections"]
 
@@ -30,12 +30,16 @@ class Wiring:
         Number of connections out of each neuron, including those of the input.
     reaches : mapping of (str, str) to Pattern
         For each source and target with projections, which of their neurons are connected.
+    by_place : mapping of str to int64 array, shape (size,)
+        For each population that receives a convolution, its neurons by row, column and channel.
+        Neurons at the same place have most of their sources in common.
     """
 
     sizes: Mapping[str, int]
     fan_in: Mapping[str, NDArray[np.int64]]
     fan_out: Mapping[str, NDArray[np.int64]]
     reaches: Mapping[tuple[str, str], Pattern]
+    by_place: Mapping[str, NDArray[np.int64]]
 
     @classmethod
     def of(cls, network: Network) -> Wiring:
@@ -49,7 +53,12 @@ class Wiring:
             out_of[projection.source] += projection.fan_out()
             between.setdefault((projection.source, projection.target), []).append(projection)
         reaches = {ends: pattern_of(projections) for ends, projections in between.items()}
-        return cls(sizes, into, out_of, reaches)
+        by_place = {
+            p.target: np.arange(sizes[p.target]).reshape(p.target_shape).transpose(1, 2, 0).ravel()
+            for p in network.projections
+            if isinstance(p, Convolution)
+        }
+        return cls(sizes, into, out_of, reaches, by_place)
 
     @property
     def populations(self) -> tuple[str, ...]:
