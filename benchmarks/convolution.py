@@ -89,7 +89,7 @@ def convolutional_network(layers: list[Layer], encoder: DirectEncoder | PoissonE
         Population(
             name,
             math.prod(shape),
-            tau_m_s=-dt_s / math.log(BETA),
+            tau_m_s=_time_constant_s(dt_s),
             threshold_v=1.0,
             bias_v=np.repeat(layer.biases, shape[1] * shape[2]),
             reset="subtract_next",
@@ -108,6 +108,16 @@ def convolutional_network(layers: list[Layer], encoder: DirectEncoder | PoissonE
         ),
         readout="output",
     )
+
+
+def _time_constant_s(dt_s: float) -> float:
+    """Return a time constant with which the rounded decay per step is exactly `BETA`."""
+    tau_s = -dt_s / math.log(BETA)
+    while math.exp(-dt_s / tau_s) < BETA:
+        tau_s = math.nextafter(tau_s, math.inf)
+    while math.exp(-dt_s / tau_s) > BETA:
+        tau_s = math.nextafter(tau_s, 0.0)
+    return tau_s
 
 
 def _pooled_convolution(

@@ -19,6 +19,7 @@ from neuroattack.ir.values import is_uniform
 from .events import Events, merge
 from .general_kernels import RESETS, advance_fixed, advance_floating
 from .incoming import VECTOR, Incoming, Order, aligned
+from .vectors import EIGHT
 
 __all__ = ["GeneralLayer", "Run"]
 
@@ -148,8 +149,8 @@ class GeneralLayer:
             Whether the steps are simulated one by one, or all at once.
         """
         size = self.population.size
-        # One more entry, because the branch-free loop may write one entry past the end.
-        room = self.population.most_spikes(steps) + 1
+        # The compiled loops write up to eight entries past the end.
+        room = self.population.most_spikes(steps) + EIGHT
         spikes = SpikeTrains(
             size,
             np.zeros((images, steps + 1), np.int64),
@@ -220,4 +221,5 @@ class GeneralLayer:
 
 
 def _wiring(incoming: Incoming) -> tuple[Any, ...]:
-    return incoming.weights, incoming.rows, incoming.shapes, incoming.zeros
+    parts = incoming.rows, incoming.shapes, incoming.blocks, incoming.zeros
+    return incoming.weights, *parts

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 
 from .kernels import Weights
-from .vectors import add_4, add_16
+from .vectors import BLOCKS, PACK, POSITIONS, add_4, add_16, add_64, write_8
 
 __all__ = [
     "RESETS",
@@ -32,8 +32,8 @@ RESETS = {"value": 0, "subtract": 1, "subtract_next": 2}
 
 _VALUE, _SUBTRACT, _SUBTRACT_NEXT = RESETS.values()
 
-# Weights, rows, shapes and zeros of an `Incoming`.
-_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64], np.uint64]
+# Weights, rows, shapes, blocks and zeros of an `Incoming`.
+_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], np.uint64]
 
 # Arriving events: offsets (images, steps + 1), and rows.
 _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -42,7 +42,7 @@ _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
 _Spikes = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
 
 # Unsigned, because numba checks signed indices for negative values before every access.
-_0, _1, _2, _3, _4, _8, _15, _16 = (np.uint64(n) for n in (0, 1, 2, 3, 4, 8, 15, 16))
+_0, _1, _2, _3, _8, _56 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 56))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -64,43 +64,71 @@ def place_events(
 @numba.njit(cache=True, nogil=True)
 def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.uint32]) -> None:
     """Add the weights of all events to `current`."""
-    weights, rows, shapes, zeros = wiring
+    weights, rows, shapes, blocks, zeros = wiring
     event, end = _0, np.uint64(events.size)
     while event < end:
         # Up to four consecutive events with the same targets at once, to reduce memory accesses
-        # for the sums. Zeros are added for missing events, which is faster than other loops.
+        # for the sums. Zeros are added for missing events, and there are no branches, which would
+        # be unpredictable.
         row = events[event]
         number = rows[row, _1]
-        first = np.uint64(rows[row, _0])
-        second, third, fourth = zeros, zeros, zeros
-        count = _1
-        if event + _3 < end:
-            row_b, row_c, row_d = events[event + _1], events[event + _2], events[event + _3]
-            if rows[row_b, _1] == number:
-                second, count = np.uint64(rows[row_b, _0]), _2
-                if rows[row_c, _1] == number:
-                    third, count = np.uint64(rows[row_c, _0]), _3
-                    if rows[row_d, _1] == number:
-                        fourth, count = np.uint64(rows[row_d, _0]), _4
+        last = end - _1
+        row_b = events[min(event + _1, last)]
+        row_c = events[min(event + _2, last)]
+        row_d = events[min(event + _3, last)]
+        with_b = _of(event + _1 < end and rows[row_b, _1] == number)
+        with_c = with_b * _of(event + _2 < end and rows[row_c, _1] == number)
+        with_d = with_c * _of(event + _3 < end and rows[row_d, _1] == number)
+        event += _1 + with_b + with_c + with_d
+        # All bits, or none.
+        with_b, with_c, with_d = _0 - with_b, _0 - with_c, _0 - with_d
+        a = np.uint64(rows[row, _0])
+        b = zeros + ((np.uint64(rows[row_b, _0]) - zeros) & with_b)
+        c = zeros + ((np.uint64(rows[row_c, _0]) - zeros) & with_c)
+        d = zeros + ((np.uint64(rows[row_d, _0]) - zeros) & with_d)
         shape = shapes[number]
-        length = np.uint64(shape[3])
-        sixteens, fours = length & ~_15, length & ~_3
-        for i in range(shape[1]):
-            for j in range(shape[2]):
-                target = np.uint64(shape[0] + i * shape[4] + j * shape[6])
-                moved = np.uint64(i * shape[5] + j * shape[7])
-                a = first + moved
-                b = second + (moved if count > _1 else _0)
-                c = third + (moved if count > _2 else _0)
-                d = fourth + (moved if count > _3 else _0)
-                for k in range(_0, sixteens, _16):
-                    add_16(current, target + k, weights, a + k, b + k, c + k, d + k)
-                for k in range(sixteens, fours, _4):
-                    add_4(current, target + k, weights, a + k, b + k, c + k, d + k)
-                for k in range(fours, length):
-                    both = weights[a + k] + weights[b + k]
-                    current[target + k] += both + (weights[c + k] + weights[d + k])
-        event += count
+        for block in range(np.uint64(shape[1]), np.uint64(shape[2])):
+            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
+            add_64(
+                current,
+                target,
+                weights,
+                a + k,
+                b + (k & with_b),
+                c + (k & with_c),
+                d + (k & with_d),
+            )
+        for block in range(np.uint64(shape[2]), np.uint64(shape[3])):
+            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
+            add_16(
+                current,
+                target,
+                weights,
+                a + k,
+                b + (k & with_b),
+                c + (k & with_c),
+                d + (k & with_d),
+            )
+        for block in range(np.uint64(shape[3]), np.uint64(shape[4])):
+            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
+            add_4(
+                current,
+                target,
+                weights,
+                a + k,
+                b + (k & with_b),
+                c + (k & with_c),
+                d + (k & with_d),
+            )
+        for block in range(np.uint64(shape[4]), np.uint64(shape[5])):
+            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
+            both = weights[a + k] + weights[b + (k & with_b)]
+            current[target] += both + (weights[c + (k & with_c)] + weights[d + (k & with_d)])
+
+
+@numba.njit(inline="always")
+def _of(condition: Any) -> Any:
+    return _1 if condition else _0
 
 
 @numba.njit(cache=True, nogil=True)
@@ -112,40 +140,35 @@ def _add_constant(
     unit: float,
 ) -> None:
     """Add the weights of all inputs, multiplied by their values and `unit`, to `constant`."""
-    weights, rows, shapes, _ = wiring
+    weights, rows, shapes, blocks, _ = wiring
     for source in range(values.size):
         if values[source] == 0:
             continue
         value = values[source] * unit
+        first = rows[first_row + source, 0]
         shape = shapes[rows[first_row + source, 1]]
-        for i in range(shape[1]):
-            for j in range(shape[2]):
-                target = np.uint64(shape[0] + i * shape[4] + j * shape[6])
-                first = rows[first_row + source, 0] + i * shape[5] + j * shape[7]
-                weight = np.uint64(first)
-                for k in range(np.uint64(shape[3])):
+        for size in range(4):
+            for block in range(shape[1 + size], shape[2 + size]):
+                target = np.uint64(shape[0] + blocks[block, 0])
+                weight = np.uint64(first + blocks[block, 1])
+                for k in range(np.uint64(BLOCKS[size])):
                     constant[target + k] += value * weights[weight + k]
 
 
 @numba.njit(cache=True, nogil=True)
-def _collect(
-    fired: NDArray[np.uint8], eights: NDArray[np.uint64], neurons: NDArray[np.int32], written: int
-) -> Any:
+def _collect(fired: NDArray[np.uint8], neurons: NDArray[np.int32], written: int) -> Any:
     """Write the neurons that fired from an index on; return the next index.
 
-    As in :mod:`.kernels`, without branches, so that `neurons` needs space for one more entry.
+    Eight at a time and without branches, which would be unpredictable: `neurons` needs space for
+    eight more entries.
     """
-    fired_by_eight = fired.view(np.uint64)
-    found = _0
-    for eight in range(np.uint64(fired_by_eight.size)):
-        eights[found] = eight
-        found += np.uint64(fired_by_eight[eight] != _0)
+    positions, counts = POSITIONS
+    eights = fired.view(np.uint64)
     end = np.uint64(written)
-    for i in range(found):
-        first = _8 * eights[i]
-        for j in range(_8):
-            neurons[end] = first + j
-            end += np.uint64(fired[first + j])
+    for eight in range(np.uint64(eights.size)):
+        packed = (eights[eight] * PACK) >> _56
+        write_8(neurons, end, positions, _8 * packed, np.int32(_8 * eight))
+        end += counts[packed]
     return np.int64(end)
 
 
@@ -295,7 +318,6 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
     bases, vs, us, releases, fires, current = state
     size = threshold.size
     drive = np.empty(size)
-    eights = np.empty(fires.shape[1] // 8 + 1, np.uint64)
     written = 0
     for image in range(arrivals.shape[0]):
         i = min(image, vs.shape[0] - 1)
@@ -358,7 +380,7 @@ def advance_floating(  # noqa: PLR0912 (calls with arrays cost time in every ste
                     steps,
                     reset,
                 )
-            written = _collect(fired, eights, neurons, written)
+            written = _collect(fired, neurons, written)
             offsets[image, k + 1] = written
             if len(potentials):
                 potential = potentials[image]
@@ -386,7 +408,6 @@ def advance_fixed(
     leak, current_leak, threshold, bias, refractory_steps, lowest, highest = parameters
     vs, us, releases, fires, current = state
     size = threshold.size
-    eights = np.empty(fires.shape[1] // 8 + 1, np.uint64)
     written = 0
     for image in range(arrivals.shape[0]):
         i = min(image, vs.shape[0] - 1)
@@ -415,7 +436,7 @@ def advance_fixed(
                 counted[j] += fired_now
                 v[j] = 0 if fired_now else potential
                 released[j] = k + 1 + refractory_steps if fired_now else released[j]
-            written = _collect(fired, eights, neurons, written)
+            written = _collect(fired, neurons, written)
             offsets[image, k + 1] = written
 
 

@@ -24,6 +24,7 @@ from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import AnyProjection, Convolution, Network, Projection
 
 from .kernels import Weights
+from .vectors import BLOCKS
 
 __all__ = ["VECTOR", "Incoming", "Order", "aligned", "neuron_orders"]
 
@@ -52,13 +53,16 @@ class Incoming:
         All weights, in a type in which their sums are exact.
     rows : int32 array, shape (rows, 2)
         Index in `weights` of the first weight of each row; and index in `shapes` of its shape.
-    shapes : int64 array, shape (shapes, 8)
-        Targets of rows: first target; numbers of rows of runs, and of runs per row; length of a
-        run; distance of the targets, and of the weights, of rows of runs; and of runs of a row.
+    shapes : int64 array, shape (shapes, 6)
+        Targets of rows: first target; and indices in `blocks` of the first block of each size of
+        :data:`.vectors.BLOCKS`, and of the end.
+    blocks : int64 array, shape (blocks, 2)
+        Blocks of adjacent targets, relative to the first target; and of their weights, relative to
+        the first weight.
     first_rows : int64 array, shape (projections + 1,)
         Number of the first row of each projection.
     zeros : uint64
-        Index in `weights` of zeros, as many as the longest run.
+        Index in `weights` of as many zeros as a block has.
     """
 
     projections: Sequence[AnyProjection]
@@ -66,6 +70,7 @@ class Incoming:
     weights: Weights
     rows: NDArray[np.int32]
     shapes: NDArray[np.int64]
+    blocks: NDArray[np.int64]
     first_rows: NDArray[np.int64]
     zeros: np.uint64
 
@@ -111,7 +116,6 @@ class Incoming:
             first_weight += shifted.size
             first_shape += len(distinct)
             first_rows.append(first_rows[-1] + len(starts))
-        longest = max(int(shape[:, 3].max(initial=0)) for shape in shapes)
         if first_weight >= _MOST_WEIGHTS:
             raise UnsupportedFeatureError(
                 f"native backend: got {first_weight:,} weights into population "
@@ -120,9 +124,9 @@ class Incoming:
         return cls(
             projections,
             exponent,
-            aligned(np.concatenate([*weights, np.zeros(longest, dtype)])),
+            aligned(np.concatenate([*weights, np.zeros(max(BLOCKS), dtype)])),
             aligned(np.concatenate(rows).astype(np.int32)),
-            aligned(np.concatenate(shapes)),
+            *_in_blocks(np.concatenate(shapes)),
             np.array(first_rows, np.int64),
             np.uint64(first_weight),
         )
@@ -151,6 +155,36 @@ def neuron_orders(network: Network) -> dict[str, Order]:
             neurons = np.arange(population.size, dtype=np.int32).reshape(shapes.pop())
             orders[population.name] = neurons.transpose(1, 2, 0).ravel()
     return orders
+
+
+def _in_blocks(shapes: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the shapes of an `Incoming` and the blocks, which shapes of equal runs share.
+
+    Fields of the given shapes: first target; numbers of rows of runs, and of runs per row; length
+    of a run; distance of the targets, and of the weights, of rows of runs; and of runs of a row.
+    """
+    distinct, number = np.unique(shapes[:, 1:], axis=0, return_inverse=True)
+    limits, blocks = [], [np.zeros((0, 2), np.int64)]
+    count = 0
+    for rows, runs, length, *steps in distinct.tolist():
+        row, run = (index.ravel() for index in np.indices((rows, runs)))
+        targets, weights = row * steps[0] + run * steps[2], row * steps[1] + run * steps[3]
+        starts = [count]
+        done = 0
+        for size in BLOCKS:
+            end = length - length % size
+            within = np.arange(done, end, size)
+            done = end
+            block = np.stack(
+                [(first[:, None] + within).ravel() for first in (targets, weights)], axis=1
+            )
+            blocks.append(block)
+            count += len(block)
+            starts.append(count)
+        limits.append(starts)
+    of_shapes = np.array(limits, np.int64).reshape(-1, 1 + len(BLOCKS))[number.reshape(-1)]
+    first_targets = shapes[:, :1]
+    return aligned(np.concatenate([first_targets, of_shapes], axis=1)), np.concatenate(blocks)
 
 
 def _dense_rows(

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from neuroattack.errors import FileError
+from neuroattack.ir.nir import graph
 from neuroattack.ir.nir.file import read_arrays
 from neuroattack.ir.nir.graph import read_graph
+from neuroattack.ir.nir.importing import import_nir
 from neuroattack.ir.nir.unpack import LARGEST_EXPANSION
 
 
@@ -162,3 +164,70 @@ def test_the_readers_memory_has_a_limit(sound):
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout == "refused\n"
+
+
+def structured(path):
+    """Write a convolution, pooling, and current-based neurons with recurrence in a subgraph."""
+    nir = pytest.importorskip("nir")
+
+    def cells(*shape):
+        values = {"tau_mem": 1e-3, "tau_syn": 5e-4, "r": 10.0, "v_leak": 0.0, "v_threshold": 1.0}
+        return nir.CubaLIF(
+            **{k: np.full(shape, v) for k, v in values.items()}, w_in=np.full(shape, 5.0)
+        )
+
+    loop = nir.NIRGraph(
+        {
+            "input": nir.Input(np.array([2])),
+            "cells": cells(2),
+            "loop": nir.Affine(np.ones((2, 2)), np.ones(2)),
+            "output": nir.Output(np.array([2])),
+        },
+        [("input", "cells"), ("cells", "loop"), ("loop", "cells"), ("cells", "output")],
+    )
+    layers = [
+        nir.Conv2d((4, 4), np.ones((1, 1, 3, 3)), 1, 1, 1, 1, np.zeros(1)),
+        *(cells(1, 4, 4), nir.AvgPool2d(*(np.array([side, side]) for side in (2, 2, 0)))),
+        *(nir.Flatten({"input": np.array([1, 2, 2])}, 0), nir.Linear(np.ones((2, 4))), loop),
+    ]
+    nir.write(path, nir.NIRGraph.from_list(nir.Input(np.array([1, 4, 4])), *layers))
+    return path
+
+
+def changed(value, rng):
+    """Return an array with another type, shape or values."""
+    numbers = value.dtype.kind in "fiu"
+    changes = [np.array("text"), np.zeros(0), value.reshape(-1)[:1]]
+    if numbers:
+        changes += [-value, 0 * value, np.full(value.shape, np.nan), value.astype(float) * 1e300]
+    return changes[rng.integers(len(changes))]
+
+
+@pytest.mark.filterwarnings("error")
+def test_changed_fields_are_refused_or_read(tmp_path, monkeypatch):
+    path = structured(tmp_path / "n.nir")
+    arrays = read_arrays(path)
+    rng = np.random.default_rng(0)
+    own = ["reset", "comparison", "refractory_steps", "subtracted", "input_order"]
+    of_graph = ["dt_s", "arrival", "bits", "encoder", "image_shape"]
+    imported = 0
+    for _ in range(300):
+        damaged = dict(arrays)
+        key = list(arrays)[rng.integers(len(arrays))]
+        if rng.random() < 0.2:
+            del damaged[key]
+        elif rng.random() < 0.8:
+            damaged[key] = changed(damaged[key], rng)
+        for node, fields in ((key.rsplit("/", 1)[0], own), ("node", of_graph)):
+            if rng.random() < 0.2:
+                field = fields[rng.integers(len(fields))]
+                values = [np.array("x"), np.array([1, 2]), np.array(-1), np.array(1e300)]
+                damaged[f"{node}/metadata/neuroattack/{field}"] = values[rng.integers(4)]
+        monkeypatch.setattr(graph, "read_arrays", lambda _path, arrays=damaged: arrays)
+        exporter = "snntorch" if rng.random() < 0.8 else None
+        try:
+            import_nir(path, exporter=exporter, encoder="direct")
+        except FileError:
+            continue
+        imported += 1
+    assert 20 < imported < 200

@@ -11,7 +11,7 @@ from peers.peer import Peer
 DT_S = 1e-3
 INPUTS, HIDDEN, CLASSES = 784, 100, 10
 INTEGRATORS = (norse.LICell, LIBoxCell)
-CELLS = (norse.LIFCell, norse.LIFBoxCell, *INTEGRATORS)
+CELLS = (norse.LIFCell, norse.LIFBoxCell, norse.LIFRecurrentCell, *INTEGRATORS)
 # Larger than any potential, and finite: 0 times it is 0.
 NEVER = 1e30
 
@@ -33,7 +33,9 @@ class Norse(Peer):
             return outputs, None, after
         # The potential before the reset is that of neurons that never spike.
         still = layer.p._replace(v_th=torch.full_like(layer.p.v_th, NEVER))
-        before = layer.activation(current, state, still, layer.dt)[1]
+        recurrent = isinstance(layer, norse.LIFRecurrentCell)
+        weights = (layer.input_weights, layer.recurrent_weights) if recurrent else ()
+        before = layer.activation(current, state, *weights, still, layer.dt)[1]
         return outputs, before.v - layer.p.v_th, after
 
     def doubled(self):
@@ -43,12 +45,14 @@ class Norse(Peer):
                 layer.p = _replaced(layer.p, lambda each: each.double())
         return other
 
+    def module(self):
+        return norse.SequentialState(*self.layers)
+
     def write(self, path):
         """Export, and add what Norse's exporter leaves out: flattening, LICell and resets."""
-        sequence = norse.SequentialState(*self.layers)
         convolutional = isinstance(self.layers[0], torch.nn.Conv2d)
         sample = torch.zeros(1, 1, 28, 28) if convolutional else torch.zeros(1, INPUTS)
-        graph = to_nir(sequence, sample, dt=DT_S)
+        graph = to_nir(self.module(), sample, dt=DT_S)
         for place, layer in enumerate(self.layers):
             name = str(place)
             if isinstance(layer, torch.nn.Flatten):
@@ -114,6 +118,16 @@ def subtracting():
     peer = dense(box, reset_method=reset_subtract)
     peer.settings["reset"] = "subtract"
     return peer
+
+
+def recurrent():
+    """Return a network with a recurrent layer, which Norse does not export."""
+    parameters = norse.LIFParameters(v_th=torch.tensor(0.5), alpha=torch.tensor(20.0))
+    cell = norse.LIFRecurrentCell(INPUTS, HIDDEN, p=parameters, dt=DT_S)
+    with torch.no_grad():
+        cell.input_weights *= 0.2
+        cell.recurrent_weights *= 0.2
+    return Norse(cell, torch.nn.Linear(HIDDEN, CLASSES), lif(CLASSES))
 
 
 def convolutional():

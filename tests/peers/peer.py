@@ -65,6 +65,10 @@ class Peer:
         """Return the parameters to train."""
         return list(self.layers.parameters())
 
+    def module(self):
+        """Return the network as users of the framework write it."""
+        return torch.nn.Sequential(*self.layers)
+
     def write(self, path):
         """Export the network to NIR through the framework's own exporter."""
         raise NotImplementedError
@@ -141,6 +145,8 @@ def trained(make, *arguments, rounded=True):
     peer = make(*arguments)
     _train(peer, **peer.training)
     peer.layers.requires_grad_(False)
+    # States left by the training have a history, with which layers cannot be copied.
+    peer.run(example(peer, images=1, steps=1)[0])
     for parameter in peer.parameters() if rounded else ():
         parameter.copy_((parameter * 2**GRID_BITS).round() / 2**GRID_BITS)
     return peer

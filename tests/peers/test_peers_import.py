@@ -11,6 +11,10 @@ import importlib
 import numpy as np
 import pytest
 
+import neuroattack as na
+from neuroattack.deployment.backend import load_backend
+from neuroattack.encoding.constant import ConstantInput
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import FileError
 from neuroattack.ir.dynamics import readout_potentials, simulate
 from neuroattack.ir.nir.importing import import_nir
@@ -60,13 +64,21 @@ INTEGRATING = [name for name, (_, function, _) in NETWORKS.items() if function =
 # One of each framework, of which the weights are as trained, and thus rounded by the import.
 AS_TRAINED = ["snnTorch, tutorial 5", "Norse, LIFCell", "SpikingJelly, LIFNode", "sinabs, LIF"]
 
+MODULES = {
+    "snntorch": na.from_snntorch,
+    "norse": na.from_norse,
+    "spikingjelly": na.from_spikingjelly,
+}
+# A network that the framework does not export.
+RECURRENT = "Norse, LIFRecurrentCell"
+
 # Largest distance from the threshold at which float32 may decide otherwise.
 ROUNDING = 1e-5
 
 
 @functools.cache
 def built(name, rounded=True):
-    framework, function, arguments = NETWORKS[name]
+    framework, function, arguments = {**NETWORKS, RECURRENT: ("norse", "recurrent", ())}[name]
     pytest.importorskip(framework, reason="needs the peers, as .ci/run installs them")
     networks = importlib.import_module(f"peers.{framework}_networks")
     return trained(getattr(networks, function), *arguments, rounded=rounded)
@@ -74,21 +86,30 @@ def built(name, rounded=True):
 
 def imported(peer, path, **settings):
     peer.write(path)
-    coding = (
-        {"encoder": "direct"}
-        if peer.coding == "direct"
-        else {
-            "encoder": "poisson",
-            "max_rate_hz": 200.0,
-        }
-    )
-    return import_nir(
-        path, exporter=peer.exporter, dt_s=1e-3, **coding, **{**peer.settings, **settings}
-    )
+    known = {"exporter": peer.exporter, "dt_s": 1e-3, **coding(peer), **peer.settings}
+    return import_nir(path, **{**known, **settings})
+
+
+def coding(peer):
+    rate = {} if peer.coding == "direct" else {"max_rate_hz": 200.0}
+    return {"encoder": peer.coding, **rate}
 
 
 def simulated(network, peer, inputs):
     """Return the spikes of every population, each of shape (images, steps, neurons)."""
+    given = flat(peer, inputs)
+    if peer.coding == "direct":
+        bits = network.input.encoder.bits
+        signal = ConstantInput(np.ldexp(given[:, 0], bits).astype(np.int32), -bits, given.shape[1])
+    else:
+        signal = SpikeTrains.from_dense(given)
+    simulator = load_backend("native").deploy(network)
+    spikes = simulator.run(signal, record_spikes=True).spikes
+    return [spikes[p.name].to_dense() for p in network.populations if p.spikes]
+
+
+def by_reference(network, peer, inputs):
+    """Return what `simulated` does, by the reference dynamics instead of the native backend."""
     each = [simulate(network, image) for image in flat(peer, inputs)]
     return [np.array([spikes[p.name] for spikes in each]) for p in network.populations if p.spikes]
 
@@ -123,7 +144,9 @@ def test_a_trained_network_spikes_here_as_where_it_was_trained(name, tmp_path, r
     network = (result := imported(peer, tmp_path / "peer.nir")).network
     assert result.losses == ()
     assert result.lag_steps == 0
-    ours = simulated(network, peer, inputs)
+    ours = by_reference(network, peer, inputs)
+    for reference, native in zip(ours, simulated(network, peer, inputs), strict=True):
+        np.testing.assert_array_equal(native, reference)
     single = peer.run(inputs)
     assert (single.output.sum(axis=1).argmax(axis=1) == labels).mean() > 0.3
     assert all(spikes.sum() > 300 for spikes in single.spikes)
@@ -131,6 +154,17 @@ def test_a_trained_network_spikes_here_as_where_it_was_trained(name, tmp_path, r
     margins = first_margins(single, ours)
     record_property("images that differ in float32", len(margins))
     assert all(abs(margin) < ROUNDING for margin in margins)
+
+
+@pytest.mark.parametrize("name", [*(n for n in NETWORKS if NETWORKS[n][0] in MODULES), RECURRENT])
+def test_modules_are_imported_without_further_settings(name):
+    peer = built(name)
+    inputs, _ = example(peer)
+    readout = {key: value for key, value in peer.settings.items() if key == "readout"}
+    network = MODULES[peer.exporter](peer.module(), inputs.shape[2:], **coding(peer), **readout)
+    theirs = peer.run(inputs, torch.float64)
+    assert all(spikes.sum() > 300 for spikes in theirs.spikes)
+    assert differing(theirs, simulated(network, peer, inputs)) == 0
 
 
 @pytest.mark.parametrize("name", AS_TRAINED)

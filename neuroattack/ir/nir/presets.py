@@ -88,7 +88,9 @@ class Preset(abc.ABC):
         for node in _neurons(graph):
             if node.kind not in self.kinds:
                 raise self._contradiction(node, "type", node.kind, " or ".join(self.kinds))
-            self._check_node(node, reading.dt)
+            # Ratios that are not finite are no expected ones.
+            with np.errstate(all="ignore"):
+                self._check_node(node, reading.dt)
 
     @abc.abstractmethod
     def _check_node(self, node: Neurons, dt: float) -> None:
