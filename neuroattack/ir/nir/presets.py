@@ -213,14 +213,15 @@ class SpikingJelly(Preset):
     kinds = ("IF", "LIF", "CubaLIF")
 
     def time_unit_s(self, graph: Graph, dt_s: float) -> float:
-        """Return the unit for the exporter's dt, which IF nodes contain; by default 1e-4."""
-        exported = [
-            1 / float(node.r.flat[0])
-            for node in _neurons(graph)
-            if node.kind == "IF" and node.r.size
-        ]
-        dt = exported[0] if exported and exported[0] > 0 else 1e-4
-        return dt_s / float(f"{dt:.12g}")
+        """Return the unit for the exporter's dt: 1e-4, unless a resistance contains another."""
+        for node in _neurons(graph):
+            r = float(node.r.flat[0]) if node.r.size else 0.0
+            # Leaky neurons whose input decays too have a resistance of 1.
+            if r > 0 and not (node.kind == "LIF" and np.isclose(r, 1, rtol=_ROUNDING)):
+                dt = 1 / r if node.kind == "IF" else float(node.tau.flat[0]) / r
+                if dt > 0 and np.isfinite(dt):
+                    return dt_s / float(f"{dt:.12g}")
+        return dt_s / 1e-4
 
     def rest(self, node: Neurons) -> Values:
         """Return the reset potential, at which neurons start, or 0 for CUBALIFNode."""
