@@ -138,8 +138,8 @@ def _pooled_convolution(
 
 def _tables(figures: Figures) -> list[Table]:
     title = (
-        f"12C5-P2-64C5-P2-10, {figures['dataset']}, T = {_STEPS}, batches of {_BATCH}, one core: "
-        "median (lowest to highest)"
+        f"12C5-P2-64C5-P2-10, {figures['dataset']}, T = {figures['steps']}, batches of {figures['batch']}, "
+        "one core: median (lowest to highest)"
     )
     rows = []
     for coding in _CODINGS:
