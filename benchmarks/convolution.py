@@ -178,11 +178,9 @@ def measure_convolution(options: Options) -> Figures:
         network = convolutional_network(layers, encoder)
         inputs = encode(network, rows, _STEPS)
         figures[coding] = _measure_coding(network, inputs, layers, options)
-        figures |= {
-            f"{key}_{coding}": figures[coding][key]
-            for key in figures[coding]
-            if key.startswith("vs_")
-        }
+        for key in ("vs_snntorch", "vs_snntorch_fastest"):
+            for end in ("", "_spread"):
+                figures[f"{key}_{coding}{end}"] = figures[coding][f"{key}{end}"]
     return figures
 
 
