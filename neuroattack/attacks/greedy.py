@@ -194,7 +194,7 @@ class GreedyWindow:
         return self.window
 
     def check_fits(self, image_shape: tuple[int, ...], n_classes: int) -> None:
-        """Raise UnsupportedFeatureError unless images are two-dimensional and contain the window."""
+        """Raise UnsupportedFeatureError unless images are two-dimensional and hold the window."""
         del n_classes
         if len(image_shape) != 2:
             raise UnsupportedFeatureError(
