@@ -108,9 +108,13 @@ def test_snntorch_features_without_counterpart_are_named(torch, snn, changes):
 
 
 def test_layers_that_exporters_do_not_know_are_an_error(torch, snn):
-    module = torch.nn.Sequential(torch.nn.MaxPool2d(2), snn.Leaky(beta=0.9))
+    for layer in (torch.nn.MaxPool2d(2), torch.nn.BatchNorm2d(1), torch.nn.Dropout(0.1)):
+        module = torch.nn.Sequential(layer, snn.Leaky(beta=0.9))
+        with pytest.raises(UnsupportedFeatureError, match=f"'0' is of type {type(layer).__name__}"):
+            na.from_snntorch(module, (1, 4, 4), **DIRECT)
+    module = torch.nn.Sequential(torch.nn.Softmax(0), snn.Leaky(beta=0.9))
     with pytest.raises(UnsupportedFeatureError, match="exporter of snntorch failed"):
-        na.from_snntorch(module, (1, 4, 4), **DIRECT)
+        na.from_snntorch(module, (4,), **DIRECT)
     with pytest.raises(UnsupportedFeatureError, match=r"fails for an image of shape \(3,\)"):
         na.from_snntorch(
             torch.nn.Sequential(torch.nn.Linear(2, 3), snn.Leaky(beta=0.9)), (3,), **DIRECT
