@@ -14,8 +14,6 @@ from neuroattack.report.terminal import console, tables
 __all__ = ["export_nir", "import_nir"]
 
 
-_SETTINGS = "Settings that NIR does not define"
-
 _Out = Annotated[
     Path | None, typer.Option(help="Network file to write. Default: the NIR file with suffix .h5.")
 ]
@@ -25,78 +23,59 @@ _From = Annotated[
         "--from",
         help="Framework that wrote the file. Its preset sets all of these settings that are not "
         "given.",
-        rich_help_panel=_SETTINGS,
     ),
 ]
-_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", rich_help_panel=_SETTINGS)]
+_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.")]
 _TimeUnit = Annotated[
     float | None,
-    typer.Option(help="Unit of the times in the NIR file, in seconds.", rich_help_panel=_SETTINGS),
+    typer.Option(help="Unit of the times in the NIR file, in seconds."),
 ]
 _Integration = Annotated[
     Literal["euler", "hold", "impulse", "unit-gain"] | None,
-    typer.Option(
-        help="Numerical integration of the neuron equation within a time step.",
-        rich_help_panel=_SETTINGS,
-    ),
+    typer.Option(help="Numerical integration of the neuron equation within a time step."),
 ]
 _Arrival = Annotated[
     Literal["same-step", "next-step"] | None,
-    typer.Option(
-        help="Time step in which a spike reaches the next layer, synaptic delays aside.",
-        rich_help_panel=_SETTINGS,
-    ),
+    typer.Option(help="Time step in which a spike reaches the next layer, synaptic delays aside."),
 ]
 _Reset = Annotated[
     Literal["value", "subtract", "subtract_next"] | None,
     typer.Option(
         help="Reset of neurons that spike: to the reset potential, or by subtraction of the "
-        "threshold, immediately or in the next time step.",
-        rich_help_panel=_SETTINGS,
+        "threshold, immediately or in the next time step."
     ),
 ]
 _Comparison = Annotated[
     Literal["strict", "inclusive"] | None,
-    typer.Option(
-        help="Whether neurons spike above the threshold, or also at the threshold.",
-        rich_help_panel=_SETTINGS,
-    ),
+    typer.Option(help="Whether neurons spike above the threshold, or also at the threshold."),
 ]
 _InputOrder = Annotated[
     Literal["before", "after"] | None,
     typer.Option(
-        help="Whether input enters the synaptic current before or after the potential is updated.",
-        rich_help_panel=_SETTINGS,
+        help="Whether input enters the synaptic current before or after the potential is updated."
     ),
 ]
 _RefractorySteps = Annotated[
     int | None,
-    typer.Option(help="Refractory period in time steps.", rich_help_panel=_SETTINGS),
+    typer.Option(help="Refractory period in time steps."),
 ]
 _Encoder = Annotated[
     Literal["poisson", "regular", "direct"] | None,
-    typer.Option(help="Encoder of the images.", rich_help_panel="Input and output"),
+    typer.Option(help="Encoder of the images.", rich_help_panel="Input"),
 ]
 _InputRate = Annotated[
     float | None,
-    typer.Option(
-        help="Input rate in Hz of a pixel of intensity 1; none with direct coding.",
-        rich_help_panel="Input and output",
-    ),
+    typer.Option(help="Input rate in Hz of a pixel of intensity 1; none with direct coding."),
 ]
 _ImageShape = Annotated[
     str | None,
-    typer.Option(
-        help="Shape of an image, such as 28x28. Default: that of the file's input.",
-        rich_help_panel="Input and output",
-    ),
+    typer.Option(help="Shape of an image, such as 28x28. Default: that of the file's input."),
 ]
 _Readout = Annotated[
     Literal["spike_count", "final_potential", "max_potential", "output_sum"] | None,
     typer.Option(
         help="Output of the network. A potential is required for a last layer that never spikes "
-        "(LI), and output_sum for one without neurons. Default otherwise: spike_count.",
-        rich_help_panel="Input and output",
+        "(LI), and output_sum for one without neurons. Default otherwise: spike_count."
     ),
 ]
 _AllowLossy = Annotated[

@@ -18,7 +18,10 @@ PANELS = {
         *("encoder", "steps", "readout_gain", "response", "search_randomness", "ca_file"),
         "token_file",
     ),
-    "Dynamics": ("dt", "time_unit", "integration", "arrival", "refractory_steps"),
+    "Dynamics": (
+        *("exporter", "dt", "time_unit", "integration", "arrival", "reset", "comparison"),
+        *("input_order", "refractory_steps"),
+    ),
     "Input": ("input_rate", "image_shape"),
     "Noise": ("kinds", "deltas", "on", "clipping", "window"),
     "Attack": ("attack", "norm", "bound", "queries", "settings", "target_class", "goal"),
@@ -28,7 +31,7 @@ PANELS = {
         *("dataset", "images", "index", "image", "label", "trials", "quick", "against", "margin"),
         *("population", "sweep", "training_seeds", "bits", "seed", "workers"),
     ),
-    "Output": ("out", "json"),
+    "Output": ("out", "readout", "json"),
 }
 """Panels of the help of commands, in order, with the names of their parameters.
 
