@@ -13,9 +13,6 @@ from neuroattack.report.terminal import console, tables
 
 __all__ = ["export_nir", "import_nir"]
 
-
-_SETTINGS = "Settings that NIR does not define"
-
 _Out = Annotated[
     Path | None, typer.Option(help="Network file to write. Default: the NIR file with suffix .h5.")
 ]
@@ -25,53 +22,41 @@ _From = Annotated[
         "--from",
         help="Framework that wrote the file. Its preset sets all of these settings that are not "
         "given.",
-        rich_help_panel=_SETTINGS,
     ),
 ]
-_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.", rich_help_panel=_SETTINGS)]
+_Dt = Annotated[float | None, typer.Option(help="Time step in seconds.")]
 _TimeUnit = Annotated[
     float | None,
-    typer.Option(help="Unit of the times in the NIR file, in seconds.", rich_help_panel=_SETTINGS),
+    typer.Option(help="Unit of the times in the NIR file, in seconds."),
 ]
 _Integration = Annotated[
     Literal["euler", "hold", "impulse", "unit-gain"] | None,
-    typer.Option(
-        help="Numerical integration of the neuron equation within a time step.",
-        rich_help_panel=_SETTINGS,
-    ),
+    typer.Option(help="Numerical integration of the neuron equation within a time step."),
 ]
 _Arrival = Annotated[
     Literal["same-step", "next-step"] | None,
-    typer.Option(
-        help="Time step in which a spike reaches the next layer, synaptic delays aside.",
-        rich_help_panel=_SETTINGS,
-    ),
+    typer.Option(help="Time step in which a spike reaches the next layer, synaptic delays aside."),
 ]
 _Reset = Annotated[
     Literal["value", "subtract", "subtract_next"] | None,
     typer.Option(
         help="Reset of neurons that spike: to the reset potential, or by subtraction of the "
-        "threshold, immediately or in the next time step.",
-        rich_help_panel=_SETTINGS,
+        "threshold, immediately or in the next time step."
     ),
 ]
 _Comparison = Annotated[
     Literal["strict", "inclusive"] | None,
-    typer.Option(
-        help="Whether neurons spike above the threshold, or also at the threshold.",
-        rich_help_panel=_SETTINGS,
-    ),
+    typer.Option(help="Whether neurons spike above the threshold, or also at the threshold."),
 ]
 _InputOrder = Annotated[
     Literal["before", "after"] | None,
     typer.Option(
-        help="Whether input enters the synaptic current before or after the potential is updated.",
-        rich_help_panel=_SETTINGS,
+        help="Whether input enters the synaptic current before or after the potential is updated."
     ),
 ]
 _RefractorySteps = Annotated[
     int | None,
-    typer.Option(help="Refractory period in time steps.", rich_help_panel=_SETTINGS),
+    typer.Option(help="Refractory period in time steps."),
 ]
 _Encoder = Annotated[
     Literal["poisson", "regular", "direct"] | None,

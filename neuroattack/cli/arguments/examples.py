@@ -24,11 +24,7 @@ EXAMPLES = {
     "export-brian2": "export-brian2 runs/network.h5 > network.py",
     "backends": "backends --json",
     "doctor": "doctor",
-    "import": (
-        "import net.nir --dt 1e-3 --time-unit 1 --integration euler \\\n"
-        "      --arrival same-step --refractory-steps 0 \\\n"
-        "      --encoder poisson --input-rate 100"
-    ),
+    "import": "import net.nir --from snntorch --encoder direct",
     "export": "export runs/network.h5 network.nir --allow-lossy",
     "campaign": "campaign campaign.toml --workers 2",
     "campaign run": "campaign run campaign.toml --out runs/campaign",

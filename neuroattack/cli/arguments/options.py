@@ -18,8 +18,11 @@ PANELS = {
         *("encoder", "steps", "readout_gain", "response", "search_randomness", "ca_file"),
         "token_file",
     ),
-    "Dynamics": ("dt", "time_unit", "integration", "arrival", "refractory_steps"),
-    "Input": ("input_rate", "image_shape"),
+    "Settings that NIR does not define": (
+        *("exporter", "dt", "time_unit", "integration", "arrival", "reset", "comparison"),
+        *("input_order", "refractory_steps"),
+    ),
+    "Input and output": ("input_rate", "image_shape", "readout"),
     "Noise": ("kinds", "deltas", "on", "clipping", "window"),
     "Attack": ("attack", "norm", "bound", "queries", "settings", "target_class", "goal"),
     "Server": ("host", "port", "name", "tls_certificate", "tls_key", "log"),
