@@ -65,7 +65,7 @@ def _graph(arrays: Arrays) -> Graph:
         raise ValidationError(
             "format",
             "a network of lava-dl (.net)",
-            "a NIR file: export the network via NIR, see docs/nir.md",
+            "a NIR file: build a graph with the package nir, see docs/nir.md",
         )
     version = _text(arrays, "version")
     if not version.startswith(_VERSIONS):
@@ -173,6 +173,8 @@ class _Flat:
 
 def _edges(edges: NDArray[Any] | None, words: str) -> list[tuple[str, str]]:
     """Return a graph's edges in the order of the file, each once."""
+    if edges is not None and edges.size == 0:
+        return []
     if edges is None or edges.dtype.kind != "U" or edges.ndim != 2 or edges.shape[1] != 2:
         shape = "nothing" if edges is None else f"{edges.dtype} of shape {edges.shape}"
         raise ValidationError(f"{words} edges", shape, "pairs of node names")
