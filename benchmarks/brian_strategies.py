@@ -21,11 +21,11 @@ from numpy.typing import NDArray
 
 from benchmarks.machine import describe_machine
 from benchmarks.rounds import throughputs
-from neuroattack.backends.brian.builds import build
 from neuroattack.backends.brian.importing import brian2_version, import_brian2, own_settings
 from neuroattack.backends.brian.model import build_model, make_clock
 from neuroattack.backends.brian.runtime import RuntimeSimulator
-from neuroattack.backends.brian.standalone import StandaloneSimulator
+from neuroattack.backends.brian.standalone.builds import build
+from neuroattack.backends.brian.standalone.simulation import StandaloneSimulator
 from neuroattack.backends.brian.timing import Timing
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.backend import load_backend

@@ -15,10 +15,10 @@ from neuroattack.encoding.constant import InputSignal
 from neuroattack.errors import BackendUnavailableError
 from neuroattack.ir.network import Network
 
-from .builds import find_build, missing_tools
 from .importing import brian2_availability
 from .runtime import RuntimeSimulator
-from .standalone import StandaloneSimulator
+from .standalone.builds import find_build, missing_tools
+from .standalone.simulation import StandaloneSimulator
 from .support import SUPPORTED, check_supported
 
 __all__ = ["BrianBackend", "BrianStandaloneBackend"]

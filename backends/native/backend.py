@@ -23,9 +23,7 @@ from neuroattack.deployment.backend import (
 )
 from neuroattack.deployment.features import FEATURES, check_supported
 from neuroattack.encoding.constant import ConstantInput, InputSignal
-from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_integer
 
@@ -139,10 +137,6 @@ class NativeBackend:
         """Prepare a network to run; see :meth:`neuroattack.deployment.backend.Backend.deploy`."""
         del workload
         check_supported(self.name, self.supported, network)
-        if network.precision == "fixed" and isinstance(network.input.encoder, DirectEncoder):
-            raise UnsupportedFeatureError(
-                f"backend {self.name!r} does not support direct coding in fixed point"
-            )
         return NativeSimulator(network, self._threads)
 
 

@@ -221,5 +221,4 @@ class GeneralLayer:
 
 
 def _wiring(incoming: Incoming) -> tuple[Any, ...]:
-    parts = incoming.rows, incoming.shapes, incoming.blocks, incoming.zeros
-    return incoming.weights, *parts
+    return incoming.weights, incoming.rows, incoming.shapes, incoming.blocks

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 
 from .kernels import Weights
-from .vectors import BLOCKS, PACK, POSITIONS, add_4, add_16, add_64, write_8
+from .vectors import BLOCKS, PACK, POSITIONS, add_blocks, write_8
 
 __all__ = [
     "RESETS",
@@ -32,8 +32,8 @@ RESETS = {"value": 0, "subtract": 1, "subtract_next": 2}
 
 _VALUE, _SUBTRACT, _SUBTRACT_NEXT = RESETS.values()
 
-# Weights, rows, shapes, blocks and zeros of an `Incoming`.
-_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64], NDArray[np.int64], np.uint64]
+# Weights, rows, shapes and blocks of an `Incoming`.
+_Wiring = tuple[Weights, NDArray[np.int32], NDArray[np.int64], NDArray[np.int64]]
 
 # Arriving events: offsets (images, steps + 1), and rows.
 _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
@@ -42,7 +42,7 @@ _Events = tuple[NDArray[np.int64], NDArray[np.int32]]
 _Spikes = tuple[NDArray[np.int64], NDArray[np.int32], NDArray[np.int32]]
 
 # Unsigned, because numba checks signed indices for negative values before every access.
-_0, _1, _2, _3, _8, _56 = (np.uint64(n) for n in (0, 1, 2, 3, 8, 56))
+_0, _1, _2, _3, _4, _5, _6, _7, _8, _56 = (np.uint64(n) for n in (*range(9), 56))
 
 
 @numba.njit(cache=True, nogil=True)
@@ -63,72 +63,43 @@ def place_events(
 
 @numba.njit(cache=True, nogil=True)
 def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.uint32]) -> None:
-    """Add the weights of all events to `current`."""
-    weights, rows, shapes, blocks, zeros = wiring
+    """Add the weights of all events to `current`.
+
+    Up to eight consecutive events with the same targets are added at once, to reduce memory
+    accesses for the sums.
+    """
+    weights, rows, shapes, blocks = wiring
     event, end = _0, np.uint64(events.size)
     while event < end:
-        # Up to four consecutive events with the same targets at once, to reduce memory accesses
-        # for the sums. Zeros are added for missing events, and there are no branches, which would
-        # be unpredictable.
-        row = events[event]
-        number = rows[row, _1]
+        shape = np.uint64(rows[events[event], _1])
+        count, most = _1, min(end - event, _8)
+        while count < most and np.uint64(rows[events[event + count], _1]) == shape:
+            count += _1
+        # First weights of the next eight events, as far as there are so many.
         last = end - _1
-        row_b = events[min(event + _1, last)]
-        row_c = events[min(event + _2, last)]
-        row_d = events[min(event + _3, last)]
-        with_b = _of(event + _1 < end and rows[row_b, _1] == number)
-        with_c = with_b * _of(event + _2 < end and rows[row_c, _1] == number)
-        with_d = with_c * _of(event + _3 < end and rows[row_d, _1] == number)
-        event += _1 + with_b + with_c + with_d
-        # All bits, or none.
-        with_b, with_c, with_d = _0 - with_b, _0 - with_c, _0 - with_d
-        a = np.uint64(rows[row, _0])
-        b = zeros + ((np.uint64(rows[row_b, _0]) - zeros) & with_b)
-        c = zeros + ((np.uint64(rows[row_c, _0]) - zeros) & with_c)
-        d = zeros + ((np.uint64(rows[row_d, _0]) - zeros) & with_d)
-        shape = shapes[number]
-        for block in range(np.uint64(shape[1]), np.uint64(shape[2])):
-            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
-            add_64(
-                current,
-                target,
-                weights,
-                a + k,
-                b + (k & with_b),
-                c + (k & with_c),
-                d + (k & with_d),
-            )
-        for block in range(np.uint64(shape[2]), np.uint64(shape[3])):
-            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
-            add_16(
-                current,
-                target,
-                weights,
-                a + k,
-                b + (k & with_b),
-                c + (k & with_c),
-                d + (k & with_d),
-            )
-        for block in range(np.uint64(shape[3]), np.uint64(shape[4])):
-            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
-            add_4(
-                current,
-                target,
-                weights,
-                a + k,
-                b + (k & with_b),
-                c + (k & with_c),
-                d + (k & with_d),
-            )
-        for block in range(np.uint64(shape[4]), np.uint64(shape[5])):
-            target, k = np.uint64(shape[0] + blocks[block, _0]), np.uint64(blocks[block, _1])
-            both = weights[a + k] + weights[b + (k & with_b)]
-            current[target] += both + (weights[c + (k & with_c)] + weights[d + (k & with_d)])
-
-
-@numba.njit(inline="always")
-def _of(condition: Any) -> Any:
-    return _1 if condition else _0
+        a = np.uint64(rows[events[event], _0])
+        b = np.uint64(rows[events[min(event + _1, last)], _0])
+        c = np.uint64(rows[events[min(event + _2, last)], _0])
+        d = np.uint64(rows[events[min(event + _3, last)], _0])
+        e = np.uint64(rows[events[min(event + _4, last)], _0])
+        f = np.uint64(rows[events[min(event + _5, last)], _0])
+        g = np.uint64(rows[events[min(event + _6, last)], _0])
+        h = np.uint64(rows[events[min(event + _7, last)], _0])
+        if count == _1:
+            add_blocks(current, weights, shapes, blocks, shape, (a,))
+        elif count == _2:
+            add_blocks(current, weights, shapes, blocks, shape, (a, b))
+        elif count == _3:
+            add_blocks(current, weights, shapes, blocks, shape, (a, b, c))
+        elif count < _6:
+            count = _4
+            add_blocks(current, weights, shapes, blocks, shape, (a, b, c, d))
+        elif count < _8:
+            count = _6
+            add_blocks(current, weights, shapes, blocks, shape, (a, b, c, d, e, f))
+        else:
+            add_blocks(current, weights, shapes, blocks, shape, (a, b, c, d, e, f, g, h))
+        event += count
 
 
 @numba.njit(cache=True, nogil=True)
@@ -140,14 +111,14 @@ def _add_constant(
     unit: float,
 ) -> None:
     """Add the weights of all inputs, multiplied by their values and `unit`, to `constant`."""
-    weights, rows, shapes, blocks, _ = wiring
+    weights, rows, shapes, blocks = wiring
     for source in range(values.size):
         if values[source] == 0:
             continue
         value = values[source] * unit
         first = rows[first_row + source, 0]
         shape = shapes[rows[first_row + source, 1]]
-        for size in range(4):
+        for size in range(5):
             for block in range(shape[1 + size], shape[2 + size]):
                 target = np.uint64(shape[0] + blocks[block, 0])
                 weight = np.uint64(first + blocks[block, 1])

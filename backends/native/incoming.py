@@ -61,8 +61,6 @@ class Incoming:
         the first weight.
     first_rows : int64 array, shape (projections + 1,)
         Number of the first row of each projection.
-    zeros : uint64
-        Index in `weights` of as many zeros as a block has.
     """
 
     projections: Sequence[AnyProjection]
@@ -72,7 +70,6 @@ class Incoming:
     shapes: NDArray[np.int64]
     blocks: NDArray[np.int64]
     first_rows: NDArray[np.int64]
-    zeros: np.uint64
 
     @classmethod
     def of(
@@ -96,24 +93,21 @@ class Incoming:
         exponent = min((p.exponent for p in projections), default=0)
         largest = sum(p.largest_sum() << (p.exponent - exponent) for p in projections)
         dtype: Any = np.int32 if wraps or largest < 2**31 else np.float64
-        weights = [np.zeros(0, dtype)]
+        stored = []
         rows, shapes = [np.zeros((0, 2), np.int64)], [np.zeros((0, 8), np.int64)]
         first_rows, first_weight, first_shape = [0], 0, 0
         for p in projections:
             source, target = orders[p.source], orders[p.target]
             if isinstance(p, Projection):
-                stored, starts, shape = _dense_rows(p, source, target)
+                mantissas, starts, shape = _dense_rows(p, source, target)
             else:
-                stored, starts, shape = _convolution_rows(p, source, target)
-            # In int64, because in fixed point, the cast keeps the lower 32 bits.
-            shifted = stored.astype(np.int64) << (p.exponent - exponent)
-            weights.append(shifted.astype(dtype).ravel())
+                mantissas, starts, shape = _convolution_rows(p, source, target)
+            stored.append(mantissas.ravel())
             distinct, number = np.unique(shape, axis=0, return_inverse=True)
-            if len(number) < len(starts):
-                number = np.broadcast_to(number, len(starts))
-            rows.append(np.stack([starts + first_weight, number.reshape(-1) + first_shape], axis=1))
+            number = np.broadcast_to(number.reshape(-1), len(starts))
+            rows.append(np.stack([starts + first_weight, number + first_shape], axis=1))
             shapes.append(distinct)
-            first_weight += shifted.size
+            first_weight += mantissas.size
             first_shape += len(distinct)
             first_rows.append(first_rows[-1] + len(starts))
         if first_weight >= _MOST_WEIGHTS:
@@ -121,14 +115,21 @@ class Incoming:
                 f"native backend: got {first_weight:,} weights into population "
                 f"{projections[0].target!r}, expected fewer than 2**31"
             )
+        weights = aligned(np.zeros(first_weight, dtype))
+        end = 0
+        for p, mantissas in zip(projections, stored, strict=True):
+            start, end = end, end + len(mantissas)
+            shift = p.exponent - exponent
+            # In int64, because in fixed point, the cast keeps the lower 32 bits.
+            shifted = mantissas.astype(np.int64) << shift if shift else mantissas
+            weights[start:end] = shifted.astype(dtype, copy=False)
         return cls(
             projections,
             exponent,
-            aligned(np.concatenate([*weights, np.zeros(max(BLOCKS), dtype)])),
+            weights,
             aligned(np.concatenate(rows).astype(np.int32)),
             *_in_blocks(np.concatenate(shapes)),
             np.array(first_rows, np.int64),
-            np.uint64(first_weight),
         )
 
 

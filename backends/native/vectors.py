@@ -11,55 +11,73 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir  # type: ignore[import-untyped]
-from numba.core import types
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["BLOCKS", "EIGHT", "PACK", "POSITIONS", "add_4", "add_16", "add_64", "write_8"]
+__all__ = ["BLOCKS", "EIGHT", "PACK", "POSITIONS", "add_blocks", "write_8"]
 
 
-def _adding(lanes: int) -> Any:
-    """Return a compiled function that adds vectors of numbers.
-
-    ``add(current, target, weights, a, b, c, d)`` adds the `lanes` numbers of `weights` from each of
-    the indices a, b, c and d on to those of `current` from the index `target` on. All indices are
-    uint64, and are not checked.
-    """
-
-    @intrinsic
-    def add(_: Any, current: Any, target: Any, weights: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-        number = current.dtype
-
-        def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
-            into, index, others, *firsts = arguments
-            vector = ir.VectorType(context.get_value_type(number), lanes).as_pointer()
-            plus = builder.add if isinstance(number, types.Integer) else builder.fadd
-            align = number.bitwidth // 8
-
-            def place(kind: Any, array: Any, first: Any) -> Any:
-                data = context.make_array(kind)(context, builder, array).data
-                return builder.bitcast(builder.gep(data, [first]), vector)
-
-            w, x, y, z = (
-                builder.load(place(weights, others, first), align=align) for first in firsts
-            )
-            at = place(current, into, index)
-            both = plus(plus(w, x), plus(y, z))
-            builder.store(plus(builder.load(at, align=align), both), at, align=align)
-            return context.get_dummy_value()
-
-        return types.void(current, target, weights, a, b, c, d), generate
-
-    return add
-
-
-BLOCKS = (64, 16, 4, 1)
+BLOCKS = (64, 32, 16, 4, 1)
 """Numbers of adjacent targets whose weights are added at once."""
 
-add_64 = _adding(64)
-add_16 = _adding(16)
-add_4 = _adding(4)
 
+@intrinsic
+def _add_blocks(
+    _: Any, current: Any, weights: Any, shapes: Any, blocks: Any, number: Any, firsts: Any
+) -> Any:
+    """Add the weights of rows with the same targets to the current.
+
+    Parameters
+    ----------
+    current : int32 or float64 array
+        Sums of weights.
+    weights, shapes, blocks : arrays
+        Of an :class:`.incoming.Incoming`.
+    number : uint64
+        Index of the rows' shape.
+    firsts : tuple of uint64
+        Index of the first weight of each row.
+    """
+    kind = current.dtype
+
+    def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
+        into, given, shapes_given, blocks_given, row, starts = arguments
+        align = kind.bitwidth // 8
+        plus = builder.add if isinstance(kind, types.Integer) else builder.fadd
+
+        def data(array_type: Any, array: Any) -> Any:
+            return context.make_array(array_type)(context, builder, array).data
+
+        def entry(pointer: Any, start: Any, field: int) -> Any:
+            place = builder.add(start, start.type(field))
+            return builder.load(builder.gep(pointer, [place]))
+
+        currents, others = data(current, into), data(weights, given)
+        of_shapes, of_blocks = data(shapes, shapes_given), data(blocks, blocks_given)
+        shape = builder.mul(row, row.type(len(BLOCKS) + 2))
+        first_target = entry(of_shapes, shape, 0)
+        for i, lanes in enumerate(BLOCKS):
+            vector = ir.VectorType(context.get_value_type(kind), lanes).as_pointer()
+            begin, end = entry(of_shapes, shape, i + 1), entry(of_shapes, shape, i + 2)
+            with cgutils.for_range_slice(builder, begin, end, end.type(1)) as (index, _):
+                block = builder.mul(index, index.type(2))
+                target = builder.add(first_target, entry(of_blocks, block, 0))
+                moved = entry(of_blocks, block, 1)
+                total = None
+                for j in range(firsts.count):
+                    first = builder.add(builder.extract_value(starts, j), moved)
+                    place = builder.bitcast(builder.gep(others, [first]), vector)
+                    weight = builder.load(place, align=align)
+                    total = weight if total is None else plus(total, weight)
+                place = builder.bitcast(builder.gep(currents, [target]), vector)
+                builder.store(plus(builder.load(place, align=align), total), place, align=align)
+        return context.get_dummy_value()
+
+    return types.void(current, weights, shapes, blocks, number, firsts), generate
+
+
+add_blocks: Any = _add_blocks
 
 PACK = np.uint64(0x0102040810204080)
 """Factor by which a number of eight bytes 0 or 1 has these in the upper eight bits."""

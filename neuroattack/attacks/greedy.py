@@ -194,13 +194,17 @@ class GreedyWindow:
         return self.window
 
     def check_fits(self, image_shape: tuple[int, ...], n_classes: int) -> None:
-        """Raise UnsupportedFeatureError unless images have the shape (height, width)."""
+        """Raise UnsupportedFeatureError unless images are two-dimensional and hold the window."""
         del n_classes
         if len(image_shape) != 2:
             raise UnsupportedFeatureError(
                 f"attack 'greedy-window': got images of shape {image_shape}, expected "
                 "(height, width), as its window is a square of pixels; use another attack"
             )
+        try:
+            self.window_in(image_shape)
+        except ValidationError as error:
+            raise UnsupportedFeatureError(f"attack 'greedy-window': {error}") from error
 
     def run(
         self,

@@ -113,7 +113,7 @@ def test_when_the_parent_is_killed_its_build_ends_and_the_next_one_cleans_up(cac
     parent.wait()
     await_that(lambda: not any(map(is_running, family)))
     assert left_behind(cache)
-    from neuroattack.backends.brian.folders import scratch_folder
+    from neuroattack.backends.brian.standalone.folders import scratch_folder
 
     with scratch_folder() as scratch:
         assert left_behind(cache) == [scratch.name]

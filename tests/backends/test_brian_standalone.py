@@ -150,8 +150,8 @@ def test_an_executable_that_fails_is_an_error_and_the_next_query_works(
 ):
     others = set(descendants(os.getpid()))
     network = feed_forward()
-    monkeypatch.setattr("neuroattack.backends.brian.standalone._START_S", 0.5)
-    monkeypatch.setattr("neuroattack.backends.brian.standalone._SYNAPSE_S", 0.0)
+    monkeypatch.setattr("neuroattack.backends.brian.standalone.simulation._START_S", 0.5)
+    monkeypatch.setattr("neuroattack.backends.brian.standalone.simulation._SYNAPSE_S", 0.0)
     simulator.run(silence(network))
     (executable,) = built[1].glob("*/main")
     real = executable.rename(executable.with_name("real"))

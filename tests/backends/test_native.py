@@ -1,5 +1,7 @@
 """Native backend compared with the reference dynamics, spike for spike."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -12,7 +14,7 @@ from neuroattack.deployment.features import FEATURES
 from neuroattack.encoding.constant import ConstantInput
 from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.errors import ValidationError
 from neuroattack.ir.dynamics import readout_potentials, simulate
 from neuroattack.ir.network import (
     INPUT,
@@ -220,16 +222,66 @@ def test_the_wrong_kind_of_input_is_refused():
             native(1).deploy(network).run(batch)
 
 
-def test_direct_coding_in_fixed_point_is_refused():
+def recurrent_convolution():
+    shape = (2, 6, 6)
+    loop = Projection.from_weights(
+        "layer", "layer", np.random.default_rng(4).normal(0, 0.3, (48, 48)), delay_steps=2
+    )
+    return one_population(
+        convolution(shape, (3, 2, 3, 3)),
+        loop,
+        shape=shape,
+        encoder=PoissonEncoder(100.0),
+        size=48,
+        tau_syn_s=2e-3,
+    )
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_images_of_large_batches_have_the_spikes_of_single_images(threads):
+    network = recurrent_convolution()
+    simulator = native(threads).deploy(network)
+    trains = SpikeTrains.from_dense(raster(72, 0.2, images=300))
+    recorded, counted = simulator.run(trains, record_spikes=True), simulator.run(trains)
+    assert counted.counts["layer"].any()
+    np.testing.assert_array_equal(recorded.counts["layer"], counted.counts["layer"])
+    for image in (0, 127, 128, 149, 150, 299):
+        alone = simulator.run(trains[image : image + 1], record_spikes=True)
+        np.testing.assert_array_equal(alone.counts["layer"][0], counted.counts["layer"][image])
+        np.testing.assert_array_equal(
+            alone.spikes["layer"].to_dense()[0],
+            recorded.spikes["layer"][image : image + 1].to_dense()[0],
+        )
+
+
+def test_memory_of_a_convolution_is_that_of_its_kernel_and_neurons():
+    shape = (64, 32, 32)
+    projections = (
+        convolution((3, 32, 32), (64, 3, 3, 3), padding=_SAME),
+        convolution(shape, (128, 64, 4, 4), source="layer", target="readout", stride=(2, 2)),
+    )
     network = Network(
         dt_s=1e-3,
-        input=Input((2,), DirectEncoder(8)),
-        populations=(FixedPopulation("layer", 2, 0, 100),),
-        projections=(Projection(INPUT, "layer", np.ones((2, 2), int), 0),),
-        readout="layer",
+        input=Input((3, 32, 32), PoissonEncoder(100.0)),
+        populations=tuple(
+            Population(name, projection.shape[1], tau_m_s=0.01, threshold_v=1.0)
+            for name, projection in zip(("layer", "readout"), projections, strict=True)
+        ),
+        projections=projections,
+        readout="readout",
     )
-    with pytest.raises(UnsupportedFeatureError, match="direct coding"):
-        native(1).deploy(network)
+    spikes = SpikeTrains.from_dense(raster(3072, 0.1, images=2, steps=5))
+    simulator = native(1).deploy(network)
+    tracemalloc.start()
+    try:
+        again = native(1).deploy(network)
+        again.run(spikes)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert simulator.run(spikes).counts["readout"].any()
+    # Unrolled, the second one would have 29 million connections.
+    assert peak < 80 * 2**20
 
 
 @settings(max_examples=40, deadline=None)

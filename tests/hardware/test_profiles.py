@@ -148,7 +148,7 @@ def test_what_other_chips_are_like():
     assert {name: set(each.lacks) for name, each in formats.items() if each.lacks} == {
         "odin": {"leak", "synaptic_current", "bias", "refractory_period", "delay"},
         "truenorth": {"free_weights"},
-        "speck": {"leak"},
+        "speck": {"leak", "synaptic_current"},
         "xylo": {"reset_to_rest"},
     }
     assert {name: set(each.resets) for name, each in formats.items() if each.resets} == {

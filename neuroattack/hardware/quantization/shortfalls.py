@@ -171,7 +171,10 @@ def _one_step_later(network: Network, losses: Losses) -> Network:
         # A loop of several projections would take too long: each projection takes one step.
         return network
     late = shifts[network.readout]
-    output = f", so the last {late} time steps of {network.readout} are lost" if late else ""
+    output = ""
+    if late:
+        lost = "time step is" if late == 1 else f"{late} time steps are"
+        output = f", so the last {lost} lost in {network.readout}"
     losses.name(
         f"same-step arrival over {early[0].label}",
         f"spikes take at least one time step on {losses.format.name}{output}",

@@ -65,7 +65,7 @@ def _graph(arrays: Arrays) -> Graph:
         raise ValidationError(
             "format",
             "a network of lava-dl (.net)",
-            "a NIR file: build a graph with the package nir, see docs/nir.md",
+            "a NIR file (lava-dl does not write any: docs/nir.md describes a way)",
         )
     version = _text(arrays, "version")
     if not version.startswith(_VERSIONS):

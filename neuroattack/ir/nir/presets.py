@@ -9,9 +9,8 @@ Constants that the exporter rounded are restored, so that decays and gains are t
 from __future__ import annotations
 
 import abc
-import math
 from collections.abc import Callable, Iterable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -214,14 +213,15 @@ class SpikingJelly(Preset):
     kinds = ("IF", "LIF", "CubaLIF")
 
     def time_unit_s(self, graph: Graph, dt_s: float) -> float:
-        """Return the unit for the exporter's dt, which IF nodes contain; by default 1e-4."""
-        exported = [
-            1 / float(node.r.flat[0])
-            for node in _neurons(graph)
-            if node.kind == "IF" and node.r.flat[0] > 0
-        ]
-        dt = exported[0] if exported and exported[0] > 0 else 1e-4
-        return dt_s / float(f"{dt:.12g}")
+        """Return the unit for the exporter's dt: 1e-4, unless a resistance contains another."""
+        for node in _neurons(graph):
+            r = float(node.r.flat[0]) if node.r.size else 0.0
+            # Leaky neurons whose input decays too have a resistance of 1.
+            if r > 0 and not (node.kind == "LIF" and np.isclose(r, 1, rtol=_ROUNDING)):
+                dt = 1 / r if node.kind == "IF" else float(node.tau.flat[0]) / r
+                if dt > 0 and np.isfinite(dt):
+                    return dt_s / float(f"{dt:.12g}")
+        return dt_s / 1e-4
 
     def rest(self, node: Neurons) -> Values:
         """Return the reset potential, at which neurons start, or 0 for CUBALIFNode."""
@@ -368,7 +368,7 @@ def preset_of(exporter: str) -> Preset:
 
 
 def _restored(
-    target: Values, guess: Values, forward: Callable[[float], float], kind: type = float
+    target: Values, guess: Values, forward: Callable[[Any], Any], kind: type = np.float64
 ) -> Values:
     """Return the shortest numbers near the guesses that an exporter maps to the target.
 
@@ -379,34 +379,32 @@ def _restored(
     guess : float64 array
         Parameters of the layer, up to rounding.
     forward : function
-        The exporter's computation, in its arithmetic.
+        The exporter's computation on arrays, in its arithmetic.
     kind : type, optional
         Type of the parameters in the framework.
     """
     distinct, first, where = np.unique(target, return_index=True, return_inverse=True)
-    found = np.array(
-        [
-            _nearest(goal, guess.flat[place], forward, kind)
-            for goal, place in zip(distinct.tolist(), first, strict=True)
-        ]
+    start = guess.ravel()[first]
+    near: list[NDArray[Any]] = [
+        start.astype(kind),
+        *(np.round(start, digits).astype(kind) for digits in range(8)),
+    ]
+    for towards in (-np.inf, np.inf):
+        neighbor = near[0]
+        for _ in range(4):
+            neighbor = np.nextafter(neighbor, kind(towards))
+            near.append(neighbor)
+    candidates = np.array(near)
+    with np.errstate(divide="ignore"):
+        fitting = forward(candidates).astype(np.float64) == distinct
+    found = np.where(
+        fitting.any(axis=0), candidates[fitting.argmax(axis=0), range(len(start))], start
     )
+    for place in np.flatnonzero(np.count_nonzero(fitting, axis=0) > 1):
+        options = candidates[fitting[:, place], place]
+        found[place] = min(options, key=lambda each: (len(str(each)), abs(each - start[place])))
     values: Values = found[where.reshape(target.shape)]
     return values
-
-
-def _nearest(goal: float, guess: float, forward: Callable[[float], float], kind: type) -> float:
-    start = kind(guess)
-    candidates = [start, *(kind(round(guess, digits)) for digits in range(8))]
-    for towards in (-math.inf, math.inf):
-        near = start
-        for _ in range(4):
-            near = np.nextafter(near, kind(towards))
-            candidates.append(near)
-    with np.errstate(divide="ignore"):
-        fitting = [each for each in candidates if float(forward(each)) == goal]
-    if not fitting:
-        return float(guess)
-    return float(min(fitting, key=lambda each: (len(repr(float(str(each)))), abs(each - start))))
 
 
 def _betas(tau: Values, dt: float) -> Values:
@@ -422,11 +420,11 @@ def _betas(tau: Values, dt: float) -> Values:
     guess = 1 - dt / finite
     single = finite.astype(np.float32).astype(np.float64) == finite
 
-    def rounded(beta: float) -> float:
-        return float(np.float32(dt) / (one - np.float32(beta)))
+    def rounded(beta: Any) -> Any:
+        return np.float32(dt) / (one - beta)
 
-    def exact(beta: float) -> float:
-        return dt / (1 - float(beta)) if beta != 1 else math.inf
+    def exact(beta: Any) -> Any:
+        return dt / (1 - beta.astype(np.float64))
 
     if single.all():
         restored = _restored(finite, guess, rounded, np.float32)
@@ -443,7 +441,7 @@ def _rates(tau: Values, reading: Reading) -> Values:
     inverse = _restored(
         tau,
         1 / (tau * reading.time_unit_s),
-        lambda rate: float(step / np.float32(rate)),
+        lambda rate: step / rate,
         np.float32,
     )
     return inverse * reading.dt_s

@@ -20,12 +20,12 @@ import numpy as np
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.storage import load_network
 
+from ..direct import is_direct
+from ..importing import import_brian2
+from ..model import CLOCK, build_model, make_clock
+from ..timing import Timing
 from .builds import EXECUTABLE, Build, write_manifest
-from .direct import is_direct
-from .importing import import_brian2
-from .model import CLOCK, build_model, make_clock
 from .packing import BITS, END_OF_RUN, LAST_STEP, PACKED_INPUT, packed_shape
-from .timing import Timing
 
 __all__ = ["main"]
 

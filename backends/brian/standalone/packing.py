@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 
-from .timing import Timing
+from ..timing import Timing
 
 __all__ = ["BITS", "END_OF_RUN", "LAST_STEP", "PACKED_INPUT", "pack", "packed_shape"]
 

@@ -13,12 +13,12 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.ir.network import Network
 
+from ..direct import direct_inputs
+from ..simulator import BatchSimulator, Recorded
 from .builds import EXECUTABLE, Build, build
-from .direct import direct_inputs
 from .folders import scratch_folder
 from .packing import END_OF_RUN, LAST_STEP, PACKED_INPUT, pack, packed_shape
 from .processes import run_in_group
-from .simulator import BatchSimulator, Recorded
 
 __all__ = ["StandaloneSimulator"]
 

@@ -19,11 +19,11 @@ from neuroattack import __version__
 from neuroattack.errors import BackendUnavailableError, NeuroattackError
 from neuroattack.ir.network import Network
 
+from ..importing import brian2_availability, brian2_version
+from ..simulator import images_per_run
+from ..timing import Timing
 from .folders import builds_folder, locked, scratch_folder
-from .importing import brian2_availability, brian2_version
 from .processes import run_in_group
-from .simulator import images_per_run
-from .timing import Timing
 
 __all__ = ["EXECUTABLE", "Build", "build", "find_build", "missing_tools", "write_manifest"]
 
@@ -143,7 +143,12 @@ def _build(network: Network, steps: int, folder: Path) -> Build:
             raise BackendUnavailableError(f"the network cannot be built: {error}") from error
         work = [scratch, steps, images_per_run(network, steps), os.getpid()]
         ended = run_in_group(
-            [sys.executable, "-m", "neuroattack.backends.brian.compiling", *map(str, work)],
+            [
+                sys.executable,
+                "-m",
+                "neuroattack.backends.brian.standalone.compiling",
+                *map(str, work),
+            ],
             folder=scratch,
             log=scratch / "log.txt",
             deadline_s=_BUILD_DEADLINE_S,
@@ -173,7 +178,7 @@ def _key(network: Network, steps: int) -> str:
         [*_compiler(), "--version"], capture_output=True, text=True, check=False
     )
     sources = hashlib.sha256()
-    for source in sorted(Path(__file__).parent.glob("*.py")):
+    for source in sorted(Path(__file__).parents[1].rglob("*.py")):
         sources.update(source.read_bytes())
     facts = [
         network.checksum(),
