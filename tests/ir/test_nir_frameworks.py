@@ -213,3 +213,19 @@ def test_spikingjelly_with_hard_and_soft_resets(torch, jelly, v_reset, reset):
     assert np.isinf(network.populations[0].tau_m_s).all()
     np.testing.assert_allclose(network.populations[1].decay(1e-3), 0.5, rtol=1e-12)
     assert module[1].v_reset == v_reset
+
+
+def test_neurons_of_spikingjelly_are_called_once(torch, jelly):
+    from spikingjelly.activation_based import layer, neuron
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = layer.Linear(4, 4)
+            self.first, self.second = neuron.IFNode(), neuron.IFNode()
+
+        def forward(self, x):
+            return self.second(self.linear(self.first(self.linear(self.first(self.linear(x))))))
+
+    with pytest.raises(UnsupportedFeatureError, match="'first' is called 2 times"):
+        na.from_spikingjelly(Net(), (4,), **DIRECT)

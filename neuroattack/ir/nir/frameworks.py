@@ -262,9 +262,11 @@ def _output_shapes(
 ) -> dict[str, Shape]:
     """Return the shapes of the outputs of layers, without the batch axis."""
     shapes: dict[str, Shape] = {}
+    calls: dict[str, int] = {}
 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
         def keep(_layer: Any, _inputs: Any, output: Any) -> None:
+            calls[name] = calls.get(name, 0) + 1
             first = output[0] if isinstance(output, tuple) else output
             shapes[name] = tuple(first.shape[1:])
 
@@ -285,6 +287,11 @@ def _output_shapes(
     for name in layers:
         if name not in shapes:
             raise UnsupportedFeatureError(f"layer {name!r} is not used by the network")
+        if calls[name] != min(calls.values()):
+            raise UnsupportedFeatureError(
+                f"layer {name!r} is called {calls[name]} times, expected a layer of its "
+                "own for each call, as layers have a state"
+            )
     return shapes
 
 
