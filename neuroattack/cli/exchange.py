@@ -13,7 +13,6 @@ from neuroattack.report.terminal import console, tables
 
 __all__ = ["export_nir", "import_nir"]
 
-
 _Out = Annotated[
     Path | None, typer.Option(help="Network file to write. Default: the NIR file with suffix .h5.")
 ]

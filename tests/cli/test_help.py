@@ -55,6 +55,11 @@ def test_many_options_are_grouped_in_panels(words, command):
     _, out, _ = command(*words, "--help")
     assert all(len(line) <= 80 for line in out.splitlines())
     found = panels_of(out)
+    program = typer.main.get_command(app)
+    one = functools.reduce(lambda group, name: group.commands[name], words, program)
+    options = [each for each in one.params if each.param_type_name == "option" and not each.hidden]
+    listed = {name for panel in found.values() for name in panel}
+    assert all(listed.intersection(each.opts) for each in options), "an option has no panel"
     assert len(found["Options"]) <= 9, "an option has no panel"
     if sum(map(len, found.values())) > 9:
         assert found["Options"] == ["--help"]

@@ -10,7 +10,7 @@ import pytest
 
 import neuroattack as na
 from neuroattack.encoding.encoders import PoissonEncoder
-from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Convolution, Input
 
@@ -59,7 +59,7 @@ def test_snntorch_with_scalar_parameters(torch, snn):
     np.testing.assert_allclose(second.current_decay(1e-3), np.float32(0.8), rtol=1e-15)
     np.testing.assert_allclose(third.decay(1e-3), np.float32(0.6), rtol=1e-15)
     np.testing.assert_allclose(
-        network.incoming(first.name)[0].weights_v, module[0].weight.detach().numpy().T, rtol=1e-4
+        network.incoming(first.name)[0].weights_v, module[0].weight.detach().numpy().T, atol=1e-6
     )
     # The module itself has not changed.
     assert module[1].beta.ndim == 0
@@ -105,6 +105,48 @@ def test_snntorch_features_without_counterpart_are_named(torch, snn, changes):
     module = torch.nn.Sequential(torch.nn.Linear(2, 3), snn.Leaky(beta=0.9, **changes))
     with pytest.raises(UnsupportedFeatureError, match=f"'1' has .*{next(iter(changes))}"):
         na.from_snntorch(module, (2,), **DIRECT)
+
+
+def test_snntorch_layers_of_other_types_are_named(torch, snn):
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), snn.Lapicque(beta=0.9))
+    with pytest.raises(UnsupportedFeatureError, match="'1' is of type Lapicque"):
+        na.from_snntorch(module, (2,), **DIRECT)
+
+
+@pytest.mark.parametrize(
+    ("forward", "message"),
+    [
+        (lambda m, x: m.second(m.last(m.first(m.linear(x)))), None),
+        (lambda m, x: m.second(m.last(m.first(m.linear(x.bernoulli())))), None),
+        (lambda m, x: m.second(m.linear(m.first(m.linear(x)))), "'linear' 2 times"),
+        (lambda m, x: m.second(m.last(m.first(m.linear(2 * x)))), "changes the image"),
+        (lambda m, x: m.second(m.last(m.first(m.linear(x)))).sum(1), "outputs of 1 elements"),
+    ],
+)
+def test_what_snntorch_does_not_export_is_refused(torch, snn, forward, message):
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear, self.last = torch.nn.Linear(4, 4), torch.nn.Linear(4, 4)
+            self.first, self.second = (snn.Leaky(beta=0.9, init_hidden=True) for _ in range(2))
+
+        def forward(self, x):
+            return forward(self, x)
+
+    if message is None:
+        network = na.from_snntorch(Net(), (4,), **DIRECT)
+        assert [(p.source, p.target) for p in network.projections][1:] == [("first", "second")]
+        return
+    with pytest.raises(UnsupportedFeatureError, match=message):
+        na.from_snntorch(Net(), (4,), **DIRECT)
+
+
+def test_snntorch_decays_outside_of_0_to_1_act_as_the_nearest(torch, snn):
+    beta = torch.tensor([-0.2, 0.0, 0.3, 1.0, 1.2])
+    module = torch.nn.Sequential(torch.nn.Linear(2, 5), snn.Leaky(beta=beta))
+    (population,) = na.from_snntorch(module, (2,), **DIRECT).populations
+    expected = np.array([0, 0, np.float32(0.3), 1, 1])
+    np.testing.assert_allclose(population.decay(1e-3), expected, rtol=1e-15, atol=1e-300)
 
 
 def test_layers_that_exporters_do_not_know_are_an_error(torch, snn):
@@ -156,6 +198,13 @@ def test_norse_cells_of_different_time_steps_are_refused(torch, norse):
     )
     with pytest.raises(UnsupportedFeatureError, match=r"0\.001, 0\.01"):
         na.from_norse(module, (2,), **DIRECT)
+
+
+def test_the_time_step_of_norse_is_that_of_the_cells(torch, norse):
+    module = norse.SequentialState(torch.nn.Linear(2, 3), norse.LIFBoxCell())
+    assert na.from_norse(module, (2,), dt_s=1e-3, **DIRECT).dt_s == 1e-3
+    with pytest.raises(ValidationError, match=r"dt_s: got 0\.01"):
+        na.from_norse(module, (2,), dt_s=1e-2, **DIRECT)
 
 
 @pytest.mark.parametrize(("v_reset", "reset"), [(None, "subtract"), (0.0, "value")])
@@ -250,3 +299,19 @@ def test_modules_of_spikingjelly_spike_as_imported(torch, jelly, v_reset):
     module.double()
     functional.reset_net(module)
     check_spikes(torch, network, module, 6)
+
+
+def test_neurons_of_spikingjelly_are_called_once(torch, jelly):
+    from spikingjelly.activation_based import layer, neuron
+
+    class Net(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = layer.Linear(4, 4)
+            self.first, self.second = neuron.IFNode(), neuron.IFNode()
+
+        def forward(self, x):
+            return self.second(self.linear(self.first(self.linear(self.first(self.linear(x))))))
+
+    with pytest.raises(UnsupportedFeatureError, match="'first' is called 2 times"):
+        na.from_spikingjelly(Net(), (4,), **DIRECT)

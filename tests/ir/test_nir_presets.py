@@ -127,6 +127,19 @@ def test_spikingjelly_tells_its_time_step_in_if_neurons(tmp_path):
     np.testing.assert_array_equal(imported.network.projections[0].weights_v, 1.0)
 
 
+@pytest.mark.parametrize(
+    ("node", "message"),
+    [
+        (nir.IF(np.zeros(1), np.ones(1)), "r [*] dt: got 0"),
+        (nir.LIF(np.zeros(1), np.ones(1), np.zeros(1), np.ones(1)), "tau: got 0"),
+        (nir.LIF(np.full(1, np.inf), np.ones(1), np.zeros(1), np.ones(1)), "tau: got inf"),
+    ],
+)
+def test_numbers_that_spikingjelly_cannot_have_are_named(tmp_path, node, message):
+    with pytest.raises(FileError, match=message):
+        population(one_layer(tmp_path / "n.nir", node), exporter="spikingjelly")
+
+
 def test_sinabs_normalizes_input_unless_told_otherwise(tmp_path):
     node = nir.LIF(*(np.full(1, value) for value in (20.0, 1.0, 0.0, 1.0)))
     path = one_layer(tmp_path / "n.nir", node)

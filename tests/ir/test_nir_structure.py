@@ -215,6 +215,21 @@ def test_dense_connections_have_a_limit(tmp_path):
         import_nir(path, **ASKED)
 
 
+def test_graphs_without_edges_lack_an_input_or_edges(tmp_path):
+    nir.write(tmp_path / "n.nir", nir.NIRGraph({}, [], type_check=False))
+    with pytest.raises(FileError, match="Input nodes: got none"):
+        import_nir(tmp_path / "n.nir", **ASKED)
+
+
+def test_shapes_of_any_size_need_no_memory(tmp_path):
+    nodes = {"i": nir.Input(np.array([100_000, 100_000])), "n": relaxed(), "o": nir.Output(None)}
+    graph = nir.NIRGraph(nodes, [("i", "n"), ("n", "o")], type_check=False)
+    graph.nodes["o"] = nir.Output({"output": np.array([1])})
+    nir.write(tmp_path / "n.nir", graph)
+    with pytest.raises(FileError, match="input node 'i' output: got shape"):
+        import_nir(tmp_path / "n.nir", **ASKED)
+
+
 def large_file(path):
     """Write 3x32x32 - 64C3 - 128C3 - P2 - 256C3 - P2 - 10."""
 

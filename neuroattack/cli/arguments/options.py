@@ -22,7 +22,7 @@ PANELS = {
         *("exporter", "dt", "time_unit", "integration", "arrival", "reset", "comparison"),
         *("input_order", "refractory_steps"),
     ),
-    "Input": ("input_rate", "image_shape"),
+    "Input and output": ("input_rate", "image_shape", "readout"),
     "Noise": ("kinds", "deltas", "on", "clipping", "window"),
     "Attack": ("attack", "norm", "bound", "queries", "settings", "target_class", "goal"),
     "Server": ("host", "port", "name", "tls_certificate", "tls_key", "log"),

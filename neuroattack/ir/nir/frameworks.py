@@ -10,7 +10,7 @@ import copy
 import importlib
 import re
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from neuroattack.errors import (
     FileError,
     NeuroattackError,
     UnsupportedFeatureError,
+    ValidationError,
 )
 from neuroattack.ir.nir.importing import Imported, import_nir
 
@@ -65,7 +66,9 @@ def from_snntorch(module: Any, input_shape: Shape, **settings: Any) -> Imported:
         if isinstance(network, torch.nn.Sequential):
             layer.init_hidden = True
     sample = torch.zeros(1, *input_shape)
-    for name, shape in _output_shapes(torch, network, layers, sample).items():
+    shapes = _output_shapes(torch, network, layers, sample)
+    _check_calls(torch, network, layers, sample)
+    for name, shape in shapes.items():
         for field in ("alpha", "beta", "threshold"):
             _expand(layers[name], field, shape)
     graph = _exported("snntorch", lambda: exporting.export_to_nir(network, sample, ignore_dims=[0]))
@@ -81,6 +84,11 @@ def from_snntorch(module: Any, input_shape: Shape, **settings: Any) -> Imported:
 
 
 def _check_snntorch(name: str, layer: Any) -> None:
+    if not hasattr(layer, "reset_delay"):
+        raise UnsupportedFeatureError(
+            f"layer {name!r} is of type {type(layer).__name__}, expected Leaky, Synaptic, RLeaky "
+            "or RSynaptic"
+        )
     zero = layer.reset_mechanism == "zero"
     for wrong, what in (
         (layer.reset_mechanism == "none", "reset_mechanism='none'"),
@@ -130,6 +138,8 @@ def from_norse(module: Any, input_shape: Shape, **settings: Any) -> Imported:
             f"cells with different time steps ({', '.join(map(str, sorted(steps)))} s)"
         )
     dt_s = steps.pop() if steps else 1e-3
+    if settings.get("dt_s", dt_s) != dt_s:
+        raise ValidationError("dt_s", settings["dt_s"], f"{dt_s}, as in the cells")
     graph = _exported("norse", lambda: exporting.to_nir(network, sample, dt=dt_s))
     nir = importlib.import_module("nir")
     for name, layer in layers.items():
@@ -210,6 +220,8 @@ def from_spikingjelly(module: Any, input_shape: Shape, **settings: Any) -> Impor
         layers[name].v_reset = 0.0
         layers[name].reset()
     sample = torch.zeros(1, *input_shape)
+    _output_shapes(torch, network, layers, sample)
+    functional.reset_net(network)
     graph = _exported("spikingjelly", lambda: exporting.export_to_nir(network, sample))
     for name in layers:
         _note(_node(graph, name, ""), reset="subtract" if name in soft else "value")
@@ -258,9 +270,11 @@ def _output_shapes(
 ) -> dict[str, Shape]:
     """Return the shapes of the outputs of layers, without the batch axis."""
     shapes: dict[str, Shape] = {}
+    calls: dict[str, int] = {}
 
     def hook(name: str) -> Callable[[Any, Any, Any], None]:
         def keep(_layer: Any, _inputs: Any, output: Any) -> None:
+            calls[name] = calls.get(name, 0) + 1
             first = output[0] if isinstance(output, tuple) else output
             shapes[name] = tuple(first.shape[1:])
 
@@ -281,7 +295,70 @@ def _output_shapes(
     for name in layers:
         if name not in shapes:
             raise UnsupportedFeatureError(f"layer {name!r} is not used by the network")
+        if calls[name] != min(calls.values()):
+            raise UnsupportedFeatureError(
+                f"layer {name!r} is called {calls[name]} times, expected a layer of its "
+                "own for each call, as layers have a state"
+            )
     return shapes
+
+
+def _check_calls(torch: Any, network: Any, layers: Mapping[str, Any], sample: Any) -> None:
+    """Raise UnsupportedFeatureError for computations that snnTorch's exporter does not see.
+
+    It connects layers by the values that they pass on, and each layer becomes one node.
+    """
+    calls: dict[str, int] = {}
+    given: list[Any] = []
+    sizes: list[int] = []
+
+    def hook(name: str) -> Callable[[Any, Any, Any], None]:
+        def keep(_layer: Any, inputs: Any, output: Any) -> None:
+            calls[name] = calls.get(name, 0) + 1
+            given.append(inputs[0].detach().clone())
+            sizes.append(next(_tensors(torch, output)).numel())
+
+        return keep
+
+    inner = tuple(f"{name}." for name in layers)
+    parts = {
+        name: part
+        for name, part in network.named_modules()
+        if name in layers or not (name.startswith(inner) or list(part.children()))
+    }
+    handles = [part.register_forward_hook(hook(name)) for name, part in parts.items()]
+    ones = torch.ones_like(sample)
+    with torch.no_grad():
+        outputs = list(_tensors(torch, network(ones)))
+    for handle in handles:
+        handle.remove()
+    first = next(iter(calls))
+    for name, count in calls.items():
+        if count != calls[first]:
+            raise UnsupportedFeatureError(
+                f"layer {name!r} is called {count} times, and layer {first!r} {calls[first]} "
+                "times; expected layers that are called once per time step"
+            )
+    # Encoders such as torch.bernoulli pass ones on.
+    if given[0].numel() == ones.numel() and not bool((given[0] == 1).all()):
+        raise UnsupportedFeatureError(
+            f"the network changes the image before layer {first!r}, which is not exported; change "
+            "the images instead"
+        )
+    if all(output.numel() % sizes[-1] for output in outputs):
+        raise UnsupportedFeatureError(
+            f"the network has outputs of {', '.join(str(o.numel()) for o in outputs)} elements, "
+            f"expected those of its last layer, {sizes[-1]}: what follows it is not exported"
+        )
+
+
+def _tensors(torch: Any, value: Any) -> Iterator[Any]:
+    """Yield the tensors in nested tuples and lists."""
+    if torch.is_tensor(value):
+        yield value
+    elif isinstance(value, tuple | list):
+        for each in value:
+            yield from _tensors(torch, each)
 
 
 def _expand(layer: Any, field: str, shape: Shape) -> None:

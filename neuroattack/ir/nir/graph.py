@@ -173,6 +173,8 @@ class _Flat:
 
 def _edges(edges: NDArray[Any] | None, words: str) -> list[tuple[str, str]]:
     """Return a graph's edges in the order of the file, each once."""
+    if edges is not None and edges.size == 0:
+        return []
     if edges is None or edges.dtype.kind != "U" or edges.ndim != 2 or edges.shape[1] != 2:
         shape = "nothing" if edges is None else f"{edges.dtype} of shape {edges.shape}"
         raise ValidationError(f"{words} edges", shape, "pairs of node names")

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.errors import (
     FileError,
@@ -134,7 +136,9 @@ def import_nir(
         refractory_steps,
     )
     try:
-        return _imported(graph, given, encoder, max_rate_hz, image_shape, readout, allow_lossy)
+        # Populations and projections refuse numbers that overflow.
+        with np.errstate(all="ignore"):
+            return _imported(graph, given, encoder, max_rate_hz, image_shape, readout, allow_lossy)
     except NeuroattackError as error:
         raise FileError(path, str(error)) from error
 

@@ -231,6 +231,11 @@ class SpikingJelly(Preset):
         if node.kind == "IF":
             self._check_close(node, "r * dt", node.r * dt, 1.0)
             return
+        synapses = [("tau_syn", node.tau_syn)] if node.has_current else []
+        for field, tau in [("tau", node.tau), *synapses]:
+            if not dt * (1 - _ROUNDING) <= tau.min() <= tau.max() < np.inf:
+                shown = f"{tau.min():g} to {tau.max():g}"
+                raise self._contradiction(node, field, shown, f"finite numbers of at least {dt:g}")
         rest = node.v_reset if node.kind == "LIF" else np.zeros(())
         self._check_close(node, "v_leak", node.v_leak, rest)
         if node.kind == "CubaLIF":
@@ -406,10 +411,12 @@ def _betas(tau: Values, dt: float) -> Values:
     """Return the decay factors beta for which an exporter wrote tau = dt / (1 - beta).
 
     Factors above 1, which learning may give, act as 1, and the exporter writes negative times.
+    Factors below 0 act as 0.
     """
     one = np.float32(1)
     endless = ~np.isfinite(tau) | (tau <= 0)
-    finite = np.where(endless, dt, tau)
+    # Times that are not finite say nothing about the precision of the others.
+    finite = np.where(endless, np.float32(dt), tau)
     guess = 1 - dt / finite
     single = finite.astype(np.float32).astype(np.float64) == finite
 
@@ -425,7 +432,7 @@ def _betas(tau: Values, dt: float) -> Values:
         # Parameters in double precision, unless single precision fits.
         guess = _restored(finite, guess, exact)
         restored = _restored(finite, guess, exact, np.float32)
-    return np.where(endless, 1.0, restored)
+    return np.where(endless, 1.0, np.maximum(restored, 0.0))
 
 
 def _rates(tau: Values, reading: Reading) -> Values:

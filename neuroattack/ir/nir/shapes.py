@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 
-from neuroattack.errors import ValidationError
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.nir import nodes
 from neuroattack.ir.nir.graph import Graph
 from neuroattack.ir.nir.signals import output_shape, size_of
 
 __all__ = ["shapes_of"]
+
+_MOST_ELEMENTS = 2**24
 
 Shape = tuple[int, ...]
 
@@ -37,6 +39,11 @@ def shapes_of(graph: Graph) -> dict[str, Shape]:
                 shapes[name] = _of_population(node, known[0])
             elif known:
                 shapes[name] = output_shape(node, known[0])
+            if math.prod(shapes.get(name, ())) > _MOST_ELEMENTS:
+                raise UnsupportedFeatureError(
+                    f"{node.words} output: got shape {shapes[name]}, expected at most "
+                    f"{_MOST_ELEMENTS:,} elements"
+                )
         if len(shapes) == before:
             name = next(iter(pending))
             raise ValidationError(f"{pending[name].words} input", "no path from the input", "one")
