@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from neuroattack.errors import FileError
-from neuroattack.ir.nir import graph
-from neuroattack.ir.nir.file import read_arrays
-from neuroattack.ir.nir.graph import read_graph
+from neuroattack.ir.nir.graph import graph
+from neuroattack.ir.nir.graph.file import read_arrays
+from neuroattack.ir.nir.graph.graph import read_graph
+from neuroattack.ir.nir.graph.unpack import LARGEST_EXPANSION
 from neuroattack.ir.nir.importing import import_nir
-from neuroattack.ir.nir.unpack import LARGEST_EXPANSION
 
 
 @pytest.fixture
@@ -155,7 +155,7 @@ def test_a_network_file_of_ones_own_is_told_apart(network_file):
 def test_the_readers_memory_has_a_limit(sound):
     # A large allocation, as a crafted file might cause in the HDF5 library.
     script = (
-        "from pathlib import Path; from neuroattack.ir.nir import unpack\n"
+        "from pathlib import Path; from neuroattack.ir.nir.graph import unpack\n"
         "unpack._limit_memory(2**26)\n"
         "try: bytearray(2**31)\n"
         "except MemoryError: print('refused')"

@@ -8,7 +8,7 @@ from support.nir_simulation import Simulation
 
 from neuroattack.errors import FileError
 from neuroattack.ir.dynamics import readout_potentials, simulate
-from neuroattack.ir.nir.graph import read_graph
+from neuroattack.ir.nir.graph.graph import read_graph
 from neuroattack.ir.nir.importing import import_nir
 
 nir = pytest.importorskip("nir")

@@ -14,7 +14,7 @@ from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.ir.network import Input
 from neuroattack.ir.nir.importing import import_nir
-from neuroattack.ir.nir.presets import PRESETS
+from neuroattack.ir.nir.settings.presets import PRESETS
 
 nir = pytest.importorskip("nir")
 

@@ -17,9 +17,9 @@ from neuroattack.ir.network import (
     Network,
     Population,
 )
-from neuroattack.ir.nir.losses import Losses
-from neuroattack.ir.nir.metadata import graph_metadata, neuron_metadata
-from neuroattack.ir.nir.reading import Arrival
+from neuroattack.ir.nir.settings.losses import Losses
+from neuroattack.ir.nir.settings.metadata import graph_metadata, neuron_metadata
+from neuroattack.ir.nir.settings.reading import Arrival
 from neuroattack.ir.values import span
 
 __all__ = ["export_nir"]

@@ -18,15 +18,15 @@ from neuroattack.errors import (
     ValidationError,
 )
 from neuroattack.ir.network import INPUT, AnyProjection, Input, Network, Population
-from neuroattack.ir.nir import nodes
 from neuroattack.ir.nir.connecting import connections, rounding_of
-from neuroattack.ir.nir.graph import Graph, read_graph
-from neuroattack.ir.nir.losses import Losses
+from neuroattack.ir.nir.graph import nodes
+from neuroattack.ir.nir.graph.graph import Graph, read_graph
 from neuroattack.ir.nir.maps import Identity
-from neuroattack.ir.nir.metadata import image_shape_of, origin_of
 from neuroattack.ir.nir.neurons import Cells, cells_of, integrator, threshold_cells
-from neuroattack.ir.nir.reading import Arrival, InputOrder, Integration
-from neuroattack.ir.nir.settings import (
+from neuroattack.ir.nir.settings.losses import Losses
+from neuroattack.ir.nir.settings.metadata import image_shape_of, origin_of
+from neuroattack.ir.nir.settings.reading import Arrival, InputOrder, Integration
+from neuroattack.ir.nir.settings.settings import (
     Given,
     Setting,
     Settings,
@@ -100,7 +100,7 @@ def import_nir(
         NIR file.
     exporter : {'snntorch', 'norse', 'spikingjelly', 'sinabs', 'rockpool'}, optional
         Framework that wrote the file. Its preset sets everything that the other settings do not,
-        except for the input; see :mod:`neuroattack.ir.nir.presets`.
+        except for the input; see :mod:`neuroattack.ir.nir.settings.presets`.
     dt_s, time_unit_s, integration, arrival, reset, comparison, input_order, refractory_steps
         Settings that NIR does not define, see :class:`~neuroattack.ir.nir.reading.Reading`. May be
         None if a preset sets them, or the file's metadata contain them, as in files exported by

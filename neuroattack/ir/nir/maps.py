@@ -14,7 +14,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.ir.nir.nodes import Convolution
+from neuroattack.ir.nir.graph.nodes import Convolution
 
 __all__ = ["Identity", "Kernel", "Map", "Matrix", "convolve", "output_sides"]
 

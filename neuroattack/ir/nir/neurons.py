@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import Population
-from neuroattack.ir.nir.metadata import node_numbers
-from neuroattack.ir.nir.nodes import Neurons, Threshold
-from neuroattack.ir.nir.reading import tau_of_decay
-from neuroattack.ir.nir.settings import Settings
+from neuroattack.ir.nir.graph.nodes import Neurons, Threshold
+from neuroattack.ir.nir.settings.metadata import node_numbers
+from neuroattack.ir.nir.settings.reading import tau_of_decay
+from neuroattack.ir.nir.settings.settings import Settings
 
 __all__ = ["Cells", "cells_of", "integrator", "threshold_cells"]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
-from neuroattack.ir.nir import nodes
-from neuroattack.ir.nir.graph import Graph
+from neuroattack.ir.nir.graph import nodes
+from neuroattack.ir.nir.graph.graph import Graph
 from neuroattack.ir.nir.signals import output_shape, size_of
 
 __all__ = ["shapes_of"]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.nir import nodes
+from neuroattack.ir.nir.graph import nodes
 from neuroattack.ir.nir.maps import Identity, Map, convolve, output_sides
 
 __all__ = ["Signal", "apply", "joined", "output_shape", "size_of"]

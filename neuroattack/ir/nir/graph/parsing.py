@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
-from neuroattack.ir.nir.fields import Fields
-from neuroattack.ir.nir.nodes import (
+from neuroattack.ir.nir.graph.fields import Fields
+from neuroattack.ir.nir.graph.nodes import (
     Convolution,
     Delay,
     Flatten,

@@ -10,11 +10,11 @@ import numpy as np
 from neuroattack.encoding.encoders import ENCODERS, DirectEncoder, Encoder, encoder_from
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import ReadoutQuantity
-from neuroattack.ir.nir.graph import Graph
-from neuroattack.ir.nir.metadata import node_choice, node_numbers, number, text
-from neuroattack.ir.nir.nodes import Neurons, PopulationNode, Threshold
-from neuroattack.ir.nir.presets import PRESETS, Preset, preset_of
-from neuroattack.ir.nir.reading import Arrival, Discrete, InputOrder, Integration, Reading
+from neuroattack.ir.nir.graph.graph import Graph
+from neuroattack.ir.nir.graph.nodes import Neurons, PopulationNode, Threshold
+from neuroattack.ir.nir.settings.metadata import node_choice, node_numbers, number, text
+from neuroattack.ir.nir.settings.presets import PRESETS, Preset, preset_of
+from neuroattack.ir.nir.settings.reading import Arrival, Discrete, InputOrder, Integration, Reading
 from neuroattack.ir.population import Comparison, Reset
 
 __all__ = ["READOUTS", "Given", "Setting", "Settings", "encoder_of", "readout_of", "settings_of"]

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 from scipy.special import lambertw
 
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
-from neuroattack.ir.nir.graph import Graph
-from neuroattack.ir.nir.nodes import Neurons
-from neuroattack.ir.nir.reading import (
+from neuroattack.ir.nir.graph.graph import Graph
+from neuroattack.ir.nir.graph.nodes import Neurons
+from neuroattack.ir.nir.settings.reading import (
     Arrival,
     Discrete,
     InputOrder,

@@ -8,9 +8,9 @@ import numpy as np
 
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.ir.network import Network, Population
-from neuroattack.ir.nir.graph import Graph
-from neuroattack.ir.nir.nodes import Neurons
-from neuroattack.ir.nir.reading import Arrival
+from neuroattack.ir.nir.graph.graph import Graph
+from neuroattack.ir.nir.graph.nodes import Neurons
+from neuroattack.ir.nir.settings.reading import Arrival
 
 __all__ = [
     "graph_metadata",

@@ -10,10 +10,10 @@ from typing import Any
 from numpy.typing import NDArray
 
 from neuroattack.errors import FileError, NeuroattackError, ValidationError
-from neuroattack.ir.nir.file import read_arrays
-from neuroattack.ir.nir.nodes import Input, Node, Output, PopulationNode, Relay
-from neuroattack.ir.nir.order import evaluation_order, sources_of_populations
-from neuroattack.ir.nir.parsing import read_node
+from neuroattack.ir.nir.graph.file import read_arrays
+from neuroattack.ir.nir.graph.nodes import Input, Node, Output, PopulationNode, Relay
+from neuroattack.ir.nir.graph.order import evaluation_order, sources_of_populations
+from neuroattack.ir.nir.graph.parsing import read_node
 
 __all__ = ["Graph", "read_graph"]
 

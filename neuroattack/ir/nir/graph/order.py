@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.ir.nir.nodes import Delay, Input, Node, PopulationNode
+from neuroattack.ir.nir.graph.nodes import Delay, Input, Node, PopulationNode
 
 __all__ = ["evaluation_order", "sources_of_populations"]
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import FileError
 from neuroattack.files import require_file
-from neuroattack.ir.nir.unpack import REFUSED
+from neuroattack.ir.nir.graph.unpack import REFUSED
 
 __all__ = ["read_arrays"]
 
@@ -49,7 +49,7 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
 def _unpack(path: Path, unpacked: Path) -> None:
     try:
         done = subprocess.run(  # noqa: S603 - this Python, on a file that the user named
-            [sys.executable, "-m", "neuroattack.ir.nir.unpack", path.absolute(), unpacked],
+            [sys.executable, "-m", "neuroattack.ir.nir.graph.unpack", path.absolute(), unpacked],
             # Do not load compression plugins that the file names from system folders.
             env={**os.environ, "HDF5_PLUGIN_PRELOAD": "::"},
             stdin=subprocess.DEVNULL,

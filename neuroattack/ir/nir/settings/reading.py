@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
-from neuroattack.ir.nir.nodes import Neurons
+from neuroattack.ir.nir.graph.nodes import Neurons
 from neuroattack.ir.population import Comparison, Reset
 from neuroattack.ir.values import freeze
 from neuroattack.validation import check_integer, check_positive

@@ -2,8 +2,8 @@
 
 The HDF5 library may hang, crash or allocate without bound on a damaged file, and files of other
 tools have no checksum that would reveal damage before parsing. Run as
-``python -m neuroattack.ir.nir.unpack FILE OUTPUT``, this writes the arrays of FILE to the npz file
-OUTPUT, with limited memory. :mod:`neuroattack.ir.nir.file` runs it and reads the result.
+``python -m neuroattack.ir.nir.graph.unpack FILE OUTPUT``, this writes the arrays of FILE to the npz
+file OUTPUT, with limited memory. :mod:`neuroattack.ir.nir.graph.file` runs it and reads the result.
 """
 
 from __future__ import annotations

@@ -1,0 +1,1 @@
+"""Settings of an import that NIR does not define, and their sources."""
