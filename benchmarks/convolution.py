@@ -138,8 +138,8 @@ def _pooled_convolution(
 
 def _tables(figures: Figures) -> list[Table]:
     title = (
-        f"12C5-P2-64C5-P2-10, {figures['dataset']}, T = {figures['steps']}, batches of {figures['batch']}, "
-        "one core: median (lowest to highest)"
+        f"12C5-P2-64C5-P2-10, {figures['dataset']}, T = {figures['steps']}, batches of "
+        f"{figures['batch']}, one core: median (lowest to highest)"
     )
     rows = []
     for coding in _CODINGS:
@@ -178,11 +178,9 @@ def measure_convolution(options: Options) -> Figures:
         network = convolutional_network(layers, encoder)
         inputs = encode(network, rows, _STEPS)
         figures[coding] = _measure_coding(network, inputs, layers, options)
-        figures |= {
-            f"{key}_{coding}": figures[coding][key]
-            for key in figures[coding]
-            if key.startswith("vs_")
-        }
+        for key in ("vs_snntorch", "vs_snntorch_fastest"):
+            for end in ("", "_spread"):
+                figures[f"{key}_{coding}{end}"] = figures[coding][f"{key}{end}"]
     return figures
 
 

@@ -30,13 +30,17 @@ PROMISED = {
         *("vs_embedding_bag", "vs_brian2_standalone", "two_core_speedup", "int8_speedup"),
         "images_per_s",
     },
+    "convolution": {
+        *("vs_snntorch_direct", "vs_snntorch_poisson"),
+        *("vs_snntorch_fastest_direct", "vs_snntorch_fastest_poisson"),
+    },
     "attack": {"crn_speedup", "encoder_share", "paper_attack_s"},
     "training": {"fine_tuned_s", "fine_tuned_spiking_accuracy", "paper_s", "paper_rate_accuracy"},
     "scaling": {"slopes"},
     "startup": {"help_s", "first_query_s"},
     "remote": {"remote_share"},
 }
-WITH_SPREAD = {"engine", "attack", "startup", "remote"}
+WITH_SPREAD = {"engine", "convolution", "attack", "startup", "remote"}
 
 
 def run_suite(*arguments, timeout_s=120):
@@ -94,6 +98,20 @@ def test_one_section_prints_one_object_with_its_keys(quick_engine):
         check_promised(figures, section)
     assert figures["engine"]["network"].startswith("random weights")
     assert json.loads((out / "benchmarks.json").read_text()) == figures
+
+
+def test_the_convolutional_network_is_measured_and_snntorch_or_said_to_be_missing(tmp_path):
+    done = run_suite("--quick", "--json", "--only", "convolution", "--out", tmp_path)
+    assert done.returncode == 0, done.stderr
+    figures = one_object(done.stdout)
+    check_promised(figures, "convolution")
+    for coding in ("direct", "poisson"):
+        found = figures["convolution"][coding]
+        assert list(found["activity"]) == ["input", "conv1", "conv2", "output"]
+        assert all(0 < active < 1 for active in found["activity"].values())
+        assert found["native"] > 0
+        assert found["installed"] == ("documented" in found)
+        assert found["equal_counts"] is None or found["equal_counts"] > 0.99
 
 
 def test_peers_are_measured_or_said_to_be_missing(quick_engine):

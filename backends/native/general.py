@@ -158,11 +158,14 @@ class GeneralLayer:
         )
         rows = images if stepwise else 1
         number: Any = np.int64 if self._fixed else np.float64
-        numbers = [np.zeros((rows, size), number) for _ in range(2 if self._fixed else 3)]
+        # Weights are added in blocks, which may end behind the last neuron.
+        padded = -(-size // VECTOR) * VECTOR
+        constants = [] if self._fixed else [np.zeros((rows, padded))]
+        numbers = [np.zeros((rows, size), number) for _ in range(2)]
         # The compiled loops test the spikes of eight neurons at once.
         fired = np.zeros((rows, -(-size // 8) * 8), np.uint8)
-        current = aligned(np.zeros(-(-size // VECTOR) * VECTOR, self._incoming.weights.dtype))
-        state = *numbers, np.zeros((rows, size), np.int64), fired, current
+        current = aligned(np.zeros(padded, self._incoming.weights.dtype))
+        state = *constants, *numbers, np.zeros((rows, size), np.int64), fired, current
         reads = images if self._quantity != "spike_count" else 0
         values = np.empty((0, 0), np.int32) if constant is None else constant.values.copy()
         return Run(

@@ -2,8 +2,8 @@
 
 The events of all projections into a population are numbered rows: neuron n of the source of
 projection p is row ``first_rows[p] + n``. A row adds runs of adjacent weights to runs of adjacent
-targets: one run in an all-to-all projection, one per row of targets in a convolution. Kernels are
-stored once, and not for every neuron.
+targets: one run in an all-to-all projection, one per row of targets in a convolution. Runs are
+divided into blocks of fixed sizes. Kernels are stored once, and not for every neuron.
 
 Adjacent targets of a convolution should have adjacent weights. Therefore populations that are the
 target of convolutions are simulated in the order (row, column, channel), and kernels are stored

@@ -1,8 +1,11 @@
-"""Additions of short vectors in compiled code.
+"""Vector instructions in compiled code.
 
 The runs of weights of a convolution are short, often 64 or 128 numbers. In a loop over so few, the
 compiler's checks whether the arrays overlap take as long as the additions, and the last numbers are
-added one by one. The functions of this module become single vector instructions.
+added one by one. The functions of this module become vector instructions without such checks.
+
+Numba's cache does not notice changes of this file: after a change, :mod:`.general_kernels` must be
+compiled again.
 """
 
 from __future__ import annotations
@@ -16,7 +19,6 @@ from numba.extending import intrinsic
 from numpy.typing import NDArray
 
 __all__ = ["BLOCKS", "EIGHT", "PACK", "POSITIONS", "add_blocks", "write_8"]
-
 
 BLOCKS = (64, 32, 16, 4, 1)
 """Numbers of adjacent targets whose weights are added at once."""

@@ -60,28 +60,21 @@ _RefractorySteps = Annotated[
 ]
 _Encoder = Annotated[
     Literal["poisson", "regular", "direct"] | None,
-    typer.Option(help="Encoder of the images.", rich_help_panel="Input and output"),
+    typer.Option(help="Encoder of the images.", rich_help_panel="Input"),
 ]
 _InputRate = Annotated[
     float | None,
-    typer.Option(
-        help="Input rate in Hz of a pixel of intensity 1; none with direct coding.",
-        rich_help_panel="Input and output",
-    ),
+    typer.Option(help="Input rate in Hz of a pixel of intensity 1; none with direct coding."),
 ]
 _ImageShape = Annotated[
     str | None,
-    typer.Option(
-        help="Shape of an image, such as 28x28. Default: that of the file's input.",
-        rich_help_panel="Input and output",
-    ),
+    typer.Option(help="Shape of an image, such as 28x28. Default: that of the file's input."),
 ]
 _Readout = Annotated[
     Literal["spike_count", "final_potential", "max_potential", "output_sum"] | None,
     typer.Option(
         help="Output of the network. A potential is required for a last layer that never spikes "
-        "(LI), and output_sum for one without neurons. Default otherwise: spike_count.",
-        rich_help_panel="Input and output",
+        "(LI), and output_sum for one without neurons. Default otherwise: spike_count."
     ),
 ]
 _AllowLossy = Annotated[

@@ -11,6 +11,7 @@ from neuroattack.backends.native.layer import Layer
 from neuroattack.backends.native.neighbors import can_have_neighbors, find_neighbors
 from neuroattack.backends.native.trace import Trace
 from neuroattack.conformance.networks import fixed_networks, networks
+from neuroattack.deployment.features import FEATURES
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.dynamics import simulate
@@ -32,10 +33,14 @@ def expected_counts(network, dense):
     return {name: np.stack([one[name].sum(axis=0) for one in each]) for name in each[0]}
 
 
+# Those that plain layers support.
+PLAIN = frozenset({"inclusive_threshold", "same_step_arrival"})
+
+
 @settings(max_examples=120, deadline=None)
 @given(st.data(), st.sampled_from([1, 2]))
 def test_neighbors_have_the_counts_of_the_reference_dynamics(data, threads):
-    network = data.draw(networks(max_size=40))
+    network = data.draw(networks(max_size=40, features=PLAIN))
     assume(all(len(network.incoming(p.name)) == 1 for p in network.populations))
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
     steps = data.draw(st.integers(1, 40))
@@ -145,6 +150,23 @@ def test_images_are_near_up_to_64_different_events():
     np.testing.assert_array_equal(near, np.arange(9) != 2)
     assert differences.offsets[2, 0] == differences.offsets[2, -1]
     assert not find_neighbors(SpikeTrains.from_dense(dense[:8]))[1].any()
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_neighbors_with_any_features_have_the_counts_of_single_images(data):
+    network = data.draw(networks(max_size=40, features=frozenset(FEATURES) - {"direct_input"}))
+    rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
+    base = rng.random((20, network.input.size)) < data.draw(st.sampled_from([0.05, 0.3]))
+    inputs = SpikeTrains.from_dense(neighbours_of(base, rng, 10, 3))
+    simulator = NativeBackend(1).deploy(network)
+    together = simulator.run(inputs)
+    for image in range(10):
+        alone = simulator.run(inputs[image : image + 1])
+        for name, counts in alone.counts.items():
+            np.testing.assert_array_equal(together.counts[name][image], counts[0], err_msg=name)
+        if alone.potentials is not None:
+            np.testing.assert_array_equal(together.potentials[image], alone.potentials[0])
 
 
 @settings(max_examples=30, deadline=None)

@@ -122,6 +122,20 @@ def test_where_a_network_comes_from_survives_too(tmp_path):
     assert found.input.shape == (1, 2)
 
 
+def test_files_exported_by_version_0_1_have_no_other_neurons(tmp_path):
+    path = tmp_path / "n.nir"
+    network = one_layer(refractory_steps=2)
+    export_nir(path, network, allow_lossy=True)
+    with h5py.File(path, "r+") as file:
+        for field in ("reset", "comparison", "input_order"):
+            del file[f"node/nodes/out/metadata/neuroattack/{field}"]
+        del file["node/metadata/neuroattack/readout"]
+        _replace(file, "node/nodes/out/metadata/neuroattack/refractory_steps", 2)
+    imported = import_nir(path)
+    assert imported.network.populations == network.populations
+    assert {setting.source for setting in imported.settings} == {"file"}
+
+
 def test_nir_itself_reads_what_is_written_here(tmp_path):
     export_nir(tmp_path / "n.nir", one_layer((2, 2), np.eye(4, 3), bias_v=0.25))
     graph = nir.read(tmp_path / "n.nir")

@@ -3,12 +3,16 @@
 ``tests/peers`` compares spikes with the frameworks. Frameworks that are missing are skipped.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import neuroattack as na
+from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
-from neuroattack.ir.network import Convolution
+from neuroattack.ir.dynamics import simulate
+from neuroattack.ir.network import Convolution, Input
 
 REASON = "needs the peers, as .ci/run installs them"
 DIRECT = {"encoder": "direct"}
@@ -146,9 +150,13 @@ def test_snntorch_decays_outside_of_0_to_1_act_as_the_nearest(torch, snn):
 
 
 def test_layers_that_exporters_do_not_know_are_an_error(torch, snn):
-    module = torch.nn.Sequential(torch.nn.MaxPool2d(2), snn.Leaky(beta=0.9))
+    for layer in (torch.nn.MaxPool2d(2), torch.nn.BatchNorm2d(1), torch.nn.Dropout(0.1)):
+        module = torch.nn.Sequential(layer, snn.Leaky(beta=0.9))
+        with pytest.raises(UnsupportedFeatureError, match=f"'0' is of type {type(layer).__name__}"):
+            na.from_snntorch(module, (1, 4, 4), **DIRECT)
+    module = torch.nn.Sequential(torch.nn.Softmax(0), snn.Leaky(beta=0.9))
     with pytest.raises(UnsupportedFeatureError, match="exporter of snntorch failed"):
-        na.from_snntorch(module, (1, 4, 4), **DIRECT)
+        na.from_snntorch(module, (4,), **DIRECT)
     with pytest.raises(UnsupportedFeatureError, match=r"fails for an image of shape \(3,\)"):
         na.from_snntorch(
             torch.nn.Sequential(torch.nn.Linear(2, 3), snn.Leaky(beta=0.9)), (3,), **DIRECT
@@ -213,6 +221,84 @@ def test_spikingjelly_with_hard_and_soft_resets(torch, jelly, v_reset, reset):
     assert np.isinf(network.populations[0].tau_m_s).all()
     np.testing.assert_allclose(network.populations[1].decay(1e-3), 0.5, rtol=1e-12)
     assert module[1].v_reset == v_reset
+
+
+def spikes_of(network, rasters):
+    """Return the output spikes of the imported network, of shape (steps, images, classes)."""
+    outputs = [simulate(network, raster)[network.readout] for raster in rasters]
+    return np.stack(outputs, axis=1)
+
+
+def check_spikes(torch, network, step, inputs):
+    """Compare with a module in double precision; `step` returns the output spikes of one step."""
+    rasters = np.random.default_rng(0).random((30, 50, inputs)) < 0.4
+    steps = torch.tensor(rasters, dtype=torch.float64).unbind(1)
+    with torch.no_grad():
+        expected = np.array([step(x).numpy() > 0 for x in steps])
+    assert expected.sum() > 200
+    np.testing.assert_array_equal(spikes_of(network, rasters), expected)
+
+
+@pytest.mark.parametrize("reset", ["subtract", "zero"])
+def test_modules_of_snntorch_spike_as_imported(torch, snn, reset):
+    torch.manual_seed(1)
+    settings = {"beta": 0.9, "init_hidden": True, "reset_mechanism": reset}
+    module = torch.nn.Sequential(
+        *(torch.nn.Linear(6, 20), snn.Synaptic(alpha=0.7, **settings)),
+        *(torch.nn.Linear(20, 5), snn.Leaky(**settings)),
+    )
+    network = na.from_snntorch(module, (6,), **DIRECT)
+    network = replace(network, input=Input((6,), PoissonEncoder(1.0)))
+    module.double()
+
+    def step(x):
+        for layer in module:
+            # Spikes are in single precision.
+            x = layer(x).double()
+        return x
+
+    check_spikes(torch, network, step, 6)
+
+
+def test_modules_of_norse_spike_as_imported(torch, norse):
+    torch.manual_seed(1)
+    p = norse.LIFParameters(v_th=torch.tensor(0.1), v_reset=torch.tensor(-0.1))
+    module = norse.SequentialState(
+        *(torch.nn.Linear(6, 20), norse.LIFCell(p), torch.nn.Linear(20, 5), norse.LIFCell(p))
+    )
+    network = na.from_norse(module, (6,), **DIRECT)
+    network = replace(network, input=Input((6,), PoissonEncoder(1.0)))
+    module.double()
+    for layer in (module[1], module[3]):
+        values = layer.p._asdict().items()
+        layer.p = layer.p._replace(**{k: v.double() for k, v in values if torch.is_tensor(v)})
+    state = [None]
+
+    def step(x):
+        spikes, state[0] = module(x, state[0])
+        return spikes
+
+    check_spikes(torch, network, step, 6)
+
+
+@pytest.mark.parametrize("v_reset", [None, -0.2])
+def test_modules_of_spikingjelly_spike_as_imported(torch, jelly, v_reset):
+    from spikingjelly.activation_based import functional, layer, neuron
+
+    torch.manual_seed(1)
+    settings = {"v_threshold": 0.3, "v_reset": v_reset}
+    module = torch.nn.Sequential(
+        *(layer.Linear(6, 20), neuron.IFNode(**settings)),
+        *(layer.Linear(20, 5), neuron.LIFNode(tau=2.0, **settings)),
+    )
+    with torch.no_grad():
+        for linear in (module[0], module[2]):
+            linear.weight.mul_(3)
+    network = na.from_spikingjelly(module, (6,), **DIRECT)
+    network = replace(network, input=Input((6,), PoissonEncoder(1.0)))
+    module.double()
+    functional.reset_net(module)
+    check_spikes(torch, network, module, 6)
 
 
 def test_neurons_of_spikingjelly_are_called_once(torch, jelly):

@@ -18,7 +18,7 @@ PANELS = {
         *("encoder", "steps", "readout_gain", "response", "search_randomness", "ca_file"),
         "token_file",
     ),
-    "Settings that NIR does not define": (
+    "Dynamics": (
         *("exporter", "dt", "time_unit", "integration", "arrival", "reset", "comparison"),
         *("input_order", "refractory_steps"),
     ),
@@ -31,7 +31,7 @@ PANELS = {
         *("dataset", "images", "index", "image", "label", "trials", "quick", "against", "margin"),
         *("population", "sweep", "training_seeds", "bits", "seed", "workers"),
     ),
-    "Output": ("out", "json"),
+    "Output": ("out", "readout", "json"),
 }
 """Panels of the help of commands, in order, with the names of their parameters.
 

@@ -29,6 +29,14 @@ __all__ = ["from_norse", "from_snntorch", "from_spikingjelly"]
 
 Shape = tuple[int, ...]
 
+# Layers that no exporter knows, by the beginning of the name of their type.
+_ADVICE = {
+    "MaxPool": "train with average pooling",
+    "AdaptiveMaxPool": "train with average pooling",
+    "BatchNorm": "fold it into the weights and biases of the layer before",
+    "Dropout": "remove it after training, as it has no effect then",
+}
+
 
 def from_snntorch(module: Any, input_shape: Shape, **settings: Any) -> Imported:
     """Import a network of snnTorch.
@@ -52,7 +60,7 @@ def from_snntorch(module: Any, input_shape: Shape, **settings: Any) -> Imported:
     torch, snn, exporting = _modules("snntorch", "torch", "snntorch", "snntorch.export_nir")
     network = _copy(torch, module)
     layers = _layers(network, snn.SpikingNeuron)
-    _check_pools(torch, network, padding_is_lost=True)
+    _check_layers(torch, network, padding_is_lost=True)
     for name, layer in layers.items():
         _check_snntorch(name, layer)
         if isinstance(network, torch.nn.Sequential):
@@ -107,7 +115,7 @@ def from_norse(module: Any, input_shape: Shape, **settings: Any) -> Imported:
     network = _copy(torch, module)
     known = (norse.LIFCell, norse.LIFBoxCell, norse.LICell, norse.LIBoxCell, norse.LIFRecurrentCell)
     layers = _layers(network, known)
-    _check_pools(torch, network)
+    _check_layers(torch, network)
     sample = torch.zeros(1, *input_shape)
     shapes = _output_shapes(torch, network, layers, sample)
     parameters = {
@@ -205,7 +213,7 @@ def from_spikingjelly(module: Any, input_shape: Shape, **settings: Any) -> Impor
     functional.reset_net(network)
     functional.set_step_mode(network, "s")
     layers = _layers(network, base.BaseNode)
-    _check_pools(torch, network)
+    _check_layers(torch, network)
     soft = {name for name, layer in layers.items() if layer.v_reset is None}
     for name in soft:
         # The exporter refuses soft resets, which NIR does not have.
@@ -401,9 +409,15 @@ def _note(node: Any, **settings: Any) -> None:
     node.metadata = {"neuroattack": settings}
 
 
-def _check_pools(torch: Any, network: Any, padding_is_lost: bool = False) -> None:
-    """Raise UnsupportedFeatureError for pooling layers that are not exported as they are."""
+def _check_layers(torch: Any, network: Any, padding_is_lost: bool = False) -> None:
+    """Raise UnsupportedFeatureError for layers that are not exported as they are."""
     for name, part in network.named_modules():
+        kind = type(part).__name__
+        for beginning, advice in _ADVICE.items():
+            if kind.startswith(beginning):
+                raise UnsupportedFeatureError(
+                    f"layer {name!r} is of type {kind}, which cannot be imported: {advice}"
+                )
         if not isinstance(part, torch.nn.AvgPool2d):
             continue
         padded = bool(np.any(part.padding))

@@ -12,7 +12,7 @@ from neuroattack.errors import ValidationError
 from neuroattack.ir.network import ReadoutQuantity
 from neuroattack.ir.nir.graph import Graph
 from neuroattack.ir.nir.metadata import node_choice, node_numbers, number, text
-from neuroattack.ir.nir.nodes import Neurons, Threshold
+from neuroattack.ir.nir.nodes import Neurons, PopulationNode, Threshold
 from neuroattack.ir.nir.presets import PRESETS, Preset, preset_of
 from neuroattack.ir.nir.reading import Arrival, Discrete, InputOrder, Integration, Reading
 from neuroattack.ir.population import Comparison, Reset
@@ -58,55 +58,51 @@ class Given:
 
 @dataclass(frozen=True, eq=False)
 class Settings:
-    """Settings of an import.
+    """Settings of an import, and how they apply to nodes.
 
     Attributes
     ----------
     reading : Reading
         Discretization of the file.
     preset : Preset or None
-        Preset of the framework that wrote the file, if its integration applies.
+        Preset of the framework that wrote the file.
+    given : Given
+        Settings given as options.
+    graph : Graph
+        The file.
     listed : tuple of Setting
         All settings with their sources.
     """
 
     reading: Reading
     preset: Preset | None
+    given: Given
+    graph: Graph
     listed: tuple[Setting, ...]
-    _given: Given
-    _graph: Graph
 
-    def choice(self, node: Neurons | Threshold, field: str) -> Any:
+    def choice(self, node: PopulationNode, field: str) -> Any:
         """Return the reset, comparison or input order of a node of neurons."""
-        return _choice(node, field, self._given, self._preset, self._is_own)[0]
+        return _choice(node, field, self.given, self.preset, _is_own(self.graph))[0]
 
     def refractory_steps(self, node: Neurons) -> Any:
         """Return the refractory period of neurons, one number or one per neuron."""
-        return _refractory(node, self._given, self._preset, self._graph)[0]
+        return _refractory(node, self.given, self.preset, self.graph)[0]
 
     def rest(self, node: Neurons) -> Any:
         """Return the potential at which neurons start, to which potentials are relative."""
-        return node.v_leak if self._preset is None else self._preset.rest(node)
+        return node.v_leak if self.preset is None else self.preset.rest(node)
 
     def discretize(self, node: Neurons) -> Discrete:
         """Return the update of neurons in a time step."""
-        if self.preset is None:
-            late = node.has_current and self.choice(node, "input_order") == "after"
-            return self.reading.discretize(node, late)
-        return self.preset.discretize(node, self.reading)
+        if self.preset is not None and self.reading.integration == self.preset.integration:
+            return self.preset.discretize(node, self.reading)
+        late = node.has_current and self.choice(node, "input_order") == "after"
+        return self.reading.discretize(node, late)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """Remarks on the preset."""
-        return () if self._preset is None or not self._preset.note else (self._preset.note,)
-
-    @property
-    def _preset(self) -> Preset | None:
-        return None if self._given.exporter is None else preset_of(self._given.exporter)
-
-    @property
-    def _is_own(self) -> bool:
-        return _is_own(self._graph)
+        return () if self.preset is None or not self.preset.note else (self.preset.note,)
 
 
 def settings_of(graph: Graph, given: Given) -> Settings:
@@ -189,8 +185,7 @@ def settings_of(graph: Graph, given: Given) -> Settings:
     )
     if preset is not None:
         preset.check(graph, reading)
-    as_exported = preset is not None and reading.integration == preset.integration
-    return Settings(reading, preset if as_exported else None, tuple(listed), given, graph)
+    return Settings(reading, preset, given, graph, tuple(listed))
 
 
 def _is_own(graph: Graph) -> bool:
@@ -233,7 +228,7 @@ def _graph_choice(
     return text(graph, field), "file"
 
 
-def _asked(graph: Graph) -> dict[str, list[Neurons | Threshold]]:
+def _asked(graph: Graph) -> dict[str, list[PopulationNode]]:
     """Return the nodes for which each of the settings per node matters."""
     neurons = [node for node in graph.nodes.values() if isinstance(node, Neurons)]
     spiking = [node for node in neurons if node.spiking]
@@ -246,7 +241,7 @@ def _asked(graph: Graph) -> dict[str, list[Neurons | Threshold]]:
 
 
 def _choice(
-    node: Neurons | Threshold, field: str, given: Given, preset: Preset | None, own: bool
+    node: PopulationNode, field: str, given: Given, preset: Preset | None, own: bool
 ) -> tuple[str | None, str]:
     value = getattr(given, field)
     if value is not None:
