@@ -116,7 +116,8 @@ def import_nir(
     from neuroattack.ir.nir import importing
     from neuroattack.ir.storage import save_network
 
-    target = out or nir.with_suffix(".h5")
+    # Path.with_suffix fails for folders such as ".".
+    target = out or nir.parent / f"{nir.stem}.h5"
     console.check_other_file("--out", target, nir)
     imported = importing.import_nir(
         nir,

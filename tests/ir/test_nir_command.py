@@ -56,6 +56,14 @@ def test_missing_and_contradictory_options_are_errors(command, file):
         assert expected in error
 
 
+def test_a_folder_is_no_file(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code, _, error = command("import", ".")
+    assert code == 2
+    assert error.count("\n") == 1
+    assert "not a regular file" in error
+
+
 def test_an_exported_network_needs_no_options(command, file, tmp_path):
     arguments = ("--from", "snntorch", "--encoder", "direct", "--out", tmp_path / "net.h5")
     assert command("import", file, *arguments)[0] == 0
