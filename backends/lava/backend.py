@@ -6,8 +6,8 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from neuroattack.deployment.backend import UNKNOWN_WORKLOAD, Availability, Workload
-from neuroattack.deployment.features import check_supported, features_of
-from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError
+from neuroattack.deployment.features import check_supported
+from neuroattack.errors import BackendUnavailableError
 from neuroattack.ir.network import Network
 from neuroattack.validation import check_integer, check_positive
 
@@ -74,10 +74,6 @@ class LavaBackend:
         Raises SimulationError if the worker cannot be started.
         """
         check_supported(self.name, self.supported, network)
-        if {"fixed_point", "direct_input"} <= features_of(network).keys():
-            raise UnsupportedFeatureError(
-                "backend 'lava' does not support direct coding in fixed point (input)"
-            )
         state = self.availability()
         if not state.available:
             raise BackendUnavailableError(f"backend 'lava' is not available: {state.reason}")

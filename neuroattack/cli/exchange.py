@@ -60,7 +60,7 @@ _RefractorySteps = Annotated[
 ]
 _Encoder = Annotated[
     Literal["poisson", "regular", "direct"] | None,
-    typer.Option(help="Encoder of the images.", rich_help_panel="Input"),
+    typer.Option(help="Encoder of the images.", rich_help_panel="Input and output"),
 ]
 _InputRate = Annotated[
     float | None,

@@ -44,14 +44,14 @@ def deploy(network):
     return load_backend("brian2").deploy(network)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_every_spike_equals_the_plain_dynamics(data):
     network = data.draw(networks())
     assert_exact(deploy(network), network, data.draw(rasters(network.input.size)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_mixed_features_equal_the_plain_dynamics(data):
     features = frozenset(FEATURES) - {"fixed_point"}

@@ -25,7 +25,6 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import (
     BackendUnavailableError,
     SimulationError,
-    UnsupportedFeatureError,
     ValidationError,
 )
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
@@ -238,12 +237,6 @@ def test_input_of_another_kind_is_refused():
             pytest.raises(ValidationError, match="input: got"),
         ):
             simulator.run(other)
-
-
-def test_direct_coding_in_fixed_point_is_refused():
-    network = dataclasses.replace(featured_networks()["fixed"], input=Input((6,), DirectEncoder(8)))
-    with pytest.raises(UnsupportedFeatureError, match="direct coding in fixed point"):
-        LavaBackend().deploy(network)
 
 
 @needs_lava

@@ -37,7 +37,7 @@ def assert_exact(network, given, block_steps):
         np.testing.assert_array_equal(found, potentials)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(st.data())
 def test_networks_with_all_features_are_exact(data):
     features = LavaBackend.supported

@@ -152,7 +152,7 @@ def test_convert_makes_a_network_that_runs(command, model_file):
     network = load_network(figures["network"])
     assert network.dt_s == 5e-4
     assert network.population("output").threshold_v[0] == pytest.approx(5e-3 / 2)
-    assert [p.refractory_steps for p in network.populations] == [3, 3]
+    assert [p.refractory_steps[0] for p in network.populations] == [3, 3]
     assert 0 < figures["largest_relative_rounding"] < 2**-22
     assert command("evaluate", figures["network"], "--images", 2, "--json")[0] == 0
 

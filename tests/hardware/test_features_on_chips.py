@@ -339,7 +339,7 @@ def strictly_above(network, found):
     return [int(np.rint(each)) << shift for each in wanted]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data(), st.sampled_from([math.inf, 0.02]), st.booleans(), st.booleans())
 def test_integers_at_an_inclusive_threshold_spike(data, tau_m_s, shifted, biased):
     rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1)))
@@ -391,7 +391,7 @@ EXACT = frozenset(
 )
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data(), networks(max_size=12, features=EXACT))
 def test_a_network_that_is_not_rounded_has_the_same_spikes(data, network):
     found = quantize(network, UNKNOWN)
@@ -402,7 +402,7 @@ def test_a_network_that_is_not_rounded_has_the_same_spikes(data, network):
         np.testing.assert_array_equal(after[name], spikes)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(st.data(), networks(max_size=12, features=EXACT | {"same_step_arrival"}))
 def test_same_step_arrival_is_the_same_later(data, network):
     assume(all((p.threshold_v > 0).all() for p in network.populations))
@@ -457,7 +457,7 @@ SHARED = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=60, **FILTERED)
+@settings(max_examples=30, **FILTERED)
 @given(st.data(), networks(24, 2, SPIKING), number_formats(), SHARED)
 def test_a_convolution_is_rounded_as_its_connections(data, network, number_format, options):
     assume(any(isinstance(p, Convolution) for p in network.projections))
@@ -480,7 +480,7 @@ def test_a_convolution_is_rounded_as_its_connections(data, network, number_forma
         np.testing.assert_array_equal(after[name], spikes)
 
 
-@settings(max_examples=120, **FILTERED)
+@settings(max_examples=40, **FILTERED)
 @given(
     networks(max_size=30, features=SPIKING), number_formats(), st.sampled_from(["none", "least"])
 )
@@ -495,7 +495,7 @@ def test_neurons_have_one_sign_where_they_must(network, number_format, clipping)
         assert not ((rows > 0).any(axis=1) & (rows < 0).any(axis=1)).any()
 
 
-@settings(max_examples=100, **FILTERED)
+@settings(max_examples=40, **FILTERED)
 @given(networks(max_size=12, features=SPIKING), number_formats())
 def test_integers_have_only_the_features_of_integers(network, number_format):
     assume(number_format.state is not None)
@@ -518,7 +518,7 @@ LACKS = (
 )
 
 
-@settings(max_examples=120, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(
     networks(max_size=8, features=ALL - {"direct_input"}),
     st.sets(st.sampled_from(LACKS)),
@@ -548,7 +548,7 @@ def test_nothing_is_left_of_what_a_chip_lacks(network, lacks, resets):
     assert refused == bool(found.dropped)
 
 
-@settings(max_examples=60, **FILTERED)
+@settings(max_examples=30, **FILTERED)
 @given(networks(max_size=15, features=SPIKING), number_formats())
 def test_currents_lose_what_is_nearest(network, number_format):
     found = quantized_or_none(network, number_format)

@@ -232,7 +232,7 @@ def test_the_features_are_all_generated():
     """The strategy of the conformance suite covers each feature of floating-point networks."""
     seen = set()
 
-    @settings(max_examples=150, deadline=None, database=None, derandomize=True)
+    @settings(max_examples=100, deadline=None, database=None, derandomize=True)
     @given(networks(max_size=8, max_layers=3, features=frozenset(FEATURES)))
     def look(network):
         seen.update(features_of(network))

@@ -46,7 +46,7 @@ FLOATING = frozenset(FEATURES) - {"fixed_point"}
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(networks(max_size=20), st.data())
 def test_a_network_is_the_same_spike_for_spike_after_export_and_import(tmp_path, network, data):
@@ -56,7 +56,7 @@ def test_a_network_is_the_same_spike_for_spike_after_export_and_import(tmp_path,
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(networks(max_size=20, features=FLOATING), st.data())
 def test_all_features_come_back_or_are_refused_by_name(tmp_path, network, data):
@@ -99,7 +99,7 @@ def check_import(path, network, data):
 
 
 @settings(
-    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     st.floats(1e-5, 1e3),

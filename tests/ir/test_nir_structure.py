@@ -98,7 +98,7 @@ def linear_layers(draw, shape, rng):
 
 
 @settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.data(), st.integers(0, 2**32 - 1))
 def test_chains_of_convolutions_and_pooling_are_what_plain_loops_give(tmp_path, data, seed):
@@ -254,11 +254,13 @@ def large_file(path):
 def test_memory_is_proportional_to_kernels(tmp_path):
     path = large_file(tmp_path / "large.nir")
     script = (
-        "import resource, sys\n"
+        "import sys\n"
         "from neuroattack.ir.nir.importing import import_nir\n"
         f"network = import_nir(sys.argv[1], **{ASKED!r}).network\n"
         "print(sum(projection.connections for projection in network.projections))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        # Not resource.getrusage: its peak includes that of the parent, before exec.
+        "status = open('/proc/self/status').read()\n"
+        "print(status.split('VmHWM:')[1].split()[0])\n"
     )
     before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run(

@@ -31,7 +31,7 @@ PANELS = {
         *("dataset", "images", "index", "image", "label", "trials", "quick", "against", "margin"),
         *("population", "sweep", "training_seeds", "bits", "seed", "workers"),
     ),
-    "Output": ("out", "readout", "json"),
+    "Output": ("out", "json"),
 }
 """Panels of the help of commands, in order, with the names of their parameters.
 
