@@ -44,6 +44,7 @@ def uninterrupted(tmp_path_factory):
     return load_model(out)
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_kill_leave_a_checkpoint_that_resumes_to_the_same_model(tmp_path, uninterrupted):
     out = tmp_path / "model.h5"
     checkpoint = tmp_path / "model.checkpoint.h5"

@@ -9,6 +9,7 @@ from neuroattack.ir.storage import load_network
 from neuroattack.training.storage import load_model
 
 
+@pytest.mark.slow
 def test_the_demo_runs_the_complete_workflow(command, tmp_path):
     code, out, err = command("demo", "--out", tmp_path, "--steps", 200, "--json")
     assert (code, err) == (0, "")

@@ -195,8 +195,10 @@ class _Export:
                 "a synaptic current, but no leak of the potential",
             ),
             (
-                _has_current(population) and population.bias_v.any(),
-                "a synaptic current, and a bias of the potential besides it",
+                population.has_current
+                and population.bias_v.any()
+                and (_has_current(population) or population.current_bias_v.any()),
+                "biases of the synaptic current and of the potential",
             ),
         ):
             if wrong:
