@@ -107,6 +107,12 @@ def test_snntorch_features_without_counterpart_are_named(torch, snn, changes):
         na.from_snntorch(module, (2,), **DIRECT)
 
 
+def test_settings_that_contradict_the_module_are_refused(torch, snn):
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), snn.Leaky(beta=0.9))
+    with pytest.raises(ValidationError, match="reset: got 'value'"):
+        na.from_snntorch(module, (2,), reset="value", **DIRECT)
+
+
 def test_snntorch_layers_of_other_types_are_named(torch, snn):
     module = torch.nn.Sequential(torch.nn.Linear(2, 3), snn.Lapicque(beta=0.9))
     with pytest.raises(UnsupportedFeatureError, match="'1' is of type Lapicque"):

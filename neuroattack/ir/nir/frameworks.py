@@ -38,6 +38,10 @@ _ADVICE = {
 }
 
 
+_OF_MODULES = ("reset", "comparison", "integration", "input_order", "refractory_steps")
+"""Settings of an import that follow from a module."""
+
+
 def from_snntorch(module: Any, input_shape: Shape, **settings: Any) -> Imported:
     """Import a network of snnTorch.
 
@@ -436,6 +440,9 @@ def _check_layers(torch: Any, network: Any, padding_is_lost: bool = False) -> No
 
 def _imported(graph: Any, **settings: Any) -> Imported:
     """Import a graph of the package nir; errors do not name a file."""
+    for name in _OF_MODULES:
+        if settings.get(name) is not None:
+            raise ValidationError(name, repr(settings[name]), "none, as the module determines it")
     nir = importlib.import_module("nir")
     with tempfile.TemporaryDirectory(prefix="neuroattack-nir-") as folder:
         path = Path(folder) / "network.nir"
