@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neuroattack.deployment.deployment import EVALUATION_STREAM
-from neuroattack.encoding.encoders import PoissonEncoder
+from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.storage import load_network, save_network
@@ -20,7 +20,7 @@ def folder(tmp_path_factory):
     return made(tmp_path_factory.mktemp("shapes"), SHAPE)
 
 
-def made(folder, shape):
+def made(folder, shape, encoder=None, **changes):
     rng = np.random.default_rng(0)
     patterns = rng.random((CLASSES, *shape)) < 0.3
     labels = rng.integers(0, CLASSES, 40)
@@ -32,16 +32,17 @@ def made(folder, shape):
         folder / "net.h5",
         Network(
             dt_s=1e-3,
-            input=Input(shape, PoissonEncoder(200.0)),
+            input=Input(shape, encoder or PoissonEncoder(200.0)),
             populations=(
                 Population("hidden", CLASSES, 0.05, 1.0),
-                Population("readout", CLASSES, 0.05, 1.0),
+                Population("readout", CLASSES, 0.05, np.inf if changes else 1.0),
             ),
             projections=(
                 Projection.from_weights(INPUT, "hidden", 0.2 * (flat - flat.mean(axis=0)).T),
                 Projection.from_weights("hidden", "readout", 1.5 * np.eye(CLASSES)),
             ),
             readout="readout",
+            **changes,
         ),
     )
     return folder
@@ -123,6 +124,22 @@ def test_vectors_and_images_with_channels_are_attacked(tmp_path, command, shape)
         command, folder, "compare", "--steps", "20", "--images", "2", "--backends", "native"
     )
     assert compared["agree"] is True
+
+
+@pytest.mark.parametrize("quantity", ["final_potential", "max_potential"])
+def test_directly_coded_images_and_potentials_are_attacked(tmp_path, command, quantity):
+    folder = made(tmp_path, (2, 6, 9), DirectEncoder(), readout_quantity=quantity)
+    evaluated = told(command, folder, "evaluate", "--steps", "12")
+    assert evaluated["accuracy"] > 0.9
+    assert evaluated["spikes_per_image"]["readout"] == evaluated["silent_fraction"] == 0
+    assert told(command, folder, "preflight", "--steps", "12")["deterministic"] is True
+    attacked = told(command, folder, "attack", "--queries", "300", "--steps", "12")
+    assert (attacked["success_rate"], attacked["clean_error_rate"]) == (1, 0)
+    compared = told(
+        command, folder, "compare", "--steps", "12", "--images", "3", "--backends", "native"
+    )
+    assert compared["agree"] is True
+    assert compared["backends"]["native"]["differing_potentials"] == 0
 
 
 @pytest.mark.parametrize("shape", [(108,), (2, 6, 9)])
