@@ -75,7 +75,7 @@ def _add_events(current: Weights, wiring: _Wiring, events: NDArray[np.uint32]) -
         count, most = _1, min(end - event, _8)
         while count < most and np.uint64(rows[events[event + count], _1]) == shape:
             count += _1
-        # First weights of the next eight events, as far as there are so many.
+        # First weights of the next events, at most eight.
         last = end - _1
         a = np.uint64(rows[events[event], _0])
         b = np.uint64(rows[events[min(event + _1, last)], _0])
