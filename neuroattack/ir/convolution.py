@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
 from neuroattack.ir.projection import Connections, checked_mantissas, to_grid
 from neuroattack.ir.values import MAX_POPULATION, freeze
 from neuroattack.validation import check_integer
+
+if TYPE_CHECKING:
+    # At run time, imported where it is needed: it takes a tenth of a second.
+    import scipy.sparse as sp
 
 __all__ = ["Convolution"]
 
@@ -184,6 +188,8 @@ class Convolution(Connections):
 
     def sparse(self) -> sp.csr_matrix:
         """Return the mantissas of all nonzero connections, int64, shape (sources, targets)."""
+        import scipy.sparse as sp
+
         _, rows, columns = self.target_shape
         _, source_rows, source_columns = self.source_shape
         of_rows, of_columns = self.positions(0), self.positions(1)

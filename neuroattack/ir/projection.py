@@ -5,15 +5,18 @@ from __future__ import annotations
 import abc
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import scipy.sparse as sp
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.values import ByValue, check_name, freeze
 from neuroattack.validation import check_integer
+
+if TYPE_CHECKING:
+    # At run time, imported where it is needed: it takes a tenth of a second.
+    import scipy.sparse as sp
 
 __all__ = ["MANTISSA_BITS", "Connections", "Projection", "checked_mantissas", "to_grid"]
 
@@ -224,6 +227,8 @@ class Projection(Connections):
 
     def sparse(self) -> sp.csr_matrix:
         """Return the mantissas of all nonzero connections, int64, shape (sources, targets)."""
+        import scipy.sparse as sp
+
         return sp.csr_matrix(self.mantissas, dtype=np.int64)
 
     def fan_out(self) -> NDArray[np.int64]:
