@@ -35,7 +35,13 @@ from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
 
-__all__ = ["readout_potentials", "simulate", "update_current_fixed", "update_fixed"]
+__all__ = [
+    "readout_potentials",
+    "simulate",
+    "simulate_with_potentials",
+    "update_current_fixed",
+    "update_fixed",
+]
 
 Values = NDArray[np.float64]
 
@@ -140,7 +146,7 @@ def simulate(
     ValidationError
         If `inputs` has another shape, or values that are not on the grid.
     """
-    return _run(network, inputs)[0]
+    return simulate_with_potentials(network, inputs)[0]
 
 
 def readout_potentials(
@@ -150,12 +156,13 @@ def readout_potentials(
 
     Arguments and exceptions are those of :func:`simulate`.
     """
-    return _run(network, inputs)[1]
+    return simulate_with_potentials(network, inputs)[1]
 
 
-def _run(
+def simulate_with_potentials(
     network: Network, inputs: NDArray[np.bool_] | NDArray[np.float64]
 ) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.float64]]:
+    """Return the results of :func:`simulate` and :func:`readout_potentials` of one simulation."""
     values = _checked(network, inputs)
     steps = len(values)
     spikes = {p.name: np.zeros((steps, p.size), bool) for p in network.populations}

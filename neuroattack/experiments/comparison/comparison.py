@@ -18,7 +18,7 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.comparison.backend_run import BackendRun, run_backend
 from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
-from neuroattack.ir.dynamics import readout_potentials, simulate
+from neuroattack.ir.dynamics import simulate_with_potentials
 from neuroattack.ir.network import Network, Precision
 from neuroattack.statistics import wilson_interval
 
@@ -266,12 +266,13 @@ def _reference(
             stream=EVALUATION_STREAM,
         )
         dense = inputs.to_dense()[0]
-        for name, raster in simulate(network, dense).items():
+        spikes, course = simulate_with_potentials(network, dense)
+        for name, raster in spikes.items():
             parts.setdefault(name, []).append(SpikeTrains.from_dense(raster[None]))
         if network.readout_quantity == "final_potential":
-            potentials.append(readout_potentials(network, dense)[-1])
+            potentials.append(course[-1])
         elif network.readout_quantity == "max_potential":
-            potentials.append(readout_potentials(network, dense).max(axis=0))
+            potentials.append(course.max(axis=0))
         on_progress((index + 1) / len(rows), "")
     return _Reference(
         {name: SpikeTrains.concatenate(trains) for name, trains in parts.items()},
