@@ -9,8 +9,8 @@ Constants that the exporter rounded are restored, so that decays and gains are t
 from __future__ import annotations
 
 import abc
-from collections.abc import Callable, Iterable
-from typing import Any, ClassVar
+from collections.abc import Iterable
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ from neuroattack.ir.nir.settings.reading import (
     decay_of,
     tau_of_decay,
 )
+from neuroattack.ir.nir.settings.restoring import betas, restored
 from neuroattack.ir.population import Comparison, Reset
 
 __all__ = ["PRESETS", "Preset", "preset_of"]
@@ -162,10 +163,10 @@ class SnnTorch(Preset):
 
     def discretize(self, node: Neurons, reading: Reading) -> Discrete:
         """Return decays beta and alpha, and gains of 1."""
-        tau_m_s = tau_of_decay(_betas(node.tau, reading.dt), reading.dt_s)
+        tau_m_s = tau_of_decay(betas(node.tau, reading.dt), reading.dt_s)
         if not node.has_current:
             return Discrete(tau_m_s, _ones(), _ones())
-        tau_syn_s = tau_of_decay(_betas(node.tau_syn, reading.dt), reading.dt_s)
+        tau_syn_s = tau_of_decay(betas(node.tau_syn, reading.dt), reading.dt_s)
         return Discrete(tau_m_s, _ones(), _ones(), tau_syn_s)
 
 
@@ -255,11 +256,11 @@ class SpikingJelly(Preset):
             return Discrete(np.array(np.inf), _ones(), _ones())
         dt = reading.dt
         if node.has_current:
-            tau_m_s = tau_of_decay(_betas(node.tau, dt), reading.dt_s)
+            tau_m_s = tau_of_decay(betas(node.tau, dt), reading.dt_s)
             return Discrete(
-                tau_m_s, _ones(), _ones(), tau_of_decay(_betas(node.tau_syn, dt), reading.dt_s)
+                tau_m_s, _ones(), _ones(), tau_of_decay(betas(node.tau_syn, dt), reading.dt_s)
             )
-        steps = _restored(node.tau, node.tau / dt, lambda tau: tau * dt)
+        steps = restored(node.tau, node.tau / dt, lambda tau: tau * dt)
         tau_m_s = tau_of_decay(1 - 1 / steps, reading.dt_s)
         decays_input = bool(np.isclose(node.r, 1, rtol=_ROUNDING).all())
         gain = 1 / steps if decays_input else _ones()
@@ -367,78 +368,10 @@ def preset_of(exporter: str) -> Preset:
     return PRESETS[exporter]
 
 
-def _restored(
-    target: Values, guess: Values, forward: Callable[[Any], Any], kind: type = np.float64
-) -> Values:
-    """Return the shortest numbers near the guesses that an exporter maps to the target.
-
-    Parameters
-    ----------
-    target : float64 array
-        Numbers in the file.
-    guess : float64 array
-        Parameters of the layer, up to rounding.
-    forward : function
-        The exporter's computation on arrays, in its arithmetic.
-    kind : type, optional
-        Type of the parameters in the framework.
-    """
-    distinct, first, where = np.unique(target, return_index=True, return_inverse=True)
-    start = guess.ravel()[first]
-    near: list[NDArray[Any]] = [
-        start.astype(kind),
-        *(np.round(start, digits).astype(kind) for digits in range(8)),
-    ]
-    for towards in (-np.inf, np.inf):
-        neighbor = near[0]
-        for _ in range(4):
-            neighbor = np.nextafter(neighbor, kind(towards))
-            near.append(neighbor)
-    candidates = np.array(near)
-    with np.errstate(divide="ignore"):
-        fitting = forward(candidates).astype(np.float64) == distinct
-    found = np.where(
-        fitting.any(axis=0), candidates[fitting.argmax(axis=0), range(len(start))], start
-    )
-    for place in np.flatnonzero(np.count_nonzero(fitting, axis=0) > 1):
-        options = candidates[fitting[:, place], place]
-        found[place] = min(options, key=lambda each: (len(str(each)), abs(each - start[place])))
-    values: Values = found[where.reshape(target.shape)]
-    return values
-
-
-def _betas(tau: Values, dt: float) -> Values:
-    """Return the decay factors beta for which an exporter wrote tau = dt / (1 - beta).
-
-    Factors above 1, which learning may give, act as 1, and the exporter writes negative times.
-    Factors below 0 act as 0.
-    """
-    one = np.float32(1)
-    endless = ~np.isfinite(tau) | (tau <= 0)
-    # Times that are not finite say nothing about the precision of the others.
-    finite = np.where(endless, np.float32(dt), tau)
-    guess = 1 - dt / finite
-    single = finite.astype(np.float32).astype(np.float64) == finite
-
-    def rounded(beta: Any) -> Any:
-        return np.float32(dt) / (one - beta)
-
-    def exact(beta: Any) -> Any:
-        return dt / (1 - beta.astype(np.float64))
-
-    if single.all():
-        restored = _restored(finite, guess, rounded, np.float32)
-    else:
-        # Parameters in double precision, unless single precision fits.
-        guess = _restored(finite, guess, exact)
-        restored = _restored(finite, guess, exact, np.float32)
-    return np.where(endless, 1.0, np.maximum(restored, 0.0))
-
-
 def _rates(tau: Values, reading: Reading) -> Values:
     """Return dt * tau_inv for which Norse wrote tau = dt / tau_inv, in single precision."""
     step = np.float32(1 / reading.time_unit_s)
-    inverse = _restored(
+    inverse = restored(
         tau,
         1 / (tau * reading.time_unit_s),
         lambda rate: step / rate,
