@@ -1,6 +1,5 @@
 """Convolutions and pooling in NIR files remain kernels, and have the weights of plain loops."""
 
-import resource
 import subprocess
 import sys
 
@@ -262,12 +261,9 @@ def test_memory_is_proportional_to_kernels(tmp_path):
         "status = open('/proc/self/status').read()\n"
         "print(status.split('VmHWM:')[1].split()[0])\n"
     )
-    before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
     done = subprocess.run(
         [sys.executable, "-c", script, path], capture_output=True, text=True, check=True
     )
-    seconds = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
     connections, kibibytes = map(int, done.stdout.split())
     assert connections > 2**27
     assert kibibytes < 500 * 1024
-    assert seconds < 30
