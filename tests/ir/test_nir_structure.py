@@ -10,9 +10,11 @@ from hypothesis import strategies as st
 from support.nir_files import ASKED, chain, weights
 from support.nir_simulation import Simulation, linear
 
+from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.errors import FileError
 from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import Convolution, Projection
+from neuroattack.ir.network import Convolution, Input, Network, Population, Projection
+from neuroattack.ir.nir.exporting import export_nir
 from neuroattack.ir.nir.importing import import_nir
 
 nir = pytest.importorskip("nir")
@@ -267,3 +269,43 @@ def test_memory_is_proportional_to_kernels(tmp_path):
     connections, kibibytes = map(int, done.stdout.split())
     assert connections > 2**27
     assert kibibytes < 500 * 1024
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+@pytest.mark.parametrize("kernel", [(1, 1), (3, 3), (1, 3), (2, 1)])
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"stride": (1, 2)},
+        {"dilation": (2, 1)},
+        {"padding": ((1, 1), (0, 0))},
+        {"padding": ((0, 1), (2, 0))},
+        {"stride": (2, 2), "padding": ((1, 1), (1, 1)), "dilation": (1, 2)},
+    ],
+)
+def test_exported_convolutions_are_read_by_nir_and_keep_their_weights(
+    tmp_path, groups, kernel, settings
+):
+    rng = np.random.default_rng(3)
+    shape = (4, 5, 6)
+    convolution = Convolution.from_weights(
+        "input",
+        "out",
+        rng.integers(-9, 9, (8, 4 // groups, *kernel)) / 8,
+        shape,
+        groups=groups,
+        **settings,
+    )
+    size = convolution.shape[1]
+    network = Network(
+        dt_s=1e-3,
+        input=Input(shape, PoissonEncoder(100.0)),
+        populations=(Population("out", size, tau_m_s=0.02, threshold_v=1.0),),
+        projections=(convolution,),
+        readout="out",
+    )
+    export_nir(tmp_path / "n.nir", network)
+    nir.read(tmp_path / "n.nir")
+    (found,) = import_nir(tmp_path / "n.nir").network.projections
+    np.testing.assert_array_equal(weights(found), weights(convolution))

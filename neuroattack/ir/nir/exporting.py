@@ -129,8 +129,12 @@ class _Export:
                 projection.target: projection.target_shape,
             }
             fits = all(shapes.get(name, shape) == shape for name, shape in ends.items())
-            symmetric = all(before == after >= 0 for before, after in projection.padding)
-            if fits and symmetric and len(ends) == 2 and self._bias_of_channels(projection):
+            if (
+                fits
+                and len(ends) == 2
+                and self._bias_of_channels(projection)
+                and self._is_defined(projection)
+            ):
                 shapes |= ends
                 kept[number] = projection
             else:
@@ -148,6 +152,17 @@ class _Export:
             **{p.name: (p.size,) for p in self.network.populations},
             **{name: shape for name, shape in shapes.items() if name in shaped},
         }
+
+    def _is_defined(self, projection: Convolution) -> bool:
+        """Return whether NIR has this convolution, and the package nir finds its shapes."""
+        if any(before != after or before < 0 for before, after in projection.padding):
+            return False
+        node = self._convolution(projection, None)
+        # nir 1.0.8 takes all kernels to be square.
+        return bool(
+            tuple(node.input_type["input"]) == projection.source_shape
+            and tuple(node.output_type["output"]) == projection.target_shape
+        )
 
     def _bias_of_channels(self, projection: Convolution) -> bool:
         target = self.network.population(projection.target)
@@ -251,11 +266,11 @@ class _Export:
         channels = len(projection.kernel)
         return self.nir.Conv2d(
             input_shape=projection.source_shape[1:],
-            weight=projection.grid_v,
+            weight=_in_one_group(projection),
             stride=projection.stride,
             padding=(projection.padding[0][0], projection.padding[1][0]),
             dilation=projection.dilation,
-            groups=projection.groups,
+            groups=1,
             bias=np.zeros(channels) if bias is None else bias.reshape(channels, -1)[:, 0],
         )
 
@@ -286,6 +301,20 @@ class _Export:
             self.nodes[name] = self.nir.Delay(delay=np.full(shape, waiting * self.network.dt_s))
             self.edges.append((source, name))
         return name
+
+
+def _in_one_group(projection: Convolution) -> Values:
+    """Return the kernel in volts with zeros between groups.
+
+    The package nir (1.0.8) writes groups, but does not read them back: it takes the kernel's second
+    axis for all channels of the source.
+    """
+    kernel = projection.grid_v
+    targets, per_group, *sides = kernel.shape
+    whole = np.zeros((projection.groups, per_group, targets, *sides))
+    for group, each in enumerate(np.split(np.arange(targets), projection.groups)):
+        whole[group][:, each] = kernel[each].swapaxes(0, 1)
+    return whole.reshape(-1, targets, *sides).swapaxes(0, 1)
 
 
 def _has_current(population: Population) -> bool:
