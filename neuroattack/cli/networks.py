@@ -20,8 +20,9 @@ __all__ = ["convert", "export_brian2", "train"]
 _Recipe = Annotated[
     str,
     typer.Option(
-        help="Training recipe: 'fine-tuned'; 'paper', contrastive divergence only; or 'dnn', a "
-        "conventional network of the same size."
+        help="Training recipe: 'fine-tuned'; 'fine-tuned,adversarial_l2=1.5', fine-tuned on "
+        "adversarial images within this L2 distance; 'paper', contrastive divergence only; or "
+        "'dnn', a conventional network of the same size."
     ),
 ]
 _Out = Annotated[Path | None, typer.Option(help="Model file. Default: runs/DATASET-RECIPE.h5.")]
@@ -50,10 +51,12 @@ def train(
         train_dnn_to_file,
         train_to_file,
     )
-    from neuroattack.training.recipes import RECIPES
+    from neuroattack.training.recipes import RECIPES, find_recipe
 
-    if recipe not in (known := (*RECIPES, "dnn")):
+    if recipe.partition(",")[0] not in (known := (*RECIPES, "dnn")):
         raise UnknownNameError("recipe", recipe, known)
+    if recipe != "dnn":
+        find_recipe(recipe)
     target = out or Path("runs") / f"{dataset}-{recipe}.h5"
     images = load_dataset(dataset)
     with console.resumable(checkpoint_of(target)), console.progress_bars() as show:
