@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from neuroattack.cli.arguments.options import DatasetName, Json, NetworkFile, Seed
-from neuroattack.errors import UnknownNameError
+from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:
@@ -53,10 +53,13 @@ def train(
     )
     from neuroattack.training.recipes import RECIPES, find_recipe
 
-    if recipe.partition(",")[0] not in (known := (*RECIPES, "dnn")):
-        raise UnknownNameError("recipe", recipe, known)
-    if recipe != "dnn":
-        find_recipe(recipe)
+    name, comma, settings = recipe.partition(",")
+    if name not in (known := (*RECIPES, "dnn")):
+        raise UnknownNameError("recipe", name, known)
+    if name != "dnn":
+        recipe = find_recipe(recipe).name
+    elif comma:
+        raise ValidationError("recipe 'dnn'", settings, "an SDBN with fine-tuning for this setting")
     target = out or Path("runs") / f"{dataset}-{recipe}.h5"
     images = load_dataset(dataset)
     with console.resumable(checkpoint_of(target)), console.progress_bars() as show:
