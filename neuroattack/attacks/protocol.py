@@ -15,7 +15,7 @@ from neuroattack.targets.black_box import Target
 
 __all__ = ["Attack", "AttackKind", "check_fits", "check_kind", "valid_original"]
 
-AttackKind = Literal["score", "decision"]
+AttackKind = Literal["score", "decision", "gradients"]
 """Response that an attack needs: spike counts (score-based) or the class only (decision-based)."""
 
 

@@ -7,11 +7,14 @@ values of the discrete-time neuron. Its rate is
 
 .. math::
 
-    r = \Big[ R + 1 + \frac{\tau}{G} \sqrt{\frac{\pi}{2}}
-        \int_0^{\theta'} \mathrm{erfcx}\Big(\frac{Y - u}{G\sqrt 2}\Big) \, du \Big]^{-1}
+    r = \Big[ R + \tfrac12 + \sqrt{\tfrac14 + p^2} \, \Big]^{-1}, \qquad
+    p = \frac{\tau}{G} \sqrt{\frac{\pi}{2}}
+        \int_0^{\theta'} \mathrm{erfcx}\Big(\frac{Y - u}{G\sqrt 2}\Big) \, du
 
-with tau the membrane time constant in steps and R the refractory period, as in
-:mod:`neuroattack.training.siegert`. A neuron is updated once per step and therefore crosses its
+with p the mean first-passage time in steps, tau the membrane time constant in steps and R the
+refractory period, as in :mod:`neuroattack.training.siegert`. A neuron integrates its input for at
+least one step, and for half a step more than p on average: it spikes every R + 1 steps with strong
+input, and every R + 1/2 + p with weak input. A neuron is updated once per step and therefore crosses its
 threshold late: the effective threshold is ``theta' = theta + 0.583 s``, the continuity correction
 of a random walk with a barrier (Siegmund 1985, "Sequential Analysis", chapter X;
 0.583 = ``|zeta(1/2)| / sqrt(2 pi)``). It replaces the shift of the training's formula, which
@@ -33,6 +36,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx
 
+from neuroattack.attacks.gradients.differentiable import Pullback
 from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.fixed_point import LEAK_ONE
@@ -76,7 +80,9 @@ class _Layer:
 
 
 class SiegertModel:
-    """Rate model of a network, a :class:`~neuroattack.attacks.gradients.differentiable.Differentiable`.
+    """Rate model of a network, for gradient ascent on its input.
+
+    It is a :class:`~neuroattack.attacks.gradients.differentiable.Differentiable`.
 
     Parameters
     ----------
@@ -97,9 +103,8 @@ class SiegertModel:
         self._shape = network.input.shape
         self._classes = network.classes
         self._steps = check_integer("steps", steps, 1)
-        encoder = network.input.encoder
-        assert isinstance(encoder, RateEncoder)
-        self._spikes_per_step = encoder.max_rate_hz * network.dt_s
+        encoder: Any = network.input.encoder  # a RateEncoder, as was checked
+        self._spikes_per_step = float(encoder.max_rate_hz) * network.dt_s
         self._random_input = encoder.random
         self._readout = network.readout
         self._layers = [
@@ -144,34 +149,29 @@ class SiegertModel:
         -------
         float64 array, shape (images, classes)
         """
-        return np.asarray(np.log(self.rates(images)[self._readout] * self._steps + _HALF_A_SPIKE))
+        return self._scores(self.rates(images))
 
-    def gradient(self, images: Values, weights: Values) -> Values:
-        """Return the gradient of weighted sums of :meth:`log_scores`.
-
-        Parameters
-        ----------
-        images : float64 array, shape (images, ...)
-            Intensities in [0, 1].
-        weights : float64 array, shape (images, classes)
-            Weight of each score of each image.
-
-        Returns
-        -------
-        float64 array, shape (images, ...)
-        """
+    def linearize(self, images: Values) -> tuple[Values, Pullback]:
+        """Return :meth:`log_scores` of images, and the function that gives their gradients."""
         rates, slopes = self._forward(images)
-        readout = rates[self._readout]
-        back = {name: np.zeros_like(values) for name, values in rates.items()}
-        back[self._readout] += weights * self._steps / (readout * self._steps + _HALF_A_SPIKE)
-        for layer in reversed(self._layers):
-            by_mean, by_variance = slopes[layer.name]
-            mean, variance = back[layer.name] * by_mean, back[layer.name] * by_variance
-            for source, matrix, squares in layer.sources:
-                back[source] += mean @ matrix.T
-                if source != INPUT or self._random_input:
-                    back[source] += (variance @ squares.T) * (1 - 2 * rates[source])
-        return np.asarray((back[INPUT] * self._spikes_per_step).reshape(images.shape))
+
+        def pullback(weights: Values) -> Values:
+            back = {name: np.zeros_like(values) for name, values in rates.items()}
+            counts = rates[self._readout] * self._steps
+            back[self._readout] += weights * self._steps / (counts + _HALF_A_SPIKE)
+            for layer in reversed(self._layers):
+                by_mean, by_variance = slopes[layer.name]
+                mean, variance = back[layer.name] * by_mean, back[layer.name] * by_variance
+                for source, matrix, squares in layer.sources:
+                    back[source] += mean @ matrix.T
+                    if source != INPUT or self._random_input:
+                        back[source] += (variance @ squares.T) * (1 - 2 * rates[source])
+            return np.asarray((back[INPUT] * self._spikes_per_step).reshape(images.shape))
+
+        return self._scores(rates), pullback
+
+    def _scores(self, rates: dict[str, Values]) -> Values:
+        return np.asarray(np.log(rates[self._readout] * self._steps + _HALF_A_SPIKE))
 
     def _forward(
         self, images: Values
