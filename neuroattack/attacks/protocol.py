@@ -23,7 +23,7 @@ __all__ = [
     "valid_original",
 ]
 
-AttackKind = Literal["score", "decision"]
+AttackKind = Literal["score", "decision", "gradients"]
 """Response that an attack needs: spike counts (score-based) or the class only (decision-based)."""
 
 ThreatModel = Literal["no data", "small labeled set", "data", "data and architecture", "white-box"]
