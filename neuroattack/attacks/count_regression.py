@@ -181,7 +181,9 @@ class _Search:
         self._original = original
         self._goal = goal
         self._rng = np.random.default_rng(attack.seed)
-        self._substitutes = fitting_substitutes(attack.substitutes, target)
+        self._substitutes = (
+            None if attack.substitutes is None else fitting_substitutes(attack.substitutes, target)
+        )
         self._estimator = EffectEstimator(original, attack.correlations_px, self._substitutes)
         self._trials = Trials(target, goal, attack.queries, self._observe)
         self._best = Candidate(original)

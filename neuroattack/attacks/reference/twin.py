@@ -286,11 +286,16 @@ class _Neurons:
 
         self._decay = tensor(population.decay(dt_s))
         self._current_decay = tensor(population.current_decay(dt_s))
-        self._bias, self._current_bias = tensor(population.bias_v), tensor(population.current_bias_v)
+        self._bias, self._current_bias = (
+            tensor(population.bias_v),
+            tensor(population.current_bias_v),
+        )
         self._reset_v = tensor(population.reset_v)
         # Never infinite, for the surrogates of neurons that never spike.
         self._spiking = torch.from_numpy(np.isfinite(population.threshold_v))
-        self._threshold = tensor(np.where(np.isfinite(population.threshold_v), population.strict_threshold_v, 0.0))
+        self._threshold = tensor(
+            np.where(np.isfinite(population.threshold_v), population.strict_threshold_v, 0.0)
+        )
         self._refractory_steps = torch.from_numpy(np.array(population.refractory_steps, np.int64))
         self.v = torch.zeros(images, population.size, dtype=torch.float64)
         self._u, self._fired = self.v, self.v

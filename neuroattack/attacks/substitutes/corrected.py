@@ -52,7 +52,7 @@ class Corrected:
 
         def corrected_pullback(weights: NDArray[np.float64]) -> NDArray[np.float64]:
             linear = (weights @ self._effects.slopes.T).reshape(images.shape)
-            return pullback(weights * self._trust) + linear
+            return np.asarray(pullback(weights * self._trust) + linear)
 
         return self._corrected(images, scores), corrected_pullback
 
@@ -60,4 +60,4 @@ class Corrected:
         self, images: NDArray[np.float64], scores: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         changes = (images - self._original).reshape(len(images), -1)
-        return scores * self._trust + self._effects.predict(changes)
+        return np.asarray(scores * self._trust + self._effects.predict(changes))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
+from typing import TypeAlias, TypeVar
 
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.protocol import ThreatModel
@@ -30,13 +29,16 @@ Substitutes: TypeAlias = "str | Sequence[str] | Differentiable"
 """Value of the parameter `substitutes` of attacks."""
 
 _SUFFIX = ".h5"
+# Determines the least rate that is distinguished from 0: half a spike in this time.
+_TIME_STEPS = 350
 
 
-def listed(substitutes: Substitutes | None) -> Substitutes | None:
-    """Return a sequence of names as a tuple, which can be compared, and other values unchanged."""
-    if isinstance(substitutes, Sequence) and not isinstance(substitutes, str):
-        return tuple(substitutes)
-    return substitutes
+Value = TypeVar("Value")
+
+
+def listed(substitutes: Value) -> Value | tuple[str, ...]:
+    """Return a list of names as a tuple, which can be compared, and other values unchanged."""
+    return tuple(substitutes) if isinstance(substitutes, list) else substitutes
 
 
 def open_substitutes(substitutes: Substitutes) -> Differentiable:
@@ -71,7 +73,7 @@ def open_substitutes(substitutes: Substitutes) -> Differentiable:
 def _opened(name: str) -> Differentiable:
     path = Path(name) if name.lower().endswith(_SUFFIX) else cached_substitutes(name)
     try:
-        state = os.stat(path)
+        state = path.stat()
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror}") from None
     return _read(str(path), state.st_mtime_ns, state.st_size)
@@ -82,7 +84,7 @@ def _read(path: str, modified_ns: int, size: int) -> Differentiable:
     del modified_ns, size  # distinguish versions of a file
     if read_kind(path) == KIND:
         return load_substitutes(path)
-    return SiegertModel(load_network(path))
+    return SiegertModel(load_network(path), _TIME_STEPS)
 
 
 def threat_model_of(substitutes: Substitutes | None) -> ThreatModel:
@@ -94,10 +96,8 @@ def threat_model_of(substitutes: Substitutes | None) -> ThreatModel:
     return "data" if plain else "data and architecture"
 
 
-def fitting_substitutes(substitutes: Substitutes | None, target: Target) -> Differentiable | None:
+def fitting_substitutes(substitutes: Substitutes, target: Target) -> Differentiable:
     """Open substitutes; raise ValidationError unless they fit the target."""
-    if substitutes is None:
-        return None
     models = open_substitutes(substitutes)
     found = (tuple(models.image_shape), models.n_classes)
     if found != (tuple(target.image_shape), target.n_classes):
