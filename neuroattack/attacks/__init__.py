@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from neuroattack.attacks.random_noise import RandomNoise
     from neuroattack.attacks.registry import attack_names, make_attack
     from neuroattack.attacks.sparse_rs import SparseRS
+    from neuroattack.attacks.substitutes.transfer import Transfer
 
 __all__ = [
     "ZOO",
@@ -35,6 +36,7 @@ __all__ = [
     "SimBA",
     "SparseRS",
     "Square",
+    "Transfer",
     "attack_names",
     "make_attack",
 ]
@@ -52,6 +54,7 @@ _get_attribute, __dir__ = lazy_attributes(
         "SimBA": "neuroattack.attacks.art.baselines:SimBA",
         "SparseRS": "neuroattack.attacks.sparse_rs:SparseRS",
         "Square": "neuroattack.attacks.art.baselines:Square",
+        "Transfer": "neuroattack.attacks.substitutes.transfer:Transfer",
         "ZOO": "neuroattack.attacks.art.baselines:ZOO",
         "attack_names": "neuroattack.attacks.registry:attack_names",
         "make_attack": "neuroattack.attacks.registry:make_attack",
