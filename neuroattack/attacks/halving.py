@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,7 +12,7 @@ __all__ = ["select_by_halving"]
 
 
 def select_by_halving(
-    target: Target, candidates: Sequence[NDArray[np.float64]], goal: Goal, queries: int
+    target: Target, candidates: NDArray[np.float64], goal: Goal, queries: int
 ) -> tuple[NDArray[np.float64], float]:
     """Return the candidate of largest mean margin, and that mean.
 
@@ -25,7 +23,7 @@ def select_by_halving(
     ----------
     target : Target
         Black box to query.
-    candidates : sequence of float64 arrays of the target's image shape
+    candidates : float64 array, shape (images, ...)
         At least one image.
     goal : Goal
         Goal that defines the margin.
@@ -44,8 +42,7 @@ def select_by_halving(
     for stage in range(stages):
         repeats = queries // (stages - stage) // len(chosen)
         if repeats:
-            images = np.stack([candidates[number] for number in chosen])
-            counts = target.query(np.concatenate([images] * repeats))
+            counts = target.query(np.concatenate([candidates[chosen]] * repeats))
             gaps = goal.gap(counts.astype(np.float64)).reshape(repeats, -1)
             sums[chosen] += gaps.sum(axis=0)
             trials[chosen] += repeats
@@ -53,4 +50,5 @@ def select_by_halving(
             chosen = chosen[np.argsort(-sums[chosen] / trials[chosen], kind="stable")]
         chosen = chosen[: (len(chosen) + 1) // 2]
     best = int(chosen[0])
-    return candidates[best], float(sums[best] / trials[best]) if trials[best] else -np.inf
+    image: NDArray[np.float64] = candidates[best]
+    return image, float(sums[best] / trials[best]) if trials[best] else -np.inf

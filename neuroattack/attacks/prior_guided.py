@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +32,8 @@ _NORM_DIRECTIONS = 10
 _NOISE_TRIALS = 4
 # Small budgets allow fewer directions, so that there are this many iterations.
 _ITERATIONS = 3
+# Distances below this one are rounding errors.
+_LEAST_DISTANCE = 1e-9
 # Candidates of the final selection.
 _CANDIDATES = 8
 
@@ -180,7 +183,9 @@ class _Search:
         best, gap = (candidates or iterates)[-1], -np.inf
         if stopped_by != "refused" and candidates:
             try:
-                best, gap = select_by_halving(self._target, candidates, self._goal, self._left)
+                best, gap = select_by_halving(
+                    self._target, np.stack(candidates), self._goal, self._left
+                )
             except QueryRefusedError:
                 stopped_by = "refused"
         spent = self._target.queries - self._before
@@ -232,8 +237,8 @@ class _Search:
         random = self._directions(directions, prior)
         if prior is not None:
             random = np.sqrt(bias) * prior + np.sqrt(1 - bias) * random
-        slopes, moved = self._differences(image, random)
-        return _normalized(np.tensordot(slopes, moved, 1)[None])[0]
+        slopes, moved, _ = self._differences(image, random)
+        return np.asarray(_normalized(np.tensordot(slopes, moved, 1)[None])[0])
 
     def _prior(self, image: _Array) -> _Array | None:
         """Return the normalized gradient of the substitute's margin; None if it is 0."""
@@ -248,7 +253,7 @@ class _Search:
         weights[0, aimed] += 1.0
         weights[0, others.argmax()] -= 1.0
         gradient = pullback(weights if goal.target_class is not None else -weights)
-        return _normalized(gradient)[0] if gradient.any() else None
+        return np.asarray(_normalized(gradient)[0]) if gradient.any() else None
 
     def _norm_energy(self, image: _Array, prior: _Array, directions: int) -> float:
         """Estimate the squared norm of the gradient's projection on the random directions."""
@@ -256,16 +261,17 @@ class _Search:
         count = min(_NORM_DIRECTIONS, directions, available // 4)
         if count < 1:
             return np.inf
-        slopes, _ = self._differences(image, self._directions(count, prior))
+        slopes, _, lengths = self._differences(image, self._directions(count, prior))
         trials = min(_NOISE_TRIALS, self._left - self._selection)
         noise = 0.0
         if trials > 1:
             gaps = self._gaps(np.broadcast_to(image, (trials, *image.shape)))
-            noise = 2 * float(gaps.var(ddof=1)) / (2 * self._radius) ** 2
+            noise = 2 * float(gaps.var(ddof=1) * np.mean(lengths**-2.0))
         return self._dimensions * max(float((slopes**2).mean()) - noise, 0.0)
 
     @property
     def _radius(self) -> float:
+        """Distance of a step of the finite differences, before clipping."""
         return self._attack.sigma * float(np.sqrt(self._original.size))
 
     @property
@@ -275,7 +281,8 @@ class _Search:
             return self._original.size
         *channels, height, width = self._original.shape
         block = self._attack.block
-        return int(np.prod(channels, dtype=int)) * -(-height // block) * -(-width // block)
+        blocks: int = -(-height // block) * -(-width // block)
+        return math.prod(channels) * blocks
 
     def _directions(self, count: int, prior: _Array | None) -> _Array:
         """Return random unit vectors, orthogonal to the prior."""
@@ -284,16 +291,16 @@ class _Search:
             random -= np.tensordot(random, prior, prior.ndim).reshape(-1, *[1] * prior.ndim) * prior
         return _normalized(random)
 
-    def _differences(self, image: _Array, directions: _Array) -> tuple[_Array, _Array]:
-        """Return the slopes of the margin along directions, and these after clipping."""
+    def _differences(self, image: _Array, directions: _Array) -> tuple[_Array, _Array, _Array]:
+        """Return the slopes of the margin along directions, these after clipping, and distances."""
         up = np.clip(image + self._radius * directions, 0.0, 1.0)
         down = np.clip(image - self._radius * directions, 0.0, 1.0)
         gaps = self._gaps(np.concatenate([up, down])).reshape(2, -1)
         moved = up - down
         lengths = np.sqrt((moved.reshape(len(moved), -1) ** 2).sum(axis=1))
-        slopes = np.zeros(len(moved))
-        np.divide(gaps[0] - gaps[1], lengths, out=slopes, where=lengths > 0)
-        return slopes, _normalized(moved)
+        lengths = np.maximum(lengths, _LEAST_DISTANCE)
+        slopes = np.where(lengths > _LEAST_DISTANCE, (gaps[0] - gaps[1]) / lengths, 0.0)
+        return slopes, _normalized(moved), lengths
 
     def _gaps(self, images: _Array) -> _Array:
         return self._goal.gap(self._target.query(images).astype(np.float64))
@@ -350,5 +357,8 @@ def block_directions(
 
 
 def _normalized(rows: _Array) -> _Array:
+    """Return rows of unit L2 norm; zeros remain zeros."""
     lengths = np.sqrt((rows.reshape(len(rows), -1) ** 2).sum(axis=1))
-    return rows / np.maximum(lengths, np.finfo(np.float64).tiny).reshape(-1, *[1] * (rows.ndim - 1))
+    lengths = np.maximum(lengths, np.finfo(np.float64).tiny)
+    normalized: _Array = rows / lengths.reshape(-1, *[1] * (rows.ndim - 1))
+    return normalized

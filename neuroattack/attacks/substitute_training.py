@@ -221,7 +221,7 @@ class _Labeled:
     @property
     def classes(self) -> NDArray[np.intp]:
         """Classes of the largest count, the first of several."""
-        return self._counts.argmax(axis=1)
+        return np.asarray(self._counts.argmax(axis=1))
 
 
 class _Learner:
@@ -243,8 +243,9 @@ class _Learner:
         self._steps = 0
 
     def _initial(self, inputs: int, units: int) -> NDArray[np.float32]:
-        scale = np.float32(math.sqrt(2 / inputs))
-        return scale * self._rng.standard_normal((inputs, units), dtype=np.float32)
+        weights = self._rng.standard_normal((inputs, units), dtype=np.float32)
+        weights *= np.float32(math.sqrt(2 / inputs))
+        return weights
 
     def fit(self, images: _Array, fractions: _Array) -> None:
         """Train further on all images; the learning rate decreases linearly to 0."""
