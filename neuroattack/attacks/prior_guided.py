@@ -10,17 +10,23 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.gradients.ascent import Aim, ascend
-from neuroattack.attacks.gradients.differentiable import Differentiable
+from neuroattack.attacks.gradients.directions import block_directions, normalized, optimal_bias
 from neuroattack.attacks.gradients.projection import project
-from neuroattack.attacks.halving import select_by_halving
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
+from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
-from neuroattack.errors import QueryRefusedError, ValidationError
+from neuroattack.attacks.selection import Candidate, Trials
+from neuroattack.attacks.substitutes.opening import (
+    Substitutes,
+    fitting_substitutes,
+    listed,
+    threat_model_of,
+)
+from neuroattack.errors import QueryRefusedError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer, check_number
 
-__all__ = ["PriorGuided", "block_directions", "optimal_bias"]
+__all__ = ["PriorGuided"]
 
 _Array = NDArray[np.float64]
 
@@ -44,7 +50,8 @@ class PriorGuided:
 
     Each iteration estimates the gradient of the margin from its differences along random
     directions, which are biased towards the gradient of a substitute, and takes a normalized
-    step of steepest ascent. The bias (:func:`optimal_bias`) depends on the estimated cosine
+    step of steepest ascent. The bias
+    (:func:`~neuroattack.attacks.gradients.directions.optimal_bias`) depends on the estimated cosine
     between the two gradients. Without a substitute this is the unbiased RGF method.
 
     Parameters
@@ -55,8 +62,10 @@ class PriorGuided:
         Maximum number of queries.
     seed : int, optional
         Random seed of the directions.
-    substitutes : Differentiable, optional
-        Substitute of the target; RGF without prior by default.
+    substitutes : str, sequence of str, or Differentiable, optional
+        Models of the target from data of the attacker, as in
+        :func:`neuroattack.attacks.substitutes.opening.open_substitutes`. RGF without prior by
+        default.
     directions : int, optional
         Random directions per gradient estimate, q in the paper, two queries each. Fewer if the
         budget would not allow three iterations.
@@ -104,7 +113,7 @@ class PriorGuided:
     bound: Bound
     queries: int = 2000
     seed: int = 0
-    substitutes: Differentiable | None = None
+    substitutes: Substitutes | None = None
     directions: int = 60
     sigma: float = 0.15
     step: float = 0.5
@@ -119,6 +128,7 @@ class PriorGuided:
         check_number("sigma", self.sigma, "(0, 1]")
         check_number("step", self.step, "(0, 1]")
         check_number("selection_fraction", self.selection_fraction, "(0, 1]")
+        object.__setattr__(self, "substitutes", listed(self.substitutes))
 
     @property
     def name(self) -> str:
@@ -130,20 +140,15 @@ class PriorGuided:
         """``"score"``."""
         return "score"
 
+    @property
+    def threat_model(self) -> ThreatModel:
+        """``"no data"``, or that of the substitutes."""
+        return threat_model_of(self.substitutes)
+
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
         original = valid_original(target, image, goal, self.bound)
-        model = self.substitutes
-        if model is not None and (model.image_shape, model.n_classes) != (
-            target.image_shape,
-            target.n_classes,
-        ):
-            raise ValidationError(
-                "substitutes",
-                f"images of shape {model.image_shape} and {model.n_classes} classes",
-                f"those of the target, {target.image_shape} and {target.n_classes}",
-            )
         return _Search(self, target, original, goal).run()
 
 
@@ -152,54 +157,51 @@ class _Search:
 
     def __init__(self, attack: PriorGuided, target: Target, original: _Array, goal: Goal) -> None:
         self._attack = attack
-        self._target = target
         self._original = original
         self._goal = goal
         self._rng = np.random.default_rng(attack.seed)
-        self._before = target.queries
-        left = target.remaining
-        self._queries = attack.queries if left is None else min(attack.queries, left)
-        self._selection = round(self._queries * attack.selection_fraction)
+        self._model = fitting_substitutes(attack.substitutes, target)
+        self._trials = Trials(target, goal, attack.queries)
+        self._usable = self._trials.left - round(self._trials.left * attack.selection_fraction)
         self._energy = 0.0
 
     @property
     def _left(self) -> int:
-        return self._queries - (self._target.queries - self._before)
+        """Number of queries left, except those of the selection."""
+        return self._usable - self._trials.spent
 
     def run(self) -> SearchResult:
         """Return the selected image."""
-        attack, model = self._attack, self._attack.substitutes
         iterates = [self._original]
         candidates = []
-        if model is not None:
-            aim = Aim(self._goal)
-            candidates.append(ascend(model, self._original[None], [aim], attack.bound)[0])
+        if self._model is not None:
+            aim, bound = Aim(self._goal), self._attack.bound
+            image = ascend(self._model, self._original[None], [aim], bound)[0]
+            candidates.append(Candidate(image))
         stopped_by = "budget"
         try:
             self._ascend(iterates)
         except QueryRefusedError:
             stopped_by = "refused"
-        candidates += iterates[1:][len(candidates) - _CANDIDATES :]
-        best, gap = (candidates or iterates)[-1], -np.inf
-        if stopped_by != "refused" and candidates:
+        last = iterates[1:][len(candidates) - _CANDIDATES :]
+        candidates += [Candidate(image) for image in last]
+        best = candidates[-1] if candidates else Candidate(self._original)
+        if candidates and stopped_by != "refused":
             try:
-                best, gap = select_by_halving(
-                    self._target, np.stack(candidates), self._goal, self._left
-                )
+                best = self._trials.halve(candidates, self._trials.left)
             except QueryRefusedError:
                 stopped_by = "refused"
-        spent = self._target.queries - self._before
-        history = (Incumbent(self._original, -np.inf, 0), Incumbent(best, gap, spent))
-        return SearchResult(self._original, best, self._goal, spent, stopped_by, history)
+        spent = self._trials.spent
+        history = (Incumbent(self._original, -np.inf, 0), Incumbent(best.image, best.gap, spent))
+        return SearchResult(self._original, best.image, self._goal, spent, stopped_by, history)
 
     def _ascend(self, iterates: list[_Array]) -> None:
         """Append iterates until the queries are spent, except those of the selection."""
         attack, bound = self._attack, self._attack.bound
-        usable = self._queries - self._selection
-        directions = max(1, min(attack.directions, usable // (2 * _ITERATIONS)))
+        directions = max(1, min(attack.directions, self._usable // (2 * _ITERATIONS)))
         total = np.zeros_like(self._original)
         iteration = 0
-        while self._left - self._selection >= 2:
+        while self._left >= 2:
             image = iterates[-1]
             gradient = self._gradient(image, directions, iteration)
             if gradient is None:
@@ -222,7 +224,7 @@ class _Search:
         if prior is not None:
             if iteration % _NORM_ITERATIONS == 0:
                 self._energy = self._norm_energy(image, prior, directions)
-            if self._left - self._selection < 2:
+            if self._left < 2:
                 return None
             slope = float(self._differences(image, prior[None])[0][0])
             if slope < 0:
@@ -231,18 +233,18 @@ class _Search:
             bias = optimal_bias(ratio, self._dimensions, directions)
             if bias == 1:
                 return prior
-        directions = min(directions, (self._left - self._selection) // 2)
+        directions = min(directions, self._left // 2)
         if directions < 1:
             return None
         random = self._directions(directions, prior)
         if prior is not None:
             random = np.sqrt(bias) * prior + np.sqrt(1 - bias) * random
         slopes, moved, _ = self._differences(image, random)
-        return np.asarray(_normalized(np.tensordot(slopes, moved, 1)[None])[0])
+        return np.asarray(normalized(np.tensordot(slopes, moved, 1)[None])[0])
 
     def _prior(self, image: _Array) -> _Array | None:
         """Return the normalized gradient of the substitute's margin; None if it is 0."""
-        model, goal = self._attack.substitutes, self._goal
+        model, goal = self._model, self._goal
         if model is None:
             return None
         scores, pullback = model.linearize(image[None])
@@ -253,16 +255,16 @@ class _Search:
         weights[0, aimed] += 1.0
         weights[0, others.argmax()] -= 1.0
         gradient = pullback(weights if goal.target_class is not None else -weights)
-        return np.asarray(_normalized(gradient)[0]) if gradient.any() else None
+        return np.asarray(normalized(gradient)[0]) if gradient.any() else None
 
     def _norm_energy(self, image: _Array, prior: _Array, directions: int) -> float:
         """Estimate the squared norm of the gradient's projection on the random directions."""
-        available = (self._left - self._selection) // 2
+        available = self._left // 2
         count = min(_NORM_DIRECTIONS, directions, available // 4)
         if count < 1:
             return np.inf
         slopes, _, lengths = self._differences(image, self._directions(count, prior))
-        trials = min(_NOISE_TRIALS, self._left - self._selection)
+        trials = min(_NOISE_TRIALS, self._left)
         noise = 0.0
         if trials > 1:
             gaps = self._gaps(np.broadcast_to(image, (trials, *image.shape)))
@@ -289,7 +291,7 @@ class _Search:
         random = block_directions(self._original.shape, self._attack.block, count, self._rng)
         if prior is not None:
             random -= np.tensordot(random, prior, prior.ndim).reshape(-1, *[1] * prior.ndim) * prior
-        return _normalized(random)
+        return normalized(random)
 
     def _differences(self, image: _Array, directions: _Array) -> tuple[_Array, _Array, _Array]:
         """Return the slopes of the margin along directions, these after clipping, and distances."""
@@ -300,65 +302,7 @@ class _Search:
         lengths = np.sqrt((moved.reshape(len(moved), -1) ** 2).sum(axis=1))
         lengths = np.maximum(lengths, _LEAST_DISTANCE)
         slopes = np.where(lengths > _LEAST_DISTANCE, (gaps[0] - gaps[1]) / lengths, 0.0)
-        return slopes, _normalized(moved), lengths
+        return slopes, normalized(moved), lengths
 
     def _gaps(self, images: _Array) -> _Array:
-        return self._goal.gap(self._target.query(images).astype(np.float64))
-
-
-def optimal_bias(ratio: float, dimensions: int, directions: int) -> float:
-    """Return lambda*, the optimal bias of the random directions (Cheng et al. 2019, Eq. 12).
-
-    Direction i is ``sqrt(lambda) * v + sqrt(1 - lambda) * u_i`` with the prior v and random unit
-    vectors u_i of a space orthogonal to v. The optimum minimizes the expected squared error of the
-    scaled gradient estimate.
-
-    Parameters
-    ----------
-    ratio : float
-        Squared length of the gradient's projection on v, divided by that of its projection on the
-        space of the random vectors: for all directions, cosine**2 / (1 - cosine**2).
-    dimensions : int
-        Dimensions of that space: for all directions, the number of pixels minus 1.
-    directions : int
-        Number of directions, q in the paper.
-
-    Notes
-    -----
-    With these arguments, Eq. 12 and its counterpart for data-dependent subspaces are one formula.
-    """
-    if ratio * (dimensions + 2 * directions - 2) <= 1:
-        return 0.0
-    if ratio * dimensions >= 2 * directions - 1:
-        return 1.0
-    above = 1 - ratio * (dimensions + 2 * directions - 2)
-    below = 1 + (ratio * dimensions) ** 2
-    below -= 2 * ratio * (directions + dimensions * directions - 1)
-    return above / below
-
-
-def block_directions(
-    shape: tuple[int, ...], block: int, count: int, rng: np.random.Generator
-) -> _Array:
-    """Return random vectors whose values are equal in square blocks, shape (count, ...).
-
-    The blocks are at a random offset, in the last two axes. Values are standard normal.
-    """
-    if len(shape) < 2 or block == 1:
-        return rng.normal(size=(count, *shape))
-    *channels, height, width = shape
-    rows, columns = height // block + 2, width // block + 2
-    coarse = rng.normal(size=(count, *channels, rows, columns))
-    fine = coarse.repeat(block, axis=-2).repeat(block, axis=-1)
-    cut = []
-    for number, (top, left) in enumerate(rng.integers(0, block, (count, 2))):
-        cut.append(fine[number, ..., top : top + height, left : left + width])
-    return np.array(cut)
-
-
-def _normalized(rows: _Array) -> _Array:
-    """Return rows of unit L2 norm; zeros remain zeros."""
-    lengths = np.sqrt((rows.reshape(len(rows), -1) ** 2).sum(axis=1))
-    lengths = np.maximum(lengths, np.finfo(np.float64).tiny)
-    normalized: _Array = rows / lengths.reshape(-1, *[1] * (rows.ndim - 1))
-    return normalized
+        return self._goal.gap(self._trials.query(images).astype(np.float64))

@@ -11,9 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.gradients.ascent import aims_of, ascend
 from neuroattack.attacks.gradients.differentiable import Differentiable
-from neuroattack.attacks.halving import select_by_halving
-from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
+from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
+from neuroattack.attacks.selection import Candidate, Trials
 from neuroattack.attacks.substitutes.ensemble import Perceptron
 from neuroattack.datasets.catalog import load_dataset
 from neuroattack.datasets.dataset import Split
@@ -40,14 +40,14 @@ _NOISE = 0.15
 class SubstituteTraining:
     """Substitute training with Jacobian-based augmentation, Papernot et al. 2017.
 
-    The threat model is *small labeled set*: the attacker has a few images like those of the
-    target's training set, which the target labels. A substitute is trained on them. Then each image
-    x is augmented by x + lambda * sign(dF_c/dx), with the substitute's output F_c of the class c
-    that the target predicts; the target labels the new images, and the substitute is trained
-    further. This is repeated until the queries are spent, except those of the selection. If fewer
-    queries are left than there are images, a random subset is augmented (reservoir sampling). The
-    attack on the substitute is PGD within the bound, with one candidate for the goal and, if it is
-    untargeted, one per wrong class; repeated trials select one of them by successive halving.
+    The attacker has a few images like those of the target's training set. The target labels them,
+    and a substitute is trained on them. Then each image x is augmented by x + lambda *
+    sign(dF_c/dx), with the substitute's output F_c of the class c that the target predicts; the
+    target labels the new images, and the substitute is trained further. This is repeated until the
+    queries are spent, except those of the selection. If fewer queries are left than there are
+    images, a random subset is augmented (reservoir sampling). The attack on the substitute is PGD
+    within the bound, with one candidate for the goal and, if it is untargeted, one per wrong class;
+    repeated trials select one of them by successive halving.
 
     Each attacked image trains a substitute of its own, and all its queries are counted.
 
@@ -67,7 +67,7 @@ class SubstituteTraining:
     perturbation : float, optional
         Change of a pixel in the augmentation, lambda in the paper.
     selection_fraction : float, optional
-        Fraction of the queries used to select among the candidates.
+        Fraction of the queries used to select among the candidates of an untargeted attack.
 
     Raises
     ------
@@ -112,48 +112,66 @@ class SubstituteTraining:
         """``"decision"``: counts make it more efficient, but labels suffice."""
         return "decision"
 
+    @property
+    def threat_model(self) -> ThreatModel:
+        """``"small labeled set"``, or ``"no data"`` without a data set."""
+        return "no data" if self.dataset is None else "small labeled set"
+
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
         original = valid_original(target, image, goal, self.bound)
         rng = np.random.default_rng(self.seed)
-        before, left = target.queries, target.remaining
-        queries = self.queries if left is None else min(self.queries, left)
-        training = queries - int(queries * self.selection_fraction)
+        trials = Trials(target, goal, self.queries)
+        training = trials.left
+        if goal.target_class is None:
+            training -= int(trials.left * self.selection_fraction)
         initial = self._initial(original, min(self.seed_images, (training + 1) // 2), rng)
-        labeled = _Labeled(target)
+        labeled = _Labeled(trials, original.shape, target.n_classes)
         learner = _Learner(original.size, target.n_classes, rng)
-        best, gap, stopped_by = original, -np.inf, "budget"
+        stopped_by = "budget"
         try:
-            labeled.add(initial)
-            while True:
-                learner.fit(labeled.images, labeled.fractions)
-                if len(labeled.images) >= training:
-                    break
-                chosen = np.arange(len(labeled.images))
-                if len(chosen) > training - len(chosen):
-                    chosen = rng.choice(chosen, training - len(chosen), replace=False)
-                model = learner.perceptron(original.shape)
-                images, classes = labeled.images[chosen], labeled.classes[chosen]
-                labeled.add(augmented(model, images, classes, self.perturbation))
+            self._train(learner, labeled, initial, training, rng)
         except QueryRefusedError:
             stopped_by = "refused"
             if len(labeled.images):
                 learner.fit(labeled.images, labeled.fractions)
+        best = Candidate(original)
         if len(labeled.images):
             aims = aims_of(goal, target.n_classes)
             model = learner.perceptron(original.shape)
-            candidates = ascend(model, np.stack([original] * len(aims)), aims, self.bound)
+            found = ascend(model, np.stack([original] * len(aims)), aims, self.bound)
+            candidates = [Candidate(image) for image in found]
             best = candidates[0]
             if stopped_by != "refused":
                 try:
-                    left = queries - (target.queries - before)
-                    best, gap = select_by_halving(target, candidates, goal, left)
+                    best = trials.halve(candidates, trials.left)
                 except QueryRefusedError:
                     stopped_by = "refused"
-        spent = target.queries - before
-        history = (Incumbent(original, -np.inf, 0), Incumbent(best, gap, spent))
-        return SearchResult(original, best, goal, spent, stopped_by, history)
+        history = (Incumbent(original, -np.inf, 0), Incumbent(best.image, best.gap, trials.spent))
+        return SearchResult(original, best.image, goal, trials.spent, stopped_by, history)
+
+    def _train(
+        self,
+        learner: _Learner,
+        labeled: _Labeled,
+        initial: _Array,
+        queries: int,
+        rng: np.random.Generator,
+    ) -> None:
+        """Label, train and augment until the queries are spent."""
+        labeled.add(initial)
+        while True:
+            learner.fit(labeled.images, labeled.fractions)
+            known = len(labeled.images)
+            if known >= queries:
+                return
+            chosen = np.arange(known)
+            if known > queries - known:
+                chosen = rng.choice(known, queries - known, replace=False)
+            model = learner.perceptron(initial.shape[1:])
+            images, classes = labeled.images[chosen], labeled.classes[chosen]
+            labeled.add(augmented(model, images, classes, self.perturbation))
 
     def _initial(self, original: _Array, count: int, rng: np.random.Generator) -> _Array:
         """Return the attacked image and `count` - 1 images of the data set."""
@@ -197,16 +215,16 @@ def augmented(
 class _Labeled:
     """Images with the counts that the target returned."""
 
-    def __init__(self, target: Target) -> None:
-        self._target = target
-        self.images: _Array = np.empty((0, *target.image_shape))
-        self._counts: _Array = np.empty((0, target.n_classes))
+    def __init__(self, trials: Trials, image_shape: tuple[int, ...], classes: int) -> None:
+        self._trials = trials
+        self.images: _Array = np.empty((0, *image_shape))
+        self._counts: _Array = np.empty((0, classes))
 
     def add(self, images: _Array) -> None:
         """Query images; those of a refused batch are not added."""
         for start in range(0, len(images), _QUERY_BATCH):
             batch = images[start : start + _QUERY_BATCH]
-            counts = self._target.query(batch)
+            counts = self._trials.query(batch)
             self.images = np.concatenate([self.images, batch])
             self._counts = np.concatenate([self._counts, counts])
 

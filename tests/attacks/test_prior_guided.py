@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import L0, L2
+from neuroattack.attacks.gradients.directions import block_directions, optimal_bias
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.prior_guided import PriorGuided, block_directions, optimal_bias
+from neuroattack.attacks.prior_guided import PriorGuided
 from neuroattack.attacks.result import Goal
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import BlackBox
