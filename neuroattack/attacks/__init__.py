@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     )
     from neuroattack.attacks.count_regression import CountRegression
     from neuroattack.attacks.greedy import GreedyWindow
-    from neuroattack.attacks.prior_guided import PriorGuided
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.random_noise import RandomNoise
     from neuroattack.attacks.registry import attack_names, make_attack
     from neuroattack.attacks.sparse_rs import SparseRS
-    from neuroattack.attacks.substitute_training import SubstituteTraining
+    from neuroattack.attacks.substitutes.prior_guided import PriorGuided
+    from neuroattack.attacks.substitutes.substitute_training import SubstituteTraining
     from neuroattack.attacks.substitutes.transfer import Transfer
 
 __all__ = [
@@ -54,12 +54,12 @@ _get_attribute, __dir__ = lazy_attributes(
         "GreedyWindow": "neuroattack.attacks.greedy:GreedyWindow",
         "HopSkipJump": "neuroattack.attacks.art.baselines:HopSkipJump",
         "OnePixel": "neuroattack.attacks.art.baselines:OnePixel",
-        "PriorGuided": "neuroattack.attacks.prior_guided:PriorGuided",
+        "PriorGuided": "neuroattack.attacks.substitutes.prior_guided:PriorGuided",
         "RandomNoise": "neuroattack.attacks.random_noise:RandomNoise",
         "SimBA": "neuroattack.attacks.art.baselines:SimBA",
         "SparseRS": "neuroattack.attacks.sparse_rs:SparseRS",
         "Square": "neuroattack.attacks.art.baselines:Square",
-        "SubstituteTraining": "neuroattack.attacks.substitute_training:SubstituteTraining",
+        "SubstituteTraining": "neuroattack.attacks.substitutes.substitute_training:SubstituteTraining",
         "Transfer": "neuroattack.attacks.substitutes.transfer:Transfer",
         "ZOO": "neuroattack.attacks.art.baselines:ZOO",
         "attack_names": "neuroattack.attacks.registry:attack_names",

@@ -9,12 +9,12 @@ from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.count_regression import CountRegression
 from neuroattack.attacks.greedy import GreedyWindow
-from neuroattack.attacks.prior_guided import PriorGuided
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.attacks.sparse_rs import SparseRS
-from neuroattack.attacks.substitute_training import SubstituteTraining
+from neuroattack.attacks.substitutes.prior_guided import PriorGuided
+from neuroattack.attacks.substitutes.substitute_training import SubstituteTraining
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 

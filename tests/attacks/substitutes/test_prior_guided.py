@@ -11,8 +11,8 @@ from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 from neuroattack.attacks.bounds import L0, L2
 from neuroattack.attacks.gradients.directions import block_directions, optimal_bias
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.prior_guided import PriorGuided
 from neuroattack.attacks.result import Goal
+from neuroattack.attacks.substitutes.prior_guided import PriorGuided
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import HardLabel

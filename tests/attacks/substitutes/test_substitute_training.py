@@ -8,8 +8,12 @@ from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import L2
 from neuroattack.attacks.result import Goal
-from neuroattack.attacks.substitute_training import SubstituteTraining, _Learner, augmented
 from neuroattack.attacks.substitutes.ensemble import Perceptron
+from neuroattack.attacks.substitutes.substitute_training import (
+    SubstituteTraining,
+    _Learner,
+    augmented,
+)
 from neuroattack.datasets.dataset import Split
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import BlackBox
