@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-__all__ = ["mean_interval", "newcombe_interval", "wilson_interval"]
+__all__ = ["mean_interval", "newcombe_interval", "ratio_interval", "wilson_interval"]
 
 
 def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
@@ -51,6 +51,32 @@ def newcombe_interval(
         difference - math.hypot(first - low1, high2 - second),
         difference + math.hypot(high1 - first, second - low2),
     )
+
+
+def ratio_interval(successes: tuple[float, float], trials: tuple[int, int]) -> tuple[float, float]:
+    """Return the 95 % interval of the ratio of two proportions, first over second.
+
+    Computed from the two Wilson intervals (MOVER-R: Donner and Zou 2012, Statistical Methods in
+    Medical Research 21, 347-359), hence also valid if no or all trials of the first succeed. It
+    treats the proportions as independent, which is conservative if they are positively correlated.
+
+    Parameters
+    ----------
+    successes, trials : pairs
+        Two values each, as for :func:`wilson_interval`; the second number of successes is positive.
+    """
+    first, second = successes[0] / trials[0], successes[1] / trials[1]
+    low1, high1 = wilson_interval(successes[0], trials[0])
+    low2, high2 = wilson_interval(successes[1], trials[1])
+    product = first * second
+    # The ends are roots of quadratic equations, in the forms that do not divide by 0: the second
+    # factor of the lower end may have either sign.
+    factors = low1 * (2 * first - low1), high2 * (2 * second - high2)
+    root = math.sqrt(max(product**2 - factors[0] * factors[1], 0.0))
+    low = factors[0] / (product + root) if low1 > 0 else 0.0
+    factors = high1 * (2 * first - high1), low2 * (2 * second - low2)
+    root = math.sqrt(max(product**2 - factors[0] * factors[1], 0.0))
+    return low, (product + root) / factors[1]
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:

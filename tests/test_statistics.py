@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neuroattack.statistics import mean_interval, newcombe_interval, wilson_interval
+from neuroattack.statistics import (
+    mean_interval,
+    newcombe_interval,
+    ratio_interval,
+    wilson_interval,
+)
 
 
 @settings(deadline=None)
@@ -79,3 +84,29 @@ def test_a_mean_has_students_interval(values):
 def test_one_value_has_no_interval():
     assert mean_interval([0.3]) is None
     assert mean_interval([]) is None
+
+
+@settings(deadline=None)
+@given(st.integers(1, 300), st.integers(1, 300), st.data())
+def test_a_ratio_is_where_the_interval_of_a_difference_ends_at_zero(first, second, data):
+    successes = data.draw(st.integers(0, first)), data.draw(st.integers(1, second))
+    fractions = successes[0] / first, successes[1] / second
+    low1, high1 = score_limits(successes[0], first)
+    low2, high2 = score_limits(successes[1], second)
+    low, high = ratio_interval(successes, (first, second))
+    assert 0 <= low <= fractions[0] / fractions[1] <= high
+    # Newcombe's interval of p1 - r p2, square and add, ends at 0 if r is an end of the ratio's.
+    below = (fractions[0] - low1) ** 2 + (low * (high2 - fractions[1])) ** 2
+    assert fractions[0] - low * fractions[1] == pytest.approx(below**0.5, abs=1e-6)
+    above = (high1 - fractions[0]) ** 2 + (high * (fractions[1] - low2)) ** 2
+    assert high * fractions[1] - fractions[0] == pytest.approx(above**0.5, rel=1e-6, abs=1e-6)
+
+
+def test_ratios_are_covered_by_their_intervals():
+    rng = np.random.default_rng(0)
+    successes = rng.binomial(20, (0.6, 0.8), (500, 2))
+    covered = [
+        low <= 0.75 <= high
+        for low, high in (ratio_interval((int(a), int(b)), (20, 20)) for a, b in successes)
+    ]
+    assert 0.92 <= np.mean(covered) <= 0.99

@@ -197,6 +197,7 @@ def _print(
         "Success rates on fresh trials, with 95 % intervals over images",
         (
             "attack",
+            "threat model",
             "deployment",
             "bound",
             "query budget",
@@ -208,6 +209,7 @@ def _print(
         [
             (
                 _named(row),
+                row["threat_model"] or "unknown",
                 row["deployment"],
                 row["bound"] or "none",
                 "no limit" if row["budget"] is None else f"{row['budget']:,}",

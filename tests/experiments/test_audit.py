@@ -64,6 +64,7 @@ def test_a_card_has_every_section_and_no_key_twice(card):
         "clean",
         "noise",
         "attacks",
+        "reference",
         "transfer",
         "transformations",
         "energy",

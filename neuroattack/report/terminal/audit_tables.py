@@ -7,7 +7,7 @@ from typing import Any
 
 from neuroattack.report.terminal import console
 
-__all__ = ["print_card"]
+__all__ = ["print_bracket", "print_card"]
 
 
 def print_card(card: Mapping[str, Any]) -> None:
@@ -31,8 +31,50 @@ def print_card(card: Mapping[str, Any]) -> None:
         ["result", "value", "95 % interval (%)", "clean error rate", "better"],
         rows,
     )
+    print_bracket(card["bracket"])
     if card["against"] is not None:
         _print_comparison(card["against"], card["regressions"])
+
+
+def print_bracket(bracket: Mapping[str, Any]) -> None:
+    """Print a robustness bracket, from its JSON."""
+    from neuroattack.report.templates import render
+
+    console.print_rows(
+        f"Robustness bracket: {bracket['verdict']}",
+        [
+            "bound",
+            "query budget",
+            "clean error (%)",
+            "black-box (%)",
+            "strongest attack",
+            "white-box (%)",
+            "efficiency (%)",
+            "verdict",
+        ],
+        [
+            [
+                level["bound"],
+                f"{level['budget']:,}",
+                _estimate(level["clean_error"]),
+                _estimate(level["black_box"]),
+                f"{level['attack']} ({level['threat_model']})",
+                _estimate(level["white_box"]),
+                _estimate(level["efficiency"]),
+                level["verdict"],
+            ]
+            for level in bracket["levels"]
+        ],
+    )
+    for name, reason in bracket["missing"].items():
+        console.note(f"Missing: {name}: {reason}")
+    console.note(render("report/bracket.html.jinja", verdict=bracket["verdict"]).strip())
+
+
+def _estimate(estimate: Mapping[str, Any] | None) -> str:
+    if estimate is None:
+        return "none"
+    return f"{100 * estimate['value']:.1f} ({_interval(estimate['ci95'])})"
 
 
 def _print_comparison(against: Mapping[str, Any], regressions: Sequence[Mapping[str, Any]]) -> None:
