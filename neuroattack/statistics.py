@@ -53,30 +53,32 @@ def newcombe_interval(
     )
 
 
-def ratio_interval(successes: tuple[float, float], trials: tuple[int, int]) -> tuple[float, float]:
-    """Return the 95 % interval of the ratio of two proportions, first over second.
+def ratio_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the ratio of two paired mean rates, first over second.
 
-    Computed from the two Wilson intervals (MOVER-R: Donner and Zou 2012, Statistical Methods in
-    Medical Research 21, 347-359), hence also valid if no or all trials of the first succeed. It
-    treats the proportions as independent, which is conservative if they are positively correlated.
+    Computed from the two Wilson intervals and the correlation of the rates (MOVER-R: Donner and
+    Zou 2012, Statistical Methods in Medical Research 21, 347-359), hence also valid if a mean is 0
+    or 1, in which case the rates count as uncorrelated.
 
     Parameters
     ----------
-    successes, trials : pairs
-        Two values each, as for :func:`wilson_interval`; the second number of successes is positive.
+    first, second : sequences of float
+        Rates in [0, 1], as many in both; the mean of the second is positive.
     """
-    first, second = successes[0] / trials[0], successes[1] / trials[1]
-    low1, high1 = wilson_interval(successes[0], trials[0])
-    low2, high2 = wilson_interval(successes[1], trials[1])
-    product = first * second
-    # The ends are roots of quadratic equations, in the forms that do not divide by 0: the second
-    # factor of the lower end may have either sign.
-    factors = low1 * (2 * first - low1), high2 * (2 * second - high2)
-    root = math.sqrt(max(product**2 - factors[0] * factors[1], 0.0))
-    low = factors[0] / (product + root) if low1 > 0 else 0.0
-    factors = high1 * (2 * first - high1), low2 * (2 * second - low2)
-    root = math.sqrt(max(product**2 - factors[0] * factors[1], 0.0))
-    return low, (product + root) / factors[1]
+    trials = len(first)
+    one, two = statistics.fmean(first), statistics.fmean(second)
+    low1, high1 = wilson_interval(sum(first), trials)
+    low2, high2 = wilson_interval(sum(second), trials)
+    correlation = 0.0
+    if min(first) < max(first) and min(second) < max(second):
+        correlation = statistics.correlation(first, second)
+    # The ends r solve a r^2 - 2 b r + c = 0. The lower one is written so that a may be 0.
+    a, c = high2 * (2 * two - high2), low1 * (2 * one - low1)
+    b = one * two - correlation * (one - low1) * (high2 - two)
+    low = c / (b + math.sqrt(max(b * b - a * c, 0.0))) if c > 0 else 0.0
+    a, c = low2 * (2 * two - low2), high1 * (2 * one - high1)
+    b = one * two - correlation * (high1 - one) * (two - low2)
+    return low, (b + math.sqrt(max(b * b - a * c, 0.0))) / a
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:

@@ -86,27 +86,34 @@ def test_one_value_has_no_interval():
     assert mean_interval([]) is None
 
 
-@settings(deadline=None)
-@given(st.integers(1, 300), st.integers(1, 300), st.data())
-def test_a_ratio_is_where_the_interval_of_a_difference_ends_at_zero(first, second, data):
-    successes = data.draw(st.integers(0, first)), data.draw(st.integers(1, second))
-    fractions = successes[0] / first, successes[1] / second
-    low1, high1 = score_limits(successes[0], first)
-    low2, high2 = score_limits(successes[1], second)
-    low, high = ratio_interval(successes, (first, second))
-    assert 0 <= low <= fractions[0] / fractions[1] <= high
-    # Newcombe's interval of p1 - r p2, square and add, ends at 0 if r is an end of the ratio's.
-    below = (fractions[0] - low1) ** 2 + (low * (high2 - fractions[1])) ** 2
-    assert fractions[0] - low * fractions[1] == pytest.approx(below**0.5, abs=1e-6)
-    above = (high1 - fractions[0]) ** 2 + (high * (fractions[1] - low2)) ** 2
-    assert high * fractions[1] - fractions[0] == pytest.approx(above**0.5, rel=1e-6, abs=1e-6)
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=12))
+def test_a_ratio_is_where_the_interval_of_a_difference_ends_at_zero(pairs):
+    first, second = np.array([*pairs, (3, 5)]).T / 8
+    trials, one, two = len(first), first.mean(), second.mean()
+    low1, high1 = score_limits(first.sum(), trials)
+    low2, high2 = score_limits(second.sum(), trials)
+    constant = first.std() == 0 or second.std() == 0
+    correlation = 0.0 if constant else np.corrcoef(first, second)[0, 1]
+    low, high = ratio_interval(first.tolist(), second.tolist())
+    assert 0 <= low <= one / two <= high
+
+    # The squared half-width of the interval of p1 - r p2 is that of a sum of correlated parts.
+    def half(r, a, b):
+        return a * a + (r * b) ** 2 - 2 * correlation * a * r * b
+
+    assert (one - low * two) ** 2 == pytest.approx(half(low, one - low1, high2 - two), abs=1e-7)
+    assert (high * two - one) ** 2 == pytest.approx(half(high, high1 - one, two - low2), rel=1e-7)
 
 
-def test_ratios_are_covered_by_their_intervals():
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_ratios_are_covered_by_their_intervals(shared):
     rng = np.random.default_rng(0)
-    successes = rng.binomial(20, (0.6, 0.8), (500, 2))
-    covered = [
-        low <= 0.75 <= high
-        for low, high in (ratio_interval((int(a), int(b)), (20, 20)) for a, b in successes)
-    ]
-    assert 0.92 <= np.mean(covered) <= 0.99
+    covered = 0
+    for _ in range(500):
+        # With probability `shared`, both rates of a pair depend on the same random number.
+        number = rng.random((2, 20))
+        number[1] = np.where(rng.random(20) < shared, number[0], number[1])
+        low, high = ratio_interval(*(number < [[0.6], [0.8]]).astype(float).tolist())
+        covered += low <= 0.75 <= high
+    assert 0.92 <= covered / 500 <= 0.99

@@ -219,11 +219,11 @@ def _rate(rates: Sequence[float]) -> Estimate:
 
 def _compared(black_box: Sequence[float], white_box: Sequence[float]) -> dict[str, Any]:
     """Compare the success rates of two attacks on the same images."""
-    sums, images = (sum(black_box), sum(white_box)), len(white_box)
     differences = [ours - theirs for ours, theirs in zip(black_box, white_box, strict=True)]
     efficiency = None
-    if sums[1] > 0:
-        efficiency = Estimate(sums[0] / sums[1], ratio_interval(sums, (images, images)))
+    if sum(white_box) > 0:
+        ratio = sum(black_box) / sum(white_box)
+        efficiency = Estimate(ratio, ratio_interval(black_box, white_box))
     return {
         "white_box": _rate(white_box),
         "efficiency": efficiency,

@@ -81,13 +81,13 @@ def bracket_figure(levels: Sequence[Level]) -> Drawing:
     handles = []
     if levels[0].white_box is not None:
         _across(axes, levels[0].white_box, white)
-        handles.append(key("white-box success", white))
+        handles.append(key("white-box", white))
     _band(axes, budgets, [level.black_box for level in levels], strongest)
     _across(axes, levels[0].clean_error, clean)
-    handles += [key("strongest black-box attack", strongest), key("clean error rate", clean)]
+    handles += [key("black-box", strongest), key("clean error rate", clean)]
     _budgets(axes, set(budgets))
     _fractions(axes, "Query budget", "Misclassified trials (%)")
-    key_below(drawing, handles, 3)
+    key_below(drawing, handles, len(handles))
     return drawing
 
 

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -41,6 +41,7 @@ def white(success, **changed):
 rates = st.lists(st.integers(0, 20).map(lambda successes: successes / 20), min_size=8, max_size=8)
 
 
+@settings(max_examples=25, deadline=None)
 @given(clean=rates, weak=rates, strong=rates, later=rates, openly=rates)
 def test_values_agree_with_plain_loops(clean, weak, strong, later, openly):
     rows = [
@@ -70,9 +71,7 @@ def test_values_agree_with_plain_loops(clean, weak, strong, later, openly):
             assert level.efficiency is None
         else:
             assert level.efficiency.value == pytest.approx(sum(found) / sum(openly))
-            assert level.efficiency.ci95 == pytest.approx(
-                ratio_interval((sum(found), sum(openly)), (8, 8))
-            )
+            assert level.efficiency.ci95 == pytest.approx(ratio_interval(found, openly))
         # One-sided t test of the paired differences at half of 5 %.
         spread = np.std(differences, ddof=1)
         if spread > 0:
@@ -123,12 +122,12 @@ def test_the_reference_is_too_weak_only_beyond_chance(black_box, openly, verdict
 def test_chance_rarely_makes_a_reference_too_weak():
     rng = np.random.default_rng(1)
     alarms = 0
-    for _ in range(400):
+    for _ in range(200):
         true = rng.beta(2, 1, 20)
         ours, theirs = (rng.binomial(50, true) / 50 for _ in range(2))
         alarms += bracket_of([*rows_of("a", ours), *white(theirs)]).verdict == "weak-reference"
-    # One-sided level 2.5 %: more than 22 of 400 has a probability below 0.1 %.
-    assert alarms <= 22
+    # One-sided level 2.5 %: more than 13 of 200 has a probability below 0.1 %.
+    assert alarms <= 13
 
 
 def test_pairs_reveal_a_weak_reference_that_separate_intervals_do_not():
