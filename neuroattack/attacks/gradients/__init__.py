@@ -1,0 +1,1 @@
+"""Gradient-based maximization of a margin on differentiable models."""

@@ -1,0 +1,1 @@
+"""Substitute models, trained on the attacker's own data."""
