@@ -280,8 +280,9 @@ class _NoChange:
 
 
 def threat_model_of(attack: Attack) -> str:
-    """Return the threat model of an attack: what the attacker knows besides the responses."""
-    return str(getattr(attack, "threat_model", "no data"))
+    """Return the threat model of an attack: what the attacker has besides the responses."""
+    default = "white-box" if attack.kind == "gradients" else "no data"
+    return str(getattr(attack, "threat_model", default))
 
 
 def keep_images(images: Sequence[NDArray[np.float64]], folder: Path) -> str:

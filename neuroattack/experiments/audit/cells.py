@@ -12,7 +12,7 @@ from neuroattack.attacks.result import Goal
 from neuroattack.datasets.noise import Noise
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import Deployment, verification_stream
-from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.attack_cells import Subject, attack_image, open_once
 from neuroattack.experiments.attack_cost import measure_change
 from neuroattack.experiments.engine.cells import read_kept
@@ -53,7 +53,7 @@ def attack_openly(**arguments: Any) -> dict[str, Any]:
     """
     try:
         return attack_image(**arguments)
-    except (UnknownNameError, UnsupportedFeatureError) as error:
+    except (BackendUnavailableError, UnsupportedFeatureError) as error:
         return {"refused": str(error)}
 
 
