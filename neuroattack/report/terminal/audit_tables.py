@@ -40,31 +40,26 @@ def print_bracket(bracket: Mapping[str, Any]) -> None:
     """Print a robustness bracket, from its JSON."""
     from neuroattack.report.templates import render
 
+    levels = bracket["levels"]
+    columns = {
+        "deployment": [level["deployment"] for level in levels],
+        "goal": ["targeted" if level["targeted"] else "untargeted" for level in levels],
+        "bound": [level["bound"] for level in levels],
+        "query budget": [f"{level['budget']:,}" for level in levels],
+        "clean error (%)": [_estimate(level["clean_error"]) for level in levels],
+        "black-box (%)": [_estimate(level["black_box"]) for level in levels],
+        "strongest attack": [f"{level['attack']} ({level['threat_model']})" for level in levels],
+        "white-box (%)": [_estimate(level["white_box"]) for level in levels],
+        "efficiency (%)": [_estimate(level["efficiency"]) for level in levels],
+        "verdict": [level["verdict"] for level in levels],
+    }
+    for name in ("deployment", "goal"):
+        if len(set(columns[name])) == 1:
+            del columns[name]
     console.print_rows(
         f"Robustness bracket: {bracket['verdict']}",
-        [
-            "bound",
-            "query budget",
-            "clean error (%)",
-            "black-box (%)",
-            "strongest attack",
-            "white-box (%)",
-            "efficiency (%)",
-            "verdict",
-        ],
-        [
-            [
-                level["bound"],
-                f"{level['budget']:,}",
-                _estimate(level["clean_error"]),
-                _estimate(level["black_box"]),
-                f"{level['attack']} ({level['threat_model']})",
-                _estimate(level["white_box"]),
-                _estimate(level["efficiency"]),
-                level["verdict"],
-            ]
-            for level in bracket["levels"]
-        ],
+        list(columns),
+        [list(row) for row in zip(*columns.values(), strict=True)],
     )
     for name, reason in bracket["missing"].items():
         console.note(f"Missing: {name}: {reason}")
