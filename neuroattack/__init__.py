@@ -25,7 +25,7 @@ if TYPE_CHECKING:
         save,
         train,
     )
-    from neuroattack.attacks.bounds import L0, L2, LocalSD
+    from neuroattack.attacks.bounds import L0, L2, LInf, LocalSD
     from neuroattack.attacks.result import Goal, verify
     from neuroattack.datasets import Dataset, load_dataset
     from neuroattack.deployment.deployment import Deployment, deploy
@@ -49,6 +49,7 @@ __all__ = [
     "FixedPopulation",
     "Goal",
     "Input",
+    "LInf",
     "LocalSD",
     "Network",
     "NeuroattackError",
@@ -93,6 +94,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Input": "neuroattack.ir.network:Input",
         "L0": "neuroattack.attacks.bounds:L0",
         "L2": "neuroattack.attacks.bounds:L2",
+        "LInf": "neuroattack.attacks.bounds:LInf",
         "LocalSD": "neuroattack.attacks.bounds:LocalSD",
         "Network": "neuroattack.ir.network:Network",
         "NeuroattackError": "neuroattack.errors:NeuroattackError",

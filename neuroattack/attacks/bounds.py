@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.distances import DISTANCES
 from neuroattack.errors import UnknownNameError, ValidationError
-from neuroattack.validation import check_positive
+from neuroattack.validation import check_number, check_positive
 
-__all__ = ["L0", "L2", "Bound", "LocalSD"]
+__all__ = ["L0", "L2", "Bound", "LInf", "LocalSD"]
 
 # Tolerance for rounding errors of images that lie on the bound.
 _SLACK = 1e-9
@@ -21,15 +21,16 @@ _SLACK = 1e-9
 class Bound:
     """Norm bound: the maximum distance of an adversarial image from the clean image.
 
-    Written as ``l2=2``, ``l0=50`` or ``local_sd=60``; in Python, :func:`L2`, :func:`L0` and
-    :func:`LocalSD` are shorter.
+    Written as ``l2=2``, ``l0=50``, ``linf=0.1`` or ``local_sd=60``; in Python, :func:`L2`,
+    :func:`L0`, :func:`LInf` and :func:`LocalSD` are shorter.
 
     Parameters
     ----------
-    norm : {"l0", "l2", "local_sd"}
+    norm : {"l0", "l2", "linf", "local_sd"}
         Distance measure, one of :data:`neuroattack.attacks.distances.DISTANCES`.
     maximum : float
-        Largest allowed distance, positive and finite; an integer for ``"l0"``.
+        Largest allowed distance, positive and finite; an integer for ``"l0"``, at most 1 for
+        ``"linf"``, since intensities are in [0, 1].
 
     Raises
     ------
@@ -45,13 +46,16 @@ class Bound:
     def __post_init__(self) -> None:
         if self.norm not in DISTANCES:
             raise UnknownNameError("norm", self.norm, DISTANCES)
-        check_positive(f"bound on {self.norm}", self.maximum)
+        if self.norm == "linf":
+            check_number("bound on linf", self.maximum, "(0, 1]")
+        else:
+            check_positive(f"bound on {self.norm}", self.maximum)
         if self.norm == "l0" and self.maximum != round(self.maximum):
             raise ValidationError("bound on l0", self.maximum, "an integer number of pixels")
 
     @classmethod
     def from_text(cls, text: str) -> Bound:
-        """Parse a bound such as ``l2=2``, ``l0=50`` or ``local_sd=60``.
+        """Parse a bound such as ``l2=2``, ``l0=50``, ``linf=0.1`` or ``local_sd=60``.
 
         Raises
         ------
@@ -89,7 +93,7 @@ class Bound:
             raise ValidationError(
                 "bound on local_sd",
                 f"images of shape {shape}",
-                "(height, width) or (channels, height, width); use a bound on l2 or l0",
+                "(height, width) or (channels, height, width); use a bound on l0, l2 or linf",
             )
 
     def distance(self, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
@@ -109,6 +113,11 @@ def L0(pixels: int) -> Bound:  # noqa: N802  # named like the norm
 def L2(maximum: float) -> Bound:  # noqa: N802
     """Return a bound on the L2 distance, for intensities in [0, 1]."""
     return Bound("l2", maximum)
+
+
+def LInf(maximum: float) -> Bound:  # noqa: N802
+    """Return a bound on the largest change of a pixel, in (0, 1]; intensities are in [0, 1]."""
+    return Bound("linf", maximum)
 
 
 def LocalSD(maximum: float) -> Bound:  # noqa: N802

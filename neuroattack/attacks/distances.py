@@ -15,6 +15,7 @@ __all__ = [
     "Distance",
     "l0",
     "l2",
+    "linf",
     "local_sd",
     "measure_distances",
     "visibility_sd",
@@ -37,6 +38,11 @@ def l2(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float
     return math.sqrt(float((_change(original, adversarial) ** 2).sum()))
 
 
+def linf(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
+    """Return the largest absolute difference of a pixel."""
+    return float(_change(original, adversarial).max())
+
+
 def local_sd(original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
     """Return the sum of absolute differences divided by the local SD (Luo et al. 2018).
 
@@ -46,7 +52,7 @@ def local_sd(original: NDArray[np.float64], adversarial: NDArray[np.float64]) ->
     return float((_change(original, adversarial) / visibility_sd(original)).sum())
 
 
-DISTANCES: dict[str, Distance] = {"l0": l0, "l2": l2, "local_sd": local_sd}
+DISTANCES: dict[str, Distance] = {"l0": l0, "l2": l2, "linf": linf, "local_sd": local_sd}
 """Distances by name."""
 
 

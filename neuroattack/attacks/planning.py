@@ -39,14 +39,17 @@ def best_change(
     Notes
     -----
     ``l2``: proportional to the slopes, clipped at intensities 0 and 1, with the largest step that
-    the bound allows. ``l0``: the pixels of largest gain, each set to 0 or 1. ``local_sd``: pixels
-    in the order of gain per distance, ``|slope|`` times SD, each set to 0 or 1, the last one as far
-    as the bound allows; this greedy solution of the fractional knapsack problem is exact.
+    the bound allows. ``l0``: the pixels of largest gain, each set to 0 or 1. ``linf``: each pixel
+    in the direction of its slope, as far as the bound and the range allow. ``local_sd``: pixels in
+    the order of gain per distance, ``|slope|`` times SD, each set to 0 or 1, the last one as far as
+    the bound allows; this greedy solution of the fractional knapsack problem is exact.
     """
     start = original.ravel()
     room = np.where(slopes > 0, 1 - start, -start)
     if bound.norm == "l2":
         return _clipped_step(slopes, room, bound.maximum)
+    if bound.norm == "linf":
+        return np.asarray(np.sign(slopes) * np.minimum(np.abs(room), bound.maximum))
     if bound.norm == "l0":
         most = np.argsort(-slopes * room, kind="stable")[: int(bound.maximum)]
         change = np.zeros_like(start)

@@ -13,10 +13,22 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
 
-__all__ = ["Attack", "AttackKind", "check_fits", "check_kind", "valid_original"]
+__all__ = [
+    "Attack",
+    "AttackKind",
+    "ThreatModel",
+    "check_fits",
+    "check_kind",
+    "threat_model",
+    "valid_original",
+]
 
-AttackKind = Literal["score", "decision"]
+AttackKind = Literal["score", "decision", "gradients"]
 """Response that an attack needs: spike counts (score-based) or the class only (decision-based)."""
+
+ThreatModel = Literal["no data", "small labeled set", "data", "data and architecture", "white-box"]
+"""What the attacker has in addition to queries: nothing, a few labeled images, the training data of
+the network, also its architecture and training method, or the network itself."""
 
 
 class Attack(Protocol):
@@ -55,6 +67,12 @@ class Attack(Protocol):
             If the budget is smaller than the minimum that the attack needs.
         """
         ...
+
+
+def threat_model(attack: Attack) -> ThreatModel:
+    """Return the attribute `threat_model` of an attack; ``"no data"`` if it has none."""
+    model: ThreatModel = getattr(attack, "threat_model", "no data")
+    return model
 
 
 def check_kind(attack: Attack, target: Target) -> None:

@@ -26,8 +26,9 @@ class RandomNoise:
     """Random perturbations of the largest size that the bound allows, one query per image.
 
     Returns the image of largest gap. Each perturbation maximizes a random linear score: for
-    ``l2`` it is Gaussian noise clipped at intensities 0 and 1; for ``l0`` and ``local_sd`` it sets
-    the pixels of largest random gain to 0 or 1.
+    ``l2`` it is Gaussian noise clipped at intensities 0 and 1; for ``linf`` each pixel changes by
+    the bound in a random direction; for ``l0`` and ``local_sd`` the pixels of largest random gain
+    are set to 0 or 1.
 
     Parameters
     ----------

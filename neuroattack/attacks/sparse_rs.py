@@ -45,7 +45,8 @@ class SparseRS:
     ----------
     bound : Bound
         Norm bound. For ``l0`` it is the size of the set. The paper has no other bounds; for ``l2``
-        and ``local_sd`` pixels are set in random order as long as the bound allows.
+        and ``local_sd`` pixels are set in random order as long as the bound allows; for ``linf``
+        the set contains all pixels, which change toward 0 or 1 as far as the bound allows.
     queries : int, optional
         Maximum number of queries, one per step.
     seed : int, optional
@@ -131,6 +132,8 @@ class SparseRS:
         change = np.abs(values - original.ravel())[order]
         if self.bound.norm == "l0":
             return min(int(self.bound.maximum), original.size)
+        if self.bound.norm == "linf":
+            return original.size
         if self.bound.norm == "l2":
             spent = np.sqrt(np.cumsum(change**2))
         else:
@@ -147,6 +150,9 @@ class SparseRS:
         image = original.ravel().copy()
         image[chosen] = values[chosen]
         image = image.reshape(original.shape)
+        if self.bound.norm == "linf":
+            low, high = original - self.bound.maximum, original + self.bound.maximum
+            return np.asarray(np.clip(image, low, high))
         # A single pixel can already exceed the bound.
         return image if self.bound.holds(original, image) else original
 

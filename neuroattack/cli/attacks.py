@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attack", "demo"]
 
-Norm = Literal["l0", "l2", "local-sd", "none"]
+Norm = Literal["l0", "l2", "linf", "local-sd", "none"]
 
 
 def demo(

@@ -117,7 +117,7 @@ _Images = Annotated[
 _Attack = Annotated[
     str, typer.Option(help="Attack that makes the adversarial images; see 'attack'.")
 ]
-_Norm = Annotated[Literal["l0", "l2", "local-sd"], typer.Option(help="Norm of the bound.")]
+_Norm = Annotated[Literal["l0", "l2", "linf", "local-sd"], typer.Option(help="Norm of the bound.")]
 _Goal = Annotated[
     Literal["untargeted", "random"],
     typer.Option(help="Goal of the attack: any wrong class, or a random target class per image."),

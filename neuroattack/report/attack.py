@@ -187,6 +187,7 @@ def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: flo
             ("Predicted class, adversarial image", _class(attacked.success.predicted)),
             ("L2 distance", f"{distances['l2']:.2f}"),
             ("L0 distance (pixels)", f"{distances['l0']:.0f}"),
+            ("L\u221e distance", f"{distances['linf']:.3f}"),
             *(
                 [("Local-SD distance", f"{distances['local_sd']:.2f}")]
                 if distances["local_sd"] is not None

@@ -26,7 +26,12 @@ _STYLES = ("-", "--", ":")
 _MARKERS = "os^vDPX*"
 _COLUMNS = 3
 _TITLE_WIDTH = 42
-_BOUNDS = {"l0": "L0 bound (pixels)", "l2": "L2 bound", "local_sd": "Local-SD bound"}
+_BOUNDS = {
+    "l0": "L0 bound (pixels)",
+    "l2": "L2 bound",
+    "linf": "L\u221e bound",
+    "local_sd": "Local-SD bound",
+}
 # Shift between curves, relative to the axis, so that their intervals do not overlap.
 _APART = 0.012
 

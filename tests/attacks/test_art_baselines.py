@@ -24,7 +24,7 @@ from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import HardLabel, NearDuplicateDetector
 
-LIMITS = [Bound("l2", 1.0), Bound("l0", 4), Bound("local_sd", 20)]
+LIMITS = [Bound("l2", 1.0), Bound("l0", 4), Bound("linf", 0.1), Bound("local_sd", 20)]
 KINDS = [Square, SimBA, ZOO, OnePixel, HopSkipJump, Boundary]
 
 
@@ -66,6 +66,33 @@ def test_attacks_succeed_on_easy_targets(kind: type[ArtAttack]) -> None:
     wide = kind(Bound("l0", 20) if kind is Square else Bound("l2", 3.0), 1500)
     found = wide.run(linear_target(slopes, lead=5), gray(), Goal(0, 1))
     assert verify(linear_target(slopes, lead=5), found.adversarial, Goal(0, 1), 1).rate == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_attacks_succeed_on_easy_targets_under_linf(kind: type[ArtAttack]) -> None:
+    slopes = linear_scores(shape=(10, 10))
+    slopes[:, 1] += 60
+    target = linear_target(slopes, lead=5, shape=(10, 10))
+    found = kind(Bound("linf", 0.2), 1500).run(target, np.full((10, 10), 0.5), Goal(0, 1))
+    assert (
+        verify(linear_target(slopes, lead=5, shape=(10, 10)), found.adversarial, Goal(0, 1), 1).rate
+        == 1
+    )
+
+
+@pytest.mark.parametrize("kind", [Square, SimBA, ZOO, OnePixel])
+def test_score_based_attacks_query_only_within_linf(kind: type[ArtAttack]) -> None:
+    original, bound = np.random.default_rng(3).random((10, 10)), Bound("linf", 0.07)
+    inner = linear_target(linear_scores(shape=(10, 10)), shape=(10, 10))
+    shown: list[np.ndarray] = []
+
+    def answer(rows: np.ndarray) -> np.ndarray:
+        shown.extend(rows.reshape(-1, 10, 10))
+        return inner.query(rows.reshape(-1, 10, 10))
+
+    kind(bound, 300).run(BlackBox(answer, (10, 10), 3), original, Goal(0))
+    assert len({image.tobytes() for image in shown}) > 20
+    assert all(bound.holds(original, image) for image in shown)
 
 
 @pytest.mark.parametrize("kind", [HopSkipJump, Boundary])

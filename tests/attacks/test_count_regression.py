@@ -17,7 +17,7 @@ from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import HardLabel, RoundedCounts
 
 L2 = Bound("l2", 0.7)
-LIMITS = [L2, Bound("l0", 6), Bound("local_sd", 25.0)]
+LIMITS = [L2, Bound("l0", 6), Bound("linf", 0.12), Bound("local_sd", 25.0)]
 
 
 def rate(image: np.ndarray, goal: Goal, seed: int, trials: int = 400) -> float:

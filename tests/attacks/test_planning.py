@@ -18,7 +18,7 @@ from neuroattack.attacks.result import Goal
 
 SHAPE = (3, 4)
 PIXELS = 12
-LIMITS = [Bound("l2", 0.9), Bound("l0", 3), Bound("local_sd", 6.0)]
+LIMITS = [Bound("l2", 0.9), Bound("l0", 3), Bound("linf", 0.3), Bound("local_sd", 6.0)]
 
 
 def problem(seed: int):
@@ -55,6 +55,11 @@ def of_programme(limit: Bound, original: np.ndarray, slopes: np.ndarray) -> floa
             for (low, high), slope in zip(ends(original), slopes, strict=True)
         ]
         return max(sum(some) for some in itertools.combinations(gains, int(limit.maximum)))
+    if limit.norm == "linf":
+        reach = [
+            (max(low, -limit.maximum), min(high, limit.maximum)) for low, high in ends(original)
+        ]
+        return -optimize.linprog(-slopes, bounds=reach).fun
     cost = 1 / visibility_sd(original).ravel()
     found = optimize.linprog(
         -np.concatenate([slopes, -slopes]),
@@ -76,12 +81,13 @@ def test_no_change_within_the_bound_gains_more(limit, seed):
 @settings(max_examples=60, deadline=None)
 @given(
     seed=st.integers(0, 10**6),
-    measure=st.sampled_from(["l2", "l0", "local_sd"]),
+    measure=st.sampled_from(["l2", "l0", "linf", "local_sd"]),
     bound=st.integers(1, 40),
     silent=st.booleans(),
 )
 def test_changes_respect_bound_and_range(seed, measure, bound, silent):
-    limit = Bound(measure, bound)
+    step = 1 / 41 if measure == "linf" else 1
+    limit = Bound(measure, bound * step)
     original, slopes = problem(seed)
     slopes = slopes * (not silent)
     change = best_change(limit, original, slopes)
@@ -91,7 +97,7 @@ def test_changes_respect_bound_and_range(seed, measure, bound, silent):
     assert image.max() <= 1 + 1e-12
     assert change[slopes == 0] == pytest.approx(0)
     # The whole bound is used unless no further gain is possible.
-    wider = best_change(Bound(measure, bound + 1), original, slopes)
+    wider = best_change(Bound(measure, (bound + 1) * step), original, slopes)
     assert wider @ slopes >= change @ slopes - 1e-9
 
 
@@ -165,7 +171,7 @@ def test_pixels_to_probe_have_the_largest_gain_per_distance():
             left_out = (gains * sd)[~chosen]
             assert (gains * sd)[chosen].min(initial=np.inf) >= left_out.max()
     assert chosen.all()
-    for free in (Bound("l2", 0.1), Bound("l0", 1)):
+    for free in (Bound("l2", 0.1), Bound("l0", 1), Bound("linf", 0.1)):
         assert pixels_to_probe(free, original, gains, 0.1).all()
 
 

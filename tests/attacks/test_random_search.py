@@ -16,7 +16,7 @@ from neuroattack.attacks.sparse_rs import SparseRS
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 
-LIMITS = [Bound("l2", 0.8), Bound("l0", 5), Bound("local_sd", 25)]
+LIMITS = [Bound("l2", 0.8), Bound("l0", 5), Bound("linf", 0.2), Bound("local_sd", 25)]
 ATTACKS = [
     RandomNoise(LIMITS[0]),
     SparseRS(LIMITS[0]),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from neuroattack.attacks.bounds import L0, L2, LocalSD
+from neuroattack.attacks.bounds import L0, L2, LInf, LocalSD
 from neuroattack.attacks.distances import DISTANCES, measure_distances, visibility_sd
 from neuroattack.attacks.effects import EffectEstimator
 from neuroattack.attacks.imperceptibility import SD_FLOOR
@@ -52,6 +52,7 @@ def test_distances_of_images_of_any_shape(images):
     flat = list(zip(before.ravel().tolist(), after.ravel().tolist(), strict=True))
     assert found["l0"] == sum(abs(a - b) >= 1e-9 for a, b in flat)
     assert found["l2"] == pytest.approx(math.sqrt(sum((a - b) ** 2 for a, b in flat)), abs=1e-7)
+    assert found["linf"] == pytest.approx(max(abs(a - b) for a, b in flat), abs=1e-9)
     if before.ndim == 1:
         assert found["local_sd"] is None
         with pytest.raises(ValidationError, match="local standard deviation"):
@@ -85,7 +86,7 @@ def test_effects_of_pixels_are_estimated_in_every_shape(shape, lengths):
 
 
 @pytest.mark.parametrize("shape", [(2, 12, 12), (3, 12, 12), (96,)])
-@pytest.mark.parametrize("bound", [L0(60), L2(2.0), LocalSD(60.0)], ids=str)
+@pytest.mark.parametrize("bound", [L0(60), L2(2.0), LInf(0.3), LocalSD(60.0)], ids=str)
 @pytest.mark.parametrize("name", attack_names())
 def test_attacks_stay_within_the_bound_or_refuse_the_shape(name, bound, shape):
     if name not in ("count-regression", "greedy-window", "random-noise", "sparse-rs"):

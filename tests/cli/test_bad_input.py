@@ -146,6 +146,7 @@ GREEDY = ("attack", "--attack", "greedy-window", "--norm", "none", "--set")
         (("attack", "--bound", 0), "bound on l2: got 0.0"),
         (("attack", "--bound", "nan"), "bound on l2: got nan"),
         (("attack", "--norm", "l0", "--bound", 2.5), "bound on l0: got 2.5"),
+        (("attack", "--norm", "linf"), "bound on linf: got 2.0"),
         (("attack", "--norm", "none"), "bound of attack 'count-regression': got none"),
         (("attack", "--queries", 0), "queries of an attack: got 0"),
         (("attack", "--trials", 0), "verification trials: got 0"),

@@ -104,7 +104,7 @@ def test_a_budget_below_the_first_step_returns_the_clean_image(opened, attacked)
     attack = Stopped(BudgetExceededError(9, 5))
     found = attack_and_verify(opened, attack, image, goal, index=0, trials=5, budget=5)
     np.testing.assert_array_equal(found.search.adversarial, image)
-    assert found.distances == {"l0": 0.0, "l2": 0.0, "local_sd": 0.0}
+    assert found.distances == {"l0": 0.0, "l2": 0.0, "linf": 0.0, "local_sd": 0.0}
 
 
 def test_several_images_are_each_attacked_with_their_own_seed(opened):

@@ -170,9 +170,13 @@ def test_figures_are_the_results(render, targeted, untargeted):
         )
         assert row[4] == f"{100 * result.clean_error_rate:.1f}{NBSP}%"
     images = [each for result in (targeted, untargeted) for each in result.images]
-    for name, key in (("L2 distance", "l2"), ("Local-SD distance", "local_sd")):
+    for name, key, digits in (
+        ("L2 distance", "l2", 2),
+        ("L\u221e distance", "linf", 3),
+        ("Local-SD distance", "local_sd", 2),
+    ):
         shown = [row[1] for row in page.rows if row[0] == name]
-        assert shown == [f"{each.distances[key]:.2f}" for each in images]
+        assert shown == [f"{each.distances[key]:.{digits}f}" for each in images]
     spent = [row[1] for row in page.rows if row[0] == "Search queries"]
     assert spent == [f"{each.search.queries:,}" for each in images]
 

@@ -128,9 +128,15 @@ class ArtAttack:
     def _projection(
         self, original: NDArray[np.float64]
     ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
-        """Return a function applied to ART's images before querying; None for the identity."""
-        del original
-        return None
+        """Return a function applied to ART's images before querying; None for the identity.
+
+        Under ``linf``, images of score-based attacks are clipped to the bound. Decision-based
+        attacks start from distant images of another class, so theirs are not.
+        """
+        if self.bound.norm != "linf" or self._kind != "score":
+            return None
+        low, high = original - self.bound.maximum, original + self.bound.maximum
+        return lambda image: np.clip(image, low, high)
 
 
 def _aimed_class(goal: Goal) -> int:
@@ -141,9 +147,9 @@ def _aimed_class(goal: Goal) -> int:
 class Square(ArtAttack):
     """Square attack, Andriushchenko et al. 2020 (arXiv 1912.00049).
 
-    For ``l2``, the L2 variant. For the other bounds, the L-infinity variant with pixels at 0 or 1,
-    each image projected to the largest changes that fit the bound (ties in a fixed random order).
-    The search continues after a success.
+    For ``l2`` and ``linf``, the variant of that norm. For the other bounds, the L-infinity variant
+    with pixels at 0 or 1, each image projected to the largest changes that fit the bound (ties in a
+    fixed random order). The search continues after a success.
 
     Parameters
     ----------
@@ -190,11 +196,11 @@ class Square(ArtAttack):
             margin: NDArray[np.float64] = fractions[:, aimed] - others
             return margin if goal.target_class is None else -margin
 
-        l2 = self.bound.norm == "l2"
+        norm = self.bound.norm
         return import_art("art.attacks.evasion").SquareAttack(
             classifier,
-            norm=2 if l2 else np.inf,
-            eps=self.bound.maximum if l2 else 1.0,
+            norm=2 if norm == "l2" else np.inf,
+            eps=self.bound.maximum if norm in ("l2", "linf") else 1.0,
             p_init=self.p_init,
             # ART makes three queries per iteration; its schedule then ends with the budget.
             max_iter=max(1, self.queries // 3),
@@ -206,8 +212,8 @@ class Square(ArtAttack):
     def _projection(
         self, original: NDArray[np.float64]
     ) -> Callable[[NDArray[np.float64]], NDArray[np.float64]] | None:
-        if self.bound.norm == "l2":
-            return None
+        if self.bound.norm in ("l2", "linf"):
+            return super()._projection(original)
         order = 1 + 1e-6 * np.random.default_rng(self.seed).random(original.size)
 
         def project(image: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -225,7 +231,8 @@ class SimBA(ArtAttack):
     Parameters
     ----------
     epsilon : float, optional
-        Change of a pixel; 0.2 in the paper. For an ``l0`` bound, pixels are set to 0 or 1.
+        Change of a pixel; 0.2 in the paper. For an ``l0`` bound, pixels are set to 0 or 1; for a
+        ``linf`` bound, the change is at most the bound.
     """
 
     epsilon: float = 0.2
@@ -236,11 +243,16 @@ class SimBA(ArtAttack):
         check_positive("epsilon", self.epsilon)
 
     def _art_attack(self, classifier: Any, goal: Goal) -> Any:
+        epsilon = self.epsilon
+        if self.bound.norm == "l0":
+            epsilon = 1.0
+        elif self.bound.norm == "linf":
+            epsilon = min(epsilon, self.bound.maximum)
         return import_art("art.attacks.evasion").SimBA(
             classifier,
             attack="px",
             order="random",
-            epsilon=1.0 if self.bound.norm == "l0" else self.epsilon,
+            epsilon=epsilon,
             max_iter=self.queries,
             # Required by ART even for perturbations in pixel space.
             freq_dim=classifier.input_shape[-1],
@@ -326,7 +338,10 @@ class OnePixel(ArtAttack):
 
 @dataclass(frozen=True)
 class HopSkipJump(ArtAttack):
-    """HopSkipJump, Chen et al. 2020 (arXiv 1904.02144), L2, decision-based."""
+    """HopSkipJump, Chen et al. 2020 (arXiv 1904.02144), decision-based.
+
+    For ``linf``, the L-infinity variant. For the other bounds, the L2 variant.
+    """
 
     _name: ClassVar[str] = "hop-skip-jump"
     _kind: ClassVar[AttackKind] = "decision"
@@ -335,7 +350,7 @@ class HopSkipJump(ArtAttack):
         return import_art("art.attacks.evasion").HopSkipJump(
             classifier,
             targeted=goal.target_class is not None,
-            norm=2,
+            norm=np.inf if self.bound.norm == "linf" else 2,
             max_iter=50,
             max_eval=min(10_000, max(100, self.queries // 4)),
             init_eval=min(100, max(1, self.queries // 20)),

@@ -101,7 +101,9 @@ def ascend(
             images = _with_extremes(originals, velocity, int(bound.maximum))
             continue
         size = _FIRST_STEP * (_LAST_STEP / _FIRST_STEP) ** (step / max(steps - 1, 1))
-        direction = _normalized(bound, velocity, None)
+        # Pixels that are black or white already move in one direction only.
+        blocked = np.where(velocity > 0, images >= 1, images <= 0)
+        direction = _normalized(bound, np.where(blocked, 0.0, velocity), None)
         images = project(bound, originals, images + size * bound.maximum * direction * unit)
     return best
 

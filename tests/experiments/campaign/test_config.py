@@ -35,6 +35,7 @@ def test_paths_are_relative_to_the_configuration(tmp_path):
         ('"l2=2"', '"l3=2"', "'l3'"),
         ('"l2=2"', '"l2=-2"', "bound on l2: got -2"),
         ('"l2=2"', '"l2"', "bound: got 'l2'"),
+        ('"l2=2"', '"linf=2"', "bound on linf: got 2"),
         ("local_sd@greedy-window", "local_sd@square", "reference of a bound"),
         ('"random-noise"', '"random-nose"', "did you mean 'random-noise'"),
         ("rounds = 2", "round = 2", "did you mean 'rounds'"),

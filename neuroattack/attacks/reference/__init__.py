@@ -1,0 +1,1 @@
+"""White-box reference: gradients of a network that the attacker knows."""
