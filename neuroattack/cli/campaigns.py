@@ -15,6 +15,7 @@ from neuroattack.cli.arguments.options import Json
 from neuroattack.cli.arguments.options import Workers as WorkerNumber
 from neuroattack.errors import UnknownNameError
 from neuroattack.report.terminal import console
+from neuroattack.report.terminal.audit_tables import print_bracket
 
 if TYPE_CHECKING:
     from neuroattack.experiments.engine.store import Counts
@@ -187,16 +188,27 @@ def _print(
     counts: Counts,
     json: bool,
 ) -> None:
+    from neuroattack.experiments.bracket import bracket_of
     from neuroattack.experiments.campaign.export import summarize
 
     attacks = summarize(rows, [settings for settings, _ in failures])
+    finished = {row["attack"] for row in rows}
+    bracket = bracket_of(
+        rows,
+        {
+            settings["attack"]: error
+            for settings, error in failures
+            if settings["attack"] not in finished
+        },
+    ).as_json()
     if json:
-        console.print_json({"attacks": attacks, "progress": asdict(counts)})
+        console.print_json({"attacks": attacks, "bracket": bracket, "progress": asdict(counts)})
         return
     console.print_rows(
         "Success rates on fresh trials, with 95 % intervals over images",
         (
             "attack",
+            "threat model",
             "deployment",
             "bound",
             "query budget",
@@ -208,6 +220,7 @@ def _print(
         [
             (
                 _named(row),
+                row["threat_model"] or "unknown",
                 row["deployment"],
                 row["bound"] or "none",
                 "no limit" if row["budget"] is None else f"{row['budget']:,}",
@@ -217,6 +230,8 @@ def _print(
             for row in attacks
         ],
     )
+    if bracket["verdict"] != "no-reference":
+        print_bracket(bracket)
 
 
 def _figures(row: dict[str, Any]) -> tuple[str, str, str]:

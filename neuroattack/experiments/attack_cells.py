@@ -48,6 +48,7 @@ __all__ = [
     "keep_images",
     "open_once",
     "query_cost",
+    "threat_model_of",
     "verification_cell",
     "verify_images",
 ]
@@ -219,9 +220,10 @@ def attack_image(
     opened = open_once(deployment, profile, network, dnn, folder)
     max_distance = None if before is None else float(before["distance"][bound.partition("@")[0]])
     image, true_class = subject.image(index)
+    made = _attack(attack, settings, bound, max_distance, budget, seed, opened.image_shape)
     attacked = attack_and_verify(
         opened,
-        _attack(attack, settings, bound, max_distance, budget, seed, opened.image_shape),
+        made,
         image,
         Goal(true_class, target_class),
         index=index,
@@ -230,6 +232,7 @@ def attack_image(
         search_randomness=opened.spec.search_randomness,
     )
     return {
+        "threat_model": threat_model_of(made),
         "queries": attacked.search.queries,
         "stopped_by": attacked.search.stopped_by,
         "success": {"successes": attacked.success.successes, "trials": attacked.success.trials},
@@ -253,13 +256,12 @@ def _attack(
 ) -> Attack:
     if not bound:
         return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
-    if max_distance == 0:
-        return _NoChange(name)
-    if max_distance is not None:
-        bound = f"{bound.partition('@')[0]}={max_distance!r}"
     if budget is None:
         raise ValidationError("queries of an attack", "none", "a number")
-    return make_attack(name, Bound.from_text(bound), budget, seed, settings)
+    if max_distance is not None:
+        bound = f"{bound.partition('@')[0]}={max_distance or 1.0!r}"
+    made = make_attack(name, Bound.from_text(bound), budget, seed, settings)
+    return _NoChange(name, threat_model_of(made)) if max_distance == 0 else made
 
 
 @dataclass(frozen=True)
@@ -267,6 +269,7 @@ class _NoChange:
     """Attack within a distance of 0: returns the clean image."""
 
     name: str
+    threat_model: str
 
     @property
     def kind(self) -> AttackKind:
@@ -275,6 +278,12 @@ class _NoChange:
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         original = valid_original(target, image, goal)
         return SearchResult(original, original, goal, 0, "no distance allowed")
+
+
+def threat_model_of(attack: Attack) -> str:
+    """Return the threat model of an attack: what the attacker has besides the responses."""
+    default = "white-box" if attack.kind == "gradients" else "no data"
+    return str(getattr(attack, "threat_model", default))
 
 
 def keep_images(images: Sequence[NDArray[np.float64]], folder: Path) -> str:

@@ -12,15 +12,15 @@ from neuroattack.attacks.result import Goal
 from neuroattack.datasets.noise import Noise
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import Deployment, verification_stream
-from neuroattack.errors import ValidationError
-from neuroattack.experiments.attack_cells import Subject, open_once
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
+from neuroattack.experiments.attack_cells import Subject, attack_image, open_once
 from neuroattack.experiments.attack_cost import measure_change
 from neuroattack.experiments.engine.cells import read_kept
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import dataset_of_cell
 from neuroattack.experiments.transformations.running import Case, survival
 
-__all__ = ["measure_accuracy", "measure_costs", "transform_images"]
+__all__ = ["attack_openly", "measure_accuracy", "measure_costs", "transform_images"]
 
 # Spawn key of the random generator for noise on images.
 _NOISE_KEY = 7
@@ -38,6 +38,23 @@ def _deployment(audited: Mapping[str, Any], folder: Path) -> Deployment:
 
 def _subject(audited: Mapping[str, Any]) -> Subject:
     return Subject(*(audited[key] for key in ("network", "dnn", "dataset", "checksum")))
+
+
+def attack_openly(**arguments: Any) -> dict[str, Any]:
+    """Attack one image with the white-box reference.
+
+    The arguments are those of :func:`~neuroattack.experiments.attack_cells.attack_image`.
+
+    Returns
+    -------
+    dict
+        As from that function; or ``"refused"``: the reason why the reference does not support the
+        network.
+    """
+    try:
+        return attack_image(**arguments)
+    except (BackendUnavailableError, UnsupportedFeatureError) as error:
+        return {"refused": str(error)}
 
 
 def measure_accuracy(

@@ -68,6 +68,9 @@ class Suite:
         images of the first attack at the largest budget.
     bound : Bound, optional
         Norm bound on adversarial images.
+    reference : str or None, optional
+        White-box attack that bounds the success of the black-box attacks from above, run once per
+        image; None to leave it out. No other result depends on it.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class Suite:
         "square",
     )
     bound: Bound = _BOUND
+    reference: str | None = "white-box"
 
     def __post_init__(self) -> None:
         check_integer("images of an audit", self.images, 1)

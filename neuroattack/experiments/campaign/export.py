@@ -30,6 +30,8 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
             {
                 "attack": arguments["attack"],
                 "settings": _settings(arguments),
+                # Results of an earlier version have none; its attacks had no data.
+                "threat_model": result.get("threat_model", "no data"),
                 "deployment": arguments["deployment"],
                 "bound": arguments["bound"],
                 "max_distance": _max_distance(arguments, result),
@@ -111,6 +113,7 @@ def _summary(key: tuple[Any, ...], group: list[Mapping[str, Any]], failed: int) 
     return {
         "attack": attack,
         "settings": json.loads(settings),
+        "threat_model": group[0]["threat_model"] if group else None,
         "deployment": deployment,
         "bound": bound or None,
         "budget": budget,
