@@ -59,7 +59,9 @@ _get_attribute, __dir__ = lazy_attributes(
         "SimBA": "neuroattack.attacks.art.baselines:SimBA",
         "SparseRS": "neuroattack.attacks.sparse_rs:SparseRS",
         "Square": "neuroattack.attacks.art.baselines:Square",
-        "SubstituteTraining": "neuroattack.attacks.substitutes.substitute_training:SubstituteTraining",
+        "SubstituteTraining": (
+            "neuroattack.attacks.substitutes.substitute_training:SubstituteTraining"
+        ),
         "Transfer": "neuroattack.attacks.substitutes.transfer:Transfer",
         "ZOO": "neuroattack.attacks.art.baselines:ZOO",
         "attack_names": "neuroattack.attacks.registry:attack_names",

@@ -94,9 +94,9 @@ class CountRegression:
         Fraction of a round's queries used to select among plans.
     substitutes : str, sequence of str, or Differentiable, optional
         Models of the target from data of the attacker, as in
-        :func:`neuroattack.attacks.substitutes.opening.open_substitutes`. Their adversarial images compete from the
-        first query on, and their scores are the prior mean of the regression, with a factor per
-        class that is estimated from the counts. None to use no data.
+        :func:`neuroattack.attacks.substitutes.opening.open_substitutes`. Their adversarial images
+        compete from the first query on, and their scores are the prior mean of the regression, with
+        a factor per class that is estimated from the counts. None to use no data.
     breadth : float, optional
         For the bound ``local_sd``: perturbations are restricted to the pixels of largest estimated
         effect times SD, as many as `breadth` times the bound allows to change by 1.

@@ -70,8 +70,9 @@ class Attack(Protocol):
 
 
 def threat_model(attack: Attack) -> ThreatModel:
-    """Return the attribute `threat_model` of an attack; ``"no data"`` if it has none."""
-    model: ThreatModel = getattr(attack, "threat_model", "no data")
+    """Return the attribute `threat_model` of an attack, by default what its kind implies."""
+    default: ThreatModel = "white-box" if attack.kind == "gradients" else "no data"
+    model: ThreatModel = getattr(attack, "threat_model", default)
     return model
 
 
