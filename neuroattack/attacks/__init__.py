@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neuroattack.attacks.greedy import GreedyWindow
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.random_noise import RandomNoise
+    from neuroattack.attacks.reference.white_box import WhiteBox
     from neuroattack.attacks.registry import attack_names, make_attack
     from neuroattack.attacks.sparse_rs import SparseRS
 
@@ -35,6 +36,7 @@ __all__ = [
     "SimBA",
     "SparseRS",
     "Square",
+    "WhiteBox",
     "attack_names",
     "make_attack",
 ]
@@ -52,6 +54,7 @@ _get_attribute, __dir__ = lazy_attributes(
         "SimBA": "neuroattack.attacks.art.baselines:SimBA",
         "SparseRS": "neuroattack.attacks.sparse_rs:SparseRS",
         "Square": "neuroattack.attacks.art.baselines:Square",
+        "WhiteBox": "neuroattack.attacks.reference.white_box:WhiteBox",
         "ZOO": "neuroattack.attacks.art.baselines:ZOO",
         "attack_names": "neuroattack.attacks.registry:attack_names",
         "make_attack": "neuroattack.attacks.registry:make_attack",

@@ -188,6 +188,7 @@ def _print(
     json: bool,
 ) -> None:
     from neuroattack.experiments.campaign.export import summarize
+    from neuroattack.report.numbers import budget_text
 
     attacks = summarize(rows, [settings for settings, _ in failures])
     if json:
@@ -197,6 +198,7 @@ def _print(
         "Success rates on fresh trials, with 95 % intervals over images",
         (
             "attack",
+            "threat model",
             "deployment",
             "bound",
             "query budget",
@@ -208,9 +210,10 @@ def _print(
         [
             (
                 _named(row),
+                row["threat_model"] or "unknown",
                 row["deployment"],
                 row["bound"] or "none",
-                "no limit" if row["budget"] is None else f"{row['budget']:,}",
+                budget_text(row["budget"], row["threat_model"]),
                 "targeted" if row["targeted"] else "untargeted",
                 *_figures(row),
             )

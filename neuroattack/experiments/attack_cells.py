@@ -15,7 +15,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.greedy import GreedyWindow
-from neuroattack.attacks.protocol import Attack, AttackKind, valid_original
+from neuroattack.attacks.protocol import (
+    Attack,
+    AttackKind,
+    needs_network,
+    threat_model,
+    valid_original,
+)
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal, SearchResult, verify
 from neuroattack.datasets import Dataset
@@ -218,17 +224,20 @@ def attack_image(
     opened = open_once(deployment, profile, network, dnn, folder)
     max_distance = None if before is None else float(before["distance"][bound.partition("@")[0]])
     image, true_class = subject.image(index)
+    made = _attack(attack, settings, bound, max_distance, budget, seed, opened.image_shape)
     attacked = attack_and_verify(
         opened,
-        _attack(attack, settings, bound, max_distance, budget, seed, opened.image_shape),
+        made,
         image,
         Goal(true_class, target_class),
         index=index,
         trials=trials,
         budget=budget,
         search_randomness=opened.spec.search_randomness,
+        deployment=opened.deployment,
     )
     return {
+        "threat_model": threat_model(made),
         "queries": attacked.search.queries,
         "stopped_by": attacked.search.stopped_by,
         "success": {"successes": attacked.success.successes, "trials": attacked.success.trials},
@@ -256,9 +265,10 @@ def _attack(
         return _NoChange(name)
     if max_distance is not None:
         bound = f"{bound.partition('@')[0]}={max_distance!r}"
-    if budget is None:
+    made = make_attack(name, Bound.from_text(bound), budget or 1, seed, settings)
+    if budget is None and not needs_network(made):
         raise ValidationError("queries of an attack", "none", "a number")
-    return make_attack(name, Bound.from_text(bound), budget, seed, settings)
+    return made
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
             {
                 "attack": arguments["attack"],
                 "settings": _settings(arguments),
+                "threat_model": result.get("threat_model", "no data"),
                 "deployment": arguments["deployment"],
                 "bound": arguments["bound"],
                 "max_distance": _max_distance(arguments, result),
@@ -111,6 +112,7 @@ def _summary(key: tuple[Any, ...], group: list[Mapping[str, Any]], failed: int) 
     return {
         "attack": attack,
         "settings": json.loads(settings),
+        "threat_model": group[0]["threat_model"] if group else None,
         "deployment": deployment,
         "bound": bound or None,
         "budget": budget,
