@@ -102,8 +102,8 @@ _Attack = Annotated[
     typer.Option(
         "--attack",
         help="Attack: count-regression, greedy-window (Algorithm 1 of Marchisio et al., 2020), "
-        "boundary, hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, zoo, or one "
-        "that another package registers.",
+        "boundary, hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, white-box (a "
+        "reference with access to the network), zoo, or one that another package registers.",
     ),
 ]
 _Norm = Annotated[

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.protocol import check_fits
+from neuroattack.attacks.protocol import check_fits, needs_network
 from neuroattack.attacks.registry import attack_names, make_attack
 from neuroattack.attacks.result import check_trials
 from neuroattack.datasets import Dataset
@@ -118,9 +118,13 @@ class Suite:
         missing = {}
         for name in self.attacks:
             try:
-                check_fits(make_attack(name, self.bound, self.budgets[0], 0), image_shape, classes)
+                attack = make_attack(name, self.bound, self.budgets[0], 0)
+                check_fits(attack, image_shape, classes)
             except UnsupportedFeatureError as error:
                 missing[name] = str(error)
+                continue
+            if needs_network(attack):
+                missing[name] = "needs the network itself; an audit attacks black boxes"
         installed = tuple(name for name in self.attacks if name not in missing)
         return replace(self, attacks=installed), missing
 
