@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neuroattack.attacks.greedy import GreedyWindow
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.random_noise import RandomNoise
+    from neuroattack.attacks.reference.white_box import WhiteBox
     from neuroattack.attacks.registry import attack_names, make_attack
     from neuroattack.attacks.sparse_rs import SparseRS
     from neuroattack.attacks.substitutes.prior_guided import PriorGuided
@@ -41,6 +42,7 @@ __all__ = [
     "Square",
     "SubstituteTraining",
     "Transfer",
+    "WhiteBox",
     "attack_names",
     "make_attack",
 ]
@@ -63,6 +65,7 @@ _get_attribute, __dir__ = lazy_attributes(
             "neuroattack.attacks.substitutes.substitute_training:SubstituteTraining"
         ),
         "Transfer": "neuroattack.attacks.substitutes.transfer:Transfer",
+        "WhiteBox": "neuroattack.attacks.reference.white_box:WhiteBox",
         "ZOO": "neuroattack.attacks.art.baselines:ZOO",
         "attack_names": "neuroattack.attacks.registry:attack_names",
         "make_attack": "neuroattack.attacks.registry:make_attack",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,18 +13,27 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
 
+if TYPE_CHECKING:
+    # The type checker's: TypeGuard is in `typing` since Python 3.10, the deployment is heavy.
+    from typing import TypeGuard
+
+    from neuroattack.deployment.deployment import Deployment
+
 __all__ = [
     "Attack",
     "AttackKind",
     "ThreatModel",
+    "WhiteBoxAttack",
     "check_fits",
     "check_kind",
+    "needs_network",
     "threat_model",
     "valid_original",
 ]
 
 AttackKind = Literal["score", "decision", "gradients"]
-"""Response that an attack needs: spike counts (score-based) or the class only (decision-based)."""
+"""What an attack needs: spike counts (score-based), the class only (decision-based), or the network
+itself (gradients), for white-box references."""
 
 ThreatModel = Literal["no data", "small labeled set", "data", "data and architecture", "white-box"]
 """What the attacker has in addition to queries: nothing, a few labeled images, the training data of
@@ -41,7 +50,7 @@ class Attack(Protocol):
 
     @property
     def kind(self) -> AttackKind:
-        """Whether the attack is score-based or decision-based."""
+        """Whether the attack is score-based, decision-based or needs the network."""
         ...
 
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
@@ -71,13 +80,37 @@ class Attack(Protocol):
 
 def threat_model(attack: Attack) -> ThreatModel:
     """Return the attribute `threat_model` of an attack, by default what its kind implies."""
-    default: ThreatModel = "white-box" if attack.kind == "gradients" else "no data"
+    default: ThreatModel = "white-box" if needs_network(attack) else "no data"
     model: ThreatModel = getattr(attack, "threat_model", default)
     return model
 
 
+class WhiteBoxAttack(Attack, Protocol):
+    """Attack of the kind ``"gradients"``, which receives the network and queries no target."""
+
+    def run_on(self, deployment: Deployment, image: ArrayLike, goal: Goal) -> SearchResult:
+        """Search for an adversarial image of a deployed network; the result has 0 queries.
+
+        Its simulations use other random numbers than verifications.
+        """
+        ...
+
+
+def needs_network(attack: Attack) -> TypeGuard[WhiteBoxAttack]:
+    """Return whether an attack is of the kind ``"gradients"``."""
+    return attack.kind == "gradients"
+
+
 def check_kind(attack: Attack, target: Target) -> None:
-    """Raise UnsupportedFeatureError if a score-based attack meets a target that returns labels."""
+    """Raise UnsupportedFeatureError if a target does not give what an attack needs.
+
+    A score-based attack needs counts, and a white-box attack is not run on a black box.
+    """
+    if needs_network(attack):
+        raise UnsupportedFeatureError(
+            f"attack {attack.name!r} needs the network itself, which the target does not give; "
+            "run it on a deployment of the network"
+        )
     if attack.kind == "score" and target.response == "labels":
         raise UnsupportedFeatureError(
             f"attack {attack.name!r} is score-based and needs spike counts, but the target "

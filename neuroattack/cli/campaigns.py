@@ -196,6 +196,7 @@ def _print(
 ) -> None:
     from neuroattack.experiments.bracket import bracket_of
     from neuroattack.experiments.campaign.export import summarize
+    from neuroattack.report.numbers import budget_text
 
     attacks = summarize(rows, [settings for settings, _ in failures])
     finished = {row["attack"] for row in rows}
@@ -229,7 +230,7 @@ def _print(
                 row["threat_model"] or "unknown",
                 row["deployment"],
                 row["bound"] or "none",
-                "no limit" if row["budget"] is None else f"{row['budget']:,}",
+                budget_text(row["budget"], row["threat_model"]),
                 "targeted" if row["targeted"] else "untargeted",
                 *_figures(row),
             )

@@ -19,6 +19,7 @@ from neuroattack.attacks.protocol import (
     Attack,
     AttackKind,
     ThreatModel,
+    needs_network,
     threat_model,
     valid_original,
 )
@@ -239,6 +240,7 @@ def attack_image(
         trials=trials,
         budget=budget,
         search_randomness=opened.spec.search_randomness,
+        deployment=opened.deployment,
     )
     return {
         "threat_model": threat_model(made),
@@ -265,11 +267,11 @@ def _attack(
 ) -> Attack:
     if not bound:
         return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
-    if budget is None:
-        raise ValidationError("queries of an attack", "none", "a number")
     if max_distance is not None:
         bound = f"{bound.partition('@')[0]}={max_distance or 1.0!r}"
-    made = make_attack(name, Bound.from_text(bound), budget, seed, settings)
+    made = make_attack(name, Bound.from_text(bound), budget or 1, seed, settings)
+    if budget is None and not needs_network(made):
+        raise ValidationError("queries of an attack", "none", "a number")
     return _NoChange(name, threat_model(made)) if max_distance == 0 else made
 
 

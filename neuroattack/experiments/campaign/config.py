@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import ValidationError as SchemaError
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.protocol import Attack
+from neuroattack.attacks.protocol import Attack, needs_network
 from neuroattack.attacks.registry import make_attack, present_name
 from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.deployment.spec import DeploymentSpec
@@ -209,6 +209,8 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     if config.network is None and config.images.dataset is None:
         raise FileError(path, "images.dataset: missing, and required without a network")
     for spec in specs:
+        if spec.kind != "network":
+            _check_black_box_suffices(config, spec, path)
         if spec.response == "labels":
             _check_labels_suffice(config, spec, path)
     folder = path.absolute().parent
@@ -234,6 +236,16 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
             "images": config.images.model_copy(update={"dataset": dataset}),
         }
     )
+
+
+def _check_black_box_suffices(config: CampaignConfig, spec: DeploymentSpec, path: Path) -> None:
+    for attack in config.attacks:
+        if needs_network(attack.make()):
+            raise FileError(
+                path,
+                f"attacks: {attack.name!r} needs the network itself, but the deployment "
+                f"{str(spec)!r} does not simulate it",
+            )
 
 
 def _check_labels_suffice(config: CampaignConfig, spec: DeploymentSpec, path: Path) -> None:
