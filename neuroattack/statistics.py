@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Sequence
 
-__all__ = ["mean_interval", "newcombe_interval", "wilson_interval"]
+__all__ = ["mean_interval", "newcombe_interval", "ratio_interval", "wilson_interval"]
 
 
 def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
@@ -51,6 +51,34 @@ def newcombe_interval(
         difference - math.hypot(first - low1, high2 - second),
         difference + math.hypot(high1 - first, second - low2),
     )
+
+
+def ratio_interval(first: Sequence[float], second: Sequence[float]) -> tuple[float, float]:
+    """Return the 95 % interval of the ratio of two paired mean rates, first over second.
+
+    Computed from the two Wilson intervals and the correlation of the rates (MOVER-R: Donner and
+    Zou 2012, Statistical Methods in Medical Research 21, 347-359), hence also valid if a mean is 0
+    or 1, in which case the rates count as uncorrelated.
+
+    Parameters
+    ----------
+    first, second : sequences of float
+        Rates in [0, 1], as many in both; the mean of the second is positive.
+    """
+    trials = len(first)
+    one, two = statistics.fmean(first), statistics.fmean(second)
+    low1, high1 = wilson_interval(sum(first), trials)
+    low2, high2 = wilson_interval(sum(second), trials)
+    correlation = 0.0
+    if min(first) < max(first) and min(second) < max(second):
+        correlation = statistics.correlation(first, second)
+    # The ends r solve a r^2 - 2 b r + c = 0. The lower one is written so that a may be 0.
+    a, c = high2 * (2 * two - high2), low1 * (2 * one - low1)
+    b = one * two - correlation * (one - low1) * (high2 - two)
+    low = c / (b + math.sqrt(max(b * b - a * c, 0.0))) if c > 0 else 0.0
+    a, c = low2 * (2 * two - low2), high1 * (2 * one - high1)
+    b = one * two - correlation * (high1 - one) * (two - low2)
+    return low, (b + math.sqrt(max(b * b - a * c, 0.0))) / a
 
 
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:

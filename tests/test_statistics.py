@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neuroattack.statistics import mean_interval, newcombe_interval, wilson_interval
+from neuroattack.statistics import (
+    mean_interval,
+    newcombe_interval,
+    ratio_interval,
+    wilson_interval,
+)
 
 
 @settings(deadline=None)
@@ -79,3 +84,36 @@ def test_a_mean_has_students_interval(values):
 def test_one_value_has_no_interval():
     assert mean_interval([0.3]) is None
     assert mean_interval([]) is None
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 8), st.integers(0, 8)), min_size=1, max_size=12))
+def test_a_ratio_is_where_the_interval_of_a_difference_ends_at_zero(pairs):
+    first, second = np.array([*pairs, (3, 5)]).T / 8
+    trials, one, two = len(first), first.mean(), second.mean()
+    low1, high1 = score_limits(first.sum(), trials)
+    low2, high2 = score_limits(second.sum(), trials)
+    constant = first.std() == 0 or second.std() == 0
+    correlation = 0.0 if constant else np.corrcoef(first, second)[0, 1]
+    low, high = ratio_interval(first.tolist(), second.tolist())
+    assert 0 <= low <= one / two <= high
+
+    # The squared half-width of the interval of p1 - r p2 is that of a sum of correlated parts.
+    def half(r, a, b):
+        return a * a + (r * b) ** 2 - 2 * correlation * a * r * b
+
+    assert (one - low * two) ** 2 == pytest.approx(half(low, one - low1, high2 - two), abs=1e-7)
+    assert (high * two - one) ** 2 == pytest.approx(half(high, high1 - one, two - low2), rel=1e-7)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.5])
+def test_ratios_are_covered_by_their_intervals(shared):
+    rng = np.random.default_rng(0)
+    covered = 0
+    for _ in range(500):
+        # With probability `shared`, both rates of a pair depend on the same random number.
+        number = rng.random((2, 20))
+        number[1] = np.where(rng.random(20) < shared, number[0], number[1])
+        low, high = ratio_interval(*(number < [[0.6], [0.8]]).astype(float).tolist())
+        covered += low <= 0.75 <= high
+    assert 0.92 <= covered / 500 <= 0.99

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from neuroattack.attacks.reference.white_box import WhiteBox
     from neuroattack.attacks.registry import attack_names, make_attack
     from neuroattack.attacks.sparse_rs import SparseRS
+    from neuroattack.attacks.substitutes.prior_guided import PriorGuided
+    from neuroattack.attacks.substitutes.substitute_training import SubstituteTraining
+    from neuroattack.attacks.substitutes.transfer import Transfer
 
 __all__ = [
     "ZOO",
@@ -32,10 +35,13 @@ __all__ = [
     "GreedyWindow",
     "HopSkipJump",
     "OnePixel",
+    "PriorGuided",
     "RandomNoise",
     "SimBA",
     "SparseRS",
     "Square",
+    "SubstituteTraining",
+    "Transfer",
     "WhiteBox",
     "attack_names",
     "make_attack",
@@ -50,10 +56,15 @@ _get_attribute, __dir__ = lazy_attributes(
         "GreedyWindow": "neuroattack.attacks.greedy:GreedyWindow",
         "HopSkipJump": "neuroattack.attacks.art.baselines:HopSkipJump",
         "OnePixel": "neuroattack.attacks.art.baselines:OnePixel",
+        "PriorGuided": "neuroattack.attacks.substitutes.prior_guided:PriorGuided",
         "RandomNoise": "neuroattack.attacks.random_noise:RandomNoise",
         "SimBA": "neuroattack.attacks.art.baselines:SimBA",
         "SparseRS": "neuroattack.attacks.sparse_rs:SparseRS",
         "Square": "neuroattack.attacks.art.baselines:Square",
+        "SubstituteTraining": (
+            "neuroattack.attacks.substitutes.substitute_training:SubstituteTraining"
+        ),
+        "Transfer": "neuroattack.attacks.substitutes.transfer:Transfer",
         "WhiteBox": "neuroattack.attacks.reference.white_box:WhiteBox",
         "ZOO": "neuroattack.attacks.art.baselines:ZOO",
         "attack_names": "neuroattack.attacks.registry:attack_names",

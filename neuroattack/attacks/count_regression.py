@@ -5,6 +5,10 @@
    correlated priors (:mod:`neuroattack.attacks.effects`).
 3. Maximize the predicted gap within the norm bound (:mod:`neuroattack.attacks.planning`).
 4. Select one of these images by successive halving on fresh trials.
+
+With substitutes of the target, their adversarial images are the first candidates, their scores are
+the prior mean of the regression, and images are planned by gradient ascent on the corrected model
+(:mod:`neuroattack.attacks.substitutes.corrected`).
 """
 
 from __future__ import annotations
@@ -17,9 +21,19 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.effects import EffectEstimator, Effects, Scale
+from neuroattack.attacks.gradients.ascent import aims_of, ascend
 from neuroattack.attacks.planning import pixels_to_probe, plan_images
-from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
+from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
+from neuroattack.attacks.selection import Candidate, Trials
+from neuroattack.attacks.substitutes.candidates import transfer_candidates
+from neuroattack.attacks.substitutes.corrected import Corrected
+from neuroattack.attacks.substitutes.opening import (
+    Substitutes,
+    fitting_substitutes,
+    listed,
+    threat_model_of,
+)
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer, check_positive
@@ -33,6 +47,11 @@ _SHARED_BATCH = 8
 _BATCH = 256
 # The search ends after this many trials of the best image that all reached the goal.
 _ENOUGH_TRIALS = 30
+# With substitutes: part of the queries, and least number, to select among their images.
+_OPENING_FRACTION, _OPENING_QUERIES = 0.12, 40
+# Fewer random perturbations teach less than the same number of selection trials.
+_LEAST_PROBES = 10
+_PLANNING_STEPS = 40
 
 
 @dataclass(frozen=True)
@@ -73,6 +92,11 @@ class CountRegression:
         Maximum number of planned images per round and scale.
     selection_fraction : float, optional
         Fraction of a round's queries used to select among plans.
+    substitutes : str, sequence of str, or Differentiable, optional
+        Models of the target from data of the attacker, as in
+        :func:`neuroattack.attacks.substitutes.opening.open_substitutes`. Their adversarial images
+        compete from the first query on, and their scores are the prior mean of the regression, with
+        a factor per class that is estimated from the counts. None to use no data.
     breadth : float, optional
         For the bound ``local_sd``: perturbations are restricted to the pixels of largest estimated
         effect times SD, as many as `breadth` times the bound allows to change by 1.
@@ -94,6 +118,7 @@ class CountRegression:
     plans: int = 2
     selection_fraction: float = 0.25
     breadth: float = 4.0
+    substitutes: Substitutes | None = None
 
     def __post_init__(self) -> None:
         check_integer("queries of an attack", self.queries, 1)
@@ -111,6 +136,7 @@ class CountRegression:
                 raise ValidationError(thing, fraction, "at most 1")
         # Settings files give lists, which would make equal attacks compare unequal.
         object.__setattr__(self, "scales", tuple(self.scales))
+        object.__setattr__(self, "substitutes", listed(self.substitutes))
         object.__setattr__(self, "correlations_px", tuple(self.correlations_px))
         if not self.correlations_px:
             raise ValidationError("correlations_px", "none", "at least one length in pixels")
@@ -132,34 +158,16 @@ class CountRegression:
         """``"decision"``: counts make it more efficient, but labels suffice."""
         return "decision"
 
+    @property
+    def threat_model(self) -> ThreatModel:
+        """``"no data"``, or that of the substitutes."""
+        return threat_model_of(self.substitutes)
+
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
         original = valid_original(target, image, goal, self.bound)
         return _Search(self, target, original, goal).run()
-
-
-@dataclass(eq=False)
-class _Candidate:
-    image: NDArray[np.float64]
-    gap_sum: float = 0.0
-    trials: int = 0
-    reached: int = 0
-    first: NDArray[np.int32] | None = None
-    constant: bool = True
-
-    def add(self, counts: NDArray[np.int32], gap: float, reached: bool) -> None:
-        """Add one trial."""
-        self.first = counts if self.first is None else self.first
-        self.constant &= bool(np.array_equal(counts, self.first))
-        self.gap_sum += gap
-        self.reached += reached
-        self.trials += 1
-
-    @property
-    def gap(self) -> float:
-        """Mean gap over trials; minus infinity without any."""
-        return self.gap_sum / self.trials if self.trials else -np.inf
 
 
 class _Search:
@@ -172,59 +180,79 @@ class _Search:
         self._target = target
         self._original = original
         self._goal = goal
-        self._before = target.queries
-        left = target.remaining
-        self._queries = attack.queries if left is None else min(attack.queries, left)
         self._rng = np.random.default_rng(attack.seed)
-        self._estimator = EffectEstimator(original, attack.correlations_px)
-        self._best = _Candidate(original)
+        self._substitutes = (
+            None if attack.substitutes is None else fitting_substitutes(attack.substitutes, target)
+        )
+        self._estimator = EffectEstimator(original, attack.correlations_px, self._substitutes)
+        self._trials = Trials(target, goal, attack.queries, self._observe)
+        self._best = Candidate(original)
         self._deterministic = False
-        self._history: list[Incumbent] = []
+        self._history: list[Incumbent] = [Incumbent(original, -np.inf, 0)]
         self._probed = self._pixels_to_probe(np.ones(original.size))
-
-    @property
-    def _spent(self) -> int:
-        return self._target.queries - self._before
-
-    @property
-    def _left(self) -> int:
-        return self._queries - self._spent
 
     def run(self) -> SearchResult:
         try:
-            stopped_by = self._rounds() if self._left > 0 else "budget"
+            stopped_by = self._rounds() if self._trials.left > 0 else "budget"
         except QueryRefusedError:
             stopped_by = "refused"
         return SearchResult(
             self._original,
             self._best.image,
             self._goal,
-            self._spent,
+            self._trials.spent,
             stopped_by,
             tuple(self._history),
         )
 
+    def _observe(self, images: NDArray[np.float64], counts: NDArray[np.int32]) -> None:
+        shared = self._target.randomness == "shared"
+        self._estimator.add(images, counts, shared_randomness=shared)
+
     def _rounds(self) -> str:
         attack = self._attack
-        self._run_trials([self._best], _OPENING_TRIALS)
-        # Equal labels do not show determinism: they are equal wherever the network is certain.
-        self._deterministic = (
-            self._target.response == "counts" and self._best.trials > 1 and self._best.constant
-        )
-        self._history.append(Incumbent(self._original, self._best.gap, self._spent))
+        self._open()
         for round_ in range(attack.rounds):
-            queries = self._left // (attack.rounds - round_)
+            queries = self._trials.left // (attack.rounds - round_)
             selection = (
                 attack.plans * len(attack.scales)
                 if self._deterministic
                 else round(queries * attack.selection_fraction)
             )
+            if queries - selection < _LEAST_PROBES and self._substitutes is not None:
+                return "budget"
             self._probe(queries - selection)
-            self._select(self._plans(), min(selection, self._left))
-            self._history.append(Incumbent(self._best.image, self._best.gap, self._spent))
+            self._select(self._plans(), min(selection, self._trials.left))
+            self._remember()
             if self._is_reached():
                 return "reached"
         return "budget"
+
+    def _open(self) -> None:
+        """Query the clean image, or select the best adversarial image of the substitutes."""
+        attack = self._attack
+        if self._substitutes is None:
+            self._trials.run([self._best], _OPENING_TRIALS)
+        else:
+            candidates = [
+                Candidate(image)
+                for image in transfer_candidates(
+                    self._substitutes, self._original, self._goal, attack.bound
+                )
+            ]
+            queries = max(_OPENING_QUERIES, round(self._trials.left * _OPENING_FRACTION))
+            self._best = self._trials.halve(candidates, queries)
+            if self._best.trials < 2:
+                self._trials.run([self._best], 2)
+        # Equal labels do not show determinism: they are equal wherever the network is certain.
+        best = self._best
+        self._deterministic = (
+            self._target.response == "counts" and best.trials > 1 and best.constant
+        )
+        self._remember()
+
+    def _remember(self) -> None:
+        self._history.append(Incumbent(self._best.image, self._best.gap, self._trials.spent))
 
     def _is_reached(self) -> bool:
         best = self._best
@@ -234,33 +262,44 @@ class _Search:
         enough = _OPENING_TRIALS if self._deterministic else _ENOUGH_TRIALS
         return best.trials >= enough and best.reached == best.trials
 
+    def _run_trials(self, candidates: list[Candidate], trials: int) -> None:
+        self._trials.run(candidates, trials)
+        self._deterministic &= all(candidate.constant for candidate in candidates)
+
     def _probe(self, queries: int) -> None:
         """Query random perturbations of the best image in antithetic pairs."""
         shape = self._original.shape
-        shared = self._target.randomness == "shared"
-        batch = _SHARED_BATCH if shared else _BATCH
+        batch = _SHARED_BATCH if self._target.randomness == "shared" else _BATCH
         while queries >= 2:
             pairs = min(queries, batch) // 2
             moved = self._rng.random((pairs, *shape)) < self._attack.moved_fraction
             signs = self._rng.choice((-1.0, 1.0), (pairs, *shape))
             changes = self._attack.probe * (moved & self._probed) * signs
-            images = np.clip(self._best.image + np.concatenate([changes, -changes]), 0.0, 1.0)
-            counts = self._target.query(images)
-            self._estimator.add(images, counts, shared_randomness=shared)
+            images = self._best.image + np.concatenate([changes, -changes])
+            self._trials.query(np.clip(images, 0.0, 1.0))
             queries -= 2 * pairs
 
-    def _plans(self) -> list[_Candidate]:
-        attack = self._attack
-        candidates: list[_Candidate] = []
-        estimates = self._estimator.fit(*attack.scales)
+    def _plans(self) -> list[Candidate]:
+        estimates = self._estimator.fit(*self._attack.scales)
         self._probed = self._pixels_to_probe(self._gains(estimates[0]))
+        candidates: list[Candidate] = []
         for effects in estimates:
-            for image in plan_images(
-                effects, attack.bound, self._original, self._goal, attack.plans
-            ):
+            for image in self._planned(effects):
                 if not any(np.array_equal(image, other.image) for other in candidates):
-                    candidates.append(_Candidate(image))
+                    candidates.append(Candidate(image))
         return candidates
+
+    def _planned(self, effects: Effects) -> list[NDArray[np.float64]]:
+        """Return the images with the largest predicted gap under one model."""
+        attack, goal = self._attack, self._goal
+        if self._substitutes is None:
+            return plan_images(effects, attack.bound, self._original, goal, attack.plans)
+        model = Corrected(self._substitutes, self._original, effects)
+        aims = aims_of(goal, model.n_classes)
+        originals = np.repeat(self._original[None], len(aims), axis=0)
+        images = ascend(model, originals, aims, attack.bound, steps=_PLANNING_STEPS)
+        gaps = goal.gap(model.log_scores(images))
+        return [images[row] for row in np.argsort(-gaps, kind="stable")[: attack.plans]]
 
     def _gains(self, effects: Effects) -> NDArray[np.float64]:
         """Return each pixel's largest effect on the goal's class relative to another class."""
@@ -273,46 +312,19 @@ class _Search:
         attack = self._attack
         return pixels_to_probe(attack.bound, self._original, gains, attack.breadth)
 
-    def _select(self, candidates: list[_Candidate], queries: int) -> None:
+    def _select(self, candidates: list[Candidate], queries: int) -> None:
         """Select one plan by successive halving, then compare it with the best image so far.
 
         The comparison uses new trials of both images, because the gap of a selected plan is biased
         upward (winner's curse). The best image keeps the trials of its earlier comparisons.
         """
         final = queries // 3
-        stages = (len(candidates) - 1).bit_length()
-        while len(candidates) > 1:
-            trials = 1 if self._deterministic else (queries - final) // stages // len(candidates)
-            self._run_trials(candidates, min(trials, self._left // len(candidates)))
-            candidates.sort(key=lambda candidate: -candidate.gap)
-            candidates = candidates[: 1 if self._deterministic else (len(candidates) + 1) // 2]
-        challenger = _Candidate(candidates[0].image)
-        trials = 1 if self._deterministic else max(1, final // 2)
-        self._run_trials([challenger, self._best], trials)
+        if self._deterministic:
+            self._run_trials(candidates, 1)
+            chosen = max(candidates, key=lambda candidate: candidate.gap)
+        else:
+            chosen = self._trials.halve(candidates, queries - final)
+        challenger = Candidate(chosen.image)
+        self._run_trials([challenger, self._best], 1 if self._deterministic else max(1, final // 2))
         if challenger.gap >= self._best.gap:
             self._best = challenger
-
-    def _run_trials(self, candidates: list[_Candidate], trials: int) -> None:
-        """Run fresh trials of each candidate as far as the budget allows; also add them to the fit.
-
-        All candidates get the same number of trials.
-        """
-        trials = max(0, min(trials, self._left // len(candidates)))
-        images = np.array([candidate.image for candidate in candidates])
-        shared = self._target.randomness == "shared"
-        if shared:
-            results = [self._target.query(images) for _ in range(trials)]
-        elif trials:
-            results = list(
-                self._target.query(np.concatenate([images] * trials)).reshape(
-                    trials, len(images), -1
-                )
-            )
-        else:
-            results = []
-        for counts in results:
-            self._estimator.add(images, counts, shared_randomness=shared)
-            gaps, reached = self._goal.gap(counts.astype(np.float64)), self._goal.reached(counts)
-            for candidate, row, gap, success in zip(candidates, counts, gaps, reached, strict=True):
-                candidate.add(row, float(gap), bool(success))
-        self._deterministic &= all(candidate.constant for candidate in candidates)

@@ -10,6 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.attacks.gradients.differentiable import Differentiable
+
 __all__ = ["EffectEstimator", "Effects", "Scale", "scores_on"]
 
 Scale = Literal["counts", "log"]
@@ -30,7 +32,7 @@ def scores_on(scale: Scale, counts: NDArray[np.integer]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class Effects:
-    """Linear model of the class scores around an image.
+    """Linear model of the class scores around an image, or of their residuals from a prior mean.
 
     Parameters
     ----------
@@ -38,13 +40,16 @@ class Effects:
         Scores of the unperturbed image.
     slopes : float64 array, shape (pixels, classes)
         Change of each score per unit of pixel intensity (the full range [0, 1]).
+    trust : float64 array, shape (classes,), optional
+        Factor of the log scores of the substitutes that are added to each score; None without.
     """
 
     base: NDArray[np.float64]
     slopes: NDArray[np.float64]
+    trust: NDArray[np.float64] | None = None
 
     def predict(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the scores, shape (classes,), for a perturbation of shape (pixels,)."""
+        """Return the linear part, shape (classes,), for a perturbation of shape (pixels,)."""
         predicted: NDArray[np.float64] = self.base + change @ self.slopes
         return predicted
 
@@ -59,16 +64,29 @@ class EffectEstimator:
     The length l and, for each class, the ratio of slope variance to
     noise variance maximize the marginal likelihood (type II maximum likelihood, Bishop 2006, 3.5).
 
+    With substitutes, the prior mean of each class's scores is their log scores times a nonnegative
+    factor plus a constant. Both are estimated together with the variances, by generalized least
+    squares, so that substitutes that do not predict the counts lose their influence.
+
     Parameters
     ----------
     original : float64 array, shape (height, width), (channels, height, width) or (values,)
         Image relative to which perturbations are measured.
     correlations_px : sequence of float
         Candidates for the length l, in pixels; 0 for independent pixels.
+    substitutes : Differentiable, optional
+        Models of the target for the prior mean.
     """
 
-    def __init__(self, original: NDArray[np.float64], correlations_px: Sequence[float]) -> None:
+    def __init__(
+        self,
+        original: NDArray[np.float64],
+        correlations_px: Sequence[float],
+        substitutes: Differentiable | None = None,
+    ) -> None:
         self._original = original
+        self._substitutes = substitutes
+        self._prior_scores: list[NDArray[np.float64]] = []
         self._correlations_px = tuple(correlations_px) if original.ndim > 1 else (0.0,)
         self._changes: list[NDArray[np.float64]] = []
         self._counts: list[NDArray[np.integer]] = []
@@ -96,6 +114,8 @@ class EffectEstimator:
         """
         self._changes.append((images - self._original).reshape(len(images), -1))
         self._counts.append(counts)
+        if self._substitutes is not None:
+            self._prior_scores.append(self._substitutes.log_scores(images))
         if shared_randomness:
             self._last_group += 1
         group = self._last_group if shared_randomness else -1
@@ -110,17 +130,19 @@ class EffectEstimator:
         ridges = [
             (length, _Ridge(self._smoothed(features, length))) for length in self._correlations_px
         ]
+        prior = np.concatenate(self._prior_scores) if self._prior_scores else None
+        centered_prior = None if prior is None else _centered(prior, group)
         fitted = []
         for scale in scales:
             scores = scores_on(scale, counts)
             centered = _centered(scores, group)
-            length, (coefficients, _) = max(
-                ((length, ridge(centered)) for length, ridge in ridges),
-                key=lambda solution: solution[1][1],
-            )
-            slopes = self._smoothed(coefficients.T, length).T
+            solutions = [(length, ridge(centered, centered_prior)) for length, ridge in ridges]
+            length, best = max(solutions, key=lambda solution: solution[1].likelihood)
+            slopes = self._smoothed(best.coefficients.T, length).T
             base = scores.mean(axis=0) - changes.mean(axis=0) @ slopes
-            fitted.append(Effects(base, slopes))
+            if prior is not None:
+                base -= best.trust * prior.mean(axis=0)
+            fitted.append(Effects(base, slopes, None if prior is None else best.trust))
         return fitted
 
     def _smoothed(self, rows: NDArray[np.float64], length: float) -> NDArray[np.float64]:
@@ -150,6 +172,15 @@ def _correlation_root(side: int, length: float) -> NDArray[np.float64]:
     return root
 
 
+@dataclass(frozen=True, eq=False)
+class _Solution:
+    """Coefficients (columns, classes), factors of the prior scores, and log evidence."""
+
+    coefficients: NDArray[np.float64]
+    trust: NDArray[np.float64]
+    likelihood: float
+
+
 class _Ridge:
     """Ridge regressions on the same features, with one decomposition for all targets.
 
@@ -166,31 +197,58 @@ class _Ridge:
         powers, vectors = np.linalg.eigh(gram)
         kept = powers > _LEAST_POWER * np.maximum(powers[-1], np.finfo(np.float64).tiny)
         self._powers, self._vectors = powers[kept], vectors[:, kept]
+        # For each ratio, the variance of each rotated score relative to the noise.
+        self._spread = 1 + np.multiply.outer(_RATIOS, self._powers)
 
-    def __call__(self, scores: NDArray[np.float64]) -> tuple[NDArray[np.float64], float]:
-        """Return coefficients (columns, classes) for scores (rows, classes), and log evidence."""
-        singular = np.sqrt(self._powers)[:, None]
-        if self._dual:
-            rotated = self._vectors.T @ scores
-        else:
-            rotated = (self._vectors.T @ (self._features.T @ scores)) / singular
-        ratios, likelihood = self._best_ratios(rotated, (scores**2).sum(axis=0), len(scores))
-        solution = ratios * singular / (1 + ratios * self._powers[:, None]) * rotated
-        if self._dual:
-            return self._features.T @ (self._vectors @ (solution / singular)), likelihood
-        return self._vectors @ solution, likelihood
-
-    def _best_ratios(
-        self, rotated: NDArray[np.float64], total: NDArray[np.float64], rows: int
-    ) -> tuple[NDArray[np.float64], float]:
-        """Return each class's variance ratio of slopes to noise, and the total log evidence.
-
-        For each ratio, the noise variance is its maximum-likelihood estimate.
-        """
-        spread = 1 + np.multiply.outer(_RATIOS, self._powers)
-        explained = (rotated**2).sum(axis=0)
-        residual = np.maximum(total - explained, 0) + (1 / spread) @ rotated**2
+    def __call__(
+        self, scores: NDArray[np.float64], prior: NDArray[np.float64] | None = None
+    ) -> _Solution:
+        """Fit scores, shape (rows, classes), optionally with prior scores of the same shape."""
+        rotated = self._rotated(scores)
+        squares = self._products(scores, scores, rotated, rotated)
+        trust = np.zeros_like(squares)
+        if prior is not None:
+            rotated_prior = self._rotated(prior)
+            own = self._products(prior, prior, rotated_prior, rotated_prior)
+            common = self._products(scores, prior, rotated, rotated_prior)
+            np.divide(np.maximum(common, 0), own, out=trust, where=own > 0)
+            squares = squares - trust * (2 * common - trust * own)
+        # For each ratio, the noise variance is its maximum-likelihood estimate.
+        rows = len(scores)
         # A class without spikes has no residual; any ratio fits it.
-        noise = np.maximum(residual, np.finfo(np.float64).tiny) / rows
-        likelihood = -rows / 2 * np.log(noise) - np.log(spread).sum(axis=1)[:, None] / 2
-        return _RATIOS[likelihood.argmax(axis=0)], float(likelihood.max(axis=0).sum())
+        noise = np.maximum(squares, np.finfo(np.float64).tiny) / rows
+        likelihood = -rows / 2 * np.log(noise) - np.log(self._spread).sum(axis=1)[:, None] / 2
+        best = likelihood.argmax(axis=0)
+        chosen = trust[best, np.arange(len(best))]
+        if prior is not None:
+            rotated = rotated - chosen * rotated_prior
+        solution = (_RATIOS[best] / self._spread.T[:, best]) * rotated
+        if self._dual:
+            coefficients = self._features.T @ (self._vectors @ solution)
+        else:
+            coefficients = self._vectors @ (np.sqrt(self._powers)[:, None] * solution)
+        return _Solution(coefficients, chosen, float(likelihood.max(axis=0).sum()))
+
+    def _rotated(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return U^T scores, shape (components, classes)."""
+        if self._dual:
+            return np.asarray(self._vectors.T @ scores)
+        projected = self._vectors.T @ (self._features.T @ scores)
+        return np.asarray(projected / np.sqrt(self._powers)[:, None])
+
+    def _products(
+        self,
+        left: NDArray[np.float64],
+        right: NDArray[np.float64],
+        rotated_left: NDArray[np.float64],
+        rotated_right: NDArray[np.float64],
+    ) -> NDArray[np.float64]:
+        """Return the products of each class's scores, weighted by the inverse covariance.
+
+        Shape (ratios, classes); the covariance is in units of the noise variance.
+        """
+        rotated = rotated_left * rotated_right
+        outside = (left * right).sum(axis=0) - rotated.sum(axis=0)
+        if left is right:
+            outside = np.maximum(outside, 0)
+        return np.asarray(outside + (1 / self._spread) @ rotated)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attack",
     "AttackKind",
+    "ThreatModel",
     "WhiteBoxAttack",
     "check_fits",
     "check_kind",
@@ -33,6 +34,10 @@ __all__ = [
 AttackKind = Literal["score", "decision", "gradients"]
 """What an attack needs: spike counts (score-based), the class only (decision-based), or the network
 itself (gradients), for white-box references."""
+
+ThreatModel = Literal["no data", "small labeled set", "data", "data and architecture", "white-box"]
+"""What the attacker has in addition to queries: nothing, a few labeled images, the training data of
+the network, also its architecture and training method, or the network itself."""
 
 
 class Attack(Protocol):
@@ -73,6 +78,13 @@ class Attack(Protocol):
         ...
 
 
+def threat_model(attack: Attack) -> ThreatModel:
+    """Return the attribute `threat_model` of an attack, by default what its kind implies."""
+    default: ThreatModel = "white-box" if needs_network(attack) else "no data"
+    model: ThreatModel = getattr(attack, "threat_model", default)
+    return model
+
+
 class WhiteBoxAttack(Attack, Protocol):
     """Attack of the kind ``"gradients"``, which receives the network and queries no target."""
 
@@ -87,11 +99,6 @@ class WhiteBoxAttack(Attack, Protocol):
 def needs_network(attack: Attack) -> TypeGuard[WhiteBoxAttack]:
     """Return whether an attack is of the kind ``"gradients"``."""
     return attack.kind == "gradients"
-
-
-def threat_model(attack: Attack) -> str:
-    """Return what an attacker knows: ``"white-box"``, or ``"no data"`` for a black box alone."""
-    return "white-box" if needs_network(attack) else "no data"
 
 
 def check_kind(attack: Attack, target: Target) -> None:

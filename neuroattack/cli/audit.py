@@ -63,12 +63,12 @@ def audit(
 ) -> None:
     """Run a fixed suite of attacks and rate the robustness.
 
-    The suite measures random noise, attacks at three query budgets, transfer to other deployments,
-    transformed images and energy under attack, with 95 % confidence intervals, and writes one page
-    (HTML) and the results (JSON). The verdict holds for the attacks that were run; it is no proof
-    of security. With --against, the exit code is 1 if a result is less robust by more than
-    --margin, and 2 if the two audits cannot be compared. After an interruption, the same command
-    resumes.
+    The suite measures random noise, attacks at three query budgets, a white-box attack as their
+    reference, transfer to other deployments, transformed images and energy under attack, with 95 %
+    confidence intervals, and writes one page (HTML) and the results (JSON). The verdict holds for
+    the attacks that were run; it is no proof of security. With --against, the exit code is 1 if a
+    result is less robust by more than --margin, and 2 if the two audits cannot be compared. After
+    an interruption, the same command resumes.
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.experiments.audit.audit import audit as run_audit

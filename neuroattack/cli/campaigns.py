@@ -15,6 +15,7 @@ from neuroattack.cli.arguments.options import Json
 from neuroattack.cli.arguments.options import Workers as WorkerNumber
 from neuroattack.errors import UnknownNameError
 from neuroattack.report.terminal import console
+from neuroattack.report.terminal.audit_tables import print_bracket
 
 if TYPE_CHECKING:
     from neuroattack.experiments.engine.store import Counts
@@ -70,10 +71,16 @@ def run(
     from neuroattack.experiments.campaign.config import read_config
     from neuroattack.experiments.campaign.running import begin
     from neuroattack.experiments.engine.workers import Workers
+    from neuroattack.experiments.substitutes import prepare_substitutes
 
     chosen = Workers(workers, scheduler)
     settings = read_config(config)
     folder = out or Path("runs") / config.stem
+    with console.progress_bars() as show:
+        prepare_substitutes(
+            (attack.settings for attack in settings.attacks),
+            lambda fraction: show("Training substitutes", fraction, ""),
+        )
     begin(folder, settings)
     _carry_on(folder, chosen, json)
 
@@ -187,12 +194,22 @@ def _print(
     counts: Counts,
     json: bool,
 ) -> None:
+    from neuroattack.experiments.bracket import bracket_of
     from neuroattack.experiments.campaign.export import summarize
     from neuroattack.report.numbers import budget_text
 
     attacks = summarize(rows, [settings for settings, _ in failures])
+    finished = {row["attack"] for row in rows}
+    bracket = bracket_of(
+        rows,
+        {
+            settings["attack"]: error
+            for settings, error in failures
+            if settings["attack"] not in finished
+        },
+    ).as_json()
     if json:
-        console.print_json({"attacks": attacks, "progress": asdict(counts)})
+        console.print_json({"attacks": attacks, "bracket": bracket, "progress": asdict(counts)})
         return
     console.print_rows(
         "Success rates on fresh trials, with 95 % intervals over images",
@@ -220,6 +237,8 @@ def _print(
             for row in attacks
         ],
     )
+    if bracket["verdict"] != "no-reference":
+        print_bracket(bracket)
 
 
 def _figures(row: dict[str, Any]) -> tuple[str, str, str]:

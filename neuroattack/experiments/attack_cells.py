@@ -18,6 +18,7 @@ from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.protocol import (
     Attack,
     AttackKind,
+    ThreatModel,
     needs_network,
     threat_model,
     valid_original,
@@ -43,6 +44,7 @@ from neuroattack.experiments.attack import attack_and_verify
 from neuroattack.experiments.engine.cells import Cell, read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell, keep_model, keep_network
 from neuroattack.experiments.seeds import attack_seed
+from neuroattack.experiments.substitutes import with_kept_substitutes
 from neuroattack.files import write_arrays
 from neuroattack.targets.black_box import Target
 
@@ -209,9 +211,12 @@ def attack_image(
     checksum: str,
     folder: Path,
     label: int | None = None,
+    substitutes: Mapping[str, str] | None = None,
     before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Attack one test image, and verify the result on fresh trials.
+
+    `substitutes` are files in the folder, by their names in the settings.
 
     Returns
     -------
@@ -224,6 +229,7 @@ def attack_image(
     opened = open_once(deployment, profile, network, dnn, folder)
     max_distance = None if before is None else float(before["distance"][bound.partition("@")[0]])
     image, true_class = subject.image(index)
+    settings = with_kept_substitutes(settings, substitutes or {}, folder)
     made = _attack(attack, settings, bound, max_distance, budget, seed, opened.image_shape)
     attacked = attack_and_verify(
         opened,
@@ -261,14 +267,12 @@ def _attack(
 ) -> Attack:
     if not bound:
         return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
-    if max_distance == 0:
-        return _NoChange(name)
     if max_distance is not None:
-        bound = f"{bound.partition('@')[0]}={max_distance!r}"
+        bound = f"{bound.partition('@')[0]}={max_distance or 1.0!r}"
     made = make_attack(name, Bound.from_text(bound), budget or 1, seed, settings)
     if budget is None and not needs_network(made):
         raise ValidationError("queries of an attack", "none", "a number")
-    return made
+    return _NoChange(name, threat_model(made)) if max_distance == 0 else made
 
 
 @dataclass(frozen=True)
@@ -276,6 +280,7 @@ class _NoChange:
     """Attack within a distance of 0: returns the clean image."""
 
     name: str
+    threat_model: ThreatModel
 
     @property
     def kind(self) -> AttackKind:

@@ -19,10 +19,11 @@ from neuroattack.experiments.audit.card import (
     Unit,
 )
 from neuroattack.experiments.audit.comparison import Change, Comparison
+from neuroattack.experiments.bracket import Bracket, Estimate, Level
 from neuroattack.files import write_json, write_text
 from neuroattack.report import plots
 from neuroattack.report.attack import provenance_rows
-from neuroattack.report.audit_plots import attacks_figure, noise_figure
+from neuroattack.report.audit_plots import attacks_figure, bracket_figure, noise_figure
 from neuroattack.report.numbers import NBSP
 from neuroattack.report.templates import render
 
@@ -35,6 +36,7 @@ _TITLES = {
     "clean": "Clean images",
     "noise": "Random noise",
     "attacks": "Attacks",
+    "reference": "White-box attack",
     "transfer": "Transfer to other deployments",
     "transformations": "Transformed images",
     "energy": "Energy under attack",
@@ -134,6 +136,7 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
             "attacks": _svg(attacks_figure(attacks, misclassified), "attacks", attacks),
             "noise": _svg(noise_figure(noise, accuracy), "noise", noise),
         },
+        bracket=_bracket(card.bracket),
         against=_comparison_rows(comparison) if comparison else [],
         regressions=[_regression(change) for change in regressions],
         origin=[
@@ -141,6 +144,42 @@ def render_card(card: Card, *, title: str, comparison: Comparison | None = None)
             *provenance_rows(asdict(card.provenance)),
         ],
     )
+
+
+def _bracket(bracket: Bracket) -> dict[str, Any]:
+    levels = bracket.levels
+    described = "; ".join(
+        f"{level.budget:,} queries: {_estimate(level.black_box)[0]}" for level in levels
+    )
+    return {
+        "verdict": bracket.verdict,
+        "levels": [_level(level) for level in levels],
+        "missing": list(bracket.missing.items()),
+        "plot": Markup(plots.inline_svg(bracket_figure(levels), described, "bracket")),  # noqa: S704
+    }
+
+
+def _level(level: Level) -> dict[str, Any]:
+    return {
+        "budget": f"{level.budget:,}",
+        "attack": level.attack,
+        "threat_model": level.threat_model,
+        "verdict": level.verdict,
+        "values": [
+            _estimate(each)
+            for each in (level.clean_error, level.black_box, level.white_box, level.efficiency)
+        ],
+    }
+
+
+def _estimate(estimate: Estimate | None) -> tuple[str, str]:
+    """Return the texts of a fraction and of its interval; a dash and nothing if there is none."""
+    if estimate is None:
+        return "\u2013", ""
+    interval = ""
+    if estimate.ci95 is not None:
+        interval = " to ".join(_number(end, "fraction", sign="") for end in estimate.ci95)
+    return _number(estimate.value, "fraction"), interval
 
 
 def _verdict_row(figure: Figure) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""Plots of an audit: success against query budget, and accuracy against noise."""
+"""Plots of an audit: success against query budget, the bracket, and accuracy against noise."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from numpy.typing import NDArray
 
 from neuroattack.experiments.audit.card import TOLERATED, Figure
+from neuroattack.experiments.bracket import Estimate, Level
 from neuroattack.report.style import (
     BLUE,
     GREEN,
@@ -27,7 +28,7 @@ from neuroattack.report.style import (
     style,
 )
 
-__all__ = ["attacks_figure", "noise_figure"]
+__all__ = ["attacks_figure", "bracket_figure", "noise_figure"]
 
 _SIZE_IN = (4.8, 3.3)
 _LOOKS = (
@@ -37,6 +38,8 @@ _LOOKS = (
     Look(PURPLE, "D", (0, (1, 1.2))),
     Look(ORANGE, "v", (0, (8, 2))),
 )
+# Opacity of intervals drawn as bands.
+_BAND = 0.15
 # Horizontal shift between attacks, in decades, so that intervals at one budget do not overlap.
 _APART = 0.03
 
@@ -56,14 +59,62 @@ def attacks_figure(figures: Sequence[Figure], clean_error_rate: Figure) -> Drawi
     axes.axhline(100 * clean_error_rate.value, color=INK, linewidth=1.2)
     handles.append(key("clean error rate", color=INK, linewidth=1.2))
     handles.append(key("threshold", color=MUTED, linewidth=1.2, linestyle=":"))
-    budgets = sorted({int(figure.key.rpartition("/")[2]) for figure in figures})
-    axes.set_xscale("log")
-    axes.xaxis.set_major_locator(FixedLocator(budgets))
-    axes.xaxis.set_major_formatter(FixedFormatter([f"{budget:,}" for budget in budgets]))
-    axes.xaxis.set_minor_locator(NullLocator())
+    _budgets(axes, {int(figure.key.rpartition("/")[2]) for figure in figures})
     _fractions(axes, "Query budget", "Misclassified trials (%)")
     key_below(drawing, handles, 3)
     return drawing
+
+
+def bracket_figure(levels: Sequence[Level]) -> Drawing:
+    """Plot black-box success against the query budget, between clean error and white-box success.
+
+    Bands are 95 % intervals. The levels differ in the query budget only.
+    """
+    drawing = Drawing(figsize=_SIZE_IN, layout="constrained")
+    axes = drawing.subplots()
+    budgets = [level.budget for level in levels]
+    strongest, white, clean = (
+        Look(VERMILION, "o"),
+        Look(BLUE, "none", (0, (5, 1.5))),
+        Look(INK, "none", (0, (1, 1.2))),
+    )
+    handles = []
+    if levels[0].white_box is not None:
+        _across(axes, levels[0].white_box, white)
+        handles.append(key("white-box", white))
+    _band(axes, budgets, [level.black_box for level in levels], strongest)
+    _across(axes, levels[0].clean_error, clean)
+    handles += [key("black-box", strongest), key("clean error rate", clean)]
+    _budgets(axes, set(budgets))
+    _fractions(axes, "Query budget", "Misclassified trials (%)")
+    key_below(drawing, handles, len(handles))
+    return drawing
+
+
+def _band(
+    axes: Axes, positions: Sequence[float], estimates: Sequence[Estimate], look: Look
+) -> None:
+    """Draw estimates joined by a line, on a band of their intervals."""
+    values = 100 * np.array([each.value for each in estimates])
+    low, high = 100 * np.array([each.ci95 or (each.value,) * 2 for each in estimates]).T
+    axes.fill_between(positions, low, high, color=look.color, alpha=_BAND, linewidth=0)
+    axes.plot(
+        positions,
+        values,
+        color=look.color,
+        marker=look.marker,
+        linestyle=look.dashes,
+        linewidth=1.8,
+        markersize=5,
+        clip_on=False,
+    )
+
+
+def _across(axes: Axes, estimate: Estimate, look: Look) -> None:
+    """Draw an estimate that does not depend on the budget, and its interval, across the plot."""
+    low, high = estimate.ci95 or (estimate.value,) * 2
+    axes.axhspan(100 * low, 100 * high, color=look.color, alpha=_BAND, linewidth=0)
+    axes.axhline(100 * estimate.value, color=look.color, linewidth=1.8, linestyle=look.dashes)
 
 
 def noise_figure(figures: Sequence[Figure], accuracy: Figure) -> Drawing:
@@ -81,6 +132,15 @@ def noise_figure(figures: Sequence[Figure], accuracy: Figure) -> Drawing:
         drawing, [key(name, look) for name, look in zip(names, _cycle(len(names)), strict=True)], 2
     )
     return drawing
+
+
+def _budgets(axes: Axes, budgets: set[int]) -> None:
+    """Make the horizontal axis logarithmic, with a tick at each query budget."""
+    places = sorted(budgets)
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(FixedLocator(places))
+    axes.xaxis.set_major_formatter(FixedFormatter([f"{place:,}" for place in places]))
+    axes.xaxis.set_minor_locator(NullLocator())
 
 
 def _cycle(count: int) -> list[Look]:

@@ -13,6 +13,8 @@ from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.attacks.sparse_rs import SparseRS
+from neuroattack.attacks.substitutes.prior_guided import PriorGuided
+from neuroattack.attacks.substitutes.substitute_training import SubstituteTraining
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 
@@ -22,6 +24,8 @@ ATTACKS = [
     SparseRS(LIMITS[0]),
     GreedyWindow(LIMITS[0], window=3, moved_pixels=3),
     CountRegression(LIMITS[0]),
+    PriorGuided(LIMITS[0]),
+    SubstituteTraining(LIMITS[0]),
 ]
 
 
@@ -119,7 +123,9 @@ def test_algorithm_1_returns_the_best_image_of_its_trace_within_the_bound() -> N
     assert not bound.holds(image, free.adversarial)
 
 
-@pytest.mark.parametrize("make", [CountRegression, RandomNoise, SparseRS, GreedyWindow])
+@pytest.mark.parametrize(
+    "make", [CountRegression, RandomNoise, SparseRS, GreedyWindow, PriorGuided, SubstituteTraining]
+)
 def test_no_queries_are_refused(make: type[RandomNoise]) -> None:
     with pytest.raises(ValidationError, match="queries of an attack"):
         make(Bound("l2", 1.0), queries=0)

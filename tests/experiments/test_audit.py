@@ -1,5 +1,6 @@
 """The audit of a small network: figures compared with plain loops, the page and the command."""
 
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -18,13 +19,20 @@ from neuroattack.datasets.noise import SCALE
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
 from neuroattack.deployment.spec import DeploymentSpec, profile_checksum
-from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
+from neuroattack.errors import (
+    BackendUnavailableError,
+    UnknownNameError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
 from neuroattack.experiments.attack_cells import verify_images
+from neuroattack.experiments.audit import cells as audit_cells
 from neuroattack.experiments.audit import suite as audit_suite
 from neuroattack.experiments.audit.audit import audit
 from neuroattack.experiments.audit.card import Figure, judge, rate_figure
 from neuroattack.experiments.audit.cells import transform_images
 from neuroattack.experiments.audit.comparison import compare, read_baseline
+from neuroattack.experiments.audit.sections import bracket_of_audit
 from neuroattack.experiments.audit.suite import Suite, other_deployments
 from neuroattack.experiments.engine.store import Store
 from neuroattack.experiments.model_cells import keep_network
@@ -64,6 +72,7 @@ def test_a_card_has_every_section_and_no_key_twice(card):
         "clean",
         "noise",
         "attacks",
+        "reference",
         "transfer",
         "transformations",
         "energy",
@@ -71,7 +80,7 @@ def test_a_card_has_every_section_and_no_key_twice(card):
     keys = [each.key for each in card.figures]
     assert len(set(keys)) == len(keys)
     for name, section in values["sections"].items():
-        assert section["figures"]
+        assert section["figures"] or section["skipped"]
         for each in section["figures"]:
             assert each["key"].startswith(f"{name}/")
             assert each["better"] in ("lower", "higher")
@@ -187,6 +196,26 @@ def test_energy_figures_agree_with_counts_of_the_same_trials(card, network, show
     assert figure(card, "energy/spikes").value == pytest.approx(np.mean(ratios) - 1)
 
 
+def test_the_bracket_is_that_of_the_figures(card):
+    for level, budget in zip(card.bracket.levels, TINY.budgets, strict=True):
+        assert (level.bound, level.budget, level.images) == ("l2=2", budget, TINY.images)
+        attacks = [
+            each for each in card.sections["attacks"].figures if each.key.endswith(f"/{budget}")
+        ]
+        strongest = max(attacks, key=lambda each: each.value)
+        white_box, clean = (
+            figure(card, "reference/white-box"),
+            figure(card, "clean/misclassified"),
+        )
+        assert level.black_box.value == pytest.approx(strongest.value)
+        assert level.black_box.ci95 == pytest.approx(strongest.ci95)
+        assert level.white_box.value == pytest.approx(white_box.value)
+        assert level.white_box.ci95 == pytest.approx(white_box.ci95)
+        assert level.clean_error.value == pytest.approx(clean.value)
+        assert level.efficiency.value == pytest.approx(strongest.value / white_box.value)
+        assert level.threat_model == "no data"
+
+
 def test_finished_cells_are_not_repeated_with_any_number_of_workers(card, network, folder):
     with Store(folder) as store:
         keys = store.keys()
@@ -263,6 +292,31 @@ def test_a_chip_that_does_not_fit_is_reported(tmp_path, network):
     )
     assert list(found) == ["refused"]
     assert "xylo" in found["refused"]
+
+
+@pytest.mark.parametrize("error", [UnsupportedFeatureError, BackendUnavailableError])
+def test_a_reference_that_does_not_support_the_network_is_missing(monkeypatch, error):
+    def refuse(*, settings, **arguments):
+        del settings, arguments
+        raise error("the reference needs PyTorch")
+
+    monkeypatch.setattr(audit_cells, "attack_image", refuse)
+    refused = audit_cells.attack_openly(index=0)
+    # Of both models of the network.
+    assert refused == {"refused": "; ".join(["the reference needs PyTorch"] * 2)}
+    success = {"success": {"successes": 4, "trials": 8}}
+    results = {("originals",): {"rates": [[0.0, 0.25, 0.0]]}}
+    for index in range(TINY.images):
+        results["reference", str(index)] = refused
+        for name, budget in itertools.product(TINY.attacks, TINY.budgets):
+            results[name, str(budget), str(index)] = success
+    bracket = bracket_of_audit(TINY, "native", results)
+    assert bracket.missing == {"white-box": refused["refused"]}
+    assert [level.verdict for level in bracket.levels] == ["no-reference"] * 2
+    assert bracket.levels[0].black_box.value == 0.5
+    assert bracket.levels[0].clean_error.value == pytest.approx(0.25 / 3)
+    without = bracket_of_audit(replace(TINY, reference=None), "native", results)
+    assert (without.levels, list(without.missing)) == (bracket.levels, ["white-box"])
 
 
 def test_attacks_that_are_not_installed_are_skipped(monkeypatch):
@@ -345,6 +399,8 @@ def test_the_page_contains_verdict_figures_and_regressions_and_loads_nothing(car
     assert not re.search(r"https?://(?!www\.w3\.org|purl\.org)", page)
     assert "A <b>network</b>" in text
     assert card.headline.verdict in text
+    assert "bracket" in parsed.ids
+    assert card.bracket.verdict in text.lower().replace("no reference", "no-reference")
     assert "attacks/count-regression/40" in text
     assert f"{100 * figure(card, 'attacks/count-regression/40').value:.0f}\u00a0%" in " ".join(
         parsed.text

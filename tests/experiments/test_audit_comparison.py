@@ -93,6 +93,17 @@ def test_a_margin_out_of_range_is_refused(folder, margin):
         compare(baseline_of(card, folder), card, margin)
 
 
+def test_cards_of_the_earlier_schema_are_compared(folder):
+    def earlier(values):
+        values["schema"] = 2
+        del values["bracket"]
+
+    card = made_up({"a": [0.0, 0.5, 1.0, 0.25]})
+    found = compare(baseline_of(made_up({"a": [0.0] * 4}), folder, earlier), card, 0.05)
+    assert [change.figure.key for change in found.regressions] == ["attacks/a/40"]
+    assert card.as_json()["schema"] == 3
+
+
 def test_figures_of_only_one_card_are_named(folder):
     before = made_up({"count-regression": [0.0] * 4, "square": [0.0] * 4})
     now = made_up({"count-regression": [0.0] * 4}, energy=0.5)
@@ -146,6 +157,7 @@ _FIGURE = ("sections", "clean", "figures", 0)
         *(map(_without, ("kind", "schema", "verdict", "suite", "sections", "provenance"))),
         _with("neuroattack report", "kind"),
         _with(1, "schema"),
+        _with(4, "schema"),
         _with("secure", "verdict"),
         _with([], "suite"),
         _with({"clean": 3}, "sections"),

@@ -2,6 +2,7 @@
 
 from neuroattack.experiments.audit.card import Card, Figure, Section, judge, rate_figure
 from neuroattack.experiments.audit.suite import Suite
+from neuroattack.experiments.bracket import Bracket
 from neuroattack.provenance import Provenance
 
 TINY = Suite(
@@ -48,4 +49,4 @@ def made_up(success_rates, accuracy=0.9, energy=None, suite=SUITE):
             "energy/spikes", "spikes", "change", energy, None, "lower", "relative change"
         )
         sections["energy"] = Section((spikes,), {})
-    return Card(suite, sections, judge(clean, figures), provenance())
+    return Card(suite, sections, judge(clean, figures), provenance(), Bracket())

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neuroattack.attacks.gradients.differentiable import Differentiable, Pullback
 from neuroattack.errors import ValidationError
 
-__all__ = ["Ensemble", "Perceptron"]
+__all__ = ["Ensemble", "Perceptron", "members_of"]
 
 Array = NDArray[np.float32]
 
@@ -145,6 +145,11 @@ class Ensemble:
             return np.asarray(np.mean([back(weights) for _, back in linear], axis=0))
 
         return np.asarray(np.mean([scores for scores, _ in linear], axis=0)), pullback
+
+
+def members_of(model: Differentiable) -> tuple[Differentiable, ...]:
+    """Return the models of an ensemble, or the single model."""
+    return model.members if isinstance(model, Ensemble) else (model,)
 
 
 def _log_softmax(logits: Array) -> NDArray[np.float64]:

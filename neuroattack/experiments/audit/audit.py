@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,20 @@ from neuroattack.experiments.attack_cells import (
     query_cost,
     verification_cell,
 )
-from neuroattack.experiments.audit.card import Card, Section, judge
-from neuroattack.experiments.audit.cells import measure_accuracy, measure_costs, transform_images
-from neuroattack.experiments.audit.sections import Key, sections_of
+from neuroattack.experiments.audit.card import Card, judge
+from neuroattack.experiments.audit.cells import (
+    attack_openly,
+    measure_accuracy,
+    measure_costs,
+    transform_images,
+)
+from neuroattack.experiments.audit.sections import (
+    REFERENCE,
+    Key,
+    Results,
+    bracket_of_audit,
+    sections_of,
+)
 from neuroattack.experiments.audit.suite import (
     AUDIT_TRANSFORMATIONS,
     NOISES,
@@ -32,6 +43,11 @@ from neuroattack.experiments.engine.running import run_cells
 from neuroattack.ir.storage import load_network
 
 __all__ = ["audit"]
+
+# The white-box reference has no query budget; attacks take at least one query.
+_NO_QUERIES = 1
+# Duration of the reference for one image, in queries.
+_REFERENCE_COST = 1500
 
 Report = Callable[[str, float, str], None]
 
@@ -59,13 +75,15 @@ def audit(
     subject = Subject.kept(folder, dataset, [spec], network)
     has_rows = dataset.test.images.ndim > 2
     run = _Run(subject, spec, suite, suite.as_json(dataset), has_rows, folder, workers, on_progress)
-    sections = run.sections(skipped or {})
+    results = run.results()
+    sections = sections_of(suite, run.settings["deployments"], results, skipped or {})
     largest = f"/{suite.budgets[-1]}"
     headline = judge(
         sections["clean"].figures[0],
         [figure for figure in sections["attacks"].figures if figure.key.endswith(largest)],
     )
-    return Card(run.settings, sections, headline, provenance)
+    bracket = bracket_of_audit(suite, str(spec), results)
+    return Card(run.settings, sections, headline, provenance, bracket)
 
 
 @dataclass(frozen=True)
@@ -79,13 +97,13 @@ class _Run:
     workers: int | None
     on_progress: Report | None
 
-    def sections(self, skipped: Mapping[str, str]) -> dict[str, Section]:
+    def results(self) -> Results:
         """Run all cells in two rounds: first the attacks, then the tests of their images."""
         first = self._results("Attacks", self._first_cells())
         source = self.suite.attacks[0], str(self.suite.budgets[-1])
         images = [result["adversarial"] for key, result in first.items() if key[:-1] == source]
         second = self._results("Other tests", self._second_cells(keep_images(images, self.folder)))
-        return sections_of(self.suite, self.settings["deployments"], {**first, **second}, skipped)
+        return {**first, **second}
 
     def _results(self, stage: str, cells: Mapping[Key, Cell]) -> dict[Key, dict[str, Any]]:
         def report(fraction: float, state: str) -> None:
@@ -128,19 +146,27 @@ class _Run:
         cells["originals",] = verification_cell(
             self.subject, self.spec, [None], self._image_goals, suite.trials
         )
-        for name, queries in itertools.product(suite.attacks, suite.budgets):
-            for index in range(suite.images):
-                cells[name, str(queries), str(index)] = attack_cell(
-                    self.subject,
-                    self.spec,
-                    attack=name,
-                    bound=str(suite.bound),
-                    budget=queries,
-                    index=index,
-                    seed=self.spec.seed,
-                    trials=suite.trials,
+        for index in range(suite.images):
+            for name, queries in itertools.product(suite.attacks, suite.budgets):
+                cells[name, str(queries), str(index)] = self._attack(name, queries, index)
+            if suite.reference is not None:
+                openly = self._attack(suite.reference, _NO_QUERIES, index)
+                cells[REFERENCE, str(index)] = replace(
+                    openly, work=attack_openly, cost=_REFERENCE_COST * query_cost(self.spec)
                 )
         return cells
+
+    def _attack(self, name: str, queries: int, index: int) -> Cell:
+        return attack_cell(
+            self.subject,
+            self.spec,
+            attack=name,
+            bound=str(self.suite.bound),
+            budget=queries,
+            index=index,
+            seed=self.spec.seed,
+            trials=self.suite.trials,
+        )
 
     @property
     def _image_goals(self) -> list[tuple[int, int | None]]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from neuroattack.experiments.bracket import Bracket
 from neuroattack.provenance import Provenance
 from neuroattack.statistics import mean_interval, wilson_interval
 
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 KIND = "neuroattack audit"
-SCHEMA = 2
+SCHEMA = 3
 
 Better = Literal["lower", "higher"]
 Unit = Literal["fraction", "relative change"]
@@ -193,17 +194,21 @@ class Card:
     suite : mapping
         Settings of the suite, from :meth:`Suite.as_json`.
     sections : mapping of str to Section
-        Sections ``clean``, ``noise``, ``attacks``, ``transfer``, ``transformations``, ``energy``.
+        Sections ``clean``, ``noise``, ``attacks``, ``reference``, ``transfer``,
+        ``transformations``, ``energy``.
     headline : Headline
         Verdict.
     provenance : Provenance
         Network, data set, seed, versions and command.
+    bracket : Bracket
+        Clean error rate, black-box and white-box success by query budget.
     """
 
     suite: Mapping[str, Any]
     sections: Mapping[str, Section]
     headline: Headline
     provenance: Provenance
+    bracket: Bracket
 
     @property
     def figures(self) -> tuple[Figure, ...]:
@@ -219,6 +224,7 @@ class Card:
             "headline": self.headline.as_json(),
             "suite": dict(self.suite),
             "sections": {name: part.as_json() for name, part in self.sections.items()},
+            "bracket": self.bracket.as_json(),
             "regressions": [],
             "against": None,
             "provenance": asdict(self.provenance),

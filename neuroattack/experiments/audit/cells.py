@@ -12,18 +12,25 @@ from neuroattack.attacks.result import Goal
 from neuroattack.datasets.noise import Noise
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import Deployment, verification_stream
-from neuroattack.errors import ValidationError
-from neuroattack.experiments.attack_cells import Subject, open_once
+from neuroattack.errors import BackendUnavailableError, UnsupportedFeatureError, ValidationError
+from neuroattack.experiments.attack_cells import Subject, attack_image, open_once
 from neuroattack.experiments.attack_cost import measure_change
 from neuroattack.experiments.engine.cells import read_kept
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.model_cells import dataset_of_cell
 from neuroattack.experiments.transformations.running import Case, survival
 
-__all__ = ["measure_accuracy", "measure_costs", "transform_images"]
+__all__ = ["attack_openly", "measure_accuracy", "measure_costs", "transform_images"]
 
 # Spawn key of the random generator for noise on images.
 _NOISE_KEY = 7
+
+# The twin simulates every gradient step and takes about a hundred times as long: fewer steps keep
+# its duration in proportion to that of the black-box attacks.
+_REFERENCE_SETTINGS: tuple[dict[str, Any], ...] = (
+    {"model": "siegert"},
+    {"model": "twin", "steps": 10, "restarts": 0},
+)
 
 
 def _deployment(audited: Mapping[str, Any], folder: Path) -> Deployment:
@@ -38,6 +45,26 @@ def _deployment(audited: Mapping[str, Any], folder: Path) -> Deployment:
 
 def _subject(audited: Mapping[str, Any]) -> Subject:
     return Subject(*(audited[key] for key in ("network", "dnn", "dataset", "checksum")))
+
+
+def attack_openly(**arguments: Any) -> dict[str, Any]:
+    """Attack one image with the white-box reference.
+
+    The arguments are those of :func:`~neuroattack.experiments.attack_cells.attack_image`.
+
+    Returns
+    -------
+    dict
+        As from that function; or ``"refused"``: the reason why the reference does not support the
+        network.
+    """
+    refused = []
+    for settings in _REFERENCE_SETTINGS:
+        try:
+            return attack_image(**{**arguments, "settings": settings})
+        except (BackendUnavailableError, UnsupportedFeatureError) as error:
+            refused.append(str(error))
+    return {"refused": "; ".join(refused)}
 
 
 def measure_accuracy(

@@ -51,8 +51,9 @@ class _BaselineProvenance(_Model):
 
 class _Document(_Model):
     kind: Literal["neuroattack audit"]
-    # The key in the file is `schema`, a name that pydantic reserves.
-    version: Annotated[Literal[2], pydantic.Field(alias="schema")]
+    # The key in the file is `schema`, a name that pydantic reserves. Cards of schema 2 have no
+    # white-box reference and no bracket.
+    version: Annotated[Literal[2, 3], pydantic.Field(alias="schema")]
     verdict: Verdict
     suite: dict[str, Any]
     sections: dict[str, _BaselineSection]

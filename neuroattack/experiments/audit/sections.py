@@ -8,15 +8,19 @@ from typing import Any
 
 from neuroattack.experiments.audit.card import Figure, Section, change_figure, rate_figure
 from neuroattack.experiments.audit.suite import AUDIT_TRANSFORMATIONS, NOISES, Suite
+from neuroattack.experiments.bracket import WHITE_BOX, Bracket, bracket_of
 
-__all__ = ["Key", "Results", "sections_of"]
+__all__ = ["REFERENCE", "Key", "Results", "bracket_of_audit", "sections_of"]
 
 Key = tuple[str, ...]
 
 Results = Mapping[Key, Mapping[str, Any]]
 """Results of cells: ``("accuracy", noise)``, with the empty name for no noise; ``("originals",)``;
-``(attack, queries, image)``; ``("transfer", deployment)``; ``("transformations", name)``;
-``("energy",)``."""
+``(attack, queries, image)``; ``("reference", image)``; ``("transfer", deployment)``;
+``("transformations", name)``; ``("energy",)``."""
+
+REFERENCE = "reference"
+"""First part of the key of the results of the white-box reference."""
 
 _DEPLOYMENT_NAMES = {
     "other-seed": "other random seed",
@@ -42,6 +46,7 @@ def sections_of(
         "clean": _clean(results),
         "noise": _noise(results),
         "attacks": _attacks(suite, results, skipped),
+        REFERENCE: _reference(suite, results),
         "transfer": _transfer(deployments, results),
         "transformations": _transformations(results),
         "energy": _energy(results),
@@ -98,6 +103,62 @@ def _attacks(suite: Suite, results: Results, skipped: Mapping[str, str]) -> Sect
             )
         )
     return Section(tuple(figures), skipped)
+
+
+def _reference(suite: Suite, results: Results) -> Section:
+    skipped = _missing_reference(suite, results)
+    if skipped or suite.reference is None:
+        return Section((), skipped)
+    verified = [results[REFERENCE, str(index)]["success"] for index in range(suite.images)]
+    figure = rate_figure(
+        f"{REFERENCE}/{suite.reference}",
+        suite.reference,
+        "misclassified",
+        [each["successes"] / each["trials"] for each in verified],
+        results["originals",]["rates"][0],
+    )
+    return Section((figure,), {})
+
+
+def _missing_reference(suite: Suite, results: Results) -> dict[str, str]:
+    """Return the reason why there is no result of the white-box reference; empty if there is."""
+    if suite.reference is None:
+        return {WHITE_BOX: "not part of the suite"}
+    refused = [each["refused"] for key, each in results.items() if _is_refused(key, each)]
+    return {suite.reference: refused[0]} if refused else {}
+
+
+def _is_refused(key: Key, result: Mapping[str, Any]) -> bool:
+    return key[0] == REFERENCE and "refused" in result
+
+
+def bracket_of_audit(suite: Suite, deployment: str, results: Results) -> Bracket:
+    """Return the robustness bracket of the attacked images."""
+    clean = results["originals",]["rates"][0]
+    missing = _missing_reference(suite, results)
+    runs: dict[Key, tuple[str, int]] = {
+        (name, str(queries)): (name, queries)
+        for name, queries in itertools.product(suite.attacks, suite.budgets)
+    }
+    if suite.reference is not None and not missing:
+        runs[REFERENCE,] = suite.reference, 0
+    rows = [
+        {
+            "attack": runs[key[:-1]][0],
+            "settings": "{}",
+            "threat_model": found.get("threat_model", "no data"),
+            "deployment": deployment,
+            "bound": str(suite.bound),
+            "budget": runs[key[:-1]][1],
+            "index": int(key[-1]),
+            "target_class": None,
+            "success": found["success"]["successes"] / found["success"]["trials"],
+            "clean_success": clean[int(key[-1])],
+        }
+        for key, found in results.items()
+        if key[:-1] in runs
+    ]
+    return bracket_of(rows, missing)
 
 
 def _transfer(deployments: list[str], results: Results) -> Section:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.protocol import check_fits, needs_network
@@ -68,6 +68,9 @@ class Suite:
         images of the first attack at the largest budget.
     bound : Bound, optional
         Norm bound on adversarial images.
+    reference : {"white-box"} or None, optional
+        White-box attack that bounds the success of the black-box attacks from above, run once per
+        image; None to leave it out. No other result depends on it.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class Suite:
         "square",
     )
     bound: Bound = _BOUND
+    reference: Literal["white-box"] | None = "white-box"
 
     def __post_init__(self) -> None:
         check_integer("images of an audit", self.images, 1)
@@ -120,7 +124,7 @@ class Suite:
                 missing[name] = str(error)
                 continue
             if needs_network(attack):
-                missing[name] = "needs the network itself; an audit attacks black boxes"
+                missing[name] = "needs the network itself, and is not one of the black-box attacks"
         installed = tuple(name for name in self.attacks if name not in missing)
         return replace(self, attacks=installed), missing
 

@@ -18,6 +18,7 @@ from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
 from neuroattack.experiments.attack_cells import REFERENCE
+from neuroattack.experiments.substitutes import with_folder
 from neuroattack.files import tomllib
 from neuroattack.hardware.profiles.files import is_profile_path
 
@@ -219,12 +220,17 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
         else spec
         for spec in specs
     )
+    attacks = tuple(
+        attack.model_copy(update={"settings": with_folder(attack.settings, folder)})
+        for attack in config.attacks
+    )
     dataset = config.images.dataset
     if dataset is not None and dataset.lower().endswith(OWN_SUFFIXES):
         dataset = str(folder / dataset)
     return config.model_copy(
         update={
             "deployments": specs,
+            "attacks": attacks,
             "network": None if config.network is None else folder / config.network,
             "dnn": None if config.dnn is None else folder / config.dnn,
             "images": config.images.model_copy(update={"dataset": dataset}),

@@ -30,6 +30,7 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
             {
                 "attack": arguments["attack"],
                 "settings": _settings(arguments),
+                # Results of an earlier version have none; its attacks had no data.
                 "threat_model": result.get("threat_model", "no data"),
                 "deployment": arguments["deployment"],
                 "bound": arguments["bound"],

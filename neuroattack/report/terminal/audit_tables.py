@@ -7,7 +7,7 @@ from typing import Any
 
 from neuroattack.report.terminal import console
 
-__all__ = ["print_card"]
+__all__ = ["print_bracket", "print_card"]
 
 
 def print_card(card: Mapping[str, Any]) -> None:
@@ -31,8 +31,45 @@ def print_card(card: Mapping[str, Any]) -> None:
         ["result", "value", "95 % interval (%)", "clean error rate", "better"],
         rows,
     )
+    print_bracket(card["bracket"])
     if card["against"] is not None:
         _print_comparison(card["against"], card["regressions"])
+
+
+def print_bracket(bracket: Mapping[str, Any]) -> None:
+    """Print a robustness bracket, from its JSON."""
+    from neuroattack.report.templates import render
+
+    levels = bracket["levels"]
+    columns = {
+        "deployment": [level["deployment"] for level in levels],
+        "goal": ["targeted" if level["targeted"] else "untargeted" for level in levels],
+        "bound": [level["bound"] for level in levels],
+        "query budget": [f"{level['budget']:,}" for level in levels],
+        "clean error (%)": [_estimate(level["clean_error"]) for level in levels],
+        "black-box (%)": [_estimate(level["black_box"]) for level in levels],
+        "strongest attack": [f"{level['attack']} ({level['threat_model']})" for level in levels],
+        "white-box (%)": [_estimate(level["white_box"]) for level in levels],
+        "efficiency (%)": [_estimate(level["efficiency"]) for level in levels],
+        "verdict": [level["verdict"] for level in levels],
+    }
+    for name in ("deployment", "goal"):
+        if len(set(columns[name])) == 1:
+            del columns[name]
+    console.print_rows(
+        f"Robustness bracket: {bracket['verdict']}",
+        list(columns),
+        [list(row) for row in zip(*columns.values(), strict=True)],
+    )
+    for name, reason in bracket["missing"].items():
+        console.note(f"Missing: {name}: {reason}")
+    console.note(render("report/bracket.html.jinja", verdict=bracket["verdict"]).strip())
+
+
+def _estimate(estimate: Mapping[str, Any] | None) -> str:
+    if estimate is None:
+        return "none"
+    return f"{100 * estimate['value']:.1f} ({_interval(estimate['ci95'])})"
 
 
 def _print_comparison(against: Mapping[str, Any], regressions: Sequence[Mapping[str, Any]]) -> None:

@@ -28,7 +28,9 @@ class Linear:
 
 
 @pytest.mark.parametrize(
-    "bound", [Bound("l2", 0.9), Bound("l0", 3), Bound("local_sd", 6.0)], ids=str
+    "bound",
+    [Bound("l2", 0.9), Bound("l0", 3), Bound("linf", 0.3), Bound("local_sd", 6.0)],
+    ids=str,
 )
 @pytest.mark.parametrize("seed", range(4))
 def test_it_reaches_the_optimum_of_a_linear_model(bound, seed):

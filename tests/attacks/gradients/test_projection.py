@@ -11,7 +11,7 @@ from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.gradients.projection import project
 
 SHAPE = (3, 4)
-BOUNDS = [Bound("l2", 0.9), Bound("l0", 3), Bound("local_sd", 6.0)]
+BOUNDS = [Bound("l2", 0.9), Bound("l0", 3), Bound("linf", 0.3), Bound("local_sd", 6.0)]
 
 
 def pair(seed):
@@ -64,6 +64,16 @@ def test_no_allowed_image_is_nearer(bound, seed):
     found = (project(bound, original, image).ravel() - start) / unit
     assert distance(found) <= bound.maximum * (1 + 1e-9)
     assert ((found - wanted) ** 2).sum() <= best.fun + 1e-5
+
+
+def test_linf_moves_each_pixel_to_its_nearest_allowed_intensity():
+    original, image = pair(4)
+    found = project(Bound("linf", 0.3), original, image)
+    for place in np.ndindex(original.shape):
+        low, high = max(original[place] - 0.3, 0), min(original[place] + 0.3, 1)
+        allowed = np.linspace(low, high, 1001)
+        nearest = allowed[np.abs(allowed - image[place]).argmin()]
+        assert found[place] == pytest.approx(nearest, abs=1e-3)
 
 
 def test_l0_keeps_the_largest_changes_after_clipping():

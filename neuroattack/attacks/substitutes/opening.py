@@ -1,0 +1,125 @@
+"""Substitutes of an attack by name: of a data set, or of files."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeAlias, TypeVar, overload
+
+from neuroattack.attacks.gradients.differentiable import Differentiable
+from neuroattack.attacks.protocol import ThreatModel
+from neuroattack.attacks.reference.siegert import SiegertModel
+from neuroattack.attacks.substitutes.ensemble import Ensemble, Perceptron, members_of
+from neuroattack.attacks.substitutes.storage import KIND, cached_substitutes, load_substitutes
+from neuroattack.errors import FileError, ValidationError
+from neuroattack.hdf5 import read_kind
+from neuroattack.ir.storage import load_network
+from neuroattack.targets.black_box import Target
+
+__all__ = [
+    "Substitutes",
+    "fitting_substitutes",
+    "is_file_name",
+    "listed",
+    "open_substitutes",
+    "threat_model_of",
+]
+
+Substitutes: TypeAlias = "str | Sequence[str] | Differentiable"
+"""Value of the parameter `substitutes` of attacks."""
+
+_SUFFIX = ".h5"
+# Determines the least rate that is distinguished from 0: half a spike in this time.
+_TIME_STEPS = 350
+
+
+Value = TypeVar("Value")
+
+
+def listed(substitutes: Value) -> Value | tuple[str, ...]:
+    """Return a list of names as a tuple, which can be compared, and other values unchanged."""
+    return tuple(substitutes) if isinstance(substitutes, list) else substitutes
+
+
+def open_substitutes(substitutes: Substitutes) -> Differentiable:
+    """Return the models of a value of the parameter `substitutes`.
+
+    Parameters
+    ----------
+    substitutes : str, sequence of str, or Differentiable
+        Models, or one or more names. The name of a data set stands for multilayer perceptrons
+        trained on its training split, which are kept in the user's cache. A file (.h5) contains
+        perceptrons, or a network that the attacker trained in the way of the target: its rate model
+        is used, which means knowledge of the architecture.
+
+    Raises
+    ------
+    ValidationError
+        If there is no name, or the models do not fit together.
+    UnknownNameError, FileError
+        If there is no such data set or file, or it cannot be read.
+    UnsupportedFeatureError
+        If there is no rate model of a network.
+    """
+    if not isinstance(substitutes, str | Sequence):
+        return substitutes
+    names = (substitutes,) if isinstance(substitutes, str) else tuple(substitutes)
+    if not names or not all(isinstance(name, str) and name for name in names):
+        raise ValidationError("substitutes", substitutes, "names of data sets or files")
+    members = [member for name in names for member in members_of(_opened(name))]
+    return Ensemble(members)
+
+
+def is_file_name(name: str) -> bool:
+    """Return whether a name is that of a file with models, not of a data set."""
+    return name.lower().endswith(_SUFFIX)
+
+
+def _opened(name: str) -> Differentiable:
+    path = Path(name) if is_file_name(name) else cached_substitutes(name)
+    try:
+        state = path.stat()
+    except OSError as error:
+        raise FileError(path, f"cannot be read: {error.strerror}") from None
+    return _read(str(path), state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=8)
+def _read(path: str, modified_ns: int, size: int) -> Differentiable:
+    del modified_ns, size  # distinguish versions of a file
+    if read_kind(path) == KIND:
+        return load_substitutes(path)
+    return SiegertModel(load_network(path), _TIME_STEPS)
+
+
+def threat_model_of(substitutes: Substitutes | None) -> ThreatModel:
+    """Return what an attacker needs to have these substitutes."""
+    if substitutes is None:
+        return "no data"
+    members = members_of(open_substitutes(substitutes))
+    plain = all(isinstance(member, Perceptron) for member in members)
+    return "data" if plain else "data and architecture"
+
+
+@overload
+def fitting_substitutes(substitutes: None, target: Target) -> None: ...
+
+
+@overload
+def fitting_substitutes(substitutes: Substitutes, target: Target) -> Differentiable: ...
+
+
+def fitting_substitutes(substitutes: Substitutes | None, target: Target) -> Differentiable | None:
+    """Open substitutes, if any; raise ValidationError unless they fit the target."""
+    if substitutes is None:
+        return None
+    models = open_substitutes(substitutes)
+    found = (tuple(models.image_shape), models.n_classes)
+    if found != (tuple(target.image_shape), target.n_classes):
+        raise ValidationError(
+            "substitutes",
+            f"images of shape {found[0]} with {found[1]} classes",
+            f"shape {tuple(target.image_shape)} with {target.n_classes} classes, as of the target",
+        )
+    return models
