@@ -71,10 +71,16 @@ def run(
     from neuroattack.experiments.campaign.config import read_config
     from neuroattack.experiments.campaign.running import begin
     from neuroattack.experiments.engine.workers import Workers
+    from neuroattack.experiments.substitutes import prepare_substitutes
 
     chosen = Workers(workers, scheduler)
     settings = read_config(config)
     folder = out or Path("runs") / config.stem
+    with console.progress_bars() as show:
+        prepare_substitutes(
+            (attack.settings for attack in settings.attacks),
+            lambda fraction: show("Training substitutes", fraction, ""),
+        )
     begin(folder, settings)
     _carry_on(folder, chosen, json)
 

@@ -12,6 +12,7 @@ from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.experiments.model_cells import keep_file
 
 __all__ = [
+    "KEY",
     "keep_substitutes",
     "prepare_substitutes",
     "substitute_names",
