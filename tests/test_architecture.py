@@ -100,9 +100,11 @@ def test_attacks_do_not_import_what_runs_the_network():
     # White-box attacks are references that receive the network openly.
     white_box = "neuroattack.attacks.reference."
     check_no_import(
-        lambda module, other: part(module) == "attacks"
-        and not module.startswith(white_box)
-        and part(other) in private
+        lambda module, other: (
+            part(module) == "attacks"
+            and not module.startswith(white_box)
+            and part(other) in private
+        )
     )
 
 
