@@ -299,7 +299,8 @@ def attack(
         If images, labels, target classes or indices do not fit, or the target's budget is too small
         for the search and verification of all images.
     UnsupportedFeatureError
-        If the attack is score-based and the target returns labels.
+        If the attack is score-based and the target returns labels, or it is a white-box attack and
+        the target is not a deployment.
     """
     from neuroattack.attacks.protocol import check_kind
     from neuroattack.deployment.deployment import Deployment
@@ -337,6 +338,7 @@ def attack(
         indices=numbers,
         seed=seed,
         trials=trials,
+        deployment=target if isinstance(target, Deployment) else None,
         on_progress=progress,
     )
     return AttackResult(result.attack, result.images)

@@ -16,11 +16,12 @@ if TYPE_CHECKING:
         SimBA,
         Square,
     )
-    from neuroattack.attacks.count_regression import CountRegression
     from neuroattack.attacks.greedy import GreedyWindow
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.random_noise import RandomNoise
+    from neuroattack.attacks.reference.white_box import WhiteBox
     from neuroattack.attacks.registry import attack_names, make_attack
+    from neuroattack.attacks.regression.count_regression import CountRegression
     from neuroattack.attacks.sparse_rs import SparseRS
     from neuroattack.attacks.substitutes.prior_guided import PriorGuided
     from neuroattack.attacks.substitutes.substitute_training import SubstituteTraining
@@ -41,6 +42,7 @@ __all__ = [
     "Square",
     "SubstituteTraining",
     "Transfer",
+    "WhiteBox",
     "attack_names",
     "make_attack",
 ]
@@ -48,7 +50,7 @@ __all__ = [
 _get_attribute, __dir__ = lazy_attributes(
     __name__,
     {
-        "CountRegression": "neuroattack.attacks.count_regression:CountRegression",
+        "CountRegression": "neuroattack.attacks.regression.count_regression:CountRegression",
         "Attack": "neuroattack.attacks.protocol:Attack",
         "Boundary": "neuroattack.attacks.art.baselines:Boundary",
         "GreedyWindow": "neuroattack.attacks.greedy:GreedyWindow",
@@ -59,8 +61,11 @@ _get_attribute, __dir__ = lazy_attributes(
         "SimBA": "neuroattack.attacks.art.baselines:SimBA",
         "SparseRS": "neuroattack.attacks.sparse_rs:SparseRS",
         "Square": "neuroattack.attacks.art.baselines:Square",
-        "SubstituteTraining": "neuroattack.attacks.substitutes.substitute_training:SubstituteTraining",
+        "SubstituteTraining": (
+            "neuroattack.attacks.substitutes.substitute_training:SubstituteTraining"
+        ),
         "Transfer": "neuroattack.attacks.substitutes.transfer:Transfer",
+        "WhiteBox": "neuroattack.attacks.reference.white_box:WhiteBox",
         "ZOO": "neuroattack.attacks.art.baselines:ZOO",
         "attack_names": "neuroattack.attacks.registry:attack_names",
         "make_attack": "neuroattack.attacks.registry:make_attack",

@@ -24,7 +24,8 @@ __all__ = [
 ]
 
 AttackKind = Literal["score", "decision", "gradients"]
-"""Response that an attack needs: spike counts (score-based) or the class only (decision-based)."""
+"""What an attack needs: spike counts (score-based), the class only (decision-based), or the network
+itself (gradients), for white-box references."""
 
 ThreatModel = Literal["no data", "small labeled set", "data", "data and architecture", "white-box"]
 """What the attacker has in addition to queries: nothing, a few labeled images, the training data of
@@ -41,7 +42,7 @@ class Attack(Protocol):
 
     @property
     def kind(self) -> AttackKind:
-        """Whether the attack is score-based or decision-based."""
+        """Whether the attack is score-based, decision-based or needs the network."""
         ...
 
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
@@ -70,13 +71,22 @@ class Attack(Protocol):
 
 
 def threat_model(attack: Attack) -> ThreatModel:
-    """Return the attribute `threat_model` of an attack; ``"no data"`` if it has none."""
-    model: ThreatModel = getattr(attack, "threat_model", "no data")
+    """Return the attribute `threat_model` of an attack, by default what its kind implies."""
+    default: ThreatModel = "white-box" if attack.kind == "gradients" else "no data"
+    model: ThreatModel = getattr(attack, "threat_model", default)
     return model
 
 
 def check_kind(attack: Attack, target: Target) -> None:
-    """Raise UnsupportedFeatureError if a score-based attack meets a target that returns labels."""
+    """Raise UnsupportedFeatureError if a target does not give what an attack needs.
+
+    A score-based attack needs counts, and a white-box attack is not run on a black box.
+    """
+    if attack.kind == "gradients":
+        raise UnsupportedFeatureError(
+            f"attack {attack.name!r} needs the network itself, which the target does not give; "
+            "run it on a deployment of the network"
+        )
     if attack.kind == "score" and target.response == "labels":
         raise UnsupportedFeatureError(
             f"attack {attack.name!r} is score-based and needs spike counts, but the target "

@@ -2,6 +2,7 @@
 
 Packages register attacks under the entry-point group ``neuroattack.attacks``: a name and a class
 whose constructor takes ``bound``, ``queries``, ``seed`` and further parameters with defaults.
+Attacks of the kind ``"gradients"`` query no target and take no ``queries``.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def make_attack(
     bound : Bound or None
         Norm bound; None only for attacks whose bound is optional.
     queries : int
-        Maximum number of queries.
+        Maximum number of queries; no effect on attacks that query no target.
     seed : int
         Random seed of the attack.
     settings : mapping, optional
@@ -116,7 +117,10 @@ def make_attack(
         if key not in known:
             raise UnknownNameError(f"{name} parameter", key, known)
     try:
-        made: Attack = attack(bound=bound, queries=queries, seed=seed, **(settings or {}))
+        common = {"bound": bound, "queries": queries, "seed": seed}
+        if "queries" not in inspect.signature(attack).parameters:
+            del common["queries"]
+        made: Attack = attack(**common, **(settings or {}))
     except TypeError as error:
         raise ValidationError(
             f"settings of attack {name!r}", dict(settings or {}), f"valid values ({error})"

@@ -102,8 +102,9 @@ _Attack = Annotated[
     typer.Option(
         "--attack",
         help="Attack: count-regression, greedy-window (Algorithm 1 of Marchisio et al., 2020), "
-        "boundary, hop-skip-jump, one-pixel, random-noise, simba, sparse-rs, square, zoo, or one "
-        "that another package registers.",
+        "boundary, hop-skip-jump, one-pixel, p-rgf, random-noise, simba, sparse-rs, square, "
+        "substitute-training, transfer, white-box (a reference with access to the network), zoo, "
+        "or one that another package registers.",
     ),
 ]
 _Norm = Annotated[
@@ -119,6 +120,14 @@ _Settings = Annotated[
         "--set",
         metavar="<key=value>",
         help="Parameter of the attack; repeat the option for several.",
+    ),
+]
+_Substitutes = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Models of the attacker, for count-regression, p-rgf and transfer: a data set on "
+        "whose training images they are trained (digits, mnist, FILE.npz, FILE.csv), or a file "
+        "with models or with a network of the attacker; repeat the option for several.",
     ),
 ]
 _Index = Annotated[str, typer.Option(help="Indices of the test images: 3, 0:20 or 1,5,9.")]
@@ -150,6 +159,7 @@ def attack(
     bound: BoundOption = 2.0,
     queries: Queries = 2000,
     settings: _Settings = None,
+    substitutes: _Substitutes = None,
     dataset: NetworkDataset = None,
     index: _Index = "0",
     image: _Image = None,
@@ -174,7 +184,7 @@ def attack(
 
         check_writable(out / PAGE)
     spec = deployment(backend=network) if is_address(network) else deployment()
-    made = _made(attack, norm, bound, queries, settings or [])
+    made = _made(attack, norm, bound, queries, settings or [], substitutes)
     loaded = load_network(network) if spec.kind == "network" else None
     dnn = Path(network) if spec.kind == "dnn" else None
     with open_target(spec, loaded, dnn) as opened, console.progress_bars() as show:
@@ -204,12 +214,26 @@ def attack(
         _save(out, result, figures, spec, Path(network).name)
 
 
-def _made(name: str, norm: Norm, bound: float, queries: int, settings: list[str]) -> Attack:
+def _made(
+    name: str,
+    norm: Norm,
+    bound: float,
+    queries: int,
+    settings: list[str],
+    substitutes: list[str] | None,
+) -> Attack:
     from neuroattack.attacks.bounds import Bound
     from neuroattack.attacks.registry import make_attack
+    from neuroattack.experiments.substitutes import KEY, prepare_substitutes
 
     within = None if norm == "none" else Bound(norm.replace("-", "_"), bound)
-    return make_attack(name, within, queries, 0, dict(map(_setting, settings)))
+    values = dict(map(_setting, settings))
+    if substitutes:
+        values[KEY] = substitutes
+    made = make_attack(name, within, queries, 0, values)
+    with console.progress_bars() as show:
+        prepare_substitutes([values], lambda fraction: show("Training substitutes", fraction, ""))
+    return made
 
 
 def _setting(text: str) -> tuple[str, Any]:

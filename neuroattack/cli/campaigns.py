@@ -71,10 +71,16 @@ def run(
     from neuroattack.experiments.campaign.config import read_config
     from neuroattack.experiments.campaign.running import begin
     from neuroattack.experiments.engine.workers import Workers
+    from neuroattack.experiments.substitutes import prepare_substitutes
 
     chosen = Workers(workers, scheduler)
     settings = read_config(config)
     folder = out or Path("runs") / config.stem
+    with console.progress_bars() as show:
+        prepare_substitutes(
+            (attack.settings for attack in settings.attacks),
+            lambda fraction: show("Training substitutes", fraction, ""),
+        )
     begin(folder, settings)
     _carry_on(folder, chosen, json)
 
@@ -188,8 +194,9 @@ def _print(
     counts: Counts,
     json: bool,
 ) -> None:
-    from neuroattack.experiments.bracket import bracket_of
+    from neuroattack.experiments.campaign.bracket import bracket_of
     from neuroattack.experiments.campaign.export import summarize
+    from neuroattack.report.numbers import budget_text
 
     attacks = summarize(rows, [settings for settings, _ in failures])
     finished = {row["attack"] for row in rows}
@@ -223,7 +230,7 @@ def _print(
                 row["threat_model"] or "unknown",
                 row["deployment"],
                 row["bound"] or "none",
-                "no limit" if row["budget"] is None else f"{row['budget']:,}",
+                budget_text(row["budget"], row["threat_model"]),
                 "targeted" if row["targeted"] else "untargeted",
                 *_figures(row),
             )

@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import measure_distances
-from neuroattack.attacks.protocol import Attack, valid_original
+from neuroattack.attacks.protocol import Attack, threat_model, valid_original
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.result import Goal, SearchResult, Verification, check_trials, verify
 from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
 from neuroattack.deployment.spec import OpenDeployment, OpenTarget
@@ -140,6 +141,7 @@ class AttackResult:
         norm = None if bound is None else bound.norm
         return {
             "attack": self.attack.name,
+            "threat_model": threat_model(self.attack),
             "norm": norm,
             "bound": None if bound is None else bound.maximum,
             "queries": getattr(self.attack, "queries", None),
@@ -186,6 +188,7 @@ def attack_and_verify(
     trials: int = 50,
     budget: int | None = None,
     search_randomness: Randomness = "independent",
+    deployment: Deployment | None = None,
     on_query: Callable[[int], None] | None = None,
 ) -> AttackedImage:
     """Attack an image, and verify the result on fresh trials.
@@ -209,6 +212,8 @@ def attack_and_verify(
         Maximum number of queries of the search.
     search_randomness : {"independent", "shared"}, optional
         Randomness within a batch of the search; the verification always uses independent trials.
+    deployment : Deployment, optional
+        Deployment behind the black boxes, which only white-box attacks receive.
     on_query : callable, optional
         Called with the number of queries spent by the search.
 
@@ -222,23 +227,42 @@ def attack_and_verify(
     ValidationError
         If the image, goal, budget or number of trials is invalid.
     UnsupportedFeatureError
-        If the attack is score-based and the target returns labels.
+        If the attack is score-based and the target returns labels, or it is a white-box attack and
+        there is no deployment.
     """
     check_trials(trials)
     check_integer("image index", index, 0, MAX_INDEX)
-    target = boxes(search_stream(index, goal.target_class), budget, search_randomness)
-    before = target.queries
-    if on_query is not None:
-        target = _QueryReporter(target, on_query)
-    try:
-        result = attack.run(target, image, goal)
-    except BudgetExceededError:
-        original = valid_original(target, image, goal)
-        result = SearchResult(original, original, goal, target.queries - before, "budget")
+    if deployment is not None and needs_network(attack):
+        result = attack.run_on(deployment, image, goal)
+    else:
+        result = _search(
+            boxes(search_stream(index, goal.target_class), budget, search_randomness),
+            attack,
+            image,
+            goal,
+            on_query,
+        )
     verifier = boxes(verification_stream(index, goal.target_class))
     success = verify(verifier, result.adversarial, goal, trials)
     clean = verify(verifier, result.original, goal, trials)
     return AttackedImage(index, result, success, clean)
+
+
+def _search(
+    target: Target,
+    attack: Attack,
+    image: ArrayLike,
+    goal: Goal,
+    on_query: Callable[[int], None] | None,
+) -> SearchResult:
+    before = target.queries
+    if on_query is not None:
+        target = _QueryReporter(target, on_query)
+    try:
+        return attack.run(target, image, goal)
+    except BudgetExceededError:
+        original = valid_original(target, image, goal)
+        return SearchResult(original, original, goal, target.queries - before, "budget")
 
 
 def attack_images(
@@ -252,6 +276,7 @@ def attack_images(
     trials: int = 50,
     search_randomness: Randomness = "independent",
     costs: OpenDeployment | None = None,
+    deployment: Deployment | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> AttackResult:
     """Attack images one after the other, and verify each.
@@ -277,6 +302,9 @@ def attack_images(
     costs : OpenDeployment, optional
         Attacked deployment; if the network is simulated here, its spikes, operations and energy
         under attack are measured.
+    deployment : Deployment, optional
+        Deployment behind the black boxes, which only white-box attacks receive; by default that of
+        `costs`.
     on_progress : callable, optional
         Called with the completed fraction and a status text.
 
@@ -302,8 +330,8 @@ def attack_images(
         seeded = attack
         if is_dataclass(attack) and hasattr(attack, "seed"):
             seeded = replace(attack, seed=attack_seed(seed, index))
-        deployment = None if costs is None else costs.deployment
-        meter = None if deployment is None else QueryMeter(deployment)
+        metered = None if costs is None else costs.deployment
+        meter = None if metered is None or needs_network(attack) else QueryMeter(metered)
         each = attack_and_verify(
             boxes if costs is None or meter is None else _metered(costs, meter),
             seeded,
@@ -313,11 +341,12 @@ def attack_images(
             trials=trials,
             budget=budget,
             search_randomness=search_randomness,
+            deployment=metered if deployment is None else deployment,
             on_query=report,
         )
-        if costs is not None and deployment is not None and meter is not None:
+        if costs is not None and metered is not None and meter is not None:
             first = 2 * trials * costs.spec.trials_per_query
-            each = _with_costs(each, deployment, meter, trials, first)
+            each = _with_costs(each, metered, meter, trials, first)
         attacked.append(each)
     if on_progress:
         on_progress(1.0, f"{len(images)} images")

@@ -15,7 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.greedy import GreedyWindow
-from neuroattack.attacks.protocol import Attack, AttackKind, valid_original
+from neuroattack.attacks.protocol import (
+    Attack,
+    AttackKind,
+    ThreatModel,
+    threat_model,
+    valid_original,
+)
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal, SearchResult, verify
 from neuroattack.datasets import Dataset
@@ -37,6 +44,7 @@ from neuroattack.experiments.attack import attack_and_verify
 from neuroattack.experiments.engine.cells import Cell, read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell, keep_model, keep_network
 from neuroattack.experiments.seeds import attack_seed
+from neuroattack.experiments.substitutes import with_kept_substitutes
 from neuroattack.files import write_arrays
 from neuroattack.targets.black_box import Target
 
@@ -48,7 +56,6 @@ __all__ = [
     "keep_images",
     "open_once",
     "query_cost",
-    "threat_model_of",
     "verification_cell",
     "verify_images",
 ]
@@ -205,9 +212,12 @@ def attack_image(
     checksum: str,
     folder: Path,
     label: int | None = None,
+    substitutes: Mapping[str, str] | None = None,
     before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Attack one test image, and verify the result on fresh trials.
+
+    `substitutes` are files in the folder, by their names in the settings.
 
     Returns
     -------
@@ -220,6 +230,7 @@ def attack_image(
     opened = open_once(deployment, profile, network, dnn, folder)
     max_distance = None if before is None else float(before["distance"][bound.partition("@")[0]])
     image, true_class = subject.image(index)
+    settings = with_kept_substitutes(settings, substitutes or {}, folder)
     made = _attack(attack, settings, bound, max_distance, budget, seed, opened.image_shape)
     attacked = attack_and_verify(
         opened,
@@ -230,9 +241,10 @@ def attack_image(
         trials=trials,
         budget=budget,
         search_randomness=opened.spec.search_randomness,
+        deployment=opened.deployment,
     )
     return {
-        "threat_model": threat_model_of(made),
+        "threat_model": threat_model(made),
         "queries": attacked.search.queries,
         "stopped_by": attacked.search.stopped_by,
         "success": {"successes": attacked.success.successes, "trials": attacked.success.trials},
@@ -256,12 +268,12 @@ def _attack(
 ) -> Attack:
     if not bound:
         return GreedyWindow(queries=None, window=min(_REFERENCE_SIDE, *shape))
-    if budget is None:
-        raise ValidationError("queries of an attack", "none", "a number")
     if max_distance is not None:
         bound = f"{bound.partition('@')[0]}={max_distance or 1.0!r}"
-    made = make_attack(name, Bound.from_text(bound), budget, seed, settings)
-    return _NoChange(name, threat_model_of(made)) if max_distance == 0 else made
+    made = make_attack(name, Bound.from_text(bound), budget or 1, seed, settings)
+    if budget is None and not needs_network(made):
+        raise ValidationError("queries of an attack", "none", "a number")
+    return _NoChange(name, threat_model(made)) if max_distance == 0 else made
 
 
 @dataclass(frozen=True)
@@ -269,7 +281,7 @@ class _NoChange:
     """Attack within a distance of 0: returns the clean image."""
 
     name: str
-    threat_model: str
+    threat_model: ThreatModel
 
     @property
     def kind(self) -> AttackKind:
@@ -278,12 +290,6 @@ class _NoChange:
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         original = valid_original(target, image, goal)
         return SearchResult(original, original, goal, 0, "no distance allowed")
-
-
-def threat_model_of(attack: Attack) -> str:
-    """Return the threat model of an attack: what the attacker has besides the responses."""
-    default = "white-box" if attack.kind == "gradients" else "no data"
-    return str(getattr(attack, "threat_model", default))
 
 
 def keep_images(images: Sequence[NDArray[np.float64]], folder: Path) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -26,6 +25,7 @@ from neuroattack.training.storage import load_model, save_model
 __all__ = [
     "NetworkKind",
     "dataset_of_cell",
+    "keep_file",
     "keep_model",
     "keep_network",
     "model_of_cell",
@@ -175,12 +175,7 @@ def keep_model(path: Path, kind: NetworkKind, folder: Path) -> str:
     """
     model = load_model(path) if kind == "sdbn" else load_mlp(path)
     del model
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()[:12]
-    file = f"models/given-{kind}-{digest}.h5"
-    if not (folder / file).exists():
-        with atomic_path(folder / file) as copy:
-            shutil.copyfile(path, copy)
-    return file
+    return keep_file(path, folder, f"models/given-{kind}-")
 
 
 def keep_network(path: Path, folder: Path) -> str:
@@ -194,10 +189,27 @@ def keep_network(path: Path, folder: Path) -> str:
         If the folder cannot be written.
     """
     load_network(path)
-    file = f"networks/{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}.h5"
+    return keep_file(path, folder, "networks/")
+
+
+def keep_file(path: Path, folder: Path, prefix: str) -> str:
+    """Copy an HDF5 file to the folder; return its name, the prefix and a checksum of the content.
+
+    Raises
+    ------
+    FileError
+        If it cannot be read.
+    OutputError
+        If the folder cannot be written.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise FileError(path, f"cannot be read: {error.strerror}") from None
+    file = f"{prefix}{hashlib.sha256(content).hexdigest()[:12]}.h5"
     if not (folder / file).exists():
         with atomic_path(folder / file) as copy:
-            shutil.copyfile(path, copy)
+            copy.write_bytes(content)
     return file
 
 

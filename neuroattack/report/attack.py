@@ -19,6 +19,7 @@ from neuroattack.report import plots
 from neuroattack.report.numbers import (
     NBSP,
     bound_text,
+    budget_text,
     decimals_for,
     energy_text,
     interval,
@@ -141,8 +142,9 @@ def _attacks_table(results: Sequence[AttackResult]) -> Table:
         rows.append(
             (
                 figures["attack"],
+                figures["threat_model"],
                 bound_text(figures["norm"], figures["bound"]),
-                "no limit" if figures["queries"] is None else f"{figures['queries']:,}",
+                budget_text(figures["queries"], figures["threat_model"]),
                 f"{images:,}",
                 f"{percent(result.success_rate)}, {interval(result.ci95, decimals_for(images))}",
                 percent(result.clean_error_rate),
@@ -154,7 +156,15 @@ def _attacks_table(results: Sequence[AttackResult]) -> Table:
         "Success rate: fraction of fresh trials of the adversarial images that reach the goal, "
         f"with the 95{NBSP}% confidence interval over images. Clean error rate: the same fraction "
         "for the clean images.",
-        ("Attack", "Bound", "Query budget", "Images", "Success rate", "Clean error rate"),
+        (
+            "Attack",
+            "Threat model",
+            "Bound",
+            "Query budget",
+            "Images",
+            "Success rate",
+            "Clean error rate",
+        ),
         rows,
     )
 

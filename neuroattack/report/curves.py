@@ -112,7 +112,7 @@ def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     groups = _grouped(
         ((row["deployment"], row["targeted"], row["bound"]), row["budget"], row)
         for row in attacks
-        if row["bound"] is not None
+        if row["bound"] is not None and row["budget"] is not None
     )
     return [
         _Panel(_title(deployment, targeted, f"bound {bound}"), "Query budget", True, curves)
@@ -129,7 +129,9 @@ def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     )
     return [
         _Panel(
-            _title(deployment, targeted, f"query budget {budget:,}"),
+            _title(
+                deployment, targeted, "no queries" if budget is None else f"query budget {budget:,}"
+            ),
             _BOUNDS[measure],
             False,
             curves,

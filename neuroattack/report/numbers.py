@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 __all__ = [
     "NBSP",
     "bound_text",
+    "budget_text",
     "decimals_for",
     "energy_text",
     "interval",
@@ -29,6 +30,13 @@ def bound_text(norm: str | None, bound: float | None) -> str:
         return "none"
     name = {"l0": "L0", "l2": "L2", "linf": "L\u221e", "local_sd": "local SD"}[norm]
     return f"{name}{NBSP}\u2264{NBSP}{bound:g}"
+
+
+def budget_text(budget: int | None, threat_model: str | None) -> str:
+    """Return a query budget as text; white-box attacks have none, because they do not query."""
+    if threat_model == "white-box":
+        return "no queries"
+    return "no limit" if budget is None else f"{budget:,}"
 
 
 def proportion(found: Verification) -> str:

@@ -296,11 +296,14 @@ def test_a_chip_that_does_not_fit_is_reported(tmp_path, network):
 
 @pytest.mark.parametrize("error", [UnsupportedFeatureError, BackendUnavailableError])
 def test_a_reference_that_does_not_support_the_network_is_missing(monkeypatch, error):
-    def refuse(**arguments):
+    def refuse(*, settings, **arguments):
+        del settings, arguments
         raise error("the reference needs PyTorch")
 
     monkeypatch.setattr(audit_cells, "attack_image", refuse)
     refused = audit_cells.attack_openly(index=0)
+    # Of both models of the network.
+    assert refused == {"refused": "; ".join(["the reference needs PyTorch"] * 2)}
     success = {"success": {"successes": 4, "trials": 8}}
     results = {("originals",): {"rates": [[0.0, 0.25, 0.0]]}}
     for index in range(TINY.images):
@@ -308,7 +311,7 @@ def test_a_reference_that_does_not_support_the_network_is_missing(monkeypatch, e
         for name, budget in itertools.product(TINY.attacks, TINY.budgets):
             results[name, str(budget), str(index)] = success
     bracket = bracket_of_audit(TINY, "native", results)
-    assert bracket.missing == {"white-box": "the reference needs PyTorch"}
+    assert bracket.missing == {"white-box": refused["refused"]}
     assert [level.verdict for level in bracket.levels] == ["no-reference"] * 2
     assert bracket.levels[0].black_box.value == 0.5
     assert bracket.levels[0].clean_error.value == pytest.approx(0.25 / 3)

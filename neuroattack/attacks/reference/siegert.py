@@ -14,9 +14,9 @@ values of the discrete-time neuron. Its rate is
 with p the mean first-passage time in steps, tau the membrane time constant in steps and R the
 refractory period, as in :mod:`neuroattack.training.siegert`. A neuron integrates its input for at
 least one step, and for half a step more than p on average: it spikes every R + 1 steps with strong
-input, and every R + 1/2 + p with weak input. A neuron is updated once per step and therefore crosses its
-threshold late: the effective threshold is ``theta' = theta + 0.583 s``, the continuity correction
-of a random walk with a barrier (Siegmund 1985, "Sequential Analysis", chapter X;
+input, and every R + 1/2 + p with weak input. A neuron is updated once per step and therefore
+crosses its threshold late: the effective threshold is ``theta' = theta + 0.583 s``, the continuity
+correction of a random walk with a barrier (Siegmund 1985, "Sequential Analysis", chapter X;
 0.583 = ``|zeta(1/2)| / sqrt(2 pi)``). It replaces the shift of the training's formula, which
 describes filtered synaptic noise and shifts the reset, too. The reset is exact here.
 
@@ -282,6 +282,7 @@ def _check_supported(network: Network) -> None:
 
 
 def _unsupported(population: Population | FixedPopulation, dt_s: float) -> str | None:
+    checks: tuple[tuple[bool, str], ...]
     if isinstance(population, FixedPopulation):
         checks = (
             (population.has_current, "a synaptic current"),

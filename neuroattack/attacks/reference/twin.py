@@ -5,8 +5,8 @@ same spikes as every backend, given the same input. Backward through time, the d
 with respect to the potential is replaced by a surrogate (Neftci, Mostafa and Zenke 2019), and that
 of an input spike with respect to the intensity by that of its probability, ``max_rate_hz * dt``
 (straight-through estimator). Gradients are averaged over several trials (expectation over
-transformation, Athalye et al. 2018). Resets are differentiated, too: for a reset to a value, the
-potential after a spike does not depend on the one before.
+transformation, Athalye et al. 2018). Resets are not differentiated, because gradients would explode
+over hundreds of steps; the potential after a reset to a value does not depend on the one before.
 
 The width of the surrogate of each neuron is its mean distance from the threshold, averaged over
 time steps and trials. It follows the idea of the adaptive sharpness surrogate gradient (ASSG) of
@@ -68,7 +68,8 @@ class Twin:
     surrogate : {"arctangent", "fast_sigmoid", "triangle", "rectangle"}, optional
         Shape of the surrogate gradient.
     sharpness : float, optional
-        Mean distance from the threshold over the width of the surrogate.
+        Mean distance from the threshold over the width of the surrogate. Narrow surrogates without
+        tails are more accurate where potentials have a long memory.
     seed : int, optional
         Random seed of the input spikes.
 
@@ -88,8 +89,8 @@ class Twin:
         steps: int,
         *,
         trials: int = 2,
-        surrogate: Surrogate = "arctangent",
-        sharpness: float = 1.0,
+        surrogate: Surrogate = "triangle",
+        sharpness: float = 16.0,
         seed: int = 0,
     ) -> None:
         if network.precision == "fixed":
@@ -98,7 +99,7 @@ class Twin:
             )
         if surrogate not in get_args(Surrogate):
             raise UnknownNameError("surrogate", str(surrogate), get_args(Surrogate))
-        self._torch = _torch()
+        self._torch: Any = _torch()
         self._network = network
         self._steps = check_integer("steps", steps, 1)
         self._trials = check_integer("trials", trials, 1)
@@ -318,14 +319,14 @@ class _Neurons:
         able = active & self._spiking
         self.distance = (v.detach() - self._threshold).abs() * self._spiking
         fired = self._spike.apply(v - self._threshold, width) * able
+        self._fired = fired.detach()
         if population.reset == "value":
-            # A spike that is more likely lowers the potential: differentiated like the spike.
-            v = torch.where(fired.detach() > 0, self._reset_v, v)
+            v = torch.where(self._fired > 0, self._reset_v, v)
         elif population.reset == "subtract":
-            v = v - fired * self._reset_v
-        self.v, self._fired = v, fired
+            v = v - self._fired * self._reset_v
+        self.v = v
         self._refractory = torch.where(
-            fired.detach() > 0, self._refractory_steps, (self._refractory - 1).clamp(min=0)
+            self._fired > 0, self._refractory_steps, (self._refractory - 1).clamp(min=0)
         )
         return fired
 

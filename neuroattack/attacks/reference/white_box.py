@@ -22,7 +22,7 @@ from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.gradients.ascent import aims_of, ascend
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.gradients.projection import project
-from neuroattack.attacks.protocol import AttackKind, valid_original
+from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.reference.siegert import SiegertModel
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.deployment.deployment import EVALUATION_STREAM, Deployment
@@ -95,11 +95,9 @@ class WhiteBox:
 
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Raise UnsupportedFeatureError: a black box gives no access to its network."""
-        del target, image, goal
-        raise UnsupportedFeatureError(
-            f"attack {self.name!r} needs the network itself, which a black box does not give; "
-            "run it on a deployment of the network"
-        )
+        del image, goal
+        check_kind(self, target)
+        raise NotImplementedError  # check_kind refuses every target
 
     def run_on(self, deployment: Deployment, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image of a deployed network.

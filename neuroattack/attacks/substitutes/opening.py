@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, overload
 
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.protocol import ThreatModel
@@ -20,6 +20,7 @@ from neuroattack.targets.black_box import Target
 __all__ = [
     "Substitutes",
     "fitting_substitutes",
+    "is_file_name",
     "listed",
     "open_substitutes",
     "threat_model_of",
@@ -70,8 +71,13 @@ def open_substitutes(substitutes: Substitutes) -> Differentiable:
     return Ensemble(members)
 
 
+def is_file_name(name: str) -> bool:
+    """Return whether a name is that of a file with models, not of a data set."""
+    return name.lower().endswith(_SUFFIX)
+
+
 def _opened(name: str) -> Differentiable:
-    path = Path(name) if name.lower().endswith(_SUFFIX) else cached_substitutes(name)
+    path = Path(name) if is_file_name(name) else cached_substitutes(name)
     try:
         state = path.stat()
     except OSError as error:
@@ -96,8 +102,18 @@ def threat_model_of(substitutes: Substitutes | None) -> ThreatModel:
     return "data" if plain else "data and architecture"
 
 
-def fitting_substitutes(substitutes: Substitutes, target: Target) -> Differentiable:
-    """Open substitutes; raise ValidationError unless they fit the target."""
+@overload
+def fitting_substitutes(substitutes: None, target: Target) -> None: ...
+
+
+@overload
+def fitting_substitutes(substitutes: Substitutes, target: Target) -> Differentiable: ...
+
+
+def fitting_substitutes(substitutes: Substitutes | None, target: Target) -> Differentiable | None:
+    """Open substitutes, if any; raise ValidationError unless they fit the target."""
+    if substitutes is None:
+        return None
     models = open_substitutes(substitutes)
     found = (tuple(models.image_shape), models.n_classes)
     if found != (tuple(target.image_shape), target.n_classes):

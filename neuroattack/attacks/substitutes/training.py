@@ -22,7 +22,7 @@ HIDDEN: tuple[tuple[int, ...], ...] = ((500, 500), (300,), (800, 800))
 """Hidden layers of the default substitutes."""
 
 # Passes over the images; more for small data sets, to make this number of steps.
-_EPOCHS, _STEPS = 12, 2000
+_EPOCHS, _STEPS = 12, 800
 # Smooths the gradients, and is of the size of the noise of a spike count.
 _NOISE = 0.15
 _LEARNING_RATE = 1e-3
@@ -55,7 +55,7 @@ def fit_perceptron(
         Random seed of initial weights, batches and noise.
     epochs : int, optional
         Number of passes over the images, during which the learning rate decreases linearly; by
-        default 12, and more for fewer than 43,000 images.
+        default 12, and more for fewer than 17,000 images.
     noise : float, optional
         Standard deviation of the noise on the intensities, new in every epoch.
     on_progress : callable, optional

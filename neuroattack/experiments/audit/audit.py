@@ -46,6 +46,8 @@ __all__ = ["audit"]
 
 # The white-box reference has no query budget; attacks take at least one query.
 _NO_QUERIES = 1
+# Duration of the reference for one image, in queries.
+_REFERENCE_COST = 1500
 
 Report = Callable[[str, float, str], None]
 
@@ -149,7 +151,9 @@ class _Run:
                 cells[name, str(queries), str(index)] = self._attack(name, queries, index)
             if suite.reference is not None:
                 openly = self._attack(suite.reference, _NO_QUERIES, index)
-                cells[REFERENCE, str(index)] = replace(openly, work=attack_openly)
+                cells[REFERENCE, str(index)] = replace(
+                    openly, work=attack_openly, cost=_REFERENCE_COST * query_cost(self.spec)
+                )
         return cells
 
     def _attack(self, name: str, queries: int, index: int) -> Cell:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.protocol import check_fits
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import attack_names, make_attack
 from neuroattack.attacks.result import check_trials
 from neuroattack.datasets import Dataset
@@ -68,7 +69,7 @@ class Suite:
         images of the first attack at the largest budget.
     bound : Bound, optional
         Norm bound on adversarial images.
-    reference : str or None, optional
+    reference : {"white-box"} or None, optional
         White-box attack that bounds the success of the black-box attacks from above, run once per
         image; None to leave it out. No other result depends on it.
 
@@ -92,7 +93,7 @@ class Suite:
         "square",
     )
     bound: Bound = _BOUND
-    reference: str | None = "white-box"
+    reference: Literal["white-box"] | None = "white-box"
 
     def __post_init__(self) -> None:
         check_integer("images of an audit", self.images, 1)
@@ -118,9 +119,13 @@ class Suite:
         missing = {}
         for name in self.attacks:
             try:
-                check_fits(make_attack(name, self.bound, self.budgets[0], 0), image_shape, classes)
+                attack = make_attack(name, self.bound, self.budgets[0], 0)
+                check_fits(attack, image_shape, classes)
             except UnsupportedFeatureError as error:
                 missing[name] = str(error)
+                continue
+            if needs_network(attack):
+                missing[name] = "needs the network itself, and is not one of the black-box attacks"
         installed = tuple(name for name in self.attacks if name not in missing)
         return replace(self, attacks=installed), missing
 

@@ -13,11 +13,13 @@ from pydantic import ValidationError as SchemaError
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.protocol import Attack
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import make_attack, present_name
 from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import FileError, NeuroattackError, UnknownNameError
 from neuroattack.experiments.attack_cells import REFERENCE
+from neuroattack.experiments.substitutes import with_folder
 from neuroattack.files import tomllib
 from neuroattack.hardware.profiles.files import is_profile_path
 
@@ -208,6 +210,8 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
     if config.network is None and config.images.dataset is None:
         raise FileError(path, "images.dataset: missing, and required without a network")
     for spec in specs:
+        if spec.kind != "network":
+            _check_black_box_suffices(config, spec, path)
         if spec.response == "labels":
             _check_labels_suffice(config, spec, path)
     folder = path.absolute().parent
@@ -217,17 +221,32 @@ def read_config(path: str | os.PathLike[str]) -> CampaignConfig:
         else spec
         for spec in specs
     )
+    attacks = tuple(
+        attack.model_copy(update={"settings": with_folder(attack.settings, folder)})
+        for attack in config.attacks
+    )
     dataset = config.images.dataset
     if dataset is not None and dataset.lower().endswith(OWN_SUFFIXES):
         dataset = str(folder / dataset)
     return config.model_copy(
         update={
             "deployments": specs,
+            "attacks": attacks,
             "network": None if config.network is None else folder / config.network,
             "dnn": None if config.dnn is None else folder / config.dnn,
             "images": config.images.model_copy(update={"dataset": dataset}),
         }
     )
+
+
+def _check_black_box_suffices(config: CampaignConfig, spec: DeploymentSpec, path: Path) -> None:
+    for attack in config.attacks:
+        if needs_network(attack.make()):
+            raise FileError(
+                path,
+                f"attacks: {attack.name!r} needs the network itself, but the deployment "
+                f"{str(spec)!r} does not simulate it",
+            )
 
 
 def _check_labels_suffice(config: CampaignConfig, spec: DeploymentSpec, path: Path) -> None:

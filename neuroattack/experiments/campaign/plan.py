@@ -2,32 +2,41 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.deployment.spec import profile_checksum
 from neuroattack.experiments.attack_cells import REFERENCE, attack_image
-from neuroattack.experiments.campaign.config import CampaignConfig
+from neuroattack.experiments.campaign.config import AttackChoice, CampaignConfig
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.seeds import attack_seed, random_target_class
+from neuroattack.experiments.substitutes import substitute_names
 
 __all__ = ["plan_cells"]
 
 
 def plan_cells(
-    config: CampaignConfig, images: Sequence[tuple[int, int]], n_classes: int
+    config: CampaignConfig,
+    images: Sequence[tuple[int, int]],
+    n_classes: int,
+    substitutes: Mapping[str, str],
 ) -> list[Cell]:
-    """Return all cells, reference attacks first."""
+    """Return all cells, reference attacks first; `substitutes` are the kept files by name."""
     cells: dict[str, Cell] = {}
-    for cell in _cells(config, images, n_classes):
+    for cell in _cells(config, images, n_classes, substitutes):
         cells.setdefault(cell.key, cell)
     return sorted(cells.values(), key=lambda cell: cell.arguments["bound"] != "")
 
 
 def _cells(
-    config: CampaignConfig, images: Sequence[tuple[int, int]], n_classes: int
+    config: CampaignConfig,
+    images: Sequence[tuple[int, int]],
+    n_classes: int,
+    substitutes: Mapping[str, str],
 ) -> Iterator[Cell]:
     profiles = {spec: profile_checksum(spec) for spec in config.deployments}
+    choices = list(_choices(config))
     # Ordered by image, so that the first results are a sample of all attacks.
     for index, label in images:
         for goal in config.goals:
@@ -50,18 +59,34 @@ def _cells(
                     needs_reference = "@" in bound
                     if needs_reference:
                         yield reference
-                    for budget in config.budgets:
-                        for attack in config.attacks:
-                            yield _cell(
-                                {
-                                    "attack": attack.name,
-                                    "settings": attack.settings,
-                                    "bound": bound,
-                                    "budget": budget,
-                                    **common,
-                                },
-                                reference.key if needs_reference else None,
-                            )
+                    for budget, attack in choices:
+                        yield _cell(
+                            {
+                                "attack": attack.name,
+                                "settings": attack.settings,
+                                "bound": bound,
+                                "budget": budget,
+                                **common,
+                                **_kept(attack.settings, substitutes),
+                            },
+                            reference.key if needs_reference else None,
+                        )
+
+
+def _choices(config: CampaignConfig) -> Iterator[tuple[int | None, AttackChoice]]:
+    """Return every attack at every budget, or once without one if it queries no target."""
+    queried = [each for each in config.attacks if not needs_network(each.make())]
+    for budget in config.budgets:
+        for attack in queried:
+            yield budget, attack
+    for attack in config.attacks:
+        if attack not in queried:
+            yield None, attack
+
+
+def _kept(settings: Mapping[str, Any], substitutes: Mapping[str, str]) -> dict[str, Any]:
+    names = substitute_names(settings)
+    return {"substitutes": {name: substitutes[name] for name in names}} if names else {}
 
 
 def _cell(arguments: dict[str, Any], after: str | None = None) -> Cell:

@@ -18,6 +18,7 @@ from neuroattack.experiments.common_images import choose_images
 from neuroattack.experiments.engine.running import do_cells
 from neuroattack.experiments.engine.store import Counts, Store
 from neuroattack.experiments.engine.workers import Workers
+from neuroattack.experiments.substitutes import keep_substitutes
 from neuroattack.ir.storage import load_network
 
 __all__ = ["begin", "resume"]
@@ -56,8 +57,9 @@ def begin(folder: Path, config: CampaignConfig) -> None:
             count=config.images.count or 1,
             seed=config.seed,
         )
+        substitutes = keep_substitutes((attack.settings for attack in config.attacks), folder)
         labeled = [(index, dataset.test.pick(index)[1]) for index in images]
-        cells = plan_cells(config, labeled, _classes(config, dataset))
+        cells = plan_cells(config, labeled, _classes(config, dataset), substitutes)
         about = {
             "config": now,
             "version": __version__,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from neuroattack.report.numbers import bound_text, throughput
+from neuroattack.report.numbers import bound_text, budget_text, throughput
 from neuroattack.report.terminal import console
 
 __all__ = [
@@ -184,12 +184,21 @@ def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
     """Print a table of attacks and one of their images, from their JSON."""
     console.print_rows(
         "Success rates on fresh trials, with 95 % intervals over images",
-        ["attack", "bound", "query budget", "images", "success rate", "clean error rate"],
+        [
+            "attack",
+            "threat model",
+            "bound",
+            "query budget",
+            "images",
+            "success rate",
+            "clean error rate",
+        ],
         [
             [
                 found["attack"],
+                found["threat_model"],
                 bound_text(found["norm"], found["bound"]),
-                "no limit" if found["queries"] is None else f"{found['queries']:,}",
+                budget_text(found["queries"], found["threat_model"]),
                 str(len(found["images"])),
                 _percent(found["success_rate"], found["success_ci95"]),
                 _percent(found["clean_error_rate"]),
