@@ -16,12 +16,12 @@ if TYPE_CHECKING:
         SimBA,
         Square,
     )
-    from neuroattack.attacks.count_regression import CountRegression
     from neuroattack.attacks.greedy import GreedyWindow
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.random_noise import RandomNoise
     from neuroattack.attacks.reference.white_box import WhiteBox
     from neuroattack.attacks.registry import attack_names, make_attack
+    from neuroattack.attacks.regression.count_regression import CountRegression
     from neuroattack.attacks.sparse_rs import SparseRS
     from neuroattack.attacks.substitutes.prior_guided import PriorGuided
     from neuroattack.attacks.substitutes.substitute_training import SubstituteTraining
@@ -50,7 +50,7 @@ __all__ = [
 _get_attribute, __dir__ = lazy_attributes(
     __name__,
     {
-        "CountRegression": "neuroattack.attacks.count_regression:CountRegression",
+        "CountRegression": "neuroattack.attacks.regression.count_regression:CountRegression",
         "Attack": "neuroattack.attacks.protocol:Attack",
         "Boundary": "neuroattack.attacks.art.baselines:Boundary",
         "GreedyWindow": "neuroattack.attacks.greedy:GreedyWindow",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
-from neuroattack.attacks.effects import Effects
+from neuroattack.attacks.regression.effects import Effects
 from neuroattack.attacks.result import Goal
 
 __all__ = ["best_change", "pixels_to_probe", "plan_images"]

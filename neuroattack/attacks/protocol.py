@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,20 +13,12 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
 
-if TYPE_CHECKING:
-    # The type checker's: TypeGuard is in `typing` since Python 3.10, the deployment is heavy.
-    from typing import TypeGuard
-
-    from neuroattack.deployment.deployment import Deployment
-
 __all__ = [
     "Attack",
     "AttackKind",
     "ThreatModel",
-    "WhiteBoxAttack",
     "check_fits",
     "check_kind",
-    "needs_network",
     "threat_model",
     "valid_original",
 ]
@@ -80,25 +72,9 @@ class Attack(Protocol):
 
 def threat_model(attack: Attack) -> ThreatModel:
     """Return the attribute `threat_model` of an attack, by default what its kind implies."""
-    default: ThreatModel = "white-box" if needs_network(attack) else "no data"
+    default: ThreatModel = "white-box" if attack.kind == "gradients" else "no data"
     model: ThreatModel = getattr(attack, "threat_model", default)
     return model
-
-
-class WhiteBoxAttack(Attack, Protocol):
-    """Attack of the kind ``"gradients"``, which receives the network and queries no target."""
-
-    def run_on(self, deployment: Deployment, image: ArrayLike, goal: Goal) -> SearchResult:
-        """Search for an adversarial image of a deployed network; the result has 0 queries.
-
-        Its simulations use other random numbers than verifications.
-        """
-        ...
-
-
-def needs_network(attack: Attack) -> TypeGuard[WhiteBoxAttack]:
-    """Return whether an attack is of the kind ``"gradients"``."""
-    return attack.kind == "gradients"
 
 
 def check_kind(attack: Attack, target: Target) -> None:
@@ -106,7 +82,7 @@ def check_kind(attack: Attack, target: Target) -> None:
 
     A score-based attack needs counts, and a white-box attack is not run on a black box.
     """
-    if needs_network(attack):
+    if attack.kind == "gradients":
         raise UnsupportedFeatureError(
             f"attack {attack.name!r} needs the network itself, which the target does not give; "
             "run it on a deployment of the network"

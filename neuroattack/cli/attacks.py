@@ -125,9 +125,9 @@ _Settings = Annotated[
 _Substitutes = Annotated[
     list[str] | None,
     typer.Option(
-        help="Models of the attacker, for count-regression, p-rgf and transfer: a data set on whose "
-        "training images they are trained (digits, mnist, FILE.npz, FILE.csv), or a file with "
-        "models or with a network of the attacker; repeat the option for several.",
+        help="Models of the attacker, for count-regression, p-rgf and transfer: a data set on "
+        "whose training images they are trained (digits, mnist, FILE.npz, FILE.csv), or a file "
+        "with models or with a network of the attacker; repeat the option for several.",
     ),
 ]
 _Index = Annotated[str, typer.Option(help="Indices of the test images: 3, 0:20 or 1,5,9.")]

@@ -194,7 +194,7 @@ def _print(
     counts: Counts,
     json: bool,
 ) -> None:
-    from neuroattack.experiments.bracket import bracket_of
+    from neuroattack.experiments.campaign.bracket import bracket_of
     from neuroattack.experiments.campaign.export import summarize
     from neuroattack.report.numbers import budget_text
 

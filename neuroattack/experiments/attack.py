@@ -11,7 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import measure_distances
-from neuroattack.attacks.protocol import Attack, needs_network, threat_model, valid_original
+from neuroattack.attacks.protocol import Attack, threat_model, valid_original
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.result import Goal, SearchResult, Verification, check_trials, verify
 from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
 from neuroattack.deployment.spec import OpenDeployment, OpenTarget

@@ -19,10 +19,10 @@ from neuroattack.attacks.protocol import (
     Attack,
     AttackKind,
     ThreatModel,
-    needs_network,
     threat_model,
     valid_original,
 )
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal, SearchResult, verify
 from neuroattack.datasets import Dataset

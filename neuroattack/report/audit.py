@@ -19,7 +19,7 @@ from neuroattack.experiments.audit.card import (
     Unit,
 )
 from neuroattack.experiments.audit.comparison import Change, Comparison
-from neuroattack.experiments.bracket import Bracket, Estimate, Level
+from neuroattack.experiments.campaign.bracket import Bracket, Estimate, Level
 from neuroattack.files import write_json, write_text
 from neuroattack.report import plots
 from neuroattack.report.attack import provenance_rows

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLoc
 from numpy.typing import NDArray
 
 from neuroattack.experiments.audit.card import TOLERATED, Figure
-from neuroattack.experiments.bracket import Estimate, Level
+from neuroattack.experiments.campaign.bracket import Estimate, Level
 from neuroattack.report.style import (
     BLUE,
     GREEN,

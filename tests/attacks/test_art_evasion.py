@@ -9,8 +9,8 @@ from art.estimators.classification import BlackBoxClassifierNeuralNetwork, Sklea
 
 from neuroattack.attacks.art.evasion import CountingEvasion
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.count_regression import CountRegression
 from neuroattack.attacks.random_noise import RandomNoise
+from neuroattack.attacks.regression.count_regression import CountRegression
 from neuroattack.errors import ValidationError
 
 BOUND = 1.5

@@ -12,8 +12,8 @@ from scipy import optimize
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
-from neuroattack.attacks.effects import Effects
 from neuroattack.attacks.planning import best_change, pixels_to_probe, plan_images
+from neuroattack.attacks.regression.effects import Effects
 from neuroattack.attacks.result import Goal
 
 SHAPE = (3, 4)

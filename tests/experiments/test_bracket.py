@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from neuroattack.experiments.bracket import bracket_of
+from neuroattack.experiments.campaign.bracket import bracket_of
 from neuroattack.experiments.campaign.export import result_rows
 from neuroattack.experiments.engine.store import Done
 from neuroattack.statistics import mean_interval, ratio_interval, wilson_interval

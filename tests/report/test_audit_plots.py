@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from neuroattack.experiments.bracket import Estimate, Level
+from neuroattack.experiments.campaign.bracket import Estimate, Level
 from neuroattack.report.audit_plots import bracket_figure
 
 LEVELS = [

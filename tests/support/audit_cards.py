@@ -2,7 +2,7 @@
 
 from neuroattack.experiments.audit.card import Card, Figure, Section, judge, rate_figure
 from neuroattack.experiments.audit.suite import Suite
-from neuroattack.experiments.bracket import Bracket
+from neuroattack.experiments.campaign.bracket import Bracket
 from neuroattack.provenance import Provenance
 
 TINY = Suite(

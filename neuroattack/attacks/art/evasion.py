@@ -54,8 +54,9 @@ class CountingEvasion(_EvasionAttack):  # type: ignore[misc, valid-type]  # ART 
     estimator : ART classifier
         Classifier with ``predict``: scikit-learn, PyTorch, Keras or a function.
     attack : Attack
-        Attack, such as :class:`~neuroattack.attacks.count_regression.CountRegression`. Its bound
-        is in intensities of [0, 1], to which the estimator's ``clip_values`` are mapped.
+        Attack, such as
+        :class:`~neuroattack.attacks.regression.count_regression.CountRegression`. Its bound is in
+        intensities of [0, 1], to which the estimator's ``clip_values`` are mapped.
     targeted : bool, optional
         Whether `y` of :meth:`generate` contains target classes.
 

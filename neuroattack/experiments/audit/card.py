@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from neuroattack.experiments.bracket import Bracket
+from neuroattack.experiments.campaign.bracket import Bracket
 from neuroattack.provenance import Provenance
 from neuroattack.statistics import mean_interval, wilson_interval
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from neuroattack.experiments.audit.card import Figure, Section, change_figure, rate_figure
 from neuroattack.experiments.audit.suite import AUDIT_TRANSFORMATIONS, NOISES, Suite
-from neuroattack.experiments.bracket import WHITE_BOX, Bracket, bracket_of
+from neuroattack.experiments.campaign.bracket import WHITE_BOX, Bracket, bracket_of
 
 __all__ = ["REFERENCE", "Key", "Results", "bracket_of_audit", "sections_of"]
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.protocol import check_fits, needs_network
+from neuroattack.attacks.protocol import check_fits
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import attack_names, make_attack
 from neuroattack.attacks.result import check_trials
 from neuroattack.datasets import Dataset

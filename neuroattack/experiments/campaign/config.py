@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import ValidationError as SchemaError
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.protocol import Attack, needs_network
+from neuroattack.attacks.protocol import Attack
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import make_attack, present_name
 from neuroattack.datasets import OWN_SUFFIXES
 from neuroattack.deployment.spec import DeploymentSpec

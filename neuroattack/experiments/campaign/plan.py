@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from neuroattack.attacks.protocol import needs_network
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.deployment.spec import profile_checksum
 from neuroattack.experiments.attack_cells import REFERENCE, attack_image
 from neuroattack.experiments.campaign.config import AttackChoice, CampaignConfig

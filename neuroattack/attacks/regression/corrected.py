@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.effects import Effects
 from neuroattack.attacks.gradients.differentiable import Differentiable, Pullback
+from neuroattack.attacks.regression.effects import Effects
 
 __all__ = ["Corrected"]
 

@@ -2,13 +2,13 @@
 
 1. Query random perturbations of many pixels around the best image, in antithetic pairs.
 2. Fit a Bayesian ridge regression of the class counts on the pixel perturbations, with spatially
-   correlated priors (:mod:`neuroattack.attacks.effects`).
+   correlated priors (:mod:`neuroattack.attacks.regression.effects`).
 3. Maximize the predicted gap within the norm bound (:mod:`neuroattack.attacks.planning`).
 4. Select one of these images by successive halving on fresh trials.
 
 With substitutes of the target, their adversarial images are the first candidates, their scores are
 the prior mean of the regression, and images are planned by gradient ascent on the corrected model
-(:mod:`neuroattack.attacks.substitutes.corrected`).
+(:mod:`neuroattack.attacks.regression.corrected`).
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.effects import EffectEstimator, Effects, Scale
 from neuroattack.attacks.gradients.ascent import aims_of, ascend
 from neuroattack.attacks.planning import pixels_to_probe, plan_images
 from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
+from neuroattack.attacks.regression.corrected import Corrected
+from neuroattack.attacks.regression.effects import EffectEstimator, Effects, Scale
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.attacks.selection import Candidate, Trials
 from neuroattack.attacks.substitutes.candidates import transfer_candidates
-from neuroattack.attacks.substitutes.corrected import Corrected
 from neuroattack.attacks.substitutes.opening import (
     Substitutes,
     fitting_substitutes,

@@ -7,7 +7,7 @@ import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import multivariate_normal
 
-from neuroattack.attacks.effects import EffectEstimator, scores_on
+from neuroattack.attacks.regression.effects import EffectEstimator, scores_on
 
 SHAPE = (4, 5)
 PIXELS = 20

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from support.toy_targets import CLASSES, SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.count_regression import CountRegression
 from neuroattack.attacks.random_noise import RandomNoise
+from neuroattack.attacks.regression.count_regression import CountRegression
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.errors import BudgetExceededError, NeuroattackError, ValidationError
 from neuroattack.targets.black_box import BlackBox

@@ -1,0 +1,1 @@
+"""Count regression: the attack, its regression, and the model it plans on."""
