@@ -121,6 +121,29 @@ class EffectEstimator:
         group = self._last_group if shared_randomness else -1
         self._groups.append(np.full(len(images), group))
 
+    def correlated(
+        self, rng: np.random.Generator, count: int, length: float
+    ) -> NDArray[np.float64]:
+        """Return random perturbations with the correlations of the prior, of L2 norm 1.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Random number generator.
+        count : int
+            Number of perturbations.
+        length : float
+            Length l of the prior in pixels; without effect on vectors.
+
+        Returns
+        -------
+        float64 array, shape (count, ...)
+        """
+        length = length if self._original.ndim > 1 else 0.0
+        rows = self._smoothed(rng.normal(size=(count, self._original.size)), length)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows.reshape(count, *self._original.shape)
+
     def fit(self, *scales: Scale) -> list[Effects]:
         """Return the estimated effects on each scale; needs at least one added batch."""
         changes = np.concatenate(self._changes)
