@@ -71,7 +71,8 @@ def test_every_attack_of_the_package_is_registered_and_exported():
     }
     assert {load_attack(name) for name in attack_names()} == exported
     for name in attack_names():
-        made = make_attack(name, BOUND, 10, 3)
+        required = {"substitutes": "digits"} if name == "transfer" else {}
+        made = make_attack(name, BOUND, 10, 3, required)
         assert (made.name, made.bound, made.seed) == (name, BOUND, 3)
         assert needs_network(made) or made.queries == 10
 

@@ -51,7 +51,9 @@ _ENOUGH_TRIALS = 30
 _OPENING_FRACTION, _OPENING_QUERIES = 0.12, 40
 # Fewer random perturbations teach less than the same number of selection trials.
 _LEAST_PROBES = 10
-_ROUND_QUERIES = 60
+_ROUND_QUERIES = 30
+# Log likelihood ratio; substitutes that say nothing about the target have about 1 by chance.
+_LEAST_SUPPORT = 5.0
 _PLANNING_STEPS = 40
 
 
@@ -195,6 +197,8 @@ class _Search:
         self._trials = Trials(target, goal, attack.queries, self._observe)
         self._best = Candidate(original)
         self._deterministic = False
+        # Whether the counts agree with the substitutes, as far as is known.
+        self._trusted = self._substitutes is not None
         self._history: list[Incumbent] = [Incumbent(original, -np.inf, 0)]
         self._probed = self._pixels_to_probe(np.ones(original.size))
 
@@ -294,7 +298,7 @@ class _Search:
         """
         attack, shape = self._attack, self._original.shape
         distance = float(np.linalg.norm(self._best.image - self._original))
-        if self._substitutes is not None and distance > 0:
+        if self._trusted and distance > 0:
             length = max(attack.correlations_px)
             return attack.reach * distance * self._estimator.correlated(self._rng, count, length)
         moved = self._rng.random((count, *shape)) < attack.moved_fraction
@@ -303,6 +307,7 @@ class _Search:
 
     def _plans(self) -> list[Candidate]:
         estimates = self._estimator.fit(*self._attack.scales)
+        self._trusted = max(effects.support for effects in estimates) > _LEAST_SUPPORT
         self._probed = self._pixels_to_probe(self._gains(estimates[0]))
         candidates: list[Candidate] = []
         for effects in estimates:
