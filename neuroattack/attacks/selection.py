@@ -123,11 +123,8 @@ class Trials:
         """
         kept = list(candidates)
         stages = (len(kept) - 1).bit_length()
-        for stage in range(stages):
-            share = max(0, min(queries, self.left)) // (stages - stage)
-            before = self.spent
-            self.run(kept, max(1, share // len(kept)))
-            queries -= self.spent - before
+        while len(kept) > 1:
+            self.run(kept, queries // stages // len(kept))
             kept.sort(key=lambda candidate: -candidate.gap)
             kept = kept[: (len(kept) + 1) // 2]
         return kept[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -154,10 +154,19 @@ class AttackResult:
 
 
 def _settings(attack: Attack) -> dict[str, Any]:
-    """Return the parameters of an attack except bound, queries and seed."""
+    """Return the parameters of an attack except bound, queries and seed; of objects, the class."""
     if not is_dataclass(attack):
         return {}
-    return {k: v for k, v in asdict(attack).items() if k not in ("bound", "queries", "seed")}
+    names = [each.name for each in fields(attack)]
+    values = {
+        name: getattr(attack, name) for name in names if name not in ("bound", "queries", "seed")
+    }
+    return {
+        name: value
+        if value is None or isinstance(value, str | int | float | list | tuple)
+        else type(value).__name__
+        for name, value in values.items()
+    }
 
 
 def _class(predicted: int) -> int | None:

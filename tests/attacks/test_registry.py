@@ -8,7 +8,7 @@ from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 import neuroattack.attacks
 from neuroattack.attacks.bounds import L2
-from neuroattack.attacks.protocol import needs_network
+from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import attack_names, attack_parameters, load_attack, make_attack
 from neuroattack.attacks.result import Goal
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
@@ -71,7 +71,8 @@ def test_every_attack_of_the_package_is_registered_and_exported():
     }
     assert {load_attack(name) for name in attack_names()} == exported
     for name in attack_names():
-        made = make_attack(name, BOUND, 10, 3)
+        required = {"substitutes": "digits"} if name == "transfer" else {}
+        made = make_attack(name, BOUND, 10, 3, required)
         assert (made.name, made.bound, made.seed) == (name, BOUND, 3)
         assert needs_network(made) or made.queries == 10
 

@@ -164,11 +164,11 @@ def test_figures_are_the_results(render, targeted, untargeted):
     for result in (targeted, untargeted):
         low, high = (f"{100 * bound:.0f}" for bound in result.ci95)
         row = page.fact(result.attack.name)
-        assert row[2] == str(len(result.images))
-        assert row[3] == (
+        assert row[3] == str(len(result.images))
+        assert row[4] == (
             f"{100 * result.success_rate:.1f}{NBSP}%, 95{NBSP}% interval {low} to {high}{NBSP}%"
         )
-        assert row[4] == f"{100 * result.clean_error_rate:.1f}{NBSP}%"
+        assert row[5] == f"{100 * result.clean_error_rate:.1f}{NBSP}%"
     images = [each for result in (targeted, untargeted) for each in result.images]
     for name, key, digits in (
         ("L2 distance", "l2", 2),

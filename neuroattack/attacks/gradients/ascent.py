@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.gradients.projection import project
+from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.result import Goal
 
 __all__ = ["Aim", "aims_of", "ascend"]
@@ -21,6 +21,7 @@ Images = NDArray[np.float64]
 # Step sizes as a fraction of the bound, from the first step to the last.
 _FIRST_STEP, _LAST_STEP = 0.25, 0.01
 _MOMENTUM = 0.75
+_SPARSE = ("l0", "local_sd")
 
 
 @dataclass(frozen=True)
@@ -79,14 +80,14 @@ def ascend(
 
     Notes
     -----
-    A step is that of steepest ascent for the norm, with momentum (MI-FGSM, Dong et al. 2018), which
-    transfers better; step sizes decrease geometrically. ``l0`` is not convex: each step sets the
-    pixels of largest gain, by the mean gradient of the last steps, to 0 or 1.
+    ``l2``, ``linf``: projected steps along the normalized gradient or its signs, with momentum
+    (MI-FGSM, Dong et al. 2018); their size decreases geometrically. ``l0``, ``local_sd``: each step
+    replaces the image by the one that is optimal for the mean gradient of the last steps
+    (:func:`~neuroattack.attacks.planning.best_change`), since few pixels change, but by much.
     """
     images = project(bound, originals, originals if starts is None else starts)
     best, best_values = images, np.full(len(images), -np.inf)
     velocity = np.zeros_like(images)
-    unit = _unit(bound, originals)
     for step in range(steps + 1):
         scores, pullback = model.linearize(images)
         values, weights = _margins(scores, aims)
@@ -95,16 +96,17 @@ def ascend(
         best_values = np.where(better, values, best_values)
         if step == steps:
             break
-        gradient = _normalized(bound, pullback(weights), unit)
-        velocity = _MOMENTUM * velocity + gradient
-        if bound.norm == "l0":
-            images = _with_extremes(originals, velocity, int(bound.maximum))
+        velocity = _MOMENTUM * velocity + _normalized(bound, pullback(weights))
+        if bound.norm in _SPARSE:
+            images = np.stack(
+                [_optimal(bound, *row) for row in zip(originals, velocity, strict=True)]
+            )
             continue
         size = _FIRST_STEP * (_LAST_STEP / _FIRST_STEP) ** (step / max(steps - 1, 1))
         # Pixels that are black or white already move in one direction only.
         blocked = np.where(velocity > 0, images >= 1, images <= 0)
-        direction = _normalized(bound, np.where(blocked, 0.0, velocity), None)
-        images = project(bound, originals, images + size * bound.maximum * direction * unit)
+        direction = _normalized(bound, np.where(blocked, 0.0, velocity))
+        images = project(bound, originals, images + size * bound.maximum * direction)
     return best
 
 
@@ -131,31 +133,17 @@ def _strongest_but(scores: NDArray[np.float64], excluded: int) -> int:
     return int(others.argmax())
 
 
-def _unit(bound: Bound, originals: Images) -> Images:
-    """Return the size of a change of distance 1, per pixel."""
-    if bound.norm != "local_sd":
-        return np.ones_like(originals)
-    return np.stack([visibility_sd(original) for original in originals])
-
-
-def _normalized(bound: Bound, gradient: Images, unit: Images | None) -> Images:
-    rows = gradient if unit is None else gradient * unit
+def _normalized(bound: Bound, gradient: Images) -> Images:
     if bound.norm == "linf":
-        return np.sign(rows)
-    flat = np.abs(rows.reshape(len(rows), -1))
-    norm = np.sqrt((flat**2).sum(axis=1)) if bound.norm == "l2" else flat.sum(axis=1)
+        return np.sign(gradient)
+    norm = np.linalg.norm(gradient.reshape(len(gradient), -1), axis=1)
     tiny = np.finfo(np.float64).tiny
-    return np.asarray(rows / np.maximum(norm, tiny).reshape(_per_image(rows)))
+    return np.asarray(gradient / np.maximum(norm, tiny).reshape(_per_image(gradient)))
 
 
-def _with_extremes(originals: Images, gradient: Images, pixels: int) -> Images:
-    """Return the images with the pixels of largest gain set to 0 or 1."""
-    slopes = gradient.reshape(len(gradient), -1)
-    images: Images = originals.reshape(slopes.shape).copy()
-    ends = np.where(slopes > 0, 1.0, 0.0)
-    chosen = np.argsort(-slopes * (ends - images), axis=1, kind="stable")[:, :pixels]
-    np.put_along_axis(images, chosen, np.take_along_axis(ends, chosen, axis=1), axis=1)
-    return images.reshape(originals.shape)
+def _optimal(bound: Bound, original: Images, gradient: Images) -> Images:
+    change = best_change(bound, original, gradient.ravel()).reshape(original.shape)
+    return np.asarray(np.clip(original + change, 0.0, 1.0))
 
 
 def _per_image(images: Images) -> tuple[int, ...]:

@@ -76,7 +76,7 @@ class _Layer:
     def tau(self) -> Values:
         """Membrane time constant in time steps."""
         with np.errstate(divide="ignore"):
-            return np.asarray(np.minimum(-1 / np.log(self.decay), _LONGEST_TAU))
+            return np.asarray(np.minimum(1 / np.abs(np.log(self.decay)), _LONGEST_TAU))
 
 
 class SiegertModel:

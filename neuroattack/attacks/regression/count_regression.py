@@ -51,6 +51,9 @@ _ENOUGH_TRIALS = 30
 _OPENING_FRACTION, _OPENING_QUERIES = 0.12, 40
 # Fewer random perturbations teach less than the same number of selection trials.
 _LEAST_PROBES = 10
+_ROUND_QUERIES = 30
+# Log likelihood ratio; substitutes that say nothing about the target have about 1 by chance.
+_LEAST_SUPPORT = 5.0
 _PLANNING_STEPS = 40
 
 
@@ -97,6 +100,10 @@ class CountRegression:
         :func:`neuroattack.attacks.substitutes.opening.open_substitutes`. Their adversarial images
         compete from the first query on, and their scores are the prior mean of the regression, with
         a factor per class that is estimated from the counts. None to use no data.
+    reach : float, optional
+        With substitutes: L2 norm of the random perturbations, as a multiple of the L2 distance of
+        the best image from the clean image. They then replace those of size `probe`, and are
+        correlated like the prior.
     breadth : float, optional
         For the bound ``local_sd``: perturbations are restricted to the pixels of largest estimated
         effect times SD, as many as `breadth` times the bound allows to change by 1.
@@ -119,6 +126,7 @@ class CountRegression:
     selection_fraction: float = 0.25
     breadth: float = 4.0
     substitutes: Substitutes | None = None
+    reach: float = 1.5
 
     def __post_init__(self) -> None:
         check_integer("queries of an attack", self.queries, 1)
@@ -126,6 +134,7 @@ class CountRegression:
         check_integer("rounds", self.rounds, 1, _MOST_ROUNDS)
         check_integer("plans", self.plans, 1)
         check_positive("breadth", self.breadth)
+        check_positive("reach", self.reach)
         for thing, fraction in (
             ("probe", self.probe),
             ("moved_fraction", self.moved_fraction),
@@ -188,6 +197,8 @@ class _Search:
         self._trials = Trials(target, goal, attack.queries, self._observe)
         self._best = Candidate(original)
         self._deterministic = False
+        # Whether the counts agree with the substitutes, as far as is known.
+        self._trusted = self._substitutes is not None
         self._history: list[Incumbent] = [Incumbent(original, -np.inf, 0)]
         self._probed = self._pixels_to_probe(np.ones(original.size))
 
@@ -212,8 +223,11 @@ class _Search:
     def _rounds(self) -> str:
         attack = self._attack
         self._open()
-        for round_ in range(attack.rounds):
-            queries = self._trials.left // (attack.rounds - round_)
+        rounds = attack.rounds
+        if self._substitutes is not None:
+            rounds = min(rounds, max(1, self._trials.left // _ROUND_QUERIES))
+        for round_ in range(rounds):
+            queries = self._trials.left // (rounds - round_)
             selection = (
                 attack.plans * len(attack.scales)
                 if self._deterministic
@@ -268,19 +282,32 @@ class _Search:
 
     def _probe(self, queries: int) -> None:
         """Query random perturbations of the best image in antithetic pairs."""
-        shape = self._original.shape
         batch = _SHARED_BATCH if self._target.randomness == "shared" else _BATCH
         while queries >= 2:
             pairs = min(queries, batch) // 2
-            moved = self._rng.random((pairs, *shape)) < self._attack.moved_fraction
-            signs = self._rng.choice((-1.0, 1.0), (pairs, *shape))
-            changes = self._attack.probe * (moved & self._probed) * signs
+            changes = self._perturbations(pairs) * self._probed
             images = self._best.image + np.concatenate([changes, -changes])
             self._trials.query(np.clip(images, 0.0, 1.0))
             queries -= 2 * pairs
 
+    def _perturbations(self, count: int) -> NDArray[np.float64]:
+        """Return random perturbations: near the best image, if substitutes are right about it.
+
+        Substitutes are wrong about images that are far from all data, and with less to learn,
+        smaller perturbations avoid errors from nonlinear effects.
+        """
+        attack, shape = self._attack, self._original.shape
+        distance = float(np.linalg.norm(self._best.image - self._original))
+        if self._trusted and distance > 0:
+            length = max(attack.correlations_px)
+            return attack.reach * distance * self._estimator.correlated(self._rng, count, length)
+        moved = self._rng.random((count, *shape)) < attack.moved_fraction
+        signs = self._rng.choice((-1.0, 1.0), (count, *shape))
+        return np.asarray(attack.probe * moved * signs)
+
     def _plans(self) -> list[Candidate]:
         estimates = self._estimator.fit(*self._attack.scales)
+        self._trusted = max(effects.support for effects in estimates) > _LEAST_SUPPORT
         self._probed = self._pixels_to_probe(self._gains(estimates[0]))
         candidates: list[Candidate] = []
         for effects in estimates:

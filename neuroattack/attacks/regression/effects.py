@@ -42,11 +42,15 @@ class Effects:
         Change of each score per unit of pixel intensity (the full range [0, 1]).
     trust : float64 array, shape (classes,), optional
         Factor of the log scores of the substitutes that are added to each score; None without.
+    support : float, optional
+        Logarithm of the likelihood ratio of the model with and without substitutes, over all
+        classes; 0 without.
     """
 
     base: NDArray[np.float64]
     slopes: NDArray[np.float64]
     trust: NDArray[np.float64] | None = None
+    support: float = 0.0
 
     def predict(self, change: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the linear part, shape (classes,), for a perturbation of shape (pixels,)."""
@@ -121,6 +125,29 @@ class EffectEstimator:
         group = self._last_group if shared_randomness else -1
         self._groups.append(np.full(len(images), group))
 
+    def correlated(
+        self, rng: np.random.Generator, count: int, length: float
+    ) -> NDArray[np.float64]:
+        """Return random perturbations with the correlations of the prior, of L2 norm 1.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Random number generator.
+        count : int
+            Number of perturbations.
+        length : float
+            Length l of the prior in pixels; without effect on vectors.
+
+        Returns
+        -------
+        float64 array, shape (count, ...)
+        """
+        length = length if self._original.ndim > 1 else 0.0
+        rows = self._smoothed(rng.normal(size=(count, self._original.size)), length)
+        rows /= np.linalg.norm(rows, axis=1, keepdims=True)
+        return rows.reshape(count, *self._original.shape)
+
     def fit(self, *scales: Scale) -> list[Effects]:
         """Return the estimated effects on each scale; needs at least one added batch."""
         changes = np.concatenate(self._changes)
@@ -142,7 +169,10 @@ class EffectEstimator:
             base = scores.mean(axis=0) - changes.mean(axis=0) @ slopes
             if prior is not None:
                 base -= best.trust * prior.mean(axis=0)
-            fitted.append(Effects(base, slopes, None if prior is None else best.trust))
+            if prior is None:
+                fitted.append(Effects(base, slopes))
+            else:
+                fitted.append(Effects(base, slopes, best.trust, best.support))
         return fitted
 
     def _smoothed(self, rows: NDArray[np.float64], length: float) -> NDArray[np.float64]:
@@ -174,11 +204,12 @@ def _correlation_root(side: int, length: float) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, eq=False)
 class _Solution:
-    """Coefficients (columns, classes), factors of the prior scores, and log evidence."""
+    """Coefficients (columns, classes), factors of the prior scores, log evidence and its gain."""
 
     coefficients: NDArray[np.float64]
     trust: NDArray[np.float64]
     likelihood: float
+    support: float
 
 
 class _Ridge:
@@ -206,6 +237,7 @@ class _Ridge:
         """Fit scores, shape (rows, classes), optionally with prior scores of the same shape."""
         rotated = self._rotated(scores)
         squares = self._products(scores, scores, rotated, rotated)
+        without = self._likelihood(squares, len(scores))
         trust = np.zeros_like(squares)
         if prior is not None:
             rotated_prior = self._rotated(prior)
@@ -213,11 +245,7 @@ class _Ridge:
             common = self._products(scores, prior, rotated, rotated_prior)
             np.divide(np.maximum(common, 0), own, out=trust, where=own > 0)
             squares = squares - trust * (2 * common - trust * own)
-        # For each ratio, the noise variance is its maximum-likelihood estimate.
-        rows = len(scores)
-        # A class without spikes has no residual; any ratio fits it.
-        noise = np.maximum(squares, np.finfo(np.float64).tiny) / rows
-        likelihood = -rows / 2 * np.log(noise) - np.log(self._spread).sum(axis=1)[:, None] / 2
+        likelihood = self._likelihood(squares, len(scores))
         best = likelihood.argmax(axis=0)
         chosen = trust[best, np.arange(len(best))]
         if prior is not None:
@@ -227,7 +255,18 @@ class _Ridge:
             coefficients = self._features.T @ (self._vectors @ solution)
         else:
             coefficients = self._vectors @ (np.sqrt(self._powers)[:, None] * solution)
-        return _Solution(coefficients, chosen, float(likelihood.max(axis=0).sum()))
+        evidence, blind = (float(each.max(axis=0).sum()) for each in (likelihood, without))
+        return _Solution(coefficients, chosen, evidence, evidence - blind)
+
+    def _likelihood(self, squares: NDArray[np.float64], rows: int) -> NDArray[np.float64]:
+        """Return the log likelihood of each ratio and class, given the weighted squares.
+
+        The noise variance is its maximum-likelihood estimate for each ratio.
+        """
+        # A class without spikes has no residual; any ratio fits it.
+        noise = np.maximum(squares, np.finfo(np.float64).tiny) / rows
+        spread = np.log(self._spread).sum(axis=1)[:, None]
+        return np.asarray(-rows / 2 * np.log(noise) - spread / 2)
 
     def _rotated(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return U^T scores, shape (components, classes)."""

@@ -36,15 +36,14 @@ def transfer_candidates(
     Returns
     -------
     list of float64 arrays of the target's image shape
-        The image of largest margin under all models together; for an untargeted goal, those of
-        largest margin of single rival classes; then that of each model alone.
+        The images of largest margin under all models together; of an untargeted goal, one without
+        and some with a fixed rival class. Then that of each model alone.
     """
     aims = aims_of(goal, substitutes.n_classes)
     originals = np.repeat(original[None], len(aims), axis=0)
     images = ascend(substitutes, originals, aims, bound, steps=_STEPS)
     gaps = goal.gap(substitutes.log_scores(images))
-    order = [0, *(1 + np.argsort(-gaps[1:], kind="stable")[:_RIVALS])]
-    found = [images[row] for row in order]
+    found = [images[row] for row in np.argsort(-gaps, kind="stable")[: _RIVALS + 1]]
     members = members_of(substitutes)
     if len(members) > 1:
         found += [

@@ -51,6 +51,7 @@ def test_gradients_are_those_of_finite_differences(encoder, tau_m_s):
     slopes = (pullback(weights) * directions).reshape(4, -1).sum(axis=1)
     h = 1e-6
     above, below = (model.log_scores(images + sign * h * directions) for sign in (1, -1))
+    assert np.isfinite(above - below).all()
     numeric = ((above - below) * weights).sum(axis=1) / (2 * h)
     np.testing.assert_allclose(slopes, numeric, rtol=1e-4, atol=1e-7)
 
@@ -69,8 +70,9 @@ def test_rates_are_those_of_the_simulated_network(precision):
     for population in network.populations:
         counts = recording.counts[population.name].reshape(6, trials, -1).mean(axis=1)
         expected = steps * rates[population.name]
-        assert np.abs(expected - counts).mean() < 0.1 * counts.mean() + 1
-        assert np.corrcoef(expected.ravel(), counts.ravel())[0, 1] > 0.99
+        # The few large weights of the small network make its input far from Gaussian.
+        assert np.abs(expected - counts).mean() < 0.25 * counts.mean()
+        assert np.corrcoef(expected.ravel(), counts.ravel())[0, 1] > 0.98
 
 
 def test_one_neuron_without_noise_spikes_at_the_rate_of_its_integration():

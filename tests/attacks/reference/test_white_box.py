@@ -40,7 +40,7 @@ def _image():
 
 @pytest.mark.parametrize(
     "bound",
-    [Bound("l2", 0.9), Bound("linf", 0.4), Bound("l0", 4), Bound("local_sd", 12.0)],
+    [Bound("l2", 0.9), Bound("linf", 0.4), Bound("l0", 4), Bound("local_sd", 18.0)],
     ids=str,
 )
 @pytest.mark.parametrize("target_class", [None, 2])
@@ -95,7 +95,7 @@ def test_budgets_do_not_apply(tmp_path):
         },
         tmp_path / "campaign.toml",
     )
-    cells = [cell.arguments for cell in plan_cells(config, [(0, 7)], 10)]
+    cells = [cell.arguments for cell in plan_cells(config, [(0, 7)], 10, {})]
     assert sorted((cell["attack"], cell["budget"] or 0) for cell in cells) == [
         ("random-noise", 100),
         ("random-noise", 200),

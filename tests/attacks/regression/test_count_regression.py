@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.substitutes import LinearSubstitute
 from support.toy_targets import CLASSES, SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import Bound
@@ -220,3 +221,53 @@ def test_norms_that_are_not_defined_for_vectors_are_refused_before_any_query():
     with pytest.raises(ValidationError, match=r"bound on local_sd: got images of shape \(36,\)"):
         CountRegression(Bound("local_sd", 1.0)).run(target, np.zeros(36), Goal(0))
     assert target.queries == 0
+
+
+@pytest.mark.parametrize("limit", LIMITS, ids=str)
+@pytest.mark.parametrize("target_class", [None, 2])
+def test_good_substitutes_help_and_useless_ones_do_little_harm(limit, target_class):
+    goal = Goal(0, target_class)
+    found = {"good": [], "none": [], "useless": []}
+    for seed in range(4):
+        slopes = linear_scores(seed)
+        noise = np.random.default_rng(seed).normal(0, 4, slopes.shape)
+        models = {
+            "good": LinearSubstitute(slopes / 10 + noise / 10),
+            "none": None,
+            "useless": LinearSubstitute(linear_scores(seed + 50) / 10),
+        }
+        for name, model in models.items():
+            queries = 120 if name == "good" else 400
+            target = linear_target(slopes, noise_seed=seed)
+            attack = CountRegression(limit, queries, seed, substitutes=model)
+            result = attack.run(target, gray(), goal)
+            assert limit.holds(gray(), result.adversarial)
+            assert result.queries == target.queries <= queries
+            found[name].append(rate(result.adversarial, goal, seed))
+    # With less than a third of the queries.
+    assert np.mean(found["good"]) > np.mean(found["none"]) - 0.05
+    assert np.mean(found["useless"]) > np.mean(found["none"]) - 0.15
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    queries=st.integers(1, 150),
+    budget=st.one_of(st.none(), st.integers(1, 60)),
+    randomness=st.sampled_from(["independent", "shared"]),
+    limit=st.sampled_from(LIMITS),
+    targeted=st.booleans(),
+    noisy=st.booleans(),
+)
+def test_searches_with_substitutes_respect_budget_and_bound(
+    queries, budget, randomness, limit, targeted, noisy
+):
+    target = linear_target(
+        linear_scores(), noise_seed=1 if noisy else None, budget=budget, randomness=randomness
+    )
+    attack = CountRegression(limit, queries, substitutes=LinearSubstitute(linear_scores(7)))
+    found = attack.run(target, gray(), Goal(0, 1 if targeted else None))
+    assert found.queries == target.queries <= min(queries, budget or queries)
+    assert limit.holds(gray(), found.adversarial)
+    assert 0 <= found.adversarial.min() <= found.adversarial.max() <= 1
+    np.testing.assert_array_equal(found.history[0].image, gray())
+    np.testing.assert_array_equal(found.history[-1].image, found.adversarial)

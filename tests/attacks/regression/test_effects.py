@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 from scipy.stats import multivariate_normal
+from support.substitutes import LinearSubstitute
 
+from neuroattack.attacks.regression.corrected import Corrected
 from neuroattack.attacks.regression.effects import EffectEstimator, scores_on
 
 SHAPE = (4, 5)
@@ -129,3 +131,71 @@ def test_scales():
     counts = np.array([[0, 1, 10]])
     np.testing.assert_array_equal(scores_on("counts", counts), [[0.0, 1.0, 10.0]])
     np.testing.assert_allclose(scores_on("log", counts), np.log([[0.5, 1.5, 10.5]]))
+
+
+@pytest.mark.parametrize("rows", [12, 60])
+def test_with_substitutes_factors_and_slopes_are_generalized_least_squares(rows):
+    original, images, slopes, counts = data(rows, noise=2.0)
+    rng = np.random.default_rng(5)
+    substitute = LinearSubstitute(
+        slopes / 4 + rng.normal(0, 0.5, slopes.shape), base=(0.0, 1.0, 2.0), image_shape=SHAPE
+    )
+    estimator = EffectEstimator(original, [0.0], substitute)
+    estimator.add(images, counts)
+    (effects,) = estimator.fit("counts")
+    changes = (images - original).reshape(rows, -1)
+    centered, prior = changes - changes.mean(axis=0), substitute.log_scores(images)
+    for class_ in range(3):
+        answers = counts[:, class_] - counts[:, class_].mean()
+        given = prior[:, class_] - prior[:, class_].mean()
+        best = (-np.inf, 0.0, np.empty(0))
+        for ratio in np.logspace(-6, 6, 49):
+            shape = ratio * centered @ centered.T + np.eye(rows)
+            trust = max(given @ np.linalg.solve(shape, answers), 0) / (
+                given @ np.linalg.solve(shape, given)
+            )
+            rest = answers - trust * given
+            noise = rest @ np.linalg.solve(shape, rest) / rows
+            likelihood = multivariate_normal(np.zeros(rows), noise * shape).logpdf(rest)
+            if likelihood > best[0]:
+                found = ratio * centered.T @ np.linalg.solve(shape, rest)
+                best = (likelihood, trust, found)
+        assert effects.trust[class_] == pytest.approx(best[1], rel=1e-6)
+        np.testing.assert_allclose(effects.slopes[:, class_], best[2], atol=1e-6)
+    model = Corrected(substitute, original, effects)
+    np.testing.assert_allclose(model.log_scores(images).mean(axis=0), counts.mean(axis=0))
+
+
+def test_useless_substitutes_lose_their_influence():
+    original, images, slopes, counts = data(200)
+    useless = LinearSubstitute(-slopes, image_shape=SHAPE)
+    estimator = EffectEstimator(original, [0.0], useless)
+    estimator.add(images, counts)
+    np.testing.assert_array_equal(estimator.fit("counts")[0].trust, 0)
+
+
+def test_the_corrected_model_has_the_gradients_of_its_scores():
+    original, images, slopes, counts = data(30)
+    estimator = EffectEstimator(original, [0.7], LinearSubstitute(slopes / 3, image_shape=SHAPE))
+    estimator.add(images, counts)
+    model = Corrected(
+        LinearSubstitute(slopes / 3, image_shape=SHAPE), original, estimator.fit("counts")[0]
+    )
+    rng = np.random.default_rng(0)
+    weights, step = rng.normal(size=(30, 3)), rng.normal(size=images.shape)
+    scores, pullback = model.linearize(images)
+    np.testing.assert_allclose(scores, model.log_scores(images))
+    rise = (model.log_scores(images + 1e-3 * step) - scores) / 1e-3
+    np.testing.assert_allclose((pullback(weights) * step).sum(), (rise * weights).sum(), rtol=1e-6)
+
+
+def test_correlated_perturbations():
+    estimator = EffectEstimator(np.zeros((2, 9, 9)), [1.5])
+    rows = estimator.correlated(np.random.default_rng(0), 4000, 1.5)
+    np.testing.assert_allclose(np.linalg.norm(rows.reshape(4000, -1), axis=1), 1)
+    center = rows[:, 0, 4, 4]
+    for offset in (1, 2, 4):
+        found = np.corrcoef(center, rows[:, 0, 4, 4 + offset])[0, 1]
+        # Norms of 1 and the border change the correlations a little.
+        assert found == pytest.approx(np.exp(-(offset**2) / (2 * 1.5**2)), abs=0.12)
+    assert abs(np.corrcoef(center, rows[:, 1, 4, 4])[0, 1]) < 0.06

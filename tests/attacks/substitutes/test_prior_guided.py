@@ -1,11 +1,10 @@
 """P-RGF: the optimal bias, the random directions, and the search on targets of known gradient."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.substitutes import LinearSubstitute
 from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import L0, L2
@@ -16,26 +15,6 @@ from neuroattack.attacks.substitutes.prior_guided import PriorGuided
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import HardLabel
-
-
-@dataclass(frozen=True, eq=False)
-class Linear:
-    """Model whose scores are the counts of `linear_target`, without rounding."""
-
-    slopes: np.ndarray
-    image_shape: tuple[int, ...] = SHAPE
-
-    @property
-    def n_classes(self):
-        return self.slopes.shape[1]
-
-    def log_scores(self, images):
-        return (images.reshape(len(images), -1) - 0.5) @ self.slopes + [20.0, 0.0, 0.0]
-
-    def linearize(self, images):
-        return self.log_scores(images), lambda weights: (weights @ self.slopes.T).reshape(
-            images.shape
-        )
 
 
 def published_bias(squared, pixels, q):
@@ -107,7 +86,7 @@ def test_an_exact_prior_beats_random_directions(targeted):
         return goal.gap(linear_target(slopes).query(found[None]).astype(float))[0]
 
     start = goal.gap(linear_target(slopes).query(gray()[None]).astype(float))[0]
-    informed, blind = reached(Linear(slopes)), reached(None)
+    informed, blind = reached(LinearSubstitute(slopes)), reached(None)
     assert informed > blind > start
     if not targeted:
         best = max(
@@ -121,7 +100,7 @@ def test_an_exact_prior_beats_random_directions(targeted):
 def test_a_wrong_prior_does_not_prevent_success():
     slopes = linear_scores(2)
     goal = Goal(0)
-    attack = PriorGuided(L2(1.5), 600, substitutes=Linear(-slopes), block=1)
+    attack = PriorGuided(L2(1.5), 600, substitutes=LinearSubstitute(-slopes), block=1)
     found = attack.run(linear_target(slopes, noise_seed=0), gray(), goal)
     assert goal.reached(linear_target(slopes).query(found.adversarial[None]))[0]
 
@@ -143,7 +122,9 @@ def test_a_refusal_ends_the_search(most):
         return plain.query(rows)
 
     box = BlackBox(answer, SHAPE, 3)
-    found = PriorGuided(L2(0.8), 100, substitutes=Linear(linear_scores())).run(box, gray(), Goal(0))
+    found = PriorGuided(L2(0.8), 100, substitutes=LinearSubstitute(linear_scores())).run(
+        box, gray(), Goal(0)
+    )
     assert found.stopped_by == "refused"
     assert L2(0.8).holds(gray(), found.adversarial)
     # Even without any answer there is the image made with the substitute.
@@ -154,7 +135,7 @@ def test_labels_and_other_substitutes_are_refused():
     target = linear_target(linear_scores())
     with pytest.raises(UnsupportedFeatureError, match="score-based"):
         PriorGuided(L2(1.0)).run(HardLabel(target), gray(), Goal(0))
-    other = Linear(np.zeros((9, 3)), (3, 3))
+    other = LinearSubstitute(np.zeros((9, 3)), image_shape=(3, 3))
     with pytest.raises(ValidationError, match="substitutes"):
         PriorGuided(L2(1.0), substitutes=other).run(target, gray(), Goal(0))
     assert target.queries == 0

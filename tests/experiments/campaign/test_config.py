@@ -85,7 +85,7 @@ def test_the_former_name_of_count_regression_is_accepted(tmp_path):
 
 def test_every_combination_is_a_cell_and_references_come_first(tmp_path):
     config = read_config(campaign_file(tmp_path))
-    items = plan_cells(config, [(5, 1), (8, 0)], 10)
+    items = plan_cells(config, [(5, 1), (8, 0)], 10, {})
     assert len(items) == 2 * 2 * (1 + 2 * 2 * 2)
     assert [item.arguments["bound"] == "" for item in items] == [True] * 4 + [False] * 32
     assert len({item.key for item in items}) == len(items)
@@ -99,7 +99,7 @@ def test_a_random_target_class_depends_on_seed_and_image_only(tmp_path):
     config = read_config(campaign_file(tmp_path))
 
     def targets(images):
-        cells = plan_cells(config, images, 10)
+        cells = plan_cells(config, images, 10, {})
         return {one.arguments["index"]: one.arguments["target_class"] for one in cells}
 
     assert targets([(5, 1)])[5] == targets([(8, 0), (5, 1)])[5]
