@@ -48,7 +48,7 @@ _Out = Annotated[
 ]
 
 
-@with_deployment()
+@with_deployment(leave_out=("defense",))
 def audit(
     network: NetworkFile,
     deployment: GivenDeployment,

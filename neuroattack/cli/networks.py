@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from neuroattack.cli.arguments.options import DatasetName, Json, NetworkFile, Seed
-from neuroattack.errors import UnknownNameError
+from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:
@@ -20,8 +20,9 @@ __all__ = ["convert", "export_brian2", "train"]
 _Recipe = Annotated[
     str,
     typer.Option(
-        help="Training recipe: 'fine-tuned'; 'paper', contrastive divergence only; or 'dnn', a "
-        "conventional network of the same size."
+        help="Training recipe: 'fine-tuned'; 'fine-tuned,adversarial_l2=1.5', fine-tuned on "
+        "adversarial images within this L2 distance; 'paper', contrastive divergence only; or "
+        "'dnn', a conventional network of the same size."
     ),
 ]
 _Out = Annotated[Path | None, typer.Option(help="Model file. Default: runs/DATASET-RECIPE.h5.")]
@@ -50,10 +51,15 @@ def train(
         train_dnn_to_file,
         train_to_file,
     )
-    from neuroattack.training.recipes import RECIPES
+    from neuroattack.training.recipes import RECIPES, find_recipe
 
-    if recipe not in (known := (*RECIPES, "dnn")):
-        raise UnknownNameError("recipe", recipe, known)
+    name, comma, settings = recipe.partition(",")
+    if name not in (known := (*RECIPES, "dnn")):
+        raise UnknownNameError("recipe", name, known)
+    if name != "dnn":
+        recipe = find_recipe(recipe).name
+    elif comma:
+        raise ValidationError("recipe 'dnn'", settings, "an SDBN with fine-tuning for this setting")
     target = out or Path("runs") / f"{dataset}-{recipe}.h5"
     images = load_dataset(dataset)
     with console.resumable(checkpoint_of(target)), console.progress_bars() as show:

@@ -48,7 +48,7 @@ _QueueSize = Annotated[int, typer.Option(help="Maximum number of waiting request
 _Timeout = Annotated[float, typer.Option(help="Time limit of a request in seconds.")]
 
 
-@with_deployment(leave_out=("seed",))
+@with_deployment(leave_out=("seed", "defense"))
 def serve(
     network: NetworkFile,
     deployment: GivenDeployment,

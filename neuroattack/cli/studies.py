@@ -53,7 +53,14 @@ def evaluate(
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
-    with spec.deploy(loaded, len(test.labels)) as deployed, console.progress_bars() as show:
+    if spec.changes_counts:
+        raise ValidationError(
+            "--defense", spec.defense, "random-rate or repeats, which change the network's trials"
+        )
+    with (
+        spec.deploy(loaded, len(test.labels) * spec.trials_per_query) as deployed,
+        console.progress_bars() as show,
+    ):
         meter = ActivityMeter(deployed.fitted, spec.steps) if deployed.fitted else None
         found = evaluation.evaluate(
             deployed,
@@ -64,6 +71,7 @@ def evaluate(
             ),
             observe=meter,
             record_spikes=deployed.needs_spikes,
+            trials=spec.trials_per_query,
         )
     provenance = provenance_of(deployed, source.name, source.checksum, console.command_line())
     figures = asdict(found) | {"provenance": asdict(provenance)}
@@ -92,7 +100,7 @@ _Out = Annotated[
 ]
 
 
-@with_deployment(leave_out=("backend", "precision", "encoder"), steps=100)
+@with_deployment(leave_out=("backend", "precision", "encoder", "defense"), steps=100)
 def compare(
     network: NetworkFile,
     deployment: GivenDeployment,

@@ -114,3 +114,18 @@ class Dataset:
             digest.update(portable.data)
             array.flags.writeable = False
         return cls(name, train, test, classes, digest.hexdigest())
+
+    def extended(self, extra: Split) -> Dataset:
+        """Return the data set with further training images, such as adversarial images.
+
+        The name stays the same; the checksum differs. Raises ValidationError if the images have
+        another shape.
+        """
+        train = self.train
+        if extra.images.shape[1:] != train.images.shape[1:]:
+            raise ValidationError(
+                "extra images", f"shape {extra.images.shape[1:]}", f"{train.images.shape[1:]}"
+            )
+        images = np.concatenate([train.images, extra.images.astype(np.float32)])
+        labels = np.concatenate([train.labels, extra.labels.astype(train.labels.dtype)])
+        return Dataset.of(self.name, Split(images, labels), self.test, self.classes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
@@ -14,6 +14,8 @@ from neuroattack.encoding.encoders import (
     ENCODERS,
     DirectEncoder,
     Encoder,
+    PoissonEncoder,
+    RandomRateEncoder,
     RateEncoder,
     encoder_from,
     highest_rate_hz,
@@ -29,11 +31,14 @@ from neuroattack.hardware.quantization.quantization import Rounding
 from neuroattack.ir.network import Network, Precision
 from neuroattack.ir.storage import load_network
 from neuroattack.targets.black_box import BlackBox, Randomness, Response, Target
-from neuroattack.targets.defenses import HardLabel
+from neuroattack.targets.defenses import CappedCounts, HardLabel, RoundedCounts
 from neuroattack.targets.rates import GradedDeployment
+from neuroattack.targets.repetition import Repeated
 from neuroattack.training.dnn.storage import load_mlp
+from neuroattack.validation import check_integer, check_number
 
 __all__ = [
+    "DEFENSES",
     "DNN",
     "DeploymentSpec",
     "OpenDeployment",
@@ -48,14 +53,23 @@ __all__ = [
 DNN = "dnn"
 """Backend name of the conventional network, which is deterministic and not simulated."""
 
+_WRAPPERS: Mapping[str, Callable[[Target, int], Target]] = {
+    "capped-counts": CappedCounts,
+    "repeats": Repeated,
+    "rounded-counts": RoundedCounts,
+}
+DEFENSES = ("random-rate", *_WRAPPERS)
+"""Defenses of a deployment, each with a number, as in ``repeats:5``."""
+
 WeightScale = Literal["shared", "per_projection"]
 WeightRounding = Literal["nearest", "stochastic"]
 
 # Settings of each kind of deployment besides the backend.
-_OF_DNN = ("response",)
-_OF_SERVED = ("response", "token_file", "ca_file")
+_OF_DNN = ("response", "defense")
+_OF_SERVED = ("response", "defense", "token_file", "ca_file")
 _OF_PROFILE = ("allow_lossy", "weight_scale", "weight_rounding")
 _LARGEST_TOKEN_FILE = 2**16
+_LARGEST_OF_DEFENSE = 10_000
 
 
 def is_address(text: str) -> bool:
@@ -93,6 +107,12 @@ class DeploymentSpec:
         Whether each query of a search has independent input spikes, or all queries of a batch share
         their random numbers, as if the attacker controlled the encoder. Verification trials are
         always independent.
+    defense : str, optional
+        Defense and its number, such as ``"repeats:5"``: ``repeats`` responds with the sum of that
+        many trials; ``rounded-counts`` and ``capped-counts`` round counts to multiples and limit
+        them (:mod:`neuroattack.targets.defenses`); ``random-rate`` multiplies the input rate of
+        each trial by a random factor, uniform within 1 plus or minus the number, for Poisson
+        spikes. It applies to the search and the verification.
     allow_lossy : bool, optional
         Drop features that the profile does not support instead of refusing the network.
     weight_scale : {"shared", "per_projection"}, optional
@@ -116,6 +136,7 @@ class DeploymentSpec:
     encoder: str | None = None
     response: Response = "counts"
     search_randomness: Randomness = "independent"
+    defense: str | None = None
     allow_lossy: bool = False
     weight_scale: WeightScale = "shared"
     weight_rounding: WeightRounding = "nearest"
@@ -131,6 +152,12 @@ class DeploymentSpec:
         ):
             if getattr(self, name) not in known:
                 raise UnknownNameError(f"{name} of a deployment", getattr(self, name), known)
+        if self.defense is not None:
+            _defense(self.defense)
+        if self._number_of("random-rate") is not None and self.kind != "network":
+            raise ValidationError(
+                f"defense of deployment {self.backend!r}", self.defense, "a simulated network"
+            )
         if self.kind == "dnn":
             self._refuse_all_but(_OF_DNN, f"{DNN}, or {DNN},response=labels")
             return
@@ -219,6 +246,31 @@ class DeploymentSpec:
             return "dnn"
         return "served" if is_address(self.backend) else "network"
 
+    def _number_of(self, name: str) -> float | None:
+        """Return the number of the defense if it has this name."""
+        if self.defense is None:
+            return None
+        own, number = _defense(self.defense)
+        return number if own == name else None
+
+    @property
+    def trials_per_query(self) -> int:
+        """Number of trials of the network per query: 1 unless the defense is ``repeats``."""
+        return int(self._number_of("repeats") or 1)
+
+    @property
+    def changes_counts(self) -> bool:
+        """Whether the defense changes the counts of a trial."""
+        return any(self._number_of(name) is not None for name in _WRAPPERS if name != "repeats")
+
+    def wrap(self, target: Target) -> Target:
+        """Return the target as the attacker sees it: with the defense, then the response."""
+        for name, wrapper in _WRAPPERS.items():
+            number = self._number_of(name)
+            if number is not None:
+                target = wrapper(target, int(number))
+        return target if self.response == "counts" else HardLabel(target)
+
     @property
     def rounding(self) -> Rounding | None:
         """Settings of the quantization; None without a profile."""
@@ -244,7 +296,7 @@ class DeploymentSpec:
         if self.kind != "network":
             raise ValidationError("backend", repr(self.backend), "a simulator")
         return deploy(
-            _with_encoder(network, self.encoder),
+            _with_random_rate(_with_encoder(network, self.encoder), self._number_of("random-rate")),
             backend=self.backend,
             precision=self.precision,
             profile=self.profile,
@@ -268,6 +320,33 @@ def _of_type(key: str, value: Any, default: Any) -> Any:
     if not isinstance(value, str):
         raise ValidationError(f"{key} of a deployment", repr(value), "text")
     return value
+
+
+def _defense(text: str) -> tuple[str, float]:
+    """Return name and number of a defense such as ``repeats:5``."""
+    name, _, number = text.partition(":")
+    if name not in DEFENSES:
+        raise UnknownNameError("defense", name, DEFENSES)
+    try:
+        value = float(number) if name == "random-rate" else int(number)
+    except ValueError:
+        expected = "a number" if name == "random-rate" else "an integer"
+        raise ValidationError(
+            f"defense {name!r}", repr(number), f"{expected} after the name, as in {name}:1"
+        ) from None
+    if name == "random-rate":
+        return name, check_number(f"defense {name!r}", value, "(0, 1]")
+    return name, check_integer(f"defense {name!r}", value, 1, _LARGEST_OF_DEFENSE)
+
+
+def _with_random_rate(network: Network, spread: float | None) -> Network:
+    if spread is None:
+        return network
+    own = network.input.encoder
+    if not isinstance(own, PoissonEncoder):
+        raise ValidationError("defense 'random-rate'", f"{own.kind} encoder", "Poisson spikes")
+    encoder = RandomRateEncoder(own.max_rate_hz, spread)
+    return dataclasses.replace(network, input=dataclasses.replace(network.input, encoder=encoder))
 
 
 def _with_encoder(network: Network, kind: str | None) -> Network:
@@ -332,8 +411,8 @@ class OpenDeployment:
         self, stream: int, budget: int | None = None, randomness: Randomness = "independent"
     ) -> Target:
         """Return a black box with this random stream and query budget."""
-        target = self.boxes(stream, budget, randomness)
-        return target if self.spec.response == "counts" else HardLabel(target)
+        trials = None if budget is None else budget * self.spec.trials_per_query
+        return self.spec.wrap(self.boxes(stream, trials, randomness))
 
 
 @contextlib.contextmanager

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import UnknownNameError, ValidationError
-from neuroattack.validation import check_integer, check_positive
+from neuroattack.validation import check_integer, check_number, check_positive
 
 __all__ = [
     "ENCODERS",
     "DirectEncoder",
     "Encoder",
     "PoissonEncoder",
+    "RandomRateEncoder",
     "RateEncoder",
     "RegularEncoder",
     "encoder_from",
@@ -190,6 +191,71 @@ class PoissonEncoder(RateEncoder):
         from neuroattack.encoding.poisson import poisson_spikes
 
         return poisson_spikes(probability, indices, steps, seed, stream)
+
+
+@dataclass(frozen=True)
+class RandomRateEncoder(PoissonEncoder):
+    """Poisson encoder whose maximum rate is random in every trial, as a defense.
+
+    The rate of a trial is ``max_rate_hz * f``, with f uniform between 1 - spread and 1 + spread.
+    It depends on seed, stream and index only, so that all pixels have the same factor. This is a
+    property of a deployment: networks are not stored with it.
+
+    Parameters
+    ----------
+    max_rate_hz : float
+        Mean spike rate of a pixel of intensity 1, in hertz.
+    spread : float
+        Largest relative deviation of the rate, in (0, 1].
+
+    Raises
+    ------
+    ValidationError
+        If a parameter is out of range.
+    """
+
+    spread: float
+    kind: ClassVar[str] = "random-rate"
+    fields: ClassVar[Mapping[str, type[float] | type[int]]] = {
+        "max_rate_hz": float,
+        "spread": float,
+    }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_number("spread of a random rate", self.spread, "(0, 1]")
+
+    def describe(self) -> str:
+        """Return the encoder and its settings, in a few words."""
+        return f"{super().describe()} on average, spread {self.spread:g}"
+
+    def check_step(self, dt_s: float) -> None:
+        """Raise ValidationError if the largest rate exceeds one spike per time step."""
+        PoissonEncoder(self.max_rate_hz * (1 + self.spread)).check_step(dt_s)
+
+    def factors(
+        self, indices: NDArray[np.int64], seed: int, stream: int = 0
+    ) -> NDArray[np.float64]:
+        """Return the factor of the rate in each trial, shape (images,)."""
+        # The spawn key has one more number than that of the stream's spikes, so that the factors
+        # are independent of these.
+        keys = ((stream, int(index)) for index in indices)
+        uniform = [
+            np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key)).random()
+            for key in keys
+        ]
+        return 1 + self.spread * (2 * np.array(uniform) - 1)
+
+    def _spikes(
+        self,
+        probability: NDArray[np.float64],
+        indices: NDArray[np.int64],
+        steps: int,
+        seed: int,
+        stream: int,
+    ) -> SpikeTrains:
+        scaled = probability * self.factors(indices, seed, stream)[:, np.newaxis]
+        return super()._spikes(scaled, indices, steps, seed, stream)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from neuroattack.experiments.attack_cost import AttackCost, QueryMeter, measure_
 from neuroattack.experiments.seeds import attack_seed
 from neuroattack.statistics import wilson_interval
 from neuroattack.targets.black_box import Randomness, Target
-from neuroattack.targets.defenses import HardLabel, TargetWrapper
+from neuroattack.targets.defenses import TargetWrapper
 from neuroattack.validation import check_integer
 
 __all__ = ["AttackResult", "AttackedImage", "attack_and_verify", "attack_images"]
@@ -353,8 +353,9 @@ def attack_images(
             deployment=metered if deployment is None else deployment,
             on_query=report,
         )
-        if metered is not None and meter is not None:
-            each = _with_costs(each, metered, meter, trials)
+        if costs is not None and metered is not None and meter is not None:
+            first = 2 * trials * costs.spec.trials_per_query
+            each = _with_costs(each, metered, meter, trials, first)
         attacked.append(each)
     if on_progress:
         on_progress(1.0, f"{len(images)} images")
@@ -372,21 +373,23 @@ def _metered(opened: OpenDeployment, meter: QueryMeter) -> OpenTarget:
         if searched or opened.deployment is None:
             return opened(stream, budget, randomness)
         searched = True
-        box = opened.deployment.black_box(stream, budget, randomness, observe=meter)
-        return box if opened.spec.response == "counts" else HardLabel(box)
+        trials = None if budget is None else budget * opened.spec.trials_per_query
+        return opened.spec.wrap(
+            opened.deployment.black_box(stream, trials, randomness, observe=meter)
+        )
 
     return boxes
 
 
 def _with_costs(
-    attacked: AttackedImage, deployment: Deployment, meter: QueryMeter, trials: int
+    attacked: AttackedImage, deployment: Deployment, meter: QueryMeter, trials: int, first: int
 ) -> AttackedImage:
-    """Measure the cost of both images in trials that follow those of the verification."""
+    """Measure the cost of both images in trials from `first` on, after the verification."""
     search, goal = attacked.search, attacked.search.goal
     stream = verification_stream(attacked.index, goal.target_class)
     recording = deployment.record(
         np.stack([search.original, search.adversarial]),
-        indices=[2 * trials, 2 * trials + 1],
+        indices=[first, first + 1],
         stream=stream,
         record_spikes=True,
     )
@@ -396,7 +399,7 @@ def _with_costs(
         deployment,
         search.original,
         search.adversarial,
-        first_trial=2 * trials + 2,
+        first_trial=first + 2,
         trials=trials,
         stream=stream,
     )

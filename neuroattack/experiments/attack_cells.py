@@ -156,7 +156,8 @@ def open_once(
 
 def query_cost(spec: DeploymentSpec) -> float:
     """Return the approximate duration of a query, in seconds on one core."""
-    return _SPIKING_COST * spec.steps / 350 if spec.kind == "network" else _DNN_COST
+    trial = _SPIKING_COST * spec.steps / 350 if spec.kind == "network" else _DNN_COST
+    return trial * spec.trials_per_query
 
 
 def attack_cell(

@@ -75,6 +75,7 @@ def evaluate(
     on_progress: Callable[[int, int], None] | None = None,
     observe: Callable[[Recording], None] | None = None,
     record_spikes: bool = False,
+    trials: int = 1,
 ) -> Evaluation:
     """Classify images on a deployment.
 
@@ -83,7 +84,8 @@ def evaluate(
     deployment : Deployment
         Deployed network.
     images : float array, shape (images, ...)
-        Intensities in [0, 1]; the position of an image is its index in the random stream.
+        Intensities in [0, 1]; the position of an image, times `trials`, is the first of its indices
+        in the random stream.
     labels : int array, shape (images,)
         True classes.
     on_progress : callable, optional
@@ -92,6 +94,9 @@ def evaluate(
         Called with the recording of every batch.
     record_spikes : bool, optional
         Whether the recordings include spike trains.
+    trials : int, optional
+        Number of trials per image, whose outputs are summed. Spikes and operations are those of all
+        trials.
 
     Raises
     ------
@@ -110,20 +115,25 @@ def evaluate(
     started = time.perf_counter()
     for start in range(0, max(len(images), 1), _BATCH_IMAGES):
         batch = slice(start, start + _BATCH_IMAGES)
-        indices = np.arange(start, start + len(images[batch]))
-        recording = deployment.record(images[batch], indices=indices, record_spikes=record_spikes)
+        chosen = images[batch]
+        recording = deployment.record(
+            chosen if trials == 1 else np.repeat(chosen, trials, axis=0),
+            indices=np.arange(start * trials, (start + len(chosen)) * trials),
+            record_spikes=record_spikes,
+        )
         if observe:
             observe(recording)
-        decided = decide(recording.outputs(readout))
+        outputs = recording.outputs(readout).reshape(len(chosen), trials, -1).sum(axis=1)
+        decided = decide(outputs)
         correct += int((decided == labels[batch]).sum())
         if recording.potentials is None:
-            silent += int((recording.counts[readout].sum(axis=1) == 0).sum())
+            silent += int((outputs.sum(axis=1) == 0).sum())
         undecided += int((decided == UNDECIDED).sum())
         operations += int(synaptic_operations(deployment.network, recording).sum())
         for name, counts in recording.counts.items():
             spikes[name] = spikes.get(name, 0) + int(counts.sum())
         if on_progress:
-            on_progress(start + len(indices), correct)
+            on_progress(start + len(chosen), correct)
     seconds = time.perf_counter() - started
     n = len(images)
     return Evaluation(

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from neuroattack.datasets import Dataset
+import numpy as np
+
+from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.gradients.ascent import Aim, ascend
+from neuroattack.attacks.gradients.differentiable import Differentiable
+from neuroattack.attacks.result import Goal
+from neuroattack.datasets import Dataset, Split
 from neuroattack.errors import FileError
 from neuroattack.files import check_writable
 from neuroattack.training.dnn.storage import save_mlp
@@ -19,6 +25,7 @@ from neuroattack.training.storage import save_model
 
 __all__ = [
     "TrainedModel",
+    "adversarial_split",
     "checkpoint_of",
     "describe_progress",
     "train_dnn_to_file",
@@ -27,6 +34,8 @@ __all__ = [
 ]
 
 Model = TypeVar("Model", SDBN, MLP)
+
+_BATCH = 500
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +80,31 @@ def train_on(
         resume=resume,
         progress=progress,
     )
+
+
+def adversarial_split(
+    model: Differentiable, split: Split, bound: Bound, *, steps: int = 10
+) -> Split:
+    """Return an untargeted adversarial image of each image, as further training images.
+
+    Parameters
+    ----------
+    model : Differentiable
+        Model that the images are to deceive, such as substitutes of the trained network.
+    split : Split
+        Clean images.
+    bound : Bound
+        Norm bound.
+    steps : int, optional
+        Number of gradient steps.
+    """
+    adversarial = np.empty_like(split.images)
+    for start in range(0, len(split), _BATCH):
+        batch = slice(start, start + _BATCH)
+        aims = [Aim(Goal(int(label))) for label in split.labels[batch]]
+        originals = split.images[batch].astype(np.float64)
+        adversarial[batch] = ascend(model, originals, aims, bound, steps=steps)
+    return Split(adversarial, split.labels)
 
 
 def train_to_file(

@@ -16,6 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from neuroattack.datasets.noise import Noise
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
+from neuroattack.training.adversarial import AdversarialTraining
 from neuroattack.training.checkpoint import TrainingState, load_checkpoint, save_checkpoint
 from neuroattack.training.fine_tuning import FineTuningParameters
 from neuroattack.training.inputs import Labels, TrainingData
@@ -30,6 +31,8 @@ __all__ = ["DEFAULT_RECIPE", "RECIPES", "Progress", "find_recipe", "train"]
 _EDBN_NOISE_FACTOR = 1 / SiegertParameters().t_ref_s
 
 DEFAULT_RECIPE = "fine-tuned"
+
+_ADVERSARIAL = "adversarial_l2"
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -117,7 +120,8 @@ def train(
     labels : integer array_like (n,)
         Classes, from 0 to `classes` - 1.
     recipe : str or Recipe, optional
-        Name in :data:`RECIPES`, or a recipe.
+        Name in :data:`RECIPES`, for adversarial training with the L2 bound of the images, as in
+        ``"fine-tuned,adversarial_l2=1.5"``; or a recipe.
     seed : int, optional
         Random seed.
     hidden : tuple of int, optional
@@ -222,12 +226,37 @@ def train(
 
 
 def find_recipe(recipe: str | Recipe) -> Recipe:
-    """Return the recipe of that name; raise UnknownNameError if there is none."""
+    """Return the recipe of a name, with settings such as ``fine-tuned,adversarial_l2=1.5``.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such recipe or setting.
+    ValidationError
+        If the setting is invalid, or the recipe has no fine-tuning.
+    """
     if isinstance(recipe, Recipe):
         return recipe
-    if recipe not in RECIPES:
-        raise UnknownNameError("recipe", recipe, RECIPES)
-    return RECIPES[recipe]
+    name, comma, setting = recipe.partition(",")
+    if name not in RECIPES:
+        raise UnknownNameError("recipe", name, RECIPES)
+    found = RECIPES[name]
+    if not comma:
+        return found
+    key, _, value = setting.partition("=")
+    if key != _ADVERSARIAL:
+        raise UnknownNameError("setting of a recipe", key, [_ADVERSARIAL])
+    if found.fine_tuning is None:
+        raise ValidationError(f"{key} of recipe {name!r}", value, "a recipe with fine-tuning")
+    try:
+        adversarial = AdversarialTraining(float(value))
+    except ValueError:
+        raise ValidationError(f"{key} of a recipe", repr(value), "a positive number") from None
+    tuning = dataclasses.replace(found.fine_tuning, adversarial=adversarial)
+    # The name of a recipe determines it: model files contain nothing else of the recipe.
+    return dataclasses.replace(
+        found, name=f"{name},{_ADVERSARIAL}={adversarial.l2:g}", fine_tuning=tuning
+    )
 
 
 def _run_stage(

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from neuroattack.training.adversarial import AdversarialTraining
 from neuroattack.training.fine_tuning import (
     AdamState,
     FineTuningParameters,
@@ -124,10 +125,12 @@ class _FineTuningRun(StageRun):
     parameters: FineTuningParameters
     sizes: tuple[int, ...]
     full_scale: float
+    adversarial: AdversarialTraining | None
 
     @property
     def cost(self) -> float:
-        return 4.0 * sum(a * b for a, b in itertools.pairwise(self.sizes))
+        passes = 1 if self.adversarial is None else 1 + self.adversarial.steps
+        return passes * 4.0 * sum(a * b for a, b in itertools.pairwise(self.sizes))
 
     def data(self, inputs: FloatArray, _labels: Labels, _weights: Weights) -> FloatArray:
         return inputs
@@ -144,6 +147,16 @@ class _FineTuningRun(StageRun):
         rng: np.random.Generator,
         worker: Executor,
     ) -> AdamState:
+        if self.adversarial is not None:
+            batch = self.adversarial.perturb(
+                batch,
+                labels,
+                state.weights,
+                self.transfer,
+                self.full_scale,
+                self.parameters.logit_gain,
+                rng,
+            )
         settings = (learning_rate, self.parameters, self.transfer, self.full_scale)
         return fine_tuning_step(state, batch, labels, *settings, rng, worker)
 
@@ -184,6 +197,7 @@ def plan(recipe: Recipe, sizes: tuple[int, ...]) -> tuple[StageRun, ...]:
                 tuning.parameters,
                 sizes,
                 recipe.input_scale,
+                tuning.adversarial,
             )
         )
     return tuple(runs)

@@ -42,7 +42,7 @@ from scipy.special import erfcx
 from neuroattack.errors import ValidationError
 from neuroattack.validation import check_number, check_positive
 
-__all__ = ["SiegertParameters", "Transfer", "fast_rates", "siegert_rates"]
+__all__ = ["SiegertParameters", "Transfer", "fast_rates", "fast_slopes", "siegert_rates"]
 
 _ABS_ZETA_HALF = 1.4603545088095868
 
@@ -212,16 +212,87 @@ def fast_rates(
     units of 1 / t_ref, in [0, 1]; never NaN for finite input.
     """
     out = np.empty(mean.shape, np.float32)
-    theta = parameters.threshold_v
-    passage_gain = parameters.tau_m_s / parameters.t_ref_s * math.sqrt(math.pi / 2) * theta / 6
-    constants = (drive_gain, variance_gain, theta, parameters.shift, passage_gain)
     _rates32(
         mean.reshape(-1),
         power.reshape(-1),
         out.reshape(-1),
-        tuple(np.float32(constant) for constant in constants),
+        _constants(parameters, drive_gain, variance_gain),
     )
     return out
+
+
+# Beyond this argument the difference in the derivative of erfcx cancels in float32, and its
+# asymptotic series, of which three terms are used, is within 1e-4.
+_ASYMPTOTIC = np.float32(8)
+
+
+@numba.njit(inline="always")
+def _erfcx_slope32(x: Any, value: Any) -> Any:
+    """Return the derivative of erfcx at x >= -6, given ``value = erfcx(x)``."""
+    if x < _ASYMPTOTIC:
+        return _TWO * x * value - np.float32(2 / math.sqrt(math.pi))
+    inverse = _ONE / (x * x)
+    series = _ONE - np.float32(1.5) * inverse + np.float32(3.75) * inverse * inverse
+    return np.float32(-1 / math.sqrt(math.pi)) * inverse * series
+
+
+@numba.njit(cache=True, nogil=True, error_model="numpy")
+def _slopes32(mean: Any, power: Any, by_mean: Any, by_power: Any, constants: Any) -> None:
+    drive_gain, variance_gain, theta, shift, passage_gain = constants
+    for i in range(mean.size):
+        by_mean[i] = by_power[i] = np.float32(0)
+        drive = drive_gain * mean[i]
+        spread = math.sqrt(max(variance_gain * power[i], _TINY_VARIANCE))
+        to_z = np.float32(math.sqrt(0.5)) / spread
+        integral = slope = weighted = np.float32(0)
+        for point in range(3):
+            weight = np.float32(4 if point == 1 else 1)
+            distance = drive - np.float32(0.5) * point * theta
+            z = (distance - shift * spread) * to_z
+            if point == 2 and z <= _LOWEST:
+                break
+            value = _erfcx32(z)
+            derivative = weight * _erfcx_slope32(z, value)
+            integral += weight * value
+            slope += derivative
+            weighted += derivative * distance
+        else:
+            rate = _ONE / (_ONE + passage_gain * integral / spread)
+            factor = rate * rate * passage_gain / (spread * spread)
+            by_mean[i] = -drive_gain * factor * np.float32(math.sqrt(0.5)) * slope
+            by_spread = factor * (integral + to_z * weighted)
+            by_power[i] = np.float32(0.5) * variance_gain * by_spread / spread
+
+
+def fast_slopes(
+    mean: FloatArray,
+    power: FloatArray,
+    parameters: SiegertParameters,
+    drive_gain: float = 1.0,
+    variance_gain: float = 1.0,
+) -> tuple[FloatArray, FloatArray]:
+    """Return the derivatives of :func:`fast_rates` with respect to `mean` and `power`.
+
+    Arguments as there; both derivatives are float32 arrays of the shape of `mean`.
+    """
+    by_mean, by_power = np.empty(mean.shape, np.float32), np.empty(mean.shape, np.float32)
+    _slopes32(
+        mean.reshape(-1),
+        power.reshape(-1),
+        by_mean.reshape(-1),
+        by_power.reshape(-1),
+        _constants(parameters, drive_gain, variance_gain),
+    )
+    return by_mean, by_power
+
+
+def _constants(
+    parameters: SiegertParameters, drive_gain: float, variance_gain: float
+) -> tuple[np.float32, ...]:
+    theta = parameters.threshold_v
+    passage_gain = parameters.tau_m_s / parameters.t_ref_s * math.sqrt(math.pi / 2) * theta / 6
+    constants = (drive_gain, variance_gain, theta, parameters.shift, passage_gain)
+    return tuple(np.float32(constant) for constant in constants)
 
 
 @dataclass(frozen=True)
@@ -261,6 +332,10 @@ class Transfer:
     def rates(self, mean: FloatArray, power: FloatArray) -> FloatArray:
         """Return normalized rates, given ``x @ W`` and ``x @ W**2`` with W in volts per second."""
         return fast_rates(mean, power, self.siegert, self.drive_gain, self.variance_gain)
+
+    def slopes(self, mean: FloatArray, power: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the derivatives of :meth:`rates` with respect to `mean` and `power`."""
+        return fast_slopes(mean, power, self.siegert, self.drive_gain, self.variance_gain)
 
     def layer(
         self,

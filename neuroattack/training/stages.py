@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from neuroattack.training.adversarial import AdversarialTraining
 from neuroattack.training.fine_tuning import FineTuningParameters
 from neuroattack.training.rbm import RBMParameters
 from neuroattack.training.siegert import SiegertParameters
@@ -78,10 +79,14 @@ class RBMStage:
 
 @dataclass(frozen=True)
 class FineTuningStage:
-    """Supervised training of all layers with the physically consistent transfer function."""
+    """Supervised training of all layers with the physically consistent transfer function.
+
+    With `adversarial`, the images of each batch are first made adversarial.
+    """
 
     schedule: Schedule
     parameters: FineTuningParameters
+    adversarial: AdversarialTraining | None = None
 
 
 @dataclass(frozen=True)

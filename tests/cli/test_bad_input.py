@@ -295,3 +295,18 @@ def test_figures_are_printed_even_if_saving_them_fails(command, network_file, tm
     assert code == 2
     assert json.loads(printed)["images"] == 2
     assert "cannot be written" in err
+
+
+def test_recipes_with_settings_that_they_lack(command, tmp_path):
+    out = tmp_path / "model.h5"
+    for recipe, words in (
+        ("fine-tuned,adversarial=1", "did you mean 'adversarial_l2'?"),
+        ("paper,adversarial_l2=1", "expected a recipe with fine-tuning"),
+        ("dnn,adversarial_l2=1", "expected an SDBN with fine-tuning"),
+    ):
+        refused(command("train", "--recipe", recipe, "--out", out), words)
+
+
+def test_defenses_that_an_evaluation_cannot_show(command, network_file):
+    refused(command("evaluate", network_file, "--defense", "rounded-counts:5"), "--defense")
+    refused(command("evaluate", network_file, "--defense", "hide:1"), "unknown defense 'hide'")

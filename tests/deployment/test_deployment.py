@@ -128,6 +128,19 @@ def test_evaluation_equals_a_recount(images):
     assert found.synaptic_operations_per_image == pytest.approx(operations / 300)
 
 
+def test_an_evaluation_may_sum_several_trials(images):
+    deployment = deploy(small_network(), steps=25, seed=2)
+    labels = np.random.default_rng(1).integers(0, 10, 300).astype(np.uint8)
+    found = evaluate(deployment, images, labels, trials=3)
+    counts = deployment.record(np.repeat(images, 3, axis=0), indices=np.arange(900)).counts
+    summed = counts["output"].reshape(300, 3, 10).sum(axis=1)
+    correct = [
+        row[label] > max(np.delete(row, label)) for row, label in zip(summed, labels, strict=True)
+    ]
+    assert found.accuracy == np.mean(correct)
+    assert found.spikes_per_image["hidden"] == pytest.approx(counts["hidden"].sum() / 300)
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [(np.zeros(2, np.uint8), "got 2 .*expected 3"), (np.full(3, 10, np.uint8), "class 10")],

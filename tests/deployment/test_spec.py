@@ -13,7 +13,7 @@ from neuroattack.deployment.deployment import deploy
 from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
 from neuroattack.encoding.encoders import ENCODERS, DirectEncoder
 from neuroattack.encoding.readout import decide
-from neuroattack.errors import NeuroattackError
+from neuroattack.errors import BudgetExceededError, NeuroattackError
 from neuroattack.ir.network import Input
 from neuroattack.ir.storage import load_network
 
@@ -28,6 +28,15 @@ from neuroattack.ir.storage import load_network
 )
 def test_text_and_back(precision, steps, seed, encoder, response, randomness):
     spec = DeploymentSpec("native", precision, None, steps, seed, encoder, response, randomness)
+    assert DeploymentSpec.from_text(str(spec)) == spec
+
+
+@pytest.mark.parametrize(
+    "defense", ["repeats:3", "random-rate:0.25", "rounded-counts:5", "capped-counts:20"]
+)
+def test_text_of_a_defense_and_back(defense):
+    spec = DeploymentSpec.from_text(f"native,defense={defense}")
+    assert spec.defense == defense
     assert DeploymentSpec.from_text(str(spec)) == spec
 
 
@@ -65,6 +74,12 @@ def test_texts():
         ("native,encoder=morse", "morse"),
         ("native,response=lies", "lies"),
         ("native,search_randomness=few", "few"),
+        ("native,defense=repeat:2", "did you mean 'repeats'"),
+        ("native,defense=repeats", "expected an integer after the name"),
+        ("native,defense=repeats:0", "defense 'repeats': got 0"),
+        ("native,defense=repeats:1.5", "got '1.5'"),
+        ("native,defense=random-rate:1.5", "defense 'random-rate': got 1.5"),
+        ("dnn,defense=random-rate:0.5", "a simulated network"),
         ("dnn,steps=100", "steps of deployment 'dnn'"),
         ("dnn,response=lies", "lies"),
         ("https://host/v2/models/a,steps=100", "server"),
@@ -104,6 +119,53 @@ def test_a_target_may_return_the_class_only(network_file):
             expected[row, class_] = 1
     np.testing.assert_array_equal(labels, expected)
     assert expected.any()
+
+
+def test_repeats_are_sums_of_trials_and_one_query_of_the_budget(network_file):
+    images = np.random.default_rng(0).uniform(0, 1, (4, 28, 28))
+    spec = DeploymentSpec(steps=80, defense="repeats:3")
+    with open_target(spec, network_file) as boxes:
+        target = boxes(7, 5)
+        summed = target.query(images)
+        assert (target.queries, target.remaining) == (4, 1)
+        with pytest.raises(BudgetExceededError):
+            target.query(images[:2])
+    with open_target(DeploymentSpec(steps=80), network_file) as boxes:
+        trials = boxes(7).query(np.repeat(images, 3, axis=0))
+    np.testing.assert_array_equal(summed, trials.reshape(4, 3, -1).sum(axis=1))
+
+
+def test_counts_are_rounded_before_the_class_is_decided(network_file):
+    images = np.random.default_rng(0).uniform(0, 1, (20, 28, 28))
+    with open_target(DeploymentSpec(defense="rounded-counts:9"), network_file) as boxes:
+        counts = boxes(7).query(images)
+    assert (counts % 9 == 0).all()
+    spec = DeploymentSpec(defense="rounded-counts:9", response="labels")
+    with open_target(spec, network_file) as boxes:
+        labels = boxes(7).query(images)
+    decided = decide(counts)
+    np.testing.assert_array_equal(decide(labels), decided)
+    assert len(set(decided)) > 1
+
+
+def test_random_rates_vary_the_input_and_keep_its_mean(network_file):
+    images = np.full((300, 28, 28), 0.5)
+    spikes = {}
+    for defense in (None, "random-rate:0.5"):
+        with DeploymentSpec(steps=50, defense=defense).deploy(
+            load_network(network_file)
+        ) as deployment:
+            spikes[defense] = deployment.record(images, indices=np.arange(300)).counts["input"]
+    plain, random = (each.sum(axis=1) / spikes[None].sum() * 300 for each in spikes.values())
+    # A uniform factor within 0.5 has the standard deviation 0.29.
+    assert random.mean() == pytest.approx(1, abs=5 * 0.29 / np.sqrt(300))
+    assert random.std() > 5 * plain.std()
+
+
+def test_random_rates_need_poisson_spikes(network_file):
+    spec = DeploymentSpec(encoder="direct", defense="random-rate:0.5")
+    with pytest.raises(NeuroattackError, match="direct encoder, expected Poisson spikes"):
+        spec.deploy(load_network(network_file))
 
 
 def test_another_encoder_gives_other_counts(network_file):

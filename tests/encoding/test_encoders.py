@@ -6,6 +6,7 @@ import pytest
 from neuroattack.encoding.encoders import (
     DirectEncoder,
     PoissonEncoder,
+    RandomRateEncoder,
     RegularEncoder,
     encoder_from,
 )
@@ -87,3 +88,40 @@ def test_settings_of_other_encoders_are_refused(kind, settings, error):
 def test_impossible_images_are_refused(images, message):
     with pytest.raises(ValidationError, match=message):
         validate_images(images, (2, 2))
+
+
+def test_a_random_rate_has_the_mean_rate_and_scales_whole_images():
+    encoder = RandomRateEncoder(100.0, 0.5)
+    indices = np.arange(4000)
+    factors = encoder.factors(indices, 3, 7)
+    assert 0.5 <= factors.min() < 0.52
+    assert 1.48 < factors.max() <= 1.5
+    # Five standard errors of a uniform distribution of width 1.
+    assert factors.mean() == pytest.approx(1, abs=5 / np.sqrt(12 * len(indices)))
+    images = np.random.default_rng(0).random((4, 30))
+    settings = {"steps": 50, "dt_s": 1e-3, "seed": 3, "stream": 7}
+    found = encoder.encode(images, indices=indices[:4], **settings)
+    scaled = PoissonEncoder(150.0).encode(
+        images * factors[:4, None] / 1.5, indices=indices[:4], **settings
+    )
+    np.testing.assert_array_equal(found.to_dense(), scaled.to_dense())
+
+
+def test_random_rates_depend_on_seed_stream_and_index_only():
+    encoder = RandomRateEncoder(100.0, 0.3)
+    factors = encoder.factors(np.arange(50), 0, 1)
+    np.testing.assert_array_equal(factors[[4, 9]], encoder.factors(np.array([4, 9]), 0, 1))
+    for others in (encoder.factors(np.arange(50), 1, 1), encoder.factors(np.arange(50), 0, 2)):
+        assert abs(np.corrcoef(factors, others)[0, 1]) < 0.5
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.5, float("nan")])
+def test_impossible_spreads_are_refused(spread):
+    with pytest.raises(ValidationError, match="spread"):
+        RandomRateEncoder(100.0, spread)
+
+
+def test_the_largest_random_rate_must_be_possible():
+    RandomRateEncoder(800.0, 0.25).check_step(1e-3)
+    with pytest.raises(ValidationError, match="max_rate_hz"):
+        RandomRateEncoder(800.0, 0.26).check_step(1e-3)

@@ -159,3 +159,27 @@ def test_parameters_out_of_range_are_refused_by_name(bad):
 def test_a_negative_noise_factor_is_refused():
     with pytest.raises(ValidationError, match="noise_factor"):
         Transfer(PARAMETERS, -1.0)
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-10, 40), st.floats(1e-3, 100)), min_size=1, max_size=20).map(
+        np.array
+    )
+)
+def test_the_compiled_slopes_agree_with_central_differences_of_the_reference(points):
+    mean, power = points.T
+    transfer = Transfer(SiegertParameters())
+
+    def rates(mean, power):
+        spread = np.sqrt(transfer.variance_gain * power)
+        return siegert_rates(transfer.drive_gain * mean, spread, transfer.siegert)
+
+    by_mean, by_power = transfer.slopes(mean.astype(np.float32), power.astype(np.float32))
+    mean, power = (each.astype(np.float32).astype(np.float64) for each in (mean, power))
+    step, relative = 1e-6, 1e-5
+    expected = (rates(mean + step, power) - rates(mean - step, power)) / (2 * step)
+    np.testing.assert_allclose(by_mean, expected, rtol=2e-3, atol=5e-5)
+    change = rates(mean, power * (1 + relative)) - rates(mean, power * (1 - relative))
+    # Relative to the power, as both vary over orders of magnitude.
+    np.testing.assert_allclose(by_power * power, change / (2 * relative), rtol=2e-3, atol=5e-5)

@@ -71,6 +71,18 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         ],
         "counts",
     ),
+    "defense": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="<name:number>",
+                help="Defense: 'repeats:5', sum of 5 trials per query; 'random-rate:0.3', input "
+                "rates times a random factor from 0.7 to 1.3; 'rounded-counts:5'; or "
+                "'capped-counts:20'.",
+            ),
+        ],
+        None,
+    ),
     "search_randomness": (
         Annotated[
             Literal["independent", "shared"],
