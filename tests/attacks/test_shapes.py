@@ -14,6 +14,7 @@ from neuroattack.attacks.imperceptibility import SD_FLOOR
 from neuroattack.attacks.registry import attack_names, load_attack, make_attack
 from neuroattack.attacks.regression.effects import EffectEstimator
 from neuroattack.attacks.result import Goal
+from neuroattack.attacks.substitutes.ensemble import Perceptron
 from neuroattack.encoding.images import planes_of
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.targets.callable import target
@@ -103,7 +104,11 @@ def test_attacks_stay_within_the_bound_or_refuse_the_shape(name, bound, shape):
         return images.reshape(len(images), -1) @ weights
 
     box = target(logits, image_shape=shape, classes=3, response="logits")
-    attack = make_attack(name, bound, 300, 0)
+    required = {}
+    if name == "transfer":
+        layer = weights.astype(np.float32)
+        required["substitutes"] = Perceptron(shape, (layer,), (np.zeros(3, np.float32),))
+    attack = make_attack(name, bound, 300, 0, required)
     is_vector = len(shape) == 1
     if name == "greedy-window" or (is_vector and (name == "square" or bound.norm == "local_sd")):
         with pytest.raises(

@@ -9,12 +9,8 @@ from typing import TypeAlias, TypeVar, overload
 
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.protocol import ThreatModel
-from neuroattack.attacks.reference.siegert import SiegertModel
 from neuroattack.attacks.substitutes.ensemble import Ensemble, Perceptron, members_of
-from neuroattack.attacks.substitutes.storage import KIND, cached_substitutes, load_substitutes
 from neuroattack.errors import FileError, ValidationError
-from neuroattack.hdf5 import read_kind
-from neuroattack.ir.storage import load_network
 from neuroattack.targets.black_box import Target
 
 __all__ = [
@@ -77,6 +73,9 @@ def is_file_name(name: str) -> bool:
 
 
 def _opened(name: str) -> Differentiable:
+    # Here and below: storage takes a while to import, and few attacks need it.
+    from neuroattack.attacks.substitutes.storage import cached_substitutes
+
     path = Path(name) if is_file_name(name) else cached_substitutes(name)
     try:
         state = path.stat()
@@ -87,6 +86,11 @@ def _opened(name: str) -> Differentiable:
 
 @functools.lru_cache(maxsize=8)
 def _read(path: str, modified_ns: int, size: int) -> Differentiable:
+    from neuroattack.attacks.reference.siegert import SiegertModel
+    from neuroattack.attacks.substitutes.storage import KIND, load_substitutes
+    from neuroattack.hdf5 import read_kind
+    from neuroattack.ir.storage import load_network
+
     del modified_ns, size  # distinguish versions of a file
     if read_kind(path) == KIND:
         return load_substitutes(path)

@@ -24,7 +24,16 @@ PANELS = {
     ),
     "Input and output": ("input_rate", "image_shape", "readout"),
     "Noise": ("kinds", "deltas", "on", "clipping", "window"),
-    "Attack": ("attack", "norm", "bound", "queries", "settings", "target_class", "goal"),
+    "Attack": (
+        "attack",
+        "norm",
+        "bound",
+        "queries",
+        "settings",
+        "substitutes",
+        "target_class",
+        "goal",
+    ),
     "Server": ("host", "port", "name", "tls_certificate", "tls_key", "log"),
     "Limits": ("queries_per_client", "max_batch", "max_request_mib", "queue_size", "timeout_s"),
     "Evaluation": (

@@ -95,7 +95,7 @@ def test_success_on_an_easy_target(targeted, labels):
     assert not goal.reached(box.query(image[None]))[0]
     attack = SubstituteTraining(L2(2.0), 400, dataset=seeds(), seed_images=60)
     found = attack.run(HardLabel(box) if labels else box, image, goal)
-    assert found.queries == 400
+    assert 390 <= found.queries <= 400
     assert goal.reached(box.query(found.adversarial[None]))[0]
 
 
