@@ -9,6 +9,7 @@ from support.networks import small_network
 from neuroattack.attacks.bounds import L0
 from neuroattack.attacks.registry import attack_names, make_attack
 from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.substitutes.ensemble import Perceptron
 from neuroattack.deployment.backend import Recording, synaptic_operations
 from neuroattack.deployment.deployment import Deployment
 from neuroattack.encoding.constant import ConstantInput
@@ -108,7 +109,14 @@ def test_every_attack_accepts_scores_of_potentials(deployment, images, name):
         pytest.importorskip("art")
     box = deployment.black_box(1, 120)
     label = int(expected_potentials(images[:1]).argmax())
-    found = make_attack(name, L0(60), 120, 0).run(box, images[0], Goal(label))
+    required = {}
+    if name == "transfer":
+        layer = np.random.default_rng(0).normal(size=(images[0].size, box.n_classes))
+        biases = np.zeros(box.n_classes, np.float32)
+        required["substitutes"] = Perceptron(
+            images[0].shape, (layer.astype(np.float32),), (biases,)
+        )
+    found = make_attack(name, L0(60), 120, 0, required).run(box, images[0], Goal(label))
     assert 0 < found.queries <= 120
     assert L0(60).holds(images[0], found.adversarial)
 
