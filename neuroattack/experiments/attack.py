@@ -154,19 +154,22 @@ class AttackResult:
 
 
 def _settings(attack: Attack) -> dict[str, Any]:
-    """Return the parameters of an attack except bound, queries and seed; of objects, the class."""
+    """Return the parameters of an attack except bound, queries and seed, as JSON values."""
     if not is_dataclass(attack):
         return {}
-    names = [each.name for each in fields(attack)]
-    values = {
-        name: getattr(attack, name) for name in names if name not in ("bound", "queries", "seed")
-    }
-    return {
-        name: value
-        if value is None or isinstance(value, str | int | float | list | tuple)
-        else type(value).__name__
-        for name, value in values.items()
-    }
+    values: dict[str, Any] = _plain(attack)
+    return {k: v for k, v in values.items() if k not in ("bound", "queries", "seed")}
+
+
+def _plain(value: Any) -> Any:
+    """Return a JSON value; of an array, a model or another object, the name of its class."""
+    if value is None or isinstance(value, str | int | float):
+        return value
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if is_dataclass(value) and not isinstance(value, type):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    return type(value).__name__
 
 
 def _class(predicted: int) -> int | None:

@@ -10,6 +10,8 @@ from support.networks import small_network
 from support.output import one_object
 
 from neuroattack.attacks.registry import attack_names
+from neuroattack.attacks.substitutes.ensemble import Ensemble, Perceptron
+from neuroattack.attacks.substitutes.storage import save_substitutes
 from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.storage import load_network
 
@@ -84,10 +86,14 @@ def test_attack_reports_what_scripts_rely_on_and_saves_it(command, network_file,
     assert "</html>" in (folder / "report.html").read_text()
 
 
-def test_every_attack_can_be_named(command, network_file):
+def test_every_attack_can_be_named(command, network_file, tmp_path):
+    layer = np.random.default_rng(0).normal(size=(784, 10)).astype(np.float32)
+    models = Ensemble([Perceptron((28, 28), (layer,), (np.zeros(10, np.float32),))])
+    save_substitutes(tmp_path / "models.h5", models)
     arguments = ("--steps", 20, "--trials", 2, "--queries", 20, "--json")
     for name in attack_names():
-        code, out, err = command("attack", network_file, "--attack", name, *arguments)
+        given = ("--substitutes", tmp_path / "models.h5") if name == "transfer" else ()
+        code, out, err = command("attack", network_file, "--attack", name, *arguments, *given)
         assert code == 0, err
         assert one_object(out)["attack"] == name
     help_text = command("attack", "--help")[1]

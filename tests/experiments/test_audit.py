@@ -323,6 +323,7 @@ def test_attacks_that_are_not_installed_are_skipped(monkeypatch):
     def make(name, limit, queries, seed):
         if name == "square":
             raise UnsupportedFeatureError("attack 'square' needs the extra 'attacks'")
+        return make_attack(name, limit, queries, seed)
 
     monkeypatch.setattr(audit_suite, "make_attack", make)
     suite, skipped = Suite().available((28, 28), 10)
