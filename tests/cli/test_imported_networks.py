@@ -133,5 +133,5 @@ def test_it_is_evaluated_attacked_compared_and_audited(made, command, tmp_path):
     compared = told("compare", "--images", 3, "--backends", "native,brian2")
     assert {each["differing_spikes"] for each in compared["backends"].values()} == {0}
     audited = told("audit", "--images", 2, "--quick", "--out", tmp_path / "audit")
-    assert audited["schema"] == 2
+    assert audited["schema"] == 3
     assert (tmp_path / "audit" / "audit.html").stat().st_size > 1000
