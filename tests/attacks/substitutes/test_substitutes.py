@@ -52,7 +52,7 @@ def test_scores_and_gradients(seed):
         np.testing.assert_allclose(row, plain, rtol=1e-4, atol=1e-4)
     np.testing.assert_array_equal(scores, model.log_scores(images))
     found = pullback(weights)
-    step, size = rng.normal(size=images.shape), 1e-6
+    step, size = rng.normal(size=images.shape), 1e-8
 
     def moved(sign):
         return [
