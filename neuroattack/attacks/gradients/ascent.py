@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.gradients.differentiable import Differentiable
+from neuroattack.attacks.gradients.directions import normalized
 from neuroattack.attacks.gradients.projection import project
 from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.result import Goal
 
-__all__ = ["Aim", "aims_of", "ascend"]
+__all__ = ["Aim", "aims_of", "ascend", "margins"]
 
 Images = NDArray[np.float64]
 
@@ -90,7 +91,7 @@ def ascend(
     velocity = np.zeros_like(images)
     for step in range(steps + 1):
         scores, pullback = model.linearize(images)
-        values, weights = _margins(scores, aims)
+        values, weights = margins(scores, aims)
         better = values > best_values
         best = np.where(better.reshape(_per_image(images)), images, best)
         best_values = np.where(better, values, best_values)
@@ -110,7 +111,7 @@ def ascend(
     return best
 
 
-def _margins(scores: Images, aims: Sequence[Aim]) -> tuple[Images, Images]:
+def margins(scores: Images, aims: Sequence[Aim]) -> tuple[Images, Images]:
     """Return each row's margin, and its gradient with respect to the scores."""
     values = np.zeros(len(scores))
     weights = np.zeros_like(scores)
@@ -136,9 +137,7 @@ def _strongest_but(scores: NDArray[np.float64], excluded: int) -> int:
 def _normalized(bound: Bound, gradient: Images) -> Images:
     if bound.norm == "linf":
         return np.sign(gradient)
-    norm = np.linalg.norm(gradient.reshape(len(gradient), -1), axis=1)
-    tiny = np.finfo(np.float64).tiny
-    return np.asarray(gradient / np.maximum(norm, tiny).reshape(_per_image(gradient)))
+    return normalized(gradient)
 
 
 def _optimal(bound: Bound, original: Images, gradient: Images) -> Images:

@@ -73,15 +73,23 @@ def is_file_name(name: str) -> bool:
 
 
 def _opened(name: str) -> Differentiable:
-    # Here and below: storage takes a while to import, and few attacks need it.
-    from neuroattack.attacks.substitutes.storage import cached_substitutes
-
-    path = Path(name) if is_file_name(name) else cached_substitutes(name)
+    path = Path(name)
+    if not is_file_name(name):
+        path = _file_of(name, path.stat().st_mtime_ns if path.is_file() else 0)
     try:
         state = path.stat()
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror}") from None
     return _read(str(path), state.st_mtime_ns, state.st_size)
+
+
+@functools.lru_cache(maxsize=8)
+def _file_of(dataset: str, modified_ns: int) -> Path:
+    # Here and below: storage takes a while to import, and few attacks need it.
+    from neuroattack.attacks.substitutes.storage import cached_substitutes
+
+    del modified_ns  # distinguishes versions of a file
+    return cached_substitutes(dataset)
 
 
 @functools.lru_cache(maxsize=8)

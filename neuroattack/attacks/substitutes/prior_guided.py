@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.gradients.ascent import Aim, ascend
+from neuroattack.attacks.gradients.ascent import Aim, ascend, margins
 from neuroattack.attacks.gradients.directions import block_directions, normalized, optimal_bias
 from neuroattack.attacks.gradients.projection import project
 from neuroattack.attacks.planning import best_change
@@ -244,17 +244,10 @@ class _Search:
 
     def _prior(self, image: _Array) -> _Array | None:
         """Return the normalized gradient of the substitute's margin; None if it is 0."""
-        model, goal = self._model, self._goal
-        if model is None:
+        if self._model is None:
             return None
-        scores, pullback = model.linearize(image[None])
-        aimed = goal.label if goal.target_class is None else goal.target_class
-        others = scores[0].copy()
-        others[aimed] = -np.inf
-        weights = np.zeros_like(scores)
-        weights[0, aimed] += 1.0
-        weights[0, others.argmax()] -= 1.0
-        gradient = pullback(weights if goal.target_class is not None else -weights)
+        scores, pullback = self._model.linearize(image[None])
+        gradient = pullback(margins(scores, [Aim(self._goal)])[1])
         return np.asarray(normalized(gradient)[0]) if gradient.any() else None
 
     def _norm_energy(self, image: _Array, prior: _Array, directions: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 
@@ -179,7 +180,7 @@ class SubstituteTraining:
             return original[None]
         split = self.dataset
         if isinstance(split, str):
-            split = load_dataset(split).train
+            split = _training_images(split)
         if split.images.shape[1:] != original.shape:
             raise ValidationError(
                 "data set of the substitute",
@@ -188,6 +189,11 @@ class SubstituteTraining:
             )
         chosen = rng.choice(len(split), min(max(count - 1, 0), len(split)), replace=False)
         return np.concatenate([original[None], split.images[chosen].astype(np.float64)])
+
+
+@functools.lru_cache(maxsize=2)
+def _training_images(dataset: str) -> Split:
+    return load_dataset(dataset).train
 
 
 def augmented(

@@ -10,7 +10,7 @@ from neuroattack.attacks.bounds import L0, L2, LInf, LocalSD
 from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.reference.siegert import SiegertModel
 from neuroattack.attacks.result import Goal
-from neuroattack.attacks.substitutes import storage
+from neuroattack.attacks.substitutes import opening
 from neuroattack.attacks.substitutes.ensemble import Ensemble, Perceptron
 from neuroattack.attacks.substitutes.opening import open_substitutes, threat_model_of
 from neuroattack.attacks.substitutes.storage import save_substitutes
@@ -78,7 +78,7 @@ def test_names_of_substitutes(tmp_path, monkeypatch):
     assert isinstance(rates, SiegertModel)
     assert threat_model_of(str(network)) == "data and architecture"
     # The name of a data set stands for its file in the cache.
-    monkeypatch.setattr(storage, "cached_substitutes", lambda name: models)
+    monkeypatch.setattr(opening, "_file_of", lambda name, modified_ns: models)
     assert len(open_substitutes(("digits", str(models))).members) == 4
 
 
