@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -399,6 +400,7 @@ def audit(
     folder: str | os.PathLike[str],
     deployment: DeploymentSpec | str = "native",
     quick: bool = False,
+    substitutes: Sequence[str] = (),
     workers: int | None = None,
     progress: Callable[[str, float, str], None] | None = None,
 ) -> Card:
@@ -416,6 +418,9 @@ def audit(
         Deployment of the network, such as ``"native,profile=loihi1"``.
     quick : bool, optional
         Whether to use fewer queries and trials, for less than a minute.
+    substitutes : sequence of str, optional
+        Data sets or files of models of an attacker with data, to add ``transfer`` and
+        ``count-regression`` with substitutes.
     workers : int, optional
         Number of processes; by default one per core. Results do not depend on it.
     progress : callable, optional
@@ -434,7 +439,9 @@ def audit(
 
     spec = DeploymentSpec.from_text(deployment) if isinstance(deployment, str) else deployment
     loaded = network if isinstance(network, Network) else load_network(network)
-    suite, skipped = (QUICK if quick else Suite()).available(loaded.input.shape, loaded.classes)
+    suite, skipped = replace(QUICK if quick else Suite(), substitutes=tuple(substitutes)).available(
+        loaded.input.shape, loaded.classes
+    )
     with tempfile.TemporaryDirectory(prefix="neuroattack-audit-") as temporary:
         if isinstance(network, Network):
             file = Path(temporary) / "network.h5"

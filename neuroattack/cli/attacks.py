@@ -18,6 +18,7 @@ from neuroattack.cli.arguments.options import (
     Queries,
     Seed,
     Steps,
+    SubstituteNames,
     Trials,
 )
 from neuroattack.errors import ValidationError
@@ -122,14 +123,6 @@ _Settings = Annotated[
         help="Parameter of the attack; repeat the option for several.",
     ),
 ]
-_Substitutes = Annotated[
-    list[str] | None,
-    typer.Option(
-        help="Models of the attacker, for count-regression, p-rgf and transfer: a data set on "
-        "whose training images they are trained (digits, mnist, FILE.npz, FILE.csv), or a file "
-        "with models or with a network of the attacker; repeat the option for several.",
-    ),
-]
 _Index = Annotated[str, typer.Option(help="Indices of the test images: 3, 0:20 or 1,5,9.")]
 _Image = Annotated[
     Path | None,
@@ -159,7 +152,7 @@ def attack(
     bound: BoundOption = 2.0,
     queries: Queries = 2000,
     settings: _Settings = None,
-    substitutes: _Substitutes = None,
+    substitutes: SubstituteNames = None,
     dataset: NetworkDataset = None,
     index: _Index = "0",
     image: _Image = None,

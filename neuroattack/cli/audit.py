@@ -13,6 +13,7 @@ from neuroattack.cli.arguments.options import (
     Json,
     NetworkDataset,
     NetworkFile,
+    SubstituteNames,
     Workers,
 )
 from neuroattack.report.terminal import audit_tables, console
@@ -55,6 +56,7 @@ def audit(
     dataset: NetworkDataset = None,
     images: _Images = 20,
     quick: _Quick = False,
+    substitutes: SubstituteNames = None,
     against: _Against = None,
     margin: _Margin = 0.05,
     workers: Workers = None,
@@ -65,15 +67,17 @@ def audit(
 
     The suite measures random noise, attacks at three query budgets, a white-box attack as their
     reference, transfer to other deployments, transformed images and energy under attack, with 95 %
-    confidence intervals, and writes one page (HTML) and the results (JSON). The verdict holds for
-    the attacks that were run; it is no proof of security. With --against, the exit code is 1 if a
-    result is less robust by more than --margin, and 2 if the two audits cannot be compared. After
-    an interruption, the same command resumes.
+    confidence intervals, and writes one page (HTML) and the results (JSON). With --substitutes, it
+    also runs attacks that use these models. The verdict holds for the attacks that were run; it is
+    no proof of security. With --against, the exit code is 1 if a result is less robust by more than
+    --margin, and 2 if the two audits cannot be compared. After an interruption, the same command
+    resumes.
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.experiments.audit.audit import audit as run_audit
     from neuroattack.experiments.audit.comparison import check_margin, compare
     from neuroattack.experiments.audit.suite import QUICK, Suite
+    from neuroattack.experiments.substitutes import prepare_substitutes
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.report.audit import FIGURES, PAGE, save_card
@@ -81,14 +85,18 @@ def audit(
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
     loaded = load_network(network)
-    suite, skipped = replace(QUICK if quick else Suite(), images=images).available(
-        loaded.input.shape, loaded.classes
-    )
+    suite, skipped = replace(
+        QUICK if quick else Suite(), images=images, substitutes=tuple(substitutes or ())
+    ).available(loaded.input.shape, loaded.classes)
     source = load_dataset_of(dataset, loaded.origin)
     baseline = _baseline(against, out, suite.as_json(source))
     check_writable(out / FIGURES)
     check_writable(out / PAGE)
     with console.kept_in(out), console.progress_bars() as show:
+        prepare_substitutes(
+            [settings for _, settings in suite.runs.values()],
+            lambda fraction: show("Training substitutes", fraction, ""),
+        )
         card = run_audit(
             network,
             source,

@@ -44,7 +44,7 @@ from neuroattack.experiments.attack import attack_and_verify
 from neuroattack.experiments.engine.cells import Cell, read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell, keep_model, keep_network
 from neuroattack.experiments.seeds import attack_seed
-from neuroattack.experiments.substitutes import with_kept_substitutes
+from neuroattack.experiments.substitutes import kept_substitutes, with_kept_substitutes
 from neuroattack.files import write_arrays
 from neuroattack.targets.black_box import Target
 
@@ -172,8 +172,12 @@ def attack_cell(
     trials: int,
     target_class: int | None = None,
     settings: Mapping[str, Any] | None = None,
+    substitutes: Mapping[str, str] | None = None,
 ) -> Cell:
-    """Return the cell of :func:`attack_image`; `seed` is the random seed of the experiment."""
+    """Return the cell of :func:`attack_image`.
+
+    `seed` is the random seed of the experiment, `substitutes` are the files in its folder by name.
+    """
     return Cell(
         f"attack-{attack}-{index}",
         attack_image,
@@ -189,6 +193,7 @@ def attack_cell(
             "target_class": target_class,
             "seed": attack_seed(seed, index),
             "trials": trials,
+            **kept_substitutes(settings or {}, substitutes or {}),
         },
         (budget + 2 * trials) * query_cost(deployment),
     )

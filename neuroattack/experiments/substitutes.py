@@ -14,6 +14,7 @@ from neuroattack.experiments.model_cells import keep_file
 __all__ = [
     "KEY",
     "keep_substitutes",
+    "kept_substitutes",
     "prepare_substitutes",
     "substitute_names",
     "with_folder",
@@ -63,6 +64,12 @@ def keep_substitutes(settings: Iterable[Mapping[str, Any]], folder: Path) -> dic
         )
         for name in _different(settings)
     }
+
+
+def kept_substitutes(settings: Mapping[str, Any], kept: Mapping[str, str]) -> dict[str, Any]:
+    """Return the arguments of an attack cell that name the files of its substitutes."""
+    names = substitute_names(settings)
+    return {KEY: {name: kept[name] for name in names}} if names else {}
 
 
 def with_kept_substitutes(

@@ -110,6 +110,35 @@ def test_attack_figures_agree_with_a_plain_loop(card, network):
     )
 
 
+def test_substitutes_add_attacks_to_all_sections_that_list_them(network, tmp_path):
+    suite = replace(TINY, budgets=(10,), attacks=("random-noise",), substitutes=(str(network),))
+    data = load_dataset("digits")
+    card = audit(network, data, DEPLOYMENT, suite, tmp_path, workers=1)
+    keys = {each.key for each in card.figures if each.key.startswith("attacks/")}
+    assert keys == {
+        "attacks/random-noise/10",
+        "attacks/count-regression+substitutes/10",
+        "attacks/transfer+substitutes/10",
+    }
+    rates = []
+    with deploy(load_network(network), steps=STEPS, seed=3) as deployment:
+        for index in range(suite.images):
+            goal = Goal(int(data.test.labels[index]))
+            seed = int(np.random.SeedSequence([3, index]).generate_state(1)[0])
+            settings = {"substitutes": str(network)}
+            attack = make_attack("transfer", suite.bound, 10, seed, settings)
+            box = deployment.black_box(search_stream(index, None), 10)
+            found = attack.run(box, data.test.images[index].astype(float), goal)
+            judge_of = deployment.black_box(verification_stream(index, None))
+            rates.append(verify(judge_of, found.adversarial, goal, suite.trials).rate)
+    assert figure(card, "attacks/transfer+substitutes/10").value == pytest.approx(np.mean(rates))
+    assert {level.threat_model for level in card.bracket.levels} <= {
+        "no data",
+        "data and architecture",
+    }
+    assert suite.as_json(data) != replace(suite, substitutes=()).as_json(data)
+
+
 def test_noise_figures_agree_with_a_plain_loop(card, network):
     test = load_dataset("digits").test.first(TINY.accuracy_images)
     rng = np.random.default_rng(np.random.SeedSequence(3, spawn_key=(7,)))

@@ -52,6 +52,15 @@ DatasetName = Annotated[
         "--dataset", help="Data set: 'digits' (built in), 'mnist', or a .npz or .csv file."
     ),
 ]
+SubstituteNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--substitutes",
+        help="Models of the attacker, for count-regression, p-rgf and transfer: a data set on "
+        "whose training images they are trained (digits, mnist, FILE.npz, FILE.csv), or a file "
+        "with models or with a network of the attacker; repeat the option for several.",
+    ),
+]
 Images = Annotated[
     int | None, typer.Option(help="Number of test images, from the first. Default: all.")
 ]

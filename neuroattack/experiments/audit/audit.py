@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from neuroattack.experiments.audit.suite import (
 )
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
+from neuroattack.experiments.substitutes import keep_substitutes
 from neuroattack.ir.storage import load_network
 
 __all__ = ["audit"]
@@ -74,7 +74,9 @@ def audit(
         provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
     subject = Subject.kept(folder, dataset, [spec], network)
     has_rows = dataset.test.images.ndim > 2
-    run = _Run(subject, spec, suite, suite.as_json(dataset), has_rows, folder, workers, on_progress)
+    kept = keep_substitutes((settings for _, settings in suite.runs.values()), folder)
+    settings = suite.as_json(dataset)
+    run = _Run(subject, spec, suite, settings, kept, has_rows, folder, workers, on_progress)
     results = run.results()
     sections = sections_of(suite, run.settings["deployments"], results, skipped or {})
     largest = f"/{suite.budgets[-1]}"
@@ -92,6 +94,7 @@ class _Run:
     spec: DeploymentSpec
     suite: Suite
     settings: Mapping[str, Any]
+    substitutes: Mapping[str, str]
     has_rows: bool
     folder: Path
     workers: int | None
@@ -147,16 +150,18 @@ class _Run:
             self.subject, self.spec, [None], self._image_goals, suite.trials
         )
         for index in range(suite.images):
-            for name, queries in itertools.product(suite.attacks, suite.budgets):
-                cells[name, str(queries), str(index)] = self._attack(name, queries, index)
+            for key, (name, settings) in suite.runs.items():
+                for queries in suite.budgets:
+                    cell = self._attack(name, settings, queries, index)
+                    cells[key, str(queries), str(index)] = cell
             if suite.reference is not None:
-                openly = self._attack(suite.reference, _NO_QUERIES, index)
+                openly = self._attack(suite.reference, {}, _NO_QUERIES, index)
                 cells[REFERENCE, str(index)] = replace(
                     openly, work=attack_openly, cost=_REFERENCE_COST * query_cost(self.spec)
                 )
         return cells
 
-    def _attack(self, name: str, queries: int, index: int) -> Cell:
+    def _attack(self, name: str, settings: Mapping[str, Any], queries: int, index: int) -> Cell:
         return attack_cell(
             self.subject,
             self.spec,
@@ -166,6 +171,8 @@ class _Run:
             index=index,
             seed=self.spec.seed,
             trials=self.suite.trials,
+            settings=settings,
+            substitutes=self.substitutes,
         )
 
     @property

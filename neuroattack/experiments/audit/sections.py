@@ -90,7 +90,7 @@ def _accuracy(key: str, row: str, column: str, result: Mapping[str, Any]) -> Fig
 
 def _attacks(suite: Suite, results: Results, skipped: Mapping[str, str]) -> Section:
     figures = []
-    for name, queries in itertools.product(suite.attacks, suite.budgets):
+    for name, queries in itertools.product(suite.runs, suite.budgets):
         verified = [
             result["success"] for key, result in results.items() if key[:-1] == (name, str(queries))
         ]
@@ -138,7 +138,7 @@ def bracket_of_audit(suite: Suite, deployment: str, results: Results) -> Bracket
     missing = _missing_reference(suite, results)
     runs: dict[Key, tuple[str, int]] = {
         (name, str(queries)): (name, queries)
-        for name, queries in itertools.product(suite.attacks, suite.budgets)
+        for name, queries in itertools.product(suite.runs, suite.budgets)
     }
     if suite.reference is not None and not missing:
         runs[REFERENCE,] = suite.reference, 0

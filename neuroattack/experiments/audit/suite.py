@@ -16,6 +16,7 @@ from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
 from neuroattack.deployment.deployment import MAX_SEED, MAX_STEPS
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
+from neuroattack.experiments.substitutes import KEY as SUBSTITUTES
 from neuroattack.validation import check_integer
 
 __all__ = [
@@ -46,6 +47,7 @@ _DEPLOYMENTS = ("other-seed", "fixed-point", "half-steps", "double-steps", _CHIP
 
 
 _BOUND = Bound("l2", 2.0)
+_WITH_SUBSTITUTES = ("count-regression", "transfer")
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,9 @@ class Suite:
     attacks : tuple of str, optional
         Names of registered attacks. The sections on transfer, transformations and energy use the
         images of the first attack at the largest budget.
+    substitutes : tuple of str, optional
+        Data sets or files of models of an attacker with data. They add ``transfer``, and
+        ``count-regression`` with substitutes, to the attacks.
     bound : Bound, optional
         Norm bound on adversarial images.
     reference : {"white-box"} or None, optional
@@ -92,6 +97,7 @@ class Suite:
         "random-noise",
         "square",
     )
+    substitutes: tuple[str, ...] = ()
     bound: Bound = _BOUND
     reference: Literal["white-box"] | None = "white-box"
 
@@ -129,6 +135,16 @@ class Suite:
         installed = tuple(name for name in self.attacks if name not in missing)
         return replace(self, attacks=installed), missing
 
+    @property
+    def runs(self) -> dict[str, tuple[str, dict[str, Any]]]:
+        """Registered name and settings of every black-box attack, by its name in the figures."""
+        runs: dict[str, tuple[str, dict[str, Any]]] = {name: (name, {}) for name in self.attacks}
+        if self.substitutes:
+            settings = {SUBSTITUTES: list(self.substitutes)}
+            for name in _WITH_SUBSTITUTES:
+                runs[f"{name}+substitutes"] = name, settings
+        return runs
+
     def as_json(self, dataset: Dataset) -> dict[str, Any]:
         """Return the settings that two comparable audits share, as JSON values."""
         return {
@@ -139,7 +155,8 @@ class Suite:
             "budgets": list(self.budgets),
             "trials": self.trials,
             "accuracy_images": min(self.accuracy_images, len(dataset.test.labels)),
-            "attacks": list(self.attacks),
+            "attacks": list(self.runs),
+            **({SUBSTITUTES: list(self.substitutes)} if self.substitutes else {}),
             "bound": str(self.bound),
             "noises": [f"{noise.kind}-{noise.delta:g}" for noise in NOISES],
             "deployments": list(_DEPLOYMENTS),

@@ -11,7 +11,7 @@ from neuroattack.experiments.attack_cells import REFERENCE, attack_image
 from neuroattack.experiments.campaign.config import AttackChoice, CampaignConfig
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.seeds import attack_seed, random_target_class
-from neuroattack.experiments.substitutes import substitute_names
+from neuroattack.experiments.substitutes import kept_substitutes
 
 __all__ = ["plan_cells"]
 
@@ -67,7 +67,7 @@ def _cells(
                                 "bound": bound,
                                 "budget": budget,
                                 **common,
-                                **_kept(attack.settings, substitutes),
+                                **kept_substitutes(attack.settings, substitutes),
                             },
                             reference.key if needs_reference else None,
                         )
@@ -82,11 +82,6 @@ def _choices(config: CampaignConfig) -> Iterator[tuple[int | None, AttackChoice]
     for attack in config.attacks:
         if attack not in queried:
             yield None, attack
-
-
-def _kept(settings: Mapping[str, Any], substitutes: Mapping[str, str]) -> dict[str, Any]:
-    names = substitute_names(settings)
-    return {"substitutes": {name: substitutes[name] for name in names}} if names else {}
 
 
 def _cell(arguments: dict[str, Any], after: str | None = None) -> Cell:
