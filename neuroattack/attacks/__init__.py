@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from neuroattack.attacks.sparse_rs import SparseRS
     from neuroattack.attacks.substitutes.prior_guided import PriorGuided
     from neuroattack.attacks.substitutes.substitute_training import SubstituteTraining
+    from neuroattack.attacks.substitutes.torch_module import TorchModule
     from neuroattack.attacks.substitutes.transfer import Transfer
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "SparseRS",
     "Square",
     "SubstituteTraining",
+    "TorchModule",
     "Transfer",
     "WhiteBox",
     "attack_names",
@@ -64,6 +66,7 @@ _get_attribute, __dir__ = lazy_attributes(
         "SubstituteTraining": (
             "neuroattack.attacks.substitutes.substitute_training:SubstituteTraining"
         ),
+        "TorchModule": "neuroattack.attacks.substitutes.torch_module:TorchModule",
         "Transfer": "neuroattack.attacks.substitutes.transfer:Transfer",
         "WhiteBox": "neuroattack.attacks.reference.white_box:WhiteBox",
         "ZOO": "neuroattack.attacks.art.baselines:ZOO",

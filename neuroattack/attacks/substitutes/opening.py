@@ -10,6 +10,7 @@ from typing import TypeAlias, TypeVar, overload
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.protocol import ThreatModel
 from neuroattack.attacks.substitutes.ensemble import Ensemble, Perceptron, members_of
+from neuroattack.attacks.substitutes.torch_module import TorchModule
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.targets.black_box import Target
 
@@ -110,7 +111,7 @@ def threat_model_of(substitutes: Substitutes | None) -> ThreatModel:
     if substitutes is None:
         return "no data"
     members = members_of(open_substitutes(substitutes))
-    plain = all(isinstance(member, Perceptron) for member in members)
+    plain = all(isinstance(member, Perceptron | TorchModule) for member in members)
     return "data" if plain else "data and architecture"
 
 
