@@ -13,6 +13,7 @@ the prior mean of the regression, and images are planned by gradient ascent on t
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import get_args
 
@@ -48,7 +49,9 @@ _BATCH = 256
 # The search ends after this many trials of the best image that all reached the goal.
 _ENOUGH_TRIALS = 30
 # With substitutes: part of the queries, and least number, to select among their images.
-_OPENING_FRACTION, _OPENING_QUERIES = 0.12, 40
+_OPENING_FRACTION, _OPENING_QUERIES = 0.05, 40
+_ROUNDS, _ROUNDS_WITH_SUBSTITUTES = 4, 6
+_SELECTION, _SELECTION_WITH_SUBSTITUTES = 0.25, 0.15
 # Fewer random perturbations teach less than the same number of selection trials.
 _LEAST_PROBES = 10
 _ROUND_QUERIES = 30
@@ -80,7 +83,8 @@ class CountRegression:
     seed : int, optional
         Random seed of the perturbations.
     rounds : int, optional
-        Number of rounds.
+        Number of rounds; by default 4, or 6 with substitutes. With substitutes, there are fewer
+        rounds if the queries do not suffice for 30 per round.
     probe : float, optional
         Size of the random perturbation of a pixel, in intensities; clipped to [0, 1].
     moved_fraction : float, optional
@@ -94,7 +98,8 @@ class CountRegression:
     plans : int, optional
         Maximum number of planned images per round and scale.
     selection_fraction : float, optional
-        Fraction of a round's queries used to select among plans.
+        Fraction of a round's queries used to select among plans; by default 0.25, or 0.15 with
+        substitutes.
     substitutes : str, sequence of str, or Differentiable, optional
         Models of the target from data of the attacker, as in
         :func:`neuroattack.attacks.substitutes.opening.open_substitutes`. Their adversarial images
@@ -103,7 +108,7 @@ class CountRegression:
     reach : float, optional
         With substitutes: L2 norm of the random perturbations, as a multiple of the L2 distance of
         the best image from the clean image. They then replace those of size `probe`, and are
-        correlated like the prior.
+        correlated like the prior, with the geometric mean of `correlations_px`.
     breadth : float, optional
         For the bound ``local_sd``: perturbations are restricted to the pixels of largest estimated
         effect times SD, as many as `breadth` times the bound allows to change by 1.
@@ -117,21 +122,22 @@ class CountRegression:
     bound: Bound
     queries: int = 2000
     seed: int = 0
-    rounds: int = 4
+    rounds: int | None = None
     probe: float = 0.5
     moved_fraction: float = 0.5
     correlations_px: tuple[float, ...] = (0.7, 1.5)
     scales: tuple[Scale, ...] = ("counts", "log")
     plans: int = 2
-    selection_fraction: float = 0.25
+    selection_fraction: float | None = None
     breadth: float = 4.0
     substitutes: Substitutes | None = None
-    reach: float = 1.5
+    reach: float = 2.0
 
     def __post_init__(self) -> None:
         check_integer("queries of an attack", self.queries, 1)
         check_integer("seed", self.seed, 0)
-        check_integer("rounds", self.rounds, 1, _MOST_ROUNDS)
+        if self.rounds is not None:
+            check_integer("rounds", self.rounds, 1, _MOST_ROUNDS)
         check_integer("plans", self.plans, 1)
         check_positive("breadth", self.breadth)
         check_positive("reach", self.reach)
@@ -140,6 +146,8 @@ class CountRegression:
             ("moved_fraction", self.moved_fraction),
             ("selection_fraction", self.selection_fraction),
         ):
+            if fraction is None:
+                continue
             check_positive(thing, fraction)
             if fraction > 1:
                 raise ValidationError(thing, fraction, "at most 1")
@@ -223,7 +231,10 @@ class _Search:
     def _rounds(self) -> str:
         attack = self._attack
         self._open()
-        rounds = attack.rounds
+        rounds, fraction = _ROUNDS, _SELECTION
+        if self._substitutes is not None:
+            rounds, fraction = _ROUNDS_WITH_SUBSTITUTES, _SELECTION_WITH_SUBSTITUTES
+        rounds, fraction = attack.rounds or rounds, attack.selection_fraction or fraction
         if self._substitutes is not None:
             rounds = min(rounds, max(1, self._trials.left // _ROUND_QUERIES))
         for round_ in range(rounds):
@@ -231,7 +242,7 @@ class _Search:
             selection = (
                 attack.plans * len(attack.scales)
                 if self._deterministic
-                else round(queries * attack.selection_fraction)
+                else round(queries * fraction)
             )
             if queries - selection < _LEAST_PROBES and self._substitutes is not None:
                 return "budget"
@@ -299,7 +310,8 @@ class _Search:
         attack, shape = self._attack, self._original.shape
         distance = float(np.linalg.norm(self._best.image - self._original))
         if self._trusted and distance > 0:
-            length = max(attack.correlations_px)
+            lengths = attack.correlations_px
+            length = math.prod(lengths) ** (1 / len(lengths))
             return attack.reach * distance * self._estimator.correlated(self._rng, count, length)
         moved = self._rng.random((count, *shape)) < attack.moved_fraction
         signs = self._rng.choice((-1.0, 1.0), (count, *shape))
