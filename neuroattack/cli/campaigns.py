@@ -137,6 +137,7 @@ def export(
     import numpy as np
 
     from neuroattack.experiments.campaign.export import (
+        first_attack,
         result_rows,
         summarize,
         write_csv,
@@ -149,6 +150,7 @@ def export(
         results = list(store.results())
         rows = result_rows(results)
         counts, failures = store.counts(), store.failures()
+        first = first_attack(store)
         if images:
             found = [(store.result(each.key) or {})["adversarial"] for each in results]
             write_arrays(images, {"adversarial": np.array(found)})
@@ -160,11 +162,11 @@ def export(
         from neuroattack.report.curves import save_curves
 
         save_curves(curves, [row for row in summarize(rows) if row["images"]])
-    _print(rows, failures, counts, json)
+    _print(rows, failures, first, counts, json)
 
 
 def _carry_on(folder: Path, workers: Workers, json: bool) -> None:
-    from neuroattack.experiments.campaign.export import result_rows
+    from neuroattack.experiments.campaign.export import first_attack, result_rows
     from neuroattack.experiments.campaign.running import resume as resume_campaign
     from neuroattack.experiments.engine.store import Store
 
@@ -182,7 +184,8 @@ def _carry_on(folder: Path, workers: Workers, json: bool) -> None:
     with Store(folder) as store:
         rows = result_rows(store.results())
         failures = store.failures()
-    _print(rows, failures, counts, json)
+        first = first_attack(store)
+    _print(rows, failures, first, counts, json)
     if failures:
         console.note(f"{len(failures)} attacks failed: see 'campaign status {folder}'")
         raise typer.Exit(1)
@@ -191,6 +194,7 @@ def _carry_on(folder: Path, workers: Workers, json: bool) -> None:
 def _print(
     rows: list[dict[str, Any]],
     failures: list[tuple[dict[str, Any], str]],
+    first: dict[str, Any] | None,
     counts: Counts,
     json: bool,
 ) -> None:
@@ -198,7 +202,7 @@ def _print(
     from neuroattack.experiments.campaign.export import summarize
     from neuroattack.report.numbers import budget_text
 
-    attacks = summarize(rows, [settings for settings, _ in failures])
+    attacks = summarize(rows, [settings for settings, _ in failures], first)
     finished = {row["attack"] for row in rows}
     bracket = bracket_of(
         rows,
@@ -223,6 +227,7 @@ def _print(
             "images",
             "success rate",
             "median distance",
+            "difference from first (points)",
         ),
         [
             (
@@ -241,15 +246,21 @@ def _print(
         print_bracket(bracket)
 
 
-def _figures(row: dict[str, Any]) -> tuple[str, str, str]:
+def _figures(row: dict[str, Any]) -> tuple[str, str, str, str]:
     images = f"{row['images']:,}"
     if row["failed"]:
         images += f", {row['failed']:,} failed"
     if not row["images"]:
-        return images, "none", "none"
+        return images, "none", "none", ""
     rates = (100 * rate for rate in (row["success"], *row["success_ci95"]))
     success = "{:.1f} % ({:.1f} to {:.1f} %)".format(*rates)
-    return images, success, f"{row['median_distance']:.2f}"
+    difference = ""
+    if row["difference"] is not None:
+        difference = f"{100 * row['difference']:+.1f}"
+    if row["difference_ci95"] is not None:
+        low, high = (100 * end for end in row["difference_ci95"])
+        difference += f" ({low:+.1f} to {high:+.1f})"
+    return images, success, f"{row['median_distance']:.2f}", difference
 
 
 def _named(row: dict[str, Any]) -> str:

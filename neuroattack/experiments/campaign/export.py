@@ -13,11 +13,11 @@ from typing import Any
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.errors import UnsupportedFeatureError
-from neuroattack.experiments.engine.store import Done
+from neuroattack.experiments.engine.store import Done, Store
 from neuroattack.files import atomic_path, write_text
-from neuroattack.statistics import wilson_interval
+from neuroattack.statistics import mean_interval, wilson_interval
 
-__all__ = ["result_rows", "summarize", "write_csv", "write_parquet"]
+__all__ = ["first_attack", "result_rows", "summarize", "write_csv", "write_parquet"]
 
 
 def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
@@ -59,8 +59,19 @@ def _max_distance(arguments: Mapping[str, Any], result: Mapping[str, Any]) -> fl
     return maximum
 
 
+def first_attack(store: Store) -> dict[str, Any] | None:
+    """Return the name and settings of the first attack in the configuration of a campaign."""
+    config = store.about("config")
+    if not config:
+        return None
+    name, settings = (config["attacks"][0][key] for key in ("name", "settings"))
+    return {"attack": name, "settings": settings}
+
+
 def summarize(
-    rows: Iterable[Mapping[str, Any]], failed: Iterable[Mapping[str, Any]] = ()
+    rows: Iterable[Mapping[str, Any]],
+    failed: Iterable[Mapping[str, Any]] = (),
+    first: Mapping[str, Any] | None = None,
 ) -> list[dict[str, Any]]:
     """Return one row per attack, deployment, bound, budget and kind of goal.
 
@@ -69,7 +80,9 @@ def summarize(
     the whole budget. ``median_distance`` is in the norm of the bound. ``images_without_distance``
     is the number of images that the reference attack of the bound did not change, so that no
     attack could change them. Attacks that ``failed`` are only counted; if all failed, the other
-    figures are None.
+    figures are None. ``difference`` is the mean difference in success rate from the attack `first`
+    (its name and settings) over the images of both, at the same deployment, bound, budget and kind
+    of goal, with Student's interval; None for that attack itself.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -79,7 +92,27 @@ def summarize(
     )
     for key in missing:
         groups.setdefault(key, [])
-    return [_summary(key, group, missing[key]) for key, group in groups.items()]
+    summaries = []
+    for key, group in groups.items():
+        compared: list[Mapping[str, Any]] = []
+        if first is not None and key[:2] != (first["attack"], _settings(first)):
+            compared = groups.get((first["attack"], _settings(first), *key[2:]), [])
+        summaries.append({**_summary(key, group, missing[key]), **_difference(group, compared)})
+    return summaries
+
+
+def _difference(
+    group: list[Mapping[str, Any]], compared: list[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Return the paired difference in success rate between two attacks."""
+    others = {(row["index"], row["target_class"]): row["success"] for row in compared}
+    goals = ((row["success"], (row["index"], row["target_class"])) for row in group)
+    differences = [success - others[goal] for success, goal in goals if goal in others]
+    interval = mean_interval(differences)
+    return {
+        "difference": statistics.fmean(differences) if differences else None,
+        "difference_ci95": None if interval is None else list(interval),
+    }
 
 
 def _group(values: Mapping[str, Any], settings: str, deployment: str) -> tuple[Any, ...]:

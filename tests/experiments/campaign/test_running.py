@@ -23,7 +23,7 @@ from neuroattack.datasets import load_dataset
 from neuroattack.errors import ValidationError
 from neuroattack.experiments.campaign import running as campaign
 from neuroattack.experiments.campaign.config import read_config
-from neuroattack.experiments.campaign.export import result_rows
+from neuroattack.experiments.campaign.export import result_rows, summarize
 from neuroattack.experiments.campaign.running import begin, resume
 from neuroattack.experiments.engine import running as engine
 from neuroattack.experiments.engine.store import STORE, Counts, Store
@@ -280,6 +280,7 @@ def test_export_writes_one_row_per_attack(tmp_path, command, on_one_core):
         "median_distance",
         "verification_queries",
     }
+    assert {each["difference"] for each in json.loads(out)["attacks"]} - {None}
     assert command("campaign", "export", tmp_path / "out", "--images", tmp_path / "i.npz")[0] == 0
     with np.load(tmp_path / "i.npz") as arrays:
         images = arrays["adversarial"]
@@ -295,6 +296,40 @@ def test_export_writes_one_row_per_attack(tmp_path, command, on_one_core):
     )
     assert code == 0
     assert parquet.read_table(tmp_path / "r.parquet").num_rows == ITEMS // 3
+
+
+def test_differences_are_paired_by_image_and_target_class():
+    rates = {
+        ("first", 0, 3): 0.5,
+        ("first", 1, 3): 0.25,
+        ("first", 1, 4): 0.0,
+        ("other", 0, 3): 1.0,
+        ("other", 1, 4): 0.25,
+        ("other", 2, 3): 1.0,
+    }
+    same = {
+        "settings": "{}",
+        "threat_model": "no data",
+        "deployment": "native",
+        "bound": "l2=2",
+        "max_distance": 2.0,
+        "budget": 10,
+        "queries": 10,
+        "l2_distance": 1.0,
+        "clean_success": 0.0,
+        "verification_queries": 20,
+        "seconds": 1.0,
+    }
+    rows = [
+        {"attack": attack, "index": index, "target_class": target, "success": rate, **same}
+        for (attack, index, target), rate in rates.items()
+    ]
+    first, other = summarize(rows, first={"attack": "first", "settings": {}})
+    assert (first["difference"], first["difference_ci95"]) == (None, None)
+    # Differences of 0.5 and 0.25; Student's t with one degree of freedom is 12.706.
+    assert other["difference"] == 0.375
+    half = 12.706 * 0.125
+    assert other["difference_ci95"] == pytest.approx([0.375 - half, 0.375 + half], abs=1e-4)
 
 
 def test_an_extended_campaign_gives_the_results_of_a_new_one(tmp_path, command, on_one_core):
