@@ -45,6 +45,8 @@ class LavaBackend:
             "convolution",
             "direct_input",
             "potential_readout",
+            "recurrent_bias",
+            "fast_decay",
         }
     )
 

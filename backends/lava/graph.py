@@ -11,18 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..endings import describe_end, find_end
+from ..workers.endings import describe_end, find_end
+from ..workers.serving import ServedError
 from .plan import GraphPlan, Query
 
-__all__ = ["Graph", "GraphError"]
+__all__ = ["Graph"]
 
 # Messages per channel. One is written while another is read; Lava's default of 64 only wastes
 # shared memory.
 _CHANNEL_DEPTH = 4
-
-
-class GraphError(Exception):
-    """A Lava process failed."""
 
 
 class Graph:
@@ -68,7 +65,7 @@ class Graph:
         """Simulate a query.
 
         Returns the results, with the columns of :class:`PopulationPlan`, and the packed spikes of
-        each population, if recorded. Raises GraphError if a process reported a failure or ended,
+        each population, if recorded. Raises ServedError if a process reported a failure or ended,
         and EOFError if `abandon` became readable, i.e. the query was canceled.
         """
         from lava.magma.core.run_conditions import RunSteps
@@ -80,10 +77,10 @@ class Graph:
         sending.start()
         ready = wait([self._answers, self._faults, abandon, *self._children])
         if self._faults in ready:
-            raise GraphError(self._faults.recv_bytes().decode(errors="replace"))
+            raise ServedError(self._faults.recv_bytes().decode(errors="replace"))
         for sentinel, process in self._children.items():
             if sentinel in ready:
-                raise GraphError(f"a Lava process {describe_end(find_end(process) or 0)}")
+                raise ServedError(f"a Lava process {describe_end(find_end(process) or 0)}")
         if self._answers not in ready:
             raise EOFError("the query was abandoned")
         results, spikes = self._answers.recv()

@@ -14,11 +14,12 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.ir.network import INPUT, AnyProjection, Convolution, Network
 
-from .handle import Worker
+from ..workers.handle import Worker
 from .plan import GraphPlan, Query, packed_bytes
 
 __all__ = ["LavaSimulator"]
 
+_NAME, _GRAPH = "lava", "neuroattack.backends.lava.graph:Graph"
 _MOST_IMAGES = 128
 
 # Memory limits: numbers that a layer computes per block, and bytes of a query's spikes.
@@ -101,7 +102,7 @@ class LavaSimulator:
                 + _PER_WEIGHT_S * self._synapses
             )
             plan = GraphPlan.of(self._network, self._block_steps, capacity)
-            self._worker = Worker(plan, self._deadline_s or deadline_s)
+            self._worker = Worker(_NAME, _GRAPH, plan, self._deadline_s or deadline_s)
             self._capacity = capacity
         return self._worker
 

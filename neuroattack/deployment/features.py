@@ -10,9 +10,10 @@ import numpy as np
 from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import Convolution, FixedPopulation, Network, Population
+from neuroattack.ir.structure import is_recurrent, recurrent_groups
 from neuroattack.ir.values import is_uniform
 
-__all__ = ["BASIC", "FEATURES", "check_supported", "features_of"]
+__all__ = ["BASIC", "FEATURES", "biases_on_grid", "check_supported", "features_of"]
 
 FEATURES: Mapping[str, str] = MappingProxyType(
     {
@@ -29,11 +30,16 @@ FEATURES: Mapping[str, str] = MappingProxyType(
         "convolution": "convolutions stored as kernels",
         "direct_input": "direct coding: intensities as a constant input",
         "potential_readout": "membrane potentials as output",
+        "recurrent_bias": "biases off the grid of the weights, in recurrent populations",
+        "fast_decay": "potentials that decay by more than half per time step",
     }
 )
 """Descriptions of the features by name. Everything else is supported by every backend."""
 
-BASIC = frozenset({"fixed_point"})
+_HALF = 0.5
+_EXACT_BELOW = 2.0**53
+
+BASIC = frozenset({"fixed_point", "recurrent_bias", "fast_decay"})
 """Features of backends that do not declare any: those of networks in version 0.1."""
 
 
@@ -72,7 +78,7 @@ def _used(network: Network) -> Iterator[tuple[str, str]]:
         if isinstance(population, FixedPopulation):
             yield "fixed_point", part
         else:
-            yield from ((feature, part) for feature in _of_neurons(population))
+            yield from ((feature, part) for feature in _of_neurons(population, network))
     position = {name: index for index, name in enumerate(network.sizes)}
     for projection in network.projections:
         if isinstance(projection, Convolution):
@@ -85,7 +91,21 @@ def _used(network: Network) -> Iterator[tuple[str, str]]:
             yield "feedback", projection.label
 
 
-def _of_neurons(population: Population) -> Iterator[str]:
+def biases_on_grid(population: Population, network: Network) -> bool:
+    """Return whether sums of a population's biases and incoming weights are exact in any order."""
+    incoming = network.incoming(population.name)
+    if not population.bias_v.any() or not incoming:
+        return True
+    exponent = min(projection.exponent for projection in incoming)
+    bias = np.ldexp(np.abs(population.bias_v), -exponent)
+    weights = sum(
+        float(projection.largest_sum()) * 2.0 ** (projection.exponent - exponent)
+        for projection in incoming
+    )
+    return bool((bias == np.rint(bias)).all() and bias.max() + weights < _EXACT_BELOW)
+
+
+def _of_neurons(population: Population, network: Network) -> Iterator[str]:
     parameters: list[np.ndarray[tuple[int, ...], np.dtype[np.float64]]] = [
         population.tau_m_s,
         population.tau_syn_s,
@@ -101,3 +121,11 @@ def _of_neurons(population: Population) -> Iterator[str]:
         yield "inclusive_threshold"
     if population.input_after_update:
         yield "late_input"
+    decay = population.decay(network.dt_s)
+    if ((decay > 0) & (decay < _HALF)).any():
+        yield "fast_decay"
+    if not biases_on_grid(population, network) and any(
+        population.name in group and is_recurrent(network, group)
+        for group in recurrent_groups(network)
+    ):
+        yield "recurrent_bias"

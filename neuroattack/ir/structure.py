@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Collection
 from graphlib import TopologicalSorter
 
 import numpy as np
@@ -62,12 +63,19 @@ def is_recurrent(network: Network, group: tuple[str, ...]) -> bool:
     return len(group) > 1 or any(p.source == group[0] for p in network.incoming(group[0]))
 
 
-def lags(network: Network) -> dict[str, int]:
+def lags(network: Network, slow: Collection[str] = ()) -> dict[str, int]:
     """Return the smallest time shifts with which every spike takes at least one step.
 
     If the population P is simulated ``lags[P]`` steps late, a projection has a delay of
     ``delay_steps + lags[target] - lags[source]``, which is at least 1. Simulators that cannot
     deliver a spike in the step in which it is emitted can thus simulate the same dynamics.
+
+    Parameters
+    ----------
+    network : Network
+        Network to simulate.
+    slow : collection of str, optional
+        Populations to which spikes of other populations take at least two steps.
 
     Returns
     -------
@@ -77,14 +85,16 @@ def lags(network: Network) -> dict[str, int]:
     Raises
     ------
     UnsupportedFeatureError
-        If a loop of n projections has a total delay below n steps: then there are no such shifts.
+        If a loop of n projections has a total delay below n steps, or more if some are slow: then
+        there are no such shifts.
     """
     shifts = {INPUT: 0, **{population.name: 0 for population in network.populations}}
     # Longest paths (Bellman-Ford): without such loops, they have fewer edges than there are nodes.
     for _ in range(len(shifts)):
         changed = ""
         for projection in network.projections:
-            least = shifts[projection.source] + 1 - projection.delay_steps
+            steps = 2 if projection.target in slow and projection.source != INPUT else 1
+            least = shifts[projection.source] + steps - projection.delay_steps
             if least > shifts[projection.target]:
                 shifts[projection.target] = least
                 changed = projection.label

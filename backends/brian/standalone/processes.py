@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...endings import describe_end, find_end
+from ...workers.endings import describe_end, find_end
 
 __all__ = ["Ended", "run_in_group"]
 

@@ -1,6 +1,6 @@
-"""Program in which Lava runs: ``python -m neuroattack.backends.lava.worker``.
+"""Program in which a simulator runs: ``python -m neuroattack.backends.workers.program``.
 
-It forks into a worker, whose process group contains all processes that Lava starts, and a
+It forks into a worker, whose process group contains all processes that the simulator starts, and a
 supervisor. The supervisor kills the group and removes its files in shared memory when the worker
 ends, on request, and when the parent process ends, even if that was killed.
 """
@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 
-from ..endings import describe_end, find_end
+from .endings import describe_end, find_end
 from .leftovers import remove_leftovers
 
 __all__ = ["main"]
@@ -25,18 +25,19 @@ _LOOK_MS = 1000
 
 
 def main() -> None:
-    """Run worker and supervisor: arguments are prefix, socket, and the parent's process id.
+    """Run worker and supervisor: arguments are prefix, socket, parent's process id, and class.
 
     Standard input is the lifeline: when it is closed, the worker is no longer needed.
     """
     prefix, connection, parent = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    served = sys.argv[4]
     # Separate process groups, so that Ctrl-C in a terminal does not reach them; but in the session
     # of the parent, so that the kernel continues a stopped group when its parent ends.
     os.setpgid(0, 0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
-    # Become the parent of Lava's processes when the worker has ended, to wait for them.
+    # Become the parent of the simulator's processes when the worker has ended, to wait for them.
     ctypes.CDLL(None).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     worker = os.fork()
     if worker == 0:
@@ -48,7 +49,7 @@ def main() -> None:
 
         from .serving import serve
 
-        serve(connection, prefix)
+        serve(connection, prefix, served)
     # Also set here, because either process may run first.
     with contextlib.suppress(OSError):
         os.setpgid(worker, worker)

@@ -13,15 +13,11 @@ import tempfile
 import weakref
 from typing import IO, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from neuroattack.errors import SimulationError
 
-from ..endings import describe_end
 from .channel import Channel, Deadline
+from .endings import describe_end
 from .leftovers import new_prefix, remove_leftovers
-from .plan import GraphPlan, Query
 
 __all__ = ["Worker"]
 
@@ -32,26 +28,37 @@ _KEPT_BYTES = 2**28
 
 
 class Worker:
-    """Worker process with a Lava graph.
+    """Worker process with a network.
 
     Raises SimulationError if the worker fails or exceeds a deadline; it is then ended completely.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the backend in error messages.
+    served : str
+        ``module:class`` of the network in the worker. The class is called with the plan, and has
+        the method ``query(query, abandon)``; `abandon` becomes readable when the result is no
+        longer needed.
+    plan : object
+        Description of the network.
+    deadline_s : float
+        Maximum time until the network is built.
     """
 
-    def __init__(self, plan: GraphPlan, deadline_s: float) -> None:
+    def __init__(self, backend: str, served: str, plan: object, deadline_s: float) -> None:
+        self._backend = backend
         deadline = Deadline(deadline_s)
         try:
-            self._processes = _Processes(deadline)
+            self._processes = _Processes(served, deadline)
         except (OSError, TimeoutError) as error:
-            raise SimulationError(f"lava: the worker could not be started: {error}") from error
+            raise SimulationError(f"{backend}: the worker could not be started: {error}") from error
         self._end = weakref.finalize(self, self._processes.end)
         self._exchange("build the network", plan, deadline)
 
-    def query(
-        self, query: Query, deadline_s: float
-    ) -> tuple[NDArray[np.int32], dict[str, NDArray[np.uint8]] | None]:
-        """Simulate a query; see :meth:`neuroattack.backends.lava.graph.Graph.query`."""
-        results, spikes = self._exchange("complete the query", query, Deadline(deadline_s))
-        return results, spikes
+    def query(self, query: object, deadline_s: float) -> Any:
+        """Return the result of the method ``query`` of the served network."""
+        return self._exchange("complete the query", query, Deadline(deadline_s))
 
     @property
     def usable(self) -> bool:
@@ -69,40 +76,41 @@ class Worker:
             kind, content = processes.channel.receive(deadline)
         except TimeoutError:
             self.end()
-            raise _failed(f"{what} within {deadline.seconds:g} s and was ended") from None
+            raise self._failed(f"{what} within {deadline.seconds:g} s and was ended") from None
         except EOFError:
             processes.await_report()
             self.end()
-            raise _failed(f"{what}: {processes.end_reason}") from None
+            raise self._failed(f"{what}: {processes.end_reason}") from None
         except BaseException:
             # For example Ctrl-C: the result of the worker is not needed any more.
             self.end()
             raise
         if kind == "fault":
             self.end()
-            raise _failed(f"{what}: {content}")
+            raise self._failed(f"{what}: {content}")
         return content
 
-
-def _failed(what: str) -> SimulationError:
-    return SimulationError(f"lava: the worker did not {what}; the next run starts a new one")
+    def _failed(self, what: str) -> SimulationError:
+        return SimulationError(
+            f"{self._backend}: the worker did not {what}; the next run starts a new one"
+        )
 
 
 class _Processes:
     """Worker and supervisor processes, and the connections to them."""
 
-    def __init__(self, deadline: Deadline) -> None:
+    def __init__(self, served: str, deadline: Deadline) -> None:
         self.owner = os.getpid()
         self._prefix = new_prefix()
         self._log: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the worker
         self.end_reason = ""
-        program = sys.executable, "-m", "neuroattack.backends.lava.worker"
+        program = sys.executable, "-m", "neuroattack.backends.workers.program"
         ours, theirs = socket.socketpair()
         # Block SIGINT until the supervisor has its own process group: Ctrl-C must not reach it.
         unmasked = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
         try:
             self._supervisor = subprocess.Popen(  # noqa: S603  # this Python, a module of ours
-                [*program, self._prefix, str(theirs.fileno()), str(self.owner)],
+                [*program, self._prefix, str(theirs.fileno()), str(self.owner), served],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._log,
@@ -185,7 +193,7 @@ def _environment() -> dict[str, str]:
         folders = environment["PYTHONPATH"].split(os.pathsep)
         # Not Path.resolve(), which would resolve symbolic links.
         environment["PYTHONPATH"] = os.pathsep.join(os.path.abspath(f) for f in folders)  # noqa: PTH100
-    # Each Lava process is single-threaded; additional BLAS threads would only compete.
+    # Each simulator process is single-threaded; additional BLAS threads would only compete.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         environment[name] = "1"
     # Arrays of the same sizes are allocated for every message: let the C library keep their pages

@@ -1,7 +1,8 @@
-"""Main loop of the worker: builds a graph and processes queries until it is ended."""
+"""Main loop of the worker: builds a network and processes queries until it is ended."""
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing.process
 import multiprocessing.shared_memory
 import os
@@ -11,25 +12,29 @@ import tempfile
 from typing import Any, NoReturn
 
 from .channel import Channel
-from .graph import Graph, GraphError
 from .leftovers import private_folder, remove_leftovers
 
-__all__ = ["serve"]
+__all__ = ["ServedError", "serve"]
 
 
-def serve(connection: int, prefix: str) -> NoReturn:
+class ServedError(Exception):
+    """The served network failed; the message is reported as it is."""
+
+
+def serve(connection: int, prefix: str, served: str) -> NoReturn:
     """Process messages until the parent process ends, then kill the process group.
 
-    The first message is a GraphPlan, with the response ``("ready", None)``. All others are a Query,
-    with the response ``("answer", (results, spikes))``. The response to a failure is ``("fault",
+    The first message is a plan, from which the class `served` (``module:class``) builds a network,
+    with the response ``("ready", None)``. All others are queries, arguments of its method
+    ``query``, with the response ``("answer", result)``. The response to a failure is ``("fault",
     text)``, after which there are no further responses. `connection` is the file descriptor of the
     socket, `prefix` that of the names in shared memory.
     """
     channel = Channel(socket.socket(fileno=connection))
-    # Lava's processes must close the socket, so that each side detects the end of the other.
+    # Processes of the simulator must close the socket, so that each side detects the other's end.
     os.register_at_fork(after_in_child=channel.close)
     try:
-        _process(channel, prefix)
+        _process(channel, prefix, served)
     except EOFError:
         pass
     finally:
@@ -48,18 +53,19 @@ def _use_names(prefix: str) -> None:
     tempfile.tempdir = str(folder)
 
 
-def _process(channel: Channel, prefix: str) -> NoReturn:
+def _process(channel: Channel, prefix: str, served: str) -> NoReturn:
     plan = channel.receive()
     try:
         _use_names(prefix)
-        graph = Graph(plan)
+        module, _, name = served.partition(":")
+        network = getattr(importlib.import_module(module), name)(plan)
         channel.send(("ready", None))
         while True:
             query = channel.receive()
-            channel.send(("answer", graph.query(query, channel)))
+            channel.send(("answer", network.query(query, channel)))
     except EOFError:
         raise
-    except GraphError as error:
+    except ServedError as error:
         _report_failure(channel, str(error))
     except Exception as error:
         _report_failure(channel, f"{type(error).__name__}: {error}")

@@ -1,0 +1,1 @@
+"""NEST backend: NEST's neurons and synapses in a separate worker process."""

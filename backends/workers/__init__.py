@@ -1,0 +1,1 @@
+"""Simulators in separate processes that end with their parent, leaving nothing behind."""
