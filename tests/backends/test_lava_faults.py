@@ -6,13 +6,14 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 import pytest
 from support.networks import small_network
+from support.worker_processes import WorkerProcesses
 
 from neuroattack.backends.lava.backend import LavaBackend
 from neuroattack.deployment.backend import Workload, load_backend
@@ -23,62 +24,12 @@ pytestmark = pytest.mark.skipif(
     find_spec("lava") is None, reason="needs lava-nc, which installs on Python 3.10 only"
 )
 
-SHARED_MEMORY = "/dev/shm"  # noqa: S108
+LEAST = 6
+"""Feed, layers, sink, service, manager and their parent."""
 
 # Longer than any test waits: one message per step, over half a minute.
 LONG = SpikeTrains.from_events([], [], [], (1, 40_000, 784))
 SHORT = SpikeTrains.from_dense(np.random.default_rng(0).random((3, 20, 784)) < 0.1)
-
-
-def processes_of(group):
-    """Return the processes of a group, including zombies."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with suppress(OSError):
-                after_name = (entry / "stat").read_text().rpartition(")")[2].split()
-                if int(after_name[2]) == group:
-                    found.append(int(entry.name))
-    return sorted(found)
-
-
-class Worker:
-    """Processes and files of a simulator's worker in the system."""
-
-    def __init__(self, group, supervisor, prefix):
-        self.group, self.supervisor, self.prefix = group, supervisor, prefix
-        assert len(self.members) >= 6, "feed, layers, sink, service, manager and their parent"
-        assert self.in_shared_memory
-
-    @classmethod
-    def of(cls, simulator):
-        processes = simulator._worker._processes
-        return cls(processes._group, processes._supervisor.pid, processes._prefix)
-
-    @property
-    def members(self):
-        return processes_of(self.group)
-
-    @property
-    def in_shared_memory(self):
-        return [name for name in os.listdir(SHARED_MEMORY) if self.prefix in name]
-
-    def signal(self, whom, number):
-        everyone = [*self.members, self.supervisor]
-        chosen = {
-            "worker": [self.group],
-            "a Lava process": [self.members[-2]],
-            "supervisor": [self.supervisor],
-            "everyone": everyone,
-        }[whom]
-        for process in chosen:
-            os.kill(process, number)
-
-    def assert_gone(self, within_s=10.0):
-        end = time.monotonic() + within_s
-        while self.members or processes_of(self.supervisor) or self.in_shared_memory:
-            assert time.monotonic() < end, (self.members, self.in_shared_memory)
-            time.sleep(0.05)
 
 
 @pytest.fixture
@@ -120,14 +71,14 @@ SLOW = pytest.mark.slow
     ("whom", "busy"),
     [
         ("worker", True),
-        ("a Lava process", True),
+        ("a child", True),
         ("supervisor", False),
-        *(pytest.param(whom, False, marks=SLOW) for whom in ("worker", "a Lava process")),
+        *(pytest.param(whom, False, marks=SLOW) for whom in ("worker", "a child")),
         *(pytest.param(whom, True, marks=SLOW) for whom in ("supervisor", "everyone")),
     ],
 )
 def test_killed(simulator, whom, busy):
-    worker = Worker.of(simulator)
+    worker = WorkerProcesses.of(simulator, LEAST)
     if busy:
         threading.Timer(0.3, worker.signal, (whom, signal.SIGKILL)).start()
     else:
@@ -141,10 +92,10 @@ def test_killed(simulator, whom, busy):
 
 
 @pytest.mark.parametrize(
-    "whom", ["a Lava process", *(pytest.param(whom, marks=SLOW) for whom in ("worker", "everyone"))]
+    "whom", ["a child", *(pytest.param(whom, marks=SLOW) for whom in ("worker", "everyone"))]
 )
 def test_stopped(simulator, whom):
-    worker = Worker.of(simulator)
+    worker = WorkerProcesses.of(simulator, LEAST)
     simulator._deadline_s = 1.0
     threading.Timer(0.3, worker.signal, (whom, signal.SIGSTOP)).start()
     start = time.monotonic()
@@ -158,7 +109,7 @@ def test_stopped(simulator, whom):
 
 @SLOW
 def test_a_stopped_supervisor_holds_nobody_up(simulator):
-    worker = Worker.of(simulator)
+    worker = WorkerProcesses.of(simulator, LEAST)
     worker.signal("supervisor", signal.SIGSTOP)
     assert_answers(simulator)
     simulator.close()
@@ -212,7 +163,7 @@ def program(then):
         text=True,
     )
     group, supervisor, prefix = started.stdout.readline().split()
-    return started, Worker(int(group), int(supervisor), prefix)
+    return started, WorkerProcesses(int(group), int(supervisor), prefix, LEAST)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +172,7 @@ def program(then):
         (None, None),
         ("everyone", signal.SIGSTOP),
         pytest.param("worker", signal.SIGSTOP, marks=SLOW),
-        pytest.param("a Lava process", signal.SIGSTOP, marks=SLOW),
+        pytest.param("a child", signal.SIGSTOP, marks=SLOW),
         pytest.param("supervisor", signal.SIGKILL, marks=SLOW),
     ],
 )
@@ -295,7 +246,7 @@ def deploy_ask_close(times):
     for _ in range(times):
         with closing(LavaBackend().deploy(small_network())) as simulator:
             simulator.run(SHORT, record_spikes=True)
-            worker = Worker.of(simulator)
+            worker = WorkerProcesses.of(simulator, LEAST)
         worker.assert_gone()
 
 
