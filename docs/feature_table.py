@@ -14,14 +14,17 @@ from neuroattack.deployment.features import FEATURES
 
 PAGE = Path(__file__).with_name("backends.md")
 BEGIN, END = "<!-- feature table -->\n", "<!-- end of feature table -->\n"
-BACKENDS = ("native", "brian2", "brian2-standalone", "lava")
+BACKENDS = ("native", "brian2", "brian2-standalone", "lava", "nest")
 
 
 def feature_table() -> str:
     """Return the table in Markdown; backends need not be installed."""
     points = {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
     supported = [points[name].load()().supported for name in BACKENDS]
-    lines = [f"| feature | {' | '.join(f'`{name}`' for name in BACKENDS)} |", "|---" * 5 + "|"]
+    lines = [
+        f"| feature | {' | '.join(f'`{name}`' for name in BACKENDS)} |",
+        "|---" * (len(BACKENDS) + 1) + "|",
+    ]
     for feature, description in FEATURES.items():
         cells = " | ".join("yes" if feature in each else "no" for each in supported)
         lines.append(f"| {description} | {cells} |")

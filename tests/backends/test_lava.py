@@ -158,8 +158,8 @@ def featured_networks():
     )
     populations = (
         Population("map", 80, rng.choice([0.02, 5.0], 80), 0.5, refractory_steps=1),
-        Population("pool", 20, 0.02, 1.0, reset="subtract", comparison="inclusive"),
-        Population("loop", 9, 0.02, 0.5, tau_syn_s=4e-3, input_after_update=True),
+        Population("pool", 20, 1e-3, 1.0, reset="subtract", comparison="inclusive"),
+        Population("loop", 9, 0.02, 0.5, bias_v=0.01, tau_syn_s=4e-3, input_after_update=True),
         Population("back", 7, 0.02, 0.75, reset="subtract_next", tau_syn_s=2e-3),
         Population("output", 4, 0.05, np.inf, bias_v=0.01, current_bias_v=0.01),
     )

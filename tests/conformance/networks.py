@@ -75,7 +75,11 @@ def networks(
             sizes = math.prod(shapes[source]), math.prod(shapes[i])
             projection = _weights(draw, names[source], names[i], sizes, rng)
             projections.append(_delayed(draw, projection, features))
-    for source, target in _backward(draw, layers, features):
+    loops = _backward(draw, layers, features)
+    if loops and "recurrent_bias" not in features:
+        # On the grid of all weights generated here.
+        populations = [replace(p, bias_v=np.round(p.bias_v * 64) / 64) for p in populations]
+    for source, target in loops:
         sizes = math.prod(shapes[source]), math.prod(shapes[target])
         loop = _weights(draw, names[source], names[target], sizes, rng)
         # Enough for backends that shift populations in time: see `lags` of the structure module.
@@ -159,7 +163,7 @@ def _populations(
     return Population(
         name=name,
         size=n,
-        tau_m_s=values([1e-3, 0.02, 5.0, math.inf]),
+        tau_m_s=values([1e-3 if "fast_decay" in features else 2e-3, 0.02, 5.0, math.inf]),
         threshold_v=np.inf if potential else thresholds if draw(st.booleans()) else thresholds[0],
         bias_v=rng.normal(0, 0.05, n) if draw(st.booleans()) else 0.0,
         reset_v=None if reset != "value" else np.full(n, reset_v) - each * rng.random(n) / 8,

@@ -45,6 +45,7 @@ __all__ = [
     "one_neuron",
     "resets",
     "same_step",
+    "short_memory",
     "synaptic_currents",
     "ties",
     "trained",
@@ -245,7 +246,7 @@ def loops() -> Network:
     return _network(
         8,
         [
-            Population("first", 12, 0.02, 1.0, 0.03),
+            Population("first", 12, 0.02, 1.0, 1 / 32),
             Population("second", 10, 0.02, 1.0, refractory_steps=1),
             Population("output", 4, 0.05, 0.8),
         ],
@@ -268,7 +269,7 @@ def same_step() -> Network:
         8,
         [
             Population("first", 12, 0.02, 1.0, 0.05),
-            Population("second", 10, 0.02, 0.8, 0.04),
+            Population("second", 10, 0.02, 0.8, 5 / 128),
             Population("output", 4, 0.05, 0.8, 0.11),
         ],
         [
@@ -277,6 +278,23 @@ def same_step() -> Network:
             _random(20, "second", "output", (10, 4), 0.4, 0),
             _random(21, INPUT, "output", (8, 4), 0.2, 2),
             _random(22, "second", "second", (10, 10), 0.2, 1),
+        ],
+    )
+
+
+@functools.cache
+def short_memory() -> Network:
+    """Return a recurrent network with fast decay, and biases off the grid of the weights."""
+    return _network(
+        8,
+        [
+            Population("first", 12, 1e-3, 0.5, 0.03),
+            Population("output", 4, 5e-4, 0.4, 0.07),
+        ],
+        [
+            _random(31, INPUT, "first", (8, 12), 0.4),
+            _random(32, "first", "first", (12, 12), 0.3),
+            _random(33, "first", "output", (12, 4), 0.4),
         ],
     )
 

@@ -21,6 +21,7 @@ EXPECTED = {
         "inclusive_threshold",
     },
     "loops": {"recurrence", "feedback"},
+    "short_memory": {"recurrence", "recurrent_bias", "fast_decay"},
     "same_step": {"same_step_arrival", "recurrence"},
     "convolutional": {"convolution"},
     "direct": {"direct_input", "potential_readout", "per_neuron_parameters", "convolution"},
@@ -48,7 +49,7 @@ def test_an_unsupported_feature_is_refused_with_the_part_that_uses_it():
 def test_backends_declare_known_features_only():
     # The classes are importable where their simulators are not installed.
     declared = {p.name: p.load().supported for p in entry_points(group=ENTRY_POINT_GROUP)}
-    assert {"native", "brian2", "brian2-standalone", "lava"} <= set(declared)
+    assert {"native", "brian2", "brian2-standalone", "lava", "nest"} <= set(declared)
     assert all(supported <= set(FEATURES) for supported in declared.values())
     assert declared["native"] == set(FEATURES)
 
@@ -57,4 +58,4 @@ def test_a_backend_without_a_declaration_gets_basic_networks_only(monkeypatch):
     monkeypatch.delattr(type(load_backend("native")), "supported")
     with pytest.raises(UnsupportedFeatureError, match="'native' does not support"):
         deploy(scenario_networks.loops())
-    assert {"fixed_point"} == BASIC
+    assert {"fixed_point", "recurrent_bias", "fast_decay"} == BASIC
