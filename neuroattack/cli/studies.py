@@ -114,10 +114,12 @@ def compare(
     """Compare the spikes and the speed of simulator backends.
 
     Compares all spikes of each backend with the reference dynamics, and measures throughput,
-    start-up time and memory. The exit code is 1 if a spike differs or a backend fails.
+    start-up time and memory. With --profile, also estimates the energy and the run time on the
+    chip. The exit code is 1 if a spike differs or a backend fails.
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.provenance import network_provenance
+    from neuroattack.experiments.chips.metering import ActivityMeter
     from neuroattack.experiments.comparison import comparison
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
@@ -129,6 +131,7 @@ def compare(
     spec = deployment()
     loaded = load_network(network)
     fitted = _fitted(loaded, spec, precision)
+    meter = None if fitted is None else ActivityMeter(fitted, spec.steps)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
     chosen, missing = _backends(backends)
@@ -143,6 +146,7 @@ def compare(
             steps=spec.steps,
             seed=spec.seed,
             on_progress=show,
+            observe=meter,
         )
     provenance = network_provenance(
         loaded,
@@ -155,7 +159,7 @@ def compare(
         command=console.command_line(),
         profile=None if fitted is None else fitted.profile,
     )
-    hardware = {} if fitted is None else {"hardware": fitted.as_json()}
+    hardware = {} if meter is None else {"hardware": meter.as_json()}
     figures = result.as_json() | hardware | {"provenance": asdict(provenance)}
     _print_comparison(figures, missing, json)
     if out:
@@ -176,7 +180,7 @@ def _print_comparison(figures: dict[str, Any], missing: list[BackendInfo], json:
     else:
         tables.print_comparison(figures)
         if "hardware" in figures:
-            hardware_tables.print_losses(figures["hardware"])
+            hardware_tables.print_hardware(figures["hardware"])
     for backend in missing:
         console.note(f"Skipped: {backend.name}: {backend.reason}")
 

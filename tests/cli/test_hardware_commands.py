@@ -96,6 +96,12 @@ def test_compare_holds_backends_to_the_network_on_the_chip(command, network_file
     assert set(figures["backends"]) == {"native", "native-spinnaker1"}
     assert figures["hardware"]["profile"] == "spinnaker1"
     assert figures["fixed_point"]["projections"][0]["rms_error_v"] > 0
+    # The same energy and run time as those of the same images on one backend.
+    code, out, _ = command(
+        *("evaluate", network_file, "--images", 3, "--steps", 20),
+        *("--profile", "spinnaker1", "--json"),
+    )
+    assert one_object(out)["hardware"] == figures["hardware"]
     assert (tmp_path / "rasters.png").stat().st_size > 5_000
 
 

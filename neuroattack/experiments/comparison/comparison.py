@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.datasets import Labels
+from neuroattack.deployment.backend import Recording
 from neuroattack.deployment.deployment import EVALUATION_STREAM, check_settings
 from neuroattack.encoding.images import validate_images
 from neuroattack.encoding.readout import decide
@@ -19,7 +20,7 @@ from neuroattack.errors import SimulationError, UnsupportedFeatureError, Validat
 from neuroattack.experiments.comparison.backend_run import BackendRun, run_backend
 from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate_with_potentials
-from neuroattack.ir.network import Network, Precision
+from neuroattack.ir.network import INPUT, Network, Precision
 from neuroattack.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -132,8 +133,14 @@ class Comparison:
 class _Reference:
     """Spikes of the reference dynamics, and output potentials if they are the network's output."""
 
+    input_counts: NDArray[np.int32]
     spikes: dict[str, SpikeTrains]
     potentials: NDArray[np.float64] | None
+
+    @property
+    def recording(self) -> Recording:
+        counts = {name: each.counts() for name, each in self.spikes.items()}
+        return Recording({INPUT: self.input_counts, **counts}, self.spikes)
 
     def outputs(self, readout: str) -> NDArray[np.int32] | NDArray[np.float64]:
         return self.spikes[readout].counts() if self.potentials is None else self.potentials
@@ -150,8 +157,13 @@ def compare(
     steps: int = 100,
     seed: int = 0,
     on_progress: Callable[[str, float, str], None],
+    observe: Callable[[Recording], None] | None = None,
 ) -> Comparison:
-    """Run backends on the same input, and compare each with the reference dynamics."""
+    """Run backends on the same input, and compare each with the reference dynamics.
+
+    `observe` is called with the activity of the `fitted` network in the reference dynamics, from
+    which the energy of a chip can be estimated.
+    """
     if not backends or not len(images):
         raise ValidationError("compare", "no backend or no image", "at least one of each")
     for name in backends:
@@ -161,6 +173,10 @@ def compare(
         suffix: _reference(version, images, steps, seed, partial(on_progress, f"dynamics{suffix}"))
         for suffix, version in versions.items()
     }
+    if fitted is not None and observe is not None:
+        # The fitted network has the suffix of the profile, unless it was in fixed point before.
+        chip = f"-{fitted.profile.id}"
+        observe(references[chip if chip in references else "-fixed"].recording)
     hidden = [p.name for p in network.populations if p.name != network.readout]
     population = hidden[-1] if hidden else network.readout
     compared: dict[str, BackendComparison] = {}
@@ -255,7 +271,7 @@ def _reference(
 ) -> _Reference:
     rows = validate_images(images, network.input.shape)
     parts: dict[str, list[SpikeTrains]] = {}
-    potentials = []
+    input_counts, potentials = [], []
     for index in range(len(rows)):
         inputs = network.input.encoder.encode(
             rows[index : index + 1],
@@ -265,6 +281,7 @@ def _reference(
             seed=seed,
             stream=EVALUATION_STREAM,
         )
+        input_counts.append(inputs.counts())
         dense = inputs.to_dense()[0]
         spikes, course = simulate_with_potentials(network, dense)
         for name, raster in spikes.items():
@@ -275,6 +292,7 @@ def _reference(
             potentials.append(course.max(axis=0))
         on_progress((index + 1) / len(rows), "")
     return _Reference(
+        np.concatenate(input_counts),
         {name: SpikeTrains.concatenate(trains) for name, trains in parts.items()},
         np.array(potentials) if potentials else None,
     )
