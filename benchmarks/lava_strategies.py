@@ -27,9 +27,9 @@ import numpy as np
 from benchmarks.machine import describe_machine
 from benchmarks.rounds import spread
 from neuroattack.backends.lava.backend import LavaBackend
-from neuroattack.backends.workers.leftovers import new_prefix, remove_leftovers
 from neuroattack.backends.lava.simulator import LavaSimulator
 from neuroattack.backends.native import NativeBackend
+from neuroattack.backends.workers.leftovers import new_prefix, remove_leftovers
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.backend import Workload
 from neuroattack.encoding.spikes import SpikeTrains
