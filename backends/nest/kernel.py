@@ -99,7 +99,7 @@ class Kernel:
             self._run_until(start)
             self._neurons.V_m = 0.0
             if plan.silenced:
-                self._raise_silence(start)
+                self._restore_thresholds(start)
             self._run_until(start + steps + last_lag)
         return self._response(query, starts, period)
 
@@ -172,7 +172,7 @@ class Kernel:
         if (left := time - self._now()) > 0:
             self._nest.Simulate(float(left))
 
-    def _raise_silence(self, start: int) -> None:
+    def _restore_thresholds(self, start: int) -> None:
         """Restore the thresholds of each population at the beginning of its first step."""
         for lag in np.unique(self._lags).tolist():
             self._run_until(start + lag)

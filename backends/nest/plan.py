@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from neuroattack.deployment.features import biases_on_grid
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.ir.network import INPUT, AnyProjection, Network, Population
+from neuroattack.ir.network import AnyProjection, Network, Population
 from neuroattack.ir.structure import is_recurrent, lags, recurrent_groups
 
 __all__ = ["NestPlan", "PopulationPlan", "ProjectionPlan", "Query", "Response"]
@@ -151,12 +151,6 @@ class NestPlan:
             silenced,
             longest + refractory + 1,
         )
-
-    def size_of(self, name: str) -> int:
-        """Return the number of neurons of a population or the input."""
-        if name == INPUT:
-            return self.input_size
-        return next(each.size for each in self.populations if each.name == name)
 
 
 @dataclass(frozen=True, eq=False)

@@ -227,7 +227,7 @@ def _print(
             "images",
             "success rate",
             "median distance",
-            "difference from first (points)",
+            "difference from first attack (points)",
         ),
         [
             (

@@ -93,8 +93,10 @@ def _used(network: Network) -> Iterator[tuple[str, str]]:
 
 def biases_on_grid(population: Population, network: Network) -> bool:
     """Return whether sums of a population's biases and incoming weights are exact in any order."""
+    if not population.bias_v.any():
+        return True
     incoming = [p for p in network.incoming(population.name) if p.largest_sum()]
-    if not population.bias_v.any() or not incoming:
+    if not incoming:
         return True
     exponent = min(projection.exponent for projection in incoming)
     bias = np.ldexp(np.abs(population.bias_v), -exponent)

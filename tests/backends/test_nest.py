@@ -82,11 +82,48 @@ def test_only_rounded_biases_of_recurrent_populations_are_refused(bias, recurren
 @installed
 @pytest.mark.parametrize("delays", [(1, 1), (0, 0), (3, 1), (2, 5)])
 @pytest.mark.parametrize("biases", [(0.1, 0.1), (0.0, 1 / 3), (0.125, -0.05)])
-def test_biases_are_added_after_the_sum_of_the_weights(biases, delays):
+def test_biases_with_delays_and_lags_give_the_reference_spikes(biases, delays):
     network = chain(biases, delays, refractory_steps=1)
     spikes = np.random.default_rng(2).random((5, 60, 6)) < 0.2
     with closing(NestBackend().deploy(network)) as simulator:
         check_batch(simulator, network, spikes)
+
+
+def at_the_threshold(source):
+    """Return a network of neurons that spike only if their bias is added last, or only if not.
+
+    Three neurons spike together. Without memory, the potential is the sum of their weights and the
+    bias, and the threshold lies between the values of that sum when it is rounded in two orders.
+    """
+    rng = np.random.default_rng(4)
+    weights = rng.integers(1, 2**20, (3, 8000)) / 2**20
+    bias = rng.uniform(0.1, 1, 8000)
+    last = weights.sum(axis=0) + bias
+    orders = [(0, 1, 2), (1, 0, 2), (2, 1, 0), (0, 2, 1), (1, 2, 0), (2, 0, 1)]
+    first = np.array([((bias + weights[i]) + weights[j]) + weights[k] for i, j, k in orders])
+    chosen = np.flatnonzero((first == first[0]).all(axis=0) & (first[0] != last))[:60]
+    assert len(chosen) == 60
+    threshold = np.minimum(first[0], last)[chosen]
+    neurons = Population("second", 60, 1e-9, threshold, bias_v=bias[chosen])
+    projection = Projection.from_weights(source, "second", weights[:, chosen])
+    relay = Population("first", 3, 1e-9, 0.5)
+    ones = Projection(INPUT, "first", np.eye(3, dtype=int), 0)
+    return Network(
+        1e-3, Input((3,), PoissonEncoder(100.0)), (relay, neurons), (ones, projection), "second"
+    )
+
+
+@installed
+@pytest.mark.parametrize("source", [INPUT, "first"])
+def test_a_bias_is_added_last(source):
+    network = at_the_threshold(source)
+    spikes = np.zeros((2, 8, 3), bool)
+    spikes[:, 2::3] = True
+    with closing(NestBackend().deploy(network)) as simulator:
+        check_batch(simulator, network, spikes)
+        counts = simulator.run(SpikeTrains.from_dense(spikes)).counts["second"]
+    # Some neurons spike because of the order, and others do not.
+    assert 0 < np.count_nonzero(counts[0]) < 60
 
 
 @installed
