@@ -200,7 +200,7 @@ def _print(
 ) -> None:
     from neuroattack.experiments.campaign.bracket import bracket_of
     from neuroattack.experiments.campaign.export import summarize
-    from neuroattack.report.numbers import budget_text
+    from neuroattack.report.numbers import attack_text, budget_text
 
     attacks = summarize(rows, [settings for settings, _ in failures], first)
     finished = {row["attack"] for row in rows}
@@ -231,7 +231,7 @@ def _print(
         ),
         [
             (
-                _named(row),
+                attack_text(row["attack"], row["settings"]),
                 row["threat_model"] or "unknown",
                 row["deployment"],
                 row["bound"] or "none",
@@ -261,11 +261,6 @@ def _figures(row: dict[str, Any]) -> tuple[str, str, str, str]:
         low, high = (100 * end for end in row["difference_ci95"])
         difference += f" ({low:+.1f} to {high:+.1f})"
     return images, success, f"{row['median_distance']:.2f}", difference
-
-
-def _named(row: dict[str, Any]) -> str:
-    settings = " ".join(f"{key}={value}" for key, value in row["settings"].items())
-    return f"{row['attack']} {settings}".strip()
 
 
 def _print_failures(failed: list[dict[str, Any]]) -> None:

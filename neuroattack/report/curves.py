@@ -15,6 +15,7 @@ from matplotlib.ticker import NullLocator
 
 from neuroattack.errors import ValidationError
 from neuroattack.files import atomic_path
+from neuroattack.report.numbers import attack_text
 
 __all__ = ["curves_figure", "save_curves"]
 
@@ -34,6 +35,8 @@ _BOUNDS = {
 }
 # Shift between curves, relative to the axis, so that their intervals do not overlap.
 _APART = 0.012
+# Sizes of the legend, with its font.
+_LEGEND_HANDLE_IN, _LEGEND_CHARACTER_IN, _LEGEND_ROW_IN = 0.6, 0.075, 0.2
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,14 @@ def curves_figure(attacks: Sequence[Mapping[str, Any]]) -> Figure:
     names = sorted({name for panel in panels for name in panel.curves})
     columns = min(len(panels), _COLUMNS)
     rows = math.ceil(len(panels) / columns)
-    figure = Figure(figsize=(0.4 + 3.3 * columns, 0.7 + 2.7 * rows), layout="constrained")
+    width = 0.4 + 3.3 * columns
+    longest = _LEGEND_HANDLE_IN + _LEGEND_CHARACTER_IN * max(map(len, names))
+    legend_columns = max(1, min(len(names), 2 * columns, int(width / longest)))
+    legend_rows = math.ceil(len(names) / legend_columns)
+    figure = Figure(
+        figsize=(max(width, longest), 2.7 * rows + _LEGEND_ROW_IN * (legend_rows + 2)),
+        layout="constrained",
+    )
     grid = figure.subplots(rows, columns, squeeze=False)
     for axes in grid.flat[len(panels) :]:
         axes.set_visible(False)
@@ -77,16 +87,11 @@ def curves_figure(attacks: Sequence[Mapping[str, Any]]) -> Figure:
         [handles[name] for name in names],
         names,
         loc="outside lower center",
-        ncols=min(len(names), 2 * columns),
+        ncols=legend_columns,
         frameon=False,
         fontsize=8.5,
     )
     return figure
-
-
-def _named(row: Mapping[str, Any]) -> str:
-    settings = " ".join(f"{key}={value}" for key, value in row["settings"].items())
-    return f"{row['attack']} {settings}".strip()
 
 
 def _grouped(
@@ -94,7 +99,9 @@ def _grouped(
 ) -> dict[tuple[Any, ...], dict[str, list[tuple[float, Mapping[str, Any]]]]]:
     groups: dict[tuple[Any, ...], dict[str, list[tuple[float, Mapping[str, Any]]]]] = {}
     for key, x, row in points:
-        groups.setdefault(key, {}).setdefault(_named(row), []).append((x, row))
+        groups.setdefault(key, {}).setdefault(
+            attack_text(row["attack"], row["settings"]), []
+        ).append((x, row))
     return {
         key: {name: sorted(points, key=lambda point: point[0]) for name, points in curves.items()}
         for key, curves in groups.items()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     # Importing attacks at run time would make tables in the terminal slow.
@@ -10,6 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "NBSP",
+    "attack_text",
     "bound_text",
     "budget_text",
     "decimals_for",
@@ -30,6 +32,15 @@ def bound_text(norm: str | None, bound: float | None) -> str:
         return "none"
     name = {"l0": "L0", "l2": "L2", "linf": "L\u221e", "local_sd": "local SD"}[norm]
     return f"{name}{NBSP}\u2264{NBSP}{bound:g}"
+
+
+def attack_text(attack: str, settings: Mapping[str, Any]) -> str:
+    """Return the name of an attack with its settings, such as ``transfer substitutes=mnist``."""
+    texts = (
+        f"{key}={','.join(map(str, value)) if isinstance(value, list | tuple) else value}"
+        for key, value in settings.items()
+    )
+    return " ".join((attack, *texts))
 
 
 def budget_text(budget: int | None, threat_model: str | None) -> str:
