@@ -13,18 +13,24 @@ __all__ = ["backends", "doctor"]
 
 
 def backends(json: Json = False) -> None:
-    """List the simulator backends and their availability."""
-    from neuroattack.deployment.backend import list_backends
+    """List the simulator backends and their availability.
 
-    found = list_backends()
+    Emulators are independent simulators whose spikes may differ from the reference dynamics.
+    """
+    from neuroattack.deployment.backend import list_backends, list_emulators
+
+    found = {"backends": list_backends(), "emulators": list_emulators()}
     if json:
-        console.print_json({"backends": [asdict(backend) for backend in found]})
+        console.print_json(
+            {kind: [asdict(each) for each in several] for kind, several in found.items()}
+        )
         return
-    console.print_rows(
-        "Backends",
-        ["name", "available", "version", "reason"],
-        [[b.name, "yes" if b.available else "no", b.version, b.reason] for b in found],
-    )
+    for kind, several in found.items():
+        console.print_rows(
+            kind.capitalize(),
+            ["name", "available", "version", "reason"],
+            [[b.name, "yes" if b.available else "no", b.version, b.reason] for b in several],
+        )
 
 
 def doctor(json: Json = False) -> None:

@@ -1,7 +1,9 @@
 """Interface, results and registry of simulator backends.
 
 Backends, including those of other packages, register under the entry-point group
-``neuroattack.backends``; this package does not import them directly.
+``neuroattack.backends``; this package does not import them directly. Emulators register under
+``neuroattack.emulators``: independent simulators with the same interface, whose spikes may differ
+from the reference dynamics. They serve as a second opinion.
 """
 
 from __future__ import annotations
@@ -31,11 +33,13 @@ __all__ = [
     "Workload",
     "check_inputs",
     "list_backends",
+    "list_emulators",
     "load_backend",
     "synaptic_operations",
 ]
 
 ENTRY_POINT_GROUP = "neuroattack.backends"
+EMULATOR_GROUP = "neuroattack.emulators"
 
 
 @dataclass(frozen=True)
@@ -238,14 +242,23 @@ class BackendInfo:
     version: str
 
 
-def _registered() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=ENTRY_POINT_GROUP)}
+def _registered(group: str) -> dict[str, EntryPoint]:
+    return {point.name: point for point in entry_points(group=group)}
 
 
 def list_backends() -> list[BackendInfo]:
     """Return all registered backends; unavailable ones with the reason."""
+    return _listed(ENTRY_POINT_GROUP)
+
+
+def list_emulators() -> list[BackendInfo]:
+    """Return all registered emulators; unavailable ones with the reason."""
+    return _listed(EMULATOR_GROUP)
+
+
+def _listed(group: str) -> list[BackendInfo]:
     lines = []
-    for name, point in sorted(_registered().items()):
+    for name, point in sorted(_registered(group).items()):
         try:
             found: Backend = point.load()()
             state = found.availability()
@@ -256,16 +269,16 @@ def list_backends() -> list[BackendInfo]:
 
 
 def load_backend(name: str) -> Backend:
-    """Return the backend registered under a name.
+    """Return the backend or emulator registered under a name.
 
     Raises
     ------
     UnknownNameError
-        If no backend has that name.
+        If neither a backend nor an emulator has that name.
     BackendUnavailableError
         If it cannot run here; the message has the reason.
     """
-    registered = _registered()
+    registered = _registered(EMULATOR_GROUP) | _registered(ENTRY_POINT_GROUP)
     if name not in registered:
         raise UnknownNameError("backend", name, registered)
     try:

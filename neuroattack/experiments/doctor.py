@@ -14,7 +14,7 @@ from typing import Literal
 
 from neuroattack import __version__
 from neuroattack.datasets import DATA_VARIABLE, MNIST_FILES
-from neuroattack.deployment.backend import list_backends
+from neuroattack.deployment.backend import list_backends, list_emulators
 
 __all__ = ["Finding", "examine"]
 
@@ -76,8 +76,9 @@ def _python() -> Finding:
 
 
 def _backends() -> Iterator[Finding]:
-    for backend in list_backends():
-        name = f"backend {backend.name}"
+    named = [(f"backend {each.name}", each) for each in list_backends()]
+    named += [(f"emulator {each.name}", each) for each in list_emulators()]
+    for name, backend in named:
         if backend.available:
             yield Finding(name, "good", backend.version)
         else:
