@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from neuroattack.deployment.spec import DeploymentSpec, OpenTarget
     from neuroattack.experiments.audit.card import Card
     from neuroattack.experiments.comparison.comparison import Comparison
+    from neuroattack.experiments.divergence.diagnosis import Diagnosis
+    from neuroattack.experiments.divergence.sides import Side
     from neuroattack.experiments.evaluation import Evaluation
     from neuroattack.ir.network import Network
     from neuroattack.report.attack_result import AttackResult
@@ -35,6 +37,7 @@ __all__ = [
     "audit",
     "compare",
     "convert",
+    "diagnose",
     "evaluate",
     "from_norse",
     "from_snntorch",
@@ -391,6 +394,46 @@ def compare(
         seed=seed,
         on_progress=progress or _silent,
     )
+
+
+def diagnose(
+    network: Network,
+    images: ArrayLike,
+    a: Side | str,
+    b: Side | str,
+    *,
+    steps: int = 100,
+    seed: int = 0,
+) -> Diagnosis:
+    """Locate and explain the first spike in which two simulations of a network differ.
+
+    Parameters
+    ----------
+    network : Network
+        Network of both simulations.
+    images : float array, shape (images, height, width)
+        Intensities in [0, 1]; the position of an image is its index in the random stream.
+    a, b : str, DeploymentSpec or path
+        The simulations: deployments such as ``"native,profile=loihi1"``, or npz files with recorded
+        spikes (:mod:`neuroattack.deployment.spike_files`).
+    steps, seed : int
+        Number of time steps per image, and random seed of the input spikes.
+
+    Raises
+    ------
+    NeuroattackError
+        If a simulation cannot be read or run, or the two cannot be compared.
+    """
+    from neuroattack.encoding.images import validate_images
+    from neuroattack.experiments.divergence import diagnosis
+    from neuroattack.experiments.divergence.sides import record, side_from_text
+
+    rows = validate_images(images, network.input.shape).astype(np.float32)
+    one, other = (
+        side_from_text(each, steps=steps, seed=seed) if isinstance(each, str) else each
+        for each in (a, b)
+    )
+    return diagnosis.diagnose(*record(network, rows, (one, other), steps=steps, seed=seed))
 
 
 def audit(

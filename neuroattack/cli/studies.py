@@ -19,8 +19,12 @@ from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from neuroattack.datasets import Dataset
     from neuroattack.deployment.backend import BackendInfo
     from neuroattack.deployment.spec import DeploymentSpec
+    from neuroattack.experiments.divergence.sides import Side
     from neuroattack.hardware.fitting import Fitted
     from neuroattack.ir.network import Network
 
@@ -100,23 +104,79 @@ _Out = Annotated[
 ]
 
 
+_First = Annotated[
+    str | None,
+    typer.Argument(
+        metavar="a",
+        help="First of two simulations to compare with each other: a deployment such as brian2 or "
+        "native,profile=loihi1, or a file of recorded spikes (.npz).",
+    ),
+]
+_Second = Annotated[str | None, typer.Argument(metavar="b", help="Second simulation.")]
+_Transfer = Annotated[
+    int,
+    typer.Option(
+        help="Number of images that are attacked on A and on B; the adversarial images are "
+        "verified on both. 0: none.",
+        rich_help_panel="Evaluation",
+    ),
+]
+
+
 @with_deployment(leave_out=("backend", "precision", "encoder", "defense"), steps=100)
 def compare(
     network: NetworkFile,
     deployment: GivenDeployment,
+    a: _First = None,
+    b: _Second = None,
     backends: _Backends = None,
     dataset: NetworkDataset = None,
     images: Annotated[int, typer.Option(help="Number of test images, from the first.")] = 100,
     precision: _Precision = "both",
+    transfer: _Transfer = 0,
     out: _Out = None,
     json: Json = False,
 ) -> None:
-    """Compare the spikes and the speed of simulator backends.
+    """Compare the spikes of simulators.
 
-    Compares all spikes of each backend with the reference dynamics, and measures throughput,
-    start-up time and memory. With --profile, also estimates the energy and the run time on the
-    chip. The exit code is 1 if a spike differs or a backend fails.
+    Without A and B: compares all spikes of each backend with the reference dynamics, and measures
+    throughput, start-up time and memory. With --profile, also estimates the energy and the run time
+    on the chip.
+
+    With A and B: locates the first spike that differs between the two, shows the potential and the
+    input of its neuron, and classifies the cause: rounding, refractory period, reset, delay,
+    arrival order, integration, saturation or weight quantization. --out also writes the spikes of
+    both.
+
+    The exit code is 1 if a spike differs or a backend fails.
     """
+    spec = deployment()
+    if a is None:
+        if transfer:
+            raise ValidationError("--transfer", transfer, "two deployments to compare")
+        _compare_backends(network, spec, backends, dataset, images, precision, out, json=json)
+    elif b is None:
+        raise ValidationError("compare", f"only {a!r}", "two simulations, A and B")
+    else:
+        if backends is not None or spec.profile is not None or precision != "both":
+            raise ValidationError(
+                "compare", "--backends, --profile or --precision",
+                f"settings of A and B in their text, such as {a},precision=fixed",
+            )  # fmt: skip
+        _compare_two(network, (a, b), spec, dataset, images, transfer, out, json=json)
+
+
+def _compare_backends(
+    network: Path,
+    spec: DeploymentSpec,
+    backends: str | None,
+    dataset: str | None,
+    images: int,
+    precision: Literal["floating", "fixed", "both"],
+    out: Path | None,
+    *,
+    json: bool,
+) -> None:
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.provenance import network_provenance
     from neuroattack.experiments.chips.metering import ActivityMeter
@@ -128,7 +188,6 @@ def compare(
         from neuroattack.report.comparison import FIGURES, save_comparison
 
         check_writable(out / FIGURES)
-    spec = deployment()
     loaded = load_network(network)
     fitted = _fitted(loaded, spec, precision)
     meter = None if fitted is None else ActivityMeter(fitted, spec.steps)
@@ -166,6 +225,91 @@ def compare(
         for path in save_comparison(out, result, provenance, hardware):
             console.note(f"Written: {path}")
     _end(agree=result.agree)
+
+
+def _compare_two(
+    network: Path,
+    texts: tuple[str, str],
+    spec: DeploymentSpec,
+    dataset: str | None,
+    images: int,
+    transfer: int,
+    out: Path | None,
+    *,
+    json: bool,
+) -> None:
+    from neuroattack.datasets import load_dataset_of
+    from neuroattack.experiments.divergence.diagnosis import diagnose
+    from neuroattack.experiments.divergence.sides import record, side_from_text
+    from neuroattack.files import check_writable
+    from neuroattack.ir.storage import load_network
+    from neuroattack.provenance import versions_text
+    from neuroattack.report.terminal.divergence_tables import print_diagnosis
+
+    if out:
+        from neuroattack.report.divergence import FIGURES, save_diagnosis
+
+        check_writable(out / FIGURES)
+    sides = tuple(side_from_text(text, steps=spec.steps, seed=spec.seed) for text in texts)
+    loaded = load_network(network)
+    source = load_dataset_of(dataset, loaded.origin)
+    with console.progress_bars() as show:
+        show("Simulation", 0.0, "")
+        recorded = record(
+            loaded,
+            source.test.first(images).images,
+            (sides[0], sides[1]),
+            steps=spec.steps,
+            seed=spec.seed,
+        )
+        show("Simulation", 1.0, "")
+        found = diagnose(*recorded, on_progress=show)
+        transferred = _transferred(network, sides, source, transfer, spec.seed, out, show)
+    figures = found.as_json() | {
+        "seed": spec.seed,
+        "transfer": transferred,
+        "provenance": {
+            "command": console.command_line(),
+            "network_checksum": loaded.checksum(),
+            "dataset": source.name,
+            "dataset_checksum": source.checksum,
+            "versions": versions_text(),
+        },
+    }
+    if json:
+        console.print_json(figures)
+    else:
+        print_diagnosis(figures)
+        if transferred is not None:
+            tables.print_transfer(transferred)
+    if out:
+        for path in save_diagnosis(out, found, recorded, figures):
+            console.note(f"Written: {path}")
+    if not found.agree:
+        raise typer.Exit(1)
+
+
+def _transferred(
+    network: Path,
+    sides: tuple[Side, ...],
+    source: Dataset,
+    images: int,
+    seed: int,
+    out: Path | None,
+    show: Callable[[str, float, str], None],
+) -> dict[str, Any] | None:
+    """Return the transfer of adversarial images between two deployments; None for 0 images."""
+    if not images:
+        return None
+    from neuroattack.experiments.chips.cells import cell_folder
+    from neuroattack.experiments.transfer import TransferSettings, transfer
+
+    specs = tuple(side for side in sides if not isinstance(side, Path))
+    if len(specs) < len(sides):
+        raise ValidationError("--transfer", images, "two deployments, not files of spikes")
+    settings = TransferSettings(specs, images=images, seed=seed)
+    with cell_folder(out) as folder:
+        return transfer(network, None, source, settings, folder, on_progress=show).as_json()
 
 
 def _end(*, agree: bool) -> None:

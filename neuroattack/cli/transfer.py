@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,10 +18,7 @@ from neuroattack.cli.arguments.options import (
     Trials,
     Workers,
 )
-from neuroattack.report.terminal import console
-
-if TYPE_CHECKING:
-    from neuroattack.experiments.transfer import Transfer
+from neuroattack.report.terminal import console, tables
 
 _USUAL = ("native", "native,precision=fixed", "native,steps=100", "native,encoder=regular")
 
@@ -191,25 +188,5 @@ def transfer(
     if json:
         console.print_json(found.as_json() | {"provenance": provenance})
     else:
-        _print(found)
+        tables.print_transfer(found.as_json())
     console.note(f"Figure: {paths['picture']}, table: {paths['table']}")
-
-
-def _print(found: Transfer) -> None:
-    several = range(len(found.names))
-    console.print_rows(
-        "Success rates on fresh trials, with 95 % intervals over images, by deployment tested on",
-        ("generated on", *found.names),
-        [
-            (
-                name,
-                *(
-                    "{:.0f} % ({:.0f} to {:.0f} %)".format(
-                        *(100 * x for x in (found.success(row, column), *found.ci95(row, column)))
-                    )
-                    for column in several
-                ),
-            )
-            for row, name in enumerate(found.names)
-        ],
-    )

@@ -20,7 +20,7 @@ from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError
 from neuroattack.experiments.comparison.backend_run import run_backend
-from neuroattack.experiments.comparison.comparison import _differing
+from neuroattack.experiments.divergence.difference import differing_events
 from neuroattack.hardware.quantization.quantization import fixed_format, quantize
 from neuroattack.ir.dynamics import simulate
 from neuroattack.ir.network import Input
@@ -290,9 +290,9 @@ def test_a_spike_reported_twice_is_a_difference():
     once = SpikeTrains.from_events([0], [1], [2], (1, 3, 4))
     twice = SpikeTrains.from_events([0, 0], [1, 1], [2, 2], (1, 3, 4))
     other = SpikeTrains.from_events([0, 0, 0], [1, 2, 2], [2, 3, 3], (1, 3, 4))
-    assert _differing(once, once).tolist() == []
-    assert _differing(twice, once).tolist() == [[0, 1, 2]]
-    assert _differing(other, once).tolist() == [[0, 2, 3]]
+    assert differing_events(once, once).tolist() == []
+    assert differing_events(twice, once).tolist() == [[0, 1, 2]]
+    assert differing_events(other, once).tolist() == [[0, 2, 3]]
 
 
 def _ignore_interrupts():

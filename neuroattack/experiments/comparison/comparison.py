@@ -18,6 +18,7 @@ from neuroattack.encoding.readout import decide
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.comparison.backend_run import BackendRun, run_backend
+from neuroattack.experiments.divergence.difference import differing_events
 from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate_with_potentials
 from neuroattack.ir.network import INPUT, Network, Precision
@@ -312,7 +313,7 @@ def _comparison(
     spikes_in, counts_in = {}, {}
     first: dict[str, str | int] | None = None
     for name, expected in reference.spikes.items():
-        differing = _differing(_spikes(run)[name], expected)
+        differing = differing_events(_spikes(run)[name], expected)
         spikes_in[name] = len(differing)
         if len(differing) and first is None:
             image, step, neuron = map(int, differing[0])
@@ -349,13 +350,3 @@ def _differing_potentials(run: BackendRun, expected: NDArray[np.float64] | None)
     for found in (run.recording.potentials, run.recorded_potentials):
         wrong |= True if found is None else found != expected
     return int(wrong.sum())
-
-
-def _differing(actual: SpikeTrains, expected: SpikeTrains) -> NDArray[np.int64]:
-    """Return (image, step, neuron) of spikes whose multiplicity differs."""
-    each = [np.stack(trains.events(), axis=1).astype(np.int64) for trains in (actual, expected)]
-    events, position = np.unique(np.concatenate(each), axis=0, return_inverse=True)
-    sign = np.repeat([1, -1], [len(rows) for rows in each])
-    surplus = np.bincount(position.ravel(), sign, minlength=len(events))
-    differing: NDArray[np.int64] = events[surplus != 0]
-    return differing

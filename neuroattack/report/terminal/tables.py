@@ -180,6 +180,27 @@ def _seconds(value: float | None) -> str:
     return "no leak" if value is None else f"{value:.3g} s"
 
 
+def print_transfer(figures: Mapping[str, Any]) -> None:
+    """Print the matrix of a transfer study, from its JSON."""
+    names = figures["columns"]
+    console.print_rows(
+        "Success rates on fresh trials, with 95 % intervals over images, by deployment tested on",
+        ("generated on", *names),
+        [
+            (
+                name,
+                *(
+                    f"{100 * rate:.0f} % ({100 * low:.0f} to {100 * high:.0f} %)"
+                    for rate, (low, high) in zip(rates, intervals, strict=True)
+                ),
+            )
+            for name, rates, intervals in zip(
+                figures["rows"], figures["success"], figures["ci95"], strict=True
+            )
+        ],
+    )
+
+
 def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
     """Print a table of attacks and one of their images, from their JSON."""
     console.print_rows(

@@ -1,0 +1,165 @@
+"""Diagnosis of deployments and of files with recorded spikes."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from support.faulty_engine import Engine, random_network, simulate_batch
+
+import neuroattack as na
+from neuroattack.deployment.spec import DeploymentSpec
+from neuroattack.deployment.spike_files import RecordedSpikes, save_spikes
+from neuroattack.encoding.spikes import SpikeTrains
+from neuroattack.errors import ValidationError
+from neuroattack.experiments.divergence.diagnosis import diagnose
+from neuroattack.experiments.divergence.sides import record, side_from_text
+from neuroattack.ir.network import INPUT
+
+STEPS = 60
+
+
+@pytest.fixture
+def network():
+    return random_network(np.random.default_rng(8))
+
+
+@pytest.fixture
+def images(network):
+    return np.random.default_rng(9).random((6, *network.input.shape)).astype(np.float32)
+
+
+def side(text):
+    return side_from_text(text, steps=STEPS, seed=3)
+
+
+def diagnosed(network, images, one, other):
+    return diagnose(*record(network, images, (one, other), steps=STEPS, seed=3))
+
+
+def spike_file(path, spikes, potentials=None):
+    images, steps, _ = spikes[INPUT].shape
+    trains = {name: SpikeTrains.from_dense(each) for name, each in spikes.items()}
+    save_spikes(path, RecordedSpikes(images, steps, trains, potentials or {}))
+    return path
+
+
+def test_equal_deployments_agree(network, images):
+    found = diagnosed(network, images, side("native"), side("brian2"))
+    assert found.agree
+    assert found.causes == ()
+    assert set(found.differing_spikes.values()) == {0}
+    assert found.class_agreement == 1
+    assert found.as_json()["first_difference"] is None
+
+
+def test_a_file_is_compared_on_its_own_input(network, images, tmp_path):
+    """The deployment is run on the input of the file, not on encoded images."""
+    inputs = np.random.default_rng(1).random((4, STEPS, network.input.size)) < 0.15
+    sound = spike_file(tmp_path / "a.npz", simulate_batch(network, Engine(), inputs))
+    assert diagnosed(network, images, side("native"), sound).agree
+    faulty = simulate_batch(network, Engine(refractory=1), inputs)
+    found = diagnosed(network, images, side("native"), spike_file(tmp_path / "b.npz", faulty))
+    assert found.causes == ("refractory_period",)
+    assert not any(found.sides[0].mismatches.values())
+    assert sum(found.sides[1].mismatches.values()) > 0
+    # The explanation holds for all neurons and images.
+    (explanation,) = found.sides[1].explanations
+    assert explanation.mismatches == sum(found.sides[1].mismatches.values())
+    assert explanation.unexplained == 0
+
+
+def test_the_first_difference_and_its_course(network, images, tmp_path):
+    inputs = np.random.default_rng(1).random((4, STEPS, network.input.size)) < 0.15
+    sound = simulate_batch(network, Engine(), inputs)
+    faulty = simulate_batch(network, Engine(delay=1), inputs)
+    paths = spike_file(tmp_path / "a.npz", sound), spike_file(tmp_path / "b.npz", faulty)
+    found = diagnosed(network, images, *paths)
+    name, image, step, neuron = found.first
+    differing = {n: sound[n] != faulty[n] for n in sound}
+    assert step == min(int(np.nonzero(each)[1].min()) for each in differing.values() if each.any())
+    assert found.only_in == (0 if sound[name][image, step, neuron] else 1)
+    assert found.differing_spikes == {n: int(each.sum()) for n, each in differing.items()}
+    for one, spikes in zip(found.sides, (sound, faulty), strict=True):
+        course = one.course
+        assert course.source == "replayed"
+        assert course.spikes.tolist() == spikes[name][image, course.steps, neuron].tolist()
+        # The potential is on the side of the threshold that its spike says.
+        assert (course.distance(step) > 0) == spikes[name][image, step, neuron]
+    located = found.as_json()["first_difference"]
+    assert located["distances_to_threshold"] == [s.course.distance(step) for s in found.sides]
+
+
+def test_recorded_potentials_are_shown(network, images, tmp_path):
+    inputs = np.random.default_rng(1).random((2, STEPS, network.input.size)) < 0.15
+    sound = simulate_batch(network, Engine(), inputs)
+    faulty = simulate_batch(network, Engine(reset="none"), inputs)
+    recorded = {p.name: np.full((2, STEPS, p.size), 7.0) for p in network.populations}
+    one = spike_file(tmp_path / "a.npz", sound)
+    found = diagnosed(network, images, one, spike_file(tmp_path / "b.npz", faulty, recorded))
+    assert [each.course.source for each in found.sides] == ["replayed", "recorded"]
+    assert set(found.sides[1].course.potentials) == {7.0}
+
+
+def test_different_inputs_are_reported(network, images):
+    found = diagnosed(network, images, side("native"), side("native,encoder=regular"))
+    assert found.causes == ("input",)
+    assert found.first[0] == INPUT
+
+
+def test_a_quantized_network_is_explained_part_by_part(network, images):
+    network = dataclasses.replace(
+        network,
+        populations=tuple(
+            dataclasses.replace(p, reset="value", reset_v=0.0) for p in network.populations
+        ),
+    )
+    found = diagnosed(network, images, side("native"), side("native,precision=fixed"))
+    assert found.causes == ("weight_quantization",)
+    assert not any(sum(each.mismatches.values()) for each in found.sides)
+    assert [each.part for each in found.replacements] == [
+        "weights", "thresholds", "time constants", "arithmetic",
+    ]  # fmt: skip
+    # After all replacements, nothing is left to explain.
+    explained = {
+        name: sum(each.explained[name] for each in found.replacements)
+        for name in found.replacements[0].explained
+    }
+    assert all(count >= 0 for count in explained.values())
+    assert sum(explained.values()) > 0
+    swapped = diagnosed(network, images, side("native,precision=fixed"), side("native"))
+    assert swapped.replacements == found.replacements
+
+
+def test_files_without_hidden_populations_are_compared_but_not_explained(network, images, tmp_path):
+    inputs = np.random.default_rng(1).random((2, STEPS, network.input.size)) < 0.15
+    faulty = simulate_batch(network, Engine(refractory=1), inputs)
+    few = {name: faulty[name] for name in (INPUT, network.readout)}
+    found = diagnosed(network, images, side("native"), spike_file(tmp_path / "b.npz", few))
+    assert not found.agree
+    assert found.causes == ("unknown",)
+    assert set(found.differing_spikes) == {INPUT, network.readout}
+
+
+def test_sides_that_cannot_be_compared_are_refused(network, images, tmp_path):
+    inputs = np.zeros((2, STEPS, network.input.size), bool)
+    one = spike_file(tmp_path / "a.npz", simulate_batch(network, Engine(), inputs))
+    other = spike_file(tmp_path / "b.npz", simulate_batch(network, Engine(), inputs[:, :20]))
+    with pytest.raises(ValidationError, match="time steps"):
+        diagnosed(network, images, one, other)
+    many = spike_file(
+        tmp_path / "c.npz", simulate_batch(network, Engine(), np.concatenate([inputs] * 4)[:, :20])
+    )
+    with pytest.raises(ValidationError, match="images"):
+        diagnosed(network, images, side("native"), many)
+    for text in ("dnn", "https://localhost/v2/models/x"):
+        with pytest.raises(ValidationError, match="simulated network"):
+            side(text)
+    with pytest.raises(ValidationError, match="--steps"):
+        side("native,steps=40")
+
+
+def test_the_public_function_takes_texts_and_specifications(network, images):
+    found = na.diagnose(network, images, "native", DeploymentSpec(encoder="regular"), steps=STEPS)
+    assert not found.agree
+    assert found.steps == STEPS
+    assert na.diagnose(network, images, "native", "native", steps=STEPS).agree
