@@ -428,7 +428,7 @@ def diagnose(
     from neuroattack.experiments.divergence import diagnosis
     from neuroattack.experiments.divergence.sides import record, side_from_text
 
-    rows = validate_images(images, network.input.shape).astype(np.float32)
+    rows = validate_images(images, network.input.sample_shape(steps)).astype(np.float32)
     one, other = (
         side_from_text(each, steps=steps, seed=seed) if isinstance(each, str) else each
         for each in (a, b)
@@ -483,7 +483,7 @@ def audit(
     spec = DeploymentSpec.from_text(deployment) if isinstance(deployment, str) else deployment
     loaded = network if isinstance(network, Network) else load_network(network)
     suite, skipped = replace(QUICK if quick else Suite(), substitutes=tuple(substitutes)).available(
-        loaded.input.shape, loaded.classes
+        loaded.input.sample_shape(spec.steps), loaded.classes
     )
     with tempfile.TemporaryDirectory(prefix="neuroattack-audit-") as temporary:
         if isinstance(network, Network):

@@ -84,10 +84,11 @@ def audit(
 
     out = Path("runs") / f"audit-{network.stem}" if out is None else out
     check_margin(margin)
+    spec = deployment()
     loaded = load_network(network)
     suite, skipped = replace(
         QUICK if quick else Suite(), images=images, substitutes=tuple(substitutes or ())
-    ).available(loaded.input.shape, loaded.classes)
+    ).available(loaded.input.sample_shape(spec.steps), loaded.classes)
     source = load_dataset_of(dataset, loaded.origin)
     baseline = _baseline(against, out, suite.as_json(source))
     check_writable(out / FIGURES)
@@ -100,7 +101,7 @@ def audit(
         card = run_audit(
             network,
             source,
-            deployment(),
+            spec,
             suite,
             out / "cells",
             skipped=skipped,

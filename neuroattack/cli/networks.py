@@ -116,12 +116,13 @@ def convert(
         float, typer.Option(help="Divisor of the readout threshold; above 1, more output spikes.")
     ] = 1.0,
     encoder: Annotated[
-        Literal["poisson", "regular", "direct"], typer.Option(help="Encoder of the images.")
+        Literal["poisson", "regular", "direct", "events"],
+        typer.Option(help="Encoder of the images; 'events' for a model trained on events."),
     ] = "poisson",
     json: Json = False,
 ) -> None:
     """Convert a trained model to a network of spiking neurons."""
-    from neuroattack.encoding.encoders import ENCODERS
+    from neuroattack.encoding.registry import ENCODERS
     from neuroattack.ir.storage import save_network
     from neuroattack.training import conversion
     from neuroattack.training.storage import load_model

@@ -11,13 +11,14 @@ from collections.abc import Mapping
 
 from neuroattack.datasets.dataset import Dataset
 from neuroattack.datasets.digits import draw_digits
+from neuroattack.datasets.events.digits import record_digits
 from neuroattack.datasets.mnist import mnist_folder, read_mnist
 from neuroattack.datasets.own import OWN_SUFFIXES, read_own
 from neuroattack.errors import UnknownNameError, ValidationError
 
 __all__ = ["DATASETS", "load_dataset", "load_dataset_of"]
 
-DATASETS = ("digits", "mnist")
+DATASETS = ("digits", "event-digits", "mnist")
 """Names of the data sets of :func:`load_dataset`."""
 
 
@@ -28,6 +29,10 @@ def load_dataset(name: str) -> Dataset:
     scikit-learn, resampled to 28 x 28 pixels in the style of MNIST. Within each class, every
     fifth image in file order is a test image (355 test and 1,442 training images). The same
     writers are in both parts, so test accuracy is slightly optimistic compared with MNIST.
+
+    ``event-digits``: the same digits in front of a simulated event camera that moves along a
+    triangle: samples of 90 time steps of 1 ms, two polarities and 16 x 16 pixels, see
+    :func:`neuroattack.datasets.events.digits.record_digits`.
 
     ``mnist``: 60,000 training and 10,000 test images, from the folder in the environment variable
     ``NEUROATTACK_DATA`` if it is set, otherwise downloaded once into the user's cache.
@@ -63,6 +68,8 @@ def load_dataset(name: str) -> Dataset:
     """
     if name == "digits":
         return draw_digits()
+    if name == "event-digits":
+        return record_digits()
     if name == "mnist":
         return read_mnist(mnist_folder())
     if name.lower().endswith(OWN_SUFFIXES):

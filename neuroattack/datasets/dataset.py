@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,8 @@ class Split:
     Parameters
     ----------
     images : float32 array, shape (n, height, width), (n, channels, height, width) or (n, values)
-        Intensities in [0, 1], with ink 1 on background 0 in the named data sets.
+        Intensities in [0, 1], with ink 1 on background 0 in the named data sets. Event samples are
+        a bool array of shape (n, steps, ...), see :mod:`neuroattack.encoding.events`.
     labels : uint8 or uint16 array, shape (n,)
         Class of each image, from 0.
     indices : int64 array, shape (n,), optional
@@ -32,7 +34,7 @@ class Split:
         0 to n - 1.
     """
 
-    images: NDArray[np.float32]
+    images: NDArray[Any]
     labels: Labels
     indices: NDArray[np.int64] = None  # type: ignore[assignment]  # set below
 
@@ -95,6 +97,8 @@ class Dataset:
         Number of classes, larger than every label.
     checksum : str
         SHA-256 of type, shape and content of the four arrays, in hexadecimal.
+    dt_s : float or None
+        Length of the time steps of event samples in seconds; None for images.
     """
 
     name: str
@@ -102,9 +106,12 @@ class Dataset:
     test: Split
     classes: int
     checksum: str
+    dt_s: float | None = None
 
     @classmethod
-    def of(cls, name: str, train: Split, test: Split, classes: int) -> Dataset:
+    def of(
+        cls, name: str, train: Split, test: Split, classes: int, dt_s: float | None = None
+    ) -> Dataset:
         """Build a data set: make the arrays of both splits read-only and compute the checksum."""
         digest = hashlib.sha256()
         for array in (train.images, train.labels, test.images, test.labels):
@@ -113,7 +120,7 @@ class Dataset:
             digest.update(f"{portable.dtype.str} {portable.shape}\n".encode())
             digest.update(portable.data)
             array.flags.writeable = False
-        return cls(name, train, test, classes, digest.hexdigest())
+        return cls(name, train, test, classes, digest.hexdigest(), dt_s)
 
     def extended(self, extra: Split) -> Dataset:
         """Return the data set with further training images, such as adversarial images.

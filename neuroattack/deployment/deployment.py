@@ -124,6 +124,11 @@ class Deployment:
         return self.network.input.encoder.random
 
     @property
+    def image_shape(self) -> tuple[int, ...]:
+        """Shape of one image; with events, of a sample: (steps, ...)."""
+        return self.network.input.sample_shape(self.steps)
+
+    @property
     def needs_spikes(self) -> bool:
         """Whether energy estimates need spike times, not only spike counts."""
         return self.fitted is not None and self.fitted.needs_spikes
@@ -159,7 +164,7 @@ class Deployment:
         ValidationError
             If the images are invalid for the network.
         """
-        rows = validate_images(images, self.network.input.shape)
+        rows = validate_images(images, self.image_shape)
         indices = np.asarray(indices, np.int64)
         if indices.shape != (len(rows),):
             raise ValidationError("indices", f"shape {indices.shape}", f"shape ({len(rows)},)")
@@ -242,9 +247,7 @@ class Deployment:
                 observe(recording)
             return recording.scores(self.network.readout)
 
-        return BlackBox(
-            simulate, self.network.input.shape, self.network.classes, budget, randomness
-        )
+        return BlackBox(simulate, self.image_shape, self.network.classes, budget, randomness)
 
 
 def deploy(

@@ -11,15 +11,14 @@ from typing import Any, Literal, Protocol, get_args
 
 from neuroattack.deployment.deployment import Deployment, check_settings, deploy
 from neuroattack.encoding.encoders import (
-    ENCODERS,
     DirectEncoder,
     Encoder,
     PoissonEncoder,
     RandomRateEncoder,
     RateEncoder,
-    encoder_from,
     highest_rate_hz,
 )
+from neuroattack.encoding.registry import ENCODERS, encoder_from
 from neuroattack.errors import (
     BackendUnavailableError,
     FileError,
@@ -467,7 +466,7 @@ def open_target(
             raise ValidationError("deployment", str(spec), "a network to deploy")
         loaded = network if isinstance(network, Network) else load_network(network)
         with spec.deploy(loaded, expected_images) as deployment:
-            shape, classes = deployment.network.input.shape, deployment.network.classes
+            shape, classes = deployment.image_shape, deployment.network.classes
             yield OpenDeployment(spec, deployment.black_box, shape, classes, deployment)
 
 

@@ -10,25 +10,23 @@ import abc
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.errors import ValidationError
 from neuroattack.validation import check_integer, check_number, check_positive
 
 __all__ = [
-    "ENCODERS",
     "DirectEncoder",
     "Encoder",
     "PoissonEncoder",
     "RandomRateEncoder",
     "RateEncoder",
     "RegularEncoder",
-    "encoder_from",
     "highest_rate_hz",
 ]
 
@@ -41,7 +39,7 @@ class Encoder(abc.ABC):
     """Encoder of intensities as input to a network.
 
     An encoder is determined by its kind and its settings, which are numbers: see
-    :func:`encoder_from`.
+    :func:`neuroattack.encoding.registry.encoder_from`.
     """
 
     kind: ClassVar[str]
@@ -50,8 +48,10 @@ class Encoder(abc.ABC):
     fields: ClassVar[Mapping[str, type[float] | type[int]]]
     """Names and types of the settings, in the order of the constructor's arguments."""
 
-    random: ClassVar[bool] = False
-    """Whether the input depends on random numbers, not only on the image."""
+    @property
+    def random(self) -> bool:
+        """Whether the input depends on random numbers, not only on the image."""
+        return False
 
     def settings(self) -> dict[str, float | int]:
         """Return the settings by name, for files and results."""
@@ -60,6 +60,11 @@ class Encoder(abc.ABC):
     @abc.abstractmethod
     def describe(self) -> str:
         """Return the encoder and its settings, in a few words."""
+
+    def sample_shape(self, shape: tuple[int, ...], steps: int) -> tuple[int, ...]:
+        """Return the shape of an image, for an input of some shape and a number of steps."""
+        del steps
+        return shape
 
     def check_step(self, dt_s: float) -> None:  # noqa: B027 - most encoders have nothing to check
         """Raise ValidationError if the encoder cannot be used with time steps of that length."""
@@ -177,7 +182,11 @@ class PoissonEncoder(RateEncoder):
     """
 
     kind: ClassVar[str] = "poisson"
-    random: ClassVar[bool] = True
+
+    @property
+    def random(self) -> bool:
+        """True."""
+        return True
 
     def _spikes(
         self,
@@ -334,38 +343,8 @@ class DirectEncoder(Encoder):
         return ConstantInput(values, -self.bits, steps)
 
 
-ENCODERS: dict[str, type[Encoder]] = {
-    encoder.kind: encoder for encoder in (PoissonEncoder, RegularEncoder, DirectEncoder)
-}
-"""Encoders by kind."""
-
-
 def highest_rate_hz(dt_s: float) -> float:
     """Return the largest `max_rate_hz` for time steps of `dt_s` seconds: one spike per step."""
     rate_hz = 1 / dt_s
     # Rounding can give slightly more than one spike per step.
     return rate_hz if rate_hz * dt_s <= 1 else math.nextafter(rate_hz, 0.0)
-
-
-def encoder_from(kind: str, settings: Mapping[str, Any]) -> Encoder:
-    """Return the encoder of a kind with settings as returned by :meth:`Encoder.settings`.
-
-    Settings that the encoder has a default for may be omitted.
-
-    Raises
-    ------
-    UnknownNameError
-        If the kind or a setting is unknown.
-    ValidationError
-        If a setting is missing or invalid.
-    """
-    if kind not in ENCODERS:
-        raise UnknownNameError("encoder", kind, ENCODERS)
-    encoder = ENCODERS[kind]
-    for name in settings:
-        if name not in encoder.fields:
-            raise UnknownNameError(f"setting of the {kind} encoder", name, encoder.fields)
-    for name in encoder.fields:
-        if name not in settings and not hasattr(encoder, name):
-            raise ValidationError(f"{kind} encoder", f"no {name}", f"a value of {name}")
-    return encoder(**settings)

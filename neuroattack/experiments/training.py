@@ -15,6 +15,7 @@ from neuroattack.attacks.gradients.ascent import Aim, ascend
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets import Dataset, Split
+from neuroattack.datasets.events.counts import count_images
 from neuroattack.errors import FileError
 from neuroattack.files import check_writable
 from neuroattack.training.dnn.storage import save_mlp
@@ -66,7 +67,11 @@ def train_on(
     resume: bool = False,
     progress: Callable[[Progress], None] | None = None,
 ) -> SDBN:
-    """Train an SDBN on a data set; see :func:`neuroattack.training.recipes.train`."""
+    """Train an SDBN on a data set; see :func:`neuroattack.training.recipes.train`.
+
+    On an event data set, it is trained on images of event counts.
+    """
+    dataset = count_images(dataset)
     return train(
         dataset.train.images,
         dataset.train.labels,

@@ -36,6 +36,10 @@ class Input:
         check_integer("input pixels", math.prod(shape), 1, MAX_POPULATION)
         freeze(self, shape=shape)
 
+    def sample_shape(self, steps: int) -> tuple[int, ...]:
+        """Return the shape of an image; with events, of a sample of a number of time steps."""
+        return self.encoder.sample_shape(self.shape, steps)
+
     @property
     def size(self) -> int:
         """Number of pixels of one image."""

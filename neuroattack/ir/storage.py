@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 
-from neuroattack.encoding.encoders import ENCODERS, encoder_from
+from neuroattack.encoding.registry import ENCODERS, encoder_from
 from neuroattack.errors import FileError, UnknownNameError
 from neuroattack.hdf5 import (
     create_hdf5,

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neuroattack.encoding.encoders import DirectEncoder, Encoder, PoissonEncoder, encoder_from
+from neuroattack.encoding.encoders import DirectEncoder, Encoder, PoissonEncoder
+from neuroattack.encoding.events import EventEncoder
+from neuroattack.encoding.registry import encoder_from
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 from neuroattack.ir.values import MAX_REFRACTORY_STEPS
@@ -70,7 +72,8 @@ def convert(
         Divisor of the readout's threshold: larger values give more output spikes.
     encoder : type of Encoder, optional
         Encoder of intensities. For direct coding, the weights of the first layer are scaled to
-        give the mean drive of the spikes.
+        give the mean drive of the spikes. For events, they are not scaled: an event has the weight
+        of a spike in training.
 
     Returns
     -------
@@ -148,6 +151,12 @@ def _input_of(
                 "input rate", f"{input_rate_hz:g} Hz", "none: direct coding has no spikes"
             )
         return Input(model.image_shape, DirectEncoder()), trained_rate_hz * dt_s
+    if encoder is EventEncoder:
+        if input_rate_hz is not None:
+            raise ValidationError(
+                "input rate", f"{input_rate_hz:g} Hz", "none: events have their own rates"
+            )
+        return Input(model.image_shape, EventEncoder()), 1.0
     rate_hz = trained_rate_hz if input_rate_hz is None else input_rate_hz
     rate_encoder = encoder_from(encoder.kind, {"max_rate_hz": rate_hz})
     return Input(model.image_shape, rate_encoder), trained_rate_hz / rate_hz

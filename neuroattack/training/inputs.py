@@ -33,7 +33,7 @@ class TrainingData:
     rows: FloatArray
     labels: Labels
     test: tuple[FloatArray, Labels] | None
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]
     sizes: tuple[int, ...]
     seed: int
 
@@ -56,7 +56,7 @@ class TrainingData:
             If images, labels, sizes or seed are invalid.
         """
         rows, targets = _checked(images, labels, classes, "training")
-        height, width = np.shape(images)[1:]
+        shape = np.shape(images)[1:]
         tested = None if test is None else _checked(*test, classes, "test")
         if tested is not None and tested[0].shape[1] != rows.shape[1]:
             raise ValidationError(
@@ -72,10 +72,10 @@ class TrainingData:
         if noise is not None:
             # A separate generator, so that noise does not change the random numbers of training.
             sequence = np.random.SeedSequence(seed, spawn_key=(_NOISE_STREAM,))
-            noisy = noise.add(rows.reshape(-1, height, width), np.random.default_rng(sequence))
+            noisy = noise.add(rows.reshape(-1, *shape), np.random.default_rng(sequence))
             rows = noisy.reshape(rows.shape)
         sizes = (rows.shape[1], *hidden, classes)
-        return cls(rows, targets, tested, (height, width), sizes, seed)
+        return cls(rows, targets, tested, shape, sizes, seed)
 
     def accuracy(
         self, evaluate: Callable[[FloatArray], FloatArray], images: int | None
@@ -102,8 +102,10 @@ def _checked(
 ) -> tuple[FloatArray, Labels]:
     """Validate labeled images and return them as rows."""
     shape = np.shape(images)
-    if len(shape) != 3:
-        raise ValidationError(f"{what} images", f"shape {shape}", "shape (n, height, width)")
+    if len(shape) not in {3, 4}:
+        raise ValidationError(
+            f"{what} images", f"shape {shape}", "shape (n, height, width) or (n, channels, ...)"
+        )
     if shape[0] == 0:
         raise ValidationError(f"{what} images", "none", "at least one")
     rows = validate_images(images, shape[1:]).astype(np.float32)

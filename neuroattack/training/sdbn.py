@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -49,10 +50,9 @@ def frozen_layers(thing: str, layers: Sequence[ArrayLike], ndim: int) -> tuple[F
     return tuple(copies)
 
 
-def check_model(thing: str, image_shape: tuple[int, int], pixels: int, seed: int) -> None:
+def check_model(thing: str, image_shape: tuple[int, ...], pixels: int, seed: int) -> None:
     """Check fields common to SDBN and MLP; raise ValidationError."""
-    height, width = image_shape
-    if height < 1 or width < 1 or height * width != pixels:
+    if not image_shape or min(image_shape) < 1 or math.prod(image_shape) != pixels:
         raise ValidationError(f"{thing} image_shape", image_shape, f"{pixels} pixels")
     check_integer(f"{thing} seed", seed, 0, 2**63 - 1)
 
@@ -97,7 +97,7 @@ class SDBN:
         the spiking network differ from those of the model.
     input_scale : float
         Rate of an input at full intensity, as a fraction of 1 / t_ref, in (0, 1]: 0.2 is 100 Hz.
-    image_shape : (int, int)
+    image_shape : tuple of int
         Height and width of an image.
     recipe, dataset, dataset_checksum : str
         Recipe and data set of the training.
@@ -115,7 +115,7 @@ class SDBN:
     weights: tuple[FloatArray, ...]
     siegert: SiegertParameters
     noise_factor: float
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]
     recipe: str
     dataset: str
     dataset_checksum: str

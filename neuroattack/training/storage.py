@@ -7,6 +7,7 @@ group ``siegert``, and weights as float32 data sets ``weights/0``, ``weights/1``
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 
 import h5py
@@ -90,14 +91,19 @@ def load_model(path: str | os.PathLike[str]) -> SDBN:
         )
 
 
-def write_image_shape(file: h5py.File, shape: tuple[int, int]) -> None:
-    """Write the height and width of a model's images."""
-    file.attrs["image_height"], file.attrs["image_width"] = shape
+def write_image_shape(file: h5py.File, shape: tuple[int, ...]) -> None:
+    """Write the height and width of a model's images, and the number of channels if any."""
+    file.attrs["image_height"], file.attrs["image_width"] = shape[-2:]
+    if len(shape) > 2:
+        file.attrs["image_channels"] = math.prod(shape[:-2])
 
 
-def read_image_shape(file: h5py.File) -> tuple[int, int]:
+def read_image_shape(file: h5py.File) -> tuple[int, ...]:
     """Read an image shape written by :func:`write_image_shape`; raises FileError."""
-    return read_attribute(file, "image_height", int), read_attribute(file, "image_width", int)
+    sides = tuple(read_attribute(file, f"image_{side}", int) for side in ("height", "width"))
+    if "image_channels" in file.attrs:
+        return read_attribute(file, "image_channels", int), *sides
+    return sides
 
 
 def write_layers(parent: h5py.Group, name: str, layers: tuple[FloatArray, ...]) -> h5py.Group:

@@ -108,7 +108,7 @@ def test_mnist_form(mnist):
 def test_an_unknown_name_is_refused():
     with pytest.raises(UnknownNameError, match=r"data set 'digit'.*mean 'digits'.*digits, mnist"):
         load_dataset("digit")
-    assert DATASETS == ("digits", "mnist")
+    assert DATASETS == ("digits", "event-digits", "mnist")
 
 
 # --- digits

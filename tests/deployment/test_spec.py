@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from neuroattack.deployment.deployment import deploy
 from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
-from neuroattack.encoding.encoders import ENCODERS, DirectEncoder
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.readout import decide
+from neuroattack.encoding.registry import ENCODERS
 from neuroattack.errors import BudgetExceededError, NeuroattackError
 from neuroattack.ir.network import Input
 from neuroattack.ir.storage import load_network

@@ -8,9 +8,9 @@ from neuroattack.encoding.encoders import (
     PoissonEncoder,
     RandomRateEncoder,
     RegularEncoder,
-    encoder_from,
 )
 from neuroattack.encoding.images import validate_images
+from neuroattack.encoding.registry import encoder_from
 from neuroattack.errors import UnknownNameError, ValidationError
 
 

@@ -270,7 +270,7 @@ def _reference(
     seed: int,
     on_progress: Callable[[float, str], None],
 ) -> _Reference:
-    rows = validate_images(images, network.input.shape)
+    rows = validate_images(images, network.input.sample_shape(steps))
     parts: dict[str, list[SpikeTrains]] = {}
     input_counts, potentials = [], []
     for index in range(len(rows)):

@@ -40,7 +40,7 @@ class MLP:
         Weights of each layer, dimensionless; stored as read-only copies.
     biases : tuple of float32 arrays (units,)
         Biases of each layer, likewise.
-    image_shape : (int, int)
+    image_shape : tuple of int
         Height and width of an image.
     dataset, dataset_checksum : str
         Data set of the training.
@@ -59,7 +59,7 @@ class MLP:
 
     weights: tuple[FloatArray, ...]
     biases: tuple[FloatArray, ...]
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]
     dataset: str
     dataset_checksum: str
     seed: int

@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 import numpy as np
 
-from neuroattack.encoding.encoders import ENCODERS, DirectEncoder, Encoder, encoder_from
+from neuroattack.encoding.encoders import DirectEncoder, Encoder
+from neuroattack.encoding.registry import ENCODERS, encoder_from
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import ReadoutQuantity
 from neuroattack.ir.nir.graph.graph import Graph

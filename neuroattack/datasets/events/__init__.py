@@ -1,0 +1,1 @@
+"""Event data sets: recordings of event cameras and other spiking sensors."""
