@@ -21,13 +21,7 @@ LONGEST = ("test_paper.py", "test_mlp.py", "test_mnist.py")
 # other tests are of the tier `quick`, new ones too.
 NOT_QUICK = (
     *("attacks/test_art", "attacks/test_neighb", "backends/test_brian", "backends/test_lava.py"),
-    *(
-        "backends/test_lava_faults",
-        "backends/test_pynn",
-        "cli/test_bad_input",
-        "cli/test_cli",
-        "cli/test_hardware",
-    ),
+    *("backends/test_lava_faults", "cli/test_bad_input", "cli/test_cli", "cli/test_hardware"),
     *("cli/test_interruption", "cli/test_other_shapes", "deployment/test_exporters", "docs/"),
     *("experiments/campaign/", "experiments/engine/", "experiments/test_attack.py"),
     *("experiments/test_audit.py", "experiments/test_chip", "experiments/test_comparison"),
@@ -35,7 +29,7 @@ NOT_QUICK = (
     *("experiments/test_model_cells", "experiments/test_noise", "experiments/test_transfer"),
     *("golden/", "hardware/test_neurobench", "hardware/test_placement", "hardware/test_rounded"),
     *("ir/test_nir", "paper/", "remote/", "report/", "test_api", "test_benchmarks"),
-    *("test_install", "test_planted", "test_training_benchmark"),
+    *("backends/test_pynn", "test_install", "test_planted", "test_training_benchmark"),
 )
 SIMULATORS = ("brian2", "lava")
 
