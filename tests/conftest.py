@@ -29,7 +29,7 @@ NOT_QUICK = (
     *("experiments/test_model_cells", "experiments/test_noise", "experiments/test_transfer"),
     *("golden/", "hardware/test_neurobench", "hardware/test_placement", "hardware/test_rounded"),
     *("ir/test_nir", "paper/", "remote/", "report/", "test_api", "test_benchmarks"),
-    *("test_install", "test_planted", "test_training_benchmark"),
+    *("backends/test_pynn", "test_install", "test_planted", "test_training_benchmark"),
 )
 SIMULATORS = ("brian2", "lava")
 

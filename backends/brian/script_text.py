@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from ..scripts.text import ENCODERS, filled
+
 __all__ = ["script_text"]
 
-# Lines that begin with ?FLAG| are for networks with that flag, those with ?-FLAG| for the others;
-# @NAME@ stands for a field.
+# A template of neuroattack.backends.scripts.text.filled.
 _SCRIPT = '''\
 """A spiking network of leaky integrate-and-fire neurons, in Brian2.
 
@@ -187,16 +188,7 @@ def main():
 ?-direct|        parser.error("expected at least one step, and a seed of at least 0")
 ?direct|    if arguments.steps < 1:
 ?direct|        parser.error("expected at least one step")
-    pixels = math.prod(IMAGE_SHAPE)
-    if arguments.image is None:
-        image = np.linspace(0, 1, pixels)
-    else:
-        try:
-            image = np.load(arguments.image, allow_pickle=False).astype(np.float64)
-        except (OSError, ValueError) as error:
-            parser.error(f"{arguments.image}: expected a NumPy file (.npy): {error}")
-    if image.size != pixels or not ((image >= 0) & (image <= 1)).all():
-        parser.error(f"expected an image of shape {IMAGE_SHAPE} with intensities from 0 to 1")
+@READ_IMAGE@
     # For a single image, compiling the model (Brian2's default) would be slower.
     prefs.codegen.target = "numpy"
 ?-direct|    inputs = encode(image, arguments.steps, arguments.seed)
@@ -209,33 +201,7 @@ def main():
 ?potentials|    print("potentials by class:", *potentials.tolist())
 
 
-def numbers(value):
-    """Return one value for all neurons, or an array with one value per neuron."""
-    return np.frombuffer(unpack(DATA[value]), "<f8") if isinstance(value, str) else value
-
-
-def read_weights(p):
-    """Return source and target neurons of synapses, and their weights in volts per spike.
-
-    Weights are integers times a power of two, so that sums are exact.
-    """
-    exponent, text = DATA[p["weights"]]
-    # Stored by byte planes, the lowest bytes of all numbers first, for better compression.
-    planes = np.frombuffer(unpack(text), np.uint8).reshape(4, -1)
-    integers = np.ascontiguousarray(planes.T).view("<i4").ravel()
-?sparse|    if p["sparse"]:
-?sparse|        pre, post, mantissas = integers.reshape(3, -1)
-?sparse|    else:
-?sparse|        pre, post = np.nonzero(integers.reshape(-1, POPULATIONS[p["target"]]["size"]))
-?sparse|        mantissas = integers[integers != 0]
-?-sparse|    pre, post = np.nonzero(integers.reshape(-1, POPULATIONS[p["target"]]["size"]))
-?-sparse|    mantissas = integers[integers != 0]
-    return pre, post, np.ldexp(mantissas.astype(np.float64), exponent)
-
-
-def unpack(text):
-    """Return the bytes encoded in a block of text."""
-    return zlib.decompress(base64.b64decode(text))
+@READ_DATA@
 
 
 DATA = {
@@ -244,48 +210,6 @@ DATA = {
 
 if __name__ == "__main__":
     main()
-'''
-
-_POISSON = '''\
-def threefry(key, counter0, counter1):
-    """Return two words of random bits: Threefry-2x32 with 20 rounds (Salmon et al., SC 2011).
-
-    Arguments and results are arrays of unsigned 32-bit words.
-    """
-    keys = (key[:1], key[1:], key[:1] ^ key[1:] ^ np.uint32(0x1BD11BDA))
-    x0, x1 = counter0 + keys[0], counter1 + keys[1]
-    for number in range(5):
-        for rotation in ((13, 15, 26, 6), (17, 29, 16, 24))[number % 2]:
-            x0 = x0 + x1
-            x1 = (x1 << np.uint32(rotation) | x1 >> np.uint32(32 - rotation)) ^ x0
-        x0 = x0 + keys[(number + 1) % 3]
-        x1 = x1 + keys[(number + 2) % 3] + np.uint32(number + 1)
-    return x0, x1
-
-
-def encode(image, steps, seed):
-    """Return Poisson input spikes as a raster of shape (steps, pixels)."""
-    probability = image.ravel() * (MAX_RATE_HZ * DT_S)
-    stream_key = np.random.SeedSequence(seed, spawn_key=(0,)).generate_state(2)
-    image_key = np.concatenate(threefry(stream_key, np.uint32([0]), np.uint32([0])))
-    pixel = np.arange(probability.size, dtype=np.uint32)
-    # A block has 16 random bits for each of four steps. Two blocks give 32 bits, upper half first.
-    block = np.arange((steps + 3) // 4, dtype=np.uint32)[:, None]
-    random = 0
-    for first in (0, 2**31):
-        x0, x1 = threefry(image_key, pixel, block + np.uint32(first))
-        halves = np.stack([x0 & 0xFFFF, x0 >> 16, x1 & 0xFFFF, x1 >> 16], axis=1)
-        random = random * 2.0**16 + halves.reshape(-1, pixel.size)[:steps]
-    return random < probability * 2.0**32
-'''
-
-_REGULAR = '''\
-def encode(image, steps, seed):
-    """Return evenly spaced input spikes as a raster of shape (steps, pixels)."""
-    # A pixel spikes whenever its expected spike count reaches n + 1/2; the seed is not used.
-    probability = image.ravel() * (MAX_RATE_HZ * DT_S)
-    due = np.floor(np.arange(steps + 1)[:, None] * probability + 0.5)
-    return due[1:] > due[:-1]
 '''
 
 _DIRECT = '''\
@@ -322,16 +246,5 @@ def script_text(flags: Collection[str], fields: Mapping[str, str], encoder: str)
     encoder : {"poisson", "regular", "direct"}
         Kind of encoder.
     """
-    encoders = {"poisson": _POISSON, "regular": _REGULAR, "direct": _DIRECT}
-    lines = []
-    for line in _SCRIPT.replace("@ENCODER@", encoders[encoder].rstrip()).splitlines():
-        if not line.startswith("?"):
-            lines.append(line)
-            continue
-        *conditions, text = line[1:].split("|")
-        if all((each.lstrip("-") in flags) != each.startswith("-") for each in conditions):
-            lines.append(text)
-    script = "\n".join(lines) + "\n"
-    for name, text in fields.items():
-        script = script.replace(f"@{name}@", text)
-    return script
+    encoders = {**ENCODERS, "direct": _DIRECT}
+    return filled(_SCRIPT, encoders[encoder], flags, fields)

@@ -9,6 +9,7 @@ import gc
 import os
 import sys
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, TextIO
 
@@ -20,9 +21,9 @@ from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogs import backends, doctor
-from neuroattack.cli.exchange import export_nir, import_nir
+from neuroattack.cli.exchange import export, import_nir
 from neuroattack.cli.hardware import energy, precision
-from neuroattack.cli.networks import convert, export_brian2, train
+from neuroattack.cli.networks import convert, train
 from neuroattack.cli.paper import noise, paper
 from neuroattack.cli.profiles import profiles
 from neuroattack.cli.serving import serve
@@ -63,8 +64,8 @@ def _options(
     pass
 
 
-_COMMANDS = {
-    "Train and import": (train, convert, import_nir, export_nir, export_brian2),
+_COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
+    "Train and import": (train, convert, import_nir, export),
     "Attack": (demo, attack, transfer, preflight),
     "Evaluate": (evaluate, audit, compare, noise, paper),
     "Hardware": (energy, precision),

@@ -1,4 +1,4 @@
-"""Commands that import and export networks via NIR."""
+"""Commands that import networks via NIR, and export them via NIR or as scripts."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from neuroattack.cli.arguments.options import Json, NetworkFile
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, tables
 
-__all__ = ["export_nir", "import_nir"]
+__all__ = ["export", "import_nir"]
 
 _Out = Annotated[
     Path | None, typer.Option(help="Network file to write. Default: the NIR file with suffix .h5.")
@@ -160,32 +160,47 @@ def import_nir(
     tables.print_import(figures)
 
 
-def export_nir(
+def export(
     network: NetworkFile,
-    out: Annotated[Path, typer.Argument(help="NIR file to write.")],
+    out: Annotated[Path, typer.Argument(help="File to write.")],
+    file_format: Annotated[
+        Literal["nir", "brian2", "pynn"],
+        typer.Option(
+            "--format", help="Format of the file: NIR, or a Python script for Brian2 or PyNN."
+        ),
+    ] = "nir",
     allow_lossy: Annotated[
         bool,
         typer.Option(
             "--allow-lossy",
             help="Write features that NIR cannot express to the file's metadata only, instead of "
-            "refusing the network.",
+            "refusing the network. With --format nir only.",
         ),
     ] = False,
     json: Json = False,
 ) -> None:
-    """Export a network via NIR to other frameworks.
+    """Export a network via NIR, or as a Brian2 or PyNN script.
 
-    'import' reads the file back to a network with the same spikes.
+    'import' reads a NIR file back to a network with the same spikes. A script simulates one image.
+    It needs NumPy, and Brian2 or PyNN with one of its simulators, but not neuroattack.
     """
+    from neuroattack.deployment.exporters import export_text
+    from neuroattack.files import write_text
     from neuroattack.ir.nir import exporting
     from neuroattack.ir.storage import load_network
 
     console.check_other_file("OUT", out, network)
-    losses = exporting.export_nir(out, load_network(network), allow_lossy=allow_lossy)
+    losses: tuple[str, ...] = ()
+    if file_format == "nir":
+        losses = exporting.export_nir(out, load_network(network), allow_lossy=allow_lossy)
+    elif allow_lossy:
+        raise ValidationError("--allow-lossy", f"--format {file_format}", "--format nir")
+    else:
+        write_text(out, export_text(load_network(network), file_format))
     if json:
-        console.print_json({"nir": str(out), "losses": list(losses)})
+        console.print_json({"file": str(out), "format": file_format, "losses": list(losses)})
         return
-    tables.print_export(out, losses)
+    tables.print_export(out, file_format, losses)
 
 
 def _shape(text: str) -> tuple[int, ...]:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.arguments.options import DatasetName, Json, NetworkFile, Seed
+from neuroattack.cli.arguments.options import DatasetName, Json, Seed
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:
     from neuroattack.training.recipes import Progress
 
-__all__ = ["convert", "export_brian2", "train"]
+__all__ = ["convert", "train"]
 
 
 _Recipe = Annotated[
@@ -153,26 +153,3 @@ def convert(
         console.print_json(figures)
         return
     tables.print_conversion(figures, network.input.size)
-
-
-def export_brian2(
-    network: NetworkFile,
-    out: Annotated[
-        Path | None, typer.Option(help="File for the script. Default: print it on stdout.")
-    ] = None,
-) -> None:
-    """Export a network as a stand-alone Brian2 script.
-
-    The script needs Brian2 but not neuroattack, and simulates the network on an image.
-    """
-    from neuroattack.deployment.exporters import export_text
-    from neuroattack.files import write_text
-    from neuroattack.ir.storage import load_network
-
-    if out:
-        console.check_other_file("--out", out, network)
-    script = export_text(load_network(network), "brian2")
-    if out:
-        write_text(out, script)
-    else:
-        console.print_text(script)

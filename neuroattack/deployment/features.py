@@ -51,18 +51,31 @@ def features_of(network: Network) -> dict[str, str]:
     return {feature: found[feature] for feature in FEATURES if feature in found}
 
 
-def check_supported(backend: str, supported: frozenset[str], network: Network) -> None:
-    """Check that a backend supports all features of a network.
+def check_supported(
+    backend: str, supported: frozenset[str], network: Network, kind: str = "backend"
+) -> None:
+    """Check that a backend, or an exporter, supports all features of a network.
+
+    Parameters
+    ----------
+    backend : str
+        Name of the backend or exporter.
+    supported : frozenset of str
+        Names of the features that it supports.
+    network : Network
+        Network to check.
+    kind : str, optional
+        Kind of the object in the message.
 
     Raises
     ------
     UnsupportedFeatureError
-        If it does not; the message names the backend, the feature and a part that uses it.
+        If it does not; the message names the object, the feature and a part that uses it.
     """
     for feature, part in features_of(network).items():
         if feature not in supported:
             raise UnsupportedFeatureError(
-                f"backend {backend!r} does not support {FEATURES[feature]} ({part})"
+                f"{kind} {backend!r} does not support {FEATURES[feature]} ({part})"
             )
 
 

@@ -1,13 +1,12 @@
 """Exported Brian2 scripts, run as separate programs."""
 
 import dataclasses
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 from support.brian_networks import every_feature, feed_forward, fixed_neuron
 from support.networks import small_network
+from support.scripts import run_script
 
 from neuroattack.backends.brian.script import brian2_script
 from neuroattack.encoding.encoders import PoissonEncoder, RegularEncoder
@@ -15,20 +14,6 @@ from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.dynamics import readout_potentials, simulate
 
 pytest.importorskip("brian2", reason="needs Brian2: pip install 'neuroattack[brian2]'")
-
-
-def run_script(script, tmp_path, *arguments):
-    # An empty folder without access to neuroattack: the script must not need it.
-    (tmp_path / "net.py").write_text(script, encoding="utf-8")
-    (tmp_path / "neuroattack.py").write_text("raise ImportError", encoding="utf-8")
-    return subprocess.run(
-        [sys.executable, "net.py", *map(str, arguments)],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
 
 
 def expected_counts(network, image, steps, seed):

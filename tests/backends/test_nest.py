@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.networks import small_network
+from support.networks import at_the_threshold, small_network
 from support.worker_processes import WorkerProcesses
 
 from neuroattack.backends.nest.backend import NestBackend
@@ -89,30 +89,6 @@ def test_biases_with_delays_and_lags_give_the_reference_spikes(biases, delays):
         check_batch(simulator, network, spikes)
 
 
-def at_the_threshold(source):
-    """Return a network of neurons that spike only if their bias is added last, or only if not.
-
-    Three neurons spike together. Without memory, the potential is the sum of their weights and the
-    bias, and the threshold lies between the values of that sum when it is rounded in two orders.
-    """
-    rng = np.random.default_rng(4)
-    weights = rng.integers(1, 2**20, (3, 8000)) / 2**20
-    bias = rng.uniform(0.1, 1, 8000)
-    last = weights.sum(axis=0) + bias
-    orders = [(0, 1, 2), (1, 0, 2), (2, 1, 0), (0, 2, 1), (1, 2, 0), (2, 0, 1)]
-    first = np.array([((bias + weights[i]) + weights[j]) + weights[k] for i, j, k in orders])
-    chosen = np.flatnonzero((first == first[0]).all(axis=0) & (first[0] != last))[:60]
-    assert len(chosen) == 60
-    threshold = np.minimum(first[0], last)[chosen]
-    neurons = Population("second", 60, 1e-9, threshold, bias_v=bias[chosen])
-    projection = Projection.from_weights(source, "second", weights[:, chosen])
-    relay = Population("first", 3, 1e-9, 0.5)
-    ones = Projection(INPUT, "first", np.eye(3, dtype=int), 0)
-    return Network(
-        1e-3, Input((3,), PoissonEncoder(100.0)), (relay, neurons), (ones, projection), "second"
-    )
-
-
 @installed
 @pytest.mark.parametrize("source", [INPUT, "first"])
 def test_a_bias_is_added_last(source):
@@ -176,7 +152,7 @@ def test_a_query_ends_at_its_deadline(simulator):
 PROGRAM = """
 import sys
 sys.path.insert(0, sys.argv[1])
-from support.networks import small_network
+from support.networks import at_the_threshold, small_network
 from neuroattack.backends.nest.backend import NestBackend
 from neuroattack.deployment.backend import Workload
 from neuroattack.encoding.spikes import SpikeTrains

@@ -73,10 +73,11 @@ def print_import(figures: Mapping[str, Any]) -> None:
     console.print_figures("Imported network", shown)
 
 
-def print_export(path: Path, losses: Sequence[str]) -> None:
-    """Print the path and the losses of an exported network."""
+def print_export(path: Path, file_format: str, losses: Sequence[str]) -> None:
+    """Print the path, the format and the losses of an exported network."""
     console.print_figures(
-        "Exported network", {"file": str(path), "losses": "\n".join(losses) or "none"}
+        "Exported network",
+        {"file": str(path), "format": file_format, "losses": "\n".join(losses) or "none"},
     )
 
 

@@ -1,0 +1,1 @@
+"""Parts that exported scripts of several simulators have in common."""
