@@ -1,0 +1,1 @@
+"""Comparison of the profile ``loihi1`` with the emulator of nengo-loihi."""
