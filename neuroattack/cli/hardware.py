@@ -69,6 +69,13 @@ _Profile = Annotated[
         help="Hardware profile of the number format: a name that 'profiles' lists, or a .toml file."
     ),
 ]
+_CrossCheck = Annotated[
+    str | None,
+    typer.Option(
+        help="Tool that simulates the same images and estimates their energy as well: 'sanafe', or "
+        "one of another package. It supports some profiles only."
+    ),
+]
 _Bits = Annotated[str, typer.Option(help="Bits per weight, such as 2-8 or 3,4,8.")]
 _TimeSteps = Annotated[
     str,
@@ -88,6 +95,7 @@ def energy(
     weight_rounding: WeightRounding = "nearest",
     seed: Seed = 0,
     workers: Workers = None,
+    cross_check: _CrossCheck = None,
     out: Out = None,
     json: Json = False,
 ) -> None:
@@ -119,6 +127,7 @@ def energy(
             backend=backend,
             seed=seed,
             workers=workers,
+            cross_check=cross_check,
             on_progress=show,
         )
     version = study.pop("backend_version")

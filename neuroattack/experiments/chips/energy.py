@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 from neuroattack.datasets import Labels
 from neuroattack.deployment.backend import Recording
 from neuroattack.deployment.deployment import check_settings, deploy
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import DoesNotFitError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.chips.cells import (
     check_inputs,
@@ -20,21 +22,24 @@ from neuroattack.experiments.chips.cells import (
     keep_network,
     read_images,
 )
+from neuroattack.experiments.chips.cross_check import OtherEstimate, load_cross_check
+from neuroattack.experiments.chips.differences import compare_estimates
 from neuroattack.experiments.chips.metering import ActivityMeter
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.hardware.energy.conventional import compare_conventional
+from neuroattack.hardware.energy.energy import EnergyEstimate
 from neuroattack.hardware.energy.neurobench import (
     NeuroBenchMetrics,
     footprint_in_format,
     neurobench_metrics,
 )
 from neuroattack.hardware.energy.terms import as_ends
-from neuroattack.hardware.fitting import fit
+from neuroattack.hardware.fitting import Fitted, fit
 from neuroattack.hardware.profiles.profile import Profile
 from neuroattack.hardware.quantization.quantization import Rounding
-from neuroattack.ir.network import Network
+from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.storage import load_network
 
 __all__ = ["measure_on_chip", "study_energy"]
@@ -72,11 +77,14 @@ def study_energy(
     backend: str = "native",
     seed: int = 0,
     workers: int | None = None,
+    cross_check: str | None = None,
     on_progress: Callable[[float, str], None] | None = None,
 ) -> dict[str, Any]:
     """Fit a network to each hardware profile, run it on images, and estimate the energy.
 
-    Each profile is one cell in the folder; finished cells are not repeated.
+    Each profile is one cell in the folder; finished cells are not repeated. `cross_check` is the
+    name of another tool, which simulates the same images, see
+    :mod:`neuroattack.experiments.chips.cross_check`.
 
     Returns
     -------
@@ -89,6 +97,9 @@ def study_energy(
     names = [profile.id for profile in profiles]
     if len(set(names)) < len(names):
         raise ValidationError("profiles", ", ".join(names), "different ids")
+    checked = {} if cross_check is None else {"cross_check": cross_check}
+    if cross_check is not None:
+        load_cross_check(cross_check, names)
     common = {
         "network": keep_network(folder, network),
         "images": keep_images(folder, images, labels),
@@ -99,7 +110,9 @@ def study_energy(
     }
     cells = [Cell("energy-reference", measure_on_chip, common | {"chip": None})]
     cells += [
-        Cell(f"energy-{profile.id}", measure_on_chip, common | {"chip": profile.as_json()})
+        Cell(
+            f"energy-{profile.id}", measure_on_chip, common | checked | {"chip": profile.as_json()}
+        )
         for profile in profiles
     ]
     alone, *chips = run_cells(folder, cells, workers=workers, on_progress=on_progress)
@@ -125,6 +138,7 @@ def measure_on_chip(
     backend: str,
     seed: int,
     folder: Path,
+    cross_check: str | None = None,
 ) -> dict[str, Any]:
     """Run a network on images, optionally fitted to a chip, in one cell.
 
@@ -151,12 +165,15 @@ def measure_on_chip(
     pixels, labels = read_images(folder, images)
     meter = None if fitted is None else ActivityMeter(fitted, steps)
     metrics: list[NeuroBenchMetrics] = []
+    recordings: list[Recording] = []
 
     def observe(recording: Recording) -> None:
         if meter is not None:
             meter(recording)
         spikes = recording.spikes or {}
         metrics.append(neurobench_metrics(network_used, spikes, recording.counts))
+        if cross_check is not None:
+            recordings.append(recording)
 
     with deploy(
         network_used, backend=backend, steps=steps, seed=seed, expected_images=len(pixels)
@@ -169,6 +186,9 @@ def measure_on_chip(
     if fitted is None or meter is None:
         return {"reference": evaluation, "neurobench": neurobench, "backend_version": version}
     estimate = fitted.estimate(meter.activity)
+    checked = {}
+    if cross_check is not None:
+        checked["cross_check"] = _cross_check(cross_check, fitted, estimate, recordings)
     per_correct = estimate.subtotal_per_correct_classification_pj(evaluation["accuracy"])
     return {
         "fits": True,
@@ -179,4 +199,20 @@ def measure_on_chip(
         "subtotal_pj_per_correct_image": as_ends(per_correct),
         "neurobench": neurobench,
         "footprint": footprint_in_format(network_used, fitted.profile.number_format()),
+        **checked,
     }
+
+
+def _cross_check(
+    name: str, fitted: Fitted, estimate: EnergyEstimate, recordings: Sequence[Recording]
+) -> dict[str, Any]:
+    """Let another tool simulate the recorded input, and compare its estimate with ours."""
+    spikes = [recording.spikes or {} for recording in recordings]
+    tool = load_cross_check(name, [fitted.profile.id])
+    with contextlib.closing(tool.deploy(fitted)) as estimator:
+        other = OtherEstimate.concatenate([estimator.run(each[INPUT]) for each in spikes])
+    joined = {
+        population: SpikeTrains.concatenate([each[population] for each in spikes])
+        for population in fitted.network.sizes
+    }
+    return compare_estimates(fitted, estimate, joined, other)

@@ -7,6 +7,7 @@ from typing import Any
 
 from neuroattack.report.numbers import energy_text
 from neuroattack.report.terminal import console
+from neuroattack.report.terminal.cross_check_tables import print_cross_check
 
 __all__ = ["print_energy", "print_hardware", "print_losses", "print_precision"]
 
@@ -90,6 +91,8 @@ def print_energy(figures: Mapping[str, Any]) -> None:
         _note(f"{name}: limits not checked", chip["unchecked"])
         for caveat in chip["caveats"]:
             console.note(f"{name}: {caveat}")
+        if "cross_check" in chip:
+            print_cross_check(name, chip["cross_check"])
     conventional = figures["conventional"]
     console.print_rows(
         "Energy per image by published costs of 45 nm operations",
