@@ -1,0 +1,1 @@
+"""SANA-FE in a separate worker process: an emulator, and a cross-check of energy estimates."""
