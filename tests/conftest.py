@@ -21,7 +21,8 @@ LONGEST = ("test_paper.py", "test_mlp.py", "test_mnist.py")
 # other tests are of the tier `quick`, new ones too.
 NOT_QUICK = (
     *("attacks/test_art", "attacks/test_neighb", "backends/test_brian", "backends/test_lava.py"),
-    *("backends/test_lava_faults", "cli/test_bad_input", "cli/test_cli", "cli/test_hardware"),
+    *("backends/test_lava_faults", "backends/test_sanafe", "cli/test_bad_input", "cli/test_cli"),
+    *("cli/test_hardware",),
     *("cli/test_interruption", "cli/test_other_shapes", "deployment/test_exporters", "docs/"),
     *("experiments/campaign/", "experiments/engine/", "experiments/test_attack.py"),
     *("experiments/test_audit.py", "experiments/test_chip", "experiments/test_comparison"),

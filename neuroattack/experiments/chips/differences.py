@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, get_args
@@ -72,8 +72,9 @@ def compare_estimates(
     Returns
     -------
     dict
-        JSON values, means per image: ``"spikes"`` by population with the number of differing
-        entries, ``"terms"``, ``"total"`` and ``"time_ms"``. Differences are other minus ours.
+        JSON values, means per image: ``"spikes"`` by population, with the number of differing
+        entries of all images, ``"terms"``, ``"total"`` and ``"time_ms"``. Differences are the other
+        estimate minus the ``"lower"`` and the ``"upper"`` bound of ours.
     """
     ours = _our_terms(estimate, spikes[INPUT].counts() @ fitted.traffic.destination_cores[INPUT])
     terms = {
@@ -139,15 +140,16 @@ def _compare_term(ours: _OurTerm | None, other: OtherTerm | None) -> dict[str, A
     each = None if other is None else other.coefficient_pj
     if each is None and theirs is not None and count:
         each = theirs / count
-    difference = ((theirs or 0.0) - (mine or (0.0, 0.0))[0], (theirs or 0.0) - (mine or (0, 0))[1])
     parts: dict[str, Ends] = dict.fromkeys(_PARTS, (0.0, 0.0))
     if ours is None or ours.coefficient_pj is None or count is None or each is None:
-        parts["one_side_only_pj"] = difference
+        lower, upper = (0.0, 0.0) if mine is None else mine
+        parts["one_side_only_pj"] = (theirs or 0.0) - lower, (theirs or 0.0) - upper
     else:
-        mean = (ours.coefficient_pj + each) / 2
-        by_count = (count - ours.count[0]) * mean, (count - ours.count[1]) * mean
-        parts["from_counts_pj"] = by_count
-        parts["from_coefficients_pj"] = difference[0] - by_count[0], difference[1] - by_count[1]
+        mean, change = (ours.coefficient_pj + each) / 2, each - ours.coefficient_pj
+        lower, upper = ours.count
+        parts["from_counts_pj"] = (count - lower) * mean, (count - upper) * mean
+        parts["from_coefficients_pj"] = change * (count + lower) / 2, change * (count + upper) / 2
+    difference = _sum(list(parts.values()))
     return {
         "ours": None
         if ours is None
@@ -203,6 +205,6 @@ def _ends(values: Mapping[str, float]) -> Ends:
     return values["lower"], values["upper"]
 
 
-def _sum(parts: list[Ends | None]) -> Ends:
+def _sum(parts: Sequence[Ends | None]) -> Ends:
     known = [part for part in parts if part is not None]
     return sum(part[0] for part in known), sum(part[1] for part in known)
