@@ -7,14 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.distances import DISTANCES
+from neuroattack.attacks.distances import DISTANCES, EVENT_DISTANCES
 from neuroattack.errors import UnknownNameError, ValidationError
-from neuroattack.validation import check_number, check_positive
+from neuroattack.validation import check_integer, check_number, check_positive
 
 __all__ = ["L0", "L2", "Bound", "LInf", "LocalSD"]
 
 # Tolerance for rounding errors of images that lie on the bound.
 _SLACK = 1e-9
+
+_INTEGERS = {"l0": "pixels", "jitter": "time steps"}
+_MOST_REFRACTORY = 10_000
 
 
 @dataclass(frozen=True)
@@ -26,11 +29,17 @@ class Bound:
 
     Parameters
     ----------
-    norm : {"l0", "l2", "linf", "local_sd"}
-        Distance measure, one of :data:`neuroattack.attacks.distances.DISTANCES`.
+    norm : str
+        Distance measure: ``"l0"``, ``"l2"``, ``"linf"`` or ``"local_sd"`` of images; or of event
+        samples ``"events"``, ``"insertions"``, ``"deletions"``, ``"jitter"``, ``"shift"`` or
+        ``"moved"``, see :mod:`neuroattack.attacks.events.distances`.
     maximum : float
-        Largest allowed distance, positive and finite; an integer for ``"l0"``, at most 1 for
-        ``"linf"``, since intensities are in [0, 1].
+        Largest allowed distance, positive and finite; an integer for ``"l0"`` and ``"jitter"``, at
+        most 1 for ``"linf"``, since intensities are in [0, 1].
+    refractory_steps : int, optional
+        For event samples: least number of time steps between two events of a neuron that the
+        perturbation must keep, a limit on plausible sensors. Written
+        ``events=0.05,refractory_steps=2``.
 
     Raises
     ------
@@ -42,16 +51,28 @@ class Bound:
 
     norm: str
     maximum: float
+    refractory_steps: int = 0
 
     def __post_init__(self) -> None:
         if self.norm not in DISTANCES:
             raise UnknownNameError("norm", self.norm, DISTANCES)
+        check_integer("bound refractory_steps", self.refractory_steps, 0, _MOST_REFRACTORY)
+        if self.refractory_steps and not self.is_of_events:
+            raise ValidationError(
+                f"bound on {self.norm}",
+                f"refractory_steps {self.refractory_steps}",
+                f"none, except for bounds on {', '.join(EVENT_DISTANCES)}",
+            )
         if self.norm == "linf":
             check_number("bound on linf", self.maximum, "(0, 1]")
         else:
             check_positive(f"bound on {self.norm}", self.maximum)
-        if self.norm == "l0" and self.maximum != round(self.maximum):
-            raise ValidationError("bound on l0", self.maximum, "an integer number of pixels")
+        if self.norm in _INTEGERS and self.maximum != round(self.maximum):
+            raise ValidationError(
+                f"bound on {self.norm}",
+                self.maximum,
+                f"an integer number of {_INTEGERS[self.norm]}",
+            )
 
     @classmethod
     def from_text(cls, text: str) -> Bound:
@@ -64,7 +85,8 @@ class Bound:
         ValidationError
             If the text is malformed or the maximum is out of range.
         """
-        norm, sign, maximum = text.partition("=")
+        first, comma, rest = text.partition(",")
+        norm, sign, maximum = first.partition("=")
         norm = norm.strip()
         if not sign:
             raise ValidationError("bound", repr(text), "a norm and its maximum, such as l2=2")
@@ -76,16 +98,33 @@ class Bound:
             raise ValidationError(
                 f"bound on {norm}", repr(maximum.strip()), "a positive number"
             ) from None
-        return cls(norm, number)
+        if not comma:
+            return cls(norm, number)
+        key, _, steps = rest.partition("=")
+        if key.strip() != "refractory_steps" or not steps.strip().isdecimal():
+            raise ValidationError(
+                f"bound on {norm}",
+                repr(rest),
+                "refractory_steps and an integer, as in events=0.1,refractory_steps=2",
+            )
+        return cls(norm, number, int(steps))
 
     def __str__(self) -> str:
         is_integer = self.maximum == round(self.maximum)
-        return f"{self.norm}={int(self.maximum) if is_integer else self.maximum}"
+        text = f"{self.norm}={int(self.maximum) if is_integer else self.maximum}"
+        return text + (
+            f",refractory_steps={self.refractory_steps}" if self.refractory_steps else ""
+        )
+
+    @property
+    def is_of_events(self) -> bool:
+        """Whether it bounds event samples, not images."""
+        return self.norm in EVENT_DISTANCES
 
     @property
     def is_convex(self) -> bool:
         """Whether the set of images within the bound is convex."""
-        return self.norm != "l0"
+        return self.norm != "l0" and not self.is_of_events
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
         """Raise ValidationError if the norm is not defined for images of this shape."""

@@ -8,10 +8,12 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.attacks.events import distances as of_events
 from neuroattack.attacks.imperceptibility import SD_FLOOR, local_standard_deviation
 
 __all__ = [
     "DISTANCES",
+    "EVENT_DISTANCES",
     "Distance",
     "l0",
     "l2",
@@ -52,17 +54,38 @@ def local_sd(original: NDArray[np.float64], adversarial: NDArray[np.float64]) ->
     return float((_change(original, adversarial) / visibility_sd(original)).sum())
 
 
-DISTANCES: dict[str, Distance] = {"l0": l0, "l2": l2, "linf": linf, "local_sd": local_sd}
+_IMAGE_DISTANCES: dict[str, Distance] = {"l0": l0, "l2": l2, "linf": linf, "local_sd": local_sd}
+
+EVENT_DISTANCES: dict[str, Distance] = {
+    each.__name__: each
+    for each in (
+        of_events.events,
+        of_events.insertions,
+        of_events.deletions,
+        of_events.jitter,
+        of_events.shift,
+        of_events.moved,
+    )
+}
+"""Distances of event samples by name."""
+
+DISTANCES: dict[str, Distance] = {**_IMAGE_DISTANCES, **EVENT_DISTANCES}
 """Distances by name."""
 
 
 def measure_distances(
-    original: NDArray[np.float64], adversarial: NDArray[np.float64]
+    original: NDArray[np.float64], adversarial: NDArray[np.float64], *, are_events: bool = False
 ) -> dict[str, float | None]:
-    """Return all distances by name; None for the local SD of a vector, which is not defined."""
+    """Return all distances of images, or of event samples, by name.
+
+    None for those that are not defined: the local SD of a vector, and infinite ones.
+    """
+    if are_events:
+        distances = {name: of(original, adversarial) for name, of in EVENT_DISTANCES.items()}
+        return {name: each if math.isfinite(each) else None for name, each in distances.items()}
     return {
         name: None if name == "local_sd" and original.ndim < 2 else distance(original, adversarial)
-        for name, distance in DISTANCES.items()
+        for name, distance in _IMAGE_DISTANCES.items()
     }
 
 

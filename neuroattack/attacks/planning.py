@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
+from neuroattack.attacks.events.changes import best_event_change
 from neuroattack.attacks.regression.effects import Effects
 from neuroattack.attacks.result import Goal
 
@@ -42,8 +43,11 @@ def best_change(
     the bound allows. ``l0``: the pixels of largest gain, each set to 0 or 1. ``linf``: each pixel
     in the direction of its slope, as far as the bound and the range allow. ``local_sd``: pixels in
     the order of gain per distance, ``|slope|`` times SD, each set to 0 or 1, the last one as far as
-    the bound allows; this greedy solution of the fractional knapsack problem is exact.
+    the bound allows; this greedy solution of the fractional knapsack problem is exact. Bounds on
+    events: :func:`neuroattack.attacks.events.changes.best_event_change`.
     """
+    if bound.is_of_events:
+        return best_event_change(bound, original, slopes)
     start = original.ravel()
     room = np.where(slopes > 0, 1 - start, -start)
     if bound.norm == "l2":

@@ -17,6 +17,7 @@ __all__ = [
     "Attack",
     "AttackKind",
     "ThreatModel",
+    "check_bound",
     "check_fits",
     "check_kind",
     "threat_model",
@@ -77,11 +78,26 @@ def threat_model(attack: Attack) -> ThreatModel:
     return model
 
 
+def check_bound(attack: Attack) -> None:
+    """Raise UnsupportedFeatureError if an attack does not support bounds on events, but has one.
+
+    Attacks that support them have a true attribute `supports_events`.
+    """
+    bound: Bound | None = getattr(attack, "bound", None)
+    if bound is not None and bound.is_of_events and not getattr(attack, "supports_events", False):
+        raise UnsupportedFeatureError(
+            f"attack {attack.name!r} perturbs images: got a bound on {bound.norm}, expected one on "
+            "l0, l2, linf or local_sd"
+        )
+
+
 def check_kind(attack: Attack, target: Target) -> None:
     """Raise UnsupportedFeatureError if a target does not give what an attack needs.
 
-    A score-based attack needs counts, and a white-box attack is not run on a black box.
+    A score-based attack needs counts, and a white-box attack is not run on a black box. Bounds on
+    events need an attack that supports them, see :func:`check_bound`.
     """
+    check_bound(attack)
     if attack.kind == "gradients":
         raise UnsupportedFeatureError(
             f"attack {attack.name!r} needs the network itself, which the target does not give; "
@@ -106,6 +122,7 @@ def check_fits(attack: Attack, image_shape: tuple[int, ...], n_classes: int) -> 
     UnsupportedFeatureError
         If the attack does not support the shape or the number of classes.
     """
+    check_bound(attack)
     bound: Bound | None = getattr(attack, "bound", None)
     if bound is not None:
         bound.check_shape(image_shape)

@@ -54,6 +54,11 @@ class RandomNoise:
         check_integer("seed", self.seed, 0)
 
     @property
+    def supports_events(self) -> bool:
+        """True: bounds may be on events."""
+        return True
+
+    @property
     def name(self) -> str:
         """``"random-noise"``."""
         return "random-noise"

@@ -14,7 +14,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.protocol import Attack
+from neuroattack.attacks.protocol import Attack, check_bound
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 
 __all__ = ["attack_names", "attack_parameters", "load_attack", "make_attack", "present_name"]
@@ -121,6 +121,7 @@ def make_attack(
         if "queries" not in inspect.signature(attack).parameters:
             del common["queries"]
         made: Attack = attack(**common, **(settings or {}))
+        check_bound(made)
     except TypeError as error:
         raise ValidationError(
             f"settings of attack {name!r}", dict(settings or {}), f"valid values ({error})"

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
+from neuroattack.attacks.events.changes import changed_events
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.errors import QueryRefusedError, ValidationError
@@ -78,6 +79,11 @@ class SparseRS:
             raise ValidationError("initial_fraction", self.initial_fraction, "at most 1")
 
     @property
+    def supports_events(self) -> bool:
+        """True: bounds may be on events."""
+        return True
+
+    @property
     def name(self) -> str:
         """``"sparse-rs"``."""
         return "sparse-rs"
@@ -130,6 +136,8 @@ class SparseRS:
     ) -> int:
         """Return the number of leading pixels that the bound allows to set, at least one."""
         change = np.abs(values - original.ravel())[order]
+        if self.bound.is_of_events:
+            return min(changed_events(self.bound, original), original.size)
         if self.bound.norm == "l0":
             return min(int(self.bound.maximum), original.size)
         if self.bound.norm == "linf":
@@ -148,7 +156,7 @@ class SparseRS:
     ) -> NDArray[np.float64]:
         chosen = order[: self._set_size(original, order, values)]
         image = original.ravel().copy()
-        image[chosen] = values[chosen]
+        image[chosen] = 1 - image[chosen] if self.bound.is_of_events else values[chosen]
         image = image.reshape(original.shape)
         if self.bound.norm == "linf":
             low, high = original - self.bound.maximum, original + self.bound.maximum

@@ -15,6 +15,7 @@ from neuroattack.cli.arguments.options import (
     DatasetName,
     Json,
     NetworkDataset,
+    NormName,
     Queries,
     Seed,
     Steps,
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 __all__ = ["attack", "demo"]
 
-Norm = Literal["l0", "l2", "linf", "local-sd", "none"]
+Norm = Literal[NormName, "none"]
 
 
 def demo(
@@ -112,7 +113,8 @@ _Norm = Annotated[
     Norm,
     typer.Option(
         help="Norm of the bound; 'none' for attacks that do not require a bound, such as "
-        "greedy-window."
+        "greedy-window. For event samples: 'events' (inserted and deleted), 'insertions', "
+        "'deletions', 'jitter', 'shift' or 'moved'."
     ),
 ]
 _Settings = Annotated[

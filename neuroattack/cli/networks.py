@@ -119,6 +119,16 @@ def convert(
         Literal["poisson", "regular", "direct", "events"],
         typer.Option(help="Encoder of the images; 'events' for a model trained on events."),
     ] = "poisson",
+    tau_m: Annotated[
+        float | None,
+        typer.Option(
+            help="Membrane time constant in seconds. Default: that of the training; with a shorter "
+            "one the network depends on the timing of its input."
+        ),
+    ] = None,
+    gain: Annotated[
+        float, typer.Option(help="Divisor of all thresholds, to make up for a stronger leak.")
+    ] = 1.0,
     json: Json = False,
 ) -> None:
     """Convert a trained model to a network of spiking neurons."""
@@ -135,6 +145,8 @@ def convert(
         input_rate_hz=input_rate,
         readout_gain=readout_gain,
         encoder=ENCODERS[encoder],
+        tau_m_s=tau_m,
+        gain=gain,
     )
     save_network(target, converted.network)
     network = converted.network

@@ -13,6 +13,7 @@ from neuroattack.cli.arguments.options import (
     Json,
     NetworkDataset,
     NetworkFile,
+    NormName,
     Queries,
     Seed,
     Trials,
@@ -114,7 +115,7 @@ _Images = Annotated[
 _Attack = Annotated[
     str, typer.Option(help="Attack that makes the adversarial images; see 'attack'.")
 ]
-_Norm = Annotated[Literal["l0", "l2", "linf", "local-sd"], typer.Option(help="Norm of the bound.")]
+_Norm = Annotated[NormName, typer.Option(help="Norm of the bound.")]
 _Goal = Annotated[
     Literal["untargeted", "random"],
     typer.Option(help="Goal of the attack: any wrong class, or a random target class per image."),

@@ -18,6 +18,7 @@ from neuroattack.encoding.encoders import (
     RateEncoder,
     highest_rate_hz,
 )
+from neuroattack.encoding.events import EventEncoder
 from neuroattack.encoding.registry import ENCODERS, encoder_from
 from neuroattack.errors import (
     BackendUnavailableError,
@@ -112,6 +113,10 @@ class DeploymentSpec:
         them (:mod:`neuroattack.targets.defenses`); ``random-rate`` multiplies the input rate of
         each trial by a random factor, uniform within 1 plus or minus the number, for Poisson
         spikes. It applies to the search and the verification.
+    sensor_noise : str, optional
+        For networks that read events: noise of the sensor, in every trial of the search and of the
+        verification, such as ``"drop:0.05+jitter_s:0.001"``; settings of
+        :class:`neuroattack.encoding.events.EventEncoder`. By default that of the network.
     allow_lossy : bool, optional
         Drop features that the profile does not support instead of refusing the network.
     weight_scale : {"shared", "per_projection"}, optional
@@ -136,6 +141,7 @@ class DeploymentSpec:
     response: Response = "counts"
     search_randomness: Randomness = "independent"
     defense: str | None = None
+    sensor_noise: str | None = None
     allow_lossy: bool = False
     weight_scale: WeightScale = "shared"
     weight_rounding: WeightRounding = "nearest"
@@ -153,6 +159,8 @@ class DeploymentSpec:
                 raise UnknownNameError(f"{name} of a deployment", getattr(self, name), known)
         if self.defense is not None:
             _defense(self.defense)
+        if self.sensor_noise is not None:
+            _sensor(self.sensor_noise)
         if self._number_of("random-rate") is not None and self.kind != "network":
             raise ValidationError(
                 f"defense of deployment {self.backend!r}", self.defense, "a simulated network"
@@ -294,8 +302,11 @@ class DeploymentSpec:
         """
         if self.kind != "network":
             raise ValidationError("backend", repr(self.backend), "a simulator")
+        network = _with_encoder(network, self.encoder)
+        if self.sensor_noise is not None:
+            network = _with_sensor(network, self.sensor_noise)
         return deploy(
-            _with_random_rate(_with_encoder(network, self.encoder), self._number_of("random-rate")),
+            _with_random_rate(network, self._number_of("random-rate")),
             backend=self.backend,
             precision=self.precision,
             profile=self.profile,
@@ -336,6 +347,31 @@ def _defense(text: str) -> tuple[str, float]:
     if name == "random-rate":
         return name, check_number(f"defense {name!r}", value, "(0, 1]")
     return name, check_integer(f"defense {name!r}", value, 1, _LARGEST_OF_DEFENSE)
+
+
+def _sensor(text: str) -> EventEncoder:
+    """Return the encoder with noise such as ``drop:0.05+jitter_s:0.001``."""
+    settings: dict[str, float] = {}
+    for part in text.split("+"):
+        name, _, number = (piece.strip() for piece in part.partition(":"))
+        if name not in EventEncoder.fields:
+            raise UnknownNameError("sensor noise", name, EventEncoder.fields)
+        try:
+            settings[name] = float(number)
+        except ValueError:
+            raise ValidationError(
+                f"sensor noise {name!r}", repr(number), f"a number, as in {name}:0.01"
+            ) from None
+    return EventEncoder(**settings)
+
+
+def _with_sensor(network: Network, text: str) -> Network:
+    own = network.input.encoder
+    if not isinstance(own, EventEncoder):
+        raise ValidationError("sensor noise", f"a network with {own.kind} encoder", "events")
+    return dataclasses.replace(
+        network, input=dataclasses.replace(network.input, encoder=_sensor(text))
+    )
 
 
 def _with_random_rate(network: Network, spread: float | None) -> Network:

@@ -51,6 +51,8 @@ class AttackedImage:
     readout_spikes : SpikeTrains or None
         Output spikes of one fresh trial of the clean and one of the adversarial image, if the
         network is simulated here and its output are spikes.
+    is_of_events : bool
+        Whether the bound of the attack is on events, so that distances are too.
     """
 
     index: int
@@ -59,10 +61,13 @@ class AttackedImage:
     clean: Verification
     cost: AttackCost | None = None
     readout_spikes: SpikeTrains | None = None
+    is_of_events: bool = False
     distances: dict[str, float | None] = field(init=False)
 
     def __post_init__(self) -> None:
-        distances = measure_distances(self.search.original, self.search.adversarial)
+        distances = measure_distances(
+            self.search.original, self.search.adversarial, are_events=self.is_of_events
+        )
         object.__setattr__(self, "distances", distances)
 
     @property
@@ -257,7 +262,9 @@ def attack_and_verify(
     verifier = boxes(verification_stream(index, goal.target_class))
     success = verify(verifier, result.adversarial, goal, trials)
     clean = verify(verifier, result.original, goal, trials)
-    return AttackedImage(index, result, success, clean)
+    bound: Bound | None = getattr(attack, "bound", None)
+    of_events = bound is not None and bound.is_of_events
+    return AttackedImage(index, result, success, clean, is_of_events=of_events)
 
 
 def _search(

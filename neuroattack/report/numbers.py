@@ -30,7 +30,8 @@ def bound_text(norm: str | None, bound: float | None) -> str:
     """Return the text of a norm bound, such as L2 \u2264 2."""
     if norm is None:
         return "none"
-    name = {"l0": "L0", "l2": "L2", "linf": "L\u221e", "local_sd": "local SD"}[norm]
+    names = {"l0": "L0", "l2": "L2", "linf": "L\u221e", "local_sd": "local SD"}
+    name = names.get(norm, norm)
     return f"{name}{NBSP}\u2264{NBSP}{bound:g}"
 
 

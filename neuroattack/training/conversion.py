@@ -54,6 +54,8 @@ def convert(
     input_rate_hz: float | None = None,
     readout_gain: float = 1.0,
     encoder: type[Encoder] = PoissonEncoder,
+    tau_m_s: float | None = None,
+    gain: float = 1.0,
 ) -> Conversion:
     """Convert a trained model to a network of LIF populations.
 
@@ -75,6 +77,12 @@ def convert(
         give the mean drive of the spikes. For events, they are not scaled: an event has the weight
         of a spike in training.
 
+    tau_m_s : float, optional
+        Membrane time constant in seconds; by default that of the training, 5 s. With a shorter one
+        the network depends on the timing of its input.
+    gain : float, optional
+        Divisor of all thresholds, to make up for a stronger leak.
+
     Returns
     -------
     Conversion
@@ -86,7 +94,11 @@ def convert(
     """
     check_positive("dt_s", dt_s)
     check_positive("readout gain", readout_gain)
+    check_positive("gain", gain)
     siegert = model.siegert
+    tau_m_s = (
+        siegert.tau_m_s if tau_m_s is None else check_positive("tau_m_s", tau_m_s, "time in s")
+    )
     refractory_s = siegert.t_ref_s
     if refractory_s / dt_s > MAX_REFRACTORY_STEPS:
         raise ValidationError("dt_s", dt_s, f"at least {refractory_s / MAX_REFRACTORY_STEPS:g} s")
@@ -109,8 +121,10 @@ def convert(
             Population(
                 name=names[layer + 1],
                 size=weights.shape[1],
-                tau_m_s=np.asarray(siegert.tau_m_s),
-                threshold_v=np.asarray(siegert.threshold_v / (readout_gain if readout else 1.0)),
+                tau_m_s=np.asarray(tau_m_s),
+                threshold_v=np.asarray(
+                    siegert.threshold_v / (readout_gain if readout else 1.0) / gain
+                ),
                 refractory_steps=np.asarray(round(refractory_s / dt_s) - 1),
             )
         )

@@ -98,7 +98,7 @@ def ascend(
         if step == steps:
             break
         velocity = _MOMENTUM * velocity + _normalized(bound, pullback(weights))
-        if bound.norm in _SPARSE:
+        if bound.norm in _SPARSE or bound.is_of_events:
             images = np.stack(
                 [_optimal(bound, *row) for row in zip(originals, velocity, strict=True)]
             )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
+from neuroattack.attacks.events.changes import best_event_change
 
 __all__ = ["project"]
 
@@ -37,6 +38,12 @@ def project(bound: Bound, originals: Rows, images: Rows) -> Rows:
     With a ball around a point of the box, the projection onto both is the clipped projection onto
     a smaller ball or larger penalty, found by bisection of one number per image.
     """
+    if bound.is_of_events:
+        nearest = [
+            original + best_event_change(bound, original, image - original).reshape(original.shape)
+            for original, image in zip(originals, images, strict=True)
+        ]
+        return np.stack(nearest)
     start = originals.reshape(len(originals), -1)
     change = images.reshape(start.shape) - start
     low, high = -start, 1 - start

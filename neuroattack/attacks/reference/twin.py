@@ -4,9 +4,10 @@ The forward pass is that of :mod:`neuroattack.ir.dynamics` in float64, with all 
 same spikes as every backend, given the same input. Backward through time, the derivative of a spike
 with respect to the potential is replaced by a surrogate (Neftci, Mostafa and Zenke 2019), and that
 of an input spike with respect to the intensity by that of its probability, ``max_rate_hz * dt``
-(straight-through estimator). Gradients are averaged over several trials (expectation over
-transformation, Athalye et al. 2018). Resets are not differentiated, because gradients would explode
-over hundreds of steps; the potential after a reset to a value does not depend on the one before.
+(straight-through estimator), or with respect to an event by 1. Gradients are averaged over several
+trials (expectation over transformation, Athalye et al. 2018). Resets are not differentiated,
+because gradients would explode over hundreds of steps; the potential after a reset to a value does
+not depend on the one before.
 
 The width of the surrogate of each neuron is its mean distance from the threshold, averaged over
 time steps and trials. It follows the idea of the adaptive sharpness surrogate gradient (ASSG) of
@@ -31,7 +32,8 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.gradients.differentiable import Pullback
 from neuroattack.encoding.constant import ConstantInput
-from neuroattack.encoding.encoders import DirectEncoder
+from neuroattack.encoding.encoders import RateEncoder
+from neuroattack.encoding.events import EventEncoder
 from neuroattack.errors import BackendUnavailableError, UnknownNameError, UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, AnyProjection, Convolution, Network, Population
 from neuroattack.validation import check_integer, check_positive
@@ -114,7 +116,7 @@ class Twin:
     @property
     def image_shape(self) -> tuple[int, ...]:
         """Shape of one image."""
-        return self._network.input.shape
+        return self._network.input.sample_shape(self._steps)
 
     @property
     def n_classes(self) -> int:
@@ -163,16 +165,17 @@ class Twin:
         """Return :meth:`log_scores` of images, and the function that gives their gradients."""
         inputs = self._torch.from_numpy(self._encode(images)).requires_grad_()
         scores = self._scores(inputs)
-        encoder: Any = self._network.input.encoder
-        direct = isinstance(encoder, DirectEncoder)
-        gain = 1.0 if direct else encoder.max_rate_hz * self._network.dt_s
+        encoder = self._network.input.encoder
+        gain = encoder.max_rate_hz * self._network.dt_s if isinstance(encoder, RateEncoder) else 1.0
+        has_time = isinstance(encoder, EventEncoder)
 
         def pullback(weights: Values) -> Values:
             (gradient,) = self._torch.autograd.grad(
                 scores, inputs, self._torch.from_numpy(weights), retain_graph=True
             )
-            by_row = gradient.numpy().sum(axis=1).reshape(self._trials, *images.shape)
-            return np.asarray(gain * by_row.sum(axis=0))
+            by_cell = gradient.numpy()
+            by_row = by_cell if has_time else by_cell.sum(axis=1)
+            return np.asarray(gain * by_row.reshape(self._trials, *images.shape).sum(axis=0))
 
         return scores.detach().numpy(), pullback
 

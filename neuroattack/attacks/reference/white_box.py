@@ -84,6 +84,11 @@ class WhiteBox:
             raise UnknownNameError("model", str(self.model), get_args(ModelName))
 
     @property
+    def supports_events(self) -> bool:
+        """True: bounds may be on events."""
+        return True
+
+    @property
     def name(self) -> str:
         """``"white-box"``."""
         return "white-box"
@@ -156,7 +161,9 @@ class WhiteBox:
             except UnsupportedFeatureError:
                 if self.model == "siegert":
                     raise
-        return Twin(network, steps, seed=self.seed)
+        # Without randomness, all trials are equal.
+        trials = 2 if deployment.is_random else 1
+        return Twin(network, steps, trials=trials, seed=self.seed)
 
     def _select(
         self, deployment: Deployment, candidates: Images, goal: Goal

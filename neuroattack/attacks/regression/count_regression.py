@@ -26,6 +26,7 @@ from neuroattack.attacks.planning import pixels_to_probe, plan_images
 from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
 from neuroattack.attacks.regression.corrected import Corrected
 from neuroattack.attacks.regression.effects import EffectEstimator, Effects, Scale
+from neuroattack.attacks.regression.event_effects import EventEffects
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.attacks.selection import Candidate, Trials
 from neuroattack.attacks.substitutes.candidates import transfer_candidates
@@ -35,7 +36,7 @@ from neuroattack.attacks.substitutes.opening import (
     listed,
     threat_model_of,
 )
-from neuroattack.errors import QueryRefusedError, ValidationError
+from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer, check_positive
 
@@ -71,6 +72,9 @@ class CountRegression:
     of the clean image that maximize the predicted gap within the norm bound. It selects the best
     plan by successive halving on fresh trials; the plan replaces the best image so far if its mean
     gap is at least as large on new trials that were not used to select it.
+
+    With a bound on events, perturbations insert, delete or retime events, and effects are those of
+    the neurons in blocks of time steps: :mod:`neuroattack.attacks.regression.event_effects`.
 
     Parameters
     ----------
@@ -151,6 +155,11 @@ class CountRegression:
             check_positive(thing, fraction)
             if fraction > 1:
                 raise ValidationError(thing, fraction, "at most 1")
+        if self.bound.is_of_events and self.substitutes is not None:
+            raise UnsupportedFeatureError(
+                "attack 'count-regression': substitutes are models of images, and the bound is on "
+                f"{self.bound.norm}"
+            )
         # Settings files give lists, which would make equal attacks compare unequal.
         object.__setattr__(self, "scales", tuple(self.scales))
         object.__setattr__(self, "substitutes", listed(self.substitutes))
@@ -164,6 +173,11 @@ class CountRegression:
             raise ValidationError(
                 "scales", self.scales, "one or more of " + ", ".join(get_args(Scale))
             )
+
+    @property
+    def supports_events(self) -> bool:
+        """True: bounds may be on events."""
+        return True
 
     @property
     def name(self) -> str:
@@ -201,6 +215,13 @@ class _Search:
         self._substitutes = (
             None if attack.substitutes is None else fitting_substitutes(attack.substitutes, target)
         )
+        self._events = (
+            EventEffects(original, attack.bound, attack.correlations_px)
+            if attack.bound.is_of_events
+            else None
+        )
+        # Of the goal's gap, as far as it is known.
+        self._slopes: NDArray[np.float64] | None = None
         self._estimator = EffectEstimator(original, attack.correlations_px, self._substitutes)
         self._trials = Trials(target, goal, attack.queries, self._observe)
         self._best = Candidate(original)
@@ -226,7 +247,7 @@ class _Search:
 
     def _observe(self, images: NDArray[np.float64], counts: NDArray[np.int32]) -> None:
         shared = self._target.randomness == "shared"
-        self._estimator.add(images, counts, shared_randomness=shared)
+        (self._events or self._estimator).add(images, counts, shared_randomness=shared)
 
     def _rounds(self) -> str:
         attack = self._attack
@@ -294,6 +315,11 @@ class _Search:
     def _probe(self, queries: int) -> None:
         """Query random perturbations of the best image in antithetic pairs."""
         batch = _SHARED_BATCH if self._target.randomness == "shared" else _BATCH
+        while self._events is not None and queries:
+            count = min(queries, batch)
+            length = self._length()
+            self._trials.query(self._events.perturbed(self._rng, count, length, self._slopes))
+            queries -= count
         while queries >= 2:
             pairs = min(queries, batch) // 2
             changes = self._perturbations(pairs) * self._probed
@@ -310,15 +336,21 @@ class _Search:
         attack, shape = self._attack, self._original.shape
         distance = float(np.linalg.norm(self._best.image - self._original))
         if self._trusted and distance > 0:
-            lengths = attack.correlations_px
-            length = math.prod(lengths) ** (1 / len(lengths))
-            return attack.reach * distance * self._estimator.correlated(self._rng, count, length)
+            unit = self._estimator.correlated(self._rng, count, self._length())
+            return attack.reach * distance * unit
         moved = self._rng.random((count, *shape)) < attack.moved_fraction
         signs = self._rng.choice((-1.0, 1.0), (count, *shape))
         return np.asarray(attack.probe * moved * signs)
 
+    def _length(self) -> float:
+        """Return the correlation length of random perturbations."""
+        lengths = self._attack.correlations_px
+        return math.prod(lengths) ** (1 / len(lengths))
+
     def _plans(self) -> list[Candidate]:
-        estimates = self._estimator.fit(*self._attack.scales)
+        estimates = (self._events or self._estimator).fit(*self._attack.scales)
+        if self._events is not None:
+            self._slopes = self._gap_slopes(estimates[0])
         self._trusted = max(effects.support for effects in estimates) > _LEAST_SUPPORT
         self._probed = self._pixels_to_probe(self._gains(estimates[0]))
         candidates: list[Candidate] = []
@@ -339,6 +371,16 @@ class _Search:
         images = ascend(model, originals, aims, attack.bound, steps=_PLANNING_STEPS)
         gaps = goal.gap(model.log_scores(images))
         return [images[row] for row in np.argsort(-gaps, kind="stable")[: attack.plans]]
+
+    def _gap_slopes(self, effects: Effects) -> NDArray[np.float64]:
+        """Return the slopes of the gap, relative to the strongest rival of the planned images."""
+        goal = self._goal
+        (planned,) = self._planned(effects)[:1]
+        scores = effects.predict((planned - self._original).ravel())
+        aimed = goal.label if goal.target_class is None else goal.target_class
+        rival = int(np.where(np.arange(len(scores)) == aimed, -np.inf, scores).argmax())
+        difference: NDArray[np.float64] = effects.slopes[:, rival] - effects.slopes[:, aimed]
+        return difference if goal.target_class is None else -difference
 
     def _gains(self, effects: Effects) -> NDArray[np.float64]:
         """Return each pixel's largest effect on the goal's class relative to another class."""

@@ -80,6 +80,9 @@ class EffectEstimator:
         Candidates for the length l, in pixels; 0 for independent pixels.
     substitutes : Differentiable, optional
         Models of the target for the prior mean.
+    channel_correlation : float, optional
+        Prior correlation of the entries of the first axis, in [0, 1); by default, channels are
+        independent.
     """
 
     def __init__(
@@ -87,8 +90,10 @@ class EffectEstimator:
         original: NDArray[np.float64],
         correlations_px: Sequence[float],
         substitutes: Differentiable | None = None,
+        channel_correlation: float = 0.0,
     ) -> None:
         self._original = original
+        self._channel_correlation = channel_correlation
         self._substitutes = substitutes
         self._prior_scores: list[NDArray[np.float64]] = []
         self._correlations_px = tuple(correlations_px) if original.ndim > 1 else (0.0,)
@@ -177,6 +182,8 @@ class EffectEstimator:
 
     def _smoothed(self, rows: NDArray[np.float64], length: float) -> NDArray[np.float64]:
         """Multiply rows of shape (n, pixels) by the square root of the prior correlation matrix."""
+        if self._channel_correlation:
+            rows = self._with_correlated_channels(rows)
         if not length:
             return rows
         height, width = self._original.shape[-2:]
@@ -184,6 +191,15 @@ class EffectEstimator:
         along_columns = _correlation_root(width, length)
         smooth: NDArray[np.float64] = along_rows @ rows.reshape(-1, height, width) @ along_columns
         return smooth.reshape(rows.shape)
+
+    def _with_correlated_channels(self, rows: NDArray[np.float64]) -> NDArray[np.float64]:
+        channels = rows.reshape(len(rows), len(self._original), -1)
+        mean = channels.mean(axis=1, keepdims=True)
+        own = 1 - self._channel_correlation
+        # The eigenvalues of the correlation matrix: of the mean, and of deviations from it.
+        common = own + len(self._original) * self._channel_correlation
+        mixed: NDArray[np.float64] = np.sqrt(common) * mean + np.sqrt(own) * (channels - mean)
+        return mixed.reshape(rows.shape)
 
 
 def _centered(rows: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -83,6 +83,18 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
+    "sensor_noise": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="<name:number+...>",
+                help="Noise of the sensor of a network that reads events: 'drop:0.05' (missing "
+                "events), 'jitter_s:0.001', 'background_hz:1', 'hot_fraction:0.01' and "
+                "'hot_hz:100', joined by '+'.",
+            ),
+        ],
+        None,
+    ),
     "search_randomness": (
         Annotated[
             Literal["independent", "shared"],

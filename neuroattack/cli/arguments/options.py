@@ -8,7 +8,15 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = ["PANELS", "AllowLossy", "Backend", "BoundOption", "DatasetName", "Images", "Json"]
-__all__ += ["NetworkDataset", "NetworkFile", "Precision", "ProfileName", "Queries", "Seed"]
+__all__ += [
+    "NetworkDataset",
+    "NetworkFile",
+    "NormName",
+    "Precision",
+    "ProfileName",
+    "Queries",
+    "Seed",
+]
 __all__ += ["Steps", "Trials", "WeightRounding", "WeightScale", "Workers"]
 
 PANELS = {
@@ -75,8 +83,15 @@ Precision = Annotated[
     ),
 ]
 Steps = Annotated[int, typer.Option(help="Time steps T per image.")]
+NormName = Literal[
+    "l0", "l2", "linf", "local-sd", "events", "insertions", "deletions", "jitter", "shift", "moved"
+]
 BoundOption = Annotated[
-    float, typer.Option(help="Norm bound: maximum distance between clean and adversarial image.")
+    float,
+    typer.Option(
+        help="Norm bound: maximum distance between clean and adversarial image. Bounds on events "
+        "are per clean event, such as 0.05; 'jitter' is in time steps."
+    ),
 ]
 Queries = Annotated[int, typer.Option(help="Query budget per image.")]
 Trials = Annotated[

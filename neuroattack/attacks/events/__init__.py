@@ -1,0 +1,1 @@
+"""Attacks on event samples: their distances, and perturbations within bounds on them."""
