@@ -79,15 +79,14 @@ def threat_model(attack: Attack) -> ThreatModel:
 
 
 def check_bound(attack: Attack) -> None:
-    """Raise UnsupportedFeatureError if an attack does not support bounds on events, but has one.
+    """Raise UnsupportedFeatureError if an attack has a bound on events that it does not support.
 
-    Attacks that support them have a true attribute `supports_events`.
+    If it supports the bound, it has a true attribute `supports_events`.
     """
     bound: Bound | None = getattr(attack, "bound", None)
     if bound is not None and bound.is_of_events and not getattr(attack, "supports_events", False):
         raise UnsupportedFeatureError(
-            f"attack {attack.name!r} perturbs images: got a bound on {bound.norm}, expected one on "
-            "l0, l2, linf or local_sd"
+            f"attack {attack.name!r} does not support bounds on {bound.norm} of event samples"
         )
 
 

@@ -80,8 +80,8 @@ class SparseRS:
 
     @property
     def supports_events(self) -> bool:
-        """True: bounds may be on events."""
-        return True
+        """Whether the bound is on inserted or deleted events; retiming is no set of cells."""
+        return self.bound.norm in {"events", "insertions", "deletions"}
 
     @property
     def name(self) -> str:
