@@ -388,6 +388,10 @@ def _with_encoder(network: Network, kind: str | None) -> Network:
     own = network.input.encoder
     if kind is None or kind == own.kind:
         return network
+    if EventEncoder.kind in {kind, own.kind}:
+        raise ValidationError(
+            "encoder of a deployment", repr(kind), f"{own.kind!r}: events are no images"
+        )
     encoder: Encoder
     if kind == DirectEncoder.kind:
         encoder = DirectEncoder()

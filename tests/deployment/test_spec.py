@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from neuroattack.deployment.deployment import deploy
 from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
 from neuroattack.encoding.encoders import DirectEncoder
+from neuroattack.encoding.events import EventEncoder
 from neuroattack.encoding.readout import decide
 from neuroattack.encoding.registry import ENCODERS
-from neuroattack.errors import BudgetExceededError, NeuroattackError
-from neuroattack.ir.network import Input
+from neuroattack.errors import BudgetExceededError, NeuroattackError, ValidationError
+from neuroattack.ir.network import Input, Network, Population, Projection
 from neuroattack.ir.storage import load_network
 
 
@@ -167,6 +168,65 @@ def test_random_rates_need_poisson_spikes(network_file):
     spec = DeploymentSpec(encoder="direct", defense="random-rate:0.5")
     with pytest.raises(NeuroattackError, match="direct encoder, expected Poisson spikes"):
         spec.deploy(load_network(network_file))
+
+
+def event_network():
+    """Return a network that reads events of two polarities and 3 x 3 pixels."""
+    rng = np.random.default_rng(0)
+    return Network(
+        1e-3,
+        Input((2, 3, 3), EventEncoder()),
+        (Population("out", 2, tau_m_s=0.02, threshold_v=1.0),),
+        (Projection.from_weights("input", "out", rng.normal(0.3, 0.3, (18, 2))),),
+        "out",
+    )
+
+
+def test_sensor_noise_is_part_of_a_deployment():
+    noise = "drop:0.5+background_hz:20"
+    spec = DeploymentSpec.from_text(f"native,steps=30,sensor_noise={noise}")
+    assert DeploymentSpec.from_text(str(spec)) == spec
+    sample = (np.random.default_rng(1).random((30, 2, 3, 3)) < 0.3).astype(float)
+    network = event_network()
+    with spec.deploy(network) as noisy, DeploymentSpec(steps=30).deploy(network) as clean:
+        assert noisy.network.input.encoder == EventEncoder(drop=0.5, background_hz=20.0)
+        assert noisy.is_random
+        assert not clean.is_random
+        assert noisy.image_shape == clean.image_shape == (30, 2, 3, 3)
+        box = clean.black_box(0)
+        assert box.image_shape == (30, 2, 3, 3)
+        counts = clean.record(sample[None], indices=[0]).counts
+        assert np.array_equal(box.query(sample[None])[0], counts["out"][0])
+        assert np.array_equal(counts["input"][0], sample.sum(axis=0).ravel())
+
+
+def test_samples_of_another_number_of_steps_are_refused():
+    with DeploymentSpec(steps=20).deploy(event_network()) as deployment:
+        with pytest.raises(ValidationError, match="20, 2, 3, 3"):
+            deployment.record(np.zeros((1, 30, 2, 3, 3)), indices=[0])
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"sensor_noise": "dropp:0.1"}, "dropp"),
+        ({"sensor_noise": "drop:much"}, "'much'"),
+        ({"sensor_noise": "drop:2"}, "drop"),
+    ],
+)
+def test_invalid_sensor_noise_is_refused(settings, message):
+    with pytest.raises(NeuroattackError, match=message):
+        DeploymentSpec(**settings)
+
+
+def test_events_and_images_are_not_exchanged(network_file):
+    images = load_network(network_file)
+    with pytest.raises(ValidationError, match="'events'"):
+        DeploymentSpec(encoder="events").deploy(images)
+    with pytest.raises(ValidationError, match="poisson"):
+        DeploymentSpec(encoder="poisson").deploy(event_network())
+    with pytest.raises(ValidationError, match="sensor noise"):
+        DeploymentSpec(sensor_noise="drop:0.1").deploy(images)
 
 
 def test_another_encoder_gives_other_counts(network_file):

@@ -5,6 +5,7 @@ import pytest
 
 from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.encoders import DirectEncoder
+from neuroattack.encoding.events import EventEncoder
 from neuroattack.errors import ValidationError
 from neuroattack.ir.network import INPUT
 from neuroattack.training.conversion import convert
@@ -72,6 +73,31 @@ def test_readout_gain_divides_the_readouts_threshold_only():
     ).network
     assert network.population("hidden1").threshold_v[0] == 0.005
     assert network.population("output").threshold_v[0] == 0.00125
+
+
+def test_time_constant_and_gain_of_all_populations():
+    plain = convert(model_of(np.full((6, 5), 1e-3), np.full((5, 3), 1e-3))).network
+    changed = convert(
+        model_of(np.full((6, 5), 1e-3), np.full((5, 3), 1e-3)), tau_m_s=0.02, gain=1.5
+    ).network
+    for before, after in zip(plain.populations, changed.populations, strict=True):
+        assert after.tau_m_s == pytest.approx(0.02)
+        assert after.threshold_v == pytest.approx(before.threshold_v / 1.5)
+
+
+def test_an_event_has_the_weight_of_a_spike():
+    network = convert(
+        model_of(np.full((6, 5), 1e-3), np.full((5, 3), 1e-3)), encoder=EventEncoder
+    ).network
+    assert network.input.encoder == EventEncoder()
+    trained = convert(model_of(np.full((6, 5), 1e-3), np.full((5, 3), 1e-3))).network
+    assert network.projections == trained.projections
+    with pytest.raises(ValidationError, match="input rate"):
+        convert(
+            model_of(np.full((6, 5), 1e-3), np.full((5, 3), 1e-3)),
+            encoder=EventEncoder,
+            input_rate_hz=50,
+        )
 
 
 def test_refractory_steps_follow_the_time_step():

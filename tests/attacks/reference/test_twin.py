@@ -1,5 +1,7 @@
 """The twin in PyTorch has the spikes of the reference dynamics; needs PyTorch, else skipped."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -17,6 +19,7 @@ from neuroattack.deployment.deployment import deploy  # noqa: E402
 from neuroattack.deployment.features import FEATURES  # noqa: E402
 from neuroattack.encoding.constant import ConstantInput  # noqa: E402
 from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder  # noqa: E402
+from neuroattack.encoding.events import EventEncoder  # noqa: E402
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError  # noqa: E402
 from neuroattack.hardware.quantization.quantization import fixed_format, quantize  # noqa: E402
 from neuroattack.ir.dynamics import simulate_with_potentials  # noqa: E402
@@ -109,6 +112,33 @@ def test_gradients_point_where_those_of_the_rates_do(surrogate):
     ]
     cosine = gradients[0] @ gradients[1] / np.prod([np.linalg.norm(each) for each in gradients])
     assert cosine > 0.5
+
+
+def test_gradients_of_events_are_those_of_each_step():
+    """Without spikes, scores are linear in the cells: potentials of a leaky integrator."""
+    network = _network(EventEncoder(), threshold_v=np.inf)
+    network = replace(
+        network,
+        populations=network.populations[1:],
+        projections=(
+            Projection.from_weights(
+                "input", "output", np.random.default_rng(1).normal(0, 0.3, (20, 3))
+            ),
+        ),
+        readout_quantity="final_potential",
+    )
+    twin = Twin(network, 12, trials=1)
+    assert twin.image_shape == (12, 4, 5)
+    sample = (np.random.default_rng(2).random((1, 12, 4, 5)) < 0.3).astype(float)
+    scores, pullback = twin.linearize(sample)
+    gradient = pullback(np.array([[1.0, 0.0, -1.0]]))
+    assert gradient.shape == sample.shape
+    base = float(scores[0] @ [1, 0, -1])
+    for cell in ((0, 0, 1, 2), (0, 7, 3, 4), (0, 10, 0, 0), (0, 11, 2, 2)):
+        other = sample.copy()
+        other[cell] = 1 - other[cell]
+        change = float(twin.log_scores(other)[0] @ [1, 0, -1]) - base
+        assert change == pytest.approx(gradient[cell] * (other[cell] - sample[cell]), abs=1e-12)
 
 
 def test_ascent_raises_the_margin():
