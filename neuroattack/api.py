@@ -482,7 +482,8 @@ def audit(
 
     spec = DeploymentSpec.from_text(deployment) if isinstance(deployment, str) else deployment
     loaded = network if isinstance(network, Network) else load_network(network)
-    suite, skipped = replace(QUICK if quick else Suite(), substitutes=tuple(substitutes)).available(
+    chosen = replace(QUICK if quick else Suite(), substitutes=tuple(substitutes))
+    suite, skipped = chosen.fitting(dataset).available(
         loaded.input.sample_shape(spec.steps), loaded.classes
     )
     with tempfile.TemporaryDirectory(prefix="neuroattack-audit-") as temporary:

@@ -86,7 +86,7 @@ def check_bound(attack: Attack) -> None:
     bound: Bound | None = getattr(attack, "bound", None)
     if bound is not None and bound.is_of_events and not getattr(attack, "supports_events", False):
         raise UnsupportedFeatureError(
-            f"attack {attack.name!r} does not support bounds on {bound.norm} of event samples"
+            f"attack {attack.name!r} does not support the norm {bound.norm!r} of event samples"
         )
 
 

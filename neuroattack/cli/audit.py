@@ -86,10 +86,13 @@ def audit(
     check_margin(margin)
     spec = deployment()
     loaded = load_network(network)
-    suite, skipped = replace(
-        QUICK if quick else Suite(), images=images, substitutes=tuple(substitutes or ())
-    ).available(loaded.input.sample_shape(spec.steps), loaded.classes)
     source = load_dataset_of(dataset, loaded.origin)
+    chosen = replace(
+        QUICK if quick else Suite(), images=images, substitutes=tuple(substitutes or ())
+    )
+    suite, skipped = chosen.fitting(source).available(
+        loaded.input.sample_shape(spec.steps), loaded.classes
+    )
     baseline = _baseline(against, out, suite.as_json(source))
     check_writable(out / FIGURES)
     check_writable(out / PAGE)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from neuroattack.datasets import Dataset
+from neuroattack.datasets.noise import Noise
 from neuroattack.deployment.provenance import provenance_of
 from neuroattack.deployment.spec import DeploymentSpec, profile_checksum
 from neuroattack.experiments.attack_cells import (
@@ -32,8 +33,8 @@ from neuroattack.experiments.audit.sections import (
     sections_of,
 )
 from neuroattack.experiments.audit.suite import (
-    AUDIT_TRANSFORMATIONS,
     NOISES,
+    SENSOR_NOISES,
     Suite,
     other_deployments,
 )
@@ -68,6 +69,7 @@ def audit(
 
     Finished cells are stored in `folder`; the same call resumes an interrupted audit.
     """
+    suite = suite.fitting(dataset)
     # Fail before any cell runs if there are too few images or the network does not fit.
     dataset.test.first(suite.images)
     with spec.deploy(load_network(network)) as deployment:
@@ -137,10 +139,15 @@ class _Run:
         suite = self.suite
         accuracy_images = self.settings["accuracy_images"]
         cells: dict[Key, Cell] = {}
-        for noise in (None, *NOISES):
-            name = "accuracy" if noise is None else f"{noise.kind}-{noise.delta:g}"
-            cells["accuracy", "" if noise is None else name] = self._cell(
-                name,
+        sensor: tuple[str | None, ...] = (None,) * len(NOISES)
+        noises: tuple[Noise | None, ...] = NOISES
+        if suite.bound.is_of_events:
+            sensor, noises = SENSOR_NOISES, (None,) * len(SENSOR_NOISES)
+        kinds = zip(("", *suite.noises), (None, *noises), (None, *sensor), strict=True)
+        for name, noise, of_sensor in kinds:
+            spec = self.spec if of_sensor is None else replace(self.spec, sensor_noise=of_sensor)
+            cells["accuracy", name] = replace(self, spec=spec)._cell(
+                name or "accuracy",
                 measure_accuracy,
                 accuracy_images,
                 noise=None if noise is None else noise.as_json(),
@@ -189,10 +196,12 @@ class _Run:
         queries = 2 * suite.images * suite.trials
         cells: dict[Key, Cell] = {}
         for role, spec in other_deployments(self.spec).items():
+            if role not in suite.deployments:
+                continue
             cells["transfer", role] = verification_cell(
                 self.subject, spec, [images, None], self._image_goals, suite.trials
             )
-        for each in AUDIT_TRANSFORMATIONS if self.has_rows else ():
+        for each in suite.transformations if self.has_rows else ():
             cells["transformations", each.name] = self._cell(
                 f"transformed-{each.name}",
                 transform_images,

@@ -44,11 +44,11 @@ def sections_of(
     """Return all sections by name."""
     return {
         "clean": _clean(results),
-        "noise": _noise(results),
+        "noise": _noise(suite, results),
         "attacks": _attacks(suite, results, skipped),
         REFERENCE: _reference(suite, results),
         "transfer": _transfer(deployments, results),
-        "transformations": _transformations(results),
+        "transformations": _transformations(suite, results),
         "energy": _energy(results),
     }
 
@@ -68,18 +68,18 @@ def _clean(results: Results) -> Section:
     )
 
 
-def _noise(results: Results) -> Section:
-    figures = []
-    for noise in NOISES:
-        name = f"{noise.kind}-{noise.delta:g}"
-        figures.append(
-            _accuracy(
-                f"noise/{name}",
-                f"{noise.kind} noise",
-                f"\u03b4 {noise.delta:g}",
-                results["accuracy", name],
-            )
+def _noise(suite: Suite, results: Results) -> Section:
+    if suite.bound.is_of_events:
+        names = ((name, *name.split(":")) for name in suite.noises)
+    else:
+        names = (
+            (name, f"{noise.kind} noise", f"\u03b4 {noise.delta:g}")
+            for name, noise in zip(suite.noises, NOISES, strict=True)
         )
+    figures = (
+        _accuracy(f"noise/{name}", row, column, results["accuracy", name])
+        for name, row, column in names
+    )
     return Section(tuple(figures), {})
 
 
@@ -172,8 +172,10 @@ def _transfer(deployments: list[str], results: Results) -> Section:
     return Section(tuple(figures), refused)
 
 
-def _transformations(results: Results) -> Section:
+def _transformations(suite: Suite, results: Results) -> Section:
     figures, skipped = [], {}
+    if suite.bound.is_of_events:
+        return Section((), {"transformations": "need images, not events"})
     for name in (each.name for each in AUDIT_TRANSFORMATIONS):
         if ("transformations", name) in results:
             result = results["transformations", name]

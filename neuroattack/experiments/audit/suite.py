@@ -23,6 +23,7 @@ __all__ = [
     "AUDIT_TRANSFORMATIONS",
     "NOISES",
     "QUICK",
+    "SENSOR_NOISES",
     "SUITE_VERSION",
     "Suite",
     "other_deployments",
@@ -34,6 +35,9 @@ SUITE_VERSION = 2
 NOISES = tuple(Noise(kind, delta) for kind in ("normal", "uniform") for delta in (0.02, 0.05, 0.1))
 """Random noise on the images, in the paper's units: full intensity is 0.2."""
 
+SENSOR_NOISES = ("drop:0.1", "background_hz:5.0", "jitter_s:0.002")
+"""Sensor noise of event samples, as in deployments."""
+
 # One transformation per family; digits stay readable under all of them.
 _TRANSFORMED = ("jpeg-50", "resize-0.71", "rotation+5", "blur-0.5", "gamma-1.5", "noise-0.05")
 
@@ -41,6 +45,9 @@ AUDIT_TRANSFORMATIONS: tuple[Transformation, ...] = tuple(
     each for each in TRANSFORMATIONS if each.name in _TRANSFORMED
 )
 """Transformations applied to adversarial images."""
+
+EVENT_BOUND = Bound("events", 0.05)
+"""Bound of audits on event data sets: insertions and deletions of 5 % of the events."""
 
 _CHIP = "loihi1"
 _DEPLOYMENTS = ("other-seed", "fixed-point", "half-steps", "double-steps", _CHIP)
@@ -135,6 +142,31 @@ class Suite:
         installed = tuple(name for name in self.attacks if name not in missing)
         return replace(self, attacks=installed), missing
 
+    def fitting(self, dataset: Dataset) -> Suite:
+        """Return the suite with a bound on events, if the data set has event samples."""
+        if dataset.dt_s is None or self.bound.is_of_events:
+            return self
+        return replace(self, bound=EVENT_BOUND)
+
+    @property
+    def noises(self) -> tuple[str, ...]:
+        """Names of the kinds of random noise: of intensities, or of the sensor of events."""
+        if self.bound.is_of_events:
+            return SENSOR_NOISES
+        return tuple(f"{noise.kind}-{noise.delta:g}" for noise in NOISES)
+
+    @property
+    def deployments(self) -> tuple[str, ...]:
+        """Names of the other deployments; the number of steps of event samples is fixed."""
+        if self.bound.is_of_events:
+            return tuple(name for name in _DEPLOYMENTS if not name.endswith("-steps"))
+        return _DEPLOYMENTS
+
+    @property
+    def transformations(self) -> tuple[Transformation, ...]:
+        """Transformations applied to adversarial images; none of event samples."""
+        return () if self.bound.is_of_events else AUDIT_TRANSFORMATIONS
+
     @property
     def runs(self) -> dict[str, tuple[str, dict[str, Any]]]:
         """Registered name and settings of every black-box attack, by its name in the figures."""
@@ -158,9 +190,9 @@ class Suite:
             "attacks": list(self.runs),
             **({SUBSTITUTES: list(self.substitutes)} if self.substitutes else {}),
             "bound": str(self.bound),
-            "noises": [f"{noise.kind}-{noise.delta:g}" for noise in NOISES],
-            "deployments": list(_DEPLOYMENTS),
-            "transformations": [each.name for each in AUDIT_TRANSFORMATIONS],
+            "noises": list(self.noises),
+            "deployments": list(self.deployments),
+            "transformations": [each.name for each in self.transformations],
         }
 
 
