@@ -1,5 +1,7 @@
 """Files of recorded spikes: round trip, and refusals by name."""
 
+import zipfile
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -55,6 +57,12 @@ def test_files_of_one_image_need_no_image_numbers(tmp_path):
     assert np.argwhere(found.spikes[NETWORK.readout].to_dense()).tolist() == [[0, 0, 1], [0, 3, 2]]
 
 
+def test_a_population_without_spikes_is_an_empty_list(tmp_path):
+    empty = {f"{OUT}.{part}": [] for part in ("images", "steps", "neurons")}
+    found = load_spikes(written(tmp_path / "a.npz", **empty), NETWORK)
+    assert not found.spikes[OUT].to_dense().any()
+
+
 OUT = NETWORK.readout
 
 
@@ -76,6 +84,13 @@ OUT = NETWORK.readout
         ({f"{OUT}.neurons": [1, 10**6]}, f"{OUT}.neurons"),
         ({f"{OUT}.images": [0, 1]}, f"{OUT}.images"),
         ({f"{OUT}.potentials": np.zeros((2, 2))}, f"{OUT}.potentials"),
+        ({f"{OUT}.potentials": np.full((1, 10, SIZES[OUT]), np.nan)}, "finite"),
+        ({f"{INPUT}.potentials": np.zeros((1, 10, SIZES[INPUT]))}, "'input.potentials'"),
+        ({f"{OUT}.potential": np.zeros((1, 10, SIZES[OUT]))}, f"'{OUT}.potential'"),
+        ({"note": "from another simulator"}, "'note'"),
+        ({f"{OUT}.neurons": None, "input.neurons": None}, "input.neurons"),
+        ({f"{OUT}.steps": [3, 3], f"{OUT}.neurons": [1, 1]}, "2 spikes of neuron 1 in step 3"),
+        ({"images": 2}, "images'"),
         ({"steps": 10**6, "images": 10**6}, "at most"),
     ],
 )
@@ -92,6 +107,9 @@ def test_other_files_are_refused(tmp_path):
     text.write_text("spikes")
     pickled = tmp_path / "pickled.npz"
     np.savez(pickled, steps=np.array({"a": 1}, dtype=object))
-    for path in (missing, text, pickled):
+    other = tmp_path / "other.npz"
+    with zipfile.ZipFile(other, "w") as archive:
+        archive.writestr("steps", "12")
+    for path in (missing, text, pickled, other):
         with pytest.raises(FileError, match=str(path)):
             load_spikes(path, NETWORK)
