@@ -148,7 +148,7 @@ def compare(
     arrival order, integration, saturation or weight quantization. --out also writes the spikes of
     both.
 
-    The exit code is 1 if a spike differs or a backend fails.
+    The exit code is 1 if a spike or an output potential differs, or a backend fails.
     """
     spec = deployment()
     if a is None:

@@ -169,9 +169,7 @@ class Deployment:
         if indices.shape != (len(rows),):
             raise ValidationError("indices", f"shape {indices.shape}", f"shape ({len(rows)},)")
         parts = []
-        size = self._images_per_batch(record_spikes)
-        for start in range(0, len(rows), size):
-            batch = slice(start, start + size)
+        for batch in self.batches(len(rows), record_spikes=record_spikes):
             inputs = self.network.input.encoder.encode(
                 rows[batch],
                 indices=indices[batch],
@@ -182,6 +180,11 @@ class Deployment:
             )
             parts.append(self.simulator.run(inputs, record_spikes=record_spikes))
         return Recording.concatenate(parts)
+
+    def batches(self, images: int, *, record_spikes: bool) -> list[slice]:
+        """Return the batches in which a number of images are simulated, to limit the memory."""
+        size = self._images_per_batch(record_spikes)
+        return [slice(start, start + size) for start in range(0, images, size)]
 
     def _images_per_batch(self, record_spikes: bool) -> int:
         """Return the maximum number of images per batch, limited by the memory of their spikes."""

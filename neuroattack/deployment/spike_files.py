@@ -101,6 +101,13 @@ def load_spikes(path: str | os.PathLike[str], network: Network) -> RecordedSpike
             spikes[name] = _trains(path, name, arrays, shape)
         if f"{name}.potentials" in arrays:
             potentials[name] = _potentials(path, name, arrays, shape)
+    if network.readout_quantity != "spike_count" and network.readout in potentials:
+        # These neurons never spike.
+        nothing = np.zeros(0, np.int64)
+        shape = images, steps, network.classes
+        spikes.setdefault(
+            network.readout, SpikeTrains.from_events(nothing, nothing, nothing, shape)
+        )
     if network.readout not in spikes:
         raise FileError(path, f"has no spikes of the readout population {network.readout!r}")
     return RecordedSpikes(images, steps, spikes, potentials)

@@ -49,7 +49,7 @@ class Course:
     spikes : bool array, shape (n,)
         Recorded spikes.
     threshold : float
-        Threshold of the neuron.
+        Threshold of the neuron; infinite if it never spikes.
     """
 
     source: str
@@ -59,8 +59,10 @@ class Course:
     spikes: NDArray[np.bool_]
     threshold: float
 
-    def distance(self, step: int) -> float:
-        """Return the potential minus the threshold in a time step."""
+    def distance(self, step: int) -> float | None:
+        """Return the potential minus the threshold in a time step; None without a threshold."""
+        if not np.isfinite(self.threshold):
+            return None
         return float(self.potentials[np.flatnonzero(self.steps == step)[0]]) - self.threshold
 
     def as_json(self) -> dict[str, Any]:
@@ -71,7 +73,7 @@ class Course:
             "potentials": self.potentials.tolist(),
             "inputs": self.inputs.tolist(),
             "spikes": self.spikes.tolist(),
-            "threshold": self.threshold,
+            "threshold": self.threshold if np.isfinite(self.threshold) else None,
         }
 
 
@@ -86,8 +88,8 @@ class DiagnosedSide:
     network_checksum, precision : str
         Checksum and precision of the network of the side.
     mismatches : dict of str to int
-        Number of recorded spikes of each population that differ from those that the reference
-        dynamics of the side's own network predict from the recorded spikes before them.
+        Number of spikes of each population, in the compared images, that differ from those that the
+        reference dynamics of the side's own network predict from the recorded spikes before them.
     explanations : tuple of Explanation
         Variations of the reference dynamics that explain the mismatches.
     course : Course or None
@@ -136,8 +138,14 @@ class Diagnosis:
         Population, image, step and neuron of the first differing spike in causal order.
     only_in : int or None
         Position of the side that has this spike.
-    class_agreement : float
-        Fraction of the images in which the same class has the most output spikes.
+    class_agreement : float or None
+        Fraction of the images in which the same class has the most output spikes, or the highest
+        output potential. None if potentials are the output, but were not recorded on both sides.
+    differing_potentials : int or None
+        Number of output potentials that differ in any bit. None if spikes are the output of the
+        network, or potentials were not recorded on both sides.
+    is_encoded_differently : bool
+        Whether the input of one side are spikes, and that of the other the values of the pixels.
     replacements : tuple of Replacement
         Effect of each kind of parts in which the networks of the sides differ, if they do and both
         sides follow the reference dynamics.
@@ -151,20 +159,22 @@ class Diagnosis:
     origins: dict[str, int]
     first: tuple[str, int, int, int] | None
     only_in: int | None
-    class_agreement: float
+    class_agreement: float | None
+    differing_potentials: int | None = None
+    is_encoded_differently: bool = False
     replacements: tuple[Replacement, ...] = ()
 
     @property
     def agree(self) -> bool:
-        """Whether all recorded spikes are equal."""
-        return self.first is None
+        """Whether all recorded spikes and output potentials are equal."""
+        return self.first is None and not self.differing_potentials
 
     @property
     def causes(self) -> tuple[Cause, ...]:
         """Classes of the first difference; empty if all spikes are equal."""
         if self.first is None:
             return ()
-        if self.first[0] == INPUT:
+        if self.first[0] == INPUT or self.is_encoded_differently:
             return ("input",)
         for side in self.sides:
             for each in side.explanations:
@@ -193,6 +203,7 @@ class Diagnosis:
             "steps": self.steps,
             "agree": self.agree,
             "differing_spikes": self.differing_spikes,
+            "differing_potentials": self.differing_potentials,
             "class_agreement": self.class_agreement,
             "compared_images": self.compared_images,
             "origins": self.origins,
@@ -260,7 +271,7 @@ def diagnose(
         and one.network.checksum() != other.network.checksum()
     ):
         parts = _parts(both, dense)
-    readout = [decide(each[network.readout].counts()) for each in spikes]
+    class_agreement, differing_potentials = _compared_outputs(one, other)
     return Diagnosis(
         one.recorded.images,
         one.recorded.steps,
@@ -270,9 +281,22 @@ def diagnose(
         found.origins,
         None if first is None else (first[0], int(chosen[first[1]]), *first[2:]),
         only_in,
-        float((readout[0] == readout[1]).mean()),
+        class_agreement,
+        differing_potentials,
+        (one.values is None) != (other.values is None),
         parts,
     )
+
+
+def _compared_outputs(one: Recorded, other: Recorded) -> tuple[float | None, int | None]:
+    """Return the class agreement and the number of differing potentials, None if unknown."""
+    outputs = one.outputs(), other.outputs()
+    if outputs[0] is None or outputs[1] is None:
+        return None, None
+    agreement = float((decide(outputs[0]) == decide(outputs[1])).mean())
+    if one.network.readout_quantity == "spike_count":
+        return agreement, None
+    return agreement, int((outputs[0] != outputs[1]).sum())
 
 
 def _parts(

@@ -190,7 +190,8 @@ def _is_rounding(replays: Sequence[Replay]) -> bool:
         wrong = result.spikes != replay.recorded
         distance = np.abs(result.potentials - replay.threshold)
         scale = np.maximum(np.abs(replay.threshold), np.abs(result.potentials).max(axis=1))
-        near = distance <= _tolerance(replay) * scale[:, None]
+        # An infinite threshold is near to no potential.
+        near = np.isfinite(distance) & (distance <= _tolerance(replay) * scale[:, None])
         if not near[wrong].all():
             return False
     return True

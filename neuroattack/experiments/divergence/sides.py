@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.deployment.backend import Recording
 from neuroattack.deployment.deployment import EVALUATION_STREAM
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.deployment.spike_files import RecordedSpikes, load_spikes
@@ -63,6 +64,8 @@ class Recorded:
         Recorded spikes.
     values : float64 array, shape (images, pixels), or None
         Input values with direct coding.
+    potentials : float64 array, shape (images, classes), or None
+        Output potentials, if they are the output of the network and were recorded.
     version : str
         Version of the simulator; empty for a file.
     """
@@ -71,7 +74,17 @@ class Recorded:
     network: Network
     recorded: RecordedSpikes
     values: NDArray[np.float64] | None = None
+    potentials: NDArray[np.float64] | None = None
     version: str = ""
+
+    def outputs(self) -> NDArray[np.int32] | NDArray[np.float64] | None:
+        """Return the outputs, shape (images, classes): spike counts or potentials.
+
+        None if potentials are the output of the network, but were not recorded.
+        """
+        if self.network.readout_quantity != "spike_count":
+            return self.potentials
+        return self.recorded.spikes[self.network.readout].counts()
 
 
 def record(
@@ -92,7 +105,7 @@ def record(
     network : Network
         Network of both sides.
     images : float array, shape (images, height, width)
-        Intensities in [0, 1]; a file may have fewer.
+        Intensities in [0, 1]; at least as many as in the files, if they are encoded.
     sides : pair of DeploymentSpec or Path
         The two sides.
     steps, seed : int
@@ -116,14 +129,12 @@ def record(
                 "recorded spikes", f"{one} images and time steps", f"{other}, as in the other file"
             )
         count, steps = shapes.pop()
-        if count > len(images):
-            raise ValidationError(
-                "recorded spikes", f"{count} images", f"at most the {len(images)} test images"
-            )
         images = images[:count]
     inputs = next((each.spikes[INPUT] for each in files.values() if INPUT in each.spikes), None)
+    if files and len(images) < count and (inputs is None or _is_direct(network)):
+        raise ValidationError("images", len(images), f"at least the {count} of the recorded spikes")
     first, second = (
-        Recorded(str(side), network, files[i], _values(network, images))
+        _read(network, images, side, files[i])
         if isinstance(side, Path)
         else _run(network, images, side, inputs, steps, seed)
         for i, side in enumerate(sides)
@@ -140,21 +151,47 @@ def _run(
     seed: int,
 ) -> Recorded:
     spec = replace(spec, steps=steps, seed=seed)
-    with spec.deploy(network, len(images)) as deployment:
-        found = (
-            deployment.record(images, indices=np.arange(len(images)), record_spikes=True)
-            if inputs is None
-            else deployment.simulator.run(inputs, record_spikes=True)
-        )
+    count = len(images) if inputs is None else len(inputs)
+    with spec.deploy(network, count) as deployment:
+        if inputs is None:
+            found = deployment.record(images, indices=np.arange(count), record_spikes=True)
+        elif _is_direct(deployment.network):
+            raise ValidationError(
+                f"input of {_name(spec)}", "recorded spikes", "the values of images, not spikes"
+            )
+        else:
+            found = Recording.concatenate([
+                deployment.simulator.run(inputs[batch], record_spikes=True)
+                for batch in deployment.batches(count, record_spikes=True)
+            ])  # fmt: skip
         if found.spikes is None:
             raise SimulationError(f"backend {spec.backend!r} recorded no spikes")
         return Recorded(
             _name(spec),
             deployment.network,
-            RecordedSpikes(len(images), steps, found.spikes),
+            RecordedSpikes(count, steps, found.spikes),
             _values(deployment.network, images),
+            found.potentials,
             deployment.backend_version,
         )
+
+
+def _read(
+    network: Network, images: NDArray[np.float32], path: Path, recorded: RecordedSpikes
+) -> Recorded:
+    potentials = recorded.potentials.get(network.readout)
+    if network.readout_quantity == "spike_count" or potentials is None:
+        outputs = None
+    elif network.readout_quantity == "final_potential":
+        outputs = potentials[:, -1]
+    else:
+        outputs = potentials.max(axis=1)
+    values = None if INPUT in recorded.spikes else _values(network, images)
+    return Recorded(str(path), network, recorded, values, outputs)
+
+
+def _is_direct(network: Network) -> bool:
+    return isinstance(network.input.encoder, DirectEncoder)
 
 
 def _name(spec: DeploymentSpec) -> str:

@@ -30,13 +30,13 @@ def smallest_weight_error(replay: Replay, neuron: int) -> float | None:
     Returns
     -------
     float or None
-        Error in volts per spike; None if no errors of the weights explain the spikes, or in fixed
-        point, where potentials are not linear in the weights.
+        Error in volts per spike; None if no errors of the weights explain the spikes, with an
+        infinite threshold, or in fixed point, where potentials are not linear in the weights.
     """
     # Imported here, because it takes a fifth of a second.
     from scipy.optimize import linprog
 
-    if isinstance(replay.population, FixedPopulation):
+    if isinstance(replay.population, FixedPopulation) or np.isinf(replay.threshold[neuron]):
         return None
     weights, arrived = replay.incoming(neuron)
     used = weights != 0

@@ -18,7 +18,10 @@ def print_diagnosis(figures: Mapping[str, Any]) -> None:
         f"differing spikes of {name}": f"{count:,}"
         for name, count in figures["differing_spikes"].items()
     }
-    shown["same class"] = f"{100 * figures['class_agreement']:.1f} %"
+    if figures["differing_potentials"] is not None:
+        shown["differing output potentials"] = f"{figures['differing_potentials']:,}"
+    if figures["class_agreement"] is not None:
+        shown["same class"] = f"{100 * figures['class_agreement']:.1f} %"
     console.print_figures(
         f"{names}: {figures['images']:,} images of {figures['steps']:,} time steps", shown
     )
@@ -65,8 +68,9 @@ def _distance(distance: float, side: Mapping[str, Any]) -> str:
 
 
 def _print_course(name: str, course: Mapping[str, Any]) -> None:
+    threshold = "infinite" if course["threshold"] is None else f"{course['threshold']:.6g}"
     console.print_rows(
-        f"Neuron in {name}: {course['source']} potential, threshold {course['threshold']:.6g}",
+        f"Neuron in {name}: {course['source']} potential, threshold {threshold}",
         ["time step", "input", "potential", "spike"],
         [
             [str(step), f"{value:.6g}", f"{potential:.6g}", "yes" if spike else ""]

@@ -1,6 +1,7 @@
 """Diagnosis of deployments and of files with recorded spikes."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from support.faulty_engine import Engine, random_network, simulate_batch
 import neuroattack as na
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.deployment.spike_files import RecordedSpikes, save_spikes
+from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
 from neuroattack.experiments.divergence.diagnosis import diagnose
 from neuroattack.experiments.divergence.sides import record, side_from_text
-from neuroattack.ir.network import INPUT
+from neuroattack.ir.network import INPUT, Input
 
 STEPS = 60
 
@@ -130,6 +132,88 @@ def test_a_quantized_network_is_explained_part_by_part(network, images):
     assert swapped.replacements == found.replacements
 
 
+def with_potentials(network, quantity="final_potential"):
+    """Return the network with membrane potentials as the output."""
+    readout = dataclasses.replace(
+        network.populations[-1], threshold_v=np.inf, reset="value", reset_v=0.0
+    )
+    return dataclasses.replace(
+        network,
+        populations=(*network.populations[:-1], readout),
+        readout_quantity=quantity,
+    )
+
+
+@pytest.mark.parametrize("quantity", ["final_potential", "max_potential"])
+def test_classes_are_compared_by_output_potentials(network, images, tmp_path, quantity):
+    network = with_potentials(network, quantity)
+    found = diagnosed(network, images, side("native"), side("brian2"))
+    assert (found.agree, found.class_agreement, found.differing_potentials) == (True, 1.0, 0)
+    # A file with the same spikes, but other potentials: highest at neuron 3, and with that at the
+    # end.
+    (one, _) = record(network, images, (side("native"), side("native")), steps=STEPS, seed=3)
+    spikes = {name: each.to_dense() for name, each in one.recorded.spikes.items()}
+    potentials = np.zeros((len(images), STEPS, network.classes))
+    potentials[:, -1, 3] = 1e6
+    other = spike_file(tmp_path / "a.npz", spikes, {network.readout: potentials})
+    found = diagnosed(network, images, side("native"), other)
+    assert found.first is None
+    assert not found.agree
+    assert found.causes == ()
+    expected = (one.potentials.argmax(axis=1) == 3).mean()
+    assert found.class_agreement == pytest.approx(expected)
+    assert found.differing_potentials > 0
+    # Without potentials on both sides, only spikes are compared.
+    few = spike_file(tmp_path / "b.npz", spikes)
+    found = diagnosed(network, images, side("native"), few)
+    assert (found.agree, found.class_agreement, found.differing_potentials) == (True, None, None)
+    del spikes[network.readout]
+    trains = {name: SpikeTrains.from_dense(each) for name, each in spikes.items()}
+    save_spikes(
+        tmp_path / "c.npz",
+        RecordedSpikes(len(images), STEPS, trains, {network.readout: potentials}),
+    )
+    assert diagnosed(network, images, other, tmp_path / "c.npz").agree
+
+
+def test_spikes_at_an_infinite_threshold_have_no_known_cause(network, images, tmp_path):
+    network = with_potentials(network)
+    (one, _) = record(network, images, (side("native"), side("native")), steps=STEPS, seed=3)
+    spikes = {name: each.to_dense() for name, each in one.recorded.spikes.items()}
+    spikes[network.readout][:, 20:25] = True
+    found = diagnosed(network, images, side("native"), spike_file(tmp_path / "a.npz", spikes))
+    assert found.causes == ("unknown",)
+    values = found.as_json()
+    assert values["first_difference"]["distances_to_threshold"] == [None, None]
+    assert values["sides"][1]["course"]["threshold"] is None
+    json.dumps(values, allow_nan=False)
+
+
+def test_direct_coding_and_spikes_are_different_inputs(network, images):
+    network = dataclasses.replace(network, input=Input(network.input.shape, DirectEncoder()))
+    found = diagnosed(network, images, side("native"), side("native,encoder=regular"))
+    assert not found.agree
+    assert found.causes == ("input",)
+
+
+def test_direct_coding_has_no_recorded_input_spikes(network, images, tmp_path):
+    inputs = np.random.default_rng(1).random((4, STEPS, network.input.size)) < 0.15
+    path = spike_file(tmp_path / "a.npz", simulate_batch(network, Engine(), inputs))
+    direct = dataclasses.replace(network, input=Input(network.input.shape, DirectEncoder()))
+    with pytest.raises(ValidationError, match="native: got recorded spikes"):
+        diagnosed(direct, images, side("native"), path)
+    # The spikes of the file are its input, not the values of the images.
+    found = diagnosed(direct, images, side("native,encoder=poisson"), path)
+    assert found.agree
+
+
+def test_files_with_input_spikes_need_no_images(network, images, tmp_path):
+    inputs = np.random.default_rng(1).random((len(images) + 3, STEPS, network.input.size)) < 0.15
+    path = spike_file(tmp_path / "a.npz", simulate_batch(network, Engine(), inputs))
+    found = diagnosed(network, images, side("native"), path)
+    assert (found.images, found.agree) == (len(images) + 3, True)
+
+
 def test_files_without_hidden_populations_are_compared_but_not_explained(network, images, tmp_path):
     inputs = np.random.default_rng(1).random((2, STEPS, network.input.size)) < 0.15
     faulty = simulate_batch(network, Engine(refractory=1), inputs)
@@ -146,11 +230,11 @@ def test_sides_that_cannot_be_compared_are_refused(network, images, tmp_path):
     other = spike_file(tmp_path / "b.npz", simulate_batch(network, Engine(), inputs[:, :20]))
     with pytest.raises(ValidationError, match="time steps"):
         diagnosed(network, images, one, other)
-    many = spike_file(
-        tmp_path / "c.npz", simulate_batch(network, Engine(), np.concatenate([inputs] * 4)[:, :20])
-    )
-    with pytest.raises(ValidationError, match="images"):
-        diagnosed(network, images, side("native"), many)
+    many = simulate_batch(network, Engine(), np.concatenate([inputs] * 4)[:, :20])
+    trains = {n: SpikeTrains.from_dense(each) for n, each in many.items() if n != INPUT}
+    save_spikes(tmp_path / "c.npz", RecordedSpikes(8, 20, trains))
+    with pytest.raises(ValidationError, match="images: got 6, expected at least the 8"):
+        diagnosed(network, images, side("native"), tmp_path / "c.npz")
     for text in ("dnn", "https://localhost/v2/models/x"):
         with pytest.raises(ValidationError, match="simulated network"):
             side(text)
