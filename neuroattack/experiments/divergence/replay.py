@@ -7,8 +7,11 @@ only, not on earlier errors: a simulator with these rules has no mismatches in a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,11 +24,18 @@ from neuroattack.experiments.divergence.variation import (
 )
 from neuroattack.ir.dynamics import update_current_fixed
 from neuroattack.ir.fixed_point import LEAK_ONE
-from neuroattack.ir.network import FixedPopulation, Network, Population
+from neuroattack.ir.network import AnyProjection, FixedPopulation, Network, Population
+
+if TYPE_CHECKING:
+    import scipy.sparse as sp
 
 __all__ = ["Replay", "Replayed"]
 
+# Larger weight matrices are sparse.
+_LARGEST_ARRAY = 2**22
+
 Values = NDArray[np.float64]
+Weights: TypeAlias = "NDArray[np.float64] | sp.csr_matrix"
 Raster = NDArray[np.bool_]
 
 
@@ -74,9 +84,7 @@ class Replay:
         self.neurons = np.arange(self.population.size) if neurons is None else neurons
         self.recorded: Raster = recorded[name][..., self.neurons].astype(bool)
         self.dt_s = network.dt_s
-        self._weights = [
-            p.sparse()[:, self.neurons].toarray() * 2.0**p.exponent for p in self.projections
-        ]
+        self._weights = [_weights(p, self.neurons) for p in self.projections]
         # Of all neurons, because steps of quantized weights depend on the largest weight.
         self._extremes = [np.array([p.grid_v.min(), p.grid_v.max()]) for p in self.projections]
         self._sources = [recorded[p.source].astype(np.float64) for p in self.projections]
@@ -104,7 +112,10 @@ class Replay:
 
         Shapes are (weights,) and (images, steps, weights); `neuron` is a position.
         """
-        weights = np.concatenate([each[:, neuron] for each in self._weights])
+        columns = [each[:, [neuron]] for each in self._weights]
+        weights = np.concatenate(
+            [(e if isinstance(e, np.ndarray) else e.toarray())[:, 0] for e in columns]
+        )
         arrived = [np.zeros_like(source) for source in self._sources]
         for array, source, projection in zip(arrived, self._sources, self.projections, strict=True):
             delay = projection.delay_steps
@@ -143,21 +154,46 @@ class Replay:
     def _arriving(self, rule: WeightGrid | WeightLimit | None) -> list[Values]:
         """Return the weighted sums of each projection in the steps in which they are sent."""
         if rule is not None:
-            return [s @ w for s, w in zip(self._sources, self._varied(rule), strict=True)]
+            return list(map(_sent, self._sources, self._varied(rule)))
         if self._sums is None:
-            self._sums = [s @ w for s, w in zip(self._sources, self._weights, strict=True)]
+            self._sums = list(map(_sent, self._sources, self._weights))
         return self._sums
 
-    def _varied(self, rule: WeightGrid | WeightLimit) -> list[Values]:
+    def _varied(self, rule: WeightGrid | WeightLimit) -> list[Weights]:
         if isinstance(rule, WeightLimit):
-            return [rule.clipped(weights) for weights in self._weights]
+            return [_changed(weights, rule.clipped) for weights in self._weights]
         extremes = self._extremes
         if rule.is_shared:
             extremes = [np.concatenate(extremes)] * len(extremes)
         return [
-            rule.rounded(weights, rule.step(each))
+            _changed(weights, partial(rule.rounded, step=rule.step(each)))
             for weights, each in zip(self._weights, extremes, strict=True)
         ]
+
+
+def _weights(projection: AnyProjection, neurons: NDArray[np.intp]) -> Weights:
+    """Return the weights into some neurons; as a sparse matrix if an array would be too large."""
+    mantissas = projection.sparse()[:, neurons]
+    weights: Weights = (
+        mantissas if math.prod(mantissas.shape) > _LARGEST_ARRAY else mantissas.toarray()
+    ) * 2.0**projection.exponent
+    return weights
+
+
+def _sent(source: Values, weights: Weights) -> Values:
+    """Return the weighted sums of spikes, shape (images, steps, neurons)."""
+    images, steps, size = source.shape
+    sums: Values = source.reshape(-1, size) @ weights
+    return sums.reshape(images, steps, -1)
+
+
+def _changed(weights: Weights, change: Callable[[Values], Values]) -> Weights:
+    """Return the weights after a change that leaves 0 as it is."""
+    if isinstance(weights, np.ndarray):
+        return change(weights)
+    changed = weights.copy()
+    changed.data = change(weights.data)
+    return changed
 
 
 class _Neurons:

@@ -11,9 +11,14 @@ from neuroattack.conformance.networks import fixed_networks, networks, rasters
 from neuroattack.deployment.features import FEATURES
 from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.experiments.divergence.replay import Replay
-from neuroattack.experiments.divergence.variation import REFERENCE, Variation
+from neuroattack.experiments.divergence.variation import (
+    REFERENCE,
+    Variation,
+    WeightGrid,
+    WeightLimit,
+)
 from neuroattack.ir.dynamics import simulate
-from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
+from neuroattack.ir.network import INPUT, Convolution, Input, Network, Population, Projection
 
 SPIKING = frozenset(FEATURES) - {"direct_input"}
 
@@ -43,6 +48,38 @@ def test_all_spikes_of_fixed_point_networks_are_predicted(data):
     recorded, replays = replayed(network, data.draw(rasters(network.input.size)))
     for name, replay in replays.items():
         assert np.array_equal(replay.run().spikes, recorded[name])
+
+
+@pytest.mark.parametrize(
+    "variation",
+    [
+        REFERENCE,
+        Variation(weights=WeightGrid(3)),
+        Variation(weights=WeightGrid(3, "floor", "range", is_shared=True)),
+        Variation(weights=WeightLimit(0.2)),
+    ],
+)
+def test_large_weight_matrices_are_sparse(monkeypatch, variation):
+    """Convolutions of large feature maps do not fit into memory as arrays."""
+    rng = np.random.default_rng(0)
+    kernel = Convolution(INPUT, "maps", rng.integers(-20, 90, (2, 1, 3, 3)), -6, (1, 6, 6))
+    readout = Projection.from_weights("maps", "out", rng.normal(0, 0.3, (32, 3)))
+    network = Network(
+        1e-3,
+        Input((1, 6, 6), PoissonEncoder(100.0)),
+        (Population("maps", 32, 0.02, 1.0), Population("out", 3, 0.02, 0.5)),
+        (kernel, readout),
+        "out",
+    )
+    recorded, arrays = replayed(network, rng.random((2, 20, 36)) < 0.2)
+    monkeypatch.setattr("neuroattack.experiments.divergence.replay._LARGEST_ARRAY", 0)
+    for name, each in arrays.items():
+        sparse = Replay(network, name, recorded)
+        one, other = sparse.run(variation), each.run(variation)
+        assert np.allclose(one.potentials, other.potentials)
+        assert np.array_equal(one.spikes, other.spikes)
+        for found, expected in zip(sparse.incoming(1), each.incoming(1), strict=True):
+            assert np.array_equal(found, expected)
 
 
 def test_direct_input_is_replayed_as_values():
