@@ -19,12 +19,10 @@ from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from neuroattack.datasets import Dataset
     from neuroattack.deployment.backend import BackendInfo
     from neuroattack.deployment.spec import DeploymentSpec
     from neuroattack.experiments.divergence.sides import Side
+    from neuroattack.experiments.transfer import TransferSettings
     from neuroattack.hardware.fitting import Fitted
     from neuroattack.ir.network import Network
 
@@ -239,8 +237,10 @@ def _compare_two(
     json: bool,
 ) -> None:
     from neuroattack.datasets import load_dataset_of
+    from neuroattack.experiments.chips.cells import cell_folder
     from neuroattack.experiments.divergence.diagnosis import diagnose
     from neuroattack.experiments.divergence.sides import record, side_from_text
+    from neuroattack.experiments.transfer import transfer as run_transfer
     from neuroattack.files import check_writable
     from neuroattack.ir.storage import load_network
     from neuroattack.provenance import versions_text
@@ -251,6 +251,7 @@ def _compare_two(
 
         check_writable(out / FIGURES)
     sides = tuple(side_from_text(text, steps=spec.steps, seed=spec.seed) for text in texts)
+    settings = _transfer_settings(sides, transfer, spec.seed)
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     with console.progress_bars() as show:
@@ -264,7 +265,12 @@ def _compare_two(
         )
         show("Simulation", 1.0, "")
         found = diagnose(*recorded, on_progress=show)
-        transferred = _transferred(network, sides, source, transfer, spec.seed, out, show)
+        transferred = None
+        if settings is not None:
+            with cell_folder(out) as folder:
+                transferred = run_transfer(
+                    network, None, source, settings, folder, on_progress=show
+                ).as_json()
     figures = found.as_json() | {
         "seed": spec.seed,
         "transfer": transferred,
@@ -289,27 +295,17 @@ def _compare_two(
         raise typer.Exit(1)
 
 
-def _transferred(
-    network: Path,
-    sides: tuple[Side, ...],
-    source: Dataset,
-    images: int,
-    seed: int,
-    out: Path | None,
-    show: Callable[[str, float, str], None],
-) -> dict[str, Any] | None:
-    """Return the transfer of adversarial images between two deployments; None for 0 images."""
+def _transfer_settings(sides: tuple[Side, ...], images: int, seed: int) -> TransferSettings | None:
+    """Return the settings of the transfer between two deployments; None for 0 images."""
     if not images:
         return None
-    from neuroattack.experiments.chips.cells import cell_folder
-    from neuroattack.experiments.transfer import TransferSettings, transfer
+    from neuroattack.experiments.transfer import TransferSettings
+    from neuroattack.validation import check_integer
 
     specs = tuple(side for side in sides if not isinstance(side, Path))
     if len(specs) < len(sides):
         raise ValidationError("--transfer", images, "two deployments, not files of spikes")
-    settings = TransferSettings(specs, images=images, seed=seed)
-    with cell_folder(out) as folder:
-        return transfer(network, None, source, settings, folder, on_progress=show).as_json()
+    return TransferSettings(specs, images=check_integer("--transfer", images, 1), seed=seed)
 
 
 def _end(*, agree: bool) -> None:

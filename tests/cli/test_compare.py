@@ -98,10 +98,20 @@ def test_transfer_of_adversarial_images_between_the_two(command, network_file):
         (("native", "brian2", "--profile", "loihi1"), "--profile"),
         (("native", "brian2", "--backends", "native"), "--backends"),
         (("--transfer", 3), "--transfer"),
+        (("native", "native,precision=fixed", "--transfer", -2), "--transfer"),
     ],
 )
 def test_bad_arguments_are_refused_by_name(command, network_file, arguments, named):
     refused(command("compare", network_file, *arguments, "--images", 2, "--steps", 10), named)
+
+
+@pytest.mark.parametrize("others", [("native", "native"), ("native", "ok.npz")])
+def test_transfer_is_refused_before_the_simulation(command, network_file, monkeypatch, others):
+    def record(*arguments, **options):
+        pytest.fail("simulated")
+
+    monkeypatch.setattr("neuroattack.experiments.divergence.sides.record", record)
+    refused(command("compare", network_file, *others, "--transfer", 2))
 
 
 def test_nothing_is_written_where_a_side_is_invalid(command, network_file, tmp_path):

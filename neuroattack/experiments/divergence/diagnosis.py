@@ -176,11 +176,17 @@ class Diagnosis:
             return ()
         if self.first[0] == INPUT or self.is_encoded_differently:
             return ("input",)
-        for side in self.sides:
-            for each in side.explanations:
-                if self.first[0] in each.populations:
-                    return each.causes
-        parts = {each.cause: sum(each.explained.values()) for each in self.replacements}
+        population = self.first[0]
+        found = dict.fromkeys(
+            cause
+            for side in self.sides
+            for each in side.explanations
+            if population in each.populations
+            for cause in each.causes
+        )
+        if found:
+            return tuple(found)
+        parts = {each.cause: each.explained[population] for each in self.replacements}
         if not parts or max(parts.values()) <= 0:
             return ("unknown",)
         return (max(parts, key=lambda cause: parts[cause]),)

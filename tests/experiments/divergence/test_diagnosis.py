@@ -14,6 +14,7 @@ from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
 from neuroattack.experiments.divergence.diagnosis import diagnose
+from neuroattack.experiments.divergence.network_parts import Replacement
 from neuroattack.experiments.divergence.sides import record, side_from_text
 from neuroattack.ir.network import INPUT, Input
 
@@ -108,13 +109,40 @@ def test_different_inputs_are_reported(network, images):
     assert found.first[0] == INPUT
 
 
-def test_a_quantized_network_is_explained_part_by_part(network, images):
-    network = dataclasses.replace(
+def test_faults_of_both_sides_are_causes(network, images, tmp_path):
+    inputs = np.random.default_rng(1).random((4, STEPS, network.input.size)) < 0.15
+    paths = [
+        spike_file(tmp_path / f"{name}.npz", simulate_batch(network, engine, inputs))
+        for name, engine in (("a", Engine(refractory=1)), ("b", Engine(delay=1)))
+    ]
+    found = diagnosed(network, images, *paths)
+    assert found.causes == ("refractory_period", "delay")
+
+
+def with_plain_resets(network):
+    """Return the network with resets to 0, as in fixed point."""
+    return dataclasses.replace(
         network,
         populations=tuple(
             dataclasses.replace(p, reset="value", reset_v=0.0) for p in network.populations
         ),
     )
+
+
+def test_parts_are_causes_of_differences_in_the_first_population(network, images):
+    network = with_plain_resets(network)
+    found = diagnosed(network, images, side("native"), side("native,precision=fixed"))
+    name = found.first[0]
+    others = [p.name for p in network.populations if p.name != name]
+    parts = tuple(
+        Replacement(part, dict.fromkeys(others, many) | {name: few})
+        for part, few, many in (("weights", 0, 1000), ("time constants", 7, 0))
+    )
+    assert dataclasses.replace(found, replacements=parts).causes == ("integration",)
+
+
+def test_a_quantized_network_is_explained_part_by_part(network, images):
+    network = with_plain_resets(network)
     found = diagnosed(network, images, side("native"), side("native,precision=fixed"))
     assert found.causes == ("weight_quantization",)
     assert not any(sum(each.mismatches.values()) for each in found.sides)
