@@ -106,10 +106,13 @@ def _zoomed(
     most: float, varied: Callable[[float], Variation], replays: Sequence[Replay]
 ) -> tuple[Variation, int]:
     """Return the limit with the fewest mismatches, searched on finer and finer grids."""
+    is_fixed = isinstance(replays[0].population, FixedPopulation)
     limits = most * np.geomspace(0.02, 1.0, _COARSE)
     best, before = varied(most), count_mismatches(replays, varied(most))
     least = before
     for zoom in range(_ZOOMS):
+        if is_fixed:
+            limits = np.unique(np.rint(limits))
         scores = np.array([count_mismatches(replays, varied(float(limit))) for limit in limits])
         # The middle of the limits that are equally good.
         good = np.flatnonzero(scores == scores.min())

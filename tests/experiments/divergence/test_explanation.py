@@ -3,6 +3,13 @@
 import numpy as np
 import pytest
 from support.faulty_engine import FAULTS, Engine, plant, random_network, simulate_batch
+from support.faulty_fixed_engine import (
+    FIXED_FAULTS,
+    FixedEngine,
+    plant_fixed,
+    random_fixed_network,
+    simulate_fixed_batch,
+)
 
 from neuroattack.experiments.divergence.difference import find_differences
 from neuroattack.experiments.divergence.explanation import explain
@@ -15,11 +22,12 @@ def inputs_of(network, rng):
     return rng.random((4, 80, network.input.size)) < 0.15
 
 
-def recognized(fault, seed):
+def recognized(fault, seed, *, fixed=False):
     """Whether the fault is the only cause of the first difference; None without differences."""
     rng = np.random.default_rng(seed)
-    network, inputs, engine = plant(fault, rng, inputs_of)
-    sound, faulty = (simulate_batch(network, each, inputs) for each in (Engine(), engine))
+    network, inputs, engine = (plant_fixed if fixed else plant)(fault, rng, inputs_of)
+    run = simulate_fixed_batch if fixed else simulate_batch
+    sound, faulty = (run(network, each, inputs) for each in (type(engine)(), engine))
     first = find_differences(network, sound, faulty).first
     if first is None:
         return None
@@ -28,12 +36,12 @@ def recognized(fault, seed):
     return any(each.causes == (fault,) for each in explanations if first[0] in each.populations)
 
 
-def success(fault, networks):
+def success(fault, networks, **options):
     found = []
     seed = 0
     while len(found) < networks:
         seed += 1
-        result = recognized(fault, seed)
+        result = recognized(fault, seed, **options)
         if result is not None:
             found.append(result)
     return sum(found)
@@ -42,6 +50,11 @@ def success(fault, networks):
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_recognized(fault):
     assert success(fault, 3) == 3
+
+
+@pytest.mark.parametrize("fault", FIXED_FAULTS)
+def test_planted_faults_in_fixed_point_are_recognized(fault):
+    assert success(fault, 10, fixed=True) == 10
 
 
 @pytest.mark.slow
@@ -67,6 +80,15 @@ def test_the_rule_of_a_fault_is_found():
     (found,) = explained(Engine(weights=lambda w: np.clip(w, -0.3, 0.3)))
     assert isinstance(found.variation.weights, WeightLimit)
     assert found.variation.weights.limit_v == pytest.approx(0.3, abs=0.01)
+
+
+def test_limits_in_fixed_point_are_integers():
+    rng = np.random.default_rng(1)
+    network = random_fixed_network(rng)
+    faulty = simulate_fixed_batch(network, FixedEngine(lowest=-30), inputs_of(network, rng))
+    replays = [Replay(network, p.name, faulty) for p in network.populations]
+    (found,) = explain([each for each in replays if each.mismatches(REFERENCE)])
+    assert found.variation.changes() == {"lowest": -30.0}
 
 
 def test_two_faults_are_both_found():
