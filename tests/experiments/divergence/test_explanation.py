@@ -63,6 +63,12 @@ def test_planted_faults_are_recognized_in_95_of_100_networks(fault):
     assert success(fault, 100) >= 95
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", FIXED_FAULTS)
+def test_planted_faults_in_fixed_point_are_recognized_in_95_of_100_networks(fault):
+    assert success(fault, 100, fixed=True) >= 95
+
+
 def explained(engine, seed=1, **options):
     rng = np.random.default_rng(seed)
     network = random_network(rng, **options)
