@@ -22,17 +22,15 @@ class Difference:
 
     Parameters
     ----------
-    spikes : dict of str to int
-        Number of spikes of each population that only one of the two has.
     origins : dict of str to int
-        Number of those without an earlier differing spike of the same neuron or of a neuron that it
-        receives spikes from, in the reference network: divergences that begin there.
+        Number of spikes of each population that only one of the two has, without an earlier
+        differing spike of the same neuron or of a neuron that it receives spikes from, in the
+        reference network: divergences that begin there.
     first : (str, int, int, int) or None
         Population, image, step and neuron of the first differing spike in causal order: no spike
         that can affect it differs. None if all spikes are equal.
     """
 
-    spikes: dict[str, int]
     origins: dict[str, int]
     first: tuple[str, int, int, int] | None
 
@@ -61,7 +59,6 @@ def find_differences(
     """
     names = [name for name in (INPUT, *(p.name for p in network.populations)) if name in one]
     differing = {name: one[name] != other[name] for name in names}
-    spikes = {name: int(differing[name].sum()) for name in names}
     origins: dict[str, int] = {}
     first: tuple[int, int, str, int, int] | None = None
     for position, name in enumerate(names):
@@ -72,9 +69,9 @@ def find_differences(
             first = min(first or (step, position, name, image, neuron),
                         (step, position, name, image, neuron))  # fmt: skip
     if first is None:
-        return Difference(spikes, origins, None)
+        return Difference(origins, None)
     step, _, name, image, neuron = first
-    return Difference(spikes, origins, (name, image, step, neuron))
+    return Difference(origins, (name, image, step, neuron))
 
 
 def _in_time(raster: Raster) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:

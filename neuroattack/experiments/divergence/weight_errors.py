@@ -34,6 +34,7 @@ def smallest_weight_error(replay: Replay, neuron: int) -> float | None:
         infinite threshold, or in fixed point, where potentials are not linear in the weights.
     """
     # Imported here, because it takes a fifth of a second.
+    import scipy.sparse as sp
     from scipy.optimize import linprog
 
     if isinstance(replay.population, FixedPopulation) or np.isinf(replay.threshold[neuron]):
@@ -49,13 +50,17 @@ def smallest_weight_error(replay: Replay, neuron: int) -> float | None:
     sign = np.where(recorded, -1.0, 1.0)
     margin = 1e-9 * max(abs(float(replay.threshold[neuron])), 1e-300)
     count = rows.shape[1]
-    bounded = np.concatenate([np.eye(count), -np.eye(count)])
+    identity, ones = sp.identity(count), np.ones((count, 1))
     found = linprog(
         np.r_[np.zeros(count), 1.0],
-        A_ub=np.block([
-            [sign[:, None] * rows, np.zeros((len(rows), 1))],
-            [bounded, -np.ones((2 * count, 1))],
-        ]),
+        A_ub=sp.bmat(
+            [
+                [sign[:, None] * rows, np.zeros((len(rows), 1))],
+                [identity, -ones],
+                [-identity, -ones],
+            ],
+            format="csr",
+        ),
         b_ub=np.r_[sign * gap - margin * recorded, np.zeros(2 * count)],
         bounds=[(None, None)] * count + [(0, None)],
         method="highs",

@@ -41,9 +41,8 @@ def test_origins_are_those_of_a_plain_search(seed):
         ]
         for name, raster in differs.items()
     }
-    assert found.spikes == {name: int(raster.sum()) for name, raster in differs.items()}
     assert found.origins == {name: len(each) for name, each in origins.items()}
-    if not any(found.spikes.values()):
+    if not any(raster.any() for raster in differs.values()):
         assert found.first is None
     else:
         name, image, step, neuron = found.first
@@ -58,7 +57,7 @@ def test_equal_simulations_do_not_differ():
     found = find_differences(network, spikes, spikes)
     assert found.first is None
     assert set(found.origins.values()) == {0}
-    assert INPUT in found.spikes
+    assert INPUT in found.origins
 
 
 def test_a_spike_that_occurs_twice_differs_from_one_that_occurs_once():
