@@ -155,8 +155,8 @@ def test_a_network_file_of_ones_own_is_told_apart(network_file):
 def test_the_readers_memory_has_a_limit(sound):
     # A large allocation, as a crafted file might cause in the HDF5 library.
     script = (
-        "from pathlib import Path; from neuroattack.ir.nir.graph import unpack\n"
-        "unpack._limit_memory(2**26)\n"
+        "from pathlib import Path; from neuroattack.isolation import limit_memory\n"
+        "limit_memory(2**26)\n"
         "try: bytearray(2**31)\n"
         "except MemoryError: print('refused')"
     )

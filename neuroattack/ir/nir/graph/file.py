@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import FileError
 from neuroattack.files import require_file
-from neuroattack.ir.nir.graph.unpack import REFUSED
+from neuroattack.isolation import read_isolated
 
 __all__ = ["read_arrays"]
 
@@ -41,28 +39,13 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
             raise FileError(path, "is a neuroattack file, expected a NIR file")
     with tempfile.TemporaryDirectory(prefix="neuroattack-nir-") as folder:
         unpacked = Path(folder) / "arrays.npz"
-        _unpack(path, unpacked)
+        read_isolated(
+            "neuroattack.ir.nir.graph.unpack",
+            path,
+            unpacked,
+            what="a NIR file",
+            parser="HDF5",
+            longest_s=_LONGEST_S,
+        )
         with np.load(unpacked, allow_pickle=False) as arrays:
             return dict(arrays)
-
-
-def _unpack(path: Path, unpacked: Path) -> None:
-    try:
-        done = subprocess.run(  # noqa: S603 - this Python, on a file that the user named
-            [sys.executable, "-m", "neuroattack.ir.nir.graph.unpack", path.absolute(), unpacked],
-            # Do not load compression plugins that the file names from system folders.
-            env={**os.environ, "HDF5_PLUGIN_PRELOAD": "::"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_LONGEST_S,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise FileError(
-            path, f"is damaged: reading it took over {_LONGEST_S:.0f} s, expected a NIR file"
-        ) from error
-    if done.returncode == REFUSED:
-        lines = done.stderr.decode(errors="replace").strip().splitlines()
-        raise FileError(path, lines[-1])
-    if done.returncode != 0:
-        raise FileError(path, "is damaged: reading it crashes HDF5, expected a NIR file")

@@ -8,8 +8,6 @@ file OUTPUT, with limited memory. :mod:`neuroattack.ir.nir.graph.file` runs it a
 
 from __future__ import annotations
 
-import os
-import resource
 import sys
 import zipfile
 from pathlib import Path
@@ -19,13 +17,12 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST_EXPANSION", "REFUSED"]
+from neuroattack.isolation import RefusedError, limit_memory, serve
+
+__all__ = ["LARGEST_EXPANSION"]
 
 LARGEST_EXPANSION = 1032
 """Maximum expansion factor of deflate: bytes of arrays per byte of the file."""
-
-REFUSED = 3
-"""Exit code for an invalid file; the last line on stderr is the reason."""
 
 _MOST_BYTES = 2**31
 _MOST_OBJECTS = 10_000
@@ -34,13 +31,9 @@ _LONGEST_TEXT = 1_000
 _WORKING_MEMORY_BYTES = 2**28
 
 
-class _RefusedError(Exception):
-    """Problem with the file, as the rest of a sentence that begins with its name."""
-
-
 def _unpack(path: Path, output: Path) -> None:
     allowed = min(path.stat().st_size * LARGEST_EXPANSION, _MOST_BYTES)
-    _limit_memory(2 * allowed + _WORKING_MEMORY_BYTES)
+    limit_memory(2 * allowed + _WORKING_MEMORY_BYTES)
     with h5py.File(path, "r") as file, zipfile.ZipFile(output, "w") as arrays:
         walk = _Walk(allowed, arrays)
         walk.group(file, 0)
@@ -58,22 +51,20 @@ class _Walk:
     def group(self, group: h5py.Group, depth: int) -> None:
         info = h5py.h5o.get_info(group.id)
         if (info.fileno, info.addr) in self._groups:
-            raise _RefusedError(f"links to the group {group.name} twice or in a circle")
+            raise RefusedError(f"links to the group {group.name} twice or in a circle")
         self._groups.add((info.fileno, info.addr))
         if depth > _DEEPEST:
-            raise _RefusedError(
+            raise RefusedError(
                 f"has groups within groups {depth} deep, expected at most {_DEEPEST}"
             )
         for name in group:
             self._left_objects -= 1
             if self._left_objects < 0:
-                raise _RefusedError(
+                raise RefusedError(
                     f"contains over {_MOST_OBJECTS:,} objects, expected at most that many"
                 )
             if not isinstance(group.get(name, getlink=True), h5py.HardLink):
-                raise _RefusedError(
-                    f"{group.name}/{name} is a soft or external link, expected data"
-                )
+                raise RefusedError(f"{group.name}/{name} is a soft or external link, expected data")
             item = group[name]
             if isinstance(item, h5py.Group):
                 self.group(item, depth + 1)
@@ -82,17 +73,17 @@ class _Walk:
 
     def _dataset(self, data: h5py.Dataset) -> None:
         if data.external or data.is_virtual:
-            raise _RefusedError(f"array {data.name} is in another file, expected it in this one")
+            raise RefusedError(f"array {data.name} is in another file, expected it in this one")
         if data.shape is None:
             return
         text = h5py.check_string_dtype(data.dtype) is not None
         if not text and data.dtype.kind not in "biuf":
-            raise _RefusedError(f"array {data.name} is {data.dtype}, expected numbers or text")
+            raise RefusedError(f"array {data.name} is {data.dtype}, expected numbers or text")
         # A text takes at least a reference of 16 bytes in the file.
         declared = data.size * (4 * _LONGEST_TEXT if text else data.dtype.itemsize)
         self._left_bytes -= data.size * (16 if text else data.dtype.itemsize)
         if self._left_bytes < 0 or declared > _MOST_BYTES:
-            raise _RefusedError(
+            raise RefusedError(
                 f"array {data.name} declares shape {data.shape}, more than the file can contain"
             )
         values = _texts(data) if text else np.asarray(data[()])
@@ -105,34 +96,11 @@ class _Walk:
 def _texts(data: h5py.Dataset) -> NDArray[Any]:
     texts = np.asarray(data.asstr()[()], object)
     if any(len(text) > _LONGEST_TEXT for text in texts.flat):
-        raise _RefusedError(
+        raise RefusedError(
             f"array {data.name} contains a text of over {_LONGEST_TEXT:,} characters"
         )
     return texts.astype(str)
 
 
-def _limit_memory(additional_bytes: int) -> None:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-    limit = pages * os.sysconf("SC_PAGE_SIZE") + additional_bytes
-    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-
-
-def _main() -> int:
-    try:
-        _unpack(Path(sys.argv[1]), Path(sys.argv[2]))
-    except _RefusedError as refusal:
-        problem = str(refusal)
-    except MemoryError:
-        problem = "declares more than the file can contain"
-    # h5py raises exceptions of many types.
-    except Exception as error:
-        problem = f"is not valid HDF5: {' '.join(str(error).split())[:200]}"
-    else:
-        return 0
-    sys.stderr.write(f"{problem}\n")
-    return REFUSED
-
-
 if __name__ == "__main__":
-    sys.exit(_main())
+    sys.exit(serve(_unpack, "is not valid HDF5"))
