@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.datasets.dataset import Dataset, Split
+from neuroattack.datasets.arrays import read_npz
+from neuroattack.datasets.dataset import Dataset, Labels, Split
+from neuroattack.datasets.events.packed import unpack_samples
 from neuroattack.errors import FileError
 from neuroattack.files import require_file
 
@@ -35,6 +36,12 @@ def read_own(path: str) -> Dataset:
     (images,). The optional integer ``classes`` is the number of classes; by default it is the
     largest label plus one.
 
+    An npz file with event samples contains ``test_events`` instead of ``test_images``, and
+    ``train_events``; the command ``events`` writes such files. ``shape`` is the shape of a sample,
+    (steps, ...), such as (100, 2, 34, 34) for two polarities of 34 x 34 pixels, and ``dt_s`` the
+    time step in seconds. Events are a uint8 array of shape (samples, bytes): each row is
+    ``np.packbits(sample.ravel())`` for a bool array `sample` of the given shape.
+
     A CSV file has one line per image: its label, then its pixels in row-major order. If any value
     exceeds 1, pixels are bytes from 0 to 255, otherwise intensities in [0, 1]. A first line that is
     not numeric is skipped as a header. If the number of pixels is a square, images are square. All
@@ -52,12 +59,18 @@ def read_own(path: str) -> Dataset:
         file and the array.
     """
     file = require_file(path, _LARGEST_FILE, "a data set (npz or CSV)")
-    arrays = _read_npz(file) if file.suffix.lower() == ".npz" else _read_csv(file)
-    if "test_images" not in arrays:
-        raise FileError(path, f"contains {', '.join(arrays) or 'nothing'}, expected test_images")
-    test = _split(path, arrays, "test")
-    if "train_images" in arrays:
-        train = _split(path, arrays, "train")
+    npz = file.suffix.lower() == ".npz"
+    arrays = read_npz(file, _MOST_BYTES, "fiu") if npz else _read_csv(file)
+    events = "test_events" in arrays
+    if not events and "test_images" not in arrays:
+        raise FileError(
+            path,
+            f"contains {', '.join(arrays) or 'nothing'}, expected test_images or test_events",
+        )
+    read_split = _event_split if events else _image_split
+    test = read_split(path, arrays, "test")
+    if f"train_{'events' if events else 'images'}" in arrays:
+        train = read_split(path, arrays, "train")
         if train.images.shape[1:] != test.images.shape[1:]:
             raise FileError(
                 path,
@@ -68,7 +81,7 @@ def read_own(path: str) -> Dataset:
         train = Split(test.images[:0], test.labels[:0])
     largest = max(int(split.labels.max(initial=0)) for split in (train, test))
     classes = _classes(path, arrays, largest + 1)
-    return Dataset.of(path, train, test, classes)
+    return Dataset.of(path, train, test, classes, float(arrays["dt_s"]) if events else None)
 
 
 def _classes(path: str, arrays: Mapping[str, NDArray[Any]], least: int) -> int:
@@ -82,19 +95,17 @@ def _classes(path: str, arrays: Mapping[str, NDArray[Any]], least: int) -> int:
     return int(given)
 
 
-def _split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
-    images, labels = (arrays.get(f"{part}_{name}") for name in ("images", "labels"))
-    if images is None or labels is None:
-        raise FileError(path, f"has {part}_images but no {part}_labels, expected both")
-    if images.ndim < 2 or 0 in images.shape:
-        raise FileError(
-            path, f"{part}_images has shape {images.shape}, expected (images, height, width)"
-        )
-    if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+def _labels(
+    path: str, arrays: Mapping[str, NDArray[Any]], part: str, what: str, count: int
+) -> Labels:
+    labels = arrays.get(f"{part}_labels")
+    if labels is None:
+        raise FileError(path, f"has {part}_{what} but no {part}_labels, expected both")
+    if labels.shape != (count,) or labels.dtype.kind not in "iu":
         raise FileError(
             path,
             f"{part}_labels is {labels.dtype} of shape {labels.shape}, expected integers of shape "
-            f"({len(images)},)",
+            f"({count},)",
         )
     if labels.min() < 0 or labels.max() >= _MOST_CLASSES:
         raise FileError(
@@ -102,7 +113,21 @@ def _split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
             f"{part}_labels are {labels.min()} to {labels.max()}, expected 0 to "
             f"{_MOST_CLASSES - 1}",
         )
-    compact = labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
+    return labels.astype(np.uint8 if labels.max() < 256 else np.uint16)
+
+
+def _event_split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
+    samples, _dt_s = unpack_samples(path, arrays, part)
+    return Split(samples, _labels(path, arrays, part, "events", len(samples)))
+
+
+def _image_split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
+    images = arrays[f"{part}_images"]
+    if images.ndim < 2 or 0 in images.shape:
+        raise FileError(
+            path, f"{part}_images has shape {images.shape}, expected (images, height, width)"
+        )
+    compact = _labels(path, arrays, part, "images", len(images))
     if images.dtype == np.uint8:
         return Split.from_bytes(images, compact)
     if images.dtype.kind != "f":
@@ -115,41 +140,6 @@ def _split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
             "[0, 1]",
         )
     return Split(images.astype(np.float32), compact)
-
-
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
-    arrays: dict[str, NDArray[Any]] = {}
-    try:
-        with zipfile.ZipFile(path) as archive:
-            left_bytes = _MOST_BYTES
-            for member in archive.infolist():
-                with archive.open(member) as file:
-                    array = _read_array(file, min(member.file_size, left_bytes))
-                left_bytes -= array.nbytes
-                arrays[member.filename.removesuffix(".npy")] = array
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
-        raise FileError(path, f"is not a valid npz file of numeric arrays: {error}") from error
-    return arrays
-
-
-def _read_array(file: IO[bytes], most_bytes: int) -> NDArray[Any]:
-    """Read an array; its declared size is checked before memory is allocated."""
-    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read_header is None:
-        raise ValueError(f"an array of npy version {version}")
-    shape, fortran_order, dtype = read_header(file)  # type: ignore[no-untyped-call]
-    if dtype.hasobject or dtype.kind not in "fiu":
-        raise ValueError(f"an array of type {dtype}")
-    size = math.prod(shape)
-    if size * dtype.itemsize > most_bytes:
-        raise ValueError(f"an array declares shape {shape}, more than the file can contain")
-    content = file.read(size * dtype.itemsize)
-    array = np.frombuffer(content, dtype, count=size)
-    return np.array(array.reshape(shape, order="F" if fortran_order else "C"))
 
 
 def _read_csv(path: Path) -> dict[str, NDArray[Any]]:

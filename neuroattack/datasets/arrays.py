@@ -1,0 +1,60 @@
+"""Safe reading of arrays in npy and npz files."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neuroattack.errors import FileError
+
+__all__ = ["read_array", "read_npz"]
+
+
+def read_npz(path: Path, most_bytes: int, kinds: str) -> dict[str, NDArray[Any]]:
+    """Read all arrays of an npz file, of at most `most_bytes` together.
+
+    `kinds` are the accepted NumPy type kinds. Raises FileError if the file is invalid.
+    """
+    arrays: dict[str, NDArray[Any]] = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            left_bytes = most_bytes
+            for member in archive.infolist():
+                with archive.open(member) as file:
+                    array = read_array(file, min(member.file_size, left_bytes), kinds)
+                left_bytes -= array.nbytes
+                arrays[member.filename.removesuffix(".npy")] = array
+    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+        raise FileError(path, f"is not a valid npz file of numeric arrays: {error}") from error
+    return arrays
+
+
+def read_array(file: IO[bytes], most_bytes: int, kinds: str) -> NDArray[Any]:
+    """Read an array; its declared size is checked before memory is allocated.
+
+    Raises
+    ------
+    ValueError
+        If the array is invalid, of another type, or declares more than `most_bytes`.
+    """
+    version = np.lib.format.read_magic(file)  # type: ignore[no-untyped-call]
+    read_header = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }.get(version)
+    if read_header is None:
+        raise ValueError(f"an array of npy version {version}")
+    shape, fortran_order, dtype = read_header(file)  # type: ignore[no-untyped-call]
+    if dtype.hasobject or dtype.kind not in kinds:
+        raise ValueError(f"an array of type {dtype}")
+    size = math.prod(shape)
+    if size * dtype.itemsize > most_bytes:
+        raise ValueError(f"an array declares shape {shape}, more than the file can contain")
+    content = file.read(size * dtype.itemsize)
+    array = np.frombuffer(content, dtype, count=size)
+    return np.array(array.reshape(shape, order="F" if fortran_order else "C"))
