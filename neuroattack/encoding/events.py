@@ -27,6 +27,9 @@ __all__ = ["Binned", "EventEncoder", "bin_events"]
 # encoders with the same seed and stream.
 _OF_TRIALS, _OF_SENSOR = 1, 2
 
+# In time steps: times are rounded to float64, clocks of sensors have a resolution of microseconds.
+_MARGIN = 1e-9
+
 
 @dataclass(frozen=True, eq=False)
 class Binned:
@@ -96,7 +99,8 @@ def bin_events(
                 f"events, axis {axis}", f"{position.min()} to {position.max()}", f"0 to {size - 1}"
             )
     sample = np.zeros((steps, *shape), bool)
-    step = np.floor((times - times.min(initial=np.inf)) / dt_s) if len(times) else times
+    # Without the margin, rounding would bin an event at 3 * 0.05 s into step 2.
+    step = np.floor((times - times.min(initial=np.inf)) / dt_s + _MARGIN) if len(times) else times
     inside = step < steps
     cells = [step[inside].astype(np.intp), *(position[inside] for position in where)]
     sample[tuple(cells)] = True
