@@ -26,6 +26,7 @@ def read_aedat4(path: str | os.PathLike[str]) -> Recording:
 
     The package `aedat` decodes the file in a separate process with limited memory. The file
     contains the shape of the sensor. Frames and other streams are skipped.
+    Times are counted from the first event.
 
     Raises
     ------
@@ -57,6 +58,8 @@ def read_aedat4(path: str | os.PathLike[str]) -> Recording:
         with np.load(decoded, allow_pickle=False) as arrays:
             t_us = arrays["t"].astype(np.int64)
             check_order(file, t_us)
+            # Microseconds since 1970 would be rounded as seconds.
+            t_us -= t_us[:1].sum()
             height, width = arrays["sensor"].tolist()
             return camera_recording(
                 file, t_us * 1e-6, arrays["p"], arrays["y"], arrays["x"], (height, width)

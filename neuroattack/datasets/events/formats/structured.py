@@ -27,7 +27,7 @@ def read_structured(
 
     An array with the fields t, x, y and p contains the events of a camera: time, column, row and
     polarity. An array with t and x, and optionally p, which is then 1, contains the spikes of
-    units x. An npz file contains one array.
+    units x. Times are counted from the first event. An npz file contains one array.
 
     Parameters
     ----------
@@ -67,9 +67,13 @@ def read_structured(
             if camera
             else "the number of units, such as 700, for events with the fields t, x, p",
         )
-    t_s = array["t"].astype(np.float64) * time_unit_s
-    if not np.isfinite(t_s).all():
+    times = array["t"]
+    if not np.isfinite(times).all():
         raise FileError(file, "has a time that is not finite, expected numbers")
+    if len(times):
+        # Microseconds since 1970 would be rounded as seconds.
+        times = times - times.min()
+    t_s = times.astype(np.float64) * time_unit_s
     if camera:
         polarity = array["p"].astype(np.int64)
         return camera_recording(file, t_s, polarity, array["y"], array["x"], sensor)
