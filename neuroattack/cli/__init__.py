@@ -21,6 +21,7 @@ from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogs import backends, doctor
+from neuroattack.cli.events import events
 from neuroattack.cli.exchange import export, import_nir
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, train
@@ -65,7 +66,7 @@ def _options(
 
 
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Train and import": (train, convert, import_nir, export),
+    "Train and import": (train, convert, import_nir, export, events),
     "Attack": (demo, attack, transfer, preflight),
     "Evaluate": (evaluate, audit, compare, noise, paper),
     "Hardware": (energy, precision),

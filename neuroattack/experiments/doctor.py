@@ -21,6 +21,7 @@ __all__ = ["Finding", "examine"]
 State = Literal["good", "absent", "bad"]
 
 _EXTRAS = (
+    ("aedat4", ("aedat",), "recordings of event cameras in AEDAT 4"),
     ("attacks", ("art",), "attacks of the Adversarial Robustness Toolbox"),
     ("campaigns", ("distributed", "pyarrow"), "campaigns on several machines and Parquet tables"),
     ("nir", ("nir",), "import and export of networks via NIR"),

@@ -119,7 +119,7 @@ def test_an_aedat2_event_may_begin_like_a_header_line(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"AER", "is not an AEDAT file, expected #!AER-DAT2.0"),
+        (b"text", "is not an AEDAT file, expected #!AER-DAT2.0"),
         (aedat3_bytes([]), "is an AEDAT 3.1 file, expected #!AER-DAT2.0"),
         (aedat2_bytes([(0, 0)])[:-1], "is truncated: it has 7 bytes of events"),
         (aedat2_bytes([(0, 9), (0, 3)]), "event 1 is at 3 us after one at 9 us"),

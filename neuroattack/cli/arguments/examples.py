@@ -7,6 +7,7 @@ __all__ = ["EXAMPLES", "example"]
 EXAMPLES = {
     "demo": "demo --dataset mnist --out runs/mnist-demo",
     "train": "train --dataset digits --out runs/model.h5",
+    "events": "events N-MNIST --out runs/nmnist.npz --downsample 2 --limit 1000",
     "convert": "convert runs/model.h5 --out runs/network.h5",
     "evaluate": "evaluate runs/network.h5 --profile loihi1 --images 100",
     "preflight": "preflight runs/network.h5 --index 3",

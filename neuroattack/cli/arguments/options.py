@@ -30,6 +30,8 @@ PANELS = {
         *("exporter", "dt", "time_unit", "integration", "arrival", "reset", "comparison"),
         *("input_order", "refractory_steps"),
     ),
+    "Recordings": ("limit",),
+    "Samples": ("downsample",),
     "Input and output": ("input_rate", "image_shape", "readout"),
     "Noise": ("kinds", "deltas", "on", "clipping", "window"),
     "Attack": (

@@ -14,6 +14,7 @@ __all__ = [
     "print_comparison",
     "print_conversion",
     "print_evaluation",
+    "print_events",
 ]
 
 
@@ -42,6 +43,34 @@ def print_conversion(figures: Mapping[str, Any], pixels: int) -> None:
             "largest rounding error of a weight": f"{figures['largest_rounding_v']:.2g} V "
             f"({figures['largest_relative_rounding']:.2g} of the largest weight)",
             "network": figures["network"],
+        },
+    )
+
+
+def print_events(figures: Mapping[str, Any]) -> None:
+    """Print the numbers of recordings and events of a converted data set, from its JSON."""
+    splits = list(figures["splits"].values())
+    classes = [
+        [f"recordings of class {name}", *(f"{split['recordings'][label]:,}" for split in splits)]
+        for label, name in enumerate(figures["classes"])
+    ]
+    events = [
+        [name, *(f"{split[key]:,}" for split in splits)]
+        for name, key in (
+            ("recordings without events", "empty"),
+            ("events", "events"),
+            ("events merged with an earlier one", "merged"),
+            ("events after the last time step", "late"),
+        )
+    ]
+    console.print_rows("Converted recordings", ["", *figures["splits"]], [*classes, *events])
+    console.print_figures(
+        "Data set",
+        {
+            "format": figures["format"],
+            "sample": "x".join(map(str, figures["shape"])),
+            "time step": f"{1e3 * figures['dt_s']:g} ms",
+            "data set": figures["dataset"],
         },
     )
 
