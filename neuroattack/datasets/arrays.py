@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import lzma
 import math
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import IO, Any
 
@@ -12,7 +15,13 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import FileError
 
-__all__ = ["read_array", "read_npz"]
+__all__ = ["read_npy", "read_npz"]
+
+# Exceptions of zipfile and of NumPy's header parser on damaged files.
+_DAMAGED = (
+    *(EOFError, NotImplementedError, OSError, RuntimeError, SyntaxError, ValueError),
+    *(lzma.LZMAError, tokenize.TokenError, zipfile.BadZipFile, zlib.error),
+)
 
 
 def read_npz(path: Path, most_bytes: int, kinds: str) -> dict[str, NDArray[Any]]:
@@ -26,15 +35,24 @@ def read_npz(path: Path, most_bytes: int, kinds: str) -> dict[str, NDArray[Any]]
             left_bytes = most_bytes
             for member in archive.infolist():
                 with archive.open(member) as file:
-                    array = read_array(file, min(member.file_size, left_bytes), kinds)
+                    array = _read_array(file, min(member.file_size, left_bytes), kinds)
                 left_bytes -= array.nbytes
                 arrays[member.filename.removesuffix(".npy")] = array
-    except (OSError, ValueError, EOFError, NotImplementedError, zipfile.BadZipFile) as error:
+    except _DAMAGED as error:
         raise FileError(path, f"is not a valid npz file of numeric arrays: {error}") from error
     return arrays
 
 
-def read_array(file: IO[bytes], most_bytes: int, kinds: str) -> NDArray[Any]:
+def read_npy(path: Path, most_bytes: int, kinds: str) -> NDArray[Any]:
+    """Read the array of an npy file, of at most `most_bytes`; see :func:`read_npz`."""
+    try:
+        with path.open("rb") as file:
+            return _read_array(file, min(path.stat().st_size, most_bytes), kinds)
+    except _DAMAGED as error:
+        raise FileError(path, f"is not a valid npy file: {error}") from error
+
+
+def _read_array(file: IO[bytes], most_bytes: int, kinds: str) -> NDArray[Any]:
     """Read an array; its declared size is checked before memory is allocated.
 
     Raises

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.datasets.arrays import read_array, read_npz
+from neuroattack.datasets.arrays import read_npy, read_npz
 from neuroattack.datasets.events.recording import Recording, camera_recording, unit_recording
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.files import require_file
@@ -88,8 +88,4 @@ def _read(path: Path) -> NDArray[Any]:
         if len(arrays) != 1:
             raise FileError(path, f"contains {len(arrays)} arrays, expected one structured array")
         return next(iter(arrays.values()))
-    try:
-        with path.open("rb") as file:
-            return read_array(file, min(path.stat().st_size, _MOST_BYTES), "V")
-    except (OSError, ValueError, EOFError) as error:
-        raise FileError(path, f"is not a structured array: {error}") from error
+    return read_npy(path, _MOST_BYTES, "V")
