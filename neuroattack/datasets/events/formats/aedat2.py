@@ -37,6 +37,9 @@ class _Chip:
 _DVS128 = _Chip((128, 128), x=(1, 7), y=(8, 7), polarity=0, others=1 << 15)
 _DAVIS_SENSORS = {"240": (180, 240), "346": (260, 346)}
 
+# Newer files have this line, older ones have not.
+_LAST_LINE = b"#End Of ASCII Header"
+
 _CHIP_LINE = re.compile(rb"^# ?AEChip: *([\w.]+)", re.MULTILINE)
 
 
@@ -103,7 +106,10 @@ def _header_length(path: Path, content: bytes) -> int:
         # An event may begin with the byte of #: a line of the header is text.
         if end < 0 or not _is_text(content[at:end]):
             break
+        last = content.startswith(_LAST_LINE, at)
         at = end + 1
+        if last:
+            break
     if at >= _LONGEST_HEADER:
         raise FileError(path, f"has a header of over {_LONGEST_HEADER:,} bytes, expected events")
     return at
