@@ -32,6 +32,12 @@ _BOUNDS = {
     "l2": "L2 bound",
     "linf": "L\u221e bound",
     "local_sd": "Local-SD bound",
+    "events": "Changed events per clean event",
+    "insertions": "Inserted events per clean event",
+    "deletions": "Deleted events per clean event",
+    "jitter": "Largest shift (time steps)",
+    "shift": "Mean shift (time steps)",
+    "moved": "Moved events per clean event",
 }
 # Shift between curves, relative to the axis, so that their intervals do not overlap.
 _APART = 0.012
@@ -129,21 +135,25 @@ def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
 
 def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     groups = _grouped(
-        ((row["deployment"], row["targeted"], row["budget"], measure), float(maximum), row)
+        ((row["deployment"], row["targeted"], row["budget"], measure, further), float(most), row)
         for row in attacks
-        for measure, sign, maximum in [(row["bound"] or "").partition("=")]
+        for measure, sign, rest in [(row["bound"] or "").partition("=")]
+        for most, _, further in [rest.partition(",")]
         if sign
     )
     return [
         _Panel(
             _title(
-                deployment, targeted, "no queries" if budget is None else f"query budget {budget:,}"
+                deployment,
+                targeted,
+                ("no queries" if budget is None else f"query budget {budget:,}")
+                + (f", {further}" if further else ""),
             ),
             _BOUNDS[measure],
             False,
             curves,
         )
-        for (deployment, targeted, budget, measure), curves in groups.items()
+        for (deployment, targeted, budget, measure, further), curves in groups.items()
     ]
 
 
