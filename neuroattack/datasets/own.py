@@ -15,12 +15,14 @@ from neuroattack.datasets.dataset import Dataset, Split
 from neuroattack.errors import FileError
 from neuroattack.files import require_file
 
-__all__ = ["OWN_SUFFIXES", "read_own"]
+__all__ = ["LARGEST_FILE", "OWN_SUFFIXES", "read_npz", "read_own"]
 
 OWN_SUFFIXES = (".npz", ".csv")
 """File name extensions of data sets."""
 
-_LARGEST_FILE = 2**31
+LARGEST_FILE = 2**31
+"""Largest size of a file in bytes."""
+
 _MOST_BYTES = 2**32
 _MOST_CLASSES = 65_536
 
@@ -51,8 +53,8 @@ def read_own(path: str) -> Dataset:
         If something is missing, of another type or shape, or out of range; the message names the
         file and the array.
     """
-    file = require_file(path, _LARGEST_FILE, "a data set (npz or CSV)")
-    arrays = _read_npz(file) if file.suffix.lower() == ".npz" else _read_csv(file)
+    file = require_file(path, LARGEST_FILE, "a data set (npz or CSV)")
+    arrays = read_npz(file) if file.suffix.lower() == ".npz" else _read_csv(file)
     if "test_images" not in arrays:
         raise FileError(path, f"contains {', '.join(arrays) or 'nothing'}, expected test_images")
     test = _split(path, arrays, "test")
@@ -117,7 +119,8 @@ def _split(path: str, arrays: Mapping[str, NDArray[Any]], part: str) -> Split:
     return Split(images.astype(np.float32), compact)
 
 
-def _read_npz(path: Path) -> dict[str, NDArray[Any]]:
+def read_npz(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the numeric arrays of an npz file; raise FileError if there is anything else."""
     arrays: dict[str, NDArray[Any]] = {}
     try:
         with zipfile.ZipFile(path) as archive:
@@ -142,7 +145,7 @@ def _read_array(file: IO[bytes], most_bytes: int) -> NDArray[Any]:
     if read_header is None:
         raise ValueError(f"an array of npy version {version}")
     shape, fortran_order, dtype = read_header(file)  # type: ignore[no-untyped-call]
-    if dtype.hasobject or dtype.kind not in "fiu":
+    if dtype.hasobject or dtype.kind not in "bfiu":
         raise ValueError(f"an array of type {dtype}")
     size = math.prod(shape)
     if size * dtype.itemsize > most_bytes:
