@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -116,9 +117,11 @@ def _grouped(
 
 
 def _title(deployment: str, targeted: bool, fixed: str) -> str:
-    """Return the title of a panel, with the deployment in lines that fit its width."""
-    lines = textwrap.wrap(deployment.replace(",", ", "), _TITLE_WIDTH)
-    return "\n".join([*lines, f"{'targeted' if targeted else 'untargeted'}, {fixed}"])
+    """Return the title of a panel, in lines that fit its width."""
+    texts = (deployment, f"{'targeted' if targeted else 'untargeted'}, {fixed}")
+    # Settings are joined by commas without spaces, at which lines would not break.
+    spaced = (re.sub(",(?=[a-z])", ", ", text) for text in texts)
+    return "\n".join(line for text in spaced for line in textwrap.wrap(text, _TITLE_WIDTH))
 
 
 def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:

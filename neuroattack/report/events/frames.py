@@ -45,7 +45,7 @@ def frames_figure(pair: Pair, windows: int = 3) -> Figure:
     rows = [*pair.samples, *([] if pair.attacked is None else [("Difference", None)])]
     side = _PANEL_IN * pair.height
     figure = Figure(
-        figsize=(_PANEL_IN * len(chosen) + 0.55, side * len(rows) + 0.75), layout="constrained"
+        figsize=(_PANEL_IN * len(chosen) + 0.55, side * len(rows) + 0.62), layout="constrained"
     )
     grid = figure.subplots(len(rows), len(chosen), squeeze=False)
     most = largest_count(pair, chosen)
