@@ -68,10 +68,11 @@ def frames_figure(pair: Pair, windows: int = 3) -> Figure:
 def gallery_figure(attacked: Sequence[AttackedImage]) -> Figure:
     """Draw clean samples, adversarial samples and differences, one column per sample.
 
-    A frame shows all events of a sample. Titles are those of
+    A frame shows all events of a sample, without polarity: over the whole time, most pixels have
+    events of both. Titles are those of
     :func:`neuroattack.report.plots.gallery_figure`.
     """
-    pairs = [Pair(each.search.original, each.search.adversarial) for each in attacked]
+    pairs = [_merged(Pair(each.search.original, each.search.adversarial)) for each in attacked]
     size = (1.3 * max(len(pairs), 3) + 0.4, 3 * 1.3 * pairs[0].height + 1.1)
     figure = Figure(figsize=size, layout="constrained")
     columns = figure.subplots(3, len(pairs), squeeze=False).T
@@ -95,6 +96,13 @@ def gallery_figure(attacked: Sequence[AttackedImage]) -> Figure:
         panel.set_ylabel(name, fontsize=SMALL_PT)
     legend_below(figure, [*polarity_keys(pairs[0], most), *change_keys()])
     return figure
+
+
+def _merged(pair: Pair) -> Pair:
+    """Return the samples with their channels one after the other in time."""
+    frame = pair.clean.shape[-2:]
+    original, *adversarial = (sample.reshape(-1, *frame) for _, sample in pair.samples)
+    return Pair(original, adversarial[0] if adversarial else None)
 
 
 def largest_count(pair: Pair, windows: Sequence[slice]) -> int:
@@ -137,17 +145,20 @@ def draw_change(axes: Axes, pair: Pair, window: slice, width_pt: float) -> list[
             several = counts[row, column] > 1
             if several.sum() <= _NUMBERED:
                 drawn += [
-                    _number(axes, int(counts[y, x]), x, y, size_pt, color)
+                    _number(axes, kind, int(counts[y, x]), (x, y), size_pt, color)
                     for y, x in zip(row[several], column[several], strict=True)
                 ]
     return drawn
 
 
-def _number(axes: Axes, count: int, x: int, y: int, size_pt: float, color: str) -> Any:
+def _number(
+    axes: Axes, kind: str, count: int, at: tuple[int, int], size_pt: float, color: str
+) -> Any:
+    # An inserted and a deleted event at the same pixel have numbers above each other.
     return axes.annotate(
         str(count),
-        (x, y),
-        xytext=(size_pt / 2 + 1, 0),
+        at,
+        xytext=(size_pt / 2 + 1.5, 3.5 if kind == "inserted" else -3.5),
         textcoords="offset points",
         va="center",
         fontsize=7,
