@@ -28,6 +28,7 @@ from neuroattack.cli.networks import convert, train
 from neuroattack.cli.paper import noise, paper
 from neuroattack.cli.profiles import profiles
 from neuroattack.cli.serving import serve
+from neuroattack.cli.show import show
 from neuroattack.cli.studies import compare, evaluate
 from neuroattack.cli.transfer import preflight, transfer
 from neuroattack.errors import NeuroattackError
@@ -68,7 +69,7 @@ def _options(
 _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train and import": (train, convert, import_nir, export, events),
     "Attack": (demo, attack, transfer, preflight),
-    "Evaluate": (evaluate, audit, compare, noise, paper),
+    "Evaluate": (evaluate, audit, compare, noise, paper, show),
     "Hardware": (energy, precision),
     "Serve": (serve,),
     "Installation": (backends, doctor),

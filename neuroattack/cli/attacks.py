@@ -112,9 +112,10 @@ _Attack = Annotated[
 _Norm = Annotated[
     Norm,
     typer.Option(
-        help="Norm of the bound; 'none' for attacks that do not require a bound, such as "
-        "greedy-window. For event samples: 'events' (inserted and deleted), 'insertions', "
-        "'deletions', 'jitter', 'shift' or 'moved'."
+        metavar="<norm>",
+        help="Norm of the bound: 'l0', 'l2', 'linf' or 'local-sd'; 'none' for attacks that do not "
+        "require a bound, such as greedy-window. For event samples: 'events' (inserted and "
+        "deleted), 'insertions', 'deletions', 'jitter', 'shift' or 'moved'.",
     ),
 ]
 _Settings = Annotated[

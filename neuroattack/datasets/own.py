@@ -22,6 +22,8 @@ OWN_SUFFIXES = (".npz", ".csv")
 """File name extensions of data sets."""
 
 _LARGEST_FILE = 2**31
+"""Largest size of a file in bytes."""
+
 _MOST_BYTES = 2**32
 _MOST_CLASSES = 65_536
 

@@ -136,6 +136,11 @@ class AttackResult:
         return float(np.mean([each.clean.rate for each in self.images]))
 
     @property
+    def is_of_events(self) -> bool:
+        """Whether the images are event samples."""
+        return all(each.is_of_events for each in self.images)
+
+    @property
     def adversarial(self) -> NDArray[np.float64]:
         """Adversarial images, shape (images, ...)."""
         return np.array([each.search.adversarial for each in self.images])

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 from neuroattack.attacks.result import Goal
 from neuroattack.experiments.attack import AttackedImage, AttackResult
@@ -16,6 +17,9 @@ from neuroattack.experiments.attack_cost import Change
 from neuroattack.experiments.evaluation import Evaluation
 from neuroattack.files import write_arrays, write_json, write_text
 from neuroattack.report import plots
+from neuroattack.report.events.frames import frames_figure
+from neuroattack.report.events.marks import Pair
+from neuroattack.report.events.space_time import space_time_figure
 from neuroattack.report.numbers import (
     NBSP,
     bound_text,
@@ -41,6 +45,20 @@ _COSTS = {
 }
 
 
+_DISTANCES = {
+    "l2": ("L2 distance", "{:.2f}"),
+    "l0": ("L0 distance (pixels)", "{:.0f}"),
+    "linf": ("L\u221e distance", "{:.3f}"),
+    "local_sd": ("Local-SD distance", "{:.2f}"),
+}
+_EVENT_DISTANCES = {
+    "events": ("Changed events per clean event", "{:.3f}"),
+    "jitter": ("Largest shift (time steps)", "{:.0f}"),
+    "shift": ("Mean shift (time steps)", "{:.2f}"),
+    "moved": ("Moved events per clean event", "{:.3f}"),
+}
+
+
 class Table(NamedTuple):
     """A table of a page: HTML identifier, heading, caption, header and rows of text."""
 
@@ -59,6 +77,7 @@ class _Image(NamedTuple):
     status: str
     figures: list[tuple[str, str]]
     images: Markup
+    space_time: Markup | None
     history: Markup
     raster: Markup | None
 
@@ -83,13 +102,21 @@ def save_report(
 
 
 def save_figures(out: Path, results: Sequence[AttackResult], figures: Mapping[str, Any]) -> None:
-    """Write ``result.json`` and ``images.npz``."""
+    """Write ``result.json`` and ``images.npz``.
+
+    Event samples are of type bool, with the length of a time step, ``dt_s``, if it is known.
+    """
     write_json(out / "result.json", figures)
-    arrays = {}
+    arrays: dict[str, NDArray[Any]] = {}
     for number, result in enumerate(results):
         prefix = f"attack{number}_" if len(results) > 1 else ""
-        arrays[f"{prefix}original"] = np.array([each.search.original for each in result.images])
-        arrays[f"{prefix}adversarial"] = result.adversarial
+        kind = bool if result.is_of_events else np.float64
+        original = np.array([each.search.original for each in result.images], kind)
+        arrays[f"{prefix}original"] = original
+        arrays[f"{prefix}adversarial"] = result.adversarial.astype(kind)
+    dt_s = figures.get("provenance", {}).get("dt_s")
+    if dt_s is not None and any(result.is_of_events for result in results):
+        arrays["dt_s"] = np.array(dt_s)
     write_arrays(out / "images.npz", arrays)
 
 
@@ -175,8 +202,26 @@ def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: flo
     def svg(figure: Figure, kind: str, alt: str) -> Markup:
         return Markup(plots.inline_svg(figure, alt, f"{anchor}-{kind}"))  # noqa: S704
 
-    distances = attacked.distances
-    raster = None
+    space_time = raster = None
+    if attacked.is_of_events:
+        pair = Pair(found.original, found.adversarial, dt_s)
+        changes = ", ".join(f"{each.sum():,} {kind}" for kind, each in pair.changes().items())
+        images = svg(
+            frames_figure(pair),
+            "images",
+            "Clean sample, adversarial sample and their difference in time windows; events: "
+            f"{changes}.",
+        )
+        space_time = svg(
+            space_time_figure(pair), "space-time", f"Events of all neurons over time: {changes}."
+        )
+    else:
+        images = svg(
+            plots.images_figure(found),
+            "images",
+            "Clean image, adversarial image and their difference; "
+            f"{attacked.distances['l0']:.0f} pixels differ.",
+        )
     if attacked.readout_spikes is not None:
         counts = attacked.readout_spikes.counts()
         raster = svg(
@@ -188,31 +233,21 @@ def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: flo
         )
     return _Image(
         anchor,
-        f"{result.attack.name}: image {attacked.index}, {_goal(goal)}",
+        f"{result.attack.name}: {'sample' if attacked.is_of_events else 'image'} "
+        f"{attacked.index}, {_goal(goal)}",
         verdict(attacked),
         [
             ("Success rate", proportion(attacked.success)),
             ("Clean error rate", proportion(attacked.clean)),
             ("Predicted class, clean image", _class(attacked.clean.predicted)),
             ("Predicted class, adversarial image", _class(attacked.success.predicted)),
-            ("L2 distance", f"{distances['l2']:.2f}"),
-            ("L0 distance (pixels)", f"{distances['l0']:.0f}"),
-            ("L\u221e distance", f"{distances['linf']:.3f}"),
-            *(
-                [("Local-SD distance", f"{distances['local_sd']:.2f}")]
-                if distances["local_sd"] is not None
-                else []
-            ),
+            *_distances(attacked),
             ("Search queries", f"{found.queries:,}"),
             ("Verification trials", f"{attacked.verification_queries:,}"),
             ("Stopping criterion", found.stopped_by),
         ],
-        svg(
-            plots.images_figure(found),
-            "images",
-            "Clean image, adversarial image and their difference; "
-            f"{distances['l0']:.0f} pixels differ.",
-        ),
+        images,
+        space_time,
         svg(
             plots.history_figure(found),
             "history",
@@ -220,6 +255,23 @@ def _image(result: AttackResult, attacked: AttackedImage, anchor: str, dt_s: flo
         ),
         raster,
     )
+
+
+def _distances(attacked: AttackedImage) -> list[tuple[str, str]]:
+    """Return the distances that are defined, with their names."""
+    formats = _EVENT_DISTANCES if attacked.is_of_events else _DISTANCES
+    counts = []
+    if attacked.is_of_events:
+        pair = Pair(attacked.search.original, attacked.search.adversarial)
+        counts = [("Clean events", f"{pair.clean.sum():,}")]
+        counts += [
+            (f"{kind.capitalize()} events", f"{each.sum():,}")
+            for kind, each in pair.changes().items()
+        ]
+    measured = [(*shown, attacked.distances[name]) for name, shown in formats.items()]
+    return counts + [
+        (name, text.format(value)) for name, text, value in measured if value is not None
+    ]
 
 
 def _goal(goal: Goal) -> str:

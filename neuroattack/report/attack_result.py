@@ -25,11 +25,11 @@ _HEADER = {
     "predicted": "predicted, adversarial",
     "success_rate": "success rate",
     "clean_error_rate": "clean error rate",
-    "l2": "L2",
+    "distance": "L2",
     "search_queries": "queries",
     "stopped_by": "stopped by",
 }
-_ROUNDED = {"success_rate": "{:.2f}", "clean_error_rate": "{:.2f}", "l2": "{:.2f}"}
+_ROUNDED = {"success_rate": "{:.2f}", "clean_error_rate": "{:.2f}", "distance": "{:.2f}"}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -86,17 +86,24 @@ class AttackResult(Measured):
     def plot(self, images: int = 8) -> Figure:
         """Draw clean images, adversarial images and perturbations, one column per image.
 
+        Of event samples, all events of a sample are drawn in one frame.
+
         Parameters
         ----------
         images : int, optional
             Maximum number of images, from the first.
         """
-        from neuroattack.report.plots import gallery_figure
+        if self.is_of_events:
+            from neuroattack.report.events.frames import gallery_figure
+        else:
+            from neuroattack.report.plots import gallery_figure
 
         return gallery_figure(self.images[:images])
 
     def save(self, folder: str | os.PathLike[str]) -> None:
         """Write ``result.json`` and ``images.npz`` (``original``, ``adversarial``), atomically.
+
+        Event samples are arrays of type bool, images of type float64.
 
         Raises
         ------
@@ -111,14 +118,13 @@ class AttackResult(Measured):
         return f"AttackResult({self._summary})"
 
     def _repr_html_(self) -> str:
+        norm = self.attack.bound.norm if self.is_of_events else "l2"  # type: ignore[attr-defined]
+        header = _HEADER if norm == "l2" else {**_HEADER, "distance": norm}
         rows = [
-            [
-                "" if row[key] is None else _ROUNDED.get(key, "{}").format(row[key])
-                for key in _HEADER
-            ]
-            for row in self.rows
+            ["" if row[key] is None else _ROUNDED.get(key, "{}").format(row[key]) for key in header]
+            for row in ({**row, "distance": row[norm]} for row in self.rows)
         ]
-        return html_table(self._summary, list(_HEADER.values()), rows)
+        return html_table(self._summary, list(header.values()), rows)
 
     @property
     def _summary(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -32,6 +33,12 @@ _BOUNDS = {
     "l2": "L2 bound",
     "linf": "L\u221e bound",
     "local_sd": "Local-SD bound",
+    "events": "Changed events per clean event",
+    "insertions": "Inserted events per clean event",
+    "deletions": "Deleted events per clean event",
+    "jitter": "Largest shift (time steps)",
+    "shift": "Mean shift (time steps)",
+    "moved": "Moved events per clean event",
 }
 # Shift between curves, relative to the axis, so that their intervals do not overlap.
 _APART = 0.012
@@ -110,9 +117,11 @@ def _grouped(
 
 
 def _title(deployment: str, targeted: bool, fixed: str) -> str:
-    """Return the title of a panel, with the deployment in lines that fit its width."""
-    lines = textwrap.wrap(deployment.replace(",", ", "), _TITLE_WIDTH)
-    return "\n".join([*lines, f"{'targeted' if targeted else 'untargeted'}, {fixed}"])
+    """Return the title of a panel, in lines that fit its width."""
+    texts = (deployment, f"{'targeted' if targeted else 'untargeted'}, {fixed}")
+    # Settings are joined by commas without spaces, at which lines would not break.
+    spaced = (re.sub(",(?=[a-z])", ", ", text) for text in texts)
+    return "\n".join(line for text in spaced for line in textwrap.wrap(text, _TITLE_WIDTH))
 
 
 def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
@@ -129,21 +138,25 @@ def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
 
 def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     groups = _grouped(
-        ((row["deployment"], row["targeted"], row["budget"], measure), float(maximum), row)
+        ((row["deployment"], row["targeted"], row["budget"], measure, further), float(most), row)
         for row in attacks
-        for measure, sign, maximum in [(row["bound"] or "").partition("=")]
+        for measure, sign, rest in [(row["bound"] or "").partition("=")]
+        for most, _, further in [rest.partition(",")]
         if sign
     )
     return [
         _Panel(
             _title(
-                deployment, targeted, "no queries" if budget is None else f"query budget {budget:,}"
+                deployment,
+                targeted,
+                ("no queries" if budget is None else f"query budget {budget:,}")
+                + (f", {further}" if further else ""),
             ),
             _BOUNDS[measure],
             False,
             curves,
         )
-        for (deployment, targeted, budget, measure), curves in groups.items()
+        for (deployment, targeted, budget, measure, further), curves in groups.items()
     ]
 
 

@@ -13,6 +13,7 @@ import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.experiments.attack import AttackedImage
 
 __all__ = [
+    "comparison_figure",
     "gallery_figure",
     "history_figure",
     "images_figure",
@@ -58,38 +60,60 @@ def images_figure(search: SearchResult) -> Figure:
     search : SearchResult
         Result with images of any shape and intensities in [0, 1]; see :func:`picture`.
     """
-    shape = search.original.shape
-    difference = picture(search.adversarial - search.original, signed=True)
+    return comparison_figure(search.original, search.adversarial)
+
+
+def comparison_figure(
+    original: NDArray[np.float64], adversarial: NDArray[np.float64] | None = None
+) -> Figure:
+    """Draw an image; or a clean image, an adversarial image and their difference."""
+    shape = original.shape
+    if adversarial is None:
+        pixels = picture(original)
+        figure = Figure(figsize=(2.4, 2.4 * _height(pixels)), layout="constrained")
+        _draw_image(figure.subplots(), pixels, shape, "gray", 0.0, 1.0)
+        return figure
+    difference = picture(adversarial - original, signed=True)
     # The difference may be zero everywhere, and a color scale needs an extent.
     limit = float(np.nanmax(np.abs(difference))) or 1.0
     figure = Figure(figsize=(5.4, 1.4 * _height(difference) + 0.75), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     for axes, title, pixels, colors, low in (
-        (panels[0], "Clean image", picture(search.original), "gray", 0.0),
-        (panels[1], "Adversarial image", picture(search.adversarial), "gray", 0.0),
+        (panels[0], "Clean image", picture(original), "gray", 0.0),
+        (panels[1], "Adversarial image", picture(adversarial), "gray", 0.0),
         (panels[2], "Difference", difference, "RdBu_r", -limit),
     ):
-        shown = axes.imshow(
-            pixels,
-            cmap=colors,
-            vmin=low,
-            vmax=limit if low else 1.0,
-            interpolation="nearest",
-            aspect=_aspect(pixels),
-        )
-        _style(axes)
+        shown = _draw_image(axes, pixels, shape, colors, low, limit if low else 1.0)
         axes.set_title(title, fontsize=_FONT_PT, color=_INK)
-        axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
-        _name_columns(axes, shape)
-    if len(shape) > 1:
-        panels[0].set_ylabel("Row (pixels)", fontsize=_SMALL_PT, color=_MUTED)
+    for axes in panels[1:]:
+        axes.set_ylabel("")
     scale = figure.colorbar(shown, cax=panels[2].inset_axes((1.05, 0.0, 0.07, 1.0)))
     scale.set_label("Change of intensity", fontsize=_SMALL_PT, color=_MUTED)
     scale.set_ticks([-limit, 0.0, limit], labels=[f"\u2212{limit:.2g}", "0", f"+{limit:.2g}"])
     scale.outline.set_visible(False)
     _style(scale.ax)
     return figure
+
+
+def _draw_image(
+    axes: Axes,
+    pixels: NDArray[np.float64],
+    shape: tuple[int, ...],
+    colors: str,
+    low: float,
+    high: float,
+) -> AxesImage:
+    """Draw a picture of an image of this shape, and name its axes."""
+    shown = axes.imshow(
+        pixels, cmap=colors, vmin=low, vmax=high, interpolation="nearest", aspect=_aspect(pixels)
+    )
+    _style(axes)
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
+    _name_columns(axes, shape)
+    if len(shape) > 1:
+        axes.set_ylabel("Row (pixels)", fontsize=_SMALL_PT, color=_MUTED)
+    return shown
 
 
 def picture(image: NDArray[np.float64], *, signed: bool = False) -> NDArray[np.float64]:

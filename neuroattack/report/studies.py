@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from neuroattack.files import atomic_path, write_json
 
-__all__ = ["save_study"]
+__all__ = ["save_figure", "save_study"]
 
 _DPI = 150
 
@@ -22,7 +22,12 @@ def save_study(
     write_json(results_path, results)
     paths = [results_path]
     for name, figure in figures.items():
-        paths.append(results_path.with_name(f"{name}.png"))
-        with atomic_path(paths[-1]) as path:
-            figure.savefig(path, format="png", dpi=_DPI)
+        paths.append(save_figure(results_path.with_name(f"{name}.png"), figure))
     return paths
+
+
+def save_figure(target: Path, figure: Figure) -> Path:
+    """Write a figure as a PNG file, atomically, and return its path."""
+    with atomic_path(target) as path:
+        figure.savefig(path, format="png", dpi=_DPI)
+    return target

@@ -15,6 +15,7 @@ EXAMPLES = {
     "transfer": (
         "transfer runs/network.h5 --deployment native \\\n      --deployment native,profile=loihi1"
     ),
+    "show": "show event-digits --index 3 --out runs/show",
     "compare": "compare runs/network.h5 --images 20 --steps 100",
     "audit": "audit runs/network.h5 --against runs/audit-old/audit.json",
     "energy": "energy runs/network.h5 --profiles loihi1,spinnaker1 --images 100",

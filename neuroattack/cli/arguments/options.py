@@ -24,7 +24,7 @@ PANELS = {
         *("backend", "backends", "deployment", "dnn", "model", "networks", "recipe", "spiking"),
         *("precision", "profile", "profiles", "allow_lossy", "weight_scale", "weight_rounding"),
         *("encoder", "steps", "readout_gain", "response", "search_randomness", "ca_file"),
-        *("token_file", "defense"),
+        *("token_file", "defense", "sensor_noise"),
     ),
     "Dynamics": (
         *("exporter", "dt", "time_unit", "integration", "arrival", "reset", "comparison"),

@@ -15,6 +15,7 @@ __all__ = [
     "print_conversion",
     "print_evaluation",
     "print_events",
+    "print_sample",
 ]
 
 
@@ -131,6 +132,24 @@ def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) ->
         f"{figures['images_per_s']:.0f} images/s"
     )
     console.print_figures("Evaluation", shown)
+
+
+def print_sample(figures: Mapping[str, Any]) -> None:
+    """Print a sample and its pictures, from its JSON."""
+    shown = {"shape": "x".join(map(str, figures["shape"]))}
+    if figures["label"] is not None:
+        shown["true class"] = str(figures["label"])
+    if figures.get("duration_s") is not None:
+        shown["duration"] = f"{1e3 * figures['duration_s']:g} ms"
+    for name, events in figures.get("events", {}).items():
+        if events is not None:
+            total, *polarities = (f"{count:,} {kind}" for kind, count in events.items())
+            shown[f"events, {name}"] = ", ".join([total.removesuffix(" total"), *polarities])
+    for name, distance in (figures["distances"] or {}).items():
+        if distance is not None:
+            shown[f"distance, {name}"] = f"{distance:.3g}"
+    shown["files"] = "\n".join(figures["files"].values())
+    console.print_figures(f"{figures['source']}, index {figures['index']}", shown)
 
 
 def print_comparison(figures: Mapping[str, Any]) -> None:

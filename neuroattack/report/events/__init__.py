@@ -1,0 +1,1 @@
+"""Pictures of event samples: frames, space-time plots and animations."""
