@@ -5,7 +5,7 @@ import struct
 import h5py
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.event_files import (
     aedat2_bytes,
@@ -46,6 +46,7 @@ def camera_events(draw, width, height, latest):
     return [(t, *draw(pixel)) for t in times]
 
 
+@settings(deadline=None)
 @given(events=camera_events(34, 34, 2**22))
 def test_nmnist_round_trip(tmp_path_factory, events):
     path = saved(tmp_path_factory.mktemp("n"), "00001.bin", nmnist_bytes(events))
@@ -85,6 +86,7 @@ def test_nmnist_sensors_may_be_larger(tmp_path):
     assert read_nmnist(path, (180, 240)).shape == (2, 180, 240)
 
 
+@settings(deadline=None)
 @given(events=camera_events(128, 128, 2**31 - 1))
 def test_aedat2_round_trip_of_a_dvs128(tmp_path_factory, events):
     words = [(dvs128_address(x, y, p), t) for t, x, y, p in events]
@@ -93,6 +95,7 @@ def test_aedat2_round_trip_of_a_dvs128(tmp_path_factory, events):
     assert rows(recording) == [(t, p, 127 - y, x) for t, x, y, p in events]
 
 
+@settings(deadline=None)
 @given(events=camera_events(240, 180, 2**31 - 1))
 def test_aedat2_round_trip_of_a_davis240(tmp_path_factory, events):
     words = [(davis_address(x, y, p), t) for t, x, y, p in events]
@@ -135,6 +138,7 @@ def test_invalid_aedat2_files_are_refused(tmp_path, content, message):
         read_aedat2(saved(tmp_path, "bad.aedat", content))
 
 
+@settings(deadline=None)
 @given(events=camera_events(128, 128, 2**31 - 1), cut=st.integers(0, 30))
 def test_aedat3_round_trip(tmp_path_factory, events, cut):
     packed = [polarity_event(*event) for event in events]
