@@ -315,7 +315,7 @@ class _Search:
     def _probe(self, queries: int) -> None:
         """Query random perturbations of the best image in antithetic pairs."""
         batch = _SHARED_BATCH if self._target.randomness == "shared" else _BATCH
-        while self._events is not None and queries:
+        while self._events is not None and queries > 0:
             count = min(queries, batch)
             length = self._length()
             self._trials.query(self._events.perturbed(self._rng, count, length, self._slopes))

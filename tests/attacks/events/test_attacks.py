@@ -118,3 +118,12 @@ def test_attacks_on_images_refuse_bounds_on_events():
         make_attack("sparse-rs", Bound("jitter", 2), 100, 0)
     with pytest.raises(UnsupportedFeatureError, match="events"):
         CountRegression(Bound("events", 0.1), substitutes="mnist")
+
+
+@pytest.mark.parametrize("norm", ["events", "moved"])
+@pytest.mark.parametrize("queries", [1, 3, 10])
+def test_small_budgets_are_kept(sample, norm, queries):
+    target = toy_target(hot_spot(), budget=queries)
+    found = CountRegression(Bound(norm, 0.1), queries, 0).run(target, sample, Goal(0))
+    assert found.queries <= queries
+    assert Bound(norm, 0.1).holds(sample, found.adversarial)
