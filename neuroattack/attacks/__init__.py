@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         SimBA,
         Square,
     )
+    from neuroattack.attacks.events.dvs_pattern import DVSPattern
     from neuroattack.attacks.greedy import GreedyWindow
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.random_noise import RandomNoise
@@ -33,6 +34,7 @@ __all__ = [
     "Attack",
     "Boundary",
     "CountRegression",
+    "DVSPattern",
     "GreedyWindow",
     "HopSkipJump",
     "OnePixel",
@@ -55,6 +57,7 @@ _get_attribute, __dir__ = lazy_attributes(
         "CountRegression": "neuroattack.attacks.regression.count_regression:CountRegression",
         "Attack": "neuroattack.attacks.protocol:Attack",
         "Boundary": "neuroattack.attacks.art.baselines:Boundary",
+        "DVSPattern": "neuroattack.attacks.events.dvs_pattern:DVSPattern",
         "GreedyWindow": "neuroattack.attacks.greedy:GreedyWindow",
         "HopSkipJump": "neuroattack.attacks.art.baselines:HopSkipJump",
         "OnePixel": "neuroattack.attacks.art.baselines:OnePixel",

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.attacks.distances import DISTANCES, EVENT_DISTANCES
+from neuroattack.attacks.events.refractory import keeps_refractory
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.validation import check_integer, check_number, check_positive
 
@@ -17,6 +18,7 @@ __all__ = ["L0", "L2", "Bound", "LInf", "LocalSD"]
 _SLACK = 1e-9
 
 _INTEGERS = {"l0": "pixels", "jitter": "time steps"}
+_RETIMING = ("jitter", "shift", "moved")
 _MOST_REFRACTORY = 10_000
 
 
@@ -140,8 +142,12 @@ class Bound:
         return DISTANCES[self.norm](original, adversarial)
 
     def holds(self, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> bool:
-        """Return whether an image is within the bound."""
-        return self.distance(original, adversarial) <= self.maximum * (1 + _SLACK)
+        """Return whether an image is within the bound; of events, with the refractory period."""
+        if self.distance(original, adversarial) > self.maximum * (1 + _SLACK):
+            return False
+        return not self.refractory_steps or keeps_refractory(
+            original, adversarial, self.refractory_steps, retimed=self.norm in _RETIMING
+        )
 
 
 def L0(pixels: int) -> Bound:  # noqa: N802  # named like the norm

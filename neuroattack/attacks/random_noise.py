@@ -7,18 +7,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.attacks.best_seen import BestSeen
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.planning import best_change
+from neuroattack.attacks.proposals import best_proposal
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, SearchResult
-from neuroattack.errors import QueryRefusedError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer
 
 __all__ = ["RandomNoise"]
 
-_BATCH = 64
+_INSERTS_OR_DELETES = ("events", "insertions", "deletions")
 
 
 @dataclass(frozen=True)
@@ -28,7 +27,9 @@ class RandomNoise:
     Returns the image of largest gap. Each perturbation maximizes a random linear score: for
     ``l2`` it is Gaussian noise clipped at intensities 0 and 1; for ``linf`` each pixel changes by
     the bound in a random direction; for ``l0`` and ``local_sd`` the pixels of largest random gain
-    are set to 0 or 1.
+    are set to 0 or 1. On event samples, random events are inserted and deleted, with the same
+    probability for each cell of step and neuron; or all events are retimed at random, as far as
+    the bound allows.
 
     Parameters
     ----------
@@ -73,27 +74,20 @@ class RandomNoise:
         check_kind(self, target)
         original = valid_original(target, image, goal, self.bound)
         rng = np.random.default_rng(self.seed)
-        best = BestSeen(original, goal, self.bound)
-        before, left = target.queries, target.remaining
-        queries = self.queries if left is None else min(self.queries, left)
-        stopped_by = "budget"
-        for start in range(0, queries, _BATCH):
-            images = np.array(
-                [self._moved(original, rng) for _ in range(min(_BATCH, queries - start))]
-            )
-            try:
-                counts = target.query(images)
-            except QueryRefusedError:
-                stopped_by = "refused"
-                break
-            best.remember(images, counts, target.queries - before)
-        return SearchResult(
-            original, best.image, goal, target.queries - before, stopped_by, best.history
-        )
+
+        def propose(query: int) -> NDArray[np.float64]:
+            del query
+            return self._moved(original, rng)
+
+        return best_proposal(target, original, goal, self.bound, self.queries, propose)
 
     def _moved(
         self, original: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.float64]:
-        change = best_change(self.bound, original, rng.normal(size=original.size))
+        slopes = rng.normal(size=original.size)
+        if self.bound.norm in _INSERTS_OR_DELETES:
+            # Each insertion and deletion is a gain, so that as many as the bound allows are made.
+            slopes = np.where(original.ravel() > 0, -np.abs(slopes), np.abs(slopes))
+        change = best_change(self.bound, original, slopes)
         moved: NDArray[np.float64] = np.clip(original + change.reshape(original.shape), 0.0, 1.0)
         return moved

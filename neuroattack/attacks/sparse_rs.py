@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
-from neuroattack.attacks.events.changes import changed_events
+from neuroattack.attacks.events.changes import best_event_change, changed_events
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Goal, Incumbent, SearchResult
 from neuroattack.errors import QueryRefusedError, ValidationError
@@ -47,7 +47,9 @@ class SparseRS:
     bound : Bound
         Norm bound. For ``l0`` it is the size of the set. The paper has no other bounds; for ``l2``
         and ``local_sd`` pixels are set in random order as long as the bound allows; for ``linf``
-        the set contains all pixels, which change toward 0 or 1 as far as the bound allows.
+        the set contains all pixels, which change toward 0 or 1 as far as the bound allows. For
+        ``events``, ``insertions`` and ``deletions`` it is the number of inserted and deleted
+        events; other bounds on events are not supported.
     queries : int, optional
         Maximum number of queries, one per step.
     seed : int, optional
@@ -101,7 +103,8 @@ class SparseRS:
         before, left = target.queries, target.remaining
         queries = self.queries if left is None else min(self.queries, left)
         history, stopped_by = [Incumbent(original, -np.inf, 0)], "budget"
-        order, values = rng.permutation(original.size), _extremes(rng, original.size)
+        order = rng.permutation(self._candidates(original))
+        values = _extremes(rng, original.size)
         for step in range(queries):
             new_order, new_values = order, values
             if step:
@@ -137,7 +140,7 @@ class SparseRS:
         """Return the number of leading pixels that the bound allows to set, at least one."""
         change = np.abs(values - original.ravel())[order]
         if self.bound.is_of_events:
-            return min(changed_events(self.bound, original), original.size)
+            return min(changed_events(self.bound, original), len(order))
         if self.bound.norm == "l0":
             return min(int(self.bound.maximum), original.size)
         if self.bound.norm == "linf":
@@ -155,14 +158,34 @@ class SparseRS:
         values: NDArray[np.float64],
     ) -> NDArray[np.float64]:
         chosen = order[: self._set_size(original, order, values)]
+        if self.bound.is_of_events:
+            return self._toggled(original, chosen)
         image = original.ravel().copy()
-        image[chosen] = 1 - image[chosen] if self.bound.is_of_events else values[chosen]
+        image[chosen] = values[chosen]
         image = image.reshape(original.shape)
         if self.bound.norm == "linf":
             low, high = original - self.bound.maximum, original + self.bound.maximum
             return np.asarray(np.clip(image, low, high))
         # A single pixel can already exceed the bound.
         return image if self.bound.holds(original, image) else original
+
+    def _toggled(
+        self, original: NDArray[np.float64], chosen: NDArray[np.intp]
+    ) -> NDArray[np.float64]:
+        """Insert and delete chosen events in their order, except for refractory ones."""
+        slopes = np.zeros(original.size)
+        signs = np.where(original.ravel()[chosen] > 0, -1, 1)
+        slopes[chosen] = signs * np.arange(len(chosen), 0, -1)
+        change = best_event_change(self.bound, original, slopes)
+        return original + change.reshape(original.shape)
+
+    def _candidates(self, original: NDArray[np.float64]) -> NDArray[np.intp]:
+        """Return the pixels, or cells of an event sample, that the bound allows to change."""
+        if self.bound.norm == "insertions":
+            return np.flatnonzero(original == 0)
+        if self.bound.norm == "deletions":
+            return np.flatnonzero(original > 0)
+        return np.arange(original.size)
 
 
 def _extremes(rng: np.random.Generator, pixels: int) -> NDArray[np.float64]:

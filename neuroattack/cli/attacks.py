@@ -104,8 +104,9 @@ _Attack = Annotated[
     typer.Option(
         "--attack",
         help="Attack: count-regression, greedy-window (Algorithm 1 of Marchisio et al., 2020), "
-        "boundary, hop-skip-jump, one-pixel, p-rgf, random-noise, simba, sparse-rs, square, "
-        "substitute-training, transfer, white-box (a reference with access to the network), zoo, "
+        "boundary, dvs-pattern, hop-skip-jump, one-pixel, p-rgf, random-noise, simba, sparse-rs, "
+        "square, substitute-training, transfer, white-box (a reference with access to the "
+        "network), zoo, "
         "or one that another package registers.",
     ),
 ]

@@ -57,7 +57,7 @@ def evaluate(
     test = source.test.first(images)
     if spec.changes_counts:
         raise ValidationError(
-            "--defense", spec.defense, "random-rate or repeats, which change the network's trials"
+            "--defense", spec.defense, "a defense that changes the network's trials"
         )
     with (
         spec.deploy(loaded, len(test.labels) * spec.trials_per_query) as deployed,

@@ -19,6 +19,7 @@ from neuroattack.encoding.encoders import (
     highest_rate_hz,
 )
 from neuroattack.encoding.events import EventEncoder
+from neuroattack.encoding.filters import FilteredEventEncoder
 from neuroattack.encoding.registry import ENCODERS, encoder_from
 from neuroattack.errors import (
     BackendUnavailableError,
@@ -58,7 +59,14 @@ _WRAPPERS: Mapping[str, Callable[[Target, int], Target]] = {
     "repeats": Repeated,
     "rounded-counts": RoundedCounts,
 }
-DEFENSES = ("random-rate", *_WRAPPERS)
+# Defenses that change the input spikes: settings of the encoder of a network that reads events.
+_FILTERS = {
+    "background-filter": "background_s",
+    "mask-filter": "mask_events",
+    "rate-limit": "rate_limit_steps",
+}
+_OF_INPUT = ("random-rate", *_FILTERS)
+DEFENSES = (*_OF_INPUT, *_WRAPPERS)
 """Defenses of a deployment, each with a number, as in ``repeats:5``."""
 
 WeightScale = Literal["shared", "per_projection"]
@@ -70,6 +78,9 @@ _OF_SERVED = ("response", "defense", "token_file", "ca_file")
 _OF_PROFILE = ("allow_lossy", "weight_scale", "weight_rounding")
 _LARGEST_TOKEN_FILE = 2**16
 _LARGEST_OF_DEFENSE = 10_000
+
+# Intervals of the numbers of defenses; the others are integers.
+_REAL_NUMBERS = {"random-rate": "(0, 1]", "background-filter": f"(0, {_LARGEST_OF_DEFENSE}]"}
 
 
 def is_address(text: str) -> bool:
@@ -112,7 +123,11 @@ class DeploymentSpec:
         many trials; ``rounded-counts`` and ``capped-counts`` round counts to multiples and limit
         them (:mod:`neuroattack.targets.defenses`); ``random-rate`` multiplies the input rate of
         each trial by a random factor, uniform within 1 plus or minus the number, for Poisson
-        spikes. It applies to the search and the verification.
+        spikes. For networks that read events, ``background-filter``, ``mask-filter`` and
+        ``rate-limit`` remove input events after the sensor noise
+        (:mod:`neuroattack.encoding.filters`); their numbers are a time window in milliseconds, the
+        largest number of events of a pixel in a sample, and the least number of time steps between
+        two events of a pixel. A defense applies to the search and the verification.
     sensor_noise : str, optional
         For networks that read events: noise of the sensor, in every trial of the search and of the
         verification, such as ``"drop:0.05+jitter_s:0.001"``; settings of
@@ -161,7 +176,8 @@ class DeploymentSpec:
             _defense(self.defense)
         if self.sensor_noise is not None:
             _sensor(self.sensor_noise)
-        if self._number_of("random-rate") is not None and self.kind != "network":
+        changes_input = self.defense is not None and _defense(self.defense)[0] in _OF_INPUT
+        if changes_input and self.kind != "network":
             raise ValidationError(
                 f"defense of deployment {self.backend!r}", self.defense, "a simulated network"
             )
@@ -305,6 +321,10 @@ class DeploymentSpec:
         network = _with_encoder(network, self.encoder)
         if self.sensor_noise is not None:
             network = _with_sensor(network, self.sensor_noise)
+        for name, setting in _FILTERS.items():
+            number = self._number_of(name)
+            if number is not None:
+                network = _with_filter(network, name, setting, number)
         return deploy(
             _with_random_rate(network, self._number_of("random-rate")),
             backend=self.backend,
@@ -337,16 +357,17 @@ def _defense(text: str) -> tuple[str, float]:
     name, _, number = text.partition(":")
     if name not in DEFENSES:
         raise UnknownNameError("defense", name, DEFENSES)
+    is_integer = name not in _REAL_NUMBERS
     try:
-        value = float(number) if name == "random-rate" else int(number)
+        value = int(number) if is_integer else float(number)
     except ValueError:
-        expected = "a number" if name == "random-rate" else "an integer"
+        expected = "an integer" if is_integer else "a number"
         raise ValidationError(
             f"defense {name!r}", repr(number), f"{expected} after the name, as in {name}:1"
         ) from None
-    if name == "random-rate":
-        return name, check_number(f"defense {name!r}", value, "(0, 1]")
-    return name, check_integer(f"defense {name!r}", value, 1, _LARGEST_OF_DEFENSE)
+    if is_integer:
+        return name, check_integer(f"defense {name!r}", value, 1, _LARGEST_OF_DEFENSE)
+    return name, check_number(f"defense {name!r}", value, _REAL_NUMBERS[name])
 
 
 def _sensor(text: str) -> EventEncoder:
@@ -372,6 +393,16 @@ def _with_sensor(network: Network, text: str) -> Network:
     return dataclasses.replace(
         network, input=dataclasses.replace(network.input, encoder=_sensor(text))
     )
+
+
+def _with_filter(network: Network, name: str, setting: str, number: float) -> Network:
+    own = network.input.encoder
+    if not isinstance(own, EventEncoder):
+        raise ValidationError(f"defense {name!r}", f"{own.kind} encoder", "events")
+    settings: dict[str, Any] = own.settings()
+    settings[setting] = number / 1000 if setting == "background_s" else int(number)
+    encoder = FilteredEventEncoder(shape=network.input.shape, **settings)
+    return dataclasses.replace(network, input=dataclasses.replace(network.input, encoder=encoder))
 
 
 def _with_random_rate(network: Network, spread: float | None) -> Network:

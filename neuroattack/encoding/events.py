@@ -206,14 +206,17 @@ class EventEncoder(Encoder):
         if len(odd):
             raise ValidationError("event sample", f"a value of {odd[0]:g}", "0 or 1 in every step")
         rasters = images.astype(bool).reshape(len(images), steps, -1)
-        if self.random:
-            rasters = np.stack(
-                [
-                    self._noisy(raster, int(index), dt_s, seed, stream)
-                    for raster, index in zip(rasters, indices, strict=True)
-                ]
-            )
+        for row, index in enumerate(indices):
+            raster = rasters[row]
+            if self.random:
+                raster = self._noisy(raster, int(index), dt_s, seed, stream)
+            rasters[row] = self._passed(raster, dt_s)
         return SpikeTrains.from_dense(rasters)
+
+    def _passed(self, raster: NDArray[np.bool_], dt_s: float) -> NDArray[np.bool_]:
+        """Return the events of a trial, shape (steps, neurons), that reach the network."""
+        del dt_s
+        return raster
 
     def _noisy(
         self, raster: NDArray[np.bool_], index: int, dt_s: float, seed: int, stream: int

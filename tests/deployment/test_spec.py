@@ -13,6 +13,7 @@ from neuroattack.deployment.deployment import deploy
 from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
 from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.events import EventEncoder
+from neuroattack.encoding.filters import background_filter, mask_filter, rate_limit
 from neuroattack.encoding.readout import decide
 from neuroattack.encoding.registry import ENCODERS
 from neuroattack.errors import BudgetExceededError, NeuroattackError, ValidationError
@@ -34,7 +35,16 @@ def test_text_and_back(precision, steps, seed, encoder, response, randomness):
 
 
 @pytest.mark.parametrize(
-    "defense", ["repeats:3", "random-rate:0.25", "rounded-counts:5", "capped-counts:20"]
+    "defense",
+    [
+        "repeats:3",
+        "random-rate:0.25",
+        "rounded-counts:5",
+        "capped-counts:20",
+        "background-filter:2.5",
+        "mask-filter:20",
+        "rate-limit:3",
+    ],
 )
 def test_text_of_a_defense_and_back(defense):
     spec = DeploymentSpec.from_text(f"native,defense={defense}")
@@ -82,6 +92,12 @@ def test_texts():
         ("native,defense=repeats:1.5", "got '1.5'"),
         ("native,defense=random-rate:1.5", "defense 'random-rate': got 1.5"),
         ("dnn,defense=random-rate:0.5", "a simulated network"),
+        ("dnn,defense=mask-filter:5", "a simulated network"),
+        ("https://host/v2/models/a,defense=rate-limit:5", "a simulated network"),
+        ("native,defense=background-filter:0", "defense 'background-filter': got 0"),
+        ("native,defense=background-filter:x", "expected a number after the name"),
+        ("native,defense=mask-filter:2.5", "expected an integer after the name"),
+        ("native,defense=rate-limit:0", "defense 'rate-limit': got 0"),
         ("dnn,steps=100", "steps of deployment 'dnn'"),
         ("dnn,response=lies", "lies"),
         ("https://host/v2/models/a,steps=100", "server"),
@@ -227,6 +243,40 @@ def test_events_and_images_are_not_exchanged(network_file):
         DeploymentSpec(encoder="poisson").deploy(event_network())
     with pytest.raises(ValidationError, match="sensor noise"):
         DeploymentSpec(sensor_noise="drop:0.1").deploy(images)
+
+
+@pytest.mark.parametrize("noise", [None, "drop:0.1+background_hz:20+jitter_s:0.002"])
+@pytest.mark.parametrize(
+    ("defense", "function"),
+    [
+        ("background-filter:2.5", lambda sample: background_filter(sample, 2)),
+        ("mask-filter:4", lambda sample: mask_filter(sample, 4)),
+        ("rate-limit:3", lambda sample: rate_limit(sample, 3)),
+    ],
+)
+def test_a_filter_changes_the_input_of_every_trial(defense, function, noise):
+    network = event_network()
+    samples = np.random.default_rng(0).random((5, 20, 2, 3, 3)) < 0.1
+    spec = DeploymentSpec(steps=20, seed=2, sensor_noise=noise, defense=defense)
+    encoding = {"indices": np.arange(5), "steps": 20, "dt_s": network.dt_s, "seed": 2, "stream": 7}
+    with DeploymentSpec(steps=20, seed=2, sensor_noise=noise).deploy(network) as plain:
+        encoder = plain.network.input.encoder
+        spikes = encoder.encode(samples.reshape(5, -1).astype(float), **encoding).to_dense()
+    filtered = np.stack([function(each) for each in spikes.reshape(samples.shape)])
+    assert 0 < filtered.sum() < spikes.sum()
+    with DeploymentSpec(steps=20, seed=2).deploy(network) as plain:
+        expected = plain.record(filtered.astype(float), indices=range(5)).counts["input"]
+    with open_target(spec, network) as boxes:
+        deployment = boxes.deployment
+        found = deployment.record(samples.astype(float), indices=range(5), stream=7)
+        np.testing.assert_array_equal(found.counts["input"], expected)
+        assert deployment.network.checksum != network.checksum
+        assert deployment.is_random == (noise is not None)
+
+
+def test_filters_need_events(network_file):
+    with pytest.raises(ValidationError, match=r"defense 'mask-filter': got .*expected events"):
+        DeploymentSpec(defense="mask-filter:5").deploy(load_network(network_file))
 
 
 def test_another_encoder_gives_other_counts(network_file):

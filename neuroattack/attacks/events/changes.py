@@ -67,6 +67,10 @@ def _toggled(
     elif bound.norm == "deletions":
         gains[~sample] = 0
     candidates = np.flatnonzero(gains.ravel() > 0)
+    if not bound.refractory_steps and 0 < most < len(candidates):
+        # Only the cells of largest gain are sorted.
+        found = gains.ravel()[candidates]
+        candidates = candidates[found >= np.partition(found, -most)[-most]]
     order = candidates[np.argsort(-gains.ravel()[candidates], kind="stable")]
     changed: NDArray[np.bool_] = sample.copy()
     if not bound.refractory_steps:

@@ -77,8 +77,10 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 metavar="<name:number>",
                 help="Defense: 'repeats:5', sum of 5 trials per query; 'random-rate:0.3', input "
-                "rates times a random factor from 0.7 to 1.3; 'rounded-counts:5'; or "
-                "'capped-counts:20'.",
+                "rates times a random factor from 0.7 to 1.3; 'rounded-counts:5'; "
+                "'capped-counts:20'; or for networks that read events a filter: "
+                "'background-filter:5' (ms), 'mask-filter:20' (events per pixel) or "
+                "'rate-limit:3' (time steps).",
             ),
         ],
         None,
