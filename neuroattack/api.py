@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.result import Goal
     from neuroattack.deployment.deployment import Deployment
-    from neuroattack.deployment.spec import DeploymentSpec, OpenTarget
+    from neuroattack.deployment.opening import OpenTarget
+    from neuroattack.deployment.spec import DeploymentSpec
     from neuroattack.experiments.audit.card import Card
     from neuroattack.experiments.comparison.comparison import Comparison
     from neuroattack.experiments.divergence.diagnosis import Diagnosis

@@ -11,7 +11,8 @@ from support.networks import small_network
 
 import neuroattack as na
 from neuroattack.attacks.result import Goal
-from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.deployment.opening import open_target
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.experiments.attack import attack_images
 from neuroattack.experiments.seeds import random_target_class
 from neuroattack.training.conversion import convert

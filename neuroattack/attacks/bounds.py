@@ -124,6 +124,11 @@ class Bound:
         return self.norm in EVENT_DISTANCES
 
     @property
+    def is_retiming(self) -> bool:
+        """Whether it bounds retimed events; other bounds on events insert or delete them."""
+        return self.norm in _RETIMING
+
+    @property
     def is_convex(self) -> bool:
         """Whether the set of images within the bound is convex."""
         return self.norm != "l0" and not self.is_of_events
@@ -146,7 +151,7 @@ class Bound:
         if self.distance(original, adversarial) > self.maximum * (1 + _SLACK):
             return False
         return not self.refractory_steps or keeps_refractory(
-            original, adversarial, self.refractory_steps, retimed=self.norm in _RETIMING
+            original, adversarial, self.refractory_steps, retimed=self.is_retiming
         )
 
 

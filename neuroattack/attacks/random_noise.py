@@ -17,8 +17,6 @@ from neuroattack.validation import check_integer
 
 __all__ = ["RandomNoise"]
 
-_INSERTS_OR_DELETES = ("events", "insertions", "deletions")
-
 
 @dataclass(frozen=True)
 class RandomNoise:
@@ -85,7 +83,7 @@ class RandomNoise:
         self, original: NDArray[np.float64], rng: np.random.Generator
     ) -> NDArray[np.float64]:
         slopes = rng.normal(size=original.size)
-        if self.bound.norm in _INSERTS_OR_DELETES:
+        if self.bound.is_of_events and not self.bound.is_retiming:
             # Each insertion and deletion is a gain, so that as many as the bound allows are made.
             slopes = np.where(original.ravel() > 0, -np.abs(slopes), np.abs(slopes))
         change = best_change(self.bound, original, slopes)

@@ -83,7 +83,7 @@ class SparseRS:
     @property
     def supports_events(self) -> bool:
         """Whether the bound is on inserted or deleted events; retiming is no set of cells."""
-        return self.bound.norm in {"events", "insertions", "deletions"}
+        return not self.bound.is_retiming
 
     @property
     def name(self) -> str:

@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from neuroattack.attacks.protocol import Attack
     from neuroattack.attacks.result import Goal
     from neuroattack.cli.arguments.images import ChosenImages
-    from neuroattack.deployment.spec import DeploymentSpec, OpenDeployment
+    from neuroattack.deployment.opening import OpenDeployment
+    from neuroattack.deployment.spec import DeploymentSpec
 
 __all__ = ["attack", "demo"]
 
@@ -171,7 +172,8 @@ def attack(
     Each adversarial image is verified on fresh trials. The success rate is the fraction of them
     that reach the goal, with a 95 % confidence interval; queries of the search do not count.
     """
-    from neuroattack.deployment.spec import is_address, open_target
+    from neuroattack.deployment.opening import open_target
+    from neuroattack.deployment.spec import is_address
     from neuroattack.experiments.attack import attack_images
     from neuroattack.ir.storage import load_network
 

@@ -58,7 +58,8 @@ def preflight(
     """
     from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.deployment import search_stream
-    from neuroattack.deployment.spec import is_address, open_target
+    from neuroattack.deployment.opening import open_target
+    from neuroattack.deployment.spec import is_address
     from neuroattack.encoding.readout import SCORES_PER_UNIT
     from neuroattack.experiments.preflight import measure_randomness
     from neuroattack.ir.storage import load_network

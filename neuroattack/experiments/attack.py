@@ -15,7 +15,7 @@ from neuroattack.attacks.protocol import Attack, threat_model, valid_original
 from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.result import Goal, SearchResult, Verification, check_trials, verify
 from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
-from neuroattack.deployment.spec import OpenDeployment, OpenTarget
+from neuroattack.deployment.opening import OpenDeployment, OpenTarget
 from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import BudgetExceededError, SimulationError, ValidationError

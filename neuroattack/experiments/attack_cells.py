@@ -27,13 +27,8 @@ from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal, SearchResult, verify
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import verification_stream
-from neuroattack.deployment.spec import (
-    DNN,
-    DeploymentSpec,
-    OpenDeployment,
-    open_target,
-    profile_checksum,
-)
+from neuroattack.deployment.opening import OpenDeployment, open_target
+from neuroattack.deployment.spec import DNN, DeploymentSpec, profile_checksum
 from neuroattack.errors import (
     DoesNotFitError,
     FileError,

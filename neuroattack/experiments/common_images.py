@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from neuroattack.datasets.dataset import Split
 from neuroattack.deployment.deployment import EVALUATION_STREAM
-from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.deployment.opening import open_target
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import Target

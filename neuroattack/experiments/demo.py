@@ -15,8 +15,9 @@ from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import Deployment, check_settings
+from neuroattack.deployment.opening import open_target
 from neuroattack.deployment.provenance import provenance_of
-from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import NeuroattackError, ValidationError
 from neuroattack.experiments.attack import AttackResult, attack_images

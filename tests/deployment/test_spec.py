@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neuroattack.deployment.deployment import deploy
-from neuroattack.deployment.spec import DNN, DeploymentSpec, open_target, profile_checksum
+from neuroattack.deployment.opening import open_target
+from neuroattack.deployment.spec import DNN, DeploymentSpec, profile_checksum
 from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.events import EventEncoder
 from neuroattack.encoding.filters import background_filter, mask_filter, rate_limit

@@ -12,7 +12,8 @@ from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal, verify
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import search_stream, verification_stream
-from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.deployment.opening import open_target
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import BudgetExceededError, ValidationError
 from neuroattack.experiments.attack import attack_and_verify, attack_images
 from neuroattack.experiments.attack_cells import Subject, attack_image

@@ -13,7 +13,8 @@ from neuroattack.attacks.perception import Window
 from neuroattack.attacks.result import Goal
 from neuroattack.deployment.backend import synaptic_operations
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
-from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.deployment.opening import open_target
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.experiments.attack import attack_images
 from neuroattack.experiments.attack_cost import Change
 from neuroattack.ir.network import INPUT

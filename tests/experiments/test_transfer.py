@@ -9,7 +9,8 @@ from support.campaign_files import campaign_file
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import verification_stream
-from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.deployment.opening import open_target
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.experiments.transfer import TransferSettings
 from neuroattack.statistics import wilson_interval
 

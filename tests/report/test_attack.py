@@ -15,8 +15,9 @@ from neuroattack.attacks.perception import Window
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.result import Goal, Verification
 from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.opening import open_target
 from neuroattack.deployment.provenance import provenance_of
-from neuroattack.deployment.spec import DeploymentSpec, open_target
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.encoding.encoders import PoissonEncoder
 from neuroattack.experiments.attack import AttackResult, attack_images
 from neuroattack.experiments.evaluation import evaluate

@@ -43,11 +43,10 @@ def best_event_change(bound: Bound, original: Sample, slopes: NDArray[np.float64
     """
     scores = slopes.reshape(len(original), -1)
     sample = original.reshape(scores.shape) > 0
-    if bound.norm in {"events", "insertions", "deletions"}:
-        most = changed_events(bound, original)
-        changed = _toggled(sample, scores, bound, most)
-    else:
+    if bound.is_retiming:
         changed = _retimed_within(bound, original, sample, scores)
+    else:
+        changed = _toggled(sample, scores, bound, changed_events(bound, original))
     change: Sample = (changed.astype(np.float64) - sample).ravel()
     return change
 

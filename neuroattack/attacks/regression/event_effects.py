@@ -54,7 +54,7 @@ class EventEffects:
         self._estimator = EffectEstimator(
             np.zeros(shape),
             correlations_px,
-            channel_correlation=0.0 if self._is_retiming else _BLOCK_CORRELATION,
+            channel_correlation=0.0 if bound.is_retiming else _BLOCK_CORRELATION,
         )
 
     def add(
@@ -85,7 +85,7 @@ class EventEffects:
         with a length in pixels. Estimated slopes of shape (cells,) are added to it, with the same
         variance.
         """
-        reach = 1.0 if self._is_retiming else _REACH
+        reach = 1.0 if self._bound.is_retiming else _REACH
         wider = replace(self._bound, maximum=reach * self._bound.maximum)
         fields = self._estimator.correlated(rng, count, length)
         samples = np.empty((count, *self._original.shape))
@@ -100,13 +100,9 @@ class EventEffects:
             sample[:] = self._original + change.reshape(self._original.shape)
         return samples
 
-    @property
-    def _is_retiming(self) -> bool:
-        return self._bound.norm in {"jitter", "shift", "moved"}
-
     def _features(self, changes: Samples) -> Samples:
         """Return the features of perturbations, shape (samples, blocks, ...)."""
-        if self._is_retiming:
+        if self._bound.is_retiming:
             # The sum over later steps: an event that moves by d steps counts in d steps.
             changes = np.cumsum(changes[:, ::-1], axis=1)[:, ::-1]
         padding = self._blocks * self._block - changes.shape[1]
@@ -120,6 +116,6 @@ class EventEffects:
         """Return slopes of cells, shape (cells, columns), from those of features."""
         by_block = slopes.reshape(self._blocks, -1, slopes.shape[1])
         by_step = np.repeat(by_block, self._block, axis=0)[: len(self._original)]
-        if self._is_retiming:
+        if self._bound.is_retiming:
             by_step = np.cumsum(by_step, axis=0)
         return by_step.reshape(-1, slopes.shape[1])

@@ -28,7 +28,7 @@ _CORNERS = ((0, 0), (3, 6), (-3, 3), (0, 0))
 # Positions in fractions of a pixel of the image.
 _SUBPIXELS = 8
 
-# The image is surrounded by so many dark pixels, more than the camera can see.
+# Number of dark pixels around the image; the camera does not see beyond them.
 _MARGIN = 10
 
 # Change of the logarithm of the intensity that triggers an event, and the intensity of black

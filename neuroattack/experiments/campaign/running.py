@@ -9,7 +9,8 @@ from pathlib import Path
 
 from neuroattack import __version__
 from neuroattack.datasets import Dataset, load_dataset, load_dataset_of
-from neuroattack.deployment.spec import open_target, profile_checksum
+from neuroattack.deployment.opening import open_target
+from neuroattack.deployment.spec import profile_checksum
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.experiments.attack_cells import Subject
 from neuroattack.experiments.campaign.config import CampaignConfig, config_of

@@ -26,8 +26,8 @@ __all__ = ["count_mismatches", "quantized", "rules", "saturated"]
 
 _MOST_BITS = 12
 
-# Limits are searched on grids of so many points, each around the best of the one before; in vain if
-# the first grids do not explain half of the mismatches.
+# Points of the first grid of limits, and of each finer grid around the best point; number of grids,
+# and the number after which the search ends if half of the mismatches remain.
 _COARSE, _FINE, _ZOOMS, _TRIED = 16, 9, 10, 2
 
 _SHIFTS = (1, -1, 2, -2)
