@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 
-from neuroattack.deployment.backend import Recording, Workload, check_inputs
-from neuroattack.encoding.constant import ConstantInput, InputSignal
+from neuroattack.deployment.backend import Recording, Workload
+from neuroattack.encoding.constant import InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import SimulationError
-from neuroattack.ir.network import INPUT, Network
+from neuroattack.ir.network import Network
 
-from ..workers.handle import Worker
+from ..workers.simulator import WorkerSimulator, nothing_in_no_steps, recording_of
 from .plan import NengoLoihiPlan, Query, Response, States
 
 __all__ = ["NengoLoihiSimulator"]
@@ -31,7 +28,7 @@ _PER_SPIKE_S = 1e-3
 _PER_STATE_S = 5e-6
 
 
-class NengoLoihiSimulator:
+class NengoLoihiSimulator(WorkerSimulator):
     """Network on nengo-loihi's emulator.
 
     `deadline_s` is the maximum time of a build or a query; None for a limit according to its work.
@@ -40,92 +37,57 @@ class NengoLoihiSimulator:
     def __init__(
         self, network: Network, plan: NengoLoihiPlan, deadline_s: float | None, workload: Workload
     ) -> None:
-        self._network = network
-        self._plan = plan
-        self._deadline_s = deadline_s
-        self._neurons = network.input.size + sum(each.size for each in plan.compartments)
-        self._closed = False
-        self._worker: Worker | None = None
-        self._lock = threading.Lock()
-        if workload.images:
-            # Build now, so that later timings measure only simulation.
-            self._usable_worker()
+        super().__init__(
+            _NAME,
+            _CHIP,
+            network,
+            plan,
+            deadline_s=deadline_s,
+            build_s=_LEAST_S + _PER_NEURON_S * sum(network.sizes.values()),
+            most_states=_QUERY_STATES,
+            workload=workload,
+        )
 
     def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`.
 
         The spikes are those of nengo-loihi, which may differ from the reference dynamics.
         """
-        given = self._checked(inputs)
-        parts = []
-        for part, found in self._responses(given, Query(record_spikes, False, given)):
-            counts = {INPUT: part.counts(), **found.counts}
-            spikes = None if found.spikes is None else {INPUT: part, **found.spikes}
-            parts.append(Recording(counts, spikes))
-        return Recording.concatenate(parts)
+        parts = self._by_parts(inputs, lambda part: self._response(part, record_spikes, False))
+        return Recording.concatenate(
+            [
+                recording_of(part, found.counts, found.spikes if record_spikes else None)
+                for part, found in parts
+            ]
+        )
 
     def states(self, inputs: InputSignal) -> dict[str, States]:
         """Return currents, potentials and spikes of all populations after each step."""
-        given = self._checked(inputs)
-        found = [each.states or {} for _, each in self._responses(given, Query(False, True, given))]
+        parts = self._by_parts(inputs, lambda part: self._response(part, False, True))
+        found = [response.states or {} for _, response in parts]
         return {
-            each.name: States(
-                np.concatenate([part[each.name].currents for part in found]),
-                np.concatenate([part[each.name].potentials for part in found]),
-                np.concatenate([part[each.name].spikes for part in found]),
+            name: States(
+                np.concatenate([part[name].currents for part in found]),
+                np.concatenate([part[name].potentials for part in found]),
+                np.concatenate([part[name].spikes for part in found]),
             )
-            for each in self._plan.compartments
+            for name in self._sizes
         }
 
-    def close(self) -> None:
-        """End the worker."""
-        with self._lock:
-            self._closed = True
-            if self._worker is not None:
-                self._worker.end()
-
-    def _checked(self, inputs: InputSignal) -> SpikeTrains:
-        check_inputs(self._network, inputs)
-        if isinstance(inputs, ConstantInput):
-            raise SimulationError("nengo-loihi: constant input is not supported")
-        return SpikeTrains.concatenate([inputs])
-
-    def _responses(self, inputs: SpikeTrains, query: Query) -> list[tuple[SpikeTrains, Response]]:
-        """Return the parts of a batch that are simulated at once, and their responses."""
-        with self._lock:
-            if self._closed:
-                raise SimulationError(
-                    "nengo-loihi: the simulator is closed; deploy the network again"
-                )
-            images = max(1, _QUERY_STATES // max(self._neurons * inputs.steps, 1))
-            parts = [inputs[first : first + images] for first in range(0, inputs.images, images)]
-            return [(part, self._response(part, query)) for part in parts]
-
-    def _response(self, inputs: SpikeTrains, query: Query) -> Response:
+    def _response(self, inputs: SpikeTrains, spikes: bool, states: bool) -> Response:
         if not inputs.steps:
-            return self._without_steps(inputs.images)
-        asked = Query(query.spikes, query.states, inputs)
-        found: Response = self._usable_worker().query(asked, self._query_deadline_s(inputs))
+            counts, none = nothing_in_no_steps(self._sizes, inputs.images)
+            empty = {
+                name: np.zeros((inputs.images, 0, size), np.int32)
+                for name, size in self._sizes.items()
+            }
+            return Response(
+                counts, none, {name: States(e, e, e.astype(bool)) for name, e in empty.items()}
+            )
+        found: Response = self._ask(Query(spikes, states, inputs), inputs)
         return found
 
-    def _without_steps(self, images: int) -> Response:
-        shapes = {each.name: (images, 0, each.size) for each in self._plan.compartments}
-        empty = {name: np.zeros(shape, np.int32) for name, shape in shapes.items()}
-        return Response(
-            {name: values.sum(axis=1, dtype=np.int32) for name, values in empty.items()},
-            {name: SpikeTrains.from_events([], [], [], shapes[name]) for name in shapes},
-            {name: States(values, values, values.astype(bool)) for name, values in empty.items()},
-        )
-
-    def _usable_worker(self) -> Worker:
-        if self._worker is None or not self._worker.usable:
-            deadline_s = self._deadline_s or _LEAST_S + _PER_NEURON_S * self._neurons
-            self._worker = Worker(_NAME, _CHIP, self._plan, deadline_s)
-        return self._worker
-
-    def _query_deadline_s(self, inputs: SpikeTrains) -> float:
-        if self._deadline_s is not None:
-            return self._deadline_s
+    def _query_s(self, inputs: SpikeTrains) -> float:
         steps = inputs.images * inputs.steps
         most_spikes = float(inputs.counts().sum(dtype=np.int64)) + steps * self._neurons / 10
         return (
