@@ -40,6 +40,7 @@ __all__ = [
     "convert",
     "diagnose",
     "evaluate",
+    "fine_tune",
     "from_norse",
     "from_snntorch",
     "from_spikingjelly",
@@ -109,6 +110,30 @@ def convert(model: SDBN, **settings: Any) -> Network:
     if not isinstance(model, SDBN):
         raise ValidationError("model", f"a {type(model).__name__}", "an SDBN")
     return convert_model(model, **settings).network
+
+
+def fine_tune(network: Network, dataset: Dataset, **settings: Any) -> Network:
+    """Train the weights of a spiking network through time, by surrogate gradients.
+
+    Parameters
+    ----------
+    network : Network
+        Converted or imported network in floating point.
+    dataset : Dataset
+        Training samples; the test split is used to measure accuracy only.
+    **settings
+        As in :func:`neuroattack.training.through_time.train_through_time`; at least ``steps``.
+
+    Raises
+    ------
+    BackendUnavailableError
+        If PyTorch is not installed.
+    UnsupportedFeatureError, ValidationError
+        If the network is in fixed point, or a setting or the data set does not fit.
+    """
+    from neuroattack.training.through_time import train_through_time
+
+    return train_through_time(network, dataset, **settings)
 
 
 def load(path: str | os.PathLike[str]) -> Network | SDBN | MLP:

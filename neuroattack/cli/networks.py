@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from neuroattack.cli.arguments.options import DatasetName, Json, Seed
+from neuroattack.cli.arguments.options import DatasetName, Json, Seed, Steps
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.report.terminal import console, tables
 
 if TYPE_CHECKING:
     from neuroattack.training.recipes import Progress
 
-__all__ = ["convert", "train"]
+__all__ = ["convert", "fine_tune", "train"]
 
 
 _Recipe = Annotated[
@@ -165,3 +165,88 @@ def convert(
         console.print_json(figures)
         return
     tables.print_conversion(figures, network.input.size)
+
+
+def fine_tune(
+    network: Annotated[Path, typer.Argument(help="Network file.")],
+    dataset: DatasetName = "digits",
+    epochs: Annotated[int, typer.Option(help="Number of passes over the training samples.")] = 8,
+    learning_rate: Annotated[
+        float,
+        typer.Option(help="Step size relative to the standard deviation of the weights."),
+    ] = 0.03,
+    steps: Steps = 350,
+    sensor_noise: Annotated[
+        str | None,
+        typer.Option(
+            metavar="<name:number+...>",
+            help="Noise of the sensor in training, such as 'drop:0.05+background_hz:1'.",
+        ),
+    ] = None,
+    seed: Seed = 0,
+    out: Annotated[
+        Path | None, typer.Option(help="Network file to write. Default: NETWORK-fine-tuned.h5.")
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Resume from the checkpoint next to the output file.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Train the weights of a spiking network through time, by surrogate gradients.
+
+    Needs the extra torch. After Ctrl-C, --resume continues from a checkpoint.
+    """
+    from neuroattack.datasets import load_dataset
+    from neuroattack.encoding.events import EventEncoder
+    from neuroattack.experiments.training import (
+        checkpoint_of,
+        describe_progress,
+        fine_tune_to_file,
+    )
+    from neuroattack.ir.storage import load_network
+
+    target = out or network.parent / f"{network.stem}-fine-tuned.h5"
+    console.check_other_file("--out", target, network)
+    given = load_network(network)
+    encoder = None if sensor_noise is None else EventEncoder.from_text(sensor_noise)
+    images = load_dataset(dataset)
+    accuracy: list[float | None] = [None]
+    with console.resumable(checkpoint_of(target)), console.progress_bars() as show:
+
+        def report(progress: Progress) -> None:
+            accuracy[0] = progress.accuracy
+            show("Training", progress.fraction, describe_progress(progress))
+
+        trained = fine_tune_to_file(
+            target,
+            given,
+            images,
+            steps=steps,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            seed=seed,
+            encoder=encoder,
+            resume=resume,
+            progress=report,
+        )
+    figures = {
+        "spiking_accuracy": accuracy[0],
+        "seconds": trained.seconds,
+        "dataset": dataset,
+        "dataset_checksum": images.checksum,
+        "seed": seed,
+        "network": str(target),
+        "network_checksum": trained.model.checksum(),
+    }
+    if json:
+        console.print_json(figures)
+        return
+    shown = "not measured" if accuracy[0] is None else f"{100 * accuracy[0]:.2f} %"
+    console.print_figures(
+        "Trained network",
+        {
+            "spiking accuracy": shown,
+            "time": f"{trained.seconds:.0f} s",
+            "network": str(target),
+        },
+    )

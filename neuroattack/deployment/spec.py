@@ -163,7 +163,7 @@ class DeploymentSpec:
         if self.defense is not None:
             _defense(self.defense)
         if self.sensor_noise is not None:
-            _sensor(self.sensor_noise)
+            EventEncoder.from_text(self.sensor_noise)
         changes_input = self.defense is not None and _defense(self.defense)[0] in _OF_INPUT
         if changes_input and self.kind != "network":
             raise ValidationError(
@@ -358,28 +358,12 @@ def _defense(text: str) -> tuple[str, float]:
     return name, check_number(f"defense {name!r}", value, _REAL_NUMBERS[name])
 
 
-def _sensor(text: str) -> EventEncoder:
-    """Return the encoder with noise such as ``drop:0.05+jitter_s:0.001``."""
-    settings: dict[str, float] = {}
-    for part in text.split("+"):
-        name, _, number = (piece.strip() for piece in part.partition(":"))
-        if name not in EventEncoder.fields:
-            raise UnknownNameError("sensor noise", name, EventEncoder.fields)
-        try:
-            settings[name] = float(number)
-        except ValueError:
-            raise ValidationError(
-                f"sensor noise {name!r}", repr(number), f"a number, as in {name}:0.01"
-            ) from None
-    return EventEncoder(**settings)
-
-
 def _with_sensor(network: Network, text: str) -> Network:
     own = network.input.encoder
     if not isinstance(own, EventEncoder):
         raise ValidationError("sensor noise", f"a network with {own.kind} encoder", "events")
     return dataclasses.replace(
-        network, input=dataclasses.replace(network.input, encoder=_sensor(text))
+        network, input=dataclasses.replace(network.input, encoder=EventEncoder.from_text(text))
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.encoding.encoders import Encoder
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import ValidationError
+from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.validation import check_number, check_positive
 
 __all__ = ["Binned", "EventEncoder", "bin_events"]
@@ -162,6 +162,28 @@ class EventEncoder(Encoder):
             value = getattr(self, name)
             if value != 0:
                 check_positive(f"event encoder {name}", value)
+
+    @classmethod
+    def from_text(cls, text: str) -> EventEncoder:
+        """Return the encoder with noise such as ``drop:0.05+jitter_s:0.001``.
+
+        Raises
+        ------
+        UnknownNameError, ValidationError
+            If a name is unknown, or a number is malformed or out of range.
+        """
+        settings: dict[str, float] = {}
+        for part in text.split("+"):
+            name, _, number = (piece.strip() for piece in part.partition(":"))
+            if name not in EventEncoder.fields:
+                raise UnknownNameError("sensor noise", name, EventEncoder.fields)
+            try:
+                settings[name] = float(number)
+            except ValueError:
+                raise ValidationError(
+                    f"sensor noise {name!r}", repr(number), f"a number, as in {name}:0.01"
+                ) from None
+        return EventEncoder(**settings)
 
     @property
     def random(self) -> bool:

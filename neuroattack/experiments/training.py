@@ -16,25 +16,30 @@ from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.result import Goal
 from neuroattack.datasets import Dataset, Split
 from neuroattack.datasets.events.counts import count_images
+from neuroattack.encoding.encoders import Encoder
 from neuroattack.errors import FileError
 from neuroattack.files import check_writable
+from neuroattack.ir.network import Network
+from neuroattack.ir.storage import save_network
 from neuroattack.training.dnn.storage import save_mlp
 from neuroattack.training.dnn.training import MLP, train_mlp
 from neuroattack.training.recipes import DEFAULT_RECIPE, Progress, find_recipe, train
 from neuroattack.training.sdbn import SDBN
 from neuroattack.training.storage import save_model
+from neuroattack.training.through_time import train_through_time
 
 __all__ = [
     "TrainedModel",
     "adversarial_split",
     "checkpoint_of",
     "describe_progress",
+    "fine_tune_to_file",
     "train_dnn_to_file",
     "train_on",
     "train_to_file",
 ]
 
-Model = TypeVar("Model", SDBN, MLP)
+Model = TypeVar("Model", SDBN, MLP, Network)
 
 _BATCH = 500
 
@@ -162,6 +167,38 @@ def train_dnn_to_file(
         )
 
     return _train(target, resume, run, save_mlp)
+
+
+def fine_tune_to_file(
+    target: Path,
+    network: Network,
+    dataset: Dataset,
+    *,
+    steps: int,
+    epochs: int,
+    learning_rate: float,
+    seed: int = 0,
+    encoder: Encoder | None = None,
+    resume: bool = False,
+    progress: Callable[[Progress], None] | None = None,
+) -> TrainedModel[Network]:
+    """Train a spiking network through time and save it; see :func:`train_to_file`."""
+
+    def run(checkpoint: Path) -> Network:
+        return train_through_time(
+            network,
+            dataset,
+            steps=steps,
+            epochs=epochs,
+            learning_rate=learning_rate,
+            seed=seed,
+            encoder=encoder,
+            checkpoint=checkpoint,
+            resume=resume,
+            progress=progress,
+        )
+
+    return _train(target, resume, run, save_network)
 
 
 def _train(

@@ -9,6 +9,7 @@ EXAMPLES = {
     "train": "train --dataset digits --out runs/model.h5",
     "events": "events N-MNIST --out runs/nmnist.npz --downsample 2 --limit 1000",
     "convert": "convert runs/model.h5 --out runs/network.h5",
+    "fine-tune": "fine-tune runs/network.h5 --dataset digits --steps 100",
     "evaluate": "evaluate runs/network.h5 --profile loihi1 --images 100",
     "preflight": "preflight runs/network.h5 --index 3",
     "attack": "attack runs/network.h5 --index 0:20 --out runs/attack",
