@@ -192,9 +192,10 @@ def fine_tune(
     ] = False,
     json: Json = False,
 ) -> None:
-    """Train the weights of a spiking network through time, by surrogate gradients.
+    """Train a spiking network through time.
 
-    Needs the extra torch. After Ctrl-C, --resume continues from a checkpoint.
+    Trains the weights of a converted or imported network by surrogate gradients (Neftci et al.
+    2019). Needs the extra torch. After Ctrl-C, --resume continues from a checkpoint.
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.encoding.events import EventEncoder
