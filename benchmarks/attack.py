@@ -17,9 +17,10 @@ from benchmarks.registry import Figures, Options, Table, section
 from benchmarks.rounds import seconds, stated
 from benchmarks.workload import Workload, check_recording, make_workload
 from benchmarks.writing import with_spread
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import verify
 from neuroattack.backends.native import NativeBackend
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import Deployment, deploy

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
         train,
     )
     from neuroattack.attacks.bounds import L0, L2, LInf, LocalSD
-    from neuroattack.attacks.result import Goal, verify
+    from neuroattack.attacks.goals import Goal
+    from neuroattack.attacks.result import verify
     from neuroattack.datasets import Dataset, load_dataset
     from neuroattack.deployment.deployment import Deployment, deploy
     from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder, RegularEncoder
@@ -94,7 +95,7 @@ __getattr__, __dir__ = lazy_attributes(
         "Deployment": "neuroattack.deployment.deployment:Deployment",
         "DirectEncoder": "neuroattack.encoding.encoders:DirectEncoder",
         "FixedPopulation": "neuroattack.ir.network:FixedPopulation",
-        "Goal": "neuroattack.attacks.result:Goal",
+        "Goal": "neuroattack.attacks.goals:Goal",
         "Input": "neuroattack.ir.network:Input",
         "L0": "neuroattack.attacks.bounds:L0",
         "L2": "neuroattack.attacks.bounds:L2",

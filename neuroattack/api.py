@@ -16,8 +16,8 @@ from neuroattack.datasets import Dataset, Split
 from neuroattack.errors import FileError, ValidationError
 
 if TYPE_CHECKING:
+    from neuroattack.attacks.goals import Goal
     from neuroattack.attacks.protocol import Attack
-    from neuroattack.attacks.result import Goal
     from neuroattack.deployment.deployment import Deployment
     from neuroattack.deployment.opening import OpenTarget
     from neuroattack.deployment.spec import DeploymentSpec
@@ -562,7 +562,7 @@ def _goals(
     indices: Sequence[int],
     n_classes: int,
 ) -> list[Goal]:
-    from neuroattack.attacks.result import Goal
+    from neuroattack.attacks.goals import Goal
     from neuroattack.experiments.seeds import random_target_class
 
     if target_classes == "random":

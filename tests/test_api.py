@@ -10,7 +10,7 @@ from support.digit_models import template_model
 from support.networks import small_network
 
 import neuroattack as na
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.deployment.opening import open_target
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.experiments.attack import attack_images

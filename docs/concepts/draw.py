@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.encoders import PoissonEncoder

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.perception import Window, distance, standard_deviation
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
-from neuroattack.attacks.result import Goal, Incumbent, SearchResult, Step
+from neuroattack.attacks.result import Incumbent, SearchResult, Step
 from neuroattack.encoding.readout import decide, spike_fractions
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import Target

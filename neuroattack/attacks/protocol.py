@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.result import SearchResult
 from neuroattack.encoding.images import validate_images
-from neuroattack.errors import UnsupportedFeatureError
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import Target
 
 __all__ = [
@@ -131,14 +132,34 @@ def check_fits(attack: Attack, image_shape: tuple[int, ...], n_classes: int) -> 
 
 
 def valid_original(
-    target: Target, image: ArrayLike, goal: Goal, bound: Bound | None = None
+    target: Target,
+    image: ArrayLike,
+    goal: Goal,
+    bound: Bound | None = None,
+    *,
+    any_goal: bool = False,
 ) -> NDArray[np.float64]:
     """Return the image as float64; raise ValidationError if it, the goal or the bound do not fit.
 
-    The image has the target's image shape, which may have any number of axes.
+    The image has the target's image shape, which may have any number of axes. Only with `any_goal`
+    may the goal be to maximize a quantity.
+
+    Raises
+    ------
+    ValidationError
+        If something does not fit, or the target does not have the meter of the goal.
+    UnsupportedFeatureError
+        If the goal is to maximize a quantity, without `any_goal`.
     """
     shape = target.image_shape
     goal.check(target.n_classes)
+    if goal.maximize is not None and not any_goal:
+        raise UnsupportedFeatureError(
+            f"goal {goal.maximize!r}: this attack changes classes; use count-regression, "
+            "random-noise or white-box"
+        )
+    if target.meter != goal.meter:
+        raise ValidationError("meter of the target", target.meter, f"{goal.meter}, for the goal")
     if bound is not None:
         bound.check_shape(shape)
     rows = validate_images(np.asarray(image)[None], shape)

@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.proposals import best_proposal
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
-from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.attacks.result import SearchResult
+from neuroattack.attacks.search.proposals import best_proposal
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer
 
@@ -70,7 +71,7 @@ class RandomNoise:
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
-        original = valid_original(target, image, goal, self.bound)
+        original = valid_original(target, image, goal, self.bound, any_goal=True)
         rng = np.random.default_rng(self.seed)
 
         def propose(query: int) -> NDArray[np.float64]:

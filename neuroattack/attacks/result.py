@@ -1,4 +1,4 @@
-"""Goals, search results and verification of adversarial images."""
+"""Search results and verification of adversarial images."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.encoding.readout import UNDECIDED, decide
 from neuroattack.errors import ValidationError
 from neuroattack.statistics import wilson_interval
@@ -15,7 +16,6 @@ from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer
 
 __all__ = [
-    "Goal",
     "Incumbent",
     "SearchResult",
     "Step",
@@ -26,65 +26,6 @@ __all__ = [
 
 MAX_TRIALS = 100_000
 _BATCH_TRIALS = 256
-
-
-@dataclass(frozen=True)
-class Goal:
-    """Goal of an attack: any wrong class, or a target class.
-
-    Parameters
-    ----------
-    label : int
-        True class of the image.
-    target_class : int, optional
-        Target class; None for an untargeted attack.
-    """
-
-    label: int
-    target_class: int | None = None
-
-    def check(self, n_classes: int) -> None:
-        """Raise ValidationError unless the goal is valid for this number of classes."""
-        check_integer("classes of the target", n_classes, 2)
-        for thing, value in (("label", self.label), ("target class", self.target_class)):
-            if value is not None and not 0 <= value < n_classes:
-                raise ValidationError(thing, value, f"a class from 0 to {n_classes - 1}")
-        if self.target_class == self.label:
-            raise ValidationError(
-                "target class", self.target_class, "a class other than the true class"
-            )
-
-    def gap(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the gap, the objective that attacks maximize (Eq. 3 of the paper).
-
-        Parameters
-        ----------
-        scores : float64 array, shape (images, classes)
-            Class scores.
-
-        Returns
-        -------
-        float64 array, shape (images,)
-            Targeted: score of the target class minus the largest other score. Untargeted (not
-            defined in the paper): largest wrong score minus the score of the true class.
-        """
-        aimed = self.label if self.target_class is None else self.target_class
-        best_other = np.delete(scores, aimed, axis=1).max(axis=1)
-        gap: NDArray[np.float64] = scores[:, aimed] - best_other
-        return -gap if self.target_class is None else gap
-
-    def reached(self, counts: NDArray[np.int32]) -> NDArray[np.bool_]:
-        """Return for each image whether its counts reach the goal; ties and silence do not.
-
-        Parameters
-        ----------
-        counts : int32 array, shape (images, classes)
-            Spike counts of the readout population.
-        """
-        decided = decide(counts)
-        if self.target_class is not None:
-            return np.asarray(decided == self.target_class)
-        return np.asarray((decided != UNDECIDED) & (decided != self.label))
 
 
 @dataclass(frozen=True)
@@ -243,5 +184,5 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, trials: int) 
         batch = min(_BATCH_TRIALS, trials - start)
         counts = target.query(np.broadcast_to(image, (batch, *image.shape)))
         successes += int(goal.reached(counts).sum())
-        total += counts.sum(axis=0, dtype=np.int64)
+        total += goal.classes(counts).sum(axis=0, dtype=np.int64)
     return Verification(successes, trials, int(decide(total[None])[0]))

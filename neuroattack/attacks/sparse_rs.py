@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.events.changes import best_event_change, changed_events
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
-from neuroattack.attacks.result import Goal, Incumbent, SearchResult
+from neuroattack.attacks.result import Incumbent, SearchResult
 from neuroattack.errors import QueryRefusedError, ValidationError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer, check_positive

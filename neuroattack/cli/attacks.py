@@ -26,8 +26,8 @@ from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console, hardware_tables, tables
 
 if TYPE_CHECKING:
+    from neuroattack.attacks.goals import Goal
     from neuroattack.attacks.protocol import Attack
-    from neuroattack.attacks.result import Goal
     from neuroattack.cli.arguments.images import ChosenImages
     from neuroattack.deployment.opening import OpenDeployment
     from neuroattack.deployment.spec import DeploymentSpec
@@ -142,6 +142,14 @@ _TargetClass = Annotated[
         help="Target class, or 'random' for a random one per image. Default: any wrong class."
     ),
 ]
+_Goal = Annotated[
+    Literal["class", "output-spikes", "uncertainty", "spikes", "synaptic-operations", "energy"],
+    typer.Option(
+        help="Goal: another class, or more output spikes, uncertainty, spikes, synaptic operations "
+        "or modeled energy while the class is kept. For the last three the attacker reads a meter; "
+        "see --meter.",
+    ),
+]
 _Out = Annotated[
     Path | None,
     typer.Option(help="Folder for the report (HTML), the results (JSON) and the images (npz)."),
@@ -163,6 +171,7 @@ def attack(
     image: _Image = None,
     label: _Label = None,
     target_class: _TargetClass = None,
+    goal: _Goal = "class",
     trials: Trials = 50,
     out: _Out = None,
     json: Json = False,
@@ -176,6 +185,7 @@ def attack(
     from neuroattack.deployment.spec import is_address
     from neuroattack.experiments.attack import attack_images
     from neuroattack.ir.storage import load_network
+    from neuroattack.targets.black_box import METERS
 
     if out:
         from neuroattack.files import check_writable
@@ -183,6 +193,7 @@ def attack(
 
         check_writable(out / PAGE)
     spec = deployment(backend=network) if is_address(network) else deployment()
+    spec = spec.metered(goal if goal in METERS else None)
     made = _made(attack, norm, bound, queries, settings or [], substitutes)
     loaded = load_network(network) if spec.kind == "network" else None
     dnn = Path(network) if spec.kind == "dnn" else None
@@ -192,7 +203,7 @@ def attack(
             opened,
             made,
             chosen.pixels,
-            _goals(chosen, target_class, spec.seed, opened.n_classes),
+            _goals(chosen, goal, target_class, spec.seed, opened.n_classes),
             indices=chosen.indices,
             seed=spec.seed,
             trials=trials,
@@ -261,10 +272,16 @@ def _chosen(
     )
 
 
-def _goals(chosen: ChosenImages, target_class: str | None, seed: int, n_classes: int) -> list[Goal]:
-    from neuroattack.attacks.result import Goal
+def _goals(
+    chosen: ChosenImages, goal: Any, target_class: str | None, seed: int, n_classes: int
+) -> list[Goal]:
+    from neuroattack.attacks.goals import Goal
     from neuroattack.experiments.seeds import random_target_class
 
+    if goal != "class":
+        if target_class is not None:
+            raise ValidationError("--target-class", target_class, f"none with --goal {goal}")
+        return [Goal(label, maximize=goal) for label in chosen.labels]
     if target_class is None:
         return [Goal(label) for label in chosen.labels]
     if target_class == "random":

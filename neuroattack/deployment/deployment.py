@@ -11,8 +11,15 @@ from typing import TYPE_CHECKING, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neuroattack.deployment.backend import Recording, Simulator, Workload, load_backend
+from neuroattack.deployment.backend import (
+    Recording,
+    Simulator,
+    Workload,
+    load_backend,
+    synaptic_operations,
+)
 from neuroattack.deployment.features import BASIC, check_supported
+from neuroattack.deployment.meters import Meter
 from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import ValidationError
@@ -34,6 +41,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     # At run time, imported only if a profile is used, because pydantic is slow to import.
+    from neuroattack.hardware.energy.energy import EnergyEstimate
     from neuroattack.hardware.fitting import Fitted
     from neuroattack.hardware.profiles.profile import Profile
 
@@ -181,6 +189,33 @@ class Deployment:
             parts.append(self.simulator.run(inputs, record_spikes=record_spikes))
         return Recording.concatenate(parts)
 
+    def quantities(
+        self, recording: Recording
+    ) -> tuple[dict[str, NDArray[np.float64]], EnergyEstimate | None]:
+        """Return quantities of recorded images, and the energy estimate if there are coefficients.
+
+        Quantities, each of shape (images,), are ``spikes`` (all populations except the input),
+        ``input_spikes``, ``synaptic_operations``, and for profiles with energy coefficients
+        ``energy_pj_lower`` and ``energy_pj_upper``, over the terms that have one.
+        """
+        counts = recording.counts
+        hidden = [each.sum(axis=1) for name, each in counts.items() if name != INPUT]
+        quantities = {
+            "spikes": np.sum(hidden, axis=0),
+            "input_spikes": counts[INPUT].sum(axis=1),
+            "synaptic_operations": synaptic_operations(self.network, recording),
+        }
+        estimate = None
+        if self.fitted is not None and self.fitted.has_energy:
+            activity = self.fitted.activity(counts, self.steps, recording.spikes)
+            estimate = self.fitted.estimate(activity)
+            bounds = estimate.subtotal_per_image_pj
+            if bounds is None:
+                estimate = None
+            else:
+                quantities["energy_pj_lower"], quantities["energy_pj_upper"] = bounds
+        return {name: values.astype(np.float64) for name, values in quantities.items()}, estimate
+
     def batches(self, images: int, *, record_spikes: bool) -> list[slice]:
         """Return the batches in which a number of images are simulated, to limit the memory."""
         size = self._images_per_batch(record_spikes)
@@ -202,6 +237,7 @@ class Deployment:
         budget: int | None = None,
         randomness: Randomness = "independent",
         observe: Callable[[Recording], None] | None = None,
+        meter: Meter | None = None,
     ) -> BlackBox:
         """Return the deployment as a black box, which returns only the outputs of the network.
 
@@ -223,12 +259,18 @@ class Deployment:
         observe : callable, optional
             Function called with the recording of every batch of queries, for measurements; the
             attacker has no access to it.
+        meter : Meter, optional
+            Meter that the attacker reads: its readings are a last column of the response.
 
         Raises
         ------
         ValidationError
             If the budget is not a positive integer, or `randomness` is unknown.
+        UnsupportedFeatureError
+            If the deployment does not have the quantity of the meter.
         """
+        if meter is not None:
+            meter.check(self.fitted)
         if randomness not in get_args(Randomness):
             raise ValidationError("randomness", repr(randomness), " or ".join(get_args(Randomness)))
         next_index = 0
@@ -244,13 +286,25 @@ class Deployment:
                 rows,
                 indices=indices,
                 stream=stream,
-                record_spikes=observe is not None and self.needs_spikes,
+                record_spikes=(observe or meter) is not None and self.needs_spikes,
             )
             if observe:
                 observe(recording)
-            return recording.scores(self.network.readout)
+            scores = recording.scores(self.network.readout)
+            if meter is None:
+                return scores
+            quantities, _ = self.quantities(recording)
+            readings = meter.read(quantities, seed=self.seed, stream=stream, indices=indices)
+            return np.column_stack([scores, readings])
 
-        return BlackBox(simulate, self.image_shape, self.network.classes, budget, randomness)
+        return BlackBox(
+            simulate,
+            self.image_shape,
+            self.network.classes,
+            budget,
+            randomness,
+            meter=None if meter is None else meter.quantity,
+        )
 
 
 def deploy(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +119,8 @@ def open_target(
         loaded = network if isinstance(network, Network) else load_network(network)
         with spec.deploy(loaded, expected_images) as deployment:
             shape, classes = deployment.image_shape, deployment.network.classes
-            yield OpenDeployment(spec, deployment.black_box, shape, classes, deployment)
+            metered = functools.partial(deployment.black_box, meter=spec.reading)
+            yield OpenDeployment(spec, metered, shape, classes, deployment)
 
 
 def _served(spec: DeploymentSpec) -> Iterator[OpenDeployment]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from neuroattack.deployment.deployment import Deployment, check_settings, deploy
+from neuroattack.deployment.meters import Meter
 from neuroattack.encoding.encoders import (
     DirectEncoder,
     Encoder,
@@ -120,6 +121,9 @@ class DeploymentSpec:
         For networks that read events: noise of the sensor, in every trial of the search and of the
         verification, such as ``"drop:0.05+jitter_s:0.001"``; settings of
         :class:`neuroattack.encoding.events.EventEncoder`. By default that of the network.
+    meter : str, optional
+        Meter that the attacker reads in every query, with its relative measurement noise, such as
+        ``"energy"`` or ``"energy:0.05"`` (:mod:`neuroattack.deployment.meters`).
     allow_lossy : bool, optional
         Drop features that the profile does not support instead of refusing the network.
     weight_scale : {"shared", "per_projection"}, optional
@@ -145,6 +149,7 @@ class DeploymentSpec:
     search_randomness: Randomness = "independent"
     defense: str | None = None
     sensor_noise: str | None = None
+    meter: str | None = None
     allow_lossy: bool = False
     weight_scale: WeightScale = "shared"
     weight_rounding: WeightRounding = "nearest"
@@ -164,6 +169,7 @@ class DeploymentSpec:
             _defense(self.defense)
         if self.sensor_noise is not None:
             EventEncoder.from_text(self.sensor_noise)
+        self._check_meter()
         changes_input = self.defense is not None and _defense(self.defense)[0] in _OF_INPUT
         if changes_input and self.kind != "network":
             raise ValidationError(
@@ -186,6 +192,14 @@ class DeploymentSpec:
         elif self.precision is not None:
             raise ValidationError(
                 "precision of a deployment", self.precision, "none with a profile"
+            )
+
+    def _check_meter(self) -> None:
+        if self.reading is not None and (self.response == "labels" or self.changes_counts):
+            raise ValidationError(
+                f"meter of deployment {self.backend!r}",
+                self.response if self.defense is None else self.defense,
+                "counts without a defense that changes them",
             )
 
     def _refuse_all_but(self, taken: tuple[str, ...], expected: str) -> None:
@@ -281,6 +295,17 @@ class DeploymentSpec:
             if number is not None:
                 target = wrapper(target, int(number))
         return target if self.response == "counts" else HardLabel(target)
+
+    @property
+    def reading(self) -> Meter | None:
+        """The meter that the attacker reads."""
+        return None if self.meter is None else Meter.from_text(self.meter)
+
+    def metered(self, quantity: str | None) -> DeploymentSpec:
+        """Return the deployment with a meter of this quantity, which it may have already."""
+        if quantity is None or (self.reading is not None and self.reading.quantity == quantity):
+            return self
+        return dataclasses.replace(self, meter=quantity)
 
     @property
     def rounding(self) -> Rounding | None:

@@ -11,9 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import measure_distances
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.protocol import Attack, threat_model, valid_original
 from neuroattack.attacks.reference.protocol import needs_network
-from neuroattack.attacks.result import Goal, SearchResult, Verification, check_trials, verify
+from neuroattack.attacks.result import SearchResult, Verification, check_trials, verify
 from neuroattack.deployment.deployment import Deployment, search_stream, verification_stream
 from neuroattack.deployment.opening import OpenDeployment, OpenTarget
 from neuroattack.encoding.readout import UNDECIDED
@@ -355,7 +356,7 @@ def attack_images(
         if is_dataclass(attack) and hasattr(attack, "seed"):
             seeded = replace(attack, seed=attack_seed(seed, index))
         metered = None if costs is None else costs.deployment
-        meter = None if metered is None or needs_network(attack) else QueryMeter(metered)
+        meter = None if metered is None else QueryMeter(metered)
         each = attack_and_verify(
             boxes if costs is None or meter is None else _metered(costs, meter),
             seeded,
@@ -390,7 +391,9 @@ def _metered(opened: OpenDeployment, meter: QueryMeter) -> OpenTarget:
         searched = True
         trials = None if budget is None else budget * opened.spec.trials_per_query
         return opened.spec.wrap(
-            opened.deployment.black_box(stream, trials, randomness, observe=meter)
+            opened.deployment.black_box(
+                stream, trials, randomness, observe=meter, meter=opened.spec.reading
+            )
         )
 
     return boxes

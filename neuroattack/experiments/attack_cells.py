@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.protocol import (
     Attack,
@@ -24,7 +25,7 @@ from neuroattack.attacks.protocol import (
 )
 from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import make_attack
-from neuroattack.attacks.result import Goal, SearchResult, verify
+from neuroattack.attacks.result import SearchResult, verify
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import verification_stream
 from neuroattack.deployment.opening import OpenDeployment, open_target

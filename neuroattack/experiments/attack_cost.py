@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-from neuroattack.deployment.backend import Recording, synaptic_operations
+from neuroattack.deployment.backend import Recording
 from neuroattack.deployment.deployment import Deployment
 from neuroattack.hardware.energy.energy import EnergyEstimate
 from neuroattack.hardware.energy.terms import as_ends
@@ -105,29 +105,6 @@ class AttackCost:
         }
 
 
-def _quantities(
-    deployment: Deployment, recording: Recording
-) -> tuple[dict[str, NDArray[np.float64]], EnergyEstimate | None]:
-    """Return each quantity, shape (images,), and the energy estimate if there are coefficients."""
-    counts = recording.counts
-    quantities = {
-        "spikes": np.sum([c.sum(axis=1) for name, c in counts.items() if name != INPUT], axis=0),
-        "input_spikes": counts[INPUT].sum(axis=1),
-        "synaptic_operations": synaptic_operations(deployment.network, recording),
-    }
-    estimate = None
-    if deployment.fitted is not None:
-        activity = deployment.fitted.activity(counts, deployment.steps, recording.spikes)
-        estimate = deployment.fitted.estimate(activity)
-        if estimate.subtotal_per_image_pj is None:
-            estimate = None
-        else:
-            quantities["energy_pj_lower"], quantities["energy_pj_upper"] = (
-                estimate.subtotal_per_image_pj
-            )
-    return {name: values.astype(np.float64) for name, values in quantities.items()}, estimate
-
-
 class QueryMeter:
     """Sum the cost of the queries of a search.
 
@@ -146,7 +123,7 @@ class QueryMeter:
     def __call__(self, recording: Recording) -> None:
         """Add a batch of queries."""
         self._queries += len(recording.counts[INPUT])
-        quantities, self._estimate = _quantities(self._deployment, recording)
+        quantities, self._estimate = self._deployment.quantities(recording)
         for name, values in quantities.items():
             self._sums[name] = self._sums.get(name, 0.0) + float(values.sum())
 
@@ -184,8 +161,7 @@ def measure_change(
     The trials have the indices from `first_trial` on in the random stream `stream`.
     """
     before, after = (
-        _quantities(
-            deployment,
+        deployment.quantities(
             deployment.record(
                 np.broadcast_to(image, (trials, *np.shape(image))),
                 indices=np.arange(first_trial, first_trial + trials),

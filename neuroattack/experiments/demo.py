@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.registry import make_attack
-from neuroattack.attacks.result import Goal
 from neuroattack.datasets import Dataset
 from neuroattack.deployment.deployment import Deployment, check_settings
 from neuroattack.deployment.opening import open_target

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.protocol import valid_original
-from neuroattack.attacks.result import Goal
 from neuroattack.encoding.readout import UNDECIDED, decide
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import Target

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 import numpy as np
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.gradients.ascent import Aim, ascend
 from neuroattack.attacks.gradients.differentiable import Differentiable
-from neuroattack.attacks.result import Goal
 from neuroattack.datasets import Dataset, Split
 from neuroattack.datasets.events.counts import count_images
 from neuroattack.encoding.encoders import Encoder

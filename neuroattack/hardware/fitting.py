@@ -55,6 +55,12 @@ class Fitted:
         """Whether energy estimates need spike times, not only spike counts."""
         return self.profile.energy_model().update_policy == "on_event"
 
+    @property
+    def has_energy(self) -> bool:
+        """Whether the chip has any energy coefficient."""
+        model = self.profile.energy_model()
+        return bool(model.event_pj or model.power_mw)
+
     def activity(
         self,
         counts: Mapping[str, NDArray[np.int32]],

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.imperceptibility import measure_imperceptibility
 from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.attacks.result import SearchResult
 from neuroattack.deployment.deployment import EVALUATION_STREAM, search_stream, verification_stream
 from neuroattack.encoding.readout import decide, spike_fractions
 from neuroattack.experiments.engine.cells import digest_of, read_kept

@@ -11,7 +11,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.experiments.attack import AttackedImage, AttackResult
 from neuroattack.experiments.attack_cost import Change
 from neuroattack.experiments.evaluation import Evaluation

@@ -17,7 +17,8 @@ from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.result import SearchResult
 from neuroattack.encoding.images import planes_of
 from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.encoding.spikes import SpikeTrains

@@ -13,7 +13,12 @@ from neuroattack.encoding.images import validate_images
 from neuroattack.errors import BudgetExceededError
 from neuroattack.validation import check_integer
 
-__all__ = ["BlackBox", "Randomness", "Response", "Target"]
+__all__ = ["METERS", "BlackBox", "Randomness", "Response", "Target"]
+
+METERS = ("spikes", "synaptic-operations", "energy")
+"""Meters that an attacker can read: spikes of all populations except the input, synaptic
+operations, and energy in nanojoules, the mean of the lower and the upper estimate of all terms with
+a coefficient."""
 
 Response = Literal["counts", "labels"]
 """Whether a target returns spike counts for all classes, or a one-hot label.
@@ -49,6 +54,11 @@ class Target(Protocol):
         ...
 
     @property
+    def meter(self) -> str | None:
+        """Quantity whose reading is the last column of each response; None without a meter."""
+        ...
+
+    @property
     def queries(self) -> int:
         """Number of queries so far, one per image."""
         ...
@@ -68,7 +78,7 @@ class Target(Protocol):
 
         Returns
         -------
-        int32 array, shape (batch, classes)
+        int32 array, shape (batch, classes); with a meter (batch, classes + 1)
 
         Raises
         ------
@@ -101,6 +111,8 @@ class BlackBox:
         Whether the images of a batch have independent or shared random numbers.
     response : {"counts", "labels"}, optional
         Whether queries return spike counts or one-hot labels.
+    meter : str, optional
+        Quantity whose reading is the last column of what the function returns.
 
     Raises
     ------
@@ -113,6 +125,7 @@ class BlackBox:
         "__function",
         "__image_shape",
         "__lock",
+        "__meter",
         "__n_classes",
         "__queries",
         "__randomness",
@@ -127,11 +140,13 @@ class BlackBox:
         budget: int | None = None,
         randomness: Randomness = "independent",
         response: Response = "counts",
+        meter: str | None = None,
     ) -> None:
         if budget is not None:
             check_integer("query budget", budget, 1)
         self.__function = function
         self.__response: Response = response
+        self.__meter = meter
         self.__budget = budget
         self.__image_shape = image_shape
         self.__n_classes = n_classes
@@ -158,6 +173,11 @@ class BlackBox:
     def randomness(self) -> Randomness:
         """Whether the images of a batch have independent or shared random numbers."""
         return self.__randomness
+
+    @property
+    def meter(self) -> str | None:
+        """Quantity whose reading is the last column of each response; None without a meter."""
+        return self.__meter
 
     @property
     def queries(self) -> int:

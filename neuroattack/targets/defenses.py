@@ -59,6 +59,11 @@ class TargetWrapper:
         return self._target.randomness
 
     @property
+    def meter(self) -> str | None:
+        """Quantity whose reading is the last column of each response; None without a meter."""
+        return self._target.meter
+
+    @property
     def queries(self) -> int:
         """Number of queries so far, one per image."""
         return self._target.queries

@@ -17,9 +17,10 @@ from neuroattack.attacks.art.baselines import (
     Square,
 )
 from neuroattack.attacks.art.target import ArtTarget
-from neuroattack.attacks.best_seen import BestSeen
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.result import verify
+from neuroattack.attacks.search.best_seen import BestSeen
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import HardLabel, NearDuplicateDetector

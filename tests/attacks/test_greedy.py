@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import verify
 from neuroattack.errors import ValidationError
 from neuroattack.targets.black_box import BlackBox
 

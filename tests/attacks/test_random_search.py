@@ -7,11 +7,12 @@ from hypothesis import strategies as st
 from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.regression.count_regression import CountRegression
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import verify
 from neuroattack.attacks.sparse_rs import SparseRS
 from neuroattack.attacks.substitutes.prior_guided import PriorGuided
 from neuroattack.attacks.substitutes.substitute_training import SubstituteTraining

@@ -8,9 +8,9 @@ from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 import neuroattack.attacks
 from neuroattack.attacks.bounds import L2
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import attack_names, attack_parameters, load_attack, make_attack
-from neuroattack.attacks.result import Goal
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 
 BOUND = L2(1.0)

@@ -10,10 +10,10 @@ from hypothesis.extra.numpy import arrays
 
 from neuroattack.attacks.bounds import L0, L2, LInf, LocalSD
 from neuroattack.attacks.distances import DISTANCES, measure_distances, visibility_sd
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.imperceptibility import SD_FLOOR
 from neuroattack.attacks.registry import attack_names, load_attack, make_attack
 from neuroattack.attacks.regression.effects import EffectEstimator
-from neuroattack.attacks.result import Goal
 from neuroattack.attacks.substitutes.ensemble import Perceptron
 from neuroattack.encoding.images import planes_of
 from neuroattack.errors import UnsupportedFeatureError, ValidationError

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.interpolate import RegularGridInterpolator
 
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.datasets.transformations import FAMILIES, TRANSFORMATIONS, Transformation
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.experiments.transformations.running import Case, survival

@@ -7,8 +7,9 @@ import pytest
 from support.networks import small_network
 
 from neuroattack.attacks.bounds import L0
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.registry import attack_names, make_attack
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import verify
 from neuroattack.attacks.substitutes.ensemble import Perceptron
 from neuroattack.deployment.backend import Recording, synaptic_operations
 from neuroattack.deployment.deployment import Deployment

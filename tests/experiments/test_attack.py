@@ -6,10 +6,11 @@ from support.campaign_files import campaign_file
 from support.networks import small_network
 
 from neuroattack.attacks.bounds import L2
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.perception import Window
 from neuroattack.attacks.random_noise import RandomNoise
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import verify
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import search_stream, verification_stream
 from neuroattack.deployment.opening import open_target

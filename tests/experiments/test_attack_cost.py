@@ -8,9 +8,9 @@ import pytest
 from scipy import stats
 from support.networks import small_network
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal
 from neuroattack.deployment.backend import synaptic_operations
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
 from neuroattack.deployment.opening import open_target

@@ -12,8 +12,9 @@ from support.audit_cards import TINY
 from support.digit_models import template_model
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.registry import make_attack
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import verify
 from neuroattack.datasets import load_dataset
 from neuroattack.datasets.noise import SCALE
 from neuroattack.datasets.transformations import Transformation

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from support.campaign_files import campaign_file
 
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import verification_stream
 from neuroattack.deployment.opening import open_target

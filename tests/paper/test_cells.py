@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from support.digit_models import template_model
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.imperceptibility import measure_imperceptibility
 from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import verify
 from neuroattack.datasets import load_dataset
 from neuroattack.deployment.deployment import deploy, search_stream, verification_stream
 from neuroattack.experiments.engine.cells import read_kept

@@ -10,10 +10,11 @@ import pytest
 from matplotlib.collections import EventCollection
 
 from neuroattack.attacks.bounds import L2
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.perception import Window
 from neuroattack.attacks.random_noise import RandomNoise
-from neuroattack.attacks.result import Goal, Verification
+from neuroattack.attacks.result import Verification
 from neuroattack.deployment.deployment import deploy
 from neuroattack.deployment.opening import open_target
 from neuroattack.deployment.provenance import provenance_of

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.random_noise import RandomNoise
-from neuroattack.attacks.result import Goal, SearchResult, Verification
+from neuroattack.attacks.result import SearchResult, Verification
 from neuroattack.errors import FileError, UnknownNameError, ValidationError
 from neuroattack.experiments.attack import AttackedImage
 from neuroattack.report.attack import render_report, save_report

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from neuroattack.attacks.result import Goal, SearchResult, Verification
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.result import SearchResult, Verification
 from neuroattack.experiments.attack import AttackedImage
 from neuroattack.report.plots import gallery_figure, images_figure, picture
 

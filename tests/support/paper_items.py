@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.datasets.noise import Area, Noise
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.experiments.noise import NoiseCell

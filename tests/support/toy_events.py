@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.targets.black_box import BlackBox
 
 SHAPE = (24, 2, 8, 8)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.random_noise import RandomNoise
-from neuroattack.attacks.result import Goal
 from neuroattack.attacks.sparse_rs import SparseRS
 from neuroattack.errors import (
     BudgetExceededError,

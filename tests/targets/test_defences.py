@@ -5,10 +5,10 @@ from hypothesis import strategies as st
 from support.toy_targets import gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.regression.count_regression import CountRegression
-from neuroattack.attacks.result import Goal
 from neuroattack.attacks.sparse_rs import SparseRS
 from neuroattack.errors import (
     BudgetExceededError,

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.perception import Window
-from neuroattack.attacks.result import Goal
 from neuroattack.errors import BudgetExceededError, ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.repetition import Repeated

@@ -55,8 +55,8 @@ def test_budget_must_be_positive(budget):
 def test_public_names_neither_expose_the_network_nor_reset_the_counter():
     target = BlackBox(constant, SHAPE, 3, budget=10)
     public = {name for name in dir(target) if not name.startswith("_")}
-    properties = {"image_shape", "n_classes", "response", "randomness", "queries", "remaining"}
-    assert public == properties | {"query"}
+    properties = {"image_shape", "n_classes", "response", "randomness", "meter", "queries"}
+    assert public == properties | {"remaining", "query"}
     for name in properties:
         with pytest.raises(AttributeError):
             setattr(target, name, 0)

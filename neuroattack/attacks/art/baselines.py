@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.art.target import ArtTarget, Ended, import_art, seeded_generators
-from neuroattack.attacks.best_seen import BestSeen, NearestSeen
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
-from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.attacks.result import SearchResult
+from neuroattack.attacks.search.best_seen import BestSeen, NearestSeen
 from neuroattack.encoding.images import planes_of
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import Target

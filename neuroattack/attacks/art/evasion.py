@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.art.target import import_art
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.protocol import Attack
-from neuroattack.attacks.result import Goal
 from neuroattack.errors import ValidationError
 from neuroattack.targets.callable import target as black_box_of
 

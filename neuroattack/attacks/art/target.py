@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.best_seen import BestSeen
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.search.best_seen import BestSeen
 from neuroattack.encoding.images import planes_of
 from neuroattack.encoding.readout import UNDECIDED, decide, spike_fractions
 from neuroattack.errors import UnsupportedFeatureError

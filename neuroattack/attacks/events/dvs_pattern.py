@@ -12,9 +12,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.events.changes import changed_events
-from neuroattack.attacks.proposals import best_proposal
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
-from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.attacks.result import SearchResult
+from neuroattack.attacks.search.proposals import best_proposal
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
 from neuroattack.validation import check_integer

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.gradients.directions import normalized
 from neuroattack.attacks.gradients.projection import project
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.result import Goal
 
 __all__ = ["Aim", "aims_of", "ascend", "margins"]
 
@@ -23,6 +23,8 @@ Images = NDArray[np.float64]
 _FIRST_STEP, _LAST_STEP = 0.25, 0.01
 _MOMENTUM = 0.75
 _SPARSE = ("l0", "local_sd")
+# To keep the class: margin of log scores, a factor of two in counts, and its weight below.
+_KEPT_MARGIN, _KEEPING = 0.7, 2.0
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Aim:
 
 def aims_of(goal: Goal, n_classes: int) -> list[Aim]:
     """Return one aim for the goal itself, and one per rival class if it is untargeted."""
-    if goal.target_class is not None:
+    if goal.target_class is not None or goal.maximize is not None:
         return [Aim(goal)]
     return [Aim(goal), *(Aim(goal, k) for k in range(n_classes) if k != goal.label)]
 
@@ -112,11 +114,18 @@ def ascend(
 
 
 def margins(scores: Images, aims: Sequence[Aim]) -> tuple[Images, Images]:
-    """Return each row's margin, and its gradient with respect to the scores."""
+    """Return each row's margin, and its gradient with respect to the scores.
+
+    For a goal with a quantity: its logarithm, minus what the margin of the true class falls short
+    of the one to keep. With a meter, the logarithm of the reading is the last score.
+    """
     values = np.zeros(len(scores))
     weights = np.zeros_like(scores)
     for row, aim in enumerate(aims):
         goal = aim.goal
+        if goal.maximize is not None:
+            values[row], weights[row] = _quantity(scores[row], goal)
+            continue
         if goal.target_class is not None:
             up, down = goal.target_class, _strongest_but(scores[row], goal.target_class)
         else:
@@ -126,6 +135,30 @@ def margins(scores: Images, aims: Sequence[Aim]) -> tuple[Images, Images]:
         weights[row, up] += 1.0
         weights[row, down] -= 1.0
     return values, weights
+
+
+def _quantity(scores: NDArray[np.float64], goal: Goal) -> tuple[float, NDArray[np.float64]]:
+    """Return the objective of a goal with a quantity and its gradient, for one row of scores."""
+    weights = np.zeros_like(scores)
+    classes = goal.classes(scores[None])[0]
+    rival = _strongest_but(classes, goal.label)
+    margin = float(classes[goal.label] - classes[rival])
+    if goal.meter is not None:
+        value = float(scores[-1])
+        weights[-1] = 1.0
+    elif goal.maximize == "output-spikes":
+        counts = np.exp(classes)
+        value = float(np.log(counts.sum()))
+        weights[:] = counts / counts.sum()
+    else:
+        value = -margin
+        weights[rival] += 1.0
+        weights[goal.label] -= 1.0
+    if goal.keep_class and margin < _KEPT_MARGIN:
+        value += _KEEPING * (margin - _KEPT_MARGIN)
+        weights[goal.label] += _KEEPING
+        weights[rival] -= _KEEPING
+    return value, weights
 
 
 def _strongest_but(scores: NDArray[np.float64], excluded: int) -> int:

@@ -6,8 +6,9 @@ from typing import Protocol, TypeGuard
 
 from numpy.typing import ArrayLike
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.protocol import Attack
-from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.attacks.result import SearchResult
 from neuroattack.deployment.deployment import Deployment
 
 __all__ = ["WhiteBoxAttack", "needs_network"]

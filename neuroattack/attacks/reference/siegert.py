@@ -29,6 +29,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +92,9 @@ class SiegertModel:
         or fixed point, with Poisson or regular input, whose output are spike counts.
     steps : int
         Number of time steps T; it determines the floor of the scores, half a spike in T steps.
+    spike_costs : mapping of str to float64 array, shape (size,), optional
+        Cost of a spike of each neuron, by population; the logarithm of the expected cost of an
+        image is then one more score.
 
     Raises
     ------
@@ -98,7 +102,9 @@ class SiegertModel:
         If the network has other features; the message names the first.
     """
 
-    def __init__(self, network: Network, steps: int) -> None:
+    def __init__(
+        self, network: Network, steps: int, *, spike_costs: Mapping[str, Values] | None = None
+    ) -> None:
         _check_supported(network)
         self._shape = network.input.shape
         self._classes = network.classes
@@ -107,6 +113,7 @@ class SiegertModel:
         self._spikes_per_step = float(encoder.max_rate_hz) * network.dt_s
         self._random_input = encoder.random
         self._readout = network.readout
+        self._costs = dict(spike_costs or {})
         self._layers = [
             _layer(population, network.incoming(population.name), network.dt_s)
             for population in network.populations
@@ -158,7 +165,12 @@ class SiegertModel:
         def pullback(weights: Values) -> Values:
             back = {name: np.zeros_like(values) for name, values in rates.items()}
             counts = rates[self._readout] * self._steps
-            back[self._readout] += weights * self._steps / (counts + _HALF_A_SPIKE)
+            classes = weights[:, : self._classes]
+            back[self._readout] += classes * self._steps / (counts + _HALF_A_SPIKE)
+            if self._costs:
+                per_spike = weights[:, -1:] * self._steps / self._cost(rates)[:, None]
+                for name, costs in self._costs.items():
+                    back[name] += per_spike * costs
             for layer in reversed(self._layers):
                 by_mean, by_variance = slopes[layer.name]
                 mean, variance = back[layer.name] * by_mean, back[layer.name] * by_variance
@@ -171,7 +183,15 @@ class SiegertModel:
         return self._scores(rates), pullback
 
     def _scores(self, rates: dict[str, Values]) -> Values:
-        return np.asarray(np.log(rates[self._readout] * self._steps + _HALF_A_SPIKE))
+        scores = np.log(rates[self._readout] * self._steps + _HALF_A_SPIKE)
+        if self._costs:
+            scores = np.column_stack([scores, np.log(self._cost(rates))])
+        return np.asarray(scores)
+
+    def _cost(self, rates: dict[str, Values]) -> Values:
+        """Return the expected cost of each image; never 0, for its logarithm."""
+        total = sum(rates[name] @ costs for name, costs in self._costs.items())
+        return np.asarray(np.maximum(total * self._steps, np.finfo(np.float64).tiny))
 
     def _forward(
         self, images: Values

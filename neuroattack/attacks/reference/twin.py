@@ -9,6 +9,7 @@ robust adversarial examples", ICML 2018).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from neuroattack.attacks.gradients.differentiable import Pullback
 from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.events import EventEncoder
-from neuroattack.ir.network import Network
+from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.torch_dynamics import Surrogate, TorchDynamics, dense_input, import_torch
 from neuroattack.validation import check_integer
 
@@ -50,6 +51,9 @@ class Twin:
         tails are more accurate where potentials have a long memory.
     seed : int, optional
         Random seed of the input spikes.
+    spike_costs : mapping of str to float64 array, shape (size,), optional
+        Cost of a spike of each neuron, by population; the logarithm of the cost of an image is
+        then one more score.
 
     Raises
     ------
@@ -70,6 +74,7 @@ class Twin:
         surrogate: Surrogate = "triangle",
         sharpness: float = 16.0,
         seed: int = 0,
+        spike_costs: Mapping[str, Values] | None = None,
     ) -> None:
         self._torch: Any = import_torch()
         self._dynamics = TorchDynamics(network, surrogate=surrogate, sharpness=sharpness)
@@ -77,6 +82,7 @@ class Twin:
         self._steps = check_integer("steps", steps, 1)
         self._trials = check_integer("trials", trials, 1)
         self._seed = check_integer("seed", seed, 0)
+        self._costs = dict(spike_costs or {})
 
     @property
     def image_shape(self) -> tuple[int, ...]:
@@ -161,5 +167,19 @@ class Twin:
     def _scores(self, inputs: Any) -> Any:
         with self._torch.no_grad():
             widths = self._dynamics.run(inputs).widths
-        outputs = self._dynamics.outputs(self._dynamics.run(inputs, widths))
-        return self._dynamics.log_scores(outputs.reshape(self._trials, -1, self.n_classes).mean(0))
+        recording = self._dynamics.run(inputs, widths)
+        scores = self._dynamics.log_scores(self._mean(self._dynamics.outputs(recording)))
+        if not self._costs:
+            return scores
+        cost = sum(
+            self._mean(self._torch.stack(spikes).sum(0)) @ self._torch.from_numpy(self._costs[name])
+            for name, spikes in {INPUT: inputs.unbind(1), **recording.spikes}.items()
+            if name in self._costs
+        )
+        # Never 0, for its logarithm.
+        logarithm = self._torch.log(cost.clamp(min=np.finfo(np.float64).tiny))
+        return self._torch.cat([scores, logarithm[:, None]], 1)
+
+    def _mean(self, values: Any) -> Any:
+        """Return means over trials, shape (images, ...)."""
+        return values.reshape(self._trials, -1, values.shape[-1]).mean(0)

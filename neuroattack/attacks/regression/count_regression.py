@@ -21,14 +21,17 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.gradients.ascent import aims_of, ascend
-from neuroattack.attacks.planning import pixels_to_probe, plan_images
+from neuroattack.attacks.planning import pixels_to_probe
 from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
 from neuroattack.attacks.regression.corrected import Corrected
 from neuroattack.attacks.regression.effects import EffectEstimator, Effects, Scale
 from neuroattack.attacks.regression.event_effects import EventEffects
-from neuroattack.attacks.result import Goal, Incumbent, SearchResult
-from neuroattack.attacks.selection import Candidate, Trials
+from neuroattack.attacks.regression.plans import plan_images
+from neuroattack.attacks.regression.quantities import quantity_slopes
+from neuroattack.attacks.result import Incumbent, SearchResult
+from neuroattack.attacks.search.selection import Candidate, Trials
 from neuroattack.attacks.substitutes.candidates import transfer_candidates
 from neuroattack.attacks.substitutes.opening import (
     Substitutes,
@@ -59,6 +62,7 @@ _ROUND_QUERIES = 30
 # Log likelihood ratio; substitutes that say nothing about the target have about 1 by chance.
 _LEAST_SUPPORT = 5.0
 _PLANNING_STEPS = 40
+_SUMS: tuple[Scale, ...] = ("counts",)
 
 
 @dataclass(frozen=True)
@@ -197,7 +201,12 @@ class CountRegression:
     def run(self, target: Target, image: ArrayLike, goal: Goal) -> SearchResult:
         """Search for an adversarial image; see :meth:`neuroattack.attacks.protocol.Attack.run`."""
         check_kind(self, target)
-        original = valid_original(target, image, goal, self.bound)
+        if goal.maximize is not None and self.substitutes is not None:
+            raise UnsupportedFeatureError(
+                f"attack 'count-regression': substitutes predict classes, and the goal is "
+                f"{goal.maximize!r}"
+            )
+        original = valid_original(target, image, goal, self.bound, any_goal=True)
         return _Search(self, target, original, goal).run()
 
 
@@ -301,6 +310,8 @@ class _Search:
         self._history.append(Incumbent(self._best.image, self._best.gap, self._trials.spent))
 
     def _is_reached(self) -> bool:
+        if self._goal.maximize is not None:
+            return False
         best = self._best
         if self._deterministic and best.reached == best.trials:
             # Check the assumption with more trials: randomness may be rare or rounded away.
@@ -348,7 +359,9 @@ class _Search:
         return math.prod(lengths) ** (1 / len(lengths))
 
     def _plans(self) -> list[Candidate]:
-        estimates = (self._events or self._estimator).fit(*self._attack.scales)
+        # Quantities are sums, also of logarithmic scores.
+        scales = self._attack.scales if self._goal.maximize is None else _SUMS
+        estimates = (self._events or self._estimator).fit(*scales)
         if self._events is not None:
             self._slopes = self._gap_slopes(estimates[0])
         self._trusted = max(effects.support for effects in estimates) > _LEAST_SUPPORT
@@ -375,6 +388,8 @@ class _Search:
     def _gap_slopes(self, effects: Effects) -> NDArray[np.float64]:
         """Return the slopes of the gap, relative to the strongest rival of the planned images."""
         goal = self._goal
+        if goal.maximize is not None:
+            return quantity_slopes(effects, goal)
         (planned,) = self._planned(effects)[:1]
         scores = effects.predict((planned - self._original).ravel())
         aimed = goal.label if goal.target_class is None else goal.target_class
@@ -385,6 +400,8 @@ class _Search:
     def _gains(self, effects: Effects) -> NDArray[np.float64]:
         """Return each pixel's largest effect on the goal's class relative to another class."""
         goal = self._goal
+        if goal.maximize is not None:
+            return np.asarray(np.abs(quantity_slopes(effects, goal)))
         aimed = goal.label if goal.target_class is None else goal.target_class
         differences: NDArray[np.float64] = np.abs(effects.slopes - effects.slopes[:, [aimed]])
         return np.asarray(differences.max(axis=1))

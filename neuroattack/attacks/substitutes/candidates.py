@@ -6,9 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.gradients.ascent import Aim, aims_of, ascend
 from neuroattack.attacks.gradients.differentiable import Differentiable
-from neuroattack.attacks.result import Goal
 from neuroattack.attacks.substitutes.ensemble import members_of
 
 __all__ = ["transfer_candidates"]

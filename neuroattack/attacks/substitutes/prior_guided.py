@@ -9,13 +9,14 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.gradients.ascent import Aim, ascend, margins
 from neuroattack.attacks.gradients.directions import block_directions, normalized, optimal_bias
 from neuroattack.attacks.gradients.projection import project
 from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
-from neuroattack.attacks.result import Goal, Incumbent, SearchResult
-from neuroattack.attacks.selection import Candidate, Trials
+from neuroattack.attacks.result import Incumbent, SearchResult
+from neuroattack.attacks.search.selection import Candidate, Trials
 from neuroattack.attacks.substitutes.opening import (
     Substitutes,
     fitting_substitutes,

@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.gradients.ascent import aims_of, ascend
 from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
-from neuroattack.attacks.result import Goal, Incumbent, SearchResult
-from neuroattack.attacks.selection import Candidate, Trials
+from neuroattack.attacks.result import Incumbent, SearchResult
+from neuroattack.attacks.search.selection import Candidate, Trials
 from neuroattack.attacks.substitutes.ensemble import Perceptron
 from neuroattack.datasets.catalog import load_dataset
 from neuroattack.datasets.dataset import Split

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from numpy.typing import ArrayLike
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.protocol import AttackKind, ThreatModel, check_kind, valid_original
-from neuroattack.attacks.result import Goal, Incumbent, SearchResult
-from neuroattack.attacks.selection import Candidate, Trials
+from neuroattack.attacks.result import Incumbent, SearchResult
+from neuroattack.attacks.search.selection import Candidate, Trials
 from neuroattack.attacks.substitutes.candidates import transfer_candidates
 from neuroattack.attacks.substitutes.opening import (
     Substitutes,

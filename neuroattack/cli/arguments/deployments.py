@@ -97,6 +97,17 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
+    "meter": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="<name[:noise]>",
+                help="Meter that the attacker reads in every query: 'spikes', "
+                "'synaptic-operations' or 'energy', with relative noise as in 'energy:0.05'.",
+            ),
+        ],
+        None,
+    ),
     "search_randomness": (
         Annotated[
             Literal["independent", "shared"],

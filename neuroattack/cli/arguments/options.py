@@ -24,7 +24,7 @@ PANELS = {
         *("backend", "backends", "deployment", "dnn", "model", "networks", "recipe", "spiking"),
         *("precision", "profile", "profiles", "allow_lossy", "weight_scale", "weight_rounding"),
         *("encoder", "steps", "readout_gain", "response", "search_randomness", "ca_file"),
-        *("token_file", "defense", "sensor_noise"),
+        *("token_file", "defense", "sensor_noise", "meter"),
     ),
     "Dynamics": (
         *("exporter", "dt", "time_unit", "integration", "arrival", "reset", "comparison"),
@@ -44,6 +44,7 @@ PANELS = {
         "target_class",
         "goal",
     ),
+    "Training": ("epochs", "learning_rate", "resume"),
     "Server": ("host", "port", "name", "tls_certificate", "tls_key", "log"),
     "Limits": ("queries_per_client", "max_batch", "max_request_mib", "queue_size", "timeout_s"),
     "Evaluation": (

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.datasets.noise import Noise
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.deployment.deployment import Deployment, verification_stream

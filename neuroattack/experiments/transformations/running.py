@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.result import Goal, check_trials
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.result import check_trials
 from neuroattack.datasets.transformations import TRANSFORMATIONS, Transformation
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import ValidationError

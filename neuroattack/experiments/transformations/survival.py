@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from neuroattack.attacks.result import Goal, Verification
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.result import Verification
 from neuroattack.datasets.transformations import Transformation
 from neuroattack.errors import ValidationError
 

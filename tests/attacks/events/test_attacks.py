@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.registry import attack_names, make_attack
 from neuroattack.attacks.regression.count_regression import CountRegression
 from neuroattack.attacks.regression.event_effects import EventEffects
-from neuroattack.attacks.result import Goal
 from neuroattack.attacks.sparse_rs import SparseRS
 from neuroattack.errors import NeuroattackError, UnsupportedFeatureError
 from neuroattack.targets.black_box import BlackBox

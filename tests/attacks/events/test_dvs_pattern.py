@@ -6,8 +6,8 @@ from support.toy_events import SHAPE, SPARSE, queried, recorder
 
 from neuroattack.attacks.bounds import L0, L2, Bound
 from neuroattack.attacks.events.dvs_pattern import DVSPattern, pattern_positions
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.registry import make_attack
-from neuroattack.attacks.result import Goal
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 
 PATTERNS = ["frame", "corner", "dash", "moving-dash"]

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.gradients.ascent import Aim, aims_of, ascend
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.result import Goal
 
 SHAPE = (3, 4)
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 
 from neuroattack.attacks.bounds import Bound  # noqa: E402
+from neuroattack.attacks.goals import Goal  # noqa: E402
 from neuroattack.attacks.gradients.ascent import Aim, ascend  # noqa: E402
 from neuroattack.attacks.reference.siegert import SiegertModel  # noqa: E402
 from neuroattack.attacks.reference.twin import Twin  # noqa: E402
-from neuroattack.attacks.result import Goal  # noqa: E402
 from neuroattack.conformance.networks import inputs, networks  # noqa: E402
 from neuroattack.deployment.deployment import deploy  # noqa: E402
 from neuroattack.deployment.features import FEATURES  # noqa: E402

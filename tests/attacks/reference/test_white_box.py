@@ -5,9 +5,9 @@ import pytest
 
 import neuroattack as na
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.reference.white_box import WhiteBox
 from neuroattack.attacks.registry import make_attack
-from neuroattack.attacks.result import Goal
 from neuroattack.deployment.deployment import deploy
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError
 from neuroattack.experiments.attack import attack_and_verify

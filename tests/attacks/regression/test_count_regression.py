@@ -10,9 +10,10 @@ from support.substitutes import LinearSubstitute
 from support.toy_targets import CLASSES, SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.regression.count_regression import CountRegression
-from neuroattack.attacks.result import Goal, verify
+from neuroattack.attacks.result import verify
 from neuroattack.errors import BudgetExceededError, NeuroattackError, ValidationError
 from neuroattack.targets.black_box import BlackBox
 from neuroattack.targets.defenses import HardLabel, RoundedCounts

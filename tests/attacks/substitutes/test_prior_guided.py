@@ -8,9 +8,9 @@ from support.substitutes import LinearSubstitute
 from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import L0, L2
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.gradients.directions import block_directions, optimal_bias
 from neuroattack.attacks.planning import best_change
-from neuroattack.attacks.result import Goal
 from neuroattack.attacks.substitutes.prior_guided import PriorGuided
 from neuroattack.errors import QueryRefusedError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import BlackBox

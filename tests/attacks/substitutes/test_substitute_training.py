@@ -7,7 +7,7 @@ import pytest
 from support.toy_targets import SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import L2
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.substitutes.ensemble import Perceptron
 from neuroattack.attacks.substitutes.substitute_training import (
     SubstituteTraining,

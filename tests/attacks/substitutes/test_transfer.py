@@ -7,9 +7,9 @@ from support.substitutes import LinearSubstitute
 from support.toy_targets import CLASSES, SHAPE, gray, linear_scores, linear_target
 
 from neuroattack.attacks.bounds import L0, L2, LInf, LocalSD
+from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.planning import best_change
 from neuroattack.attacks.reference.siegert import SiegertModel
-from neuroattack.attacks.result import Goal
 from neuroattack.attacks.substitutes import opening
 from neuroattack.attacks.substitutes.ensemble import Ensemble, Perceptron
 from neuroattack.attacks.substitutes.opening import open_substitutes, threat_model_of

@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.toy_targets import SHAPE, linear_scores, linear_target
 
-from neuroattack.attacks.result import Goal
-from neuroattack.attacks.selection import Candidate, Trials
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.search.selection import Candidate, Trials
 
 GOAL = Goal(0)
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import l2
-from neuroattack.attacks.result import Goal, Incumbent
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.result import Incumbent
 
 __all__ = ["BestSeen", "NearestSeen"]
 

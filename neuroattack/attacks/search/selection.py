@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
 from neuroattack.targets.black_box import Target
 
 __all__ = ["Candidate", "Trials"]

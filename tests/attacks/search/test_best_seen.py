@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neuroattack.attacks.best_seen import BestSeen, NearestSeen
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.result import Goal
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.search.best_seen import BestSeen, NearestSeen
 
 ORIGINAL = np.full((2, 2), 0.5)
 

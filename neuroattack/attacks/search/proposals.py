@@ -7,9 +7,10 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.attacks.best_seen import BestSeen
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.result import Goal, SearchResult
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.result import SearchResult
+from neuroattack.attacks.search.best_seen import BestSeen
 from neuroattack.errors import QueryRefusedError
 from neuroattack.targets.black_box import Target
 
