@@ -81,6 +81,23 @@ def ratio_interval(first: Sequence[float], second: Sequence[float]) -> tuple[flo
     return low, (b + math.sqrt(max(b * b - a * c, 0.0))) / a
 
 
+def median_interval(values: Sequence[float]) -> tuple[float, float] | None:
+    """Return the 95 % interval of a median from order statistics; None for fewer than six values.
+
+    Its ends are the values of ranks k and n + 1 - k, with the largest k for which a binomial
+    variable of n trials and probability 1/2 is below k with a probability of at most 2.5 %
+    (Conover 1999, "Practical Nonparametric Statistics", section 3.2).
+    """
+    count, rank, below = len(values), 0, 0.5 ** len(values)
+    while below <= 0.025:
+        rank += 1
+        below += math.comb(count, rank) * 0.5**count
+    if not rank:
+        return None
+    ordered = sorted(values)
+    return ordered[rank - 1], ordered[count - rank]
+
+
 def mean_interval(values: Sequence[float]) -> tuple[float, float] | None:
     """Return the 95 % interval of a mean by Student's t; None for fewer than two values."""
     if len(values) < 2:

@@ -70,6 +70,13 @@ class Goal:
             )
 
     @property
+    def kind(self) -> str:
+        """``"untargeted"``, ``"targeted"``, or the quantity to maximize."""
+        if self.maximize is not None:
+            return self.maximize
+        return "untargeted" if self.target_class is None else "targeted"
+
+    @property
     def meter(self) -> str | None:
         """Name of the meter that the target must have, or None."""
         return self.maximize if self.maximize in METERS else None

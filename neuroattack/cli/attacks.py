@@ -193,7 +193,8 @@ def attack(
 
         check_writable(out / PAGE)
     spec = deployment(backend=network) if is_address(network) else deployment()
-    spec = spec.metered(goal if goal in METERS else None)
+    if goal in METERS:
+        spec = spec.metered(goal)
     made = _made(attack, norm, bound, queries, settings or [], substitutes)
     loaded = load_network(network) if spec.kind == "network" else None
     dnn = Path(network) if spec.kind == "dnn" else None

@@ -226,6 +226,7 @@ def _print(
             "goal",
             "images",
             "success rate",
+            "median increase",
             "median distance",
             "difference from first attack (points)",
         ),
@@ -236,7 +237,7 @@ def _print(
                 row["deployment"],
                 row["bound"] or "none",
                 budget_text(row["budget"], row["threat_model"]),
-                "targeted" if row["targeted"] else "untargeted",
+                row["goal"],
                 *_figures(row),
             )
             for row in attacks
@@ -246,21 +247,26 @@ def _print(
         print_bracket(bracket)
 
 
-def _figures(row: dict[str, Any]) -> tuple[str, str, str, str]:
+def _figures(row: dict[str, Any]) -> tuple[str, ...]:
     images = f"{row['images']:,}"
     if row["failed"]:
         images += f", {row['failed']:,} failed"
     if not row["images"]:
-        return images, "none", "none", ""
+        return images, "none", "", "none", ""
     rates = (100 * rate for rate in (row["success"], *row["success_ci95"]))
     success = "{:.1f} % ({:.1f} to {:.1f} %)".format(*rates)
-    difference = ""
+    increase = difference = ""
+    if row["median_increase"] is not None:
+        increase = f"{100 * row['median_increase']:+.1f} %"
+    if row["median_increase_ci95"] is not None:
+        low, high = (100 * end for end in row["median_increase_ci95"])
+        increase += f" ({low:+.1f} to {high:+.1f} %)"
     if row["difference"] is not None:
         difference = f"{100 * row['difference']:+.1f}"
     if row["difference_ci95"] is not None:
         low, high = (100 * end for end in row["difference_ci95"])
         difference += f" ({low:+.1f} to {high:+.1f})"
-    return images, success, f"{row['median_distance']:.2f}", difference
+    return images, success, increase, f"{row['median_distance']:.2f}", difference
 
 
 def _print_failures(failed: list[dict[str, Any]]) -> None:

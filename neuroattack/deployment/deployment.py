@@ -195,14 +195,15 @@ class Deployment:
         """Return quantities of recorded images, and the energy estimate if there are coefficients.
 
         Quantities, each of shape (images,), are ``spikes`` (all populations except the input),
-        ``input_spikes``, ``synaptic_operations``, and for profiles with energy coefficients
-        ``energy_pj_lower`` and ``energy_pj_upper``, over the terms that have one.
+        ``input_spikes``, ``output_spikes``, ``synaptic_operations``, and for profiles with energy
+        coefficients ``energy_pj_lower`` and ``energy_pj_upper``, over the terms that have one.
         """
         counts = recording.counts
         hidden = [each.sum(axis=1) for name, each in counts.items() if name != INPUT]
         quantities = {
             "spikes": np.sum(hidden, axis=0),
             "input_spikes": counts[INPUT].sum(axis=1),
+            "output_spikes": counts[self.network.readout].sum(axis=1),
             "synaptic_operations": synaptic_operations(self.network, recording),
         }
         estimate = None

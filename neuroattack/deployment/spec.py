@@ -302,8 +302,8 @@ class DeploymentSpec:
         return None if self.meter is None else Meter.from_text(self.meter)
 
     def metered(self, quantity: str | None) -> DeploymentSpec:
-        """Return the deployment with a meter of this quantity, which it may have already."""
-        if quantity is None or (self.reading is not None and self.reading.quantity == quantity):
+        """Return the deployment with a meter of this quantity and no other; None for no meter."""
+        if self.reading is not None and self.reading.quantity == quantity:
             return self
         return dataclasses.replace(self, meter=quantity)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,14 @@ from neuroattack.deployment.opening import OpenDeployment, OpenTarget
 from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import BudgetExceededError, SimulationError, ValidationError
-from neuroattack.experiments.attack_cost import AttackCost, QueryMeter, measure_change
+from neuroattack.experiments.attack_cost import (
+    AttackCost,
+    QueryMeter,
+    increases,
+    measure_change,
+)
 from neuroattack.experiments.seeds import attack_seed
-from neuroattack.statistics import wilson_interval
+from neuroattack.statistics import median_interval, wilson_interval
 from neuroattack.targets.black_box import Randomness, Target
 from neuroattack.targets.defenses import TargetWrapper
 from neuroattack.validation import check_integer
@@ -72,6 +78,19 @@ class AttackedImage:
         object.__setattr__(self, "distances", distances)
 
     @property
+    def clean_error_rate(self) -> float:
+        """Fraction of the trials of the clean image that reach the goal without an attack.
+
+        With a quantity as the goal: fraction in which the true class is not predicted.
+        """
+        return self.clean.rate if self.search.goal.maximize is None else 1 - self.clean.rate
+
+    @property
+    def increases(self) -> dict[str, float]:
+        """Relative increase of each quantity; empty if the network is not simulated here."""
+        return {} if self.cost is None else increases(self.cost.changes)
+
+    @property
     def verification_queries(self) -> int:
         """Total number of trials of the adversarial and the clean image."""
         return self.success.trials + self.clean.trials
@@ -88,11 +107,12 @@ class AttackedImage:
             "index": self.index,
             "label": self.search.goal.label,
             "target_class": self.search.goal.target_class,
+            "maximize": self.search.goal.maximize,
             "predicted_clean": _class(self.clean.predicted),
             "predicted": _class(self.success.predicted),
             "success_rate": self.success.rate,
             "success_ci95": list(self.success.ci95),
-            "clean_error_rate": self.clean.rate,
+            "clean_error_rate": self.clean_error_rate,
             "distance": distance,
             "distances": self.distances,
             "search_queries": self.search.queries,
@@ -102,6 +122,7 @@ class AttackedImage:
         if self.search.trace:
             figures["trace"] = [step.as_json() for step in self.search.trace]
         if self.cost is not None:
+            figures["increases"] = self.increases
             figures["cost"] = self.cost.as_json()
         return figures
 
@@ -133,8 +154,21 @@ class AttackResult:
 
     @property
     def clean_error_rate(self) -> float:
-        """Fraction of fresh trials of the clean images that reach the goals without an attack."""
-        return float(np.mean([each.clean.rate for each in self.images]))
+        """Mean of :attr:`AttackedImage.clean_error_rate`."""
+        return float(np.mean([each.clean_error_rate for each in self.images]))
+
+    @property
+    def increases(self) -> dict[str, dict[str, Any]]:
+        """Median relative increase of each quantity over images, with its 95 % interval."""
+        names = self.images[0].increases
+        values = {
+            name: [each.increases[name] for each in self.images if name in each.increases]
+            for name in names
+        }
+        return {
+            name: {"median": median(found), "ci95": median_interval(found)}
+            for name, found in values.items()
+        }
 
     @property
     def is_of_events(self) -> bool:
@@ -161,6 +195,8 @@ class AttackResult:
             "success_rate": self.success_rate,
             "success_ci95": list(self.ci95),
             "clean_error_rate": self.clean_error_rate,
+            "goal": self.images[0].search.goal.kind,
+            "increases": self.increases,
         }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.attacks.bounds import Bound
-from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.goals import Goal, Quantity
 from neuroattack.attacks.greedy import GreedyWindow
 from neuroattack.attacks.protocol import (
     Attack,
@@ -36,7 +36,8 @@ from neuroattack.errors import (
     UnsupportedFeatureError,
     ValidationError,
 )
-from neuroattack.experiments.attack import attack_and_verify
+from neuroattack.experiments.attack import AttackedImage, attack_and_verify
+from neuroattack.experiments.attack_cost import increases, measure_change
 from neuroattack.experiments.engine.cells import Cell, read_kept
 from neuroattack.experiments.model_cells import dataset_of_cell, keep_model, keep_network
 from neuroattack.experiments.seeds import attack_seed
@@ -214,6 +215,7 @@ def attack_image(
     folder: Path,
     label: int | None = None,
     substitutes: Mapping[str, str] | None = None,
+    maximize: Quantity | None = None,
     before: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """Attack one test image, and verify the result on fresh trials.
@@ -223,7 +225,8 @@ def attack_image(
     Returns
     -------
     dict
-        Figures as JSON values, and ``"adversarial"``, the adversarial image.
+        Figures as JSON values, and ``"adversarial"``, the adversarial image. With a quantity to
+        maximize, ``"increases"`` are the relative increases of all quantities.
     """
     del label
     began = time.perf_counter()
@@ -231,19 +234,24 @@ def attack_image(
     opened = open_once(deployment, profile, network, dnn, folder)
     max_distance = None if before is None else float(before["distance"][bound.partition("@")[0]])
     image, true_class = subject.image(index)
+    goal = Goal(true_class, target_class, maximize)
+    metered = opened.spec.metered(goal.meter)
+    if metered != opened.spec:
+        opened = open_once(str(metered), profile, network, dnn, folder)
     settings = with_kept_substitutes(settings, substitutes or {}, folder)
     made = _attack(attack, settings, bound, max_distance, budget, seed, opened.image_shape)
     attacked = attack_and_verify(
         opened,
         made,
         image,
-        Goal(true_class, target_class),
+        goal,
         index=index,
         trials=trials,
         budget=budget,
         search_randomness=opened.spec.search_randomness,
         deployment=opened.deployment,
     )
+    found = {} if maximize is None else {"increases": _increases(opened, attacked, trials)}
     return {
         "threat_model": threat_model(made),
         "queries": attacked.search.queries,
@@ -255,7 +263,24 @@ def attack_image(
         "max_distance": max_distance,
         "seconds": time.perf_counter() - began,
         "adversarial": attacked.search.adversarial,
+        **found,
     }
+
+
+def _increases(opened: OpenDeployment, attacked: AttackedImage, trials: int) -> dict[str, float]:
+    """Return the relative increase of each quantity, in trials after the verification."""
+    if opened.deployment is None:
+        return {}
+    search = attacked.search
+    changes = measure_change(
+        opened.deployment,
+        search.original,
+        search.adversarial,
+        first_trial=attacked.verification_queries * opened.spec.trials_per_query,
+        trials=trials,
+        stream=verification_stream(attacked.index, search.goal.target_class),
+    )
+    return increases(changes)
 
 
 def _attack(

@@ -17,7 +17,7 @@ from neuroattack.hardware.energy.energy import EnergyEstimate
 from neuroattack.hardware.energy.terms import as_ends
 from neuroattack.ir.network import INPUT
 
-__all__ = ["AttackCost", "Change", "QueryMeter", "measure_change"]
+__all__ = ["AttackCost", "Change", "QueryMeter", "increases", "measure_change"]
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,8 @@ class AttackCost:
     trials : int
         Number of trials per image.
     changes : mapping of str to Change
-        ``spikes`` (all populations except the input), ``input_spikes``, ``synaptic_operations``,
+        ``spikes`` (all populations except the input), ``input_spikes``, ``output_spikes``,
+        ``synaptic_operations``,
         and for profiles with energy coefficients ``energy_pj_lower`` and ``energy_pj_upper``, over
         the terms that have one.
     queries : int
@@ -103,6 +104,18 @@ class AttackCost:
             "basis": self.basis,
             "caveats": list(self.caveats),
         }
+
+
+def increases(changes: Mapping[str, Change]) -> dict[str, float]:
+    """Return the relative increase of each quantity; that of energy is of the mean of its bounds.
+
+    Quantities that are 0 on the clean image are left out.
+    """
+    means = {name: (each.original, each.adversarial) for name, each in changes.items()}
+    if "energy_pj_lower" in means:
+        lower, upper = means.pop("energy_pj_lower"), means.pop("energy_pj_upper")
+        means["energy"] = lower[0] + upper[0], lower[1] + upper[1]
+    return {name: after / before - 1 for name, (before, after) in means.items() if before}
 
 
 class QueryMeter:

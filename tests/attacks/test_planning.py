@@ -14,8 +14,8 @@ from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.planning import best_change, pixels_to_probe
-from neuroattack.attacks.regression.plans import plan_images
 from neuroattack.attacks.regression.effects import Effects
+from neuroattack.attacks.regression.plans import plan_images
 
 SHAPE = (3, 4)
 PIXELS = 12

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic import ValidationError as SchemaError
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import Quantity
 from neuroattack.attacks.protocol import Attack
 from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import make_attack, present_name
@@ -133,8 +134,9 @@ class CampaignConfig(_Part):
         Number of fresh trials per image.
     deployments : tuple of DeploymentSpec, optional
         Attacked deployments; profile files are relative to the folder of the configuration.
-    goals : tuple of {"untargeted", "random"}, optional
-        Goals; ``"random"`` is a random target class per image.
+    goals : tuple of str, optional
+        Goals: ``"untargeted"``; ``"random"``, a random target class per image; or a quantity to
+        maximize, see :class:`neuroattack.attacks.goals.Goal`.
     budgets : tuple of int
         Query budgets per search.
     bounds : tuple of str
@@ -156,7 +158,7 @@ class CampaignConfig(_Part):
         AfterValidator(_unique),
     ] = (DeploymentSpec(),)
     goals: Annotated[
-        tuple[Literal["untargeted", "random"], ...],
+        tuple[Literal["untargeted", "random"] | Quantity, ...],
         Field(min_length=1),
         AfterValidator(_unique),
     ] = ("untargeted",)

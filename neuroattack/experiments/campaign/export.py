@@ -15,7 +15,7 @@ from neuroattack.attacks.bounds import Bound
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.experiments.engine.store import Done, Store
 from neuroattack.files import atomic_path, write_text
-from neuroattack.statistics import mean_interval, wilson_interval
+from neuroattack.statistics import mean_interval, median_interval, wilson_interval
 
 __all__ = ["first_attack", "result_rows", "summarize", "write_csv", "write_parquet"]
 
@@ -39,8 +39,10 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
                 "index": arguments["index"],
                 "label": arguments["label"],
                 "target_class": arguments["target_class"],
+                "goal": _goal(arguments),
                 "success": success["successes"] / success["trials"],
                 "clean_success": clean["successes"] / clean["trials"],
+                "increase": _increase(arguments, result),
                 "trials": success["trials"],
                 "queries": result["queries"],
                 "verification_queries": result["verification_queries"],
@@ -50,6 +52,20 @@ def result_rows(results: Iterable[Done]) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def _goal(arguments: Mapping[str, Any]) -> str:
+    maximize: str | None = arguments.get("maximize")
+    if maximize is not None:
+        return maximize
+    return "untargeted" if arguments["target_class"] is None else "targeted"
+
+
+def _increase(arguments: Mapping[str, Any], result: Mapping[str, Any]) -> float | None:
+    """Return the relative increase of the quantity to maximize; None for goals without one."""
+    quantity = (arguments.get("maximize") or "").replace("-", "_")
+    increase: float | None = result.get("increases", {}).get(quantity)
+    return increase
 
 
 def _max_distance(arguments: Mapping[str, Any], result: Mapping[str, Any]) -> float | None:
@@ -82,7 +98,9 @@ def summarize(
     attack could change them. Attacks that ``failed`` are only counted; if all failed, the other
     figures are None. ``difference`` is the mean difference in success rate from the attack `first`
     (its name and settings) over the images of both, at the same deployment, bound, budget and kind
-    of goal, with Student's interval; None for that attack itself.
+    of goal, with Student's interval; None for that attack itself. With a quantity as the goal,
+    ``success`` is the fraction of trials in which the class is kept, and ``median_increase`` the
+    median relative increase of the quantity over images, with an interval from order statistics.
     """
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     for row in rows:
@@ -116,14 +134,14 @@ def _difference(
 
 
 def _group(values: Mapping[str, Any], settings: str, deployment: str) -> tuple[Any, ...]:
-    targeted = values["target_class"] is not None
+    goal = values["goal"] if "goal" in values else _goal(values)
     return (
         values["attack"],
         settings,
         deployment,
         values["bound"],
         values["budget"],
-        targeted,
+        goal,
     )
 
 
@@ -132,7 +150,7 @@ def _settings(arguments: Mapping[str, Any]) -> str:
 
 
 def _summary(key: tuple[Any, ...], group: list[Mapping[str, Any]], failed: int) -> dict[str, Any]:
-    attack, settings, deployment, bound, budget, targeted = key
+    attack, settings, deployment, bound, budget, goal = key
     images = len(group)
     norm = bound.partition("=")[0].partition("@")[0] or "local_sd"
 
@@ -153,17 +171,29 @@ def _summary(key: tuple[Any, ...], group: list[Mapping[str, Any]], failed: int) 
         "images": images,
         "images_without_distance": sum(row["max_distance"] == 0 for row in group),
         "failed": failed,
-        "targeted": targeted,
+        "targeted": goal == "targeted",
+        "goal": goal,
         "success": success,
         "success_ci95": None
         if success is None
         else list(wilson_interval(sum(row["success"] for row in group), images)),
+        **_increases(group),
         "images_fooled": mean(row["success"] > 0.5 for row in group),
         "median_queries": median(_queries(row) for row in group),
         "median_distance": median(row[f"{norm}_distance"] for row in group),
         "clean_success": mean(row["clean_success"] for row in group),
         "verification_queries": sum(row["verification_queries"] for row in group),
         "seconds": sum(row["seconds"] for row in group),
+    }
+
+
+def _increases(group: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the median increase of the quantity to maximize, with its interval over images."""
+    values = [row["increase"] for row in group if row["increase"] is not None]
+    interval = median_interval(values)
+    return {
+        "median_increase": statistics.median(values) if values else None,
+        "median_increase_ci95": None if interval is None else list(interval),
     }
 
 

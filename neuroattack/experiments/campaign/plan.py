@@ -43,6 +43,7 @@ def _cells(
             target_class = None
             if goal == "random":
                 target_class = random_target_class(config.seed, index, label, n_classes)
+            maximize = None if goal in ("untargeted", "random") else goal
             for spec in config.deployments:
                 common = {
                     "deployment": str(spec),
@@ -51,6 +52,7 @@ def _cells(
                     "label": label,
                     "target_class": target_class,
                     "seed": attack_seed(config.seed, index),
+                    **({} if maximize is None else {"maximize": maximize}),
                 }
                 reference = _cell(
                     {"attack": REFERENCE, "settings": {}, "bound": "", "budget": None, **common}

@@ -276,6 +276,7 @@ def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
             for found in results
         ],
     )
+    _print_increases(results)
     console.print_rows(
         "Images, with 95 % intervals over trials",
         [
@@ -307,6 +308,30 @@ def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
             for each in found["images"]
         ],
     )
+
+
+def _print_increases(results: Sequence[Mapping[str, Any]]) -> None:
+    """Print the increases of attacks whose goal is a quantity."""
+    found = [each for each in results if each["goal"] not in ("untargeted", "targeted")]
+    if not found:
+        return
+    console.print_rows(
+        "Median increases over images, with 95 % intervals; success: the class is kept",
+        ["attack", "goal", "quantity", "increase"],
+        [
+            [each["attack"], each["goal"], name.replace("_", " "), _increase(values)]
+            for each in found
+            for name, values in each["increases"].items()
+        ],
+    )
+
+
+def _increase(values: Mapping[str, Any]) -> str:
+    text = f"{100 * values['median']:+.1f} %"
+    if values["ci95"] is not None:
+        low, high = (100 * end for end in values["ci95"])
+        text += f" ({low:+.1f} to {high:+.1f} %)"
+    return text
 
 
 def _operations(cost: Mapping[str, Any] | None) -> str:
