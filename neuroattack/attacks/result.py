@@ -169,7 +169,8 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, trials: int) 
     Raises
     ------
     ValidationError
-        If `trials` is out of range, or the target's randomness is shared within a batch.
+        If `trials` is out of range, the target's randomness is shared within a batch, or its meter
+        is not that of the goal.
     """
     check_trials(trials)
     if target.randomness != "independent":
@@ -178,6 +179,8 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, trials: int) 
             repr(target.randomness),
             "'independent', which verification needs",
         )
+    if target.meter != goal.meter:
+        raise ValidationError("meter of the target", target.meter, f"{goal.meter}, for the goal")
     successes = 0
     total = np.zeros(target.n_classes, np.int64)
     for start in range(0, trials, _BATCH_TRIALS):

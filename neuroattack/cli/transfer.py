@@ -65,6 +65,7 @@ def preflight(
     from neuroattack.ir.storage import load_network
 
     spec = deployment(backend=network) if is_address(network) else deployment()
+    spec = spec.metered(None)
     loaded = load_network(network) if spec.kind == "network" else None
     source = load_dataset_of(dataset, {} if loaded is None else loaded.origin)
     image, label = source.test.pick(index)

@@ -42,7 +42,7 @@ def choose_images(
     chosen: list[int] = []
     with contextlib.ExitStack() as stack:
         targets = [
-            stack.enter_context(open_target(spec, network, dnn))(EVALUATION_STREAM)
+            stack.enter_context(open_target(spec.metered(None), network, dnn))(EVALUATION_STREAM)
             for spec in deployments
         ]
         for start in range(0, len(order), _BATCH):
