@@ -8,6 +8,7 @@ from scipy import stats
 
 from neuroattack.statistics import (
     mean_interval,
+    median_interval,
     newcombe_interval,
     ratio_interval,
     wilson_interval,
@@ -117,3 +118,16 @@ def test_ratios_are_covered_by_their_intervals(shared):
         low, high = ratio_interval(*(number < [[0.6], [0.8]]).astype(float).tolist())
         covered += low <= 0.75 <= high
     assert 0.92 <= covered / 500 <= 0.99
+
+
+def test_median_interval_covers_the_median():
+    assert median_interval([1.0, 2.0, 3.0, 4.0, 5.0]) is None
+    assert median_interval([3.0, 1.0, 2.0, 6.0, 5.0, 4.0]) == (1.0, 6.0)
+    # Published ranks for n = 100: 40 and 61 (Conover 1999, table A3).
+    assert median_interval(list(range(1, 101))) == (40, 61)
+    rng = np.random.default_rng(0)
+    covered = [
+        low <= 0 <= high
+        for low, high in (median_interval(rng.normal(size=25)) for _ in range(4000))
+    ]
+    assert 0.95 <= np.mean(covered) <= 0.97

@@ -102,7 +102,9 @@ def test_the_mean_includes_every_query_of_the_search(attacked):
 def test_without_a_chip_there_is_no_energy():
     with attacked_on(DeploymentSpec(steps=50, seed=4), 5) as (_, outcome):
         cost = outcome.cost
-    assert set(cost.changes) == {"spikes", "input_spikes", "synaptic_operations"}
+    assert set(cost.changes) == {
+        *("spikes", "input_spikes", "output_spikes", "synaptic_operations"),
+    }
     assert cost.query_energy_pj is None
     assert cost.without_coefficient == ()
     assert cost.as_json()["energy_pj_per_query"] is None

@@ -189,7 +189,7 @@ def _summary(key: tuple[Any, ...], group: list[Mapping[str, Any]], failed: int) 
 
 def _increases(group: list[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the median increase of the quantity to maximize, with its interval over images."""
-    values = [row["increase"] for row in group if row["increase"] is not None]
+    values = [row["increase"] for row in group if row.get("increase") is not None]
     interval = median_interval(values)
     return {
         "median_increase": statistics.median(values) if values else None,
