@@ -41,9 +41,6 @@ ModelName = Literal["auto", "siegert", "twin"]
 Images = NDArray[np.float64]
 
 _OPENING_TRIALS = 8
-# Gradients of a single trial depend on its noise: with 2 trials, retimed events deceive a third as
-# often.
-_TWIN_TRIALS = 8
 
 
 @dataclass(frozen=True)
@@ -160,7 +157,7 @@ class WhiteBox:
         return ascend(model, originals, aims, self.bound, steps=self.steps, starts=starts)
 
     def _model(self, deployment: Deployment, original: Images, goal: Goal) -> Differentiable:
-        from neuroattack.attacks.reference.twin import Twin
+        from neuroattack.attacks.reference.twin import SMOOTHING_TRIALS, Twin
 
         network, steps = deployment.network, deployment.steps
         costs = None
@@ -173,7 +170,7 @@ class WhiteBox:
                 if self.model == "siegert":
                     raise
         # Without randomness, all trials are equal.
-        trials = _TWIN_TRIALS if deployment.is_random else 1
+        trials = SMOOTHING_TRIALS if deployment.is_random else 1
         return Twin(network, steps, trials=trials, seed=self.seed, spike_costs=costs)
 
     def _select(

@@ -112,7 +112,8 @@ class CountRegression:
         Models of the target from data of the attacker, as in
         :func:`neuroattack.attacks.substitutes.opening.open_substitutes`. Their adversarial images
         compete from the first query on, and their scores are the prior mean of the regression, with
-        a factor per class that is estimated from the counts. None to use no data.
+        a factor per class that is estimated from the counts. On event samples, they only give the
+        first candidates. None to use no data.
     reach : float, optional
         With substitutes: L2 norm of the random perturbations, as a multiple of the L2 distance of
         the best image from the clean image. They then replace those of size `probe`, and are
@@ -159,11 +160,6 @@ class CountRegression:
             check_positive(thing, fraction)
             if fraction > 1:
                 raise ValidationError(thing, fraction, "at most 1")
-        if self.bound.is_of_events and self.substitutes is not None:
-            raise UnsupportedFeatureError(
-                "attack 'count-regression': substitutes are models of images, and the bound is on "
-                f"{self.bound.norm}"
-            )
         # Settings files give lists, which would make equal attacks compare unequal.
         object.__setattr__(self, "scales", tuple(self.scales))
         object.__setattr__(self, "substitutes", listed(self.substitutes))
@@ -231,12 +227,13 @@ class _Search:
         )
         # Of the goal's gap, as far as it is known.
         self._slopes: NDArray[np.float64] | None = None
-        self._estimator = EffectEstimator(original, attack.correlations_px, self._substitutes)
+        self._prior = None if self._events else self._substitutes
+        self._estimator = EffectEstimator(original, attack.correlations_px, self._prior)
         self._trials = Trials(target, goal, attack.queries, self._observe)
         self._best = Candidate(original)
         self._deterministic = False
         # Whether the counts agree with the substitutes, as far as is known.
-        self._trusted = self._substitutes is not None
+        self._trusted = self._prior is not None
         self._history: list[Incumbent] = [Incumbent(original, -np.inf, 0)]
         self._probed = self._pixels_to_probe(np.ones(original.size))
 
@@ -376,9 +373,9 @@ class _Search:
     def _planned(self, effects: Effects) -> list[NDArray[np.float64]]:
         """Return the images with the largest predicted gap under one model."""
         attack, goal = self._attack, self._goal
-        if self._substitutes is None:
+        if self._prior is None:
             return plan_images(effects, attack.bound, self._original, goal, attack.plans)
-        model = Corrected(self._substitutes, self._original, effects)
+        model = Corrected(self._prior, self._original, effects)
         aims = aims_of(goal, model.n_classes)
         originals = np.repeat(self._original[None], len(aims), axis=0)
         images = ascend(model, originals, aims, attack.bound, steps=_PLANNING_STEPS)

@@ -11,6 +11,7 @@ from neuroattack.attacks.gradients.differentiable import Differentiable
 from neuroattack.attacks.protocol import ThreatModel
 from neuroattack.attacks.substitutes.ensemble import Ensemble, Perceptron, members_of
 from neuroattack.attacks.substitutes.torch_module import TorchModule
+from neuroattack.encoding.events import EventEncoder
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.targets.black_box import Target
 
@@ -39,7 +40,7 @@ def listed(substitutes: Value) -> Value | tuple[str, ...]:
     return tuple(substitutes) if isinstance(substitutes, list) else substitutes
 
 
-def open_substitutes(substitutes: Substitutes) -> Differentiable:
+def open_substitutes(substitutes: Substitutes, steps: int = _TIME_STEPS) -> Differentiable:
     """Return the models of a value of the parameter `substitutes`.
 
     Parameters
@@ -48,7 +49,10 @@ def open_substitutes(substitutes: Substitutes) -> Differentiable:
         Models, or one or more names. The name of a data set stands for multilayer perceptrons
         trained on its training split, which are kept in the user's cache. A file (.h5) contains
         perceptrons, or a network that the attacker trained in the way of the target: its rate model
-        is used, which means knowledge of the architecture.
+        is used, or if it reads events its differentiable twin in PyTorch, which means knowledge of
+        the architecture.
+    steps : int, optional
+        Number of time steps of event samples.
 
     Raises
     ------
@@ -58,13 +62,15 @@ def open_substitutes(substitutes: Substitutes) -> Differentiable:
         If there is no such data set or file, or it cannot be read.
     UnsupportedFeatureError
         If there is no rate model of a network.
+    BackendUnavailableError
+        If a network reads events and PyTorch is not installed.
     """
     if not isinstance(substitutes, str | Sequence):
         return substitutes
     names = (substitutes,) if isinstance(substitutes, str) else tuple(substitutes)
     if not names or not all(isinstance(name, str) and name for name in names):
         raise ValidationError("substitutes", substitutes, "names of data sets or files")
-    members = [member for name in names for member in members_of(_opened(name))]
+    members = [member for name in names for member in members_of(_opened(name, steps))]
     return Ensemble(members)
 
 
@@ -73,7 +79,7 @@ def is_file_name(name: str) -> bool:
     return name.lower().endswith(_SUFFIX)
 
 
-def _opened(name: str) -> Differentiable:
+def _opened(name: str, steps: int) -> Differentiable:
     path = Path(name)
     if not is_file_name(name):
         path = _file_of(name, path.stat().st_mtime_ns if path.is_file() else 0)
@@ -81,7 +87,7 @@ def _opened(name: str) -> Differentiable:
         state = path.stat()
     except OSError as error:
         raise FileError(path, f"cannot be read: {error.strerror}") from None
-    return _read(str(path), state.st_mtime_ns, state.st_size)
+    return _read(str(path), state.st_mtime_ns, state.st_size, steps)
 
 
 @functools.lru_cache(maxsize=8)
@@ -94,8 +100,9 @@ def _file_of(dataset: str, modified_ns: int) -> Path:
 
 
 @functools.lru_cache(maxsize=8)
-def _read(path: str, modified_ns: int, size: int) -> Differentiable:
+def _read(path: str, modified_ns: int, size: int, steps: int) -> Differentiable:
     from neuroattack.attacks.reference.siegert import SiegertModel
+    from neuroattack.attacks.reference.twin import smoothed_twin
     from neuroattack.attacks.substitutes.storage import KIND, load_substitutes
     from neuroattack.hdf5 import read_kind
     from neuroattack.ir.storage import load_network
@@ -103,7 +110,10 @@ def _read(path: str, modified_ns: int, size: int) -> Differentiable:
     del modified_ns, size  # distinguish versions of a file
     if read_kind(path) == KIND:
         return load_substitutes(path)
-    return SiegertModel(load_network(path), _TIME_STEPS)
+    network = load_network(path)
+    if isinstance(network.input.encoder, EventEncoder):
+        return smoothed_twin(network, steps)
+    return SiegertModel(network, _TIME_STEPS)
 
 
 def threat_model_of(substitutes: Substitutes | None) -> ThreatModel:
@@ -127,7 +137,7 @@ def fitting_substitutes(substitutes: Substitutes | None, target: Target) -> Diff
     """Open substitutes, if any; raise ValidationError unless they fit the target."""
     if substitutes is None:
         return None
-    models = open_substitutes(substitutes)
+    models = open_substitutes(substitutes, target.image_shape[0])
     found = (tuple(models.image_shape), models.n_classes)
     if found != (tuple(target.image_shape), target.n_classes):
         raise ValidationError(

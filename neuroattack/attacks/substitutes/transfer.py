@@ -66,6 +66,11 @@ class Transfer:
             )
 
     @property
+    def supports_events(self) -> bool:
+        """True: bounds may be on events."""
+        return True
+
+    @property
     def name(self) -> str:
         """``"transfer"``."""
         return "transfer"
