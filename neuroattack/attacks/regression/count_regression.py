@@ -228,7 +228,13 @@ class _Search:
         # Of the goal's gap, as far as it is known.
         self._slopes: NDArray[np.float64] | None = None
         self._prior = None if self._events else self._substitutes
-        self._estimator = EffectEstimator(original, attack.correlations_px, self._prior)
+        self._estimator = EffectEstimator(
+            original,
+            attack.correlations_px,
+            self._prior,
+            # More input is more work, but it has no common effect on the classes.
+            common_effect=0.0 if goal.maximize is None else 1.0,
+        )
         self._trials = Trials(target, goal, attack.queries, self._observe)
         self._best = Candidate(original)
         self._deterministic = False
@@ -374,7 +380,9 @@ class _Search:
         """Return the images with the largest predicted gap under one model."""
         attack, goal = self._attack, self._goal
         if self._prior is None:
-            return plan_images(effects, attack.bound, self._original, goal, attack.plans)
+            # One scale instead of two, and an increase can lose the class.
+            plans = attack.plans if goal.maximize is None else 2 * attack.plans
+            return plan_images(effects, attack.bound, self._original, goal, plans)
         model = Corrected(self._prior, self._original, effects)
         aims = aims_of(goal, model.n_classes)
         originals = np.repeat(self._original[None], len(aims), axis=0)

@@ -83,6 +83,9 @@ class EffectEstimator:
     channel_correlation : float, optional
         Prior correlation of the entries of the first axis, in [0, 1); by default, channels are
         independent.
+    common_effect : float, optional
+        Prior standard deviation of an effect that all pixels have in common, relative to that of
+        each pixel's own; none by default.
     """
 
     def __init__(
@@ -91,9 +94,11 @@ class EffectEstimator:
         correlations_px: Sequence[float],
         substitutes: Differentiable | None = None,
         channel_correlation: float = 0.0,
+        common_effect: float = 0.0,
     ) -> None:
         self._original = original
         self._channel_correlation = channel_correlation
+        self._common_effect = common_effect
         self._substitutes = substitutes
         self._prior_scores: list[NDArray[np.float64]] = []
         self._correlations_px = tuple(correlations_px) if original.ndim > 1 else (0.0,)
@@ -159,8 +164,10 @@ class EffectEstimator:
         counts = np.concatenate(self._counts)
         group = np.unique(np.concatenate(self._groups), return_inverse=True)[1]
         features = _centered(changes, group)
+        common = self._common_effect * features.sum(axis=1, keepdims=True)
         ridges = [
-            (length, _Ridge(self._smoothed(features, length))) for length in self._correlations_px
+            (length, _Ridge(np.hstack([self._smoothed(features, length), common])))
+            for length in self._correlations_px
         ]
         prior = np.concatenate(self._prior_scores) if self._prior_scores else None
         centered_prior = None if prior is None else _centered(prior, group)
@@ -170,7 +177,8 @@ class EffectEstimator:
             centered = _centered(scores, group)
             solutions = [(length, ridge(centered, centered_prior)) for length, ridge in ridges]
             length, best = max(solutions, key=lambda solution: solution[1].likelihood)
-            slopes = self._smoothed(best.coefficients.T, length).T
+            *own, shared = best.coefficients
+            slopes = self._smoothed(np.array(own).T, length).T + self._common_effect * shared
             base = scores.mean(axis=0) - changes.mean(axis=0) @ slopes
             if prior is not None:
                 base -= best.trust * prior.mean(axis=0)

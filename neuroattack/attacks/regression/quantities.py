@@ -16,8 +16,9 @@ Changes = NDArray[np.float64]
 
 # Weights of the class margin relative to the quantity, both by unit slopes.
 _MARGIN_WEIGHTS = (0.0, 0.25, 0.5, 1.0, 2.0, 4.0)
-# Part of the clean image's margin that must remain, to keep the class in most trials.
-_MARGIN_LEFT = 0.4
+# To keep the class in most trials: predicted margin in standard deviations of Poisson counts, and
+# at least this part of the clean image's.
+_DEVIATIONS, _MARGIN_LEFT = 3.0, 0.4
 # Parts of the bound to spend, for quantities that are lost with the class.
 _PARTS = (1.0, 0.75, 0.5)
 
@@ -53,14 +54,16 @@ def quantity_changes(
     -------
     list of float64 arrays, shape (pixels,)
         The first one is the optimum of the quantity plus a multiple of the class margin, with the
-        smallest multiple for which a fixed part of the margin remains. The second brightens all
+        smallest multiple for which a sufficient margin remains. The second brightens all
         pixels alike, because more input is more work for most networks.
     """
     slopes = quantity_slopes(effects, goal)
     uniform = best_change(bound, original, np.ones(original.size))
     if not goal.keep_class:
         return [best_change(bound, original, slopes), uniform]
-    least = _MARGIN_LEFT * max(_margin(effects, goal, np.zeros(original.size)), 0.0)
+    unchanged = np.zeros(original.size)
+    total = max(float(_scores(effects, goal, unchanged).sum()), 0.0)
+    least = max(_MARGIN_LEFT * _margin(effects, goal, unchanged), _DEVIATIONS * total**0.5)
     if goal.maximize == "uncertainty":
         whole = best_change(bound, original, slopes)
         found = [part * whole for part in _PARTS] if bound.is_convex else [whole]
@@ -70,6 +73,8 @@ def quantity_changes(
         ]
     kept = [_margin(effects, goal, change) >= least for change in found]
     gains = [float(change @ slopes) for change in found]
+    if not any(kept):
+        kept[int(np.argmax([_margin(effects, goal, change) for change in found]))] = True
     order = sorted(range(len(found)), key=lambda k: (not kept[k], -gains[k]))
     return [found[order[0]], uniform, *(found[k] for k in order[1:])]
 
