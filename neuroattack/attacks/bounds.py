@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.attacks.distances import DISTANCES, EVENT_DISTANCES
+from neuroattack.attacks.events.patches import is_within_patch
 from neuroattack.attacks.events.refractory import keeps_refractory
 from neuroattack.errors import UnknownNameError, ValidationError
 from neuroattack.validation import check_integer, check_number, check_positive
@@ -19,7 +20,8 @@ _SLACK = 1e-9
 
 _INTEGERS = {"l0": "pixels", "jitter": "time steps"}
 _RETIMING = ("jitter", "shift", "moved")
-_MOST_REFRACTORY = 10_000
+# Constraints on changes of events, and their largest values.
+_OPTIONS = {"refractory_steps": 10_000, "patch_px": 10_000}
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Bound:
         For event samples: least number of time steps between two events of a neuron that the
         perturbation must keep, a limit on plausible sensors. Written
         ``events=0.05,refractory_steps=2``.
+    patch_px : int, optional
+        For event samples with rows and columns of pixels: side of a square, anywhere on the sensor,
+        that contains all changed events, of all channels and time steps. 0 for no such constraint.
+        Written ``events=0.05,patch_px=5``.
 
     Raises
     ------
@@ -54,17 +60,20 @@ class Bound:
     norm: str
     maximum: float
     refractory_steps: int = 0
+    patch_px: int = 0
 
     def __post_init__(self) -> None:
         if self.norm not in DISTANCES:
             raise UnknownNameError("norm", self.norm, DISTANCES)
-        check_integer("bound refractory_steps", self.refractory_steps, 0, _MOST_REFRACTORY)
-        if self.refractory_steps and not self.is_of_events:
-            raise ValidationError(
-                f"bound on {self.norm}",
-                f"refractory_steps {self.refractory_steps}",
-                f"none, except for bounds on {', '.join(EVENT_DISTANCES)}",
-            )
+        for option, most in _OPTIONS.items():
+            value = getattr(self, option)
+            check_integer(f"bound {option}", value, 0, most)
+            if value and not self.is_of_events:
+                raise ValidationError(
+                    f"bound on {self.norm}",
+                    f"{option} {value}",
+                    f"none, except for bounds on {', '.join(EVENT_DISTANCES)}",
+                )
         if self.norm == "linf":
             check_number("bound on linf", self.maximum, "(0, 1]")
         else:
@@ -87,7 +96,7 @@ class Bound:
         ValidationError
             If the text is malformed or the maximum is out of range.
         """
-        first, comma, rest = text.partition(",")
+        first, *rest = text.split(",")
         norm, sign, maximum = first.partition("=")
         norm = norm.strip()
         if not sign:
@@ -100,23 +109,24 @@ class Bound:
             raise ValidationError(
                 f"bound on {norm}", repr(maximum.strip()), "a positive number"
             ) from None
-        if not comma:
-            return cls(norm, number)
-        key, _, steps = rest.partition("=")
-        if key.strip() != "refractory_steps" or not steps.strip().isdecimal():
-            raise ValidationError(
-                f"bound on {norm}",
-                repr(rest),
-                "refractory_steps and an integer, as in events=0.1,refractory_steps=2",
-            )
-        return cls(norm, number, int(steps))
+        options: dict[str, int] = {}
+        for option in rest:
+            key, _, value = (part.strip() for part in option.partition("="))
+            if key not in _OPTIONS or key in options or not value.isdecimal():
+                raise ValidationError(
+                    f"bound on {norm}",
+                    repr(",".join(rest)),
+                    f"{' and '.join(_OPTIONS)}, each at most once and an integer, as in "
+                    "events=0.1,refractory_steps=2",
+                )
+            options[key] = int(value)
+        return cls(norm, number, **options)
 
     def __str__(self) -> str:
         is_integer = self.maximum == round(self.maximum)
-        text = f"{self.norm}={int(self.maximum) if is_integer else self.maximum}"
-        return text + (
-            f",refractory_steps={self.refractory_steps}" if self.refractory_steps else ""
-        )
+        values = {self.norm: int(self.maximum) if is_integer else self.maximum}
+        values |= {option: getattr(self, option) for option in _OPTIONS if getattr(self, option)}
+        return ",".join(f"{key}={value}" for key, value in values.items())
 
     @property
     def is_of_events(self) -> bool:
@@ -134,12 +144,18 @@ class Bound:
         return self.norm != "l0" and not self.is_of_events
 
     def check_shape(self, shape: tuple[int, ...]) -> None:
-        """Raise ValidationError if the norm is not defined for images of this shape."""
+        """Raise ValidationError if the bound is not defined for images of this shape."""
         if self.norm == "local_sd" and len(shape) < 2:
             raise ValidationError(
                 "bound on local_sd",
                 f"images of shape {shape}",
                 "(height, width) or (channels, height, width); use a bound on l0, l2 or linf",
+            )
+        if self.patch_px and len(shape) < 3:
+            raise ValidationError(
+                f"bound {self}",
+                f"samples of shape {shape}",
+                "(steps, ..., rows, columns); use a bound without patch_px",
             )
 
     def distance(self, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> float:
@@ -147,8 +163,11 @@ class Bound:
         return DISTANCES[self.norm](original, adversarial)
 
     def holds(self, original: NDArray[np.float64], adversarial: NDArray[np.float64]) -> bool:
-        """Return whether an image is within the bound; of events, with the refractory period."""
+        """Return whether an image is within the bound; of events, with all constraints."""
+        self.check_shape(original.shape)
         if self.distance(original, adversarial) > self.maximum * (1 + _SLACK):
+            return False
+        if self.patch_px and not is_within_patch(original, adversarial, self.patch_px):
             return False
         return not self.refractory_steps or keeps_refractory(
             original, adversarial, self.refractory_steps, retimed=self.is_retiming

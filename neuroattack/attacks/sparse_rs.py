@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.distances import visibility_sd
 from neuroattack.attacks.events.changes import best_event_change, changed_events
+from neuroattack.attacks.events.patches import patch_mask
 from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.protocol import AttackKind, check_kind, valid_original
 from neuroattack.attacks.result import Incumbent, SearchResult
@@ -32,6 +33,8 @@ _SCHEDULE = (
     (8000, 20),
 )
 _SCHEDULE_QUERIES = 10_000
+# With a patch: every fourth step moves it instead of exchanging cells.
+_MOVE_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,8 @@ class SparseRS:
         and ``local_sd`` pixels are set in random order as long as the bound allows; for ``linf``
         the set contains all pixels, which change toward 0 or 1 as far as the bound allows. For
         ``events``, ``insertions`` and ``deletions`` it is the number of inserted and deleted
-        events; other bounds on events are not supported.
+        events; other bounds on events are not supported. With a patch, the set starts in a random
+        square of pixels, and every fourth step moves it to another one instead.
     queries : int, optional
         Maximum number of queries, one per step.
     seed : int, optional
@@ -104,11 +108,15 @@ class SparseRS:
         before, left = target.queries, target.remaining
         queries = self.queries if left is None else min(self.queries, left)
         history, stopped_by = [Incumbent(original, -np.inf, 0)], "budget"
-        order = rng.permutation(self._candidates(original))
+        corner = self._corner(rng, original)
+        order = rng.permutation(self._candidates(original, corner))
         values = _extremes(rng, original.size)
         for step in range(queries):
-            new_order, new_values = order, values
-            if step:
+            new_order, new_values, new_corner = order, values, corner
+            if step and self.bound.patch_px and step % _MOVE_STEPS == 0:
+                new_corner = self._corner(rng, original)
+                new_order = self._translated(rng, original, order, corner, new_corner)
+            elif step:
                 size = self._set_size(original, order, values)
                 exchanged = max(1, int(self.fraction(step, queries) * size))
                 new_order, new_values = _exchange(rng, order, values, size, exchanged)
@@ -120,7 +128,7 @@ class SparseRS:
                 break
             gap = float(goal.gap(counts.astype(np.float64))[0])
             if gap >= history[-1].gap:
-                order, values = new_order, new_values
+                order, values, corner = new_order, new_values, new_corner
                 history.append(Incumbent(image_now, gap, target.queries - before))
         return SearchResult(
             original, history[-1].image, goal, target.queries - before, stopped_by, tuple(history)
@@ -180,13 +188,47 @@ class SparseRS:
         change = best_event_change(self.bound, original, slopes)
         return original + change.reshape(original.shape)
 
-    def _candidates(self, original: NDArray[np.float64]) -> NDArray[np.intp]:
+    def _candidates(
+        self, original: NDArray[np.float64], corner: tuple[int, int]
+    ) -> NDArray[np.intp]:
         """Return the pixels, or cells of an event sample, that the bound allows to change."""
+        allowed = np.ones(original.shape, np.bool_)
         if self.bound.norm == "insertions":
-            return np.flatnonzero(original == 0)
-        if self.bound.norm == "deletions":
-            return np.flatnonzero(original > 0)
-        return np.arange(original.size)
+            allowed = original == 0
+        elif self.bound.norm == "deletions":
+            allowed = original > 0
+        if self.bound.patch_px:
+            rows, columns = original.shape[-2:]
+            allowed = allowed & patch_mask((rows, columns), self.bound.patch_px, *corner)
+        return np.flatnonzero(allowed)
+
+    def _corner(self, rng: np.random.Generator, original: NDArray[np.float64]) -> tuple[int, int]:
+        """Return row and column of the top left pixel of a random patch, if there is one."""
+        if not self.bound.patch_px:
+            return 0, 0
+        row, column = (
+            int(rng.integers(max(side - self.bound.patch_px, 0) + 1))
+            for side in original.shape[-2:]
+        )
+        return row, column
+
+    def _translated(
+        self,
+        rng: np.random.Generator,
+        original: NDArray[np.float64],
+        order: NDArray[np.intp],
+        corner: tuple[int, int],
+        new_corner: tuple[int, int],
+    ) -> NDArray[np.intp]:
+        """Return the order with its cells at the same places of another patch, as far as allowed.
+
+        Cells that are allowed there only follow in random order.
+        """
+        rows, columns = (new - old for new, old in zip(new_corner, corner, strict=True))
+        candidates = self._candidates(original, new_corner)
+        moved = order + rows * original.shape[-1] + columns
+        moved = moved[np.isin(moved, candidates)]
+        return np.concatenate([moved, rng.permutation(np.setdiff1d(candidates, moved))])
 
 
 def _extremes(rng: np.random.Generator, pixels: int) -> NDArray[np.float64]:

@@ -1,10 +1,13 @@
 """Studies of networks that read events: attack, transfer and audit."""
 
+import itertools
+
 import numpy as np
 import pytest
 
 import neuroattack as na
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.registry import make_attack
 from neuroattack.datasets import load_dataset
 from neuroattack.datasets.dataset import Dataset, Split
 from neuroattack.datasets.events.counts import count_images
@@ -54,6 +57,27 @@ def test_counts_separate_the_classes(events):
     images = count_images(events).test
     upper = images.images[:, :, :2].mean(axis=(1, 2, 3))
     assert (upper[images.labels == 0] > upper[images.labels == 1].max()).all()
+
+
+@pytest.mark.parametrize(
+    ("name", "norm"),
+    [
+        *itertools.product(("count-regression", "random-noise", "white-box"), ("events", "jitter")),
+        ("sparse-rs", "events"),
+    ],
+)
+def test_attacks_change_events_within_a_patch(network, events, name, norm):
+    if name == "white-box":
+        pytest.importorskip("torch")
+    bound = Bound(norm, 0.3 if norm == "events" else 3, patch_px=2)
+    attack = make_attack(name, bound, 60, 0)
+    with na.deploy(network, steps=STEPS) as deployment:
+        result = na.attack(deployment, events.test.images[:2], events.test.labels[:2], attack)
+    for sample, adversarial in zip(events.test.images[:2], result.adversarial, strict=True):
+        changed = np.argwhere(sample != adversarial)[:, -2:]
+        assert len(changed)
+        assert np.ptp(changed, axis=0).max() < 2
+        assert bound.holds(sample.astype(float), adversarial)
 
 
 def test_attack_reports_distances_of_events(network, events):

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.events.patches import best_patch, patch_mask, patch_sums
 
 __all__ = ["best_event_change", "changed_events"]
 
 Sample = NDArray[np.float64]
 
 _BISECTIONS = 30
+# Prices at which patches are compared, relative to the largest one.
+_PRICES = np.append(0.0, np.geomspace(1e-3, 1.0, 19))
 
 
 def best_event_change(bound: Bound, original: Sample, slopes: NDArray[np.float64]) -> Sample:
@@ -40,13 +43,16 @@ def best_event_change(bound: Bound, original: Sample, slopes: NDArray[np.float64
     the events of each neuron. ``shift``, ``moved``: the same with a price per step of shift or per
     moved event, the smallest with which the bound holds (Lagrangian relaxation); it is optimal for
     the shift that it uses, which may be a little less than the bound allows.
+
+    With a patch, this applies to the events in it. For ``events``, ``insertions``, ``deletions``
+    and ``jitter``, the patch is the best one. For ``shift`` and ``moved``, it is the patch whose
+    gain has the largest limit by Lagrangian duality, usually the best one unless the bound allows
+    only a few retimed events.
     """
     scores = slopes.reshape(len(original), -1)
     sample = original.reshape(scores.shape) > 0
-    if bound.is_retiming:
-        changed = _retimed_within(bound, original, sample, scores)
-    else:
-        changed = _toggled(sample, scores, bound, changed_events(bound, original))
+    plan = _retimed_within if bound.is_retiming else _toggled_within
+    changed = plan(bound, original, sample, scores)
     change: Sample = (changed.astype(np.float64) - sample).ravel()
     return change
 
@@ -56,39 +62,41 @@ def changed_events(bound: Bound, original: Sample) -> int:
     return int(bound.maximum * max(int(np.count_nonzero(original)), 1) + 1e-9)
 
 
-def _toggled(
-    sample: NDArray[np.bool_], scores: Sample, bound: Bound, most: int
+def _toggled_within(
+    bound: Bound, original: Sample, sample: NDArray[np.bool_], scores: Sample
 ) -> NDArray[np.bool_]:
     """Insert and delete the events of largest gain."""
+    most = changed_events(bound, original)
     gains: Sample = np.where(sample, -scores, scores)
     if bound.norm == "insertions":
         gains[sample] = 0
     elif bound.norm == "deletions":
         gains[~sample] = 0
-    candidates = np.flatnonzero(gains.ravel() > 0)
-    if not bound.refractory_steps and 0 < most < len(candidates):
-        # Only the cells of largest gain are sorted.
-        found = gains.ravel()[candidates]
-        candidates = candidates[found >= np.partition(found, -most)[-most]]
-    order = candidates[np.argsort(-gains.ravel()[candidates], kind="stable")]
+    gains = np.maximum(gains, 0).ravel()
+    if bound.refractory_steps:
+        # Imported here because numba is slow to import.
+        from neuroattack.attacks.events.thinning import thinned
+
+        # The refractory period relates events of one neuron: what is chosen there depends neither
+        # on the other neurons nor on the number of changes.
+        order = _by_gain(gains, len(gains))
+        gains = np.where(thinned(sample, order, bound.refractory_steps).ravel(), gains, 0)
+    if bound.patch_px:
+        cells = gains.reshape(original.shape)
+        gains = np.where(best_patch(cells, bound.patch_px, most), cells, 0).ravel()
     changed: NDArray[np.bool_] = sample.copy()
-    if not bound.refractory_steps:
-        order = order[:most]
-        changed.ravel()[order] ^= True
-        return changed
-    reach, left = bound.refractory_steps, most
-    for cell in order.tolist():
-        if not left:
-            break
-        step, neuron = divmod(cell, sample.shape[1])
-        if changed[step, neuron]:
-            changed[step, neuron] = False
-        elif changed[max(step - reach, 0) : step + reach + 1, neuron].any():
-            continue
-        else:
-            changed[step, neuron] = True
-        left -= 1
+    changed.ravel()[_by_gain(gains, most)] ^= True
     return changed
+
+
+def _by_gain(gains: Sample, most: int) -> NDArray[np.intp]:
+    """Return the cells of largest positive gain, as many, in decreasing order."""
+    cells = np.flatnonzero(gains > 0)
+    if 0 < most < len(cells):
+        # Only the cells of largest gain are sorted.
+        found = gains[cells]
+        cells = cells[found >= np.partition(found, -most)[-most]]
+    return cells[np.argsort(-gains[cells], kind="stable")][:most]
 
 
 def _retimed_within(
@@ -97,18 +105,49 @@ def _retimed_within(
     # Imported here because numba is slow to import.
     from neuroattack.attacks.events.retiming import retimed
 
-    if bound.norm == "jitter":
-        return retimed(sample, scores, int(bound.maximum), bound.refractory_steps)
-    shape = original.shape
+    reach = int(bound.maximum) if bound.norm == "jitter" else len(sample)
+    highest = float(np.ptp(scores))
 
-    def at(price: float) -> NDArray[np.bool_]:
+    def at(price: float, scores: Sample) -> NDArray[np.bool_]:
         per_step, per_move = (price, 0.0) if bound.norm == "shift" else (0.0, price)
-        return retimed(sample, scores, len(sample), bound.refractory_steps, per_step, per_move)
+        return retimed(sample, scores, reach, bound.refractory_steps, per_step, per_move)
 
     def holds(changed: NDArray[np.bool_]) -> bool:
-        return bound.holds(original, changed.reshape(shape).astype(np.float64))
+        return bound.holds(original, changed.reshape(original.shape).astype(np.float64))
 
-    return _cheapest(at, holds, float(np.ptp(scores)))
+    if bound.patch_px:
+        prices = [0.0] if bound.norm == "jitter" else highest * _PRICES
+        plans = [(price, at(price, scores)) for price in prices]
+        scores = np.where(_patch_to_retime(bound, original, scores, plans), scores, 0)
+    if bound.norm == "jitter":
+        return at(0.0, scores)
+    return _cheapest(lambda price: at(price, scores), holds, highest)
+
+
+def _patch_to_retime(
+    bound: Bound,
+    original: Sample,
+    scores: Sample,
+    plans: Sequence[tuple[float, NDArray[np.bool_]]],
+) -> NDArray[np.bool_]:
+    """Return the neurons of the patch whose gain has the largest limit by Lagrangian duality.
+
+    Parameters
+    ----------
+    plans : sequence of (float, bool array)
+        Prices, and the retimed sample that is optimal at each.
+    """
+    budget = bound.maximum * max(int(np.count_nonzero(original)), 1)
+    limits = []
+    for price, changed in plans:
+        change = changed - original.reshape(scores.shape)
+        costs = np.abs(np.cumsum(change, axis=0)) if bound.norm == "shift" else change > 0
+        gains = (scores * change - price * costs).reshape(original.shape)
+        limits.append(patch_sums(gains, bound.patch_px) + price * budget)
+    limit: Sample = np.min(limits, axis=0)
+    row, column = divmod(int(limit.argmax()), limit.shape[1])
+    mask = patch_mask(original.shape[-2:], bound.patch_px, row, column)
+    return np.broadcast_to(mask, original.shape[1:]).ravel()
 
 
 def _cheapest(

@@ -57,8 +57,8 @@ class DVSPattern:
     Parameters
     ----------
     bound : Bound
-        Bound on ``events`` or ``insertions``; with another one, the attack raises an error before
-        the first query.
+        Bound on ``events`` or ``insertions``, without a patch; with another one, the attack raises
+        an error before the first query.
     queries : int, optional
         Maximum number of queries.
     seed : int, optional
@@ -108,13 +108,19 @@ class DVSPattern:
         Raises
         ------
         UnsupportedFeatureError
-            If the bound is on another distance, such as one of images, or the shape does not fit.
+            If the bound is on another distance, such as one of images, or has a patch, or the shape
+            does not fit.
         """
         del n_classes
         if self.bound.norm not in _NORMS:
             raise UnsupportedFeatureError(
                 f"attack {self.name!r} inserts events: got a bound on {self.bound.norm}, expected "
                 f"one on {' or '.join(_NORMS)}"
+            )
+        if self.bound.patch_px:
+            raise UnsupportedFeatureError(
+                f"attack {self.name!r} inserts events along the whole border: got the bound "
+                f"{self.bound}, expected one without patch_px"
             )
         if len(image_shape) < 3:
             raise UnsupportedFeatureError(

@@ -86,7 +86,8 @@ class EventEffects:
         variance.
         """
         reach = 1.0 if self._bound.is_retiming else _REACH
-        wider = replace(self._bound, maximum=reach * self._bound.maximum)
+        # Without the patch of the bound: where it is best is learned from all pixels.
+        wider = replace(self._bound, maximum=reach * self._bound.maximum, patch_px=0)
         fields = self._estimator.correlated(rng, count, length)
         samples = np.empty((count, *self._original.shape))
         for sample, field in zip(samples, fields, strict=True):

@@ -46,6 +46,14 @@ def plainly_within(bound, sample, found):
         assert changes / 2 <= bound.maximum * clean + 1e-9
 
 
+def plainly_within_patch(patch_px, sample, found):
+    places = np.argwhere(sample != found)[:, -2:].tolist()
+    for row, column in places:
+        for other_row, other_column in places:
+            assert abs(row - other_row) < patch_px
+            assert abs(column - other_column) < patch_px
+
+
 BOUNDS = [("events", 0.3), ("insertions", 0.3), ("deletions", 0.3), ("jitter", 3)]
 BOUNDS += [("shift", 0.5), ("moved", 0.3)]
 
@@ -56,15 +64,20 @@ BOUNDS += [("shift", 0.5), ("moved", 0.3)]
 @given(
     seed=st.integers(0, 1000),
     refractory=st.integers(0, 4),
+    patch=st.sampled_from([0, 1, 2, 3, 9]),
     density=st.sampled_from([0.0, 0.05, 0.4]),
 )
-def test_attacks_stay_within_every_bound_on_events(name, norm, maximum, seed, refractory, density):
-    bound = Bound(norm, maximum, refractory)
+def test_attacks_stay_within_every_bound_on_events(
+    name, norm, maximum, seed, refractory, patch, density
+):
+    bound = Bound(norm, maximum, refractory, patch)
     sample = (np.random.default_rng(seed).random((15, 2, 4, 4)) < density).astype(float)
     try:
         attack = make_attack(name, bound, 40, seed)
     except UnsupportedFeatureError:
         assert name in ("sparse-rs", "dvs-pattern")
+        return
+    if patch and name == "dvs-pattern":
         return
     found, seen = queried(attack, sample)
     returned = [found.adversarial]
@@ -73,6 +86,8 @@ def test_attacks_stay_within_every_bound_on_events(name, norm, maximum, seed, re
         assert set(np.unique(one)) <= {0.0, 1.0}
         assert bound.holds(sample, one)
         plainly_within(bound, sample, one)
+        if patch:
+            plainly_within_patch(patch, sample, one)
 
 
 @pytest.mark.parametrize("norm", ["events", "insertions", "deletions"])
@@ -82,6 +97,18 @@ def test_random_noise_changes_as_many_events_as_the_bound_allows(norm):
         for sample in seen:
             assert np.count_nonzero(sample != SPARSE) == int(maximum * SPARSE.sum() + 1e-9)
         assert maximum == 1.0 or len({sample.tobytes() for sample in seen}) == 20
+
+
+@pytest.mark.parametrize("norm", ["events", "insertions", "deletions"])
+def test_random_searches_use_patches_all_over_the_sensor(norm):
+    bound = Bound(norm, 0.05, patch_px=3)
+    for name in ("random-noise", "sparse-rs"):
+        _, seen = queried(make_attack(name, bound, 200, 0))
+        changed = [sample != SPARSE for sample in seen]
+        # There are few events to delete in a patch.
+        least = 1 if norm == "deletions" else int(0.05 * SPARSE.sum())
+        assert min(np.count_nonzero(each) for each in changed) >= least
+        assert np.any(changed, axis=(0, 1, 2)).mean() > 0.5
 
 
 def test_random_noise_retimes_most_events_within_the_jitter():
@@ -114,3 +141,18 @@ def test_events_that_are_too_close_violate_the_refractory_period():
         moved[steps] = 1
         assert Bound("jitter", 2, 2).holds(sample, moved) is allowed
         assert Bound("jitter", 2).holds(sample, moved)
+
+
+@given(seed=st.integers(0, 10**6), patch=st.integers(1, 4))
+@settings(max_examples=60, deadline=None)
+def test_patches_contain_all_changes(seed, patch):
+    rng = np.random.default_rng(seed)
+    sample = (rng.random((3, 2, 4, 5)) < 0.3).astype(float)
+    changed = np.abs(sample - (rng.random(sample.shape) < 0.02))
+    pixels = {(row, column) for _, _, row, column in np.argwhere(sample != changed).tolist()}
+    is_within = any(
+        all(top <= row < top + patch and left <= column < left + patch for row, column in pixels)
+        for top in range(4)
+        for left in range(5)
+    )
+    assert Bound("events", 100, patch_px=patch).holds(sample, changed) is is_within

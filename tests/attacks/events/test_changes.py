@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -144,6 +145,65 @@ def test_changes_are_within_their_bound(seed, norm, refractory):
             assert (np.diff(after) >= gaps).all()
 
 
+def best_of_all_patches(bound, sample, slopes):
+    """The largest gain, by planning without a patch in each of all squares in turn."""
+    rows, columns = sample.shape[-2:]
+    side = bound.patch_px
+    gains = []
+    for row in range(rows - side + 1):
+        for column in range(columns - side + 1):
+            inside = np.zeros(sample.shape)
+            inside[..., row : row + side, column : column + side] = 1
+            alone = slopes * inside.ravel()
+            gains.append(best_event_change(replace(bound, patch_px=0), sample, alone) @ slopes)
+    return max(gains)
+
+
+@given(
+    seeds,
+    st.sampled_from(["events", "insertions", "deletions", "jitter"]),
+    st.integers(0, 2),
+    st.integers(1, 3),
+)
+@settings(max_examples=80, deadline=None)
+def test_the_best_patch_is_found(seed, norm, refractory, side):
+    rng = np.random.default_rng(seed)
+    shape = (6, 2, 3, 4) if seed % 2 else (6, 4, 3)
+    sample = (rng.random(shape) < 0.3).astype(float)
+    slopes = rng.normal(size=sample.size)
+    if seed % 3 == 0:
+        # Equal gains.
+        slopes = np.rint(slopes)
+    bound = Bound(norm, 2 if norm == "jitter" else rng.choice([0.05, 0.2, 2]), refractory, side)
+    change = best_event_change(bound, sample, slopes)
+    assert bound.holds(sample, sample + change.reshape(shape))
+    assert change @ slopes == pytest.approx(best_of_all_patches(bound, sample, slopes), abs=1e-6)
+
+
+@pytest.mark.parametrize("norm", ["shift", "moved"])
+@pytest.mark.parametrize("seed", range(3))
+def test_a_good_patch_is_found_to_retime_many_events(norm, seed):
+    rng = np.random.default_rng(seed)
+    sample = (rng.random((20, 1, 5, 5)) < 0.3).astype(float)
+    slopes = rng.normal(size=sample.size)
+    bound = Bound(norm, 0.1, 0, 3)
+    change = best_event_change(bound, sample, slopes)
+    assert bound.holds(sample, sample + change.reshape(sample.shape))
+    assert change @ slopes >= 0.9 * best_of_all_patches(bound, sample, slopes)
+
+
+@pytest.mark.parametrize("norm", EVENT_DISTANCES)
+def test_a_patch_larger_than_the_sensor_is_no_constraint(norm):
+    rng = np.random.default_rng(4)
+    sample = (rng.random((12, 2, 3, 5)) < 0.2).astype(float)
+    slopes = rng.normal(size=sample.size)
+    bound = Bound(norm, 2 if norm == "jitter" else 0.4)
+    np.testing.assert_array_equal(
+        best_event_change(replace(bound, patch_px=5), sample, slopes),
+        best_event_change(bound, sample, slopes),
+    )
+
+
 @pytest.mark.parametrize("norm", ["shift", "moved"])
 def test_budgets_of_retiming_are_used(norm):
     rng = np.random.default_rng(3)
@@ -165,6 +225,24 @@ def test_bounds_on_events_are_written_as_text():
     assert bound == Bound("events", 0.05, 2)
     assert Bound.from_text(str(bound)) == bound
     assert str(Bound("jitter", 3)) == "jitter=3"
-    for text in ("jitter=2.5", "events=0", "events=0.1,refractory=2", "l2=2,refractory_steps=1"):
+    both = Bound("events", 0.05, refractory_steps=2, patch_px=5)
+    assert str(both) == "events=0.05,refractory_steps=2,patch_px=5"
+    for text in (str(both), "events=0.05, patch_px=5, refractory_steps=2"):
+        assert Bound.from_text(text) == both
+    assert str(Bound("jitter", 3, patch_px=5)) == "jitter=3,patch_px=5"
+    for text in (
+        *("jitter=2.5", "events=0", "events=0.1,refractory=2", "l2=2,refractory_steps=1"),
+        *("l0=2,patch_px=5", "events=0.1,patch_px=-1", "events=0.1,patch_px=1.5"),
+        *("events=0.1,", "events=0.1,patch_px", "events=0.1,patch_px=5,patch_px=5"),
+    ):
         with pytest.raises((ValidationError, UnknownNameError)):
             Bound.from_text(text)
+
+
+def test_patches_need_rows_and_columns():
+    bound = Bound("events", 0.1, patch_px=5)
+    bound.check_shape((20, 16, 16))
+    with pytest.raises(ValidationError, match=r"patch_px=5.*\(20, 700\), expected \(steps"):
+        bound.check_shape((20, 700))
+    with pytest.raises(ValidationError, match="without patch_px"):
+        bound.holds(np.zeros((20, 700)), np.zeros((20, 700)))

@@ -104,6 +104,10 @@ def test_other_bounds_shapes_and_settings_are_refused():
         with pytest.raises(UnsupportedFeatureError, match=bound.norm):
             DVSPattern(bound).run(target, SPARSE, Goal(0))
         assert not seen
+    target, seen = recorder()
+    with pytest.raises(UnsupportedFeatureError, match=r"dvs-pattern.*without patch_px"):
+        DVSPattern(Bound("events", 0.1, patch_px=5)).run(target, SPARSE, Goal(0))
+    assert not seen
     with pytest.raises(UnsupportedFeatureError, match="norm 'deletions'"):
         make_attack("dvs-pattern", Bound("deletions", 0.1), 10, 0)
     with pytest.raises(UnsupportedFeatureError, match=r"expected \(steps, \.\.\., rows, columns"):
