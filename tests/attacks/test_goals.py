@@ -121,7 +121,7 @@ def test_attacks_raise_what_the_meter_reads_and_keep_the_class(quantity, attack)
 
 def test_output_spikes_and_uncertainty_need_no_meter():
     changes = {}
-    with deploy(_network(), steps=100) as deployment:
+    with deploy(_network(), steps=300) as deployment:
         for quantity in ("output-spikes", "uncertainty"):
             attack = CountRegression(Bound("l2", 0.6), queries=400)
             goal = Goal(0, maximize=quantity)
