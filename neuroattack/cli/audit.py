@@ -28,6 +28,13 @@ _Images = Annotated[int, typer.Option(help="Number of test images to attack, fro
 _Quick = Annotated[
     bool, typer.Option("--quick", help="Use fewer queries and trials; takes less than a minute.")
 ]
+_Goals = Annotated[
+    str,
+    typer.Option(
+        help="Goals of the attacks, separated by commas: class, and energy, synaptic-operations, "
+        "spikes, output-spikes or uncertainty, which are maximized while the class is kept."
+    ),
+]
 _Against = Annotated[
     Path | None,
     typer.Option(
@@ -49,13 +56,14 @@ _Out = Annotated[
 ]
 
 
-@with_deployment(leave_out=("defense",))
+@with_deployment(leave_out=("defense", "meter"))
 def audit(
     network: NetworkFile,
     deployment: GivenDeployment,
     dataset: NetworkDataset = None,
     images: _Images = 20,
     quick: _Quick = False,
+    goals: _Goals = "class",
     substitutes: SubstituteNames = None,
     against: _Against = None,
     margin: _Margin = 0.05,
@@ -88,7 +96,10 @@ def audit(
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     chosen = replace(
-        QUICK if quick else Suite(), images=images, substitutes=tuple(substitutes or ())
+        QUICK if quick else Suite(),
+        images=images,
+        substitutes=tuple(substitutes or ()),
+        goals=tuple(goal.strip() for goal in goals.split(",")),
     )
     suite, skipped = chosen.fitting(source).available(
         loaded.input.sample_shape(spec.steps), loaded.classes

@@ -456,6 +456,7 @@ def _with_costs(
         first_trial=first + 2,
         trials=trials,
         stream=stream,
+        goal=goal,
     )
     return replace(
         attacked,

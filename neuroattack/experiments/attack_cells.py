@@ -168,6 +168,7 @@ def attack_cell(
     seed: int,
     trials: int,
     target_class: int | None = None,
+    maximize: Quantity | None = None,
     settings: Mapping[str, Any] | None = None,
     substitutes: Mapping[str, str] | None = None,
 ) -> Cell:
@@ -190,6 +191,7 @@ def attack_cell(
             "target_class": target_class,
             "seed": attack_seed(seed, index),
             "trials": trials,
+            **({} if maximize is None else {"maximize": maximize}),
             **kept_substitutes(settings or {}, substitutes or {}),
         },
         (budget + 2 * trials) * query_cost(deployment),
@@ -279,6 +281,7 @@ def _increases(opened: OpenDeployment, attacked: AttackedImage, trials: int) -> 
         first_trial=attacked.verification_queries * opened.spec.trials_per_query,
         trials=trials,
         stream=verification_stream(attacked.index, search.goal.target_class),
+        goal=search.goal,
     )
     return increases(changes)
 

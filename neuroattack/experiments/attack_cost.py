@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
+from neuroattack.attacks.goals import Goal
 from neuroattack.deployment.backend import Recording
 from neuroattack.deployment.deployment import Deployment
 from neuroattack.hardware.energy.energy import EnergyEstimate
@@ -168,20 +169,25 @@ def measure_change(
     first_trial: int,
     trials: int,
     stream: int,
+    goal: Goal | None = None,
 ) -> dict[str, Change]:
     """Compare the cost of an adversarial and a clean image, with the same random numbers.
 
-    The trials have the indices from `first_trial` on in the random stream `stream`.
+    The trials have the indices from `first_trial` on in the random stream `stream`. A quantity of
+    the output counts that the goal maximizes is compared as well.
     """
-    before, after = (
-        deployment.quantities(
-            deployment.record(
-                np.broadcast_to(image, (trials, *np.shape(image))),
-                indices=np.arange(first_trial, first_trial + trials),
-                stream=stream,
-                record_spikes=deployment.needs_spikes,
-            ),
-        )[0]
-        for image in (original, adversarial)
-    )
+    measured = []
+    for image in (original, adversarial):
+        recording = deployment.record(
+            np.broadcast_to(image, (trials, *np.shape(image))),
+            indices=np.arange(first_trial, first_trial + trials),
+            stream=stream,
+            record_spikes=deployment.needs_spikes,
+        )
+        quantities, _ = deployment.quantities(recording)
+        if goal is not None and goal.maximize is not None and goal.meter is None:
+            scores = recording.scores(deployment.network.readout)
+            quantities[goal.maximize.replace("-", "_")] = goal.quantity(scores)
+        measured.append(quantities)
+    before, after = measured
     return {name: Change.of(before[name], after[name]) for name in before}

@@ -40,6 +40,7 @@ _TITLES = {
     "transfer": "Transfer to other deployments",
     "transformations": "Transformed images",
     "energy": "Energy under attack",
+    "quantities": "Attacks that maximize a quantity and keep the class",
 }
 _SETTINGS = {
     "dataset": "Data set",

@@ -43,6 +43,7 @@ PANELS = {
         "substitutes",
         "target_class",
         "goal",
+        "goals",
     ),
     "Training": ("epochs", "learning_rate", "resume"),
     "Server": ("host", "port", "name", "tls_certificate", "tls_key", "log"),

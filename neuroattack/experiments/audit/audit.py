@@ -9,6 +9,7 @@ from typing import Any
 
 from neuroattack.datasets import Dataset
 from neuroattack.datasets.noise import Noise
+from neuroattack.deployment.meters import Meter
 from neuroattack.deployment.provenance import provenance_of
 from neuroattack.deployment.spec import DeploymentSpec, profile_checksum
 from neuroattack.experiments.attack_cells import (
@@ -26,6 +27,8 @@ from neuroattack.experiments.audit.cells import (
     transform_images,
 )
 from neuroattack.experiments.audit.sections import (
+    QUANTITY,
+    QUANTITY_ATTACK,
     REFERENCE,
     Key,
     Results,
@@ -42,6 +45,7 @@ from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.substitutes import keep_substitutes
 from neuroattack.ir.storage import load_network
+from neuroattack.targets.black_box import METERS
 
 __all__ = ["audit"]
 
@@ -73,6 +77,9 @@ def audit(
     # Fail before any cell runs if there are too few images or the network does not fit.
     dataset.test.first(suite.images)
     with spec.deploy(load_network(network)) as deployment:
+        for quantity in suite.quantities:
+            if quantity in METERS:
+                Meter(quantity).check(deployment.fitted)
         provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
     subject = Subject.kept(folder, dataset, [spec], network)
     has_rows = dataset.test.images.ndim > 2
@@ -161,6 +168,9 @@ class _Run:
                 for queries in suite.budgets:
                     cell = self._attack(name, settings, queries, index)
                     cells[key, str(queries), str(index)] = cell
+            for quantity in suite.quantities:
+                cell = self._attack(QUANTITY_ATTACK, {}, suite.budgets[-1], index, quantity)
+                cells[QUANTITY, quantity, str(index)] = cell
             if suite.reference is not None:
                 openly = self._attack(suite.reference, {}, _NO_QUERIES, index)
                 cells[REFERENCE, str(index)] = replace(
@@ -168,7 +178,14 @@ class _Run:
                 )
         return cells
 
-    def _attack(self, name: str, settings: Mapping[str, Any], queries: int, index: int) -> Cell:
+    def _attack(
+        self,
+        name: str,
+        settings: Mapping[str, Any],
+        queries: int,
+        index: int,
+        quantity: Any = None,
+    ) -> Cell:
         return attack_cell(
             self.subject,
             self.spec,
@@ -178,6 +195,7 @@ class _Run:
             index=index,
             seed=self.spec.seed,
             trials=self.suite.trials,
+            maximize=quantity,
             settings=settings,
             substitutes=self.substitutes,
         )

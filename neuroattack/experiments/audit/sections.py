@@ -10,17 +10,31 @@ from neuroattack.experiments.audit.card import Figure, Section, change_figure, r
 from neuroattack.experiments.audit.suite import AUDIT_TRANSFORMATIONS, NOISES, Suite
 from neuroattack.experiments.campaign.bracket import WHITE_BOX, Bracket, bracket_of
 
-__all__ = ["REFERENCE", "Key", "Results", "bracket_of_audit", "sections_of"]
+__all__ = [
+    "QUANTITY",
+    "QUANTITY_ATTACK",
+    "REFERENCE",
+    "Key",
+    "Results",
+    "bracket_of_audit",
+    "sections_of",
+]
 
 Key = tuple[str, ...]
 
 Results = Mapping[Key, Mapping[str, Any]]
 """Results of cells: ``("accuracy", noise)``, with the empty name for no noise; ``("originals",)``;
-``(attack, queries, image)``; ``("reference", image)``; ``("transfer", deployment)``;
-``("transformations", name)``; ``("energy",)``."""
+``(attack, queries, image)``; ``("quantity", name, image)``; ``("reference", image)``;
+``("transfer", deployment)``; ``("transformations", name)``; ``("energy",)``."""
 
 REFERENCE = "reference"
 """First part of the key of the results of the white-box reference."""
+
+QUANTITY = "quantity"
+"""First part of the key of the results of attacks that maximize a quantity."""
+
+QUANTITY_ATTACK = "count-regression"
+"""The attack that maximizes quantities."""
 
 _DEPLOYMENT_NAMES = {
     "other-seed": "other random seed",
@@ -32,6 +46,7 @@ _DEPLOYMENT_NAMES = {
 _COST_NAMES = {
     "spikes": "spikes",
     "input_spikes": "input spikes",
+    "output_spikes": "output spikes",
     "synaptic_operations": "synaptic operations",
     "energy_pj_lower": "energy, lower bound",
     "energy_pj_upper": "energy, upper bound",
@@ -50,6 +65,7 @@ def sections_of(
         "transfer": _transfer(deployments, results),
         "transformations": _transformations(suite, results),
         "energy": _energy(results),
+        **({"quantities": _quantities(suite, results)} if suite.quantities else {}),
     }
 
 
@@ -188,6 +204,24 @@ def _transformations(suite: Suite, results: Results) -> Section:
 def _paired(key: str, row: str, result: Mapping[str, Any]) -> Figure:
     adversarial, clean = result["rates"]
     return rate_figure(key, row, "misclassified", adversarial, clean)
+
+
+def _quantities(suite: Suite, results: Results) -> Section:
+    """Return the increase of each maximized quantity, and how often the class was lost."""
+    figures, skipped = [], {}
+    for quantity in suite.quantities:
+        found = [result for key, result in results.items() if key[:2] == (QUANTITY, quantity)]
+        name = quantity.replace("-", "_")
+        increases = [each["increases"].get(name) for each in found]
+        ratios = [1 + increase for increase in increases if increase is not None]
+        key = f"quantities/{quantity}"
+        if ratios:
+            figures.append(change_figure(key, quantity, ratios))
+        else:
+            skipped[quantity] = "zero for the clean images"
+        lost = [1 - each["success"]["successes"] / each["success"]["trials"] for each in found]
+        figures.append(rate_figure(f"{key}/class-lost", quantity, "class lost", lost))
+    return Section(tuple(figures), skipped)
 
 
 def _energy(results: Results) -> Section:

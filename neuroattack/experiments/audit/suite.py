@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from neuroattack.attacks.bounds import Bound
+from neuroattack.attacks.goals import QUANTITIES
 from neuroattack.attacks.protocol import check_fits
 from neuroattack.attacks.reference.protocol import needs_network
 from neuroattack.attacks.registry import attack_names, make_attack
@@ -54,6 +55,7 @@ _DEPLOYMENTS = ("other-seed", "fixed-point", "half-steps", "double-steps", _CHIP
 
 
 _BOUND = Bound("l2", 2.0)
+_CLASS = "class"
 _WITH_SUBSTITUTES = ("count-regression", "transfer")
 
 
@@ -81,6 +83,10 @@ class Suite:
         ``count-regression`` with substitutes, to the attacks.
     bound : Bound, optional
         Norm bound on adversarial images.
+    goals : tuple of str, optional
+        Goals: ``"class"``, any wrong class, which the verdict is about, and quantities that
+        ``count-regression`` maximizes with the largest budget while the class is kept, see
+        :class:`neuroattack.attacks.goals.Goal`.
     reference : {"white-box"} or None, optional
         White-box attack that bounds the success of the black-box attacks from above, run once per
         image; None to leave it out. No other result depends on it.
@@ -106,6 +112,7 @@ class Suite:
     )
     substitutes: tuple[str, ...] = ()
     bound: Bound = _BOUND
+    goals: tuple[str, ...] = (_CLASS,)
     reference: Literal["white-box"] | None = "white-box"
 
     def __post_init__(self) -> None:
@@ -121,6 +128,11 @@ class Suite:
         for name in self.attacks:
             if name not in attack_names():
                 raise UnknownNameError("attack", name, attack_names())
+        for goal in self.goals:
+            if goal not in (known := (_CLASS, *QUANTITIES)):
+                raise UnknownNameError("goal of an audit", goal, known)
+        if _CLASS not in self.goals:
+            raise ValidationError("goals of an audit", ",".join(self.goals), f"{_CLASS} among them")
         if not self.attacks:
             raise ValidationError("attacks of an audit", "none", "one or more")
 
@@ -147,6 +159,11 @@ class Suite:
         if dataset.dt_s is None or self.bound.is_of_events:
             return self
         return replace(self, bound=EVENT_BOUND)
+
+    @property
+    def quantities(self) -> tuple[str, ...]:
+        """Quantities to maximize, in the order of the goals."""
+        return tuple(goal for goal in dict.fromkeys(self.goals) if goal != _CLASS)
 
     @property
     def noises(self) -> tuple[str, ...]:
@@ -190,6 +207,7 @@ class Suite:
             "attacks": list(self.runs),
             **({SUBSTITUTES: list(self.substitutes)} if self.substitutes else {}),
             "bound": str(self.bound),
+            **({"quantities": list(self.quantities)} if self.quantities else {}),
             "noises": list(self.noises),
             "deployments": list(self.deployments),
             "transformations": [each.name for each in self.transformations],

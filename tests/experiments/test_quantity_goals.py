@@ -1,0 +1,163 @@
+"""Attacks that maximize a quantity, in audits, campaigns and the command line."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from support.audit_cards import TINY
+from support.digit_models import template_model
+
+from neuroattack.attacks.goals import Goal
+from neuroattack.attacks.registry import make_attack
+from neuroattack.attacks.result import verify
+from neuroattack.datasets import load_dataset
+from neuroattack.deployment.deployment import search_stream, verification_stream
+from neuroattack.deployment.opening import open_target
+from neuroattack.deployment.spec import DeploymentSpec
+from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
+from neuroattack.experiments.audit.audit import audit
+from neuroattack.experiments.seeds import attack_seed
+from neuroattack.ir.storage import save_network
+from neuroattack.training.conversion import convert
+
+SPEC = DeploymentSpec(profile="loihi1", steps=40, seed=3)
+QUANTITIES = ("energy", "uncertainty")
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory):
+    path = tmp_path_factory.mktemp("network") / "digits.h5"
+    save_network(path, convert(template_model()).network)
+    return path
+
+
+def plain(network, quantity, suite, index):
+    """Attack one image in a plain loop; return the relative increase and the rate of success."""
+    digits = load_dataset("digits").test
+    image, label = digits.pick(index)
+    goal = Goal(label, maximize=quantity)
+    seed, budget = attack_seed(SPEC.seed, index), suite.budgets[-1]
+    with open_target(SPEC.metered(goal.meter), network) as opened:
+        attack = make_attack("count-regression", suite.bound, budget, seed)
+        found = attack.run(opened(search_stream(index, None), budget), image, goal)
+        verifier = opened(verification_stream(index, None))
+        rate = verify(verifier, found.adversarial, goal, suite.trials).rate
+        verify(verifier, found.original, goal, suite.trials)
+        values = []
+        for shown in (found.original, found.adversarial):
+            recording = opened.deployment.record(
+                np.repeat(shown[None], suite.trials, axis=0),
+                indices=range(2 * suite.trials, 3 * suite.trials),
+                stream=verification_stream(index, None),
+                record_spikes=True,
+            )
+            if quantity == "energy":
+                quantities, _ = opened.deployment.quantities(recording)
+                value = quantities["energy_pj_lower"] + quantities["energy_pj_upper"]
+            else:
+                value = goal.quantity(recording.counts["output"])
+            values.append(value.mean())
+    return values[1] / values[0] - 1, rate
+
+
+def test_figures_of_an_audit_agree_with_a_plain_loop(network, tmp_path):
+    suite = replace(TINY, goals=("class", *QUANTITIES))
+    card = audit(network, load_dataset("digits"), SPEC, suite, tmp_path)
+    figures = {figure.key: figure for figure in card.sections["quantities"].figures}
+    assert set(figures) == {
+        f"quantities/{quantity}{part}" for quantity in QUANTITIES for part in ("", "/class-lost")
+    }
+    for quantity in QUANTITIES:
+        expected = [plain(network, quantity, suite, index) for index in range(suite.images)]
+        increase = figures[f"quantities/{quantity}"]
+        assert increase.value == pytest.approx(np.mean([each[0] for each in expected]))
+        lost = figures[f"quantities/{quantity}/class-lost"]
+        assert lost.value == pytest.approx(1 - np.mean([each[1] for each in expected]))
+    # Other audits are compared without these figures.
+    assert "quantities" not in replace(suite, goals=("class",)).as_json(load_dataset("digits"))
+
+
+def test_invalid_goals_of_an_audit_are_refused(network, tmp_path):
+    with pytest.raises(UnknownNameError):
+        replace(TINY, goals=("class", "power"))
+    with pytest.raises(ValidationError):
+        replace(TINY, goals=("energy",))
+    with pytest.raises(UnsupportedFeatureError):
+        audit(
+            network,
+            load_dataset("digits"),
+            replace(SPEC, profile=None),
+            replace(TINY, goals=("class", "energy")),
+            tmp_path,
+        )
+
+
+def test_a_campaign_with_quantities(network, tmp_path, command):
+    (tmp_path / "campaign.toml").write_text(
+        f"""
+        network = "{network}"
+        goals = ["untargeted", "energy", "output-spikes"]
+        trials = 10
+        budgets = [60]
+        bounds = ["l2=2"]
+        deployments = ["native,profile=loihi1,steps=40,seed=3,meter=energy:0.05"]
+        attacks = [
+            {{ name = "random-noise" }},
+            {{ name = "white-box", settings = {{ steps = 5 }} }},
+        ]
+        [images]
+        dataset = "digits"
+        indices = [0, 1]
+        """,
+        encoding="utf-8",
+    )
+    code, out, _ = command(
+        "campaign", str(tmp_path / "campaign.toml"), "--out", str(tmp_path / "out"), "--json"
+    )
+    assert code == 0
+    rows = {(row["attack"], row["goal"]): row for row in json.loads(out)["attacks"]}
+    assert len(rows) == 6
+    for (_, goal), row in rows.items():
+        assert row["failed"] == 0
+        assert row["images"] == 2
+        assert (row["median_increase"] is None) == (goal == "untargeted")
+        assert row["targeted"] is False
+    code, out, _ = command("campaign", "status", str(tmp_path / "out"), "--json")
+    assert code == 0
+
+
+def test_the_command_reports_increases(network, command):
+    code, out, _ = command(
+        "attack", str(network), "--profile", "loihi1", "--steps", "40", "--goal", "energy",
+        "--queries", "60", "--trials", "10", "--index", "0:2", "--json",
+    )  # fmt: skip
+    assert code == 0
+    found = json.loads(out)
+    assert found["goal"] == "energy"
+    assert found["deployment"].endswith("meter=energy")
+    for image in found["images"]:
+        cost = image["cost"]
+        before, after = (
+            cost["energy_pj_lower"][name] + cost["energy_pj_upper"][name]
+            for name in ("original", "adversarial")
+        )
+        assert image["increases"]["energy"] == pytest.approx(after / before - 1)
+    increases = [image["increases"]["energy"] for image in found["images"]]
+    assert found["increases"]["energy"]["median"] == pytest.approx(np.mean(increases))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--goal", "energy"),
+        ("--goal", "power"),
+        ("--goal", "energy", "--profile", "loihi1", "--target-class", "3"),
+        ("--goal", "energy", "--profile", "loihi1", "--attack", "sparse-rs", "--norm", "l0"),
+        ("--goal", "energy", "--profile", "loihi1", "--meter", "energy:many"),
+    ],
+)
+def test_contradictory_options_are_one_sentence(network, command, options):
+    code, out, err = command("attack", str(network), "--queries", "10", "--steps", "10", *options)
+    assert code == 2
+    assert "Traceback" not in out + err
