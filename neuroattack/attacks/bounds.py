@@ -125,8 +125,12 @@ class Bound:
     def __str__(self) -> str:
         is_integer = self.maximum == round(self.maximum)
         values = {self.norm: int(self.maximum) if is_integer else self.maximum}
-        values |= {option: getattr(self, option) for option in _OPTIONS if getattr(self, option)}
-        return ",".join(f"{key}={value}" for key, value in values.items())
+        return ",".join(f"{key}={value}" for key, value in (values | self.options).items())
+
+    @property
+    def options(self) -> dict[str, int]:
+        """Further constraints by name."""
+        return {option: getattr(self, option) for option in _OPTIONS if getattr(self, option)}
 
     @property
     def is_of_events(self) -> bool:

@@ -162,7 +162,7 @@ def attack(
     deployment: GivenDeployment,
     attack: _Attack = "count-regression",
     norm: _Norm = "l2",
-    bound: BoundOption = 2.0,
+    bound: BoundOption = "2",
     queries: Queries = 2000,
     settings: _Settings = None,
     substitutes: SubstituteNames = None,
@@ -228,7 +228,7 @@ def attack(
 def _made(
     name: str,
     norm: Norm,
-    bound: float,
+    bound: str,
     queries: int,
     settings: list[str],
     substitutes: list[str] | None,
@@ -237,7 +237,8 @@ def _made(
     from neuroattack.attacks.registry import make_attack
     from neuroattack.experiments.substitutes import KEY, prepare_substitutes
 
-    within = None if norm == "none" else Bound(norm.replace("-", "_"), bound)
+    text = f"{norm.replace('-', '_')}={bound}"
+    within = None if norm == "none" else Bound.from_text(text)
     values = dict(map(_setting, settings))
     if substitutes:
         values[KEY] = substitutes

@@ -138,7 +138,7 @@ def transfer(
     dnn: DnnFile = None,
     attack: _Attack = "count-regression",
     norm: _Norm = "l2",
-    bound: BoundOption = 2.0,
+    bound: BoundOption = "2",
     queries: Queries = 500,
     images: _Images = 20,
     goal: _Goal = "untargeted",
@@ -168,7 +168,7 @@ def transfer(
     settings = TransferSettings(
         tuple(DeploymentSpec.from_text(text) for text in texts),
         attack,
-        Bound(norm.replace("-", "_"), bound),
+        Bound.from_text(f"{norm.replace('-', '_')}={bound}"),
         queries,
         images,
         goal,

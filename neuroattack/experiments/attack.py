@@ -189,6 +189,7 @@ class AttackResult:
             "threat_model": threat_model(self.attack),
             "norm": norm,
             "bound": None if bound is None else bound.maximum,
+            "bound_options": {} if bound is None else bound.options,
             "queries": getattr(self.attack, "queries", None),
             "settings": _settings(self.attack),
             "images": [each.as_json(norm) for each in self.images],

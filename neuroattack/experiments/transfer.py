@@ -146,6 +146,7 @@ class Transfer:
                 "attack": self.settings.attack,
                 "norm": self.settings.bound.norm,
                 "bound": self.settings.bound.maximum,
+                "bound_options": self.settings.bound.options,
                 "queries": self.settings.queries,
                 "images": self.settings.images,
                 "goal": self.settings.goal,

@@ -170,7 +170,7 @@ def _attacks_table(results: Sequence[AttackResult]) -> Table:
             (
                 figures["attack"],
                 figures["threat_model"],
-                bound_text(figures["norm"], figures["bound"]),
+                bound_text(figures["norm"], figures["bound"], figures["bound_options"]),
                 budget_text(figures["queries"], figures["threat_model"]),
                 f"{images:,}",
                 f"{percent(result.success_rate)}, {interval(result.ci95, decimals_for(images))}",

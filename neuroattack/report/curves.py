@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
 from neuroattack.errors import ValidationError
+from neuroattack.experiments.campaign.bracket import is_of_classes
 from neuroattack.files import atomic_path
 from neuroattack.report.numbers import attack_text
 
@@ -128,7 +129,7 @@ def _against_queries(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
     groups = _grouped(
         ((row["deployment"], row["targeted"], row["bound"]), row["budget"], row)
         for row in attacks
-        if row["bound"] is not None and row["budget"] is not None
+        if row["bound"] is not None and row["budget"] is not None and is_of_classes(row)
     )
     return [
         _Panel(_title(deployment, targeted, f"bound {bound}"), "Query budget", True, curves)
@@ -142,7 +143,7 @@ def _against_distance(attacks: Iterable[Mapping[str, Any]]) -> list[_Panel]:
         for row in attacks
         for measure, sign, rest in [(row["bound"] or "").partition("=")]
         for most, _, further in [rest.partition(",")]
-        if sign
+        if sign and is_of_classes(row)
     )
     return [
         _Panel(

@@ -26,13 +26,16 @@ NBSP = "\u00a0"
 """No-break space, between a number and its unit."""
 
 
-def bound_text(norm: str | None, bound: float | None) -> str:
-    """Return the text of a norm bound, such as L2 \u2264 2."""
+def bound_text(
+    norm: str | None, bound: float | None, options: Mapping[str, int] | None = None
+) -> str:
+    """Return the text of a norm bound, such as L2 \u2264 2, with its options."""
     if norm is None:
         return "none"
     names = {"l0": "L0", "l2": "L2", "linf": "L\u221e", "local_sd": "local SD"}
     name = names.get(norm, norm)
-    return f"{name}{NBSP}\u2264{NBSP}{bound:g}"
+    further = "".join(f", {key}={value}" for key, value in (options or {}).items())
+    return f"{name}{NBSP}\u2264{NBSP}{bound:g}{further}"
 
 
 def attack_text(attack: str, settings: Mapping[str, Any]) -> str:

@@ -56,7 +56,7 @@ def matrix_figure(found: Transfer) -> Figure:
     axes.set_xlabel("Tested on", color=_INK)
     axes.set_ylabel("Generated on", color=_INK)
     axes.set_title(
-        f"{found.settings.attack}, {bound_text(bound.norm, bound.maximum)}\n"
+        f"{found.settings.attack}, {bound_text(bound.norm, bound.maximum, bound.options)}\n"
         f"query budget {found.settings.queries:,}, {len(found.image_goals)} images",
         fontsize=9.5,
         color=_INK,

@@ -91,10 +91,12 @@ NormName = Literal[
     "l0", "l2", "linf", "local-sd", "events", "insertions", "deletions", "jitter", "shift", "moved"
 ]
 BoundOption = Annotated[
-    float,
+    str,
     typer.Option(
+        metavar="<number>",
         help="Norm bound: maximum distance between clean and adversarial image. Bounds on events "
-        "are per clean event, such as 0.05; 'jitter' is in time steps."
+        "are per clean event, such as 0.05; 'jitter' is in time steps; 'refractory_steps' and "
+        "'patch_px' may follow, as in 0.05,patch_px=5.",
     ),
 ]
 Queries = Annotated[int, typer.Option(help="Query budget per image.")]

@@ -15,7 +15,15 @@ from typing import Any, Literal
 
 from neuroattack.statistics import mean_interval, ratio_interval, wilson_interval
 
-__all__ = ["WHITE_BOX", "Bracket", "BracketVerdict", "Estimate", "Level", "bracket_of"]
+__all__ = [
+    "WHITE_BOX",
+    "Bracket",
+    "BracketVerdict",
+    "Estimate",
+    "Level",
+    "bracket_of",
+    "is_of_classes",
+]
 
 WHITE_BOX = "white-box"
 """Threat model of the reference; attacks with any other threat model are black-box attacks."""
@@ -142,6 +150,11 @@ class Bracket:
         }
 
 
+def is_of_classes(row: Mapping[str, Any]) -> bool:
+    """Return whether an attack aims at another class, so that success is misclassification."""
+    return row.get("goal", "untargeted") in ("untargeted", "targeted")
+
+
 def bracket_of(rows: Iterable[_Row], missing: Mapping[str, str] | None = None) -> Bracket:
     """Return the bracket of attacks on the same images.
 
@@ -154,13 +167,14 @@ def bracket_of(rows: Iterable[_Row], missing: Mapping[str, str] | None = None) -
         One per attacked image, as from
         :func:`~neuroattack.experiments.campaign.export.result_rows`; used are ``attack``,
         ``settings`` (JSON), ``threat_model``, ``deployment``, ``bound``, ``budget``, ``index``,
-        ``target_class``, ``success`` and ``clean_success``. Rows without a bound are ignored.
+        ``target_class``, ``success`` and ``clean_success``. Rows without a bound, and those of
+        attacks that maximize a quantity, are ignored.
     missing : mapping of str to str, optional
         Reason by the name of each missing attack.
     """
     scopes: dict[tuple[str, bool, str], list[_Row]] = {}
     for row in rows:
-        if row["bound"]:
+        if row["bound"] and is_of_classes(row):
             scope = row["deployment"], row["target_class"] is not None, row["bound"]
             scopes.setdefault(scope, []).append(row)
     levels = []

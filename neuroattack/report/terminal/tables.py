@@ -267,7 +267,7 @@ def print_attacks(results: Sequence[Mapping[str, Any]]) -> None:
             [
                 found["attack"],
                 found["threat_model"],
-                bound_text(found["norm"], found["bound"]),
+                bound_text(found["norm"], found["bound"], found["bound_options"]),
                 budget_text(found["queries"], found["threat_model"]),
                 str(len(found["images"])),
                 _percent(found["success_rate"], found["success_ci95"]),
