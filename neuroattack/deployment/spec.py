@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from neuroattack.deployment.deployment import Deployment, check_settings, deploy
+from neuroattack.encoding.early_exit import EarlyExit
 from neuroattack.encoding.encoders import (
     DirectEncoder,
     Encoder,
@@ -120,6 +121,10 @@ class DeploymentSpec:
         For networks that read events: noise of the sensor, in every trial of the search and of the
         verification, such as ``"drop:0.05+jitter_s:0.001"``; settings of
         :class:`neuroattack.encoding.events.EventEncoder`. By default that of the network.
+    exit : str, optional
+        Early exit, such as ``"margin:5"`` or ``"first-spike"``: the network decides as soon as one
+        class leads by that many output spikes
+        (:class:`neuroattack.encoding.early_exit.EarlyExit`).
     allow_lossy : bool, optional
         Drop features that the profile does not support instead of refusing the network.
     weight_scale : {"shared", "per_projection"}, optional
@@ -145,6 +150,7 @@ class DeploymentSpec:
     search_randomness: Randomness = "independent"
     defense: str | None = None
     sensor_noise: str | None = None
+    exit: str | None = None
     allow_lossy: bool = False
     weight_scale: WeightScale = "shared"
     weight_rounding: WeightRounding = "nearest"
@@ -164,6 +170,8 @@ class DeploymentSpec:
             _defense(self.defense)
         if self.sensor_noise is not None:
             EventEncoder.from_text(self.sensor_noise)
+        if self.exit is not None:
+            EarlyExit.from_text(self.exit)
         changes_input = self.defense is not None and _defense(self.defense)[0] in _OF_INPUT
         if changes_input and self.kind != "network":
             raise ValidationError(
@@ -321,6 +329,7 @@ class DeploymentSpec:
             rounding=self.rounding,
             steps=self.steps,
             seed=self.seed,
+            exit=self.exit,
             expected_images=expected_images,
         )
 

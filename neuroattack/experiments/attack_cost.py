@@ -117,7 +117,9 @@ def _quantities(
     }
     estimate = None
     if deployment.fitted is not None:
-        activity = deployment.fitted.activity(counts, deployment.steps, recording.spikes)
+        activity = deployment.fitted.activity(
+            counts, deployment.steps, recording.spikes, recording.decision_steps
+        )
         estimate = deployment.fitted.estimate(activity)
         if estimate.subtotal_per_image_pj is None:
             estimate = None

@@ -23,7 +23,7 @@ PANELS = {
     "Target": (
         *("backend", "backends", "deployment", "dnn", "model", "networks", "recipe", "spiking"),
         *("precision", "profile", "profiles", "allow_lossy", "weight_scale", "weight_rounding"),
-        *("encoder", "steps", "readout_gain", "response", "search_randomness", "ca_file"),
+        *("encoder", "steps", "exit", "readout_gain", "response", "search_randomness", "ca_file"),
         *("token_file", "defense", "sensor_noise"),
     ),
     "Dynamics": (

@@ -81,8 +81,7 @@ def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Boun
         "tick": activity.steps * factor,
         "accelerated": activity.steps * dt_s / factor,
     }[timing.kind]
-    each = np.full(activity.images, seconds)
-    return each, each
+    return seconds, seconds
 
 
 def _known(model: EnergyModel) -> bool:
@@ -110,7 +109,7 @@ def _time_of_events_s(activity: Activity, model: EnergyModel) -> Bounds:
     least_ns = np.zeros(spikes.shape)
     most_ns = 0.0
     if model.update_policy == "every_step":
-        updates = neurons * steps
+        updates = neurons * steps[:, np.newaxis]
         least_ns = np.minimum(
             spikes * active_ns + (updates - spikes) * inactive_ns, updates * active_ns
         )
