@@ -48,7 +48,16 @@ PANELS = {
     "Limits": ("queries_per_client", "max_batch", "max_request_mib", "queue_size", "timeout_s"),
     "Evaluation": (
         *("dataset", "images", "index", "image", "label", "trials", "quick", "against", "margin"),
-        *("population", "sweep", "training_seeds", "bits", "seed", "workers", "cross_check"),
+        *(
+            "population",
+            "sweep",
+            "training_seeds",
+            "bits",
+            "margins",
+            "seed",
+            "workers",
+            "cross_check",
+        ),
     ),
     "Output": ("out", "json"),
 }

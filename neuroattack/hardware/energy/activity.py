@@ -116,7 +116,7 @@ class Activity:
     @property
     def updates(self) -> Counts:
         """Updates of each image if every neuron is updated in every step."""
-        return self.neurons_of_core.sum() * self.steps
+        return int(self.neurons_of_core.sum()) * self.steps
 
     @classmethod
     def concatenate(cls, parts: Sequence[Activity]) -> Activity:

@@ -76,7 +76,7 @@ def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Boun
     if timing.kind == "events":
         return _time_of_events_s(activity, model) if activity.is_by_core else None
     factor = 1.0 if timing.step is None else timing.step.value
-    seconds = {
+    seconds: NDArray[np.float64] = {
         "real_time": activity.steps * dt_s,
         "tick": activity.steps * factor,
         "accelerated": activity.steps * dt_s / factor,
