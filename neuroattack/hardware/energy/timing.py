@@ -76,10 +76,11 @@ def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Boun
     if timing.kind == "events":
         return _time_of_events_s(activity, model) if activity.is_by_core else None
     factor = 1.0 if timing.step is None else timing.step.value
-    seconds: NDArray[np.float64] = {
-        "real_time": activity.steps * dt_s,
-        "tick": activity.steps * factor,
-        "accelerated": activity.steps * dt_s / factor,
+    steps = activity.steps.astype(np.float64)
+    seconds = {
+        "real_time": steps * dt_s,
+        "tick": steps * factor,
+        "accelerated": steps * dt_s / factor,
     }[timing.kind]
     return seconds, seconds
 
