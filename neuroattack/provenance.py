@@ -39,6 +39,8 @@ class Provenance:
         Processor architecture and operating system.
     profile, profile_checksum : str
         Hardware profile, and SHA-256 of its file; empty without a profile.
+    exit : str
+        Rule of early exit; empty if all steps are run.
     """
 
     command: str
@@ -55,6 +57,7 @@ class Provenance:
     machine: str
     profile: str = ""
     profile_checksum: str = ""
+    exit: str = ""
 
 
 def versions_text() -> str:

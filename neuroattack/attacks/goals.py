@@ -17,7 +17,9 @@ __all__ = ["QUANTITIES", "Goal", "Quantity"]
 
 Number = TypeVar("Number", np.int32, np.int64, np.float64)
 
-Quantity = Literal["output-spikes", "uncertainty", "spikes", "synaptic-operations", "energy"]
+Quantity = Literal[
+    "output-spikes", "uncertainty", "spikes", "synaptic-operations", "energy", "latency"
+]
 """Quantity to maximize: the first two follow from the output counts, the others are read from a
 meter (:data:`neuroattack.targets.black_box.METERS`)."""
 
@@ -38,7 +40,8 @@ class Goal:
         True class of the image.
     target_class : int, optional
         Target class; None for an untargeted attack.
-    maximize : {"output-spikes", "uncertainty", "spikes", "synaptic-operations", "energy"}, optional
+    maximize : {"output-spikes", "uncertainty", "spikes", "synaptic-operations", "energy", \
+"latency"}, optional
         Quantity to maximize instead of a change of class. ``"output-spikes"`` is the sum of the
         output counts, and ``"uncertainty"`` the negative margin of the true class relative to this
         sum; both need no meter.

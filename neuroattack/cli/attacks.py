@@ -143,11 +143,19 @@ _TargetClass = Annotated[
     ),
 ]
 _Goal = Annotated[
-    Literal["class", "output-spikes", "uncertainty", "spikes", "synaptic-operations", "energy"],
+    Literal[
+        "class",
+        "output-spikes",
+        "uncertainty",
+        "spikes",
+        "synaptic-operations",
+        "energy",
+        "latency",
+    ],
     typer.Option(
-        help="Goal: another class, or more output spikes, uncertainty, spikes, synaptic operations "
-        "or modeled energy while the class is kept. For the last three the attacker reads a meter; "
-        "see --meter.",
+        help="Goal: another class, or more output spikes, uncertainty, spikes, synaptic "
+        "operations, modeled energy or time to decision (--exit) while the class is kept. For the "
+        "last four the attacker reads a meter; see --meter.",
     ),
 ]
 _Out = Annotated[

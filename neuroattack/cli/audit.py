@@ -32,7 +32,8 @@ _Goals = Annotated[
     str,
     typer.Option(
         help="Goals of the attacks, separated by commas: class, and energy, synaptic-operations, "
-        "spikes, output-spikes or uncertainty, which are maximized while the class is kept."
+        "spikes, latency, output-spikes or uncertainty, which are maximized while the class is "
+        "kept."
     ),
 ]
 _Against = Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from neuroattack.cli.arguments.deployments import GivenDeployment, with_deployment
 from neuroattack.cli.arguments.options import (
     AllowLossy,
     Backend,
@@ -35,11 +36,11 @@ if TYPE_CHECKING:
     from neuroattack.ir.network import Network, Precision
     from neuroattack.provenance import Provenance
 
-__all__ = ["energy", "precision"]
+__all__ = ["energy", "latency", "precision"]
 
 _USUAL_IMAGES = 1000
 _MOST_NUMBERS = 1000
-_ENERGY, _PRECISION = "energy.json", "precision.json"
+_ENERGY, _LATENCY, _PRECISION = "energy.json", "latency.json", "precision.json"
 
 Out = Annotated[
     Path | None,
@@ -190,6 +191,61 @@ def precision(
         from neuroattack.report.chips.precision import curves_figure
 
         _save(out / _PRECISION, curves, {"precision": curves_figure(curves)})
+
+
+@with_deployment(leave_out=("exit", "defense"))
+def latency(
+    network: NetworkFile,
+    deployment: GivenDeployment,
+    margins: Annotated[
+        str,
+        typer.Option(
+            help="Margins in output spikes at which the network decides, such as 1-5 or 1,2,5; 1 "
+            "is the first spike."
+        ),
+    ] = "1,2,3,5,8,12,20",
+    dataset: NetworkDataset = None,
+    images: _Images = None,
+    workers: Workers = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Measure accuracy against time to decision with early exit.
+
+    Each image is simulated once. With --profile, also estimates the time and the energy on the chip
+    until the decision.
+    """
+    from neuroattack.experiments.chips.cells import cell_folder
+    from neuroattack.experiments.chips.latency import measure_latency
+    from neuroattack.hardware.profiles.files import load_profile
+
+    _check_output(out, _LATENCY)
+    rules, spec = _integers("--margins", margins), deployment()
+    chip = None if spec.profile is None else load_profile(spec.profile)
+    loaded, source = _load(network, dataset)
+    test = source.test.first(
+        min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
+    )
+    with cell_folder(out) as folder, _progress(out, "Measuring") as show:
+        curve = measure_latency(
+            loaded,
+            test.images,
+            test.labels,
+            spec,
+            margins=rules,
+            folder=folder,
+            workers=workers,
+            on_progress=show,
+        )
+    version, arithmetic = curve["backend_version"], [curve["precision"]]
+    curve["provenance"] = asdict(
+        _provenance(loaded, source, spec.backend, version, arithmetic, spec.steps, spec.seed, chip)
+    )
+    _print(curve, hardware_tables.print_latency, json)
+    if out:
+        from neuroattack.report.chips.latency import latency_figure
+
+        _save(out / _LATENCY, curve, {"latency": latency_figure(curve)})
 
 
 def _profiles(names: str) -> list[Profile]:

@@ -121,7 +121,7 @@ _Transfer = Annotated[
 ]
 
 
-@with_deployment(leave_out=("backend", "precision", "encoder", "defense"), steps=100)
+@with_deployment(leave_out=("backend", "precision", "encoder", "exit", "defense"), steps=100)
 def compare(
     network: NetworkFile,
     deployment: GivenDeployment,

@@ -93,11 +93,15 @@ class Recording:
         Spikes of the same populations, if recorded; those of the input only if it spikes.
     potentials : float64 array, shape (images, classes), or None
         Membrane potentials of the readout population, if they are the output of the network.
+    decision_steps : int64 array, shape (images,), or None
+        Number of steps after which each image was decided, if the readout exits early. Counts and
+        spikes are then those until the decision.
     """
 
     counts: Mapping[str, NDArray[np.int32]]
     spikes: Mapping[str, SpikeTrains] | None = None
     potentials: NDArray[np.float64] | None = None
+    decision_steps: NDArray[np.int64] | None = None
 
     def outputs(self, readout: str) -> NDArray[np.int32] | NDArray[np.float64]:
         """Return the outputs of the network, which decide the predicted class.
@@ -117,6 +121,31 @@ class Recording:
             return self.counts[readout]
         return logits_as_scores(self.potentials)
 
+    def until(self, steps: NDArray[np.int64]) -> Recording:
+        """Return the activity until the decision of each image, from recorded spikes.
+
+        Parameters
+        ----------
+        steps : int64 array, shape (images,)
+            Number of steps after which each image is decided.
+
+        Raises
+        ------
+        ValidationError
+            If no spikes were recorded.
+        """
+        if self.spikes is None:
+            raise ValidationError("recording", "spike counts only", "recorded spikes")
+        spikes = {name: trains.until(steps) for name, trains in self.spikes.items()}
+        # A constant input has no spikes; its counts are numbers of steps.
+        counts = {
+            name: spikes[name].counts()
+            if name in spikes
+            else np.where(each > 0, steps[:, np.newaxis], 0).astype(np.int32)
+            for name, each in self.counts.items()
+        }
+        return Recording(counts, spikes, decision_steps=steps)
+
     @classmethod
     def concatenate(cls, parts: Sequence[Recording]) -> Recording:
         """Join recordings of consecutive batches of the same network."""
@@ -125,7 +154,7 @@ class Recording:
         counts = {
             name: np.concatenate([part.counts[name] for part in parts]) for name in parts[0].counts
         }
-        spikes = potentials = None
+        spikes = potentials = decision_steps = None
         if parts[0].spikes is not None:
             spikes = {
                 name: SpikeTrains.concatenate([part.spikes[name] for part in parts if part.spikes])
@@ -135,7 +164,11 @@ class Recording:
             potentials = np.concatenate(
                 [part.potentials for part in parts if part.potentials is not None]
             )
-        return cls(counts, spikes, potentials)
+        if parts[0].decision_steps is not None:
+            decision_steps = np.concatenate(
+                [part.decision_steps for part in parts if part.decision_steps is not None]
+            )
+        return cls(counts, spikes, potentials, decision_steps)
 
 
 class Simulator(Protocol):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import TYPE_CHECKING, get_args
 
@@ -20,9 +20,10 @@ from neuroattack.deployment.backend import (
 )
 from neuroattack.deployment.features import BASIC, check_supported
 from neuroattack.deployment.meters import Meter
+from neuroattack.encoding.early_exit import EarlyExit
 from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.images import validate_images
-from neuroattack.errors import ValidationError
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.network import INPUT, Network, Precision
 from neuroattack.targets.black_box import BlackBox, Randomness
@@ -34,6 +35,7 @@ __all__ = [
     "Deployment",
     "Randomness",
     "check_settings",
+    "decision_steps",
     "deploy",
     "search_stream",
     "verification_stream",
@@ -102,6 +104,15 @@ class Deployment:
         Random seed of the input spikes, not negative.
     fitted : Fitted or None
         Mapping to the chip, if the network was deployed with a hardware profile.
+    exit : EarlyExit or None
+        Rule by which the network decides before step T. Recordings then end at the decision.
+
+    Raises
+    ------
+    ValidationError
+        If a number is out of range.
+    UnsupportedFeatureError
+        If there is a rule of early exit and the output of the network is a potential.
     """
 
     network: Network
@@ -111,9 +122,11 @@ class Deployment:
     steps: int
     seed: int
     fitted: Fitted | None = None
+    exit: EarlyExit | None = None
 
     def __post_init__(self) -> None:
         _check_run(self.steps, self.seed)
+        _check_exit(self.network, self.exit)
 
     def __enter__(self) -> Deployment:
         return self
@@ -155,6 +168,9 @@ class Deployment:
     ) -> Recording:
         """Simulate images and record the activity of all populations.
 
+        With an early exit, all T steps are simulated, and the activity after the decision of each
+        image is left out.
+
         Parameters
         ----------
         images : float array, shape (images, ...) or (images, pixels)
@@ -177,7 +193,8 @@ class Deployment:
         if indices.shape != (len(rows),):
             raise ValidationError("indices", f"shape {indices.shape}", f"shape ({len(rows)},)")
         parts = []
-        for batch in self.batches(len(rows), record_spikes=record_spikes):
+        recorded = record_spikes or self.exit is not None
+        for batch in self.batches(len(rows), record_spikes=recorded):
             inputs = self.network.input.encoder.encode(
                 rows[batch],
                 indices=indices[batch],
@@ -186,7 +203,10 @@ class Deployment:
                 seed=self.seed,
                 stream=stream,
             )
-            parts.append(self.simulator.run(inputs, record_spikes=record_spikes))
+            part = self.simulator.run(inputs, record_spikes=recorded)
+            if self.exit is not None:
+                part = part.until(_decided_after(self.exit, part, self.network.readout))
+            parts.append(part if record_spikes else replace(part, spikes=None))
         return Recording.concatenate(parts)
 
     def quantities(
@@ -196,7 +216,8 @@ class Deployment:
 
         Quantities, each of shape (images,), are ``spikes`` (all populations except the input),
         ``input_spikes``, ``output_spikes``, ``synaptic_operations``, and for profiles with energy
-        coefficients ``energy_pj_lower`` and ``energy_pj_upper``, over the terms that have one.
+        coefficients ``energy_pj_lower`` and ``energy_pj_upper``, over the terms that have one. With
+        early exit, they are until the decision, and ``latency`` is its time step.
         """
         counts = recording.counts
         hidden = [each.sum(axis=1) for name, each in counts.items() if name != INPUT]
@@ -206,9 +227,13 @@ class Deployment:
             "output_spikes": counts[self.network.readout].sum(axis=1),
             "synaptic_operations": synaptic_operations(self.network, recording),
         }
+        if self.exit is not None:
+            quantities["latency"] = decision_steps(self, recording)
         estimate = None
         if self.fitted is not None and self.fitted.has_energy:
-            activity = self.fitted.activity(counts, self.steps, recording.spikes)
+            activity = self.fitted.activity(
+                counts, self.steps, recording.spikes, recording.decision_steps
+            )
             estimate = self.fitted.estimate(activity)
             bounds = estimate.subtotal_per_image_pj
             if bounds is None:
@@ -271,7 +296,7 @@ class Deployment:
             If the deployment does not have the quantity of the meter.
         """
         if meter is not None:
-            meter.check(self.fitted)
+            meter.check(self)
         if randomness not in get_args(Randomness):
             raise ValidationError("randomness", repr(randomness), " or ".join(get_args(Randomness)))
         next_index = 0
@@ -308,6 +333,49 @@ class Deployment:
         )
 
 
+def decision_steps(deployment: Deployment, recording: Recording) -> NDArray[np.int64]:
+    """Return the number of time steps after which each image was decided.
+
+    Multiplied by ``network.dt_s`` it is the network's time to decision in seconds.
+
+    Parameters
+    ----------
+    deployment : Deployment
+        Deployment of the recording.
+    recording : Recording
+        Recording of :meth:`Deployment.record`, or of its simulator with spikes.
+
+    Returns
+    -------
+    int64 array, shape (images,)
+        From 1 to T; T without an early exit.
+
+    Raises
+    ------
+    ValidationError
+        If the deployment exits early and the recording has neither decisions nor spikes.
+    """
+    if deployment.exit is None:
+        return np.full(len(recording.counts[INPUT]), deployment.steps, np.int64)
+    if recording.decision_steps is not None:
+        return recording.decision_steps
+    return _decided_after(deployment.exit, recording, deployment.network.readout)
+
+
+def _decided_after(rule: EarlyExit, recording: Recording, readout: str) -> NDArray[np.int64]:
+    if recording.spikes is None:
+        raise ValidationError("recording", "spike counts only", "recorded spikes")
+    return rule.decision_steps(recording.spikes[readout])
+
+
+def _check_exit(network: Network, rule: EarlyExit | None) -> None:
+    if rule is not None and network.readout_quantity != "spike_count":
+        raise UnsupportedFeatureError(
+            f"early exit {str(rule)!r}: got population {network.readout!r} with a potential as the "
+            "output, expected spike counts"
+        )
+
+
 def deploy(
     network: Network,
     *,
@@ -317,6 +385,7 @@ def deploy(
     rounding: Rounding | None = None,
     steps: int = 350,
     seed: int = 0,
+    exit: EarlyExit | str | None = None,  # noqa: A002  # the name of the setting
     expected_images: int = 0,
 ) -> Deployment:
     """Deploy a network on a backend.
@@ -337,6 +406,9 @@ def deploy(
         Settings of the quantization for a profile.
     steps, seed : int, optional
         Number of time steps and random seed, as in :class:`Deployment`.
+    exit : EarlyExit or str, optional
+        Rule by which the network decides before the last step, such as ``"margin:5"`` or
+        ``"first-spike"``. By default it runs all steps.
     expected_images : int, optional
         Total number of images of all queries, if known, for which a backend may prepare.
 
@@ -347,7 +419,8 @@ def deploy(
     FileError
         If the file of a profile is missing or invalid.
     UnsupportedFeatureError
-        If the backend does not support the network exactly, or the chip does not support it.
+        If the backend does not support the network exactly, the chip does not support it, or it
+        has an early exit and a potential as the output.
     DoesNotFitError
         If the network does not fit on the chip of the profile.
     ValidationError
@@ -355,6 +428,8 @@ def deploy(
         settings are contradictory.
     """
     _check_run(steps, seed)
+    rule = EarlyExit.from_text(exit) if isinstance(exit, str) else exit
+    _check_exit(network, rule)
     chosen = load_backend(backend)
     fitted = None
     if profile is not None:
@@ -377,7 +452,7 @@ def deploy(
     check_supported(backend, getattr(chosen, "supported", BASIC), network)
     simulator = chosen.deploy(network, Workload(expected_images, steps))
     return Deployment(
-        network, simulator, backend, chosen.availability().version, steps, seed, fitted
+        network, simulator, backend, chosen.availability().version, steps, seed, fitted, rule
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,11 +23,26 @@ from neuroattack.targets.black_box import METERS
 from neuroattack.validation import check_number
 
 if TYPE_CHECKING:
+    from neuroattack.encoding.early_exit import EarlyExit
     from neuroattack.hardware.fitting import Fitted
 
 __all__ = ["Meter"]
 
 _PJ_PER_NJ = 1000.0
+
+
+class Measurable(Protocol):
+    """What a meter must know of a deployment."""
+
+    @property
+    def fitted(self) -> Fitted | None:
+        """Mapping to a chip."""
+        ...
+
+    @property
+    def exit(self) -> EarlyExit | None:
+        """Early exit of the readout."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -74,8 +89,16 @@ class Meter:
                 f"noise of meter {name!r}", repr(noise), f"a number, as in {name}:0.05"
             ) from None
 
-    def check(self, fitted: Fitted | None) -> None:
-        """Raise UnsupportedFeatureError if energy is not modeled for this mapping to a chip."""
+    def check(self, deployment: Measurable) -> None:
+        """Raise UnsupportedFeatureError unless a deployment has the quantity.
+
+        Energy needs a profile with energy coefficients, and latency an early exit.
+        """
+        fitted = deployment.fitted
+        if self.quantity == "latency" and deployment.exit is None:
+            raise UnsupportedFeatureError(
+                "meter 'latency': got no early exit, expected one, such as exit=margin:5"
+            )
         if self.quantity == "energy" and (fitted is None or not fitted.has_energy):
             found = "no hardware profile" if fitted is None else f"profile {fitted.profile.id}"
             raise UnsupportedFeatureError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from neuroattack.deployment.deployment import Deployment
+from neuroattack.encoding.early_exit import EarlyExit
 from neuroattack.hardware.profiles.profile import Profile
 from neuroattack.ir.network import Network, Precision
 from neuroattack.provenance import Provenance, machine_text, versions_text
@@ -26,6 +27,7 @@ def provenance_of(
         dataset_checksum=dataset_checksum,
         command=command,
         profile=None if deployment.fitted is None else deployment.fitted.profile,
+        early_exit=deployment.exit,
     )
 
 
@@ -40,6 +42,7 @@ def network_provenance(
     dataset_checksum: str,
     command: str,
     profile: Profile | None = None,
+    early_exit: EarlyExit | None = None,
 ) -> Provenance:
     """Return the provenance of results on several backends, given as name: version."""
     return Provenance(
@@ -57,4 +60,5 @@ def network_provenance(
         machine=machine_text(),
         profile="" if profile is None else profile.id,
         profile_checksum="" if profile is None else profile.checksum,
+        exit="" if early_exit is None else str(early_exit),
     )

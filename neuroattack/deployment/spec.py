@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from neuroattack.deployment.deployment import Deployment, check_settings, deploy
 from neuroattack.deployment.meters import Meter
+from neuroattack.encoding.early_exit import EarlyExit
 from neuroattack.encoding.encoders import (
     DirectEncoder,
     Encoder,
@@ -124,6 +125,10 @@ class DeploymentSpec:
     meter : str, optional
         Meter that the attacker reads in every query, with its relative measurement noise, such as
         ``"energy"`` or ``"energy:0.05"`` (:mod:`neuroattack.deployment.meters`).
+    exit : str, optional
+        Early exit, such as ``"margin:5"`` or ``"first-spike"``: the network decides as soon as one
+        class leads by that many output spikes
+        (:class:`neuroattack.encoding.early_exit.EarlyExit`).
     allow_lossy : bool, optional
         Drop features that the profile does not support instead of refusing the network.
     weight_scale : {"shared", "per_projection"}, optional
@@ -150,6 +155,7 @@ class DeploymentSpec:
     defense: str | None = None
     sensor_noise: str | None = None
     meter: str | None = None
+    exit: str | None = None
     allow_lossy: bool = False
     weight_scale: WeightScale = "shared"
     weight_rounding: WeightRounding = "nearest"
@@ -170,6 +176,8 @@ class DeploymentSpec:
         if self.sensor_noise is not None:
             EventEncoder.from_text(self.sensor_noise)
         self._check_meter()
+        if self.exit is not None:
+            EarlyExit.from_text(self.exit)
         changes_input = self.defense is not None and _defense(self.defense)[0] in _OF_INPUT
         if changes_input and self.kind != "network":
             raise ValidationError(
@@ -346,6 +354,7 @@ class DeploymentSpec:
             rounding=self.rounding,
             steps=self.steps,
             seed=self.seed,
+            exit=self.exit,
             expected_images=expected_images,
         )
 

@@ -66,6 +66,17 @@ class SpikeTrains:
             counts[image] = np.bincount(self.neurons[row[0] : row[-1]], minlength=self.size)
         return counts
 
+    def until(self, steps: NDArray[np.int64]) -> SpikeTrains:
+        """Return the spikes of the first steps of each image; the number of steps stays the same.
+
+        Parameters
+        ----------
+        steps : int64 array, shape (images,)
+            Number of steps of each image whose spikes are kept.
+        """
+        ends = np.take_along_axis(self.offsets, steps[:, np.newaxis], axis=1)
+        return SpikeTrains(self.size, np.minimum(self.offsets, ends), self.neurons)
+
     def to_dense(self) -> NDArray[np.bool_]:
         """Return the spikes as a raster of shape (images, steps, size)."""
         dense = np.zeros((self.images, self.steps, self.size), bool)

@@ -12,21 +12,42 @@ from numpy.typing import NDArray
 
 from neuroattack.datasets import Labels
 from neuroattack.deployment.backend import Recording, synaptic_operations
-from neuroattack.deployment.deployment import Deployment
+from neuroattack.deployment.deployment import Deployment, decision_steps
 from neuroattack.encoding.readout import UNDECIDED, decide
 from neuroattack.errors import ValidationError
 from neuroattack.statistics import wilson_interval
 
-__all__ = ["Evaluation", "evaluate"]
+__all__ = ["Evaluation", "TimeToDecision", "evaluate"]
 
 _BATCH_IMAGES = 256
+
+
+@dataclass(frozen=True)
+class TimeToDecision:
+    """Number of time steps until the readout decides, over a set of trials.
+
+    Parameters
+    ----------
+    mean, median, percentile_95 : float
+        Mean, median and 95th percentile in time steps.
+    """
+
+    mean: float
+    median: float
+    percentile_95: float
+
+    @classmethod
+    def of(cls, steps: NDArray[np.int64]) -> TimeToDecision:
+        """Summarize the numbers of steps of trials, shape (trials,)."""
+        return cls(float(steps.mean()), float(np.median(steps)), float(np.percentile(steps, 95)))
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Figures over a set of images.
 
-    An image is correct if its class has strictly the most spikes, or the highest potential.
+    An image is correct if its class has strictly the most spikes, or the highest potential. With an
+    early exit, spikes and operations are those until the decision.
 
     Parameters
     ----------
@@ -53,6 +74,10 @@ class Evaluation:
         Arithmetic, ``"floating"`` or ``"fixed"``.
     steps : int
         Number of time steps T per image.
+    exit : str or None
+        Rule of early exit; None if all steps are run.
+    decision_steps : TimeToDecision or None
+        Time to decision of the trials; None without an early exit.
     """
 
     accuracy: float
@@ -66,6 +91,8 @@ class Evaluation:
     backend: str
     precision: str
     steps: int
+    exit: str | None = None
+    decision_steps: TimeToDecision | None = None
 
 
 def evaluate(
@@ -112,6 +139,7 @@ def evaluate(
     readout = deployment.network.readout
     correct = silent = undecided = operations = 0
     spikes: dict[str, int] = {}
+    decided_after = []
     started = time.perf_counter()
     for start in range(0, max(len(images), 1), _BATCH_IMAGES):
         batch = slice(start, start + _BATCH_IMAGES)
@@ -129,6 +157,7 @@ def evaluate(
         if recording.potentials is None:
             silent += int((outputs.sum(axis=1) == 0).sum())
         undecided += int((decided == UNDECIDED).sum())
+        decided_after.append(decision_steps(deployment, recording))
         operations += int(synaptic_operations(deployment.network, recording).sum())
         for name, counts in recording.counts.items():
             spikes[name] = spikes.get(name, 0) + int(counts.sum())
@@ -148,4 +177,8 @@ def evaluate(
         backend=deployment.backend,
         precision=deployment.network.precision,
         steps=deployment.steps,
+        exit=None if deployment.exit is None else str(deployment.exit),
+        decision_steps=None
+        if deployment.exit is None
+        else TimeToDecision.of(np.concatenate(decided_after)),
     )

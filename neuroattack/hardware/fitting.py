@@ -66,12 +66,13 @@ class Fitted:
         counts: Mapping[str, NDArray[np.int32]],
         steps: int,
         spikes: Mapping[str, SpikeTrains] | None = None,
+        steps_run: NDArray[np.int64] | None = None,
     ) -> Activity:
         """Count the events of recorded spikes on the chip; see :func:`count_activity`."""
         # Counting event-driven updates takes a hundred times as long as everything else.
         needed = spikes if self.needs_spikes else None
         return count_activity(
-            self.network, self.traffic, self.placement, counts, steps, spikes=needed
+            self.network, self.traffic, self.placement, counts, steps, needed, steps_run
         )
 
     def estimate(self, activity: Activity) -> EnergyEstimate:

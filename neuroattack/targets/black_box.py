@@ -15,10 +15,10 @@ from neuroattack.validation import check_integer
 
 __all__ = ["METERS", "BlackBox", "Randomness", "Response", "Target"]
 
-METERS = ("spikes", "synaptic-operations", "energy")
+METERS = ("spikes", "synaptic-operations", "energy", "latency")
 """Meters that an attacker can read: spikes of all populations except the input, synaptic
-operations, and energy in nanojoules, the mean of the lower and the upper estimate of all terms with
-a coefficient."""
+operations, energy in nanojoules, the mean of the lower and the upper estimate of all terms with a
+coefficient, and latency, the number of time steps until the decision with early exit."""
 
 Response = Literal["counts", "labels"]
 """Whether a target returns spike counts for all classes, or a one-hot label.

@@ -119,7 +119,7 @@ def test_events_and_energies_are_counts_times_coefficients(network):
     activity = fitted.activity(counts, 30)
     assert events["synaptic_operation"] == activity.synaptic_operations.tolist()
     assert events["spike_generation"] == activity.spikes.tolist()
-    assert events["neuron_update"] == [activity.updates] * 2
+    assert events["neuron_update"] == activity.updates.tolist()
     assert events["hop_ew"] == activity.hops_ew.tolist()
     assert events["hop_ns"] == activity.hops_ns.tolist()
     assert sum(events["hop_ns"]) > 0

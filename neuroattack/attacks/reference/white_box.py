@@ -146,6 +146,9 @@ class WhiteBox:
 
     def _candidates(self, deployment: Deployment, original: Images, goal: Goal) -> Images:
         """Return one image per aim and start, shape (images, ...)."""
+        if goal.maximize == "latency":
+            # The time to decision has no gradient; a smaller margin is reached later.
+            goal = replace(goal, maximize="uncertainty")
         model = self._model(deployment, original, goal)
         aims = aims_of(goal, model.n_classes) * (1 + self.restarts)
         originals = np.repeat(original[None], len(aims), axis=0)

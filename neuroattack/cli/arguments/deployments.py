@@ -60,6 +60,17 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         None,
     ),
     "steps": (Steps, 350),
+    "exit": (
+        Annotated[
+            str | None,
+            typer.Option(
+                metavar="<rule>",
+                help="Early exit of the readout: 'margin:5', when one class leads by 5 output "
+                "spikes; or 'first-spike'. Default: after all time steps.",
+            ),
+        ],
+        None,
+    ),
     "seed": (Seed, 0),
     "response": (
         Annotated[
@@ -103,7 +114,8 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
             typer.Option(
                 metavar="<name[:noise]>",
                 help="Meter that the attacker reads in every query: 'spikes', "
-                "'synaptic-operations' or 'energy', with relative noise as in 'energy:0.05'.",
+                "'synaptic-operations', 'energy' or 'latency', with relative noise as in "
+                "'energy:0.05'.",
             ),
         ],
         None,

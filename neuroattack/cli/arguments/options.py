@@ -23,7 +23,7 @@ PANELS = {
     "Target": (
         *("backend", "backends", "deployment", "dnn", "model", "networks", "recipe", "spiking"),
         *("precision", "profile", "profiles", "allow_lossy", "weight_scale", "weight_rounding"),
-        *("encoder", "steps", "readout_gain", "response", "search_randomness", "ca_file"),
+        *("encoder", "steps", "exit", "readout_gain", "response", "search_randomness", "ca_file"),
         *("token_file", "defense", "sensor_noise", "meter"),
     ),
     "Dynamics": (
@@ -50,7 +50,16 @@ PANELS = {
     "Limits": ("queries_per_client", "max_batch", "max_request_mib", "queue_size", "timeout_s"),
     "Evaluation": (
         *("dataset", "images", "index", "image", "label", "trials", "quick", "against", "margin"),
-        *("population", "sweep", "training_seeds", "bits", "seed", "workers", "cross_check"),
+        *(
+            "population",
+            "sweep",
+            "training_seeds",
+            "bits",
+            "margins",
+            "seed",
+            "workers",
+            "cross_check",
+        ),
     ),
     "Output": ("out", "json"),
 }

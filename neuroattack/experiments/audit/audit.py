@@ -79,7 +79,7 @@ def audit(
     with spec.deploy(load_network(network)) as deployment:
         for quantity in suite.quantities:
             if quantity in METERS:
-                Meter(quantity).check(deployment.fitted)
+                Meter(quantity).check(deployment)
         provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
     subject = Subject.kept(folder, dataset, [spec], network)
     has_rows = dataset.test.images.ndim > 2

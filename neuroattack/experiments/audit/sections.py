@@ -48,6 +48,7 @@ _COST_NAMES = {
     "input_spikes": "input spikes",
     "output_spikes": "output spikes",
     "synaptic_operations": "synaptic operations",
+    "latency": "time to decision",
     "energy_pj_lower": "energy, lower bound",
     "energy_pj_upper": "energy, upper bound",
 }

@@ -118,8 +118,8 @@ def _our_terms(
         "synaptic_operation": _OurTerm(
             _mean(activity.synaptic_operations), prices.get("synaptic_operation")
         ),
-        "neuron_update": _OurTerm((float(activity.updates),) * 2, base),
-        "active_update": _OurTerm((_mean(activity.spikes)[0], float(activity.updates)), added),
+        "neuron_update": _OurTerm(_mean(activity.updates), base),
+        "active_update": _OurTerm((_mean(activity.spikes)[0], _mean(activity.updates)[1]), added),
         "message": _OurTerm(_mean(routes), prices.get("spike_in_tile")),
         "input_message": _OurTerm(_mean(input_routes), prices.get("spike_in_tile")),
     }

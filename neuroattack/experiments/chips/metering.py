@@ -29,7 +29,11 @@ class ActivityMeter:
 
     def __call__(self, recording: Recording) -> None:
         """Count the events of a recording."""
-        self._parts.append(self._fitted.activity(recording.counts, self._steps, recording.spikes))
+        self._parts.append(
+            self._fitted.activity(
+                recording.counts, self._steps, recording.spikes, recording.decision_steps
+            )
+        )
 
     @property
     def activity(self) -> Activity:

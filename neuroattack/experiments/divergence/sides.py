@@ -152,6 +152,10 @@ def _run(
 ) -> Recorded:
     spec = replace(spec, steps=steps, seed=seed)
     count = len(images) if inputs is None else len(inputs)
+    if spec.exit is not None:
+        raise ValidationError(
+            f"early exit of {_name(spec)}", spec.exit, "none: spikes of all time steps are compared"
+        )
     with spec.deploy(network, count) as deployment:
         if inputs is None:
             found = deployment.record(images, indices=np.arange(count), record_spikes=True)

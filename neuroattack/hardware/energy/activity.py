@@ -28,7 +28,7 @@ _ONES = np.unpackbits(np.arange(256, dtype=np.uint8)[:, np.newaxis], axis=1).sum
 _AT_ONCE = 2**23
 """Neurons times steps of a convolution that are computed at once."""
 
-_OF_THE_CHIP = ("steps", "neurons_of_core", "is_by_core")
+_OF_THE_CHIP = ("neurons_of_core", "is_by_core")
 _PER_IMAGE = (
     "synaptic_operations",
     "spikes",
@@ -52,8 +52,8 @@ class Activity:
 
     Parameters
     ----------
-    steps : int
-        Number of time steps T per image.
+    steps : int64 array, shape (images,)
+        Number of time steps that each image ran.
     neurons_of_core : int64 array, shape (cores,)
         Number of neurons on every core in use.
     is_by_core : bool
@@ -86,7 +86,7 @@ class Activity:
         Spikes times the largest number of connections of their neuron into a single core.
     """
 
-    steps: int
+    steps: Counts
     neurons_of_core: Counts
     is_by_core: bool
     synaptic_operations: Counts
@@ -114,13 +114,13 @@ class Activity:
         return len(self.neurons_of_core)
 
     @property
-    def updates(self) -> int:
-        """Updates per image if every neuron is updated in every step: N * T."""
+    def updates(self) -> Counts:
+        """Updates of each image if every neuron is updated in every step."""
         return int(self.neurons_of_core.sum()) * self.steps
 
     @classmethod
     def concatenate(cls, parts: Sequence[Activity]) -> Activity:
-        """Join the activity of batches; raise ValidationError if chip or steps differ."""
+        """Join the activity of batches; raise ValidationError if the chip differs."""
         if not parts:
             raise ValidationError("activity", "no batch", "at least one")
         joined: dict[str, Any] = {}
@@ -138,7 +138,7 @@ class Activity:
 
     def as_json(self) -> dict[str, Any]:
         """Return means over images as JSON values; None for events that were not counted."""
-        means: dict[str, Any] = {"updates_every_step": self.updates}
+        means: dict[str, Any] = {"updates_every_step": float(self.updates.mean())}
         for name in _PER_IMAGE:
             values = None if name in _BY_CORE and not self.is_by_core else getattr(self, name)
             means[name] = None if values is None else float(values.mean())
@@ -152,6 +152,7 @@ def count_activity(
     counts: Mapping[str, NDArray[np.integer[Any]]],
     steps: int,
     spikes: Mapping[str, SpikeTrains] | None = None,
+    steps_run: Counts | None = None,
 ) -> Activity:
     """Count the events that recorded spikes cause on a chip.
 
@@ -171,6 +172,9 @@ def count_activity(
         Number of time steps T per image.
     spikes : mapping of str to SpikeTrains, optional
         Spikes of every population and the input, needed for event-driven updates.
+    steps_run : int64 array, shape (images,), optional
+        Number of steps that each image ran, if the readout exits early; counts and spikes are those
+        of these steps. By default T.
 
     Raises
     ------
@@ -179,6 +183,8 @@ def count_activity(
     """
     steps = check_integer("steps", steps, 1)
     _check_counts(network, counts, steps)
+    if steps_run is None:
+        steps_run = np.full(len(counts[INPUT]), steps)
     # Sums of integers below 2**53 are exact in float64, and faster than in int64.
     exact = {name: counts[name].astype(np.float64) for name in network.sizes}
 
@@ -196,9 +202,9 @@ def count_activity(
     on_event = spiking = None
     if spikes is not None:
         check_spikes(network, spikes, len(exact[INPUT]), steps)
-        on_event, spiking = _updates_on_event(network, spikes)
+        on_event, spiking = _updates_on_event(network, spikes, steps_run)
     return Activity(
-        steps=steps,
+        steps=steps_run,
         neurons_of_core=np.sum([of.sum(axis=0) for of in on_core.values()], axis=0),
         is_by_core=placement.is_by_core,
         synaptic_operations=total(traffic.connections),
@@ -256,7 +262,9 @@ def _check_counts(
             )
 
 
-def _updates_on_event(network: Network, spikes: Mapping[str, SpikeTrains]) -> tuple[Counts, Counts]:
+def _updates_on_event(
+    network: Network, spikes: Mapping[str, SpikeTrains], steps_run: Counts
+) -> tuple[Counts, Counts]:
     """Return the counts of pairs of neuron and step with an arrival, and of those with a spike."""
     images = spikes[INPUT].images
     updates, spiking = np.zeros(images, np.int64), np.zeros(images, np.int64)
@@ -264,10 +272,11 @@ def _updates_on_event(network: Network, spikes: Mapping[str, SpikeTrains]) -> tu
         incoming = [(spikes[p.source], _arrivals(p), p) for p in network.incoming(population.name)]
         own = spikes[population.name]
         for image in range(images):
-            arrived = np.zeros((own.steps, -(-population.size // 8)), np.uint8)
+            steps = int(steps_run[image])
+            arrived = np.zeros((steps, -(-population.size // 8)), np.uint8)
             for trains, arrivals, projection in incoming:
                 arrivals(trains, image, arrived[projection.delay_steps :])
-            fired = np.packbits(own[image : image + 1].to_dense()[0], axis=1)
+            fired = np.packbits(own[image : image + 1].to_dense()[0, :steps], axis=1)
             updates[image] += _ONES[arrived].sum()
             spiking[image] += _ONES[arrived & fired].sum()
     return updates, spiking

@@ -128,7 +128,7 @@ def _counts(activity: Activity, time_s: Bounds | None) -> dict[EnergyTerm, Bound
         "hop_ns": activity.hops_ns if by_core else None,
         "spike_packet": activity.packets,
         "synapse_fetch": routes,
-        "barrier": np.full(activity.images, activity.steps),
+        "barrier": activity.steps,
         "host_io": activity.input_spikes,
     }
     found: dict[EnergyTerm, Bounds | None] = {
@@ -146,8 +146,7 @@ def _update_counts(activity: Activity, model: EnergyModel) -> dict[EnergyTerm, B
     if model.update_policy == "continuous":
         return {}
     if model.update_policy == "every_step":
-        updates: NDArray[np.int64] = np.full(activity.images, activity.updates)
-        spiking = activity.spikes
+        updates, spiking = activity.updates, activity.spikes
     elif activity.updates_on_event is not None and activity.spiking_on_event is not None:
         updates, spiking = activity.updates_on_event, activity.spiking_on_event
     elif active or inactive:

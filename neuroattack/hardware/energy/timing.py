@@ -76,13 +76,13 @@ def hardware_time_s(activity: Activity, model: EnergyModel, dt_s: float) -> Boun
     if timing.kind == "events":
         return _time_of_events_s(activity, model) if activity.is_by_core else None
     factor = 1.0 if timing.step is None else timing.step.value
+    steps = activity.steps.astype(np.float64)
     seconds = {
-        "real_time": activity.steps * dt_s,
-        "tick": activity.steps * factor,
-        "accelerated": activity.steps * dt_s / factor,
+        "real_time": steps * dt_s,
+        "tick": steps * factor,
+        "accelerated": steps * dt_s / factor,
     }[timing.kind]
-    each = np.full(activity.images, seconds)
-    return each, each
+    return seconds, seconds
 
 
 def _known(model: EnergyModel) -> bool:
@@ -110,7 +110,7 @@ def _time_of_events_s(activity: Activity, model: EnergyModel) -> Bounds:
     least_ns = np.zeros(spikes.shape)
     most_ns = 0.0
     if model.update_policy == "every_step":
-        updates = neurons * steps
+        updates = neurons * steps[:, np.newaxis]
         least_ns = np.minimum(
             spikes * active_ns + (updates - spikes) * inactive_ns, updates * active_ns
         )

@@ -9,7 +9,7 @@ from neuroattack.report.numbers import energy_text
 from neuroattack.report.terminal import console
 from neuroattack.report.terminal.cross_check_tables import print_cross_check
 
-__all__ = ["print_energy", "print_hardware", "print_losses", "print_precision"]
+__all__ = ["print_energy", "print_hardware", "print_latency", "print_losses", "print_precision"]
 
 
 def print_hardware(figures: Mapping[str, Any]) -> None:
@@ -135,6 +135,44 @@ def print_precision(figures: Mapping[str, Any]) -> None:
             for a, b in zip(figures["floating"], figures["quantized"], strict=True)
         ],
     )
+
+
+def print_latency(figures: Mapping[str, Any]) -> None:
+    """Print accuracy and time to decision by margin, from its JSON."""
+    points = figures["margins"]
+    on_chip = any(point["time_s"] or point["subtotal_pj"] for point in points)
+    rows = []
+    for point in points:
+        times, name = point["decision_steps"], str(point["margin"])
+        row = [
+            f"{name} (first spike)" if point["margin"] == 1 else name,
+            _with_interval(point),
+            *(f"{times[key]:.1f}" for key in ("mean", "median", "percentile_95")),
+        ]
+        if on_chip:
+            seconds = point["time_s"]
+            row.append(_latency(seconds and {end: 1e3 * each for end, each in seconds.items()}))
+            row.append(_energy(point))
+        rows.append(row)
+    console.print_rows(
+        f"Early exit: {figures['images']:,} images of at most {figures['steps']} time steps",
+        ["margin", "accuracy (95 % interval)", "mean steps", "median", "95th percentile",
+         *(["run time", "energy"] if on_chip else [])],
+        rows,
+    )  # fmt: skip
+    console.print_rows(
+        "Without early exit",
+        ["time steps", "accuracy (95 % interval)"],
+        [[str(point["steps"]), _with_interval(point)] for point in figures["fixed"]],
+    )
+    _note("No published coefficient", figures.get("without_coefficient", []))
+    for caveat in figures.get("caveats", []):
+        console.note(caveat)
+
+
+def _with_interval(point: Mapping[str, Any]) -> str:
+    low, high = point["accuracy_ci95"]
+    return f"{_percent(point['accuracy'])} ({100 * low:.2f} to {100 * high:.2f} %)"
 
 
 def _note(label: str, names: list[str], joint: str = ", ") -> None:

@@ -123,6 +123,13 @@ def print_evaluation(figures: Mapping[str, Any], rate_accuracy: float | None) ->
         f"{figures['images']}, {_percent(figures['silent_fraction'])} silent, "
         f"{_percent(figures['undecided_fraction'])} silent or tied"
     )
+    if figures["decision_steps"] is not None:
+        shown["early exit"] = figures["exit"]
+        times = figures["decision_steps"]
+        shown["time to decision"] = (
+            f"mean {times['mean']:.1f}, median {times['median']:g}, 95th percentile "
+            f"{times['percentile_95']:g} time steps"
+        )
     shown["spikes per image"] = ", ".join(
         f"{name} {count:.1f}" for name, count in figures["spikes_per_image"].items()
     )
