@@ -13,6 +13,7 @@ from neuroattack.attacks.random_noise import RandomNoise
 from neuroattack.attacks.reference.siegert import SiegertModel
 from neuroattack.attacks.reference.spike_costs import spike_costs
 from neuroattack.attacks.reference.white_box import WhiteBox
+from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.regression.count_regression import CountRegression
 from neuroattack.attacks.regression.effects import Effects
 from neuroattack.attacks.regression.quantities import quantity_changes, quantity_slopes
@@ -117,6 +118,25 @@ def test_attacks_raise_what_the_meter_reads_and_keep_the_class(quantity, attack)
         # The pixels of the last class drive the population of large fan-out.
         change = attacked.search.adversarial - IMAGE
         assert change[2].mean() > max(change[1].mean(), 0.1)
+
+
+@pytest.mark.parametrize("name", ["count-regression", "white-box"])
+def test_attacks_delay_the_decision(name):
+    settings = {"steps": 20} if name == "white-box" else {}
+    attack = make_attack(name, Bound("l2", 0.6), 400, 0, settings)
+    spec = DeploymentSpec(steps=300, exit="margin:6", meter="latency")
+    with open_target(spec, _network()) as opened:
+        result = attack_images(
+            opened,
+            attack,
+            [IMAGE],
+            [Goal(0, maximize="latency")],
+            indices=[3],
+            trials=40,
+            costs=opened,
+        )
+    assert result.success_rate >= 0.8
+    assert result.increases["latency"]["median"] > 0.5
 
 
 def test_output_spikes_and_uncertainty_need_no_meter():

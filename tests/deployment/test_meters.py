@@ -18,7 +18,7 @@ from neuroattack.targets.black_box import METERS
 IMAGES = np.random.default_rng(2).random((4, 28, 28))
 
 
-@pytest.mark.parametrize("quantity", METERS)
+@pytest.mark.parametrize("quantity", [name for name in METERS if name != "latency"])
 def test_readings_are_those_of_the_recorded_trials(quantity):
     with deploy(small_network(), profile="loihi1", steps=40, seed=3) as deployment:
         responses = deployment.black_box(5, meter=Meter(quantity)).query(IMAGES)
@@ -37,6 +37,26 @@ def test_readings_are_those_of_the_recorded_trials(quantity):
     }[quantity]
     np.testing.assert_array_equal(responses[:, :-1], counts["output"])
     np.testing.assert_array_equal(responses[:, -1], expected)
+
+
+def test_latency_is_the_first_step_at_which_the_lead_suffices():
+    network = small_network()
+    with deploy(network, steps=60, seed=3, exit="margin:3") as deployment:
+        readings = deployment.black_box(5, meter=Meter("latency")).query(IMAGES)[:, -1]
+    with deploy(network, steps=60, seed=3) as whole:
+        recording = whole.record(IMAGES, indices=range(4), stream=5, record_spikes=True)
+        dense = recording.spikes["output"].to_dense().astype(int)
+    for reading, spikes in zip(readings.tolist(), dense, strict=True):
+        counts = np.cumsum(spikes, axis=0)
+        lead = np.sort(counts, axis=1)[:, -1] - np.sort(counts, axis=1)[:, -2]
+        decided = np.flatnonzero(lead >= 3)
+        assert reading == (decided[0] + 1 if decided.size else 60)
+    assert len(set(readings.tolist())) > 1
+    with (
+        deploy(network, steps=5) as deployment,
+        pytest.raises(UnsupportedFeatureError),
+    ):
+        deployment.black_box(1, meter=Meter("latency"))
 
 
 def test_noise_is_relative_and_the_same_for_the_same_query():
