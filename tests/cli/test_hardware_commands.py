@@ -221,3 +221,36 @@ def test_a_network_that_is_in_fixed_point_already_cannot_be_held_by_a_chip(comma
     for name in ("evaluate", "attack", "compare", "precision"):
         refused(command(name, path, "--profile", "loihi1"), "fixed point")
     refused(command("energy", path), "fixed point")
+
+
+def test_latency_writes_a_curve_and_evaluate_takes_the_same_rule(command, network_file, tmp_path):
+    shown, out = ("--images", 12, "--steps", 40), tmp_path / "latency"
+    given = ("latency", network_file, *shown, "--margins", "1-2", "--out", out, "--json")
+    code, text, _ = command(*given)
+    assert code == 0
+    figures = one_object(text)
+    assert json.loads((out / "latency.json").read_text()) == figures
+    assert (out / "latency.png").stat().st_size > 10_000
+    code, text, err = command("evaluate", network_file, *shown, "--exit", "margin:2", "--json")
+    assert (code, err) == (0, "")
+    alone = one_object(text)
+    assert alone["provenance"]["exit"] == alone["exit"] == "margin:2"
+    assert alone["decision_steps"] == figures["margins"][1]["decision_steps"]
+    assert alone["accuracy"] == figures["margins"][1]["accuracy"]
+    # Finished cells are not repeated; the figures are the same.
+    code, text, _ = command(*given)
+    assert (code, one_object(text)["margins"]) == (0, figures["margins"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("evaluate", "--exit", "margin:0"), "margin of an early exit: got 0"),
+        (("evaluate", "--exit", "soon"), "unknown early exit 'soon'"),
+        (("latency", "--margins", "0"), "margin of an early exit: got 0"),
+        (("latency", "--margins", "few"), "--margins: got 'few'"),
+    ],
+)
+def test_bad_rules_of_early_exit_are_refused(command, network_file, arguments, message):
+    name, *options = arguments
+    refused(command(name, network_file, *options, "--images", 4), message)

@@ -16,6 +16,7 @@ from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.evaluation import evaluate
+from neuroattack.hardware.quantization.quantization import Rounding
 from neuroattack.ir.dynamics import simulate
 
 IMAGES = np.random.default_rng(2).random((20, 28, 28)).astype(np.float32)
@@ -25,32 +26,41 @@ BACKENDS = [each.name for each in list_backends() if each.available and each.nam
 
 
 def with_direct_coding():
-    network = small_network()
+    network = small_network(1)
     return replace(network, input=replace(network.input, encoder=DirectEncoder()))
 
 
-@pytest.mark.parametrize("network", [small_network(), with_direct_coding()])
-@pytest.mark.parametrize("profile", [None, "loihi1", "odin", "spinnaker1"])
-def test_an_image_is_that_of_a_run_that_ends_at_the_decision(network, profile):
-    with deploy(network, steps=STEPS, seed=3, exit="margin:2", profile=profile) as deployment:
-        recording = deployment.record(IMAGES, indices=INDICES, record_spikes=True)
+@pytest.mark.parametrize(
+    ("network", "profile", "images"),
+    [
+        (small_network(), None, IMAGES),
+        (small_network(), "loihi1", IMAGES),
+        (small_network(), "spinnaker1", IMAGES),
+        (small_network(), "speck", IMAGES),  # updates neurons when spikes arrive
+        (with_direct_coding(), None, IMAGES / 10),
+    ],
+)
+def test_an_image_is_that_of_a_run_that_ends_at_the_decision(network, profile, images):
+    chip = {"profile": profile, "rounding": Rounding(allow_lossy=True)} if profile else {}
+    with deploy(network, steps=STEPS, seed=3, exit="margin:2", **chip) as deployment:
+        recording = deployment.record(images, indices=INDICES, record_spikes=True)
         steps = decision_steps(deployment, recording)
         assert len(set(steps.tolist())) > 2
         for image in range(0, len(IMAGES), 6):
-            with deploy(network, steps=int(steps[image]), seed=3, profile=profile) as short:
-                alone = short.record(IMAGES[[image]], indices=[image], record_spikes=True)
+            with deploy(network, steps=int(steps[image]), seed=3, **chip) as short:
+                alone = short.record(images[[image]], indices=[image], record_spikes=True)
             for name, counts in alone.counts.items():
                 np.testing.assert_array_equal(recording.counts[name][image], counts[0])
             if deployment.fitted is None:
                 continue
-            chip = deployment.fitted
-            found = chip.activity(recording.counts, STEPS, recording.spikes, steps)
-            expected = chip.activity(alone.counts, short.steps, alone.spikes)
+            fitted = deployment.fitted
+            found = fitted.activity(recording.counts, STEPS, recording.spikes, steps)
+            expected = fitted.activity(alone.counts, short.steps, alone.spikes)
             for name in ("steps", "updates", "synaptic_operations", "updates_on_event"):
                 values = getattr(expected, name)
                 assert values is None or getattr(found, name)[image] == values[0], name
             for name in ("time_s", "subtotal_per_image_pj"):
-                both = [getattr(chip.estimate(each), name) for each in (found, expected)]
+                both = [getattr(fitted.estimate(each), name) for each in (found, expected)]
                 if both[1] is not None:
                     ends = [
                         [bound[i] for bound in each]
@@ -125,7 +135,10 @@ def test_batches_are_as_small_as_those_with_spikes(monkeypatch):
 
 
 def test_what_cannot_decide_early_is_refused():
-    graded = replace(small_network(), readout_quantity="final_potential")
+    spiking = small_network()
+    hidden, output = spiking.populations
+    output = replace(output, threshold_v=np.inf)
+    graded = replace(spiking, populations=(hidden, output), readout_quantity="final_potential")
     message = "early exit 'margin:2': got population 'output' with a potential as the output"
     with pytest.raises(UnsupportedFeatureError, match=message):
         deploy(graded, exit="margin:2")

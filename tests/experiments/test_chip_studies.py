@@ -7,9 +7,13 @@ import pytest
 from support.networks import small_network
 
 from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.encoding.readout import decide
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.chips.energy import study_energy
+from neuroattack.experiments.chips.latency import measure_latency
+from neuroattack.experiments.chips.metering import ActivityMeter
 from neuroattack.experiments.chips.precision import measure_precision
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.hardware.energy.conventional import compare_conventional
@@ -146,3 +150,50 @@ def test_stored_results_are_not_computed_again(labels, tmp_path):
     # The throughput is that of the first run.
     assert studies(lambda fraction, _: done.append(fraction)) == first
     assert set(done) == {1.0}
+
+
+@pytest.mark.parametrize("profile", [None, "loihi1", "spinnaker1"])
+def test_latencies_agree_with_separate_evaluations(labels, tmp_path, monkeypatch, profile):
+    network, spec = small_network(), DeploymentSpec(steps=STEPS, seed=5, profile=profile)
+    monkeypatch.setattr("neuroattack.experiments.chips.latency._CELL_IMAGES", 10)
+    found = measure_latency(network, IMAGES, labels, spec, margins=[3, 1, 3], folder=tmp_path)
+    assert [point["margin"] for point in found["margins"]] == [1, 3]
+    for point in found["margins"]:
+        with dataclasses.replace(spec, exit=point["exit"]).deploy(network) as deployment:
+            meter = ActivityMeter(deployment.fitted, STEPS) if profile else None
+            expected = evaluate(deployment, IMAGES, labels, observe=meter)
+        assert point["accuracy"] == expected.accuracy
+        assert point["undecided_fraction"] == expected.undecided_fraction
+        assert point["decision_steps"] == dataclasses.asdict(expected.decision_steps)
+        if meter is None:
+            assert point["time_s"] is point["subtotal_pj"] is None
+            continue
+        on_chip = meter.as_json()
+        for name in ("subtotal_pj", "energy_pj_per_image"):
+            assert point[name] == pytest.approx(on_chip[name]), name
+        milliseconds = {end: 1e3 * each for end, each in point["time_s"].items()}
+        assert milliseconds == pytest.approx(on_chip["latency_ms"])
+    assert found["fixed"][-1]["steps"] == STEPS
+    for point in found["fixed"][::4]:
+        with dataclasses.replace(spec, steps=point["steps"]).deploy(network) as deployment:
+            assert point["accuracy"] == evaluate(deployment, IMAGES, labels).accuracy
+
+
+def test_latencies_of_other_outputs_and_settings_are_refused(labels, tmp_path):
+    def refused(error, message, network=None, margins=(1,), spec="native"):
+        with pytest.raises(error, match=message):
+            measure_latency(
+                network or small_network(), IMAGES, labels, DeploymentSpec.from_text(spec),
+                margins=margins, folder=tmp_path,
+            )  # fmt: skip
+
+    refused(ValidationError, "latency: got no image or margin", margins=())
+    refused(ValidationError, "margin of an early exit: got 0", margins=(0,))
+    refused(ValidationError, "exit of deployment .*: got margin:2", spec="native,exit=margin:2")
+    hidden, output = small_network().populations
+    graded = dataclasses.replace(
+        small_network(),
+        populations=(hidden, dataclasses.replace(output, threshold_v=np.inf)),
+        readout_quantity="final_potential",
+    )
+    refused(UnsupportedFeatureError, "latency: got population 'output' with a potential", graded)
