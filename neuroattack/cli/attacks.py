@@ -153,9 +153,10 @@ _Goal = Annotated[
         "latency",
     ],
     typer.Option(
-        help="Goal: another class, or more output spikes, uncertainty, spikes, synaptic "
-        "operations, modeled energy or time to decision (--exit) while the class is kept. For the "
-        "last four the attacker reads a meter; see --meter.",
+        metavar="<goal>",
+        help="Goal: 'class', another class; or more of a quantity while the class is kept: "
+        "'output-spikes', 'uncertainty'; or with a meter (--meter) 'spikes', "
+        "'synaptic-operations', 'energy' (--profile) or 'latency' (--exit).",
     ),
 ]
 _Out = Annotated[
