@@ -50,6 +50,8 @@ __all__ = [
     "train",
 ]
 
+_COMPARED_STEPS = 100
+
 
 def train(
     dataset: Dataset,
@@ -122,7 +124,7 @@ def fine_tune(network: Network, dataset: Dataset, **settings: Any) -> Network:
     dataset : Dataset
         Training samples; the test split is used to measure accuracy only.
     **settings
-        As in :func:`neuroattack.training.through_time.train_through_time`; at least ``steps``.
+        As in :func:`neuroattack.training.through_time.train_through_time`, such as ``epochs``.
 
     Raises
     ------
@@ -380,7 +382,7 @@ def compare(
     labels: ArrayLike | None = None,
     *,
     backends: Sequence[str] | None = None,
-    steps: int = 100,
+    steps: int | None = None,
     seed: int = 0,
     progress: Callable[[str, float, str], None] | None = None,
 ) -> Comparison:
@@ -396,8 +398,10 @@ def compare(
         True classes; omitted for a split, which contains them.
     backends : sequence of str, optional
         Names of backends; by default all available ones.
-    steps, seed : int, optional
-        Number of time steps per image, and random seed of the input spikes.
+    steps : int, optional
+        Number of time steps per image; by default 100, or that of event samples.
+    seed : int, optional
+        Random seed of the input spikes.
     progress : callable, optional
         Called with the backend, its completed fraction and a status text.
 
@@ -416,7 +420,7 @@ def compare(
         split.images,
         split.labels,
         backends=names if backends is None else backends,
-        steps=steps,
+        steps=network.input.time_steps(steps, split.images.shape, default=_COMPARED_STEPS),
         seed=seed,
         on_progress=progress or _silent,
     )
@@ -428,7 +432,7 @@ def diagnose(
     a: Side | str,
     b: Side | str,
     *,
-    steps: int = 100,
+    steps: int | None = None,
     seed: int = 0,
 ) -> Diagnosis:
     """Locate and explain the first spike in which two simulations of a network differ.
@@ -442,8 +446,10 @@ def diagnose(
     a, b : str, DeploymentSpec or path
         The simulations: deployments such as ``"native,profile=loihi1"``, or npz files with recorded
         spikes (:mod:`neuroattack.deployment.spike_files`).
-    steps, seed : int
-        Number of time steps per image, and random seed of the input spikes.
+    steps : int, optional
+        Number of time steps per image; by default 100, or that of event samples.
+    seed : int, optional
+        Random seed of the input spikes.
 
     Raises
     ------
@@ -454,6 +460,7 @@ def diagnose(
     from neuroattack.experiments.divergence import diagnosis
     from neuroattack.experiments.divergence.sides import record, side_from_text
 
+    steps = network.input.time_steps(steps, np.shape(images), default=_COMPARED_STEPS)
     rows = validate_images(images, network.input.sample_shape(steps)).astype(np.float32)
     one, other = (
         side_from_text(each, steps=steps, seed=seed) if isinstance(each, str) else each
@@ -509,8 +516,9 @@ def audit(
     spec = DeploymentSpec.from_text(deployment) if isinstance(deployment, str) else deployment
     loaded = network if isinstance(network, Network) else load_network(network)
     chosen = replace(QUICK if quick else Suite(), substitutes=tuple(substitutes))
+    steps = loaded.input.time_steps(spec.steps, dataset.test.images.shape)
     suite, skipped = chosen.fitting(dataset).available(
-        loaded.input.sample_shape(spec.steps), loaded.classes
+        loaded.input.sample_shape(steps), loaded.classes
     )
     with tempfile.TemporaryDirectory(prefix="neuroattack-audit-") as temporary:
         if isinstance(network, Network):

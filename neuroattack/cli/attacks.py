@@ -41,7 +41,7 @@ def demo(
     dataset: DatasetName = "digits",
     seed: Seed = 0,
     backend: Backend = "native",
-    steps: Steps = 350,
+    steps: Steps = None,
     out: Annotated[Path, typer.Option(help="Folder for models, results and report.")] = Path(
         "runs/demo"
     ),
@@ -50,9 +50,9 @@ def demo(
 ) -> None:
     """Train a network, attack it and write an HTML report.
 
-    Attacks the same images with Algorithm 1 of Marchisio et al. (2020) and with the
-    count-regression attack. Takes about a minute on the built-in digits, and a few minutes on
-    MNIST.
+    Attacks the same images with Algorithm 1 of Marchisio et al. (2020), or event samples with a
+    pattern of events, and with the count-regression attack. Takes about a minute on the built-in
+    digits, and a few minutes on MNIST.
     """
     from neuroattack.datasets import load_dataset
     from neuroattack.experiments.demo import MODEL, run_demo
@@ -190,6 +190,8 @@ def attack(
     Each adversarial image is verified on fresh trials. The success rate is the fraction of them
     that reach the goal, with a 95 % confidence interval; queries of the search do not count.
     """
+    from neuroattack.cli.arguments.images import choose_images
+    from neuroattack.datasets import load_dataset_of
     from neuroattack.deployment.opening import open_target
     from neuroattack.deployment.spec import is_address
     from neuroattack.experiments.attack import attack_images
@@ -207,8 +209,14 @@ def attack(
     made = _made(attack, norm, bound, queries, settings or [], substitutes)
     loaded = load_network(network) if spec.kind == "network" else None
     dnn = Path(network) if spec.kind == "dnn" else None
+    source = None
+    if image is None:
+        source = load_dataset_of(dataset, {} if loaded is None else loaded.origin)
+        spec = spec.for_samples(loaded, source.test.images)
+    elif dataset is not None:
+        raise ValidationError("--dataset", dataset, "no data set together with --image")
     with open_target(spec, loaded, dnn) as opened, console.progress_bars() as show:
-        chosen = _chosen(opened, loaded, dataset, index, image, label)
+        chosen = choose_images(opened.image_shape, source, index, image, label)
         result = attack_images(
             opened,
             made,
@@ -265,22 +273,6 @@ def _setting(text: str) -> tuple[str, Any]:
     if not sign or not key.strip():
         raise ValidationError("--set", repr(text), "key=value")
     return key.strip(), toml_value(value.strip())
-
-
-def _chosen(
-    opened: OpenDeployment,
-    network: Any,
-    dataset: str | None,
-    index: str,
-    image: Path | None,
-    label: int | None,
-) -> ChosenImages:
-    from neuroattack.cli.arguments.images import choose_images
-
-    origin = {} if network is None else network.origin
-    return choose_images(
-        opened.image_shape, origin, dataset=dataset, index=index, image=image, label=label
-    )
 
 
 def _goals(

@@ -102,8 +102,9 @@ def audit(
         substitutes=tuple(substitutes or ()),
         goals=tuple(goal.strip() for goal in goals.split(",")),
     )
+    steps = loaded.input.time_steps(spec.steps, source.test.images.shape)
     suite, skipped = chosen.fitting(source).available(
-        loaded.input.sample_shape(spec.steps), loaded.classes
+        loaded.input.sample_shape(steps), loaded.classes
     )
     baseline = _baseline(against, out, suite.as_json(source))
     check_writable(out / FIGURES)

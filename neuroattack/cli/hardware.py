@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 __all__ = ["energy", "latency", "precision"]
 
 _USUAL_IMAGES = 1000
+_USUAL_STEPS = (10, 20, 35, 50, 70, 100, 140, 200, 280)
 _MOST_NUMBERS = 1000
 _ENERGY, _LATENCY, _PRECISION = "energy.json", "latency.json", "precision.json"
 
@@ -79,8 +80,11 @@ _CrossCheck = Annotated[
 ]
 _Bits = Annotated[str, typer.Option(help="Bits per weight, such as 2-8 or 3,4,8.")]
 _TimeSteps = Annotated[
-    str,
-    typer.Option(help="Numbers of time steps, comma-separated; bits are varied at the last one."),
+    str | None,
+    typer.Option(
+        help="Numbers of time steps, comma-separated; bits are varied at the last one. Default: "
+        "from 10 to 350, or to that of the event samples."
+    ),
 ]
 
 
@@ -89,7 +93,7 @@ def energy(
     profiles: _Profiles = "all",
     dataset: NetworkDataset = None,
     images: _Images = None,
-    steps: Steps = 350,
+    steps: Steps = None,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
     weight_scale: WeightScale = "shared",
@@ -116,6 +120,7 @@ def energy(
     test = source.test.first(
         min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
     )
+    time_steps = loaded.input.time_steps(steps, test.images.shape)
     with cell_folder(out) as folder, _progress(out, "Measuring") as show:
         study = study_energy(
             loaded,
@@ -124,7 +129,7 @@ def energy(
             chips,
             folder=folder,
             rounding=rounding,
-            steps=steps,
+            steps=time_steps,
             backend=backend,
             seed=seed,
             workers=workers,
@@ -135,7 +140,7 @@ def energy(
     precisions = {chip["precision"] for chip in study["profiles"].values() if chip["fits"]}
     study["provenance"] = asdict(
         _provenance(
-            loaded, source, backend, version, sorted({"floating", *precisions}), steps, seed
+            loaded, source, backend, version, sorted({"floating", *precisions}), time_steps, seed
         )
     )
     _print(study, hardware_tables.print_energy, json)
@@ -149,7 +154,7 @@ def precision(
     network: NetworkFile,
     profile: _Profile = "loihi1",
     bits: _Bits = "2-8",
-    steps: _TimeSteps = "10,20,35,50,70,100,140,200,280,350",
+    steps: _TimeSteps = None,
     dataset: NetworkDataset = None,
     images: Images = None,
     backend: Backend = "native",
@@ -164,10 +169,13 @@ def precision(
     from neuroattack.hardware.profiles.files import load_profile
 
     _check_output(out, _PRECISION)
-    widths, time_steps = _integers("--bits", bits), _integers("--steps", steps)
+    widths = _integers("--bits", bits)
+    given = None if steps is None else _integers("--steps", steps)
     chip = load_profile(profile)
     loaded, source = _load(network, dataset)
     test = source.test.first(images)
+    last = loaded.input.time_steps(None if given is None else max(given), test.images.shape)
+    time_steps = given or [*(each for each in _USUAL_STEPS if each < last), last]
     with cell_folder(out) as folder, _progress(out, "Measuring accuracy") as show:
         curves = measure_precision(
             loaded,
@@ -239,7 +247,10 @@ def latency(
         )
     version, arithmetic = curve["backend_version"], [curve["precision"]]
     curve["provenance"] = asdict(
-        _provenance(loaded, source, spec.backend, version, arithmetic, spec.steps, spec.seed, chip)
+        _provenance(
+            *(loaded, source, spec.backend, version, arithmetic),
+            *(curve["steps"], spec.seed, chip),
+        )
     )
     _print(curve, hardware_tables.print_latency, json)
     if out:

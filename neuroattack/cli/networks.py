@@ -175,7 +175,7 @@ def fine_tune(
         float,
         typer.Option(help="Step size relative to the standard deviation of the weights."),
     ] = 0.03,
-    steps: Steps = 350,
+    steps: Steps = None,
     sensor_noise: Annotated[
         str | None,
         typer.Option(

@@ -17,7 +17,6 @@ from neuroattack.cli.arguments.options import (
     Images,
     Json,
     Seed,
-    Steps,
     Trials,
     Workers,
 )
@@ -40,6 +39,7 @@ _Items = Annotated[
 _Out = Annotated[
     Path, typer.Option(help="Folder for the results; an interrupted run resumes from it.")
 ]
+_Steps = Annotated[int, typer.Option(help="Time steps T per image.")]
 _Population = Annotated[int, typer.Option(help="Number of images attacked per group.")]
 _Sweep = Annotated[
     int, typer.Option(help="Number of images for each number of time steps and of repeats.")
@@ -59,7 +59,7 @@ def paper(
     sweep: _Sweep = 40,
     trials: Trials = 50,
     training_seeds: _TrainingSeeds = 3,
-    steps: Steps = 350,
+    steps: _Steps = 350,
     backend: Backend = "native",
     workers: Workers = None,
     json: Json = False,
@@ -169,7 +169,7 @@ def noise(
     images: Images = None,
     spiking: _Spiking = True,
     readout_gain: _Gain = None,
-    steps: Steps = 350,
+    steps: _Steps = 350,
     backend: Backend = "native",
     seed: Seed = 0,
     workers: Workers = None,

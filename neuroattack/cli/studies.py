@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["compare", "evaluate"]
 
+_USUAL_STEPS = 100
+
 
 @with_deployment()
 def evaluate(
@@ -55,6 +57,7 @@ def evaluate(
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
+    spec = spec.for_samples(loaded, test.images)
     if spec.changes_counts:
         raise ValidationError(
             "--defense", spec.defense, "a defense that changes the network's trials"
@@ -63,7 +66,7 @@ def evaluate(
         spec.deploy(loaded, len(test.labels) * spec.trials_per_query) as deployed,
         console.progress_bars() as show,
     ):
-        meter = ActivityMeter(deployed.fitted, spec.steps) if deployed.fitted else None
+        meter = ActivityMeter(deployed.fitted, deployed.steps) if deployed.fitted else None
         found = evaluation.evaluate(
             deployed,
             test.images,
@@ -102,6 +105,10 @@ _Out = Annotated[
 ]
 
 
+_Steps = Annotated[
+    int | None,
+    typer.Option(help="Time steps T per image. Default: 100, or that of the event samples."),
+]
 _First = Annotated[
     str | None,
     typer.Argument(
@@ -121,7 +128,7 @@ _Transfer = Annotated[
 ]
 
 
-@with_deployment(leave_out=("backend", "precision", "encoder", "exit", "defense"), steps=100)
+@with_deployment(leave_out=("backend", "precision", "encoder", "steps", "exit", "defense"))
 def compare(
     network: NetworkFile,
     deployment: GivenDeployment,
@@ -131,6 +138,7 @@ def compare(
     dataset: NetworkDataset = None,
     images: Annotated[int, typer.Option(help="Number of test images, from the first.")] = 100,
     precision: _Precision = "both",
+    steps: _Steps = None,
     transfer: _Transfer = 0,
     out: _Out = None,
     json: Json = False,
@@ -148,7 +156,7 @@ def compare(
 
     The exit code is 1 if a spike or an output potential differs, or a backend fails.
     """
-    spec = deployment()
+    spec = deployment(steps=steps)
     if a is None:
         if transfer:
             raise ValidationError("--transfer", transfer, "two deployments to compare")
@@ -188,9 +196,10 @@ def _compare_backends(
         check_writable(out / FIGURES)
     loaded = load_network(network)
     fitted = _fitted(loaded, spec, precision)
-    meter = None if fitted is None else ActivityMeter(fitted, spec.steps)
     source = load_dataset_of(dataset, loaded.origin)
     test = source.test.first(images)
+    steps = loaded.input.time_steps(spec.steps, test.images.shape, default=_USUAL_STEPS)
+    meter = None if fitted is None else ActivityMeter(fitted, steps)
     chosen, missing = _backends(backends)
     with console.progress_bars() as show:
         result = comparison.compare(
@@ -200,7 +209,7 @@ def _compare_backends(
             backends=chosen,
             precisions=("floating", "fixed") if precision == "both" else (precision,),
             fitted=fitted,
-            steps=spec.steps,
+            steps=steps,
             seed=spec.seed,
             on_progress=show,
             observe=meter,
@@ -209,7 +218,7 @@ def _compare_backends(
         loaded,
         backends={each.backend: each.backend_version for each in result.backends.values()},
         precisions=sorted({each.precision for each in result.backends.values()}),
-        steps=spec.steps,
+        steps=steps,
         seed=spec.seed,
         dataset=source.name,
         dataset_checksum=source.checksum,
@@ -250,17 +259,19 @@ def _compare_two(
         from neuroattack.report.divergence import FIGURES, save_diagnosis
 
         check_writable(out / FIGURES)
-    sides = tuple(side_from_text(text, steps=spec.steps, seed=spec.seed) for text in texts)
-    settings = _transfer_settings(sides, transfer, spec.seed)
     loaded = load_network(network)
     source = load_dataset_of(dataset, loaded.origin)
+    test = source.test.first(images)
+    steps = loaded.input.time_steps(spec.steps, test.images.shape, default=_USUAL_STEPS)
+    sides = tuple(side_from_text(text, steps=steps, seed=spec.seed) for text in texts)
+    settings = _transfer_settings(sides, transfer, spec.seed)
     with console.progress_bars() as show:
         show("Simulation", 0.0, "")
         recorded = record(
             loaded,
-            source.test.first(images).images,
+            test.images,
             (sides[0], sides[1]),
-            steps=spec.steps,
+            steps=steps,
             seed=spec.seed,
         )
         show("Simulation", 1.0, "")

@@ -21,7 +21,8 @@ from neuroattack.cli.arguments.options import (
 )
 from neuroattack.report.terminal import console, tables
 
-_USUAL = ("native", "native,precision=fixed", "native,steps=100", "native,encoder=regular")
+_USUAL = ("native", "native,precision=fixed")
+_USUAL_OF_IMAGES = ("native,steps=100", "native,encoder=regular")
 
 __all__ = ["preflight", "transfer"]
 
@@ -68,6 +69,7 @@ def preflight(
     spec = spec.metered(None)
     loaded = load_network(network) if spec.kind == "network" else None
     source = load_dataset_of(dataset, {} if loaded is None else loaded.origin)
+    spec = spec.for_samples(loaded, source.test.images)
     image, label = source.test.pick(index)
     dnn = Path(network) if spec.kind == "dnn" else None
     with open_target(spec, loaded, dnn) as opened:
@@ -77,8 +79,9 @@ def preflight(
             label,
             trials=queries,
         )
+        deployed = opened.deployment
     # For a spiking network, more time steps have the same effect as repeats that are added up.
-    steps = spec.steps * found.repeats if spec.kind == "network" else None
+    steps = None if deployed is None else deployed.steps * found.repeats
     if json:
         described = {"deployment": str(spec), "index": index, "steps": steps}
         console.print_json({**described, **found.as_json()})
@@ -152,7 +155,8 @@ def transfer(
 
     Prints a matrix of success rates on fresh trials: one row per deployment that was attacked, one
     column per deployment on which the images were tested. Default deployments: floating point,
-    Loihi's fixed point, 100 time steps, the regular encoder, and, with --dnn, the DNN.
+    Loihi's fixed point, for images 100 time steps and the regular encoder, and, with --dnn, the
+    DNN.
     """
     from neuroattack.attacks.bounds import Bound
     from neuroattack.datasets import load_dataset_of
@@ -164,7 +168,12 @@ def transfer(
     from neuroattack.provenance import versions_text
     from neuroattack.report.transfer import FIGURES, save_transfer
 
-    texts = deployment or [*_USUAL, *(["dnn"] if dnn else [])]
+    loaded = load_network(network)
+    texts = deployment or [
+        *_USUAL,
+        *(() if loaded.input.reads_events else _USUAL_OF_IMAGES),
+        *(["dnn"] if dnn else []),
+    ]
     settings = TransferSettings(
         tuple(DeploymentSpec.from_text(text) for text in texts),
         attack,
@@ -175,7 +184,7 @@ def transfer(
         trials,
         seed,
     )
-    source = load_dataset_of(dataset, load_network(network).origin)
+    source = load_dataset_of(dataset, loaded.origin)
     check_writable(out / FIGURES)
     with console.kept_in(out), console.progress_bars() as show:
         found = run_transfer(

@@ -25,6 +25,7 @@ from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
+from neuroattack.ir.input import STEPS
 from neuroattack.ir.network import INPUT, Network, Precision
 from neuroattack.targets.black_box import BlackBox, Randomness
 from neuroattack.validation import check_integer
@@ -75,10 +76,10 @@ def _attack_number(index: int, target_class: int | None) -> int:
     return index * (_MAX_CLASSES + 1) + (0 if target_class is None else target_class + 1)
 
 
-def check_settings(backend: str, steps: int, seed: int) -> None:
+def check_settings(backend: str, steps: int | None, seed: int) -> None:
     """Check the settings of :func:`deploy` before a network is available."""
     load_backend(backend)
-    _check_run(steps, seed)
+    _check_run(STEPS if steps is None else steps, seed)
 
 
 def _check_run(steps: int, seed: int) -> None:
@@ -383,7 +384,7 @@ def deploy(
     precision: Precision | None = None,
     profile: Profile | str | os.PathLike[str] | None = None,
     rounding: Rounding | None = None,
-    steps: int = 350,
+    steps: int | None = None,
     seed: int = 0,
     exit: EarlyExit | str | None = None,  # noqa: A002  # the name of the setting
     expected_images: int = 0,
@@ -404,8 +405,11 @@ def deploy(
         and placed on its cores.
     rounding : Rounding, optional
         Settings of the quantization for a profile.
-    steps, seed : int, optional
-        Number of time steps and random seed, as in :class:`Deployment`.
+    steps : int, optional
+        Number of time steps; by default 350. A network that reads events needs the number of its
+        samples.
+    seed : int, optional
+        Random seed of the input spikes.
     exit : EarlyExit or str, optional
         Rule by which the network decides before the last step, such as ``"margin:5"`` or
         ``"first-spike"``. By default it runs all steps.
@@ -427,6 +431,7 @@ def deploy(
         If `steps` or `seed` is out of range, the precision is not available for the network, or
         settings are contradictory.
     """
+    steps = network.input.time_steps(steps)
     _check_run(steps, seed)
     rule = EarlyExit.from_text(exit) if isinstance(exit, str) else exit
     _check_exit(network, rule)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from numpy.typing import NDArray
+
 from neuroattack.deployment.deployment import Deployment, check_settings, deploy
 from neuroattack.deployment.meters import Meter
 from neuroattack.encoding.early_exit import EarlyExit
@@ -67,6 +69,7 @@ WeightRounding = Literal["nearest", "stochastic"]
 _OF_DNN = ("response", "defense")
 _OF_SERVED = ("response", "defense", "token_file", "ca_file")
 _OF_PROFILE = ("allow_lossy", "weight_scale", "weight_rounding")
+_INTEGERS = ("steps", "seed")
 _LARGEST_OF_DEFENSE = 10_000
 
 # Intervals of the numbers of defenses; the others are integers.
@@ -95,7 +98,8 @@ class DeploymentSpec:
     profile : str, optional
         Name or file of a hardware profile.
     steps : int, optional
-        Number of time steps T per query.
+        Number of time steps T per query; by default 350, or that of the event samples, see
+        :meth:`for_samples`.
     seed : int, optional
         Random seed of the input spikes.
     encoder : str, optional
@@ -147,7 +151,7 @@ class DeploymentSpec:
     backend: str = "native"
     precision: Precision | None = None
     profile: str | None = None
-    steps: int = 350
+    steps: int | None = None
     seed: int = 0
     encoder: str | None = None
     response: Response = "counts"
@@ -327,6 +331,28 @@ class DeploymentSpec:
             allow_lossy=self.allow_lossy,
         )
 
+    def for_samples(self, network: Network | None, samples: NDArray[Any]) -> DeploymentSpec:
+        """Return the deployment with the number of time steps of event samples.
+
+        It is unchanged if it runs on images.
+
+        Parameters
+        ----------
+        network : Network or None
+            Network, if the deployment simulates one.
+        samples : array, shape (samples, ...)
+            Images, or event samples of shape (samples, steps, ...).
+
+        Raises
+        ------
+        ValidationError
+            If the deployment has another number of steps, or the samples are no events.
+        """
+        if self.kind != "network" or network is None or not network.input.reads_events:
+            return self
+        steps = network.input.time_steps(self.steps, samples.shape)
+        return dataclasses.replace(self, steps=steps)
+
     def deploy(self, network: Network, expected_images: int = 0) -> Deployment:
         """Deploy a network; see :func:`neuroattack.deployment.deployment.deploy`.
 
@@ -364,7 +390,7 @@ def _of_type(key: str, value: Any, default: Any) -> Any:
         if value not in (True, False, "true", "false"):
             raise ValidationError(f"{key} of a deployment", repr(value), "true or false")
         return value in (True, "true")
-    if isinstance(default, int):
+    if key in _INTEGERS:
         try:
             return int(value) if isinstance(value, str) else value
         except ValueError:

@@ -43,6 +43,7 @@ from neuroattack.experiments.model_cells import dataset_of_cell, keep_model, kee
 from neuroattack.experiments.seeds import attack_seed
 from neuroattack.experiments.substitutes import kept_substitutes, with_kept_substitutes
 from neuroattack.files import write_arrays
+from neuroattack.ir.input import STEPS
 from neuroattack.targets.black_box import Target
 
 __all__ = [
@@ -62,7 +63,7 @@ REFERENCE = "greedy-window"
 
 # Algorithm 1 as the paper runs it (N = 7, M = 10, delta = 0.1, D_max = 22).
 _REFERENCE_SIDE = 7
-# Seconds on one core per query, for 350 time steps and for the conventional network.
+# Seconds on one core per query, for STEPS time steps and for the conventional network.
 _SPIKING_COST, _DNN_COST = 6e-4, 6e-5
 _MAX_OPEN = 8
 
@@ -153,7 +154,7 @@ def open_once(
 
 def query_cost(spec: DeploymentSpec) -> float:
     """Return the approximate duration of a query, in seconds on one core."""
-    trial = _SPIKING_COST * spec.steps / 350 if spec.kind == "network" else _DNN_COST
+    trial = _SPIKING_COST * (spec.steps or STEPS) / STEPS if spec.kind == "network" else _DNN_COST
     return trial * spec.trials_per_query
 
 

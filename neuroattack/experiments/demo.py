@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,13 @@ from neuroattack.deployment.deployment import Deployment, check_settings
 from neuroattack.deployment.opening import open_target
 from neuroattack.deployment.provenance import provenance_of
 from neuroattack.deployment.spec import DeploymentSpec
+from neuroattack.encoding.events import EventEncoder
 from neuroattack.encoding.readout import decide
 from neuroattack.errors import NeuroattackError, ValidationError
 from neuroattack.experiments.attack import AttackResult, attack_images
 from neuroattack.experiments.evaluation import Evaluation, evaluate
 from neuroattack.experiments.training import checkpoint_of, describe_progress, train_to_file
+from neuroattack.ir.input import Input
 from neuroattack.ir.storage import save_network
 from neuroattack.provenance import Provenance
 from neuroattack.training.conversion import convert
@@ -38,7 +40,25 @@ MODEL = "model.h5"
 IMAGES = 8
 QUERIES = 1000
 TRIALS = 50
-_BOUND = Bound("l2", 2.0)
+
+
+@dataclass(frozen=True)
+class _Settings:
+    """Settings that differ between images and event samples."""
+
+    bound: Bound
+    attacks: tuple[str, ...]
+    sensor_noise: str | None = None
+    conversion: Mapping[str, Any] = field(default_factory=dict)
+
+
+_OF_IMAGES = _Settings(Bound("l2", 2.0), ("greedy-window", "count-regression"))
+_OF_EVENTS = _Settings(
+    Bound("events", 0.05),
+    ("dvs-pattern", "count-regression"),
+    "drop:0.05+background_hz:1+jitter_s:0.001",
+    {"encoder": EventEncoder, "tau_m_s": 0.02, "gain": 1.5},
+)
 
 Progress = Callable[[str, float, str], None]
 
@@ -54,7 +74,8 @@ class Demo:
     evaluation : Evaluation
         Evaluation of the spiking network on all test images.
     results : tuple of AttackResult
-        Results of Algorithm 1 of the paper and of CountRegression on the same images.
+        Results of Algorithm 1 of the paper, or of a pattern of events, and of CountRegression on
+        the same images.
     provenance : Provenance
         Provenance of the results.
     """
@@ -81,7 +102,7 @@ def run_demo(
     *,
     seed: int = 0,
     backend: str = "native",
-    steps: int = 350,
+    steps: int | None = None,
     resume: bool = False,
     command: str = "",
     on_progress: Progress,
@@ -89,8 +110,14 @@ def run_demo(
     """Train, evaluate and attack a network on a data set.
 
     The first correctly classified test images are attacked with Algorithm 1 of the paper and with
-    CountRegression, untargeted and with the same norm bound and query budget.
+    CountRegression, untargeted and with the same norm bound and query budget. On event samples, a
+    pattern of inserted events takes the place of Algorithm 1, and the sensor is noisy.
     """
+    settings, dt_s = _OF_IMAGES, 1e-3
+    if dataset.dt_s is not None:
+        settings, dt_s = _OF_EVENTS, dataset.dt_s
+        shape = dataset.test.images.shape
+        steps = Input(shape[2:], EventEncoder()).time_steps(steps, shape)
     check_settings(backend, steps, seed)
     model = _finished_model(out / MODEL, dataset, seed) if resume else None
     if model is None:
@@ -101,11 +128,11 @@ def run_demo(
             resume=resume and checkpoint_of(out / MODEL).exists(),
             progress=lambda p: on_progress("Training", p.fraction, describe_progress(p)),
         ).model
-    network = convert(model).network
+    network = convert(model, dt_s=dt_s, **settings.conversion).network
     save_network(out / "network.h5", network)
     images = len(dataset.test.images)
-    spec = DeploymentSpec(backend, steps=steps, seed=seed)
-    expected = images + 2 * IMAGES * (QUERIES + 3 * TRIALS)
+    spec = DeploymentSpec(backend, steps=steps, seed=seed, sensor_noise=settings.sensor_noise)
+    expected = images + len(settings.attacks) * IMAGES * (QUERIES + 3 * TRIALS)
     with open_target(spec, network, expected_images=expected) as opened:
         deployment = opened.deployment
         if deployment is None:
@@ -122,7 +149,7 @@ def run_demo(
         results = [
             attack_images(
                 opened,
-                make_attack(name, _BOUND, QUERIES, seed),
+                make_attack(name, settings.bound, QUERIES, seed),
                 [dataset.test.pick(index)[0] for index in chosen],
                 [Goal(dataset.test.pick(index)[1]) for index in chosen],
                 indices=chosen,
@@ -131,7 +158,7 @@ def run_demo(
                 costs=opened,
                 on_progress=partial(on_progress, name),
             )
-            for name in ("greedy-window", "count-regression")
+            for name in settings.attacks
         ]
         provenance = provenance_of(deployment, dataset.name, dataset.checksum, command)
         return Demo(model, evaluation, tuple(results), provenance)

@@ -174,7 +174,7 @@ def fine_tune_to_file(
     network: Network,
     dataset: Dataset,
     *,
-    steps: int,
+    steps: int | None,
     epochs: int,
     learning_rate: float,
     seed: int = 0,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -25,6 +25,7 @@ from neuroattack.experiments.common_images import choose_images
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.seeds import random_target_class
+from neuroattack.ir.storage import load_network
 from neuroattack.statistics import wilson_interval
 
 __all__ = ["Goal", "Transfer", "TransferSettings", "transfer"]
@@ -167,7 +168,9 @@ def transfer(
     on_progress: Callable[[str, float, str], None] | None = None,
 ) -> Transfer:
     """Attack every deployment, and verify the adversarial images on every deployment."""
-    specs = settings.deployments
+    loaded = None if network is None else load_network(network)
+    specs = tuple(spec.for_samples(loaded, dataset.test.images) for spec in settings.deployments)
+    settings = replace(settings, deployments=specs)
     subject = Subject.kept(folder, dataset, specs, network, dnn)
     indices = choose_images(
         dataset.test, specs, network, dnn, count=settings.images, seed=settings.seed

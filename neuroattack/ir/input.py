@@ -6,11 +6,15 @@ import math
 from dataclasses import dataclass
 
 from neuroattack.encoding.encoders import Encoder
+from neuroattack.encoding.events import EventEncoder
 from neuroattack.errors import ValidationError
 from neuroattack.ir.values import MAX_POPULATION, freeze
 from neuroattack.validation import check_integer
 
-__all__ = ["Input"]
+__all__ = ["STEPS", "Input"]
+
+STEPS = 350
+"""Default number of time steps per image."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,46 @@ class Input:
     def sample_shape(self, steps: int) -> tuple[int, ...]:
         """Return the shape of an image; with events, of a sample of a number of time steps."""
         return self.encoder.sample_shape(self.shape, steps)
+
+    @property
+    def reads_events(self) -> bool:
+        """Whether the input is event samples, whose number of time steps is fixed."""
+        return isinstance(self.encoder, EventEncoder)
+
+    def time_steps(
+        self, given: int | None, images: tuple[int, ...] | None = None, *, default: int = STEPS
+    ) -> int:
+        """Return the number of time steps of a simulation.
+
+        Parameters
+        ----------
+        given : int or None
+            Number chosen by the user, if any.
+        images : tuple of int, optional
+            Shape of the array of images or event samples, if they are known.
+        default : int, optional
+            Number for images. For event samples, it is that of the samples.
+
+        Raises
+        ------
+        ValidationError
+            If `given` is not the number of steps of the event samples, or it is None and they are
+            not known or do not fit the network.
+        """
+        if not self.reads_events:
+            return default if given is None else given
+        if images is not None and images[2:] == self.shape:
+            if given not in (None, images[1]):
+                raise ValidationError(
+                    "steps", given, f"{images[1]}, the number of steps of the event samples"
+                )
+            return images[1]
+        if given is not None:
+            return given
+        expected = f"event samples of shape (steps, {', '.join(map(str, self.shape))})"
+        if images is not None:
+            raise ValidationError("images", f"an array of shape {images}", expected)
+        raise ValidationError("steps", "none", f"the number of time steps of {expected}")
 
     @property
     def size(self) -> int:

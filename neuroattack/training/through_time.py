@@ -48,7 +48,7 @@ def train_through_time(
     network: Network,
     dataset: Dataset,
     *,
-    steps: int,
+    steps: int | None = None,
     epochs: int = 8,
     learning_rate: float = 0.03,
     seed: int = 0,
@@ -68,8 +68,8 @@ def train_through_time(
         Network in floating point, converted or imported; it is not changed.
     dataset : Dataset
         Training and test samples, which are used to measure accuracy only.
-    steps : int
-        Number of time steps T.
+    steps : int, optional
+        Number of time steps T; by default 350, or that of the event samples.
     epochs : int, optional
         Number of passes over the training samples.
     learning_rate : float, optional
@@ -102,6 +102,7 @@ def train_through_time(
     FileError
         If the checkpoint is damaged, or of another training.
     """
+    steps = network.input.time_steps(steps, dataset.train.images.shape)
     check_integer("steps", steps, 1)
     check_integer("epochs", epochs, 1, 100_000)
     check_positive("learning rate", learning_rate)

@@ -126,7 +126,7 @@ def test_event_samples_are_attacked_through_a_filter(command, event_network_file
     found = set()
     for defense in (None, "background-filter:3", "mask-filter:4", "rate-limit:5"):
         code, out, err = command(
-            *("attack", event_network_file, "--dataset", "event-digits", "--steps", 90),
+            *("attack", event_network_file, "--dataset", "event-digits"),
             *("--attack", attack, "--norm", "events", "--bound", 0.05, "--queries", 20),
             *("--index", 3, "--trials", 5, "--json", "--sensor-noise", "drop:0.1"),
             *(("--defense", defense) if defense else ()),

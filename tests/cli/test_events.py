@@ -4,10 +4,12 @@ import json
 from dataclasses import replace
 
 import numpy as np
+import pytest
 from support.event_files import write_nmnist
 from support.trainings import SHORT
 
 from neuroattack.datasets import load_dataset
+from neuroattack.experiments import demo
 from neuroattack.ir.storage import load_network
 from neuroattack.training.fine_tuning import FineTuningParameters
 from neuroattack.training.recipes import RECIPES
@@ -36,9 +38,14 @@ def results(command, *arguments):
     return json.loads(out)
 
 
-def test_from_recordings_to_an_attack(tmp_path, command, monkeypatch):
+@pytest.fixture
+def short_training(monkeypatch):
     tuning = FineTuningStage(Schedule(60, 1, 20, 0.003, 0.0), FineTuningParameters())
     monkeypatch.setitem(RECIPES, "fine-tuned", replace(SHORT, fine_tuning=tuning))
+
+
+@pytest.mark.usefixtures("short_training")
+def test_from_recordings_to_an_attack(tmp_path, command):
     data, model, network = (tmp_path / name for name in ("bars.npz", "model.h5", "network.h5"))
     found = results(command, "events", bars(tmp_path / "N-BARS"), "--out", data, "--downsample", 2)
     assert found["shape"] == [150, 2, 17, 17]
@@ -52,9 +59,15 @@ def test_from_recordings_to_an_attack(tmp_path, command, monkeypatch):
     results(command, "train", "--dataset", data, "--out", model)
     results(command, "convert", model, "--out", network, "--encoder", "events", "--dt", 0.002)
     assert load_network(network).input.shape == (2, 17, 17)
-    given = (network, "--dataset", data, "--steps", 150)
+    given = (network, "--dataset", data)
     evaluation = results(command, "evaluate", *given)
-    assert evaluation["images"] == 18
+    assert (evaluation["images"], evaluation["steps"]) == (18, 150)
+    compared = results(command, "compare", *given, "--backends", "native", "--images", 1)
+    assert compared["steps"] == 150
+    for name in ("evaluate", "compare", "energy", "precision"):
+        code, _, err = command(*map(str, (name, *given, "--steps", 350, "--images", 1)))
+        assert code == 2
+        assert "steps: got 350, expected 150" in err
     assert evaluation["accuracy"] > 0.8
     assert evaluation["spikes_per_image"]["input"] == kept / 18
     attack = results(
@@ -62,6 +75,27 @@ def test_from_recordings_to_an_attack(tmp_path, command, monkeypatch):
         *("--bound", 0.1, "--queries", 20, "--index", 1, "--trials", 2),
     )
     assert attack["images"][0]["label"] == 1
+
+
+@pytest.mark.usefixtures("short_training")
+def test_the_demo_attacks_event_samples(tmp_path, command, monkeypatch):
+    for name, value in (("IMAGES", 2), ("QUERIES", 60), ("TRIALS", 5)):
+        monkeypatch.setattr(demo, name, value)
+    data, out = tmp_path / "bars.npz", tmp_path / "demo"
+    results(command, "events", bars(tmp_path / "N-BARS"), "--out", data, "--downsample", 2)
+    found = results(command, "demo", "--dataset", data, "--out", out)
+    assert found["spiking_accuracy"] > 0.8
+    assert (found["provenance"]["steps"], found["provenance"]["dt_s"]) == (150, 0.002)
+    assert [each["attack"] for each in found["attacks"]] == ["dvs-pattern", "count-regression"]
+    for attack in found["attacks"]:
+        assert all(0 < each["distances"]["events"] <= 0.05 for each in attack["images"])
+    network = load_network(out / "network.h5")
+    assert network.input.reads_events
+    assert network.populations[0].tau_m_s[0] == 0.02
+    assert np.load(out / "images.npz")["attack1_adversarial"].shape == (2, 150, 2, 17, 17)
+    assert "Events over time" in (out / "report.html").read_text()
+    code, _, err = command("demo", "--dataset", str(data), "--out", str(out), "--steps", "90")
+    assert (code, "steps: got 90, expected 150" in err) == (2, True)
 
 
 def test_the_table_has_every_number(tmp_path, command):

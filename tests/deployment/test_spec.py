@@ -217,6 +217,29 @@ def test_sensor_noise_is_part_of_a_deployment():
         assert np.array_equal(counts["input"][0], sample.sum(axis=0).ravel())
 
 
+def test_the_number_of_steps_is_that_of_event_samples():
+    network = event_network()
+    samples = np.zeros((4, 30, 2, 3, 3), bool)
+    spec = DeploymentSpec.from_text("native,seed=1").for_samples(network, samples)
+    assert str(spec) == "native,steps=30,seed=1"
+    assert spec.for_samples(network, samples) == spec
+    assert DeploymentSpec().for_samples(None, samples) == DeploymentSpec()
+    with pytest.raises(ValidationError, match="steps: got 350, expected 30"):
+        DeploymentSpec(steps=350).for_samples(network, samples)
+    with pytest.raises(ValidationError, match=r"\(4, 28, 28\), expected .*\(steps, 2, 3, 3\)"):
+        DeploymentSpec().for_samples(network, np.zeros((4, 28, 28)))
+    with pytest.raises(ValidationError, match=r"steps: got none, expected .*\(steps, 2, 3, 3\)"):
+        DeploymentSpec().deploy(network)
+
+
+def test_images_have_350_steps_by_default(network_file):
+    network = load_network(network_file)
+    spec = DeploymentSpec().for_samples(network, np.zeros((1, 28, 28)))
+    assert spec == DeploymentSpec()
+    with spec.deploy(network) as deployment:
+        assert deployment.steps == 350
+
+
 def test_samples_of_another_number_of_steps_are_refused():
     with DeploymentSpec(steps=20).deploy(event_network()) as deployment:
         with pytest.raises(ValidationError, match="20, 2, 3, 3"):

@@ -114,7 +114,7 @@ def test_audits_have_a_bound_on_events_and_sensor_noise(tmp_path):
         attacks=("count-regression", "random-noise"),
         reference=None,
     )
-    spec = DeploymentSpec(steps=90, sensor_noise=NOISE)
+    spec = DeploymentSpec(sensor_noise=NOISE)
     card = audit(file, digits, spec, suite, tmp_path / "audit", workers=1)
     assert card.suite["bound"] == "events=0.05"
     assert card.suite["deployments"] == ["other-seed", "fixed-point", "loihi1"]

@@ -59,7 +59,7 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         ],
         None,
     ),
-    "steps": (Steps, 350),
+    "steps": (Steps, None),
     "exit": (
         Annotated[
             str | None,
@@ -144,7 +144,7 @@ _OF_TARGETS = ("response", "search_randomness", "token_file", "ca_file")
 
 
 def with_deployment(
-    *, target: bool = False, leave_out: tuple[str, ...] = (), **defaults: Any
+    *, target: bool = False, leave_out: tuple[str, ...] = ()
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Replace a command's parameter `deployment` by the options that describe a deployment.
 
@@ -158,8 +158,6 @@ def with_deployment(
         on access to served networks.
     leave_out : tuple of str, optional
         Options that the command does not have, or defines itself.
-    **defaults
-        Defaults of options that differ from those of a DeploymentSpec.
     """
     names = [
         name for name in _FLAGS if name not in leave_out and (target or name not in _OF_TARGETS)
@@ -182,7 +180,7 @@ def with_deployment(
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
-                default=defaults.get(name, _FLAGS[name][1]),
+                default=_FLAGS[name][1],
                 annotation=_FLAGS[name][0],
             )
             for name in names

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
+
+if TYPE_CHECKING:
+    from neuroattack.datasets import Dataset
 
 __all__ = ["ChosenImages", "choose_images"]
 
@@ -30,33 +33,31 @@ class ChosenImages:
 
 def choose_images(
     shape: tuple[int, ...],
-    origin: Mapping[str, str],
-    *,
-    dataset: str | None,
+    source: Dataset | None,
     index: str,
     image: Path | None,
     label: int | None,
 ) -> ChosenImages:
-    """Return the images of ``--dataset`` and ``--index``, or of ``--image`` and ``--label``.
+    """Return the test images of ``--index``, or the image of ``--image`` and ``--label``.
 
     Parameters
     ----------
     shape : tuple of int
         Shape of one image.
-    origin : mapping of str to str
-        Origin of the network; names the default data set.
+    source : Dataset or None
+        Data set of the test images; None with ``--image``.
+    index, image, label
+        Values of the options.
 
     Raises
     ------
     ValidationError, FileError
         If options contradict each other, or the image does not exist.
     """
-    from neuroattack.datasets import load_dataset_of
     from neuroattack.datasets.image_files import image_checksum, read_image
 
     indices = read_indices(index)
-    if image is None:
-        source = load_dataset_of(dataset, origin)
+    if source is not None:
         if label is not None:
             raise ValidationError("--label", label, "--image too: test images have a true class")
         picked = [source.test.pick(each) for each in indices]
@@ -67,9 +68,7 @@ def choose_images(
             source.name,
             source.checksum,
         )
-    if dataset is not None:
-        raise ValidationError("--dataset", dataset, "no data set together with --image")
-    if label is None:
+    if image is None or label is None:
         raise ValidationError("--label", "none", "the true class of the image given by --image")
     if len(indices) != 1:
         raise ValidationError("--index", index, "one index together with --image")

@@ -70,7 +70,8 @@ An option with a ``rich_help_panel`` is in that panel instead."""
 DatasetName = Annotated[
     str,
     typer.Option(
-        "--dataset", help="Data set: 'digits' (built in), 'mnist', or a .npz or .csv file."
+        "--dataset",
+        help="Data set: 'digits' or 'event-digits' (built in), 'mnist', or a .npz or .csv file.",
     ),
 ]
 SubstituteNames = Annotated[
@@ -95,7 +96,10 @@ Precision = Annotated[
         "of the network file."
     ),
 ]
-Steps = Annotated[int, typer.Option(help="Time steps T per image.")]
+Steps = Annotated[
+    int | None,
+    typer.Option(help="Time steps T per image. Default: 350, or that of the event samples."),
+]
 NormName = Literal[
     "l0", "l2", "linf", "local-sd", "events", "insertions", "deletions", "jitter", "shift", "moved"
 ]
@@ -117,8 +121,8 @@ NetworkDataset = Annotated[
     str | None,
     typer.Option(
         "--dataset",
-        help="Data set: 'digits', 'mnist', or a .npz or .csv file. Default: the one that the "
-        "network was trained on.",
+        help="Data set: 'digits', 'event-digits', 'mnist', or a .npz or .csv file. Default: the "
+        "one that the network was trained on.",
     ),
 ]
 ProfileName = Annotated[

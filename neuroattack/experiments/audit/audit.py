@@ -76,7 +76,9 @@ def audit(
     suite = suite.fitting(dataset)
     # Fail before any cell runs if there are too few images or the network does not fit.
     dataset.test.first(suite.images)
-    with spec.deploy(load_network(network)) as deployment:
+    loaded = load_network(network)
+    spec = spec.for_samples(loaded, dataset.test.images)
+    with spec.deploy(loaded) as deployment:
         for quantity in suite.quantities:
             if quantity in METERS:
                 Meter(quantity).check(deployment)

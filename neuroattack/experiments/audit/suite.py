@@ -18,6 +18,7 @@ from neuroattack.deployment.deployment import MAX_SEED, MAX_STEPS
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.substitutes import KEY as SUBSTITUTES
+from neuroattack.ir.input import STEPS
 from neuroattack.validation import check_integer
 
 __all__ = [
@@ -223,13 +224,14 @@ def other_deployments(deployment: DeploymentSpec) -> dict[str, DeploymentSpec]:
 
     All use the native backend, which gives the same spikes as every other backend.
     """
+    steps = deployment.steps or STEPS
     same = replace(deployment, backend="native", seed=(deployment.seed + 1) % (MAX_SEED + 1))
     plain = replace(same, precision=None, profile=None)
     deployments = (
         same,
         replace(plain, precision="fixed"),
-        replace(same, steps=max(1, deployment.steps // 2)),
-        replace(same, steps=min(MAX_STEPS, 2 * deployment.steps)),
+        replace(same, steps=max(1, steps // 2)),
+        replace(same, steps=min(MAX_STEPS, 2 * steps)),
         replace(plain, profile=_CHIP),
     )
     return dict(zip(_DEPLOYMENTS, deployments, strict=True))

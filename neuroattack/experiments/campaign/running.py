@@ -38,8 +38,10 @@ def begin(folder: Path, config: CampaignConfig) -> None:
     NeuroattackError
         If a network, model or data set cannot be loaded.
     """
-    origin = {} if config.network is None else load_network(config.network).origin
-    dataset = load_dataset_of(config.images.dataset, origin)
+    network = None if config.network is None else load_network(config.network)
+    dataset = load_dataset_of(config.images.dataset, {} if network is None else network.origin)
+    specs = tuple(spec.for_samples(network, dataset.test.images) for spec in config.deployments)
+    config = config.model_copy(update={"deployments": specs})
     now = json.loads(json.dumps(config.as_json()))
     with Store(folder, create=True) as store:
         before = store.about("config")

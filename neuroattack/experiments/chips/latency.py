@@ -96,8 +96,10 @@ def measure_latency(
             f"latency: got population {network.readout!r} with a potential as the output, expected "
             "spike counts"
         )
+    deployment = deployment.for_samples(network, images)
+    steps = network.input.time_steps(deployment.steps, images.shape)
     rules = [EarlyExit(margin) for margin in sorted(set(margins))]
-    fixed = _fixed_steps(deployment.steps)
+    fixed = _fixed_steps(steps)
     shared = {
         "network": keep_network(folder, network),
         "images": keep_images(folder, images, labels),
@@ -131,7 +133,7 @@ def measure_latency(
             if name in results[0]
         },
         "images": len(images),
-        "steps": deployment.steps,
+        "steps": steps,
         "dt_s": network.dt_s,
         "seed": deployment.seed,
         "margins": [_margin(rule, joined, i, has_total) for i, rule in enumerate(rules)],
