@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.ordered_events import STEPS, ordered_events, ordered_network
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
 
@@ -21,50 +22,23 @@ from neuroattack.hardware.quantization.quantization import fixed_format, quantiz
 from neuroattack.ir.network import Input, Network, Population, Projection  # noqa: E402
 from neuroattack.training.through_time import train_through_time  # noqa: E402
 
-STEPS = 20
-
-
-def _network(encoder=None, seed=0):
-    rng = np.random.default_rng(seed)
-    return Network(
-        1e-3,
-        Input((6,), encoder or EventEncoder()),
-        (
-            Population("hidden", 30, 0.01, threshold_v=1.0),
-            Population("output", 2, 0.01, threshold_v=1.0),
-        ),
-        (
-            Projection.from_weights("input", "hidden", rng.normal(0.1, 0.3, (6, 30))),
-            Projection.from_weights("hidden", "output", rng.normal(0.1, 0.3, (30, 2))),
-        ),
-        "output",
-    )
-
-
-def _order_of_spikes(count, seed):
-    """Return samples whose class is the order in time of equally many spikes of two groups."""
-    rng = np.random.default_rng(seed)
-    labels = np.arange(count) % 2
-    samples = np.zeros((count, STEPS, 6), bool)
-    for sample, label in zip(samples, labels, strict=True):
-        early, late = (slice(0, 3), slice(3, 6)) if label else (slice(3, 6), slice(0, 3))
-        for group, first in ((early, 0), (late, 8)):
-            for neuron in range(group.start, group.stop):
-                sample[first + rng.choice(8, 4, replace=False), neuron] = True
-    return Split(samples, labels)
-
 
 @pytest.fixture(scope="module")
 def dataset():
-    return Dataset.of("order", _order_of_spikes(192, 1), _order_of_spikes(100, 2), 2, dt_s=1e-3)
+    return ordered_events()
 
 
 def test_learns_a_class_that_only_the_order_of_spikes_tells(dataset):
     reports = []
     trained = train_through_time(
-        _network(), dataset, steps=STEPS, epochs=12, learning_rate=0.1, progress=reports.append
+        ordered_network(),
+        dataset,
+        steps=STEPS,
+        epochs=12,
+        learning_rate=0.1,
+        progress=reports.append,
     )
-    with deploy(_network(), steps=STEPS) as before, deploy(trained, steps=STEPS) as after:
+    with deploy(ordered_network(), steps=STEPS) as before, deploy(trained, steps=STEPS) as after:
         first = evaluate(before, dataset.test.images, dataset.test.labels).accuracy
         accuracy = evaluate(after, dataset.test.images, dataset.test.labels).accuracy
     assert first < 0.75
@@ -105,24 +79,29 @@ def test_first_update_is_that_of_the_gradient_in_closed_form():
     np.testing.assert_allclose(trained.projections[0].weights_v, before - step, atol=1e-6)
 
 
-def test_resumed_training_gives_the_same_network(dataset, tmp_path):
+def test_resumed_training_gives_the_sameordered_network(dataset, tmp_path):
     settings = {"steps": STEPS, "learning_rate": 0.1, "seed": 4, "encoder": EventEncoder(drop=0.1)}
     checkpoint = tmp_path / "checkpoint.h5"
-    whole = train_through_time(_network(), dataset, epochs=3, **settings)
-    train_through_time(_network(), dataset, epochs=2, checkpoint=checkpoint, **settings)
+    whole = train_through_time(ordered_network(), dataset, epochs=3, **settings)
+    train_through_time(ordered_network(), dataset, epochs=2, checkpoint=checkpoint, **settings)
     resumed = train_through_time(
-        _network(), dataset, epochs=3, checkpoint=checkpoint, resume=True, **settings
+        ordered_network(), dataset, epochs=3, checkpoint=checkpoint, resume=True, **settings
     )
-    assert whole.checksum() == resumed.checksum() != _network().checksum()
-    assert whole.input == _network().input
+    assert whole.checksum() == resumed.checksum() != ordered_network().checksum()
+    assert whole.input == ordered_network().input
     with pytest.raises(FileError, match="another training"):
         train_through_time(
-            _network(seed=1), dataset, epochs=3, checkpoint=checkpoint, resume=True, **settings
+            ordered_network(seed=1),
+            dataset,
+            epochs=3,
+            checkpoint=checkpoint,
+            resume=True,
+            **settings,
         )
     checkpoint.write_bytes(checkpoint.read_bytes()[:-100])
     with pytest.raises(FileError):
         train_through_time(
-            _network(), dataset, epochs=3, checkpoint=checkpoint, resume=True, **settings
+            ordered_network(), dataset, epochs=3, checkpoint=checkpoint, resume=True, **settings
         )
 
 
@@ -130,7 +109,7 @@ def test_input_noise_depends_on_the_seed_and_the_epoch():
     rng = np.random.default_rng(0)
     split = Split(rng.uniform(0, 1, (40, 6)), np.arange(40) % 2)
     data = Dataset.of("images", split, split[:0], 2)
-    network = _network(PoissonEncoder(200.0))
+    network = ordered_network(PoissonEncoder(200.0))
     networks = [
         train_through_time(network, data, steps=STEPS, epochs=1, seed=seed) for seed in (0, 0, 1)
     ]
@@ -150,11 +129,13 @@ def test_input_noise_depends_on_the_seed_and_the_epoch():
 )
 def test_invalid_settings_are_refused(dataset, changed):
     with pytest.raises(ValidationError):
-        train_through_time(_network(), dataset, **{"steps": STEPS, "epochs": 1, **changed})
+        train_through_time(ordered_network(), dataset, **{"steps": STEPS, "epochs": 1, **changed})
 
 
 def test_networks_and_data_that_do_not_fit_are_refused(dataset):
     with pytest.raises(UnsupportedFeatureError):
-        train_through_time(quantize(_network(), fixed_format()).network, dataset, steps=STEPS)
+        train_through_time(
+            quantize(ordered_network(), fixed_format()).network, dataset, steps=STEPS
+        )
     with pytest.raises(ValidationError):
-        train_through_time(_network(), replace(dataset, classes=3), steps=STEPS)
+        train_through_time(ordered_network(), replace(dataset, classes=3), steps=STEPS)

@@ -116,8 +116,6 @@ def test_attacks_on_images_refuse_bounds_on_events():
     assert "transfer" not in supported
     with pytest.raises(UnsupportedFeatureError, match="jitter"):
         make_attack("sparse-rs", Bound("jitter", 2), 100, 0)
-    with pytest.raises(UnsupportedFeatureError, match="events"):
-        CountRegression(Bound("events", 0.1), substitutes="mnist")
 
 
 @pytest.mark.parametrize("norm", ["events", "moved"])
