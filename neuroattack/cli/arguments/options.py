@@ -44,6 +44,7 @@ PANELS = {
         "target_class",
         "goal",
     ),
+    "Faults": ("rates", "maps", "kind", "fault_bits", "parameters", "protection"),
     "Server": ("host", "port", "name", "tls_certificate", "tls_key", "log"),
     "Limits": ("queries_per_client", "max_batch", "max_request_mib", "queue_size", "timeout_s"),
     "Evaluation": (

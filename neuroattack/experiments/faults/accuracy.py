@@ -97,7 +97,7 @@ def study_faults(
             Cell(
                 f"faults-{storage.name}-{rate:g}-{number}",
                 measure_with_faults,
-                arguments | {"rate": rate, "map": number},
+                arguments | {"rate": rate, "number": number},
             )
             for rate, number in numbers
         ]
@@ -131,7 +131,7 @@ def measure_with_faults(
     images: str,
     storage: Mapping[str, Any],
     rate: float,
-    map: int,
+    number: int,
     kind: FaultKind,
     bits: BitChoice,
     steps: int,
@@ -148,7 +148,7 @@ def measure_with_faults(
         ``"limited"`` weights of the network that was read; and ``"backend_version"``.
     """
     memory = load_memory(folder / network, storage)
-    rng = np.random.default_rng([seed, map])
+    rng = np.random.default_rng([seed, number])
     faults = draw_faults(memory, rate, rng, kind=kind, bits=bits)
     read = faults.apply(memory).read()
     pixels, labels = read_images(folder, images)

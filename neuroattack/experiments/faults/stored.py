@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +40,7 @@ class Storage:
     """
 
     chip: Profile | str
-    rounding: Rounding = Rounding()
+    rounding: Rounding = field(default_factory=Rounding)
     parameters: Sequence[str] = ("weights",)
     protection: str = "none"
 

@@ -13,7 +13,7 @@ from neuroattack.hardware.faults.memory import Memory
 from neuroattack.hardware.faults.words import BitChoice
 from neuroattack.validation import check_integer, check_number
 
-__all__ = ["FaultKind", "FaultMap", "draw_faults", "draw_flips"]
+__all__ = ["FaultKind", "FaultMap", "all_addresses", "draw_faults", "draw_flips"]
 
 FaultKind = Literal["flip", "stuck-at-0", "stuck-at-1"]
 """Inverted bits, or bits that always read as 0 or as 1."""
@@ -132,6 +132,17 @@ def draw_flips(
     return _draw(memory, count, rng, "flip", bits)
 
 
+def all_addresses(memory: Memory, bits: BitChoice) -> NDArray[np.int64]:
+    """Return the addresses of a choice of bits of all words, in ascending order.
+
+    Raises
+    ------
+    UnknownNameError, UnsupportedFeatureError
+        If the choice is unknown, or no word has such bits.
+    """
+    return _addresses(memory, np.arange(_eligible(memory, bits)), bits)
+
+
 def _eligible(memory: Memory, bits: BitChoice) -> int:
     count = sum(len(each.positions(bits)) * len(each.codewords) for each in memory.words)
     if not count:
@@ -145,10 +156,10 @@ def _draw(
     memory: Memory, count: int, rng: np.random.Generator, kind: FaultKind, bits: BitChoice
 ) -> FaultMap:
     chosen = rng.choice(_eligible(memory, bits), count, replace=False, shuffle=False)
-    return FaultMap(kind, chosen_addresses(memory, chosen, bits))
+    return FaultMap(kind, _addresses(memory, chosen, bits))
 
 
-def chosen_addresses(memory: Memory, numbers: ArrayLike, bits: BitChoice) -> NDArray[np.int64]:
+def _addresses(memory: Memory, numbers: ArrayLike, bits: BitChoice) -> NDArray[np.int64]:
     """Return the addresses of the n-th bits of a choice, in ascending order."""
     ordered = np.sort(np.asarray(numbers, np.int64))
     found, before, start = [np.zeros(0, np.int64)], 0, 0
