@@ -23,7 +23,7 @@ from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogs import backends, doctor
 from neuroattack.cli.events import events
 from neuroattack.cli.exchange import export, import_nir
-from neuroattack.cli.faults import faults
+from neuroattack.cli.faults import bit_flips, faults
 from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, fine_tune, train
 from neuroattack.cli.paper import noise, paper
@@ -71,7 +71,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train and import": (train, convert, fine_tune, import_nir, export, events),
     "Attack": (demo, attack, transfer, preflight),
     "Evaluate": (evaluate, audit, compare, noise, paper, show),
-    "Hardware": (energy, precision, faults),
+    "Hardware": (energy, precision, faults, bit_flips),
     "Serve": (serve,),
     "Installation": (backends, doctor),
 }

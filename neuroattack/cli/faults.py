@@ -1,9 +1,10 @@
-"""Command that measures accuracy with faults in the memory of chips."""
+"""Commands that measure accuracy with faults in the memory of chips, random or chosen."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +14,7 @@ from neuroattack.cli.arguments.options import (
     Json,
     NetworkDataset,
     NetworkFile,
+    Queries,
     Seed,
     WeightRounding,
     WeightScale,
@@ -23,11 +25,13 @@ from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
+    from neuroattack.datasets import Dataset
     from neuroattack.hardware.profiles.profile import Profile
+    from neuroattack.ir.network import Network, Precision
 
-__all__ = ["faults"]
+__all__ = ["bit_flips", "faults"]
 
-_RESULTS, _PAGE = "faults.json", "faults.html"
+_RESULTS, _PAGE, _FLIPS = "faults.json", "faults.html", "bit-flips.json"
 _USUAL_IMAGES = 1000
 
 _Profiles = Annotated[
@@ -75,6 +79,27 @@ _Images = Annotated[
         help="Number of test images, from the first. Default: 1,000, or all if there are fewer."
     ),
 ]
+_Profile = Annotated[
+    str,
+    typer.Option(
+        help="Hardware profile: a name that 'profiles' lists, or a .toml file; 'float32' or "
+        "'float64' for random flips of weights in floating point."
+    ),
+]
+_Methods = Annotated[
+    str,
+    typer.Option(
+        help="Choice of bits, comma-separated: gradient (white box), queries (black box), random, "
+        "random-msb (most significant bits only)."
+    ),
+]
+_Flips = Annotated[int, typer.Option(help="Largest number of flips.")]
+_Block = Annotated[
+    int, typer.Option(help="Number of bits that the search by queries adds at once.")
+]
+_Batch = Annotated[
+    int, typer.Option(help="Number of training images, from the first, that the attacker has.")
+]
 _Steps = Annotated[int, typer.Option(help="Time steps T per image.")]
 
 
@@ -103,7 +128,6 @@ def faults(
 
     Faults occur in the bits of stored parameters, in the number format of each profile.
     """
-    from neuroattack.deployment.provenance import network_provenance
     from neuroattack.experiments.faults.accuracy import study_faults
     from neuroattack.experiments.faults.stored import Storage
     from neuroattack.files import check_writable
@@ -137,18 +161,8 @@ def faults(
             on_progress=show,
         )
     chips = study["profiles"].values()
-    study["provenance"] = asdict(
-        network_provenance(
-            loaded,
-            backends={backend: study["backend_version"]},
-            precisions=sorted({chip["precision"] for chip in chips if chip["fits"]}),
-            steps=steps,
-            seed=seed,
-            dataset=source.name,
-            dataset_checksum=source.checksum,
-            command=console.command_line(),
-        )
-    )
+    precisions = sorted({chip["precision"] for chip in chips if chip["fits"]})
+    study["provenance"] = _provenance(loaded, source, study, precisions)
     if json:
         console.print_json(study)
     else:
@@ -164,6 +178,99 @@ def faults(
         write_text(out / _PAGE, render_faults(study))
         for path in (*written, out / _PAGE):
             console.note(f"Written: {path}")
+
+
+def bit_flips(
+    network: NetworkFile,
+    profile: _Profile = "loihi1",
+    methods: _Methods = "gradient,queries,random,random-msb",
+    flips: _Flips = 50,
+    maps: _Maps = 20,
+    queries: Queries = 20_000,
+    block: _Block = 1,
+    protection: _Protection = "none",
+    dataset: NetworkDataset = None,
+    batch: _Batch = 64,
+    images: _Images = None,
+    steps: _Steps = 100,
+    backend: Backend = "native",
+    allow_lossy: AllowLossy = False,
+    weight_scale: WeightScale = "shared",
+    weight_rounding: WeightRounding = "nearest",
+    seed: Seed = 0,
+    workers: Workers = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Flip the bits of stored weights that an attacker chooses.
+
+    Compares a white-box search by gradients, a black-box search by queries, and random flips.
+    """
+    from neuroattack.experiments.faults.flips import study_flips
+    from neuroattack.experiments.faults.stored import Storage
+    from neuroattack.files import check_writable
+    from neuroattack.hardware.quantization.quantization import Rounding
+    from neuroattack.report.terminal.fault_tables import print_flips
+
+    if out:
+        check_writable(out / _FLIPS)
+    rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
+    chip, *others = _chips(profile)
+    if others:
+        raise ValidationError("--profile", repr(profile), "one profile")
+    loaded, source = load_inputs(network, dataset)
+    usual = min(_USUAL_IMAGES, len(source.test.labels))
+    test = source.test.first(usual if images is None else images)
+    known = source.train.first(batch)
+    with measuring(out, "Flipping bits") as (folder, show):
+        study = study_flips(
+            loaded,
+            test.images,
+            test.labels,
+            (known.images, known.labels),
+            Storage(chip, rounding, protection=protection),
+            folder=folder,
+            methods=_listed("--methods", methods),  # type: ignore[arg-type]  # checked there
+            flips=flips,
+            maps=maps,
+            queries=queries,
+            block=block,
+            steps=steps,
+            backend=backend,
+            seed=seed,
+            workers=workers,
+            on_progress=show,
+        )
+    study["provenance"] = _provenance(loaded, source, study, [study["precision"]])
+    if json:
+        console.print_json(study)
+    else:
+        print_flips(study)
+    if out:
+        from neuroattack.report.faults.figure import flips_figure
+        from neuroattack.report.studies import save_study
+
+        for path in save_study(out / _FLIPS, study, {"bit-flips": flips_figure(study)}):
+            console.note(f"Written: {path}")
+
+
+def _provenance(
+    network: Network, source: Dataset, study: Mapping[str, Any], precisions: list[Precision]
+) -> dict[str, Any]:
+    from neuroattack.deployment.provenance import network_provenance
+
+    return asdict(
+        network_provenance(
+            network,
+            backends={study["backend"]: study["backend_version"]},
+            precisions=precisions,
+            steps=study["steps"],
+            seed=study["seed"],
+            dataset=source.name,
+            dataset_checksum=source.checksum,
+            command=console.command_line(),
+        )
+    )
 
 
 def _chips(names: str) -> list[Profile | str]:

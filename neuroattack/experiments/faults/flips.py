@@ -27,6 +27,7 @@ from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.faults.accuracy import describe_memory
 from neuroattack.experiments.faults.stored import Storage, load_memory
 from neuroattack.hardware.faults.maps import FaultMap, all_addresses, draw_flips
+from neuroattack.hardware.faults.memory import Memory
 from neuroattack.ir.network import Network
 from neuroattack.statistics import mean_interval, wilson_interval
 from neuroattack.validation import check_integer
@@ -108,7 +109,8 @@ def study_flips(
     cells: list[Cell] = []
     plan: list[tuple[Method, int, int]] = []
     for method in methods:
-        for count in counts:
+        largest = len(found[method]["addresses"]) if method in found else flips
+        for count in sorted({*counts, largest}):
             sets = [found[method]["addresses"][:count]] if method in found else None
             if sets is not None and len(sets[0]) < count:
                 continue
@@ -206,7 +208,7 @@ def find_flips(
 
     found = search_by_queries(
         score,
-        all_addresses(memory, "msb"),
+        _candidates(memory, seed),
         flips=flips,
         images=len(pixels),
         queries=queries,
@@ -244,6 +246,22 @@ def measure_flips(
     ) as deployment:
         accuracy = evaluate(deployment, pixels, labels).accuracy
         return {"accuracy": accuracy, "backend_version": deployment.backend_version}
+
+
+def _candidates(memory: Memory, seed: int) -> NDArray[np.int64]:
+    """Return addresses of most significant bits, equally many of each projection.
+
+    The attacker knows the addresses of the words of each projection, but not their values.
+    """
+    rng = np.random.default_rng(seed)
+    addresses, start = all_addresses(memory, "msb"), 0
+    parts = []
+    for words in memory.words:
+        first, last = np.searchsorted(addresses, (start, start + words.size))
+        parts.append(addresses[first:last])
+        start += words.size
+    each = min(map(len, parts))
+    return np.concatenate([rng.choice(part, each, replace=False) for part in parts])
 
 
 def _counts(most: int) -> list[int]:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from neuroattack.report.style import PALETTE, Look, estimates, key, key_below, name_axes, ticks
 
-__all__ = ["faults_figure"]
+__all__ = ["faults_figure", "flips_figure"]
 
 _MARKERS = "os^vDPX"
 _DASHES = ("-", "--", ":")
@@ -62,4 +62,33 @@ def faults_figure(figures: Mapping[str, Any]) -> Figure:
         f"{figures['steps']} time steps, {figures['maps']} fault maps per rate",
     )
     key_below(figure, handles, 2)
+    return figure
+
+
+def flips_figure(figures: Mapping[str, Any]) -> Figure:
+    """Draw accuracy against the number of flipped bits, by choice of the bits."""
+    figure = Figure(figsize=(6.8, 4.6), layout="constrained")
+    axes = figure.subplots()
+    handles = []
+    for place, (method, found) in enumerate(figures["methods"].items()):
+        look = Look(PALETTE[place], _MARKERS[place])
+        points = [point for point in found["points"] if point["flips"]]
+        estimates(
+            axes,
+            [point["flips"] for point in points],
+            [100 * point["accuracy"] for point in points],
+            look,
+            [[100 * end for end in point["accuracy_ci95"]] for point in points],
+        )
+        handles.append(key(method, look))
+    counts = {point["flips"] for each in figures["methods"].values() for point in each["points"]}
+    ticks(axes, counts - {0})
+    axes.set_ylim(0, 103)
+    name_axes(
+        axes,
+        f"Flipped bits of {figures['stored_bits']:,}",
+        f"Accuracy (%), {figures['images']:,} images",
+        f"{figures['profile']}, {figures['steps']} time steps",
+    )
+    key_below(figure, handles, 4)
     return figure

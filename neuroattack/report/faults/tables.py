@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["accuracy_rows", "word_rows"]
+__all__ = ["accuracy_rows", "flip_rows", "word_rows"]
 
 Table = tuple[str, list[str], list[list[str]]]
 
@@ -30,6 +30,25 @@ def accuracy_rows(figures: Mapping[str, Any]) -> Table:
         if chip["fits"]
     ]
     return title, header, rows
+
+
+def flip_rows(figures: Mapping[str, Any]) -> Table:
+    """Return title, header and rows: accuracy by number of flips and choice of the bits."""
+    protection = "" if figures["protection"] == "none" else f", protection {figures['protection']}"
+    title = (
+        f"Accuracy (%) against flips of {figures['stored_bits']:,} bits: {figures['profile']}"
+        f"{protection}, {figures['images']:,} images of {figures['steps']} time steps"
+    )
+    methods = figures["methods"]
+    shown: dict[int, dict[str, str]] = {}
+    for method, found in methods.items():
+        for point in found["points"]:
+            shown.setdefault(point["flips"], {})[method] = _mean(point)
+    rows = [
+        [f"{flips:,}", *(of.get(method, "not found") for method in methods)]
+        for flips, of in sorted(shown.items())
+    ]
+    return title, ["flips", *methods], rows
 
 
 def word_rows(figures: Mapping[str, Any]) -> Table:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from neuroattack.report.faults.tables import accuracy_rows
+from neuroattack.report.faults.tables import accuracy_rows, flip_rows
 from neuroattack.report.terminal import console
 
-__all__ = ["print_faults"]
+__all__ = ["print_faults", "print_flips"]
 
 
 def print_faults(figures: Mapping[str, Any]) -> None:
@@ -18,3 +18,8 @@ def print_faults(figures: Mapping[str, Any]) -> None:
     for name, chip in figures["profiles"].items():
         if not chip["fits"]:
             console.note(f"{name}: {chip['refused']}")
+
+
+def print_flips(figures: Mapping[str, Any]) -> None:
+    """Print accuracy against the number of flipped bits, from its JSON."""
+    console.print_rows(*flip_rows(figures))
