@@ -7,10 +7,9 @@ order. The highest-ranked flips of each projection are evaluated (intra-layer se
 with the highest loss of all projections is kept (cross-layer search).
 
 Differences from the publication: loss and gradient are those of the Siegert rate model
-(:mod:`neuroattack.attacks.reference.siegert`), as spikes have no gradient; several flips per
-projection are evaluated, because single flips change a weight by up to its whole range, for which
-the first order is a poor estimate; and exponents of floating-point words that exceed the largest
-weight of a network are limited as in :mod:`neuroattack.hardware.faults.large_weights`.
+(:mod:`neuroattack.attacks.reference.siegert`), because spikes have no gradient; and several flips
+per projection are evaluated, because single flips change a weight by up to its whole range, for
+which the first order is a poor estimate.
 """
 
 from __future__ import annotations
@@ -109,7 +108,7 @@ def search_bits(
                 taken = np.array(found, np.int64) - start
                 gradient = gradients[words.index]
                 for local in _ranked(words, gradient, taken, evaluated):
-                    changed = FaultMap("flip", [start + local]).apply(memory)
+                    changed = FaultMap("flip", np.array([start + local])).apply(memory)
                     candidate = SiegertModel(changed.read().network, steps)
                     loss = candidate.cross_entropy(images, labels)
                     if best is None or loss > best[0]:

@@ -68,7 +68,8 @@ class _Parity:
 
     def encode(self, codes: Codes, word: WordFormat) -> Codes:
         _check_width(self, word)
-        return codes | (_odd(codes) << np.uint64(word.bits))
+        codewords: Codes = codes | (_odd(codes) << np.uint64(word.bits))
+        return codewords
 
     def decode(self, codewords: Codes, word: WordFormat) -> tuple[Codes, NDArray[np.bool_]]:
         return codewords & _low(word.bits), _odd(codewords) == 1
@@ -92,7 +93,8 @@ class _Hamming:
 
     def encode(self, codes: Codes, word: WordFormat) -> Codes:
         _check_width(self, word)
-        return codes | (self._syndrome(codes, word) << np.uint64(word.bits))
+        codewords: Codes = codes | (self._syndrome(codes, word) << np.uint64(word.bits))
+        return codewords
 
     def decode(self, codewords: Codes, word: WordFormat) -> tuple[Codes, NDArray[np.bool_]]:
         codes = codewords & _low(word.bits)
@@ -150,8 +152,9 @@ class _Triplicated:
         return positions
 
 
-def _low(bits: int) -> np.uint64:
-    return np.uint64(2**bits - 1)
+def _low(bits: int) -> Codes:
+    """Return a mask of the lowest bits, an array without dimensions."""
+    return np.array(2**bits - 1, np.uint64)
 
 
 def _numbers(bits: int) -> list[int]:
@@ -170,7 +173,8 @@ def _odd(codes: Codes) -> Codes:
     folded = codes.copy()
     for shift in (32, 16, 8, 4, 2, 1):
         folded ^= folded >> np.uint64(shift)
-    return folded & np.uint64(1)
+    odd: Codes = folded & np.uint64(1)
+    return odd
 
 
 def _check_width(protection: Protection, word: WordFormat) -> None:

@@ -95,16 +95,21 @@ class WordFormat:
         """
         if self.layout == "float32":
             with np.errstate(invalid="ignore"):  # conversion of signaling NaN
-                return codes.astype(np.uint32).view(np.float32).astype(np.float64)
+                single: NDArray[np.float64] = (
+                    codes.astype(np.uint32).view(np.float32).astype(np.float64)
+                )
+            return single
         if self.layout == "float64":
-            return codes.view(np.float64).copy()
+            floats: NDArray[np.float64] = codes.view(np.float64).copy()
+            return floats
         integers = codes.astype(np.int64)
         sign = np.int64(1) << (self.bits - 1)
         if self.layout == "twos_complement":
             integers -= (integers & sign) << 1
         elif self.layout == "sign_magnitude":
             integers = np.where(integers & sign, -(integers ^ sign), integers)
-        return (integers * self.step).astype(np.float64)
+        values: NDArray[np.float64] = (integers * self.step).astype(np.float64)
+        return values
 
     def positions(self, choice: BitChoice) -> tuple[int, ...]:
         """Return the positions of a choice of bits, in ascending order; empty if there are none.
@@ -130,12 +135,15 @@ class WordFormat:
 
     def _encoded(self, values: NDArray[np.float64]) -> Codes:
         if self.layout == "float64":
-            return np.ascontiguousarray(values).view(np.uint64).copy()
+            doubles: Codes = np.ascontiguousarray(values).view(np.uint64).copy()
+            return doubles
         if self.layout == "float32":
             with np.errstate(over="ignore"):
-                return values.astype(np.float32).view(np.uint32).astype(np.uint64)
+                singles: Codes = values.astype(np.float32).view(np.uint32).astype(np.uint64)
+            return singles
         integers = np.rint(values / self.step).astype(np.int64)
         if self.layout == "sign_magnitude":
             sign = np.int64(1) << (self.bits - 1)
             integers = np.where(integers < 0, sign | -integers, integers)
-        return (integers & ((np.int64(1) << self.bits) - 1)).astype(np.uint64)
+        codes: Codes = (integers & ((np.int64(1) << self.bits) - 1)).astype(np.uint64)
+        return codes

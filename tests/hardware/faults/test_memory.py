@@ -50,7 +50,7 @@ WIDTHS = {"loihi1": 8, "akida": 4, "spinnaker1": 16, "brainscales2": 7}
 
 
 @pytest.mark.parametrize("profile", WIDTHS)
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_a_flip_changes_one_weight_as_in_plain_integers(profile, data):
     memory, network = stored(profile)
@@ -95,7 +95,7 @@ def test_flips_applied_twice_restore_the_network_and_stuck_bits_stay():
         assert code >> bit & 1 == (kind == "stuck-at-1")
 
 
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(st.integers(0, 31), st.integers(0, 9), st.sampled_from(["float32", "float64"]))
 def test_a_flip_of_a_float_gives_the_rounded_and_limited_weight(bit, word, layout):
     network = small_network()
@@ -118,6 +118,7 @@ def test_a_flip_of_a_float_gives_the_rounded_and_limited_weight(bit, word, layou
         assert read.limited == 0
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-LARGEST_STEPS, LARGEST_STEPS), min_size=1, max_size=5))
 def test_split_weights_are_exact_up_to_the_limit(steps):
     weights = np.array(steps, np.float64) * 2.0**-30

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError
@@ -24,12 +24,14 @@ def read(protection, word, code, errors):
     return int(codes[0]), bool(detected[0])
 
 
+@settings(deadline=None)
 @given(st.sampled_from(sorted(PROTECTIONS)), st.integers(0, 255))
 def test_words_without_errors_are_read_as_they_were(name, code):
     if name != "triple-exponent":
         assert read(name, BYTE, code, ()) == (code, False)
 
 
+@settings(deadline=None)
 @given(st.sampled_from([(4, 3), (8, 4), (16, 5), (32, 6)]), st.data())
 def test_one_error_is_corrected_by_the_error_correcting_code(widths, data):
     bits, checks = widths

@@ -5,7 +5,7 @@ import struct
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
@@ -24,6 +24,7 @@ def plain_value(layout, bits, code):
     return -int(digits[0]) * 2 ** (bits - 1) + int(digits[1:] or "0", 2)
 
 
+@settings(deadline=None)
 @given(st.sampled_from(INTEGERS), st.integers(1, 32), st.sampled_from((1, 2, 5)), st.data())
 def test_a_flipped_bit_of_an_integer_gives_the_value_of_its_digits(layout, bits, step, data):
     word = WordFormat(layout, bits, step)
@@ -39,6 +40,7 @@ def test_a_flipped_bit_of_an_integer_gives_the_value_of_its_digits(layout, bits,
             assert value == 0 or word.encode([value]) == each
 
 
+@settings(deadline=None)
 @given(st.sampled_from([("float32", "f", "I", 32), ("float64", "d", "Q", 64)]), st.data())
 def test_a_flipped_bit_of_a_float_gives_the_value_that_struct_reads(kind, data):
     layout, real, integer, bits = kind
