@@ -21,13 +21,13 @@ from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogs import backends, doctor
+from neuroattack.cli.chips.faults import bit_flips, faults
+from neuroattack.cli.chips.profiles import profiles
+from neuroattack.cli.chips.studies import energy, precision
 from neuroattack.cli.events import events
 from neuroattack.cli.exchange import export, import_nir
-from neuroattack.cli.faults import bit_flips, faults
-from neuroattack.cli.hardware import energy, precision
 from neuroattack.cli.networks import convert, fine_tune, train
 from neuroattack.cli.paper import noise, paper
-from neuroattack.cli.profiles import profiles
 from neuroattack.cli.serving import serve
 from neuroattack.cli.show import show
 from neuroattack.cli.studies import compare, evaluate

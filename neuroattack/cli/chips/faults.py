@@ -20,7 +20,7 @@ from neuroattack.cli.arguments.options import (
     WeightScale,
     Workers,
 )
-from neuroattack.cli.hardware import Out, load_inputs, measuring
+from neuroattack.cli.chips.studies import Out, load_inputs, measuring
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console
 
