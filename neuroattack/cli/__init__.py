@@ -21,12 +21,13 @@ from neuroattack.cli.attacks import attack, demo
 from neuroattack.cli.audit import audit
 from neuroattack.cli.campaigns import campaign
 from neuroattack.cli.catalogs import backends, doctor
+from neuroattack.cli.chips.faults import bit_flips, faults
+from neuroattack.cli.chips.profiles import profiles
+from neuroattack.cli.chips.studies import energy, latency, precision
 from neuroattack.cli.events import events
 from neuroattack.cli.exchange import export, import_nir
-from neuroattack.cli.hardware import energy, latency, precision
 from neuroattack.cli.networks import convert, fine_tune, train
 from neuroattack.cli.paper import noise, paper
-from neuroattack.cli.profiles import profiles
 from neuroattack.cli.serving import serve
 from neuroattack.cli.show import show
 from neuroattack.cli.studies import compare, evaluate
@@ -70,7 +71,7 @@ _COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
     "Train and import": (train, convert, fine_tune, import_nir, export, events),
     "Attack": (demo, attack, transfer, preflight),
     "Evaluate": (evaluate, audit, compare, noise, paper, show),
-    "Hardware": (energy, precision, latency),
+    "Hardware": (energy, precision, latency, faults, bit_flips),
     "Serve": (serve,),
     "Installation": (backends, doctor),
 }

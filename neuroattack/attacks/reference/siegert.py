@@ -29,7 +29,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -163,24 +163,73 @@ class SiegertModel:
         rates, slopes = self._forward(images)
 
         def pullback(weights: Values) -> Values:
-            back = {name: np.zeros_like(values) for name, values in rates.items()}
-            counts = rates[self._readout] * self._steps
-            classes = weights[:, : self._classes]
-            back[self._readout] += classes * self._steps / (counts + _HALF_A_SPIKE)
-            if self._costs:
-                per_spike = weights[:, -1:] * self._steps / self._cost(rates)[:, None]
-                for name, costs in self._costs.items():
-                    back[name] += per_spike * costs
-            for layer in reversed(self._layers):
-                by_mean, by_variance = slopes[layer.name]
-                mean, variance = back[layer.name] * by_mean, back[layer.name] * by_variance
-                for source, matrix, squares in layer.sources:
-                    back[source] += mean @ matrix.T
-                    if source != INPUT or self._random_input:
-                        back[source] += (variance @ squares.T) * (1 - 2 * rates[source])
+            back, _ = self._backward(rates, slopes, weights)
             return np.asarray((back[INPUT] * self._spikes_per_step).reshape(images.shape))
 
         return self._scores(rates), pullback
+
+    def cross_entropy(self, images: Values, labels: Sequence[int] | NDArray[np.integer]) -> float:
+        """Return the mean cross-entropy of the output spike fractions, in nats.
+
+        The fraction of a class is that of its expected count plus half a spike.
+        """
+        scores = self.log_scores(images)
+        scores = scores - np.logaddexp.reduce(scores, axis=1, keepdims=True)
+        return -float(scores[np.arange(len(scores)), labels].mean())
+
+    def weight_gradients(
+        self, images: Values, labels: Sequence[int] | NDArray[np.integer]
+    ) -> list[Values]:
+        """Return the gradients of :meth:`cross_entropy` with respect to all weights.
+
+        Returns
+        -------
+        list of float64 array, shape (source size, size)
+            One array per projection, by population in the order of the network, and for a
+            population in the order of its incoming projections; in nats per unit of the weights.
+        """
+        rates, slopes = self._forward(images)
+        scores = self._scores(rates)
+        outer = np.exp(scores - np.logaddexp.reduce(scores, axis=1, keepdims=True))
+        outer[np.arange(len(outer)), labels] -= 1
+        _, deltas = self._backward(rates, slopes, outer / len(outer))
+        gradients = []
+        for layer in self._layers:
+            mean, variance = deltas[layer.name]
+            for source, matrix, _ in layer.sources:
+                gradient = rates[source].T @ mean
+                if source != INPUT or self._random_input:
+                    spread = (rates[source] * (1 - rates[source])).T @ variance
+                    dense = matrix if isinstance(matrix, np.ndarray) else matrix.toarray()
+                    gradient = gradient + 2 * dense * spread
+                gradients.append(gradient)
+        return gradients
+
+    def _backward(
+        self,
+        rates: dict[str, Values],
+        slopes: dict[str, tuple[Values, Values]],
+        weights: Values,
+    ) -> tuple[dict[str, Values], dict[str, tuple[Values, Values]]]:
+        """Return derivatives of the weighted scores: by all rates, and by the layers' inputs."""
+        back = {name: np.zeros_like(values) for name, values in rates.items()}
+        deltas = {}
+        counts = rates[self._readout] * self._steps
+        classes = weights[:, : self._classes]
+        back[self._readout] += classes * self._steps / (counts + _HALF_A_SPIKE)
+        if self._costs:
+            per_spike = weights[:, -1:] * self._steps / self._cost(rates)[:, None]
+            for name, costs in self._costs.items():
+                back[name] += per_spike * costs
+        for layer in reversed(self._layers):
+            by_mean, by_variance = slopes[layer.name]
+            mean, variance = back[layer.name] * by_mean, back[layer.name] * by_variance
+            deltas[layer.name] = (mean, variance)
+            for source, matrix, squares in layer.sources:
+                back[source] += mean @ matrix.T
+                if source != INPUT or self._random_input:
+                    back[source] += (variance @ squares.T) * (1 - 2 * rates[source])
+        return back, deltas
 
     def _scores(self, rates: dict[str, Values]) -> Values:
         scores = np.log(rates[self._readout] * self._steps + _HALF_A_SPIKE)

@@ -22,6 +22,8 @@ EXAMPLES = {
     "energy": "energy runs/network.h5 --profiles loihi1,spinnaker1 --images 100",
     "precision": "precision runs/network.h5 --out runs/precision",
     "latency": "latency runs/network.h5 --margins 1,2,5,10 --out runs/latency",
+    "faults": "faults runs/network.h5 --profiles loihi1,float32 --images 100 --maps 5",
+    "bit-flips": "bit-flips runs/network.h5 --profile loihi1 --flips 20 --images 100",
     "noise": "noise --dataset mnist --deltas 0.05,0.1 --on train,test",
     "paper": "paper table2 table3 --out runs/paper",
     "serve": "serve runs/network.h5 --profile loihi1 --port 8000",

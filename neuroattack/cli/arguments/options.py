@@ -46,11 +46,23 @@ PANELS = {
         "goals",
     ),
     "Training": ("epochs", "learning_rate", "resume"),
+    "Faults": (
+        "rates",
+        "maps",
+        "kind",
+        "fault_bits",
+        "parameters",
+        "protection",
+        "methods",
+        "flips",
+        "block",
+    ),
     "Server": ("host", "port", "name", "tls_certificate", "tls_key", "log"),
     "Limits": ("queries_per_client", "max_batch", "max_request_mib", "queue_size", "timeout_s"),
     "Evaluation": (
         *("dataset", "images", "index", "image", "label", "trials", "quick", "against", "margin"),
         *(
+            "batch",
             "population",
             "sweep",
             "training_seeds",

@@ -20,6 +20,7 @@ __all__ = [
     "ResetMode",
     "SignMode",
     "StateFormat",
+    "WeightCode",
 ]
 
 SignMode = Literal["mixed", "excitatory", "inhibitory", "per_source"]
@@ -40,6 +41,9 @@ Feature = Literal[
 
 ResetMode = Literal["value", "subtract"]
 """Reset of neurons that spike: to a fixed potential, or by subtraction of the threshold."""
+
+WeightCode = Literal["twos_complement", "sign_magnitude"]
+"""Code of weights with both signs in memory."""
 
 LEAK_BITS = LEAK_ONE.bit_length() - 1
 """Bits of the leak of fixed-point networks, which is the finest supported resolution."""
@@ -117,6 +121,8 @@ class NumberFormat:
         ``2**(bits - 1) - 1`` steps in either direction; otherwise it has ``2**bits - 1`` steps.
     mixed_weight_step : int
         Step of mantissas with mixed signs: 2 if the sign replaces the last bit.
+    weight_code : WeightCode or None
+        Code of weights with mixed signs in memory; None if unknown.
     sign_modes : frozenset of SignMode
         Supported sign modes.
     weight_exponents : (int, int)
@@ -139,6 +145,7 @@ class NumberFormat:
     name: str
     weight_bits: int | None = None
     mixed_weight_step: int = 1
+    weight_code: WeightCode | None = None
     sign_modes: frozenset[SignMode] = frozenset(("mixed",))
     weight_exponents: tuple[int, int] = (0, 0)
     state: StateFormat | None = None

@@ -98,6 +98,7 @@ class Profile:
             others["mixed_weight_step"] = given.mixed_weight_step.v
         return NumberFormat(
             name=self.name,
+            weight_code=given.weight_code.v if given.weight_code else None,
             weight_bits=_value(given.weight_bits),
             weight_exponents=exponents,
             threshold_bits=_value(given.vth_mant_bits),

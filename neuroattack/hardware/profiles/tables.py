@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticCustomError
 
 from neuroattack.hardware.profiles.energy_model import BASES, Basis, Bound, Scope, UpdatePolicy
-from neuroattack.hardware.profiles.number_format import ResetMode, SignMode
+from neuroattack.hardware.profiles.number_format import ResetMode, SignMode, WeightCode
 
 __all__ = [
     "Coefficient",
@@ -226,6 +226,12 @@ class SignModes(Statement):
     v: Annotated[tuple[SignMode, ...], Field(strict=False, min_length=1)]
 
 
+class Code(Statement):
+    """Code of weights with both signs."""
+
+    v: WeightCode
+
+
 class Resets(Statement):
     """Supported resets of neurons that spike."""
 
@@ -314,6 +320,7 @@ class Format(Table):
     sign_modes: SignModes | None = None
     weight_bits: Count | None = key("bit", 1, 24)
     mixed_weight_step: Count | None = key("", 1, 256)
+    weight_code: Code | None = None
     weight_exp: Span | None = key("", -31, 31)
     u_bits: StateBits | None = key("bit", 2, 64)
     v_bits: StateBits | None = key("bit", 2, 24)

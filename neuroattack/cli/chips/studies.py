@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from neuroattack.ir.network import Network, Precision
     from neuroattack.provenance import Provenance
 
-__all__ = ["energy", "latency", "precision"]
+__all__ = ["Out", "energy", "latency", "load_inputs", "measuring", "precision"]
 
 _USUAL_IMAGES = 1000
 _USUAL_STEPS = (10, 20, 35, 50, 70, 100, 140, 200, 280)
@@ -109,19 +109,18 @@ def energy(
     Energy is estimated from the published coefficients in each profile. Terms without a published
     coefficient are listed, and there is then a subtotal instead of a total.
     """
-    from neuroattack.experiments.chips.cells import cell_folder
     from neuroattack.experiments.chips.energy import study_energy
     from neuroattack.hardware.quantization.quantization import Rounding
 
     _check_output(out, _ENERGY)
     chips = _profiles(profiles)
     rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
-    loaded, source = _load(network, dataset)
+    loaded, source = load_inputs(network, dataset)
     test = source.test.first(
         min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
     )
     time_steps = loaded.input.time_steps(steps, test.images.shape)
-    with cell_folder(out) as folder, _progress(out, "Measuring") as show:
+    with measuring(out, "Measuring") as (folder, show):
         study = study_energy(
             loaded,
             test.images,
@@ -164,7 +163,6 @@ def precision(
     json: Json = False,
 ) -> None:
     """Measure accuracy against bits per weight and time steps."""
-    from neuroattack.experiments.chips.cells import cell_folder
     from neuroattack.experiments.chips.precision import measure_precision
     from neuroattack.hardware.profiles.files import load_profile
 
@@ -172,11 +170,11 @@ def precision(
     widths = _integers("--bits", bits)
     given = None if steps is None else _integers("--steps", steps)
     chip = load_profile(profile)
-    loaded, source = _load(network, dataset)
+    loaded, source = load_inputs(network, dataset)
     test = source.test.first(images)
     last = loaded.input.time_steps(None if given is None else max(given), test.images.shape)
     time_steps = given or [*(each for each in _USUAL_STEPS if each < last), last]
-    with cell_folder(out) as folder, _progress(out, "Measuring accuracy") as show:
+    with measuring(out, "Measuring accuracy") as (folder, show):
         curves = measure_precision(
             loaded,
             test.images,
@@ -223,18 +221,17 @@ def latency(
     Each image is simulated once. With --profile, also estimates the time and the energy on the chip
     until the decision.
     """
-    from neuroattack.experiments.chips.cells import cell_folder
     from neuroattack.experiments.chips.latency import measure_latency
     from neuroattack.hardware.profiles.files import load_profile
 
     _check_output(out, _LATENCY)
     rules, spec = _integers("--margins", margins), deployment()
     chip = None if spec.profile is None else load_profile(spec.profile)
-    loaded, source = _load(network, dataset)
+    loaded, source = load_inputs(network, dataset)
     test = source.test.first(
         min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
     )
-    with cell_folder(out) as folder, _progress(out, "Measuring") as show:
+    with measuring(out, "Measuring") as (folder, show):
         curve = measure_latency(
             loaded,
             test.images,
@@ -277,7 +274,8 @@ def _check_output(out: Path | None, name: str) -> None:
         check_writable(out / name)
 
 
-def _load(network: Path, dataset: str | None) -> tuple[Network, Dataset]:
+def load_inputs(network: Path, dataset: str | None) -> tuple[Network, Dataset]:
+    """Return a network and its data set."""
     from neuroattack.datasets import load_dataset_of
     from neuroattack.ir.storage import load_network
 
@@ -286,11 +284,16 @@ def _load(network: Path, dataset: str | None) -> tuple[Network, Dataset]:
 
 
 @contextlib.contextmanager
-def _progress(out: Path | None, what: str) -> Iterator[Callable[[float, str], None]]:
-    """Show progress; after Ctrl-C, print how to resume."""
+def measuring(out: Path | None, what: str) -> Iterator[tuple[Path, Callable[[float, str], None]]]:
+    """Yield the folder of cells and a function that shows progress.
+
+    After Ctrl-C, print how to resume.
+    """
+    from neuroattack.experiments.chips.cells import cell_folder
+
     kept = console.kept_in(out) if out else contextlib.nullcontext()
-    with kept, console.progress_bars() as show:
-        yield lambda fraction, state: show(what, fraction, state)
+    with cell_folder(out) as folder, kept, console.progress_bars() as show:
+        yield folder, lambda fraction, state: show(what, fraction, state)
 
 
 def _provenance(

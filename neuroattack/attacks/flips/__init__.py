@@ -1,0 +1,1 @@
+"""Attacks that flip bits of a stored network."""

@@ -1,0 +1,1 @@
+"""Commands about hardware profiles and the chips that they describe."""

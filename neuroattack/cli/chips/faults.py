@@ -1,0 +1,296 @@
+"""Commands that measure accuracy with faults in the memory of chips, random or chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from neuroattack.cli.arguments.options import (
+    AllowLossy,
+    Backend,
+    Json,
+    NetworkDataset,
+    NetworkFile,
+    Queries,
+    Seed,
+    WeightRounding,
+    WeightScale,
+    Workers,
+)
+from neuroattack.cli.chips.studies import Out, load_inputs, measuring
+from neuroattack.errors import ValidationError
+from neuroattack.report.terminal import console
+
+if TYPE_CHECKING:
+    from neuroattack.datasets import Dataset
+    from neuroattack.hardware.profiles.profile import Profile
+    from neuroattack.ir.network import Network, Precision
+
+__all__ = ["bit_flips", "faults"]
+
+_RESULTS, _PAGE, _FLIPS = "faults.json", "faults.html", "bit-flips.json"
+_USUAL_IMAGES = 1000
+
+_Profiles = Annotated[
+    str,
+    typer.Option(
+        "--profiles",
+        "--profile",
+        help="Hardware profiles, comma-separated: names that 'profiles' lists, .toml files, 'all', "
+        "or 'float32' and 'float64' for weights in floating point.",
+    ),
+]
+_Rates = Annotated[
+    str, typer.Option(help="Probabilities of a fault per stored bit, comma-separated.")
+]
+_Maps = Annotated[int, typer.Option(help="Number of fault maps per rate.")]
+_Kind = Annotated[
+    Literal["flip", "stuck-at-0", "stuck-at-1"],
+    typer.Option(help="Kind of the faults: inverted bits, or bits that always read as 0 or 1."),
+]
+_Bits = Annotated[
+    Literal["all", "sign", "exponent", "mantissa", "msb"],
+    typer.Option(
+        "--bits",
+        help="Bits of each word in which faults occur; 'msb' is the bit that changes the value "
+        "most.",
+    ),
+]
+_Parameters = Annotated[
+    str,
+    typer.Option(
+        help="Parameters in whose words faults occur, comma-separated: weights, exponents, "
+        "thresholds, biases, decays."
+    ),
+]
+_Protection = Annotated[
+    Literal["none", "parity", "ecc", "triple-sign", "triple-exponent", "triple-msb", "range"],
+    typer.Option(
+        help="Protection of the weights: a parity bit, an error-correcting code per word, three "
+        "copies of some bits, or clipping to the range of the weights."
+    ),
+]
+_Images = Annotated[
+    int | None,
+    typer.Option(
+        help="Number of test images, from the first. Default: 1,000, or all if there are fewer."
+    ),
+]
+_Profile = Annotated[
+    str,
+    typer.Option(
+        help="Hardware profile: a name that 'profiles' lists, or a .toml file; 'float32' or "
+        "'float64' for random flips of weights in floating point."
+    ),
+]
+_Methods = Annotated[
+    str,
+    typer.Option(
+        help="Choice of bits, comma-separated: gradient (white box), queries (black box), random, "
+        "random-msb (most significant bits only)."
+    ),
+]
+_Flips = Annotated[int, typer.Option(help="Largest number of flips.")]
+_Block = Annotated[
+    int, typer.Option(help="Number of bits that the search by queries adds at once.")
+]
+_Batch = Annotated[
+    int, typer.Option(help="Number of training images, from the first, that the attacker has.")
+]
+_Steps = Annotated[int, typer.Option(help="Time steps T per image.")]
+
+
+def faults(
+    network: NetworkFile,
+    profiles: _Profiles = "all,float32",
+    rates: _Rates = "1e-6,1e-5,1e-4,1e-3,1e-2",
+    maps: _Maps = 20,
+    kind: _Kind = "flip",
+    fault_bits: _Bits = "all",
+    parameters: _Parameters = "weights",
+    protection: _Protection = "none",
+    dataset: NetworkDataset = None,
+    images: _Images = None,
+    steps: _Steps = 100,
+    backend: Backend = "native",
+    allow_lossy: AllowLossy = False,
+    weight_scale: WeightScale = "shared",
+    weight_rounding: WeightRounding = "nearest",
+    seed: Seed = 0,
+    workers: Workers = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Measure accuracy against the rate of faults in memory.
+
+    Faults occur in the bits of stored parameters, in the number format of each profile.
+    """
+    from neuroattack.experiments.faults.accuracy import study_faults
+    from neuroattack.experiments.faults.stored import Storage
+    from neuroattack.files import check_writable
+    from neuroattack.hardware.quantization.quantization import Rounding
+    from neuroattack.report.terminal.fault_tables import print_faults
+
+    if out:
+        check_writable(out / _RESULTS)
+    rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
+    chosen = _listed("--parameters", parameters)
+    storages = [Storage(chip, rounding, chosen, protection) for chip in _chips(profiles)]
+    numbers = [_number("--rates", each) for each in _listed("--rates", rates)]
+    loaded, source = load_inputs(network, dataset)
+    usual = min(_USUAL_IMAGES, len(source.test.labels))
+    test = source.test.first(usual if images is None else images)
+    with measuring(out, "Measuring accuracy") as (folder, show):
+        study = study_faults(
+            loaded,
+            test.images,
+            test.labels,
+            storages,
+            rates=numbers,
+            folder=folder,
+            maps=maps,
+            kind=kind,
+            bits=fault_bits,
+            steps=steps,
+            backend=backend,
+            seed=seed,
+            workers=workers,
+            on_progress=show,
+        )
+    chips = study["profiles"].values()
+    precisions = sorted({chip["precision"] for chip in chips if chip["fits"]})
+    study["provenance"] = _provenance(loaded, source, study, precisions)
+    if json:
+        console.print_json(study)
+    else:
+        print_faults(study)
+    if out:
+        from neuroattack.files import write_text
+        from neuroattack.report.faults.figure import faults_figure
+        from neuroattack.report.faults.page import render_faults
+        from neuroattack.report.studies import save_study
+
+        figures = {"faults": faults_figure(study)} if any(chip["fits"] for chip in chips) else {}
+        written = save_study(out / _RESULTS, study, figures)
+        write_text(out / _PAGE, render_faults(study))
+        for path in (*written, out / _PAGE):
+            console.note(f"Written: {path}")
+
+
+def bit_flips(
+    network: NetworkFile,
+    profile: _Profile = "loihi1",
+    methods: _Methods = "gradient,queries,random,random-msb",
+    flips: _Flips = 50,
+    maps: _Maps = 20,
+    queries: Queries = 20_000,
+    block: _Block = 1,
+    protection: _Protection = "none",
+    dataset: NetworkDataset = None,
+    batch: _Batch = 64,
+    images: _Images = None,
+    steps: _Steps = 100,
+    backend: Backend = "native",
+    allow_lossy: AllowLossy = False,
+    weight_scale: WeightScale = "shared",
+    weight_rounding: WeightRounding = "nearest",
+    seed: Seed = 0,
+    workers: Workers = None,
+    out: Out = None,
+    json: Json = False,
+) -> None:
+    """Flip the bits of stored weights that an attacker chooses.
+
+    Compares a white-box search by gradients, a black-box search by queries, and random flips.
+    """
+    from neuroattack.experiments.faults.flips import study_flips
+    from neuroattack.experiments.faults.stored import Storage
+    from neuroattack.files import check_writable
+    from neuroattack.hardware.quantization.quantization import Rounding
+    from neuroattack.report.terminal.fault_tables import print_flips
+
+    if out:
+        check_writable(out / _FLIPS)
+    rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
+    chip, *others = _chips(profile)
+    if others:
+        raise ValidationError("--profile", repr(profile), "one profile")
+    loaded, source = load_inputs(network, dataset)
+    usual = min(_USUAL_IMAGES, len(source.test.labels))
+    test = source.test.first(usual if images is None else images)
+    known = source.train.first(batch)
+    with measuring(out, "Flipping bits") as (folder, show):
+        study = study_flips(
+            loaded,
+            test.images,
+            test.labels,
+            (known.images, known.labels),
+            Storage(chip, rounding, protection=protection),
+            folder=folder,
+            methods=_listed("--methods", methods),  # type: ignore[arg-type]  # checked there
+            flips=flips,
+            maps=maps,
+            queries=queries,
+            block=block,
+            steps=steps,
+            backend=backend,
+            seed=seed,
+            workers=workers,
+            on_progress=show,
+        )
+    study["provenance"] = _provenance(loaded, source, study, [study["precision"]])
+    if json:
+        console.print_json(study)
+    else:
+        print_flips(study)
+    if out:
+        from neuroattack.report.faults.figure import flips_figure
+        from neuroattack.report.studies import save_study
+
+        for path in save_study(out / _FLIPS, study, {"bit-flips": flips_figure(study)}):
+            console.note(f"Written: {path}")
+
+
+def _provenance(
+    network: Network, source: Dataset, study: Mapping[str, Any], precisions: list[Precision]
+) -> dict[str, Any]:
+    from neuroattack.deployment.provenance import network_provenance
+
+    return asdict(
+        network_provenance(
+            network,
+            backends={study["backend"]: study["backend_version"]},
+            precisions=precisions,
+            steps=study["steps"],
+            seed=study["seed"],
+            dataset=source.name,
+            dataset_checksum=source.checksum,
+            command=console.command_line(),
+        )
+    )
+
+
+def _chips(names: str) -> list[Profile | str]:
+    from neuroattack.experiments.faults.stored import FLOATING
+    from neuroattack.hardware.profiles.files import list_profiles, load_profile
+
+    given = _listed("--profiles", names)
+    chosen = [each for name in given for each in (list_profiles() if name == "all" else [name])]
+    return [name if name in FLOATING else load_profile(name) for name in chosen]
+
+
+def _listed(option: str, text: str) -> list[str]:
+    given = [each.strip() for each in text.split(",")]
+    if not all(given):
+        raise ValidationError(option, repr(text), "comma-separated values")
+    return given
+
+
+def _number(option: str, text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValidationError(option, repr(text), "numbers such as 1e-4,1e-3") from None
