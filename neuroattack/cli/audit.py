@@ -33,7 +33,7 @@ _Goals = Annotated[
     typer.Option(
         help="Goals of the attacks, separated by commas: class, and energy, synaptic-operations, "
         "spikes, latency, output-spikes or uncertainty, which are maximized while the class is "
-        "kept."
+        "kept; and faults, random bit flips in memory."
     ),
 ]
 _Against = Annotated[

@@ -40,6 +40,7 @@ _TITLES = {
     "transfer": "Transfer to other deployments",
     "transformations": "Transformed images",
     "energy": "Energy under attack",
+    "faults": "Random bit flips in memory",
     "quantities": "Attacks that maximize a quantity and keep the class",
 }
 _SETTINGS = {

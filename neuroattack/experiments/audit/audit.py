@@ -36,14 +36,22 @@ from neuroattack.experiments.audit.sections import (
     sections_of,
 )
 from neuroattack.experiments.audit.suite import (
+    FAULT_MAPS,
+    FAULT_RATES,
     NOISES,
     SENSOR_NOISES,
     Suite,
     other_deployments,
 )
+from neuroattack.experiments.chips.cells import keep_images as keep_images_with_labels
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
+from neuroattack.experiments.faults.accuracy import measure_with_faults
+from neuroattack.experiments.faults.stored import FLOATING, Storage
+from neuroattack.experiments.model_cells import dataset_of_cell
 from neuroattack.experiments.substitutes import keep_substitutes
+from neuroattack.hardware.profiles.files import load_profile
+from neuroattack.hardware.quantization.quantization import Rounding
 from neuroattack.ir.storage import load_network
 from neuroattack.targets.black_box import METERS
 
@@ -162,6 +170,7 @@ class _Run:
                 noise=None if noise is None else noise.as_json(),
                 images=accuracy_images,
             )
+        cells.update(self._faults() if suite.has_faults else {})
         cells["originals",] = verification_cell(
             self.subject, self.spec, [None], self._image_goals, suite.trials
         )
@@ -179,6 +188,33 @@ class _Run:
                     openly, work=attack_openly, cost=_REFERENCE_COST * query_cost(self.spec)
                 )
         return cells
+
+    def _faults(self) -> dict[Key, Cell]:
+        """Return the cells with random faults in memory, on the images for the accuracy."""
+        network = load_network(self.folder / str(self.subject.network))
+        dataset = dataset_of_cell(self.subject.dataset, self.subject.checksum)
+        test = dataset.test.first(self.settings["accuracy_images"])
+        chip = FLOATING[0] if self.spec.profile is None else load_profile(self.spec.profile)
+        arguments = {
+            "network": self.subject.network,
+            "images": keep_images_with_labels(self.folder, test.images, test.labels),
+            "storage": Storage(chip, self.spec.rounding or Rounding()).as_json(),
+            "kind": "flip",
+            "bits": "all",
+            "steps": network.input.time_steps(self.spec.steps, test.images.shape),
+            "backend": self.spec.backend,
+            "seed": self.spec.seed,
+        }
+        return {
+            ("faults", f"{rate:g}", str(number)): Cell(
+                f"audit-faults-{rate:g}-{number}",
+                measure_with_faults,
+                {**arguments, "rate": rate, "number": number},
+                len(test.labels) * query_cost(self.spec),
+            )
+            for rate in FAULT_RATES
+            for number in range(FAULT_MAPS)
+        }
 
     def _attack(
         self,

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import statistics
 from collections.abc import Mapping
 from typing import Any
 
 from neuroattack.experiments.audit.card import Figure, Section, change_figure, rate_figure
-from neuroattack.experiments.audit.suite import AUDIT_TRANSFORMATIONS, NOISES, Suite
+from neuroattack.experiments.audit.suite import (
+    AUDIT_TRANSFORMATIONS,
+    FAULT_RATES,
+    NOISES,
+    Suite,
+)
 from neuroattack.experiments.campaign.bracket import WHITE_BOX, Bracket, bracket_of
+from neuroattack.statistics import mean_interval
 
 __all__ = [
     "QUANTITY",
@@ -24,7 +31,8 @@ Key = tuple[str, ...]
 
 Results = Mapping[Key, Mapping[str, Any]]
 """Results of cells: ``("accuracy", noise)``, with the empty name for no noise; ``("originals",)``;
-``(attack, queries, image)``; ``("quantity", name, image)``; ``("reference", image)``;
+``(attack, queries, image)``; ``("quantity", name, image)``; ``("faults", rate, map)``;
+``("reference", image)``;
 ``("transfer", deployment)``; ``("transformations", name)``; ``("energy",)``."""
 
 REFERENCE = "reference"
@@ -67,6 +75,7 @@ def sections_of(
         "transformations": _transformations(suite, results),
         "energy": _energy(results),
         **({"quantities": _quantities(suite, results)} if suite.quantities else {}),
+        **({"faults": _faults(results)} if suite.has_faults else {}),
     }
 
 
@@ -223,6 +232,29 @@ def _quantities(suite: Suite, results: Results) -> Section:
         lost = [1 - each["success"]["successes"] / each["success"]["trials"] for each in found]
         figures.append(rate_figure(f"{key}/class-lost", quantity, "class lost", lost))
     return Section(tuple(figures), skipped)
+
+
+def _faults(results: Results) -> Section:
+    """Return the accuracy with faults in memory, by bit error rate."""
+    figures = []
+    for rate in FAULT_RATES:
+        accuracies = [
+            result["accuracy"]
+            for key, result in results.items()
+            if key[:2] == ("faults", f"{rate:g}")
+        ]
+        low, high = mean_interval(accuracies) or (0.0, 1.0)
+        figures.append(
+            Figure(
+                f"faults/{rate:g}",
+                "accuracy",
+                f"rate {rate:g}",
+                statistics.fmean(accuracies),
+                (max(low, 0.0), min(high, 1.0)),
+                "higher",
+            )
+        )
+    return Section(tuple(figures), {})
 
 
 def _energy(results: Results) -> Section:

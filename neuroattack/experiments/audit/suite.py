@@ -23,6 +23,8 @@ from neuroattack.validation import check_integer
 
 __all__ = [
     "AUDIT_TRANSFORMATIONS",
+    "FAULT_MAPS",
+    "FAULT_RATES",
     "NOISES",
     "QUICK",
     "SENSOR_NOISES",
@@ -56,7 +58,10 @@ _DEPLOYMENTS = ("other-seed", "fixed-point", "half-steps", "double-steps", _CHIP
 
 
 _BOUND = Bound("l2", 2.0)
-_CLASS = "class"
+FAULT_RATES, FAULT_MAPS = (1e-4, 1e-3, 1e-2), 10
+"""Bit error rates of faults in memory, and number of fault maps per rate."""
+
+_CLASS, _FAULTS = "class", "faults"
 _WITH_SUBSTITUTES = ("count-regression", "transfer")
 
 
@@ -87,7 +92,8 @@ class Suite:
     goals : tuple of str, optional
         Goals: ``"class"``, any wrong class, which the verdict is about, and quantities that
         ``count-regression`` maximizes with the largest budget while the class is kept, see
-        :class:`neuroattack.attacks.goals.Goal`.
+        :class:`neuroattack.attacks.goals.Goal`; ``"faults"`` adds random bit flips in the memory of
+        the profile, or in 32-bit floating point without one.
     reference : {"white-box"} or None, optional
         White-box attack that bounds the success of the black-box attacks from above, run once per
         image; None to leave it out. No other result depends on it.
@@ -130,7 +136,7 @@ class Suite:
             if name not in attack_names():
                 raise UnknownNameError("attack", name, attack_names())
         for goal in self.goals:
-            if goal not in (known := (_CLASS, *QUANTITIES)):
+            if goal not in (known := (_CLASS, *QUANTITIES, _FAULTS)):
                 raise UnknownNameError("goal of an audit", goal, known)
         if _CLASS not in self.goals:
             raise ValidationError("goals of an audit", ",".join(self.goals), f"{_CLASS} among them")
@@ -164,7 +170,12 @@ class Suite:
     @property
     def quantities(self) -> tuple[str, ...]:
         """Quantities to maximize, in the order of the goals."""
-        return tuple(goal for goal in dict.fromkeys(self.goals) if goal != _CLASS)
+        return tuple(goal for goal in dict.fromkeys(self.goals) if goal in QUANTITIES)
+
+    @property
+    def has_faults(self) -> bool:
+        """Whether faults in memory are among the goals."""
+        return _FAULTS in self.goals
 
     @property
     def noises(self) -> tuple[str, ...]:
@@ -209,6 +220,7 @@ class Suite:
             **({SUBSTITUTES: list(self.substitutes)} if self.substitutes else {}),
             "bound": str(self.bound),
             **({"quantities": list(self.quantities)} if self.quantities else {}),
+            **({"fault_rates": list(FAULT_RATES), "maps": FAULT_MAPS} if self.has_faults else {}),
             "noises": list(self.noises),
             "deployments": list(self.deployments),
             "transformations": [each.name for each in self.transformations],
