@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import tempfile
 from collections.abc import Callable, Sequence
@@ -16,10 +17,10 @@ from neuroattack.datasets import Dataset, Split
 from neuroattack.errors import FileError, ValidationError
 
 if TYPE_CHECKING:
-    from neuroattack.attacks.goals import Goal
+    from neuroattack.attacks.goals import Goal, Quantity
     from neuroattack.attacks.protocol import Attack
     from neuroattack.deployment.deployment import Deployment
-    from neuroattack.deployment.opening import OpenTarget
+    from neuroattack.deployment.opening import OpenDeployment, OpenTarget
     from neuroattack.deployment.spec import DeploymentSpec
     from neuroattack.experiments.audit.card import Card
     from neuroattack.experiments.comparison.comparison import Comparison
@@ -285,6 +286,8 @@ def attack(
     attack: Attack | None = None,
     *,
     target_classes: int | Sequence[int] | Literal["random"] | None = None,
+    maximize: Quantity | None = None,
+    meter_noise: float = 0.0,
     trials: int = 50,
     seed: int = 0,
     indices: Sequence[int] | None = None,
@@ -310,6 +313,12 @@ def attack(
     target_classes : int, sequence of int, or "random", optional
         Target class: one for all images, one per image, or a random wrong class per image. By
         default the attack is untargeted: any wrong class is a success.
+    maximize : str, optional
+        Quantity to maximize while the true class is kept, such as ``"energy"``; see
+        :class:`neuroattack.attacks.goals.Goal`. Then the success rate is that of keeping the class,
+        and ``increases`` of the result are the increases of all quantities.
+    meter_noise : float, optional
+        Relative noise of the meter that reads the quantity of a deployment.
     trials : int, optional
         Number of fresh trials per adversarial image, and as many per clean image.
     seed : int, optional
@@ -349,8 +358,11 @@ def attack(
     if len(numbers) != len(split):
         raise ValidationError("indices", f"{len(numbers)} indices", f"{len(split)}, one per image")
     boxes: OpenTarget
+    costs = None
     if isinstance(target, Deployment):
         boxes, n_classes = target.black_box, target.network.classes
+        if maximize is not None:
+            boxes = costs = _metered(target, maximize, meter_noise)
     else:
         check_kind(chosen, target)
         needed = len(split) * (2 * trials + (getattr(chosen, "queries", None) or 0))
@@ -361,7 +373,7 @@ def attack(
                 f"at least {needed}: per image, the attack's queries and 2 x {trials} trials",
             )
         boxes, n_classes = _boxes_of(target), target.n_classes
-    goals = _goals(split.labels.tolist(), target_classes, seed, numbers, n_classes)
+    goals = _goals(split.labels.tolist(), target_classes, maximize, seed, numbers, n_classes)
     result = attack_images(
         boxes,
         chosen,
@@ -370,6 +382,7 @@ def attack(
         indices=numbers,
         seed=seed,
         trials=trials,
+        costs=costs,
         deployment=target if isinstance(target, Deployment) else None,
         on_progress=progress,
     )
@@ -566,6 +579,7 @@ def _labeled(images: Split | ArrayLike, labels: ArrayLike | None) -> Split:
 def _goals(
     labels: Sequence[int],
     target_classes: int | Sequence[int] | Literal["random"] | None,
+    maximize: Quantity | None,
     seed: int,
     indices: Sequence[int],
     n_classes: int,
@@ -573,6 +587,10 @@ def _goals(
     from neuroattack.attacks.goals import Goal
     from neuroattack.experiments.seeds import random_target_class
 
+    if maximize is not None:
+        if target_classes is not None:
+            raise ValidationError("target_classes", repr(target_classes), "none with maximize")
+        return [Goal(label, maximize=maximize) for label in labels]
     if target_classes == "random":
         return [
             Goal(label, random_target_class(seed, index, label, n_classes))
@@ -585,6 +603,24 @@ def _goals(
             "target_classes", repr(target_classes), f"'random', a class, or {len(labels)} classes"
         )
     return [Goal(label, int(each)) for label, each in zip(labels, target_classes, strict=True)]
+
+
+def _metered(deployment: Deployment, quantity: str, noise: float) -> OpenDeployment:
+    """Return a deployment with the meter of a quantity, if it needs one."""
+    from neuroattack.deployment.meters import Meter
+    from neuroattack.deployment.opening import OpenDeployment
+    from neuroattack.deployment.spec import DeploymentSpec
+    from neuroattack.targets.black_box import METERS
+
+    meter = Meter(quantity, noise) if quantity in METERS else None
+    spec = DeploymentSpec(meter=None if meter is None else f"{quantity}:{noise}")
+    return OpenDeployment(
+        spec,
+        functools.partial(deployment.black_box, meter=meter),
+        deployment.image_shape,
+        deployment.network.classes,
+        deployment,
+    )
 
 
 def _boxes_of(target: Target) -> OpenTarget:

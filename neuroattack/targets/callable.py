@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.readout import fractions_as_scores, logits_as_scores
 from neuroattack.errors import UnknownNameError, ValidationError
-from neuroattack.targets.black_box import BlackBox
+from neuroattack.targets.black_box import METERS, BlackBox
 from neuroattack.validation import check_integer
 
 __all__ = ["ResponseKind", "responses_as_counts", "target"]
@@ -29,6 +29,7 @@ def target(
     image_shape: Sequence[int],
     classes: int,
     response: ResponseKind | None = None,
+    meter: str | None = None,
     budget: int | None = None,
 ) -> BlackBox:
     r"""Return a black box that queries a Python function.
@@ -48,6 +49,10 @@ def target(
         which is not counted as queries: integers of shape (batch,) are labels, nonnegative
         integers (also as floats) of shape (batch, classes) are counts, rows of floats that sum to
         1 are probabilities, and other floats are logits.
+    meter : str, optional
+        Quantity that a meter reads in every query, such as ``"energy"`` or ``"latency"``. The
+        function then returns a pair: counts, and nonnegative readings of shape (batch,), which are
+        rounded to integers; choose the unit accordingly.
     budget : int, optional
         Maximum number of queries, including verification; unlimited by default.
 
@@ -80,12 +85,34 @@ def target(
     check_integer("classes of a target", classes, 2)
     if response is not None and response not in get_args(ResponseKind):
         raise UnknownNameError("kind of response", response, get_args(ResponseKind))
+    if meter is not None and meter not in METERS:
+        raise UnknownNameError("meter", meter, METERS)
     name = f"return value of {getattr(function, '__qualname__', type(function).__name__)}"
 
     def values_of(images: NDArray[np.float64]) -> NDArray[Any]:
         # Copy, so that a function that works in place cannot change the attack's images.
         return _as_array(name, function(images.reshape(-1, *shape).copy()))
 
+    def with_readings(rows: NDArray[np.float64]) -> NDArray[np.int32]:
+        returned = function(rows.reshape(-1, *shape).copy())
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise ValidationError(name, type(returned).__name__, "a pair of counts and readings")
+        counts, readings = (_as_array(name, each) for each in returned)
+        responses = responses_as_counts(name, counts, "counts", len(rows), classes)
+        if readings.shape != (len(rows),) or not np.isfinite(readings).all():
+            raise ValidationError(
+                f"readings of {name}", f"shape {readings.shape}", f"{len(rows)} finite numbers"
+            )
+        if readings.min() < 0 or readings.max() > _MAX_COUNT:
+            raise ValidationError(
+                f"readings of {name}", f"{readings.min():g} to {readings.max():g}", "0 to 2**31 - 1"
+            )
+        return np.column_stack([responses, np.rint(readings).astype(np.int32)])
+
+    if meter is not None:
+        if response not in (None, "counts"):
+            raise ValidationError("response of a target with a meter", response, "counts")
+        return BlackBox(with_readings, shape, classes, budget, meter=meter)
     kind = response
     if kind is None:
         probe = np.random.default_rng(0).random((2, *shape))

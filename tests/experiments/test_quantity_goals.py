@@ -8,6 +8,7 @@ import pytest
 from support.audit_cards import TINY
 from support.digit_models import template_model
 
+import neuroattack as na
 from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.registry import make_attack
 from neuroattack.attacks.result import verify
@@ -161,3 +162,49 @@ def test_contradictory_options_are_one_sentence(network, command, options):
     code, out, err = command("attack", str(network), "--queries", "10", "--steps", "10", *options)
     assert code == 2
     assert "Traceback" not in out + err
+
+
+def test_the_function_reports_increases(network):
+    digits = na.load_dataset("digits")
+    attack = na.attacks.RandomNoise(na.L2(2.0), queries=60)
+    with na.deploy(na.load(network), profile="loihi1", steps=40) as model:
+        result = na.attack(
+            model, digits.test[:3], attack, maximize="energy", meter_noise=0.05, trials=10
+        )
+        other = na.attack(model, digits.test[:3], attack, maximize="uncertainty", trials=10)
+        with pytest.raises(ValidationError):
+            na.attack(model, digits.test[:3], attack, maximize="energy", target_classes=3)
+        with pytest.raises(UnsupportedFeatureError):
+            na.attack(model, digits.test[:3], attack, maximize="latency")
+    assert set(result.increases) >= {"energy", "spikes", "synaptic_operations"}
+    assert "uncertainty" in other.increases
+    assert result.as_json()["goal"] == "energy"
+
+
+def test_a_function_with_a_meter():
+    def chip(images):
+        rows = images.reshape(len(images), -1)
+        counts = np.column_stack([20 + 10 * rows[:, 0], 5 + 10 * rows[:, 1]]).round()
+        return counts.astype(int), 1000 * rows.sum(axis=1)
+
+    target = na.target(chip, image_shape=(2, 2), classes=2, meter="energy")
+    response = target.query(np.full((3, 2, 2), 0.5))
+    np.testing.assert_array_equal(response, [[25, 10, 2000]] * 3)
+    image = np.full((1, 2, 2), 0.4)
+    attack = na.attacks.CountRegression(na.LInf(0.2), queries=200)
+    result = na.attack(target, image, [0], attack, maximize="energy", trials=5)
+    np.testing.assert_allclose(result.adversarial, 0.6, atol=1e-6)
+    with pytest.raises(ValidationError):
+        na.attack(target, image, [0], attack, trials=5)
+    for bad in (
+        lambda images: images.reshape(len(images), -1)[:, :2],
+        lambda images: (np.ones((len(images), 2), int), np.ones(1)),
+        lambda images: (np.ones((len(images), 2), int), np.full(len(images), -1.0)),
+        lambda images: (np.ones((len(images), 2), int), np.full(len(images), np.nan)),
+    ):
+        with pytest.raises(ValidationError):
+            na.target(bad, image_shape=(2, 2), classes=2, meter="energy").query(image.repeat(3, 0))
+    with pytest.raises(UnknownNameError):
+        na.target(chip, image_shape=(2, 2), classes=2, meter="power")
+    with pytest.raises(ValidationError):
+        na.target(chip, image_shape=(2, 2), classes=2, meter="energy", response="labels")
