@@ -141,6 +141,8 @@ def _value(entry: dict[str, Any]) -> str:
     elif isinstance(value, list):
         joint = " to " if entry["table"] == "format" and isinstance(value[0], int) else ", "
         words.append(joint.join(map(str, value)))
+    elif isinstance(value, str):
+        words.append(value.replace("_", " "))
     elif value is not None:
         words.append(f"{value:.12g}")
     words.append(entry["unit"])
