@@ -21,10 +21,7 @@ EXAMPLES = {
     "audit": "audit runs/network.h5 --against runs/audit-old/audit.json",
     "energy": "energy runs/network.h5 --profiles loihi1,spinnaker1 --images 100",
     "precision": "precision runs/network.h5 --out runs/precision",
-<<<<<<< HEAD
     "latency": "latency runs/network.h5 --margins 1,2,5,10 --out runs/latency",
-=======
->>>>>>> faults
     "faults": "faults runs/network.h5 --profiles loihi1,float32 --maps 5",
     "bit-flips": "bit-flips runs/network.h5 --profile loihi1 --flips 20",
     "noise": "noise --dataset mnist --deltas 0.05,0.1 --on train,test",
