@@ -1,5 +1,7 @@
 """Goals: gaps and success against plain definitions, and attacks that maximize a quantity."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -23,6 +25,7 @@ from neuroattack.deployment.deployment import deploy
 from neuroattack.deployment.meters import Meter
 from neuroattack.deployment.opening import open_target
 from neuroattack.deployment.spec import DeploymentSpec
+from neuroattack.encoding.events import EventEncoder
 from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.attack import attack_images
 from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
@@ -232,3 +235,24 @@ def test_gradient_of_the_expected_cost():
         np.testing.assert_allclose(
             gradient[(slice(None), *pixel)], (both[0] - both[1]) / 2e-5, rtol=1e-4, atol=1e-8
         )
+
+
+@pytest.mark.parametrize("name", ["count-regression", "random-noise"])
+def test_inserted_events_raise_the_spikes(name):
+    network = _network()
+    network = replace(network, input=replace(network.input, encoder=EventEncoder(drop=0.05)))
+    sample = np.zeros((60, 3, 3))
+    sample[::3, 0] = 1
+    bound = Bound("events", 0.4)
+    attack = make_attack(name, bound, 200, 0)
+    goal = Goal(0, maximize="spikes")
+    with deploy(network, steps=60) as deployment:
+        found = attack.run(deployment.black_box(1, meter=Meter("spikes")), sample, goal)
+        assert bound.holds(sample, found.adversarial)
+        box = deployment.black_box(2, meter=Meter("spikes"))
+        clean, after = (
+            box.query(np.repeat(each[None], 20, 0))[:, -1].mean()
+            for each in (sample, found.adversarial)
+        )
+        assert after > 1.5 * clean
+        assert verify(box, found.adversarial, goal, 20).rate >= 0.8

@@ -157,3 +157,19 @@ def test_other_networks_and_names_are_refused():
         Twin(quantize(network, fixed_format()).network, 10)
     with pytest.raises(UnknownNameError, match="surrogate 'box'"):
         Twin(network, 10, surrogate="box")
+
+
+def test_cost_of_spikes_is_one_more_score():
+    network = _network(PoissonEncoder(200.0), threshold_v=1.0, reset="value")
+    rng = np.random.default_rng(4)
+    costs = {"input": rng.uniform(1, 2, 20), "hidden": rng.uniform(1, 3, 30)}
+    images = rng.uniform(0, 1, (3, 4, 5))
+    twin = Twin(network, 60, trials=2, seed=8, spike_costs=costs)
+    scores = twin.log_scores(images)
+    with deploy(network, steps=60, seed=8) as deployment:
+        counts = deployment.record(np.tile(images, (2, 1, 1)), indices=np.repeat([0, 1], 3)).counts
+    total = sum(counts[name] @ cost for name, cost in costs.items()).reshape(2, 3).mean(axis=0)
+    np.testing.assert_allclose(scores[:, -1], np.log(total))
+    weights = np.zeros_like(scores)
+    weights[:, -1] = 1
+    assert (twin.linearize(images)[1](weights) != 0).any()
