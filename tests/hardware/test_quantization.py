@@ -22,6 +22,7 @@ from neuroattack.ir.network import INPUT, Input, Network, Population, Projection
 # Loihi 1 as in lava-nc 0.10.0 and nengo-loihi; if they differ, the narrower range.
 LOIHI = NumberFormat(
     name="Loihi",
+    weight_code="twos_complement",
     weight_bits=8,
     mixed_weight_step=2,
     sign_modes=frozenset({"mixed", "excitatory", "inhibitory"}),
