@@ -5,12 +5,12 @@ Images are distributed to threads in slices of limited memory.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import numpy as np
+from joblib import cpu_count
 from numpy.typing import NDArray
 
 from neuroattack import __version__
@@ -118,7 +118,9 @@ class NativeBackend:
     Parameters
     ----------
     threads : int, optional
-        Number of threads; by default the number of cores available to this process.
+        Number of threads; by default the number of cores that this process may use, as
+        :func:`joblib.cpu_count` reports it: within its affinity, the limits of its container, and
+        its part of the cores in a campaign.
     """
 
     name = "native"
@@ -126,7 +128,7 @@ class NativeBackend:
 
     def __init__(self, threads: int | None = None) -> None:
         self._threads = check_integer(
-            "native backend threads", _usable_cores() if threads is None else threads, 1
+            "native backend threads", cpu_count() if threads is None else threads, 1
         )
 
     def availability(self) -> Availability:
@@ -138,9 +140,3 @@ class NativeBackend:
         del workload
         check_supported(self.name, self.supported, network)
         return NativeSimulator(network, self._threads)
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import joblib
+
 from neuroattack import __version__
 from neuroattack.datasets import DATA_VARIABLE, MNIST_FILES
 from neuroattack.deployment.backend import list_backends, list_emulators
@@ -110,7 +112,7 @@ def _extras() -> Iterator[Finding]:
 
 
 def _cores() -> Finding:
-    usable = len(os.sched_getaffinity(0))
+    usable = joblib.cpu_count()
     return Finding("cores", "good", f"{usable} of {os.cpu_count()} usable")
 
 

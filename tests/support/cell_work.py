@@ -5,6 +5,7 @@ import signal
 import time
 from pathlib import Path
 
+from neuroattack.backends.native import NativeBackend
 from neuroattack.errors import DoesNotFitError
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.store import Store
@@ -21,6 +22,12 @@ def square(*, number, log, folder, seconds=0.05):
     _trace(log, number)
     time.sleep(seconds)
     return {"square": number**2, "pair": (number, number + 1)}
+
+
+def count_threads(*, workers, folder):
+    """Return the number of threads that the native backend takes by default."""
+    del workers, folder
+    return {"threads": NativeBackend()._threads}
 
 
 def squares(log, numbers, seconds=0.05, cost=1.0):

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from joblib import cpu_count
 
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.storage import load_network
@@ -162,7 +163,7 @@ def _compile_project(folder: Path) -> None:
     # Skip the computation of dependencies: every source is compiled only once.
     (folder / "make.deps").touch()
     made = subprocess.run(  # noqa: S603  # make, on files of our own
-        ["make", f"-j{len(os.sched_getaffinity(0))}", f"OPTIMISATIONS={' '.join(_FLAGS)}"],  # noqa: S607  # from the path
+        ["make", f"-j{cpu_count()}", f"OPTIMISATIONS={' '.join(_FLAGS)}"],  # noqa: S607  # from the path
         cwd=folder,
         stdin=subprocess.DEVNULL,
         capture_output=True,

@@ -94,7 +94,10 @@ def run_cells(
         if left:
             store.wait_for(left)
             with chosen.ready() as parallel:
-                _Run(store, folder, parallel, {}, report, stop_at_failure=True).until_done()
+                _Run(
+                    *(store, folder, parallel, chosen.threads(parallel), {}, report),
+                    stop_at_failure=True,
+                ).until_done()
         return [_require(store.result(cell.key)) for cell in cells]
 
 
@@ -125,7 +128,9 @@ def do_cells(
                 reported = now
                 on_progress(store.counts(), finished / max(now - began, 1e-9))
 
-        return _Run(store, folder, parallel, common, report, stop_at_failure=False).until_done()
+        threads = workers.threads(parallel)
+        run = _Run(store, folder, parallel, threads, common, report, stop_at_failure=False)
+        return run.until_done()
 
 
 def count_done(folder: Path) -> int:
@@ -189,6 +194,7 @@ class _Run:
         store: Store,
         folder: Path,
         parallel: int,
+        threads: int,
         common: Mapping[str, Any],
         report: Callable[[str | None], None],
         *,
@@ -197,6 +203,7 @@ class _Run:
         self._store = store
         self._folder = folder.absolute()
         self._parallel = parallel
+        self._threads = threads
         self._common = common
         self._report = report
         self._stop_at_failure = stop_at_failure
@@ -284,7 +291,7 @@ class _Run:
         arguments = {**self._common, **cell.arguments}
         if cell.before is not None:
             arguments["before"] = cell.before
-        return Task(cell.key, cell.module, cell.function, arguments, self._folder)
+        return Task(cell.key, cell.module, cell.function, arguments, self._folder, self._threads)
 
     def _keep(self, result: Finished | Failed) -> None:
         key = result.key

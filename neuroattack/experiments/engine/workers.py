@@ -20,9 +20,11 @@ from threadpoolctl import threadpool_limits
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
 from neuroattack.validation import check_integer
 
-__all__ = ["WORKER_DIED", "Failed", "Finished", "Task", "Workers", "attempt", "usable_cores"]
+__all__ = ["WORKER_DIED", "Failed", "Finished", "Task", "Workers", "attempt"]
 
 _MAX_WORKERS = 256
+# Limits joblib.cpu_count().
+_CORES = "LOKY_MAX_CPU_COUNT"
 _PARENT_CHECK_S = 0.5
 
 _cell_lock = threading.Lock()
@@ -57,6 +59,10 @@ class Workers:
                     "workers", self.cores, "no number of workers together with a scheduler"
                 )
 
+    def threads(self, workers: int) -> int:
+        """Return the number of threads of each worker: its part of the cores, or 1 on Dask."""
+        return 1 if self.scheduler else max(1, joblib.cpu_count() // workers)
+
     @contextlib.contextmanager
     def ready(self) -> Iterator[int]:
         """Configure joblib to use the workers; yields their number.
@@ -69,11 +75,11 @@ class Workers:
             If Dask is not installed.
         """
         if self.scheduler is None:
-            cores = usable_cores() if self.cores is None else self.cores
+            cores = joblib.cpu_count() if self.cores is None else self.cores
             # Compiled loops in each worker use an equal number of the cores.
             with joblib.parallel_config(
                 "loky",
-                inner_max_num_threads=max(1, usable_cores() // cores),
+                inner_max_num_threads=self.threads(cores),
                 initializer=_end_with_parent,
                 initargs=(os.getpid(),),
             ):
@@ -99,13 +105,6 @@ class Workers:
                 yield cores
 
 
-def usable_cores() -> int:
-    """Return the number of cores that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def _end_with_parent(parent: int) -> None:
     """Ignore Ctrl-C, which the parent process handles, and exit soon after the parent does."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -120,13 +119,14 @@ def _end_with_parent(parent: int) -> None:
 
 @dataclass(frozen=True)
 class Task:
-    """A cell as sent to a worker: key, function, arguments and folder."""
+    """A cell as sent to a worker: key, function, arguments, folder and number of threads."""
 
     key: str
     module: str
     function: str
     arguments: Mapping[str, Any]
     folder: Path
+    threads: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,6 +158,8 @@ def attempt(task: Task) -> Finished | Failed:
     are then equal on any number of cores. A process runs one cell at a time, because this limit and
     the random state used by ART are global.
     """
+    # Backends take this number of cores, so that workers do not compete for them.
+    os.environ[_CORES] = str(task.threads)
     try:
         work = getattr(importlib.import_module(task.module), task.function)
         with _cell_lock, threadpool_limits(1, user_api="blas"):

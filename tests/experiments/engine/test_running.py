@@ -8,12 +8,13 @@ import sys
 import time
 from pathlib import Path
 
+import joblib
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support import cell_work
-from support.cell_work import squares
+from support.cell_work import count_threads, squares
 
 from neuroattack.errors import (
     DoesNotFitError,
@@ -25,7 +26,6 @@ from neuroattack.errors import (
 from neuroattack.experiments.engine.cells import Cell, read_kept
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.engine.store import STORE, Store
-from neuroattack.experiments.engine.workers import usable_cores
 from neuroattack.files import write_arrays
 
 TESTS = Path(__file__).parents[2]
@@ -203,15 +203,27 @@ def test_an_unusable_folder_is_refused_before_any_work(tmp_path, log):
     assert done(log) == []
 
 
-def test_usable_cores_are_those_of_the_affinity():
+def test_workers_share_the_cores(tmp_path):
+    cores = joblib.cpu_count()
+    for workers in (1, 2, cores + 1):
+        cell = Cell("threads", count_threads, {"workers": workers})
+        (found,) = run_cells(tmp_path, [cell], workers=workers)
+        assert found["threads"] == max(1, cores // workers)
+    assert joblib.cpu_count() == cores
+
+
+def test_the_affinity_limits_the_threads():
     if not hasattr(os, "sched_getaffinity"):
         pytest.skip("needs an affinity of processes to cores")
-    assert usable_cores() == len(os.sched_getaffinity(0)) >= 1
     code = (
         "import os; os.sched_setaffinity(0, list(os.sched_getaffinity(0))[:1]);"
-        "from neuroattack.experiments.engine.workers import usable_cores; print(usable_cores())"
+        "from support.cell_work import count_threads;"
+        "print(count_threads(workers=1, folder=None)['threads'])"
     )
-    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "1\n"
+    path = os.pathsep.join([str(Path(__file__).parents[2]), *sys.path])
+    environment = {**os.environ, "PYTHONPATH": path}
+    found = subprocess.check_output([sys.executable, "-c", code], text=True, env=environment)
+    assert found == "1\n"
 
 
 SCRIPT = """
@@ -219,7 +231,7 @@ import signal
 import sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[1])
-from support.cell_work import squares
+from support.cell_work import count_threads, squares
 from neuroattack.experiments.engine.running import run_cells
 
 if __name__ == "__main__":
