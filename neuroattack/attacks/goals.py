@@ -95,6 +95,13 @@ class Goal:
                 "target class", self.target_class, "a class other than the true class"
             )
 
+    def check_meter(self, meter: str | None) -> None:
+        """Raise ValidationError unless the meter of the target is that of the goal."""
+        if meter != self.meter:
+            raise ValidationError(
+                "meter of the target", meter or "none", f"{self.meter or 'none'}, for the goal"
+            )
+
     def classes(self, scores: NDArray[Number]) -> NDArray[Number]:
         """Return the columns of the classes, without the reading of a meter."""
         return scores if self.meter is None else scores[:, :-1]

@@ -156,12 +156,22 @@ def test_the_command_reports_increases(network, command):
         ("--goal", "energy", "--profile", "loihi1", "--target-class", "3"),
         ("--goal", "energy", "--profile", "loihi1", "--attack", "sparse-rs", "--norm", "l0"),
         ("--goal", "energy", "--profile", "loihi1", "--meter", "energy:many"),
+        ("--goal", "energy", "--profile", "loihi1", "--meter", "spikes:0.1"),
+        ("--goal", "uncertainty", "--meter", "spikes"),
+        ("--meter", "spikes"),
     ],
 )
 def test_contradictory_options_are_one_sentence(network, command, options):
     code, out, err = command("attack", str(network), "--queries", "10", "--steps", "10", *options)
     assert code == 2
     assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("name", ["evaluate", "latency", "preflight", "serve", "compare"])
+def test_only_attacks_read_a_meter(network, command, name):
+    code, _, err = command(name, str(network), "--meter", "spikes")
+    assert code == 2
+    assert "No such option: --meter" in err
 
 
 def test_the_function_reports_increases(network):
@@ -174,6 +184,11 @@ def test_the_function_reports_increases(network):
         other = na.attack(model, digits.test[:3], attack, maximize="uncertainty", trials=10)
         with pytest.raises(ValidationError):
             na.attack(model, digits.test[:3], attack, maximize="energy", target_classes=3)
+        for quantity in (None, "uncertainty"):
+            with pytest.raises(ValidationError, match="meter_noise: got 0"):
+                na.attack(
+                    model, digits.test[:3], attack, maximize=quantity, meter_noise=0.1, trials=2
+                )
         with pytest.raises(UnsupportedFeatureError):
             na.attack(model, digits.test[:3], attack, maximize="latency")
     assert set(result.increases) >= {"energy", "spikes", "synaptic_operations"}
@@ -194,7 +209,7 @@ def test_a_function_with_a_meter():
     attack = na.attacks.CountRegression(na.LInf(0.2), queries=200)
     result = na.attack(target, image, [0], attack, maximize="energy", trials=5)
     np.testing.assert_allclose(result.adversarial, 0.6, atol=1e-6)
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="got energy, expected none"):
         na.attack(target, image, [0], attack, trials=5)
     for bad in (
         lambda images: images.reshape(len(images), -1)[:, :2],
