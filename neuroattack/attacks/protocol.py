@@ -158,7 +158,7 @@ def valid_original(
             f"goal {goal.maximize!r}: this attack changes classes; use count-regression, "
             "random-noise or white-box"
         )
-    goal.check_meter(target.meter)
+    goal.check_responses(target.meter, target.response)
     if bound is not None:
         bound.check_shape(shape)
     rows = validate_images(np.asarray(image)[None], shape)

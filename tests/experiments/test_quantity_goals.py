@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.audit_cards import TINY
 from support.digit_models import template_model
+from support.networks import small_network
 
 import neuroattack as na
 from neuroattack.attacks.goals import Goal
@@ -159,6 +160,7 @@ def test_the_command_reports_increases(network, command):
         ("--goal", "energy", "--profile", "loihi1", "--meter", "spikes:0.1"),
         ("--goal", "uncertainty", "--meter", "spikes"),
         ("--meter", "spikes"),
+        ("--goal", "output-spikes", "--response", "labels"),
     ],
 )
 def test_contradictory_options_are_one_sentence(network, command, options):
@@ -194,6 +196,20 @@ def test_the_function_reports_increases(network):
     assert set(result.increases) >= {"energy", "spikes", "synaptic_operations"}
     assert "uncertainty" in other.increases
     assert result.as_json()["goal"] == "energy"
+
+
+def test_a_potential_as_the_output_has_no_output_spikes():
+    spiking = small_network()
+    output = replace(spiking.populations[-1], threshold_v=np.inf)
+    populations = (*spiking.populations[:-1], output)
+    network = replace(spiking, populations=populations, readout_quantity="final_potential")
+    attack = na.attacks.RandomNoise(na.L2(2.0), queries=20)
+    image = np.full((1, 28, 28), 0.5)
+    with na.deploy(network, steps=10) as model:
+        with pytest.raises(UnsupportedFeatureError, match="'output-spikes': got a potential"):
+            na.attack(model, image, [0], attack, maximize="output-spikes", trials=2)
+        result = na.attack(model, image, [0], attack, maximize="uncertainty", trials=2)
+    assert "uncertainty" in result.increases
 
 
 def test_a_function_with_a_meter():
