@@ -431,6 +431,8 @@ def deploy(
     steps = network.input.time_steps(steps)
     _check_run(steps, seed)
     rule = EarlyExit.from_text(exit) if isinstance(exit, str) else exit
+    if not isinstance(rule, EarlyExit | None):
+        raise ValidationError("exit", repr(exit), "a rule such as 'margin:5' or 'first-spike'")
     _check_exit(network, rule)
     chosen = load_backend(backend)
     fitted = None

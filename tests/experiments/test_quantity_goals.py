@@ -235,7 +235,8 @@ def test_a_function_with_a_meter():
     ):
         with pytest.raises(ValidationError):
             na.target(bad, image_shape=(2, 2), classes=2, meter="energy").query(image.repeat(3, 0))
-    with pytest.raises(UnknownNameError):
-        na.target(chip, image_shape=(2, 2), classes=2, meter="power")
+    for unknown in ("power", 3):
+        with pytest.raises(UnknownNameError, match="unknown meter"):
+            na.target(chip, image_shape=(2, 2), classes=2, meter=unknown)
     with pytest.raises(ValidationError):
         na.target(chip, image_shape=(2, 2), classes=2, meter="energy", response="labels")
