@@ -64,7 +64,8 @@ class Storage:
             check_parameters(self.parameters)
             if tuple(self.parameters) != ("weights",):
                 raise UnsupportedFeatureError(
-                    f"parameters in {self.chip}: got {', '.join(self.parameters)}, expected weights"
+                    f"parameters: got {', '.join(self.parameters)}, expected weights, the only "
+                    "ones that are stored in floating point"
                 )
             return store_floating(
                 network,
