@@ -347,11 +347,16 @@ def attack(
     from neuroattack.deployment.deployment import Deployment
     from neuroattack.experiments.attack import attack_images
     from neuroattack.report.attack_result import AttackResult
+    from neuroattack.targets.black_box import METERS
 
     if isinstance(images, Split) and attack is None:
         labels, attack = None, labels
     if not hasattr(attack, "run"):
         raise ValidationError("attack", repr(attack), "an attack of neuroattack.attacks")
+    if meter_noise and (maximize not in METERS or not isinstance(target, Deployment)):
+        raise ValidationError(
+            "meter_noise", meter_noise, "0, except for a deployment and a quantity with a meter"
+        )
     chosen: Attack = attack  # type: ignore[assignment]  # checked
     split = _labeled(images, labels)  # type: ignore[arg-type]  # checked there
     numbers = split.indices.tolist() if indices is None else list(indices)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.encoding.readout import UNDECIDED, decide
-from neuroattack.errors import UnknownNameError, ValidationError
+from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, ValidationError
 from neuroattack.targets.black_box import METERS
 from neuroattack.validation import check_integer
 
@@ -93,6 +93,17 @@ class Goal:
         if self.target_class == self.label:
             raise ValidationError(
                 "target class", self.target_class, "a class other than the true class"
+            )
+
+    def check_responses(self, meter: str | None, response: str) -> None:
+        """Raise an error unless a target with this meter and response measures the goal."""
+        if self.maximize is not None and response == "labels":
+            raise UnsupportedFeatureError(
+                f"goal {self.maximize!r}: got a target that returns labels, expected counts"
+            )
+        if meter != self.meter:
+            raise ValidationError(
+                "meter of the target", meter or "none", f"{self.meter or 'none'}, for the goal"
             )
 
     def classes(self, scores: NDArray[Number]) -> NDArray[Number]:

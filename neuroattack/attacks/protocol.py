@@ -11,7 +11,7 @@ from neuroattack.attacks.bounds import Bound
 from neuroattack.attacks.goals import Goal
 from neuroattack.attacks.result import SearchResult
 from neuroattack.encoding.images import validate_images
-from neuroattack.errors import UnsupportedFeatureError, ValidationError
+from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.targets.black_box import Target
 
 __all__ = [
@@ -158,8 +158,7 @@ def valid_original(
             f"goal {goal.maximize!r}: this attack changes classes; use count-regression, "
             "random-noise or white-box"
         )
-    if target.meter != goal.meter:
-        raise ValidationError("meter of the target", target.meter, f"{goal.meter}, for the goal")
+    goal.check_responses(target.meter, target.response)
     if bound is not None:
         bound.check_shape(shape)
     rows = validate_images(np.asarray(image)[None], shape)

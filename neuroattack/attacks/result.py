@@ -179,8 +179,7 @@ def verify(target: Target, image: NDArray[np.float64], goal: Goal, trials: int) 
             repr(target.randomness),
             "'independent', which verification needs",
         )
-    if target.meter != goal.meter:
-        raise ValidationError("meter of the target", target.meter, f"{goal.meter}, for the goal")
+    goal.check_responses(target.meter, target.response)
     successes = 0
     total = np.zeros(target.n_classes, np.int64)
     for start in range(0, trials, _BATCH_TRIALS):

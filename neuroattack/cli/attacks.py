@@ -204,6 +204,9 @@ def attack(
 
         check_writable(out / PAGE)
     spec = deployment(backend=network) if is_address(network) else deployment()
+    if spec.reading is not None and spec.reading.quantity != goal:
+        expected = repr(goal) if goal in METERS else "none"
+        raise ValidationError("--meter", repr(spec.meter), f"{expected} with --goal {goal}")
     if goal in METERS:
         spec = spec.metered(goal)
     made = _made(attack, norm, bound, queries, settings or [], substitutes)

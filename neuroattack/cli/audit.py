@@ -57,7 +57,7 @@ _Out = Annotated[
 ]
 
 
-@with_deployment(leave_out=("defense", "meter"))
+@with_deployment(leave_out=("defense",))
 def audit(
     network: NetworkFile,
     deployment: GivenDeployment,

@@ -37,7 +37,7 @@ _Index = Annotated[int, typer.Option(help="Index of the test image.")]
 _Queries = Annotated[int, typer.Option(help="Number of queries.", rich_help_panel="Evaluation")]
 
 
-@with_deployment(target=True)
+@with_deployment(target=True, leave_out=("meter",))
 def preflight(
     network: Annotated[
         str,

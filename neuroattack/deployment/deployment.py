@@ -25,7 +25,7 @@ from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
-from neuroattack.ir.input import STEPS
+from neuroattack.ir.input import MAX_STEPS, STEPS
 from neuroattack.ir.network import INPUT, Network, Precision
 from neuroattack.targets.black_box import BlackBox, Randomness
 from neuroattack.validation import check_integer
@@ -50,9 +50,6 @@ if TYPE_CHECKING:
 
 EVALUATION_STREAM = 0
 """Random stream for evaluations; attacks use two other streams per image and target class."""
-
-MAX_STEPS = 20_000
-"""Maximum number of time steps per image."""
 
 MAX_SEED = 2**63 - 1
 _MAX_CLASSES = 1_000_000
@@ -434,6 +431,8 @@ def deploy(
     steps = network.input.time_steps(steps)
     _check_run(steps, seed)
     rule = EarlyExit.from_text(exit) if isinstance(exit, str) else exit
+    if not isinstance(rule, EarlyExit | None):
+        raise ValidationError("exit", repr(exit), "a rule such as 'margin:5' or 'first-spike'")
     _check_exit(network, rule)
     chosen = load_backend(backend)
     fitted = None

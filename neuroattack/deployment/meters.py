@@ -67,7 +67,7 @@ class Meter:
 
     def __post_init__(self) -> None:
         if self.quantity not in METERS:
-            raise UnknownNameError("meter", self.quantity, METERS)
+            raise UnknownNameError("meter", str(self.quantity), METERS)
         check_number(f"noise of meter {self.quantity!r}", self.noise, "[0, 10]")
 
     @classmethod

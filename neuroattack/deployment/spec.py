@@ -210,7 +210,7 @@ class DeploymentSpec:
         if self.reading is not None and (self.response == "labels" or self.changes_counts):
             raise ValidationError(
                 f"meter of deployment {self.backend!r}",
-                self.response if self.defense is None else self.defense,
+                self.defense if self.changes_counts else self.response,
                 "counts without a defense that changes them",
             )
 

@@ -56,6 +56,8 @@ class EarlyExit:
         if text == FIRST_SPIKE:
             return cls(1)
         name, _, margin = text.partition(":")
+        if name == FIRST_SPIKE:
+            raise ValidationError(f"early exit {name!r}", repr(text), "the name without a number")
         if name != _MARGIN:
             raise UnknownNameError("early exit", name, (_MARGIN, FIRST_SPIKE))
         try:

@@ -20,7 +20,12 @@ from neuroattack.deployment.deployment import Deployment, search_stream, verific
 from neuroattack.deployment.opening import OpenDeployment, OpenTarget
 from neuroattack.encoding.readout import UNDECIDED
 from neuroattack.encoding.spikes import SpikeTrains
-from neuroattack.errors import BudgetExceededError, SimulationError, ValidationError
+from neuroattack.errors import (
+    BudgetExceededError,
+    SimulationError,
+    UnsupportedFeatureError,
+    ValidationError,
+)
 from neuroattack.experiments.attack_cost import (
     AttackCost,
     QueryMeter,
@@ -292,6 +297,14 @@ def attack_and_verify(
     """
     check_trials(trials)
     check_integer("image index", index, 0, MAX_INDEX)
+    if (
+        goal.maximize == "output-spikes"
+        and deployment is not None
+        and deployment.network.readout_quantity != "spike_count"
+    ):
+        raise UnsupportedFeatureError(
+            "goal 'output-spikes': got a potential as the output, expected spike counts"
+        )
     if deployment is not None and needs_network(attack):
         result = attack.run_on(deployment, image, goal)
     else:

@@ -11,10 +11,13 @@ from neuroattack.errors import ValidationError
 from neuroattack.ir.values import MAX_POPULATION, freeze
 from neuroattack.validation import check_integer
 
-__all__ = ["STEPS", "Input"]
+__all__ = ["MAX_STEPS", "STEPS", "Input"]
 
 STEPS = 350
 """Default number of time steps per image."""
+
+MAX_STEPS = 20_000
+"""Maximum number of time steps per image."""
 
 
 @dataclass(frozen=True)

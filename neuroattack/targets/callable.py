@@ -86,7 +86,7 @@ def target(
     if response is not None and response not in get_args(ResponseKind):
         raise UnknownNameError("kind of response", response, get_args(ResponseKind))
     if meter is not None and meter not in METERS:
-        raise UnknownNameError("meter", meter, METERS)
+        raise UnknownNameError("meter", str(meter), METERS)
     name = f"return value of {getattr(function, '__qualname__', type(function).__name__)}"
 
     def values_of(images: NDArray[np.float64]) -> NDArray[Any]:

@@ -26,6 +26,7 @@ from neuroattack.encoding.encoders import Encoder
 from neuroattack.encoding.images import validate_images
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.hdf5 import create_hdf5, open_hdf5, read_array, read_attribute, read_group
+from neuroattack.ir.input import MAX_STEPS
 from neuroattack.ir.network import Network
 from neuroattack.ir.projection import to_grid
 from neuroattack.ir.torch_dynamics import TorchDynamics, dense_input, import_torch
@@ -103,7 +104,7 @@ def train_through_time(
         If the checkpoint is damaged, or of another training.
     """
     steps = network.input.time_steps(steps, dataset.train.images.shape)
-    check_integer("steps", steps, 1)
+    check_integer("steps", steps, 1, MAX_STEPS)
     check_integer("epochs", epochs, 1, 100_000)
     check_positive("learning rate", learning_rate)
     check_integer("seed", seed, 0)

@@ -64,7 +64,12 @@ def test_from_recordings_to_an_attack(tmp_path, command):
     assert (evaluation["images"], evaluation["steps"]) == (18, 150)
     compared = results(command, "compare", *given, "--backends", "native", "--images", 1)
     assert compared["steps"] == 150
-    for name in ("evaluate", "compare", "energy", "precision"):
+    flips = ("bit-flips", *given, "--methods", "random", "--profile", "float32", "--flips", 1)
+    few = ("--maps", 1, "--images", 1)
+    assert results(command, *flips, *few)["steps"] == 150
+    storing = ("faults", *given, "--profiles", "float32", "--rates", "1e-3")
+    assert results(command, *storing, *few)["steps"] == 150
+    for name in ("evaluate", "compare", "energy", "precision", "faults", "bit-flips"):
         code, _, err = command(*map(str, (name, *given, "--steps", 350, "--images", 1)))
         assert code == 2
         assert "steps: got 350, expected 150" in err

@@ -36,12 +36,27 @@ def test_bit_flips_compares_choices_of_bits(command, network_file, tmp_path):
     assert "gradient" in out
 
 
+def test_a_value_given_twice_counts_once(command, network_file):
+    given = ("faults", network_file, *FEW, "--profiles", "loihi1,loihi1", "--rates", "1e-3,1e-3")
+    chosen = ("--parameters", "thresholds,thresholds", "--maps", 1, "--json")
+    code, out, _ = command(*given, *chosen)
+    assert code == 0
+    chip = one_object(out)["profiles"]["loihi1"]
+    assert len(chip["words"]) == len({each["part"] for each in chip["words"]})
+    given = ("bit-flips", network_file, *FEW, "--methods", "random,random", "--flips", 1)
+    code, out, _ = command(*given, "--maps", 1, "--batch", 4, "--json")
+    assert code == 0
+    flips = [point["flips"] for point in one_object(out)["methods"]["random"]["points"]]
+    assert flips == [0, 1]
+
+
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
         (("faults", "--rates", "often"), "--rates: got"),
         (("faults", "--rates", "2"), "rate of faults: got 2"),
         (("faults", "--parameters", "spikes"), "unknown parameter"),
+        (("faults", "--parameters", "spikes", "--profiles", "float32"), "unknown parameter"),
         (("faults", "--profiles", "loihi9"), "loihi9"),
         (("faults", "--profiles", "loihi1,,"), "--profiles: got"),
         (("faults", "--maps", 0), "maps: got 0"),

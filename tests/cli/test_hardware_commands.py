@@ -247,6 +247,7 @@ def test_latency_writes_a_curve_and_evaluate_takes_the_same_rule(command, networ
     [
         (("evaluate", "--exit", "margin:0"), "margin of an early exit: got 0"),
         (("evaluate", "--exit", "soon"), "unknown early exit 'soon'"),
+        (("evaluate", "--exit", "first-spike:3"), "expected the name without a number"),
         (("latency", "--margins", "0"), "margin of an early exit: got 0"),
         (("latency", "--margins", "few"), "--margins: got 'few'"),
     ],

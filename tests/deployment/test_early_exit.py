@@ -148,6 +148,8 @@ def test_what_cannot_decide_early_is_refused():
         DeploymentSpec("https://chip.example/v2/models/net", exit="margin:2")
     with pytest.raises(ValidationError, match="margin of an early exit: got 0"):
         DeploymentSpec.from_text("native,exit=margin:0")
+    with pytest.raises(ValidationError, match="exit: got 5, expected a rule such as"):
+        deploy(small_network(), exit=5)
     with deploy(small_network(), exit="margin:2") as deployment:
         with pytest.raises(ValidationError, match="recording: got spike counts only"):
             decision_steps(deployment, Recording({"input": np.zeros((1, 784), np.int32)}))

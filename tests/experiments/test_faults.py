@@ -6,7 +6,7 @@ from support.networks import small_network
 
 from neuroattack.deployment.deployment import deploy
 from neuroattack.encoding.readout import decide
-from neuroattack.errors import ValidationError
+from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.experiments.evaluation import evaluate
 from neuroattack.experiments.faults.accuracy import study_faults
 from neuroattack.experiments.faults.flips import study_flips
@@ -64,6 +64,14 @@ def test_accuracy_is_that_of_each_fault_map(labels, tmp_path):
         study_faults(
             network, IMAGES, labels, storages[:1] * 2, rates=[0.1], folder=tmp_path, steps=STEPS
         )
+
+
+def test_floating_point_stores_weights_only():
+    with pytest.raises(UnsupportedFeatureError, match="got thresholds, expected weights"):
+        Storage("float32", parameters=("thresholds",)).store(small_network())
+    for bad in (("thresholds", "thresholds"), ()):
+        with pytest.raises(ValidationError, match="parameters: got"):
+            Storage(load_profile("loihi1"), parameters=bad).store(small_network())
 
 
 def test_chosen_flips_lower_accuracy_more_than_random_ones(labels, tmp_path):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from support.audit_cards import TINY
 from support.digit_models import template_model
+from support.networks import small_network
 
 import neuroattack as na
 from neuroattack.attacks.goals import Goal
@@ -156,12 +157,23 @@ def test_the_command_reports_increases(network, command):
         ("--goal", "energy", "--profile", "loihi1", "--target-class", "3"),
         ("--goal", "energy", "--profile", "loihi1", "--attack", "sparse-rs", "--norm", "l0"),
         ("--goal", "energy", "--profile", "loihi1", "--meter", "energy:many"),
+        ("--goal", "energy", "--profile", "loihi1", "--meter", "spikes:0.1"),
+        ("--goal", "uncertainty", "--meter", "spikes"),
+        ("--meter", "spikes"),
+        ("--goal", "output-spikes", "--response", "labels"),
     ],
 )
 def test_contradictory_options_are_one_sentence(network, command, options):
     code, out, err = command("attack", str(network), "--queries", "10", "--steps", "10", *options)
     assert code == 2
     assert "Traceback" not in out + err
+
+
+@pytest.mark.parametrize("name", ["evaluate", "latency", "preflight", "serve", "compare"])
+def test_only_attacks_read_a_meter(network, command, name):
+    code, _, err = command(name, str(network), "--meter", "spikes")
+    assert code == 2
+    assert "No such option: --meter" in err
 
 
 def test_the_function_reports_increases(network):
@@ -174,11 +186,30 @@ def test_the_function_reports_increases(network):
         other = na.attack(model, digits.test[:3], attack, maximize="uncertainty", trials=10)
         with pytest.raises(ValidationError):
             na.attack(model, digits.test[:3], attack, maximize="energy", target_classes=3)
+        for quantity in (None, "uncertainty"):
+            with pytest.raises(ValidationError, match="meter_noise: got 0"):
+                na.attack(
+                    model, digits.test[:3], attack, maximize=quantity, meter_noise=0.1, trials=2
+                )
         with pytest.raises(UnsupportedFeatureError):
             na.attack(model, digits.test[:3], attack, maximize="latency")
     assert set(result.increases) >= {"energy", "spikes", "synaptic_operations"}
     assert "uncertainty" in other.increases
     assert result.as_json()["goal"] == "energy"
+
+
+def test_a_potential_as_the_output_has_no_output_spikes():
+    spiking = small_network()
+    output = replace(spiking.populations[-1], threshold_v=np.inf)
+    populations = (*spiking.populations[:-1], output)
+    network = replace(spiking, populations=populations, readout_quantity="final_potential")
+    attack = na.attacks.RandomNoise(na.L2(2.0), queries=20)
+    image = np.full((1, 28, 28), 0.5)
+    with na.deploy(network, steps=10) as model:
+        with pytest.raises(UnsupportedFeatureError, match="'output-spikes': got a potential"):
+            na.attack(model, image, [0], attack, maximize="output-spikes", trials=2)
+        result = na.attack(model, image, [0], attack, maximize="uncertainty", trials=2)
+    assert "uncertainty" in result.increases
 
 
 def test_a_function_with_a_meter():
@@ -194,7 +225,7 @@ def test_a_function_with_a_meter():
     attack = na.attacks.CountRegression(na.LInf(0.2), queries=200)
     result = na.attack(target, image, [0], attack, maximize="energy", trials=5)
     np.testing.assert_allclose(result.adversarial, 0.6, atol=1e-6)
-    with pytest.raises(ValidationError):
+    with pytest.raises(ValidationError, match="got energy, expected none"):
         na.attack(target, image, [0], attack, trials=5)
     for bad in (
         lambda images: images.reshape(len(images), -1)[:, :2],
@@ -204,7 +235,8 @@ def test_a_function_with_a_meter():
     ):
         with pytest.raises(ValidationError):
             na.target(bad, image_shape=(2, 2), classes=2, meter="energy").query(image.repeat(3, 0))
-    with pytest.raises(UnknownNameError):
-        na.target(chip, image_shape=(2, 2), classes=2, meter="power")
+    for unknown in ("power", 3):
+        with pytest.raises(UnknownNameError, match="unknown meter"):
+            na.target(chip, image_shape=(2, 2), classes=2, meter=unknown)
     with pytest.raises(ValidationError):
         na.target(chip, image_shape=(2, 2), classes=2, meter="energy", response="labels")

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.networks import small_network
 from support.ordered_events import STEPS, ordered_events, ordered_network
 
 torch = pytest.importorskip("torch", reason="needs the extra torch")
@@ -130,6 +131,13 @@ def test_input_noise_depends_on_the_seed_and_the_epoch():
 def test_invalid_settings_are_refused(dataset, changed):
     with pytest.raises(ValidationError):
         train_through_time(ordered_network(), dataset, **{"steps": STEPS, "epochs": 1, **changed})
+
+
+def test_the_number_of_steps_of_images_is_limited():
+    split = Split(np.zeros((2, 28, 28), np.float32), np.zeros(2, np.int64))
+    data = Dataset.of("black", split, split, 10)
+    with pytest.raises(ValidationError, match="steps: got 20001, expected an integer from 1 to"):
+        train_through_time(small_network(), data, steps=20_001, epochs=1)
 
 
 def test_networks_and_data_that_do_not_fit_are_refused(dataset):

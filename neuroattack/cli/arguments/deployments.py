@@ -140,7 +140,7 @@ _FLAGS: dict[str, tuple[Any, Any]] = {
         None,
     ),
 }
-_OF_TARGETS = ("response", "search_randomness", "token_file", "ca_file")
+_OF_TARGETS = ("response", "meter", "search_randomness", "token_file", "ca_file")
 
 
 def with_deployment(

@@ -14,7 +14,6 @@ from neuroattack.cli.arguments.options import (
     Json,
     NetworkDataset,
     NetworkFile,
-    Queries,
     Seed,
     WeightRounding,
     WeightScale,
@@ -33,6 +32,7 @@ __all__ = ["bit_flips", "faults"]
 
 _RESULTS, _PAGE, _FLIPS = "faults.json", "faults.html", "bit-flips.json"
 _USUAL_IMAGES = 1000
+_USUAL_BATCH = 64
 
 _Profiles = Annotated[
     str,
@@ -98,9 +98,21 @@ _Block = Annotated[
     int, typer.Option(help="Number of bits that the search by queries adds at once.")
 ]
 _Batch = Annotated[
-    int, typer.Option(help="Number of training images, from the first, that the attacker has.")
+    int | None,
+    typer.Option(
+        help="Number of training images, from the first, that the attacker has. Default: 64, or "
+        "all if there are fewer."
+    ),
 ]
-_Steps = Annotated[int, typer.Option(help="Time steps T per image.")]
+_RandomMaps = Annotated[int, typer.Option(help="Number of sets of random flips.")]
+_ImageQueries = Annotated[
+    int,
+    typer.Option(help="Largest number of images that the search by queries classifies."),
+]
+_Steps = Annotated[
+    int | None,
+    typer.Option(help="Time steps T per image. Default: 100, or that of the event samples."),
+]
 
 
 def faults(
@@ -114,7 +126,7 @@ def faults(
     protection: _Protection = "none",
     dataset: NetworkDataset = None,
     images: _Images = None,
-    steps: _Steps = 100,
+    steps: _Steps = None,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
     weight_scale: WeightScale = "shared",
@@ -185,14 +197,14 @@ def bit_flips(
     profile: _Profile = "loihi1",
     methods: _Methods = "gradient,queries,random,random-msb",
     flips: _Flips = 50,
-    maps: _Maps = 20,
-    queries: Queries = 20_000,
+    maps: _RandomMaps = 20,
+    queries: _ImageQueries = 20_000,
     block: _Block = 1,
     protection: _Protection = "none",
     dataset: NetworkDataset = None,
-    batch: _Batch = 64,
+    batch: _Batch = None,
     images: _Images = None,
-    steps: _Steps = 100,
+    steps: _Steps = None,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
     weight_scale: WeightScale = "shared",
@@ -221,7 +233,7 @@ def bit_flips(
     loaded, source = load_inputs(network, dataset)
     usual = min(_USUAL_IMAGES, len(source.test.labels))
     test = source.test.first(usual if images is None else images)
-    known = source.train.first(batch)
+    known = source.train.first(min(_USUAL_BATCH, len(source.train)) if batch is None else batch)
     with measuring(out, "Flipping bits") as (folder, show):
         study = study_flips(
             loaded,
@@ -286,7 +298,7 @@ def _listed(option: str, text: str) -> list[str]:
     given = [each.strip() for each in text.split(",")]
     if not all(given):
         raise ValidationError(option, repr(text), "comma-separated values")
-    return given
+    return list(dict.fromkeys(given))
 
 
 def _number(option: str, text: str) -> float:

@@ -158,7 +158,7 @@ class CampaignConfig(_Part):
         AfterValidator(_unique),
     ] = (DeploymentSpec(),)
     goals: Annotated[
-        tuple[Literal["untargeted", "random"] | Quantity, ...],
+        tuple[Literal["untargeted", "random", Quantity], ...],
         Field(min_length=1),
         AfterValidator(_unique),
     ] = ("untargeted",)

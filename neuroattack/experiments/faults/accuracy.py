@@ -31,9 +31,12 @@ from neuroattack.ir.network import Network
 from neuroattack.statistics import mean_interval
 from neuroattack.validation import check_integer, check_number
 
-__all__ = ["describe_memory", "measure_with_faults", "study_faults"]
+__all__ = ["STEPS", "describe_memory", "measure_with_faults", "study_faults"]
 
 MAX_MAPS = 10_000
+
+STEPS = 100
+"""Number of time steps per image, except for event samples."""
 
 
 def study_faults(
@@ -47,7 +50,7 @@ def study_faults(
     maps: int = 20,
     kind: FaultKind = "flip",
     bits: BitChoice = "all",
-    steps: int = 100,
+    steps: int | None = None,
     backend: str = "native",
     seed: int = 0,
     workers: int | None = None,
@@ -66,6 +69,7 @@ def study_faults(
         interval (Student's t), its standard deviation, and the accuracy with each map.
     """
     check_inputs("faults", network, images, storages, rates)
+    steps = network.input.time_steps(steps, images.shape, default=STEPS)
     check_settings(backend, steps, seed)
     check_integer("maps", maps, 1, MAX_MAPS)
     rates = sorted({check_number("rate of faults", rate, "[0, 1]") for rate in rates})

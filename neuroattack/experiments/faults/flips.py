@@ -24,7 +24,7 @@ from neuroattack.experiments.chips.cells import (
 from neuroattack.experiments.engine.cells import Cell
 from neuroattack.experiments.engine.running import run_cells
 from neuroattack.experiments.evaluation import evaluate
-from neuroattack.experiments.faults.accuracy import describe_memory
+from neuroattack.experiments.faults.accuracy import STEPS, describe_memory
 from neuroattack.experiments.faults.stored import Storage, load_memory
 from neuroattack.hardware.faults.maps import FaultMap, all_addresses, draw_flips
 from neuroattack.hardware.faults.memory import Memory
@@ -55,7 +55,7 @@ def study_flips(
     maps: int = 20,
     queries: int = 20_000,
     block: int = 1,
-    steps: int = 100,
+    steps: int | None = None,
     backend: str = "native",
     seed: int = 0,
     workers: int | None = None,
@@ -71,6 +71,7 @@ def study_flips(
         Student's t over maps for random flips), and the addresses that a search found.
     """
     check_inputs("flips", network, images, methods, batch[1])
+    steps = network.input.time_steps(steps, images.shape, default=STEPS)
     check_settings(backend, steps, seed)
     check_integer("flips", flips, 1, _MAX_FLIPS)
     check_integer("maps", maps, 1)

@@ -9,8 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.hardware.faults.memory import Memory
-from neuroattack.hardware.faults.storing import store_floating, store_quantized
+from neuroattack.hardware.faults.storing import check_parameters, store_floating, store_quantized
 from neuroattack.hardware.fitting import fit
 from neuroattack.hardware.profiles.profile import Profile
 from neuroattack.hardware.quantization.quantization import Rounding
@@ -34,7 +35,7 @@ class Storage:
     rounding : Rounding, optional
         Settings of the quantization.
     parameters : sequence of str, optional
-        Parameters that are stored in words; of networks in floating point, the weights.
+        Parameters that are stored in words. In floating point, only weights.
     protection : str, optional
         Protection of the weights.
     """
@@ -60,6 +61,12 @@ class Storage:
             If a parameter or the protection is unknown.
         """
         if isinstance(self.chip, str):
+            check_parameters(self.parameters)
+            if tuple(self.parameters) != ("weights",):
+                raise UnsupportedFeatureError(
+                    f"parameters: got {', '.join(self.parameters)}, expected weights, the only "
+                    "ones that are stored in floating point"
+                )
             return store_floating(
                 network,
                 self.chip,  # type: ignore[arg-type]  # one of FLOATING

@@ -79,7 +79,7 @@ def store_quantized(
     UnsupportedFeatureError
         If the profile does not define the words of a parameter.
     """
-    _check_parameters(parameters)
+    check_parameters(parameters)
     code = load_protection(protection)
     network = _unrolled(quantized.network)
     words: list[Words] = []
@@ -126,7 +126,10 @@ def store_floating(
     return Memory(unrolled, words)
 
 
-def _check_parameters(parameters: Sequence[str]) -> None:
+def check_parameters(parameters: Sequence[str]) -> None:
+    """Raise an error if a parameter is unknown or given twice, or there is none."""
+    if len(set(parameters)) < len(parameters):
+        raise ValidationError("parameters", ", ".join(parameters), "each one once")
     if not parameters:
         raise ValidationError("parameters", "none", "at least one")
     for each in parameters:
