@@ -494,6 +494,7 @@ def audit(
     folder: str | os.PathLike[str],
     deployment: DeploymentSpec | str = "native",
     quick: bool = False,
+    goals: Sequence[str] = ("class",),
     substitutes: Sequence[str] = (),
     workers: int | None = None,
     progress: Callable[[str, float, str], None] | None = None,
@@ -512,6 +513,9 @@ def audit(
         Deployment of the network, such as ``"native,profile=loihi1"``.
     quick : bool, optional
         Whether to use fewer queries and trials, for less than a minute.
+    goals : sequence of str, optional
+        Goals: ``"class"``, and in addition quantities such as ``"energy"``, and ``"faults"``; see
+        :class:`neuroattack.experiments.audit.suite.Suite`.
     substitutes : sequence of str, optional
         Data sets or files of models of an attacker with data, to add ``transfer`` and
         ``count-regression`` with substitutes.
@@ -533,7 +537,9 @@ def audit(
 
     spec = DeploymentSpec.from_text(deployment) if isinstance(deployment, str) else deployment
     loaded = network if isinstance(network, Network) else load_network(network)
-    chosen = replace(QUICK if quick else Suite(), substitutes=tuple(substitutes))
+    chosen = replace(
+        QUICK if quick else Suite(), goals=tuple(goals), substitutes=tuple(substitutes)
+    )
     steps = loaded.input.time_steps(spec.steps, dataset.test.images.shape)
     suite, skipped = chosen.fitting(dataset).available(
         loaded.input.sample_shape(steps), loaded.classes
