@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from importlib.metadata import PackageNotFoundError, version
 
-import numpy as np
-
 from neuroattack.deployment.backend import (
     UNKNOWN_WORKLOAD,
     Availability,
@@ -15,14 +13,14 @@ from neuroattack.deployment.backend import (
 )
 from neuroattack.deployment.features import FEATURES, check_supported
 from neuroattack.encoding.constant import ConstantInput, InputSignal
-from neuroattack.errors import BackendUnavailableError
+from neuroattack.errors import BackendUnavailableError, ValidationError
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.ir.torch_dynamics import TorchDynamics
+from neuroattack.ir.torch_dynamics import TorchDynamics, import_torch
 
 __all__ = ["TorchBackend", "TorchSimulator"]
 
 # Maximum memory of the sums and spikes of a slice of images, in bytes.
-_SLICE_BYTES = {"cpu": 2**25, "cuda": 2**31}
+_SLICE_BYTES = {"cpu": 2**26, "cuda": 2**31}
 
 
 class TorchSimulator:
@@ -67,7 +65,7 @@ class TorchSimulator:
             {name: spikes[name].trains for name in names if name in spikes}
             if record_spikes
             else None,
-            None if potentials is None else np.array(potentials.cpu()),
+            None if potentials is None else potentials.cpu().numpy(),
         )
 
 
@@ -89,7 +87,11 @@ class TorchBackend:
     supported = frozenset(FEATURES)
 
     def __init__(self, device: str = "cpu") -> None:
-        self._device = device
+        self._device = _checked(device)
+
+    def on_device(self, device: str) -> TorchBackend:
+        """Return the backend on a device."""
+        return TorchBackend(device)
 
     def availability(self) -> Availability:
         """Return whether PyTorch is installed, without importing it."""
@@ -108,3 +110,21 @@ class TorchBackend:
         if not state.available:
             raise BackendUnavailableError(f"backend 'torch' is not available: {state.reason}")
         return TorchSimulator(network, self._device)
+
+
+def _checked(device: str) -> str:
+    """Return a device if it is here, without importing PyTorch for the processor."""
+    if device == "cpu":
+        return device
+    thing = "device of backend 'torch'"
+    kind, colon, number = device.partition(":")
+    if kind != "cuda" or (colon and not (number.isascii() and number.isdigit())):
+        raise ValidationError(thing, repr(device), "cpu, cuda, or cuda: and a number")
+    found = import_torch().cuda.device_count()
+    if int(number or 0) >= found:
+        raise BackendUnavailableError(
+            f"{thing}: got {device!r}, expected cpu or one of {found} CUDA devices, from cuda:0"
+            if found
+            else f"{thing}: got {device!r}, expected cpu: PyTorch finds no CUDA device"
+        )
+    return device

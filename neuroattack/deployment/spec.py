@@ -93,6 +93,9 @@ class DeploymentSpec:
     backend : str, optional
         Name of a simulator; ``"dnn"`` for the conventional network; or the address of a served
         network.
+    device : str, optional
+        Device of the backend ``torch``: ``"cpu"`` (default), ``"cuda"``, or one of several such as
+        ``"cuda:1"``.
     precision : {"floating", "fixed"}, optional
         Precision; by default that of the network.
     profile : str, optional
@@ -149,6 +152,7 @@ class DeploymentSpec:
     """
 
     backend: str = "native"
+    device: str | None = None
     precision: Precision | None = None
     profile: str | None = None
     steps: int | None = None
@@ -194,7 +198,7 @@ class DeploymentSpec:
             self._refuse_all_but(_OF_SERVED, "none: the server determines how the network runs")
             return
         self._refuse(("token_file", "ca_file"), "the address of a served network as the backend")
-        check_settings(self.backend, self.steps, self.seed)
+        check_settings(self.backend, self.steps, self.seed, self.device)
         if self.precision not in (None, "floating", "fixed"):
             raise ValidationError("precision of a deployment", self.precision, "floating or fixed")
         if self.encoder is not None and self.encoder not in ENCODERS:
@@ -375,6 +379,7 @@ class DeploymentSpec:
         return deploy(
             _with_random_rate(network, self._number_of("random-rate")),
             backend=self.backend,
+            device=self.device,
             precision=self.precision,
             profile=self.profile,
             rounding=self.rounding,

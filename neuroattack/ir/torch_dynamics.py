@@ -2,11 +2,13 @@
 
 The forward pass is that of :mod:`neuroattack.ir.dynamics` in float64, with all features: it has the
 same spikes as every backend, given the same input. It is both the backend ``torch`` and, with
-gradients, the white-box twin of a network and its training through time. Backward through time, the derivative of a spike
-with respect to the potential is replaced by a surrogate (E. O. Neftci, H. Mostafa and F. Zenke,
-"Surrogate gradient learning in spiking neural networks", IEEE Signal Processing Magazine 36(6),
-2019). Resets are not differentiated, because gradients would explode over hundreds of steps; the
-potential after a reset to a value does not depend on the one before.
+gradients, the white-box twin of a network and its training through time.
+
+Backward through time, the derivative of a spike with respect to the potential is replaced by a
+surrogate (E. O. Neftci, H. Mostafa and F. Zenke, "Surrogate gradient learning in spiking neural
+networks", IEEE Signal Processing Magazine 36(6), 2019). Resets are not differentiated, because
+gradients would explode over hundreds of steps; the potential after a reset to a value does not
+depend on the one before.
 
 The width of the surrogate of each neuron is its mean distance from the threshold, averaged over
 time steps and images. It follows the idea of the adaptive sharpness surrogate gradient (ASSG) of
@@ -34,7 +36,14 @@ from neuroattack.ir.torch_neurons import Neurons
 from neuroattack.ir.torch_synapses import Signal, Synapses
 from neuroattack.validation import check_positive
 
-__all__ = ["Recording", "Surrogate", "TorchDynamics", "dense_input", "import_torch"]
+__all__ = [
+    "Recording",
+    "Surrogate",
+    "TorchDynamics",
+    "check_differentiable",
+    "dense_input",
+    "import_torch",
+]
 
 Surrogate = Literal["arctangent", "fast_sigmoid", "triangle", "rectangle"]
 """Derivative h(x) of a spike at distance x from the threshold, in units of the width: all have the
@@ -70,7 +79,7 @@ class TorchDynamics:
     Parameters
     ----------
     network : Network
-        Network; gradients need one in floating point.
+        Network to simulate; :meth:`run` needs one in floating point.
     surrogate : {"arctangent", "fast_sigmoid", "triangle", "rectangle"}, optional
         Shape of the surrogate gradient.
     sharpness : float, optional
@@ -126,16 +135,7 @@ class TorchDynamics:
             Width of the surrogate of each neuron, by population; 1 by default.
         grids : sequence of float64 tensors, optional
             Weights to use instead of :attr:`grids`.
-
-        Raises
-        ------
-        UnsupportedFeatureError
-            If the network is in fixed point.
         """
-        if self._network.precision == "fixed":
-            raise UnsupportedFeatureError(
-                "network: fixed point, of which PyTorch cannot compute gradients"
-            )
         spikes: dict[str, list[Any]] = {p.name: [] for p in self._network.populations}
         distances = dict.fromkeys(spikes, 0.0)
         potentials = []
@@ -265,6 +265,14 @@ class TorchDynamics:
         return outputs
 
 
+def check_differentiable(network: Network) -> None:
+    """Raise UnsupportedFeatureError if a network is in fixed point."""
+    if network.precision == "fixed":
+        raise UnsupportedFeatureError(
+            "network: fixed point, of which PyTorch cannot compute gradients"
+        )
+
+
 def dense_input(signal: InputSignal) -> NDArray[np.float64]:
     """Return an encoded batch as input of :meth:`TorchDynamics.run`."""
     if isinstance(signal, ConstantInput):
@@ -314,6 +322,6 @@ def import_torch() -> Any:
         import torch
     except ImportError:
         raise BackendUnavailableError(
-            "gradients of spiking networks need the extra `torch`: pip install 'neuroattack[torch]'"
+            "PyTorch is not installed; run `pip install 'neuroattack[torch]'`"
         ) from None
     return torch

@@ -12,7 +12,6 @@ import numpy as np
 
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 from neuroattack.ir.network import FixedPopulation, Population
-from neuroattack.ir.values import is_uniform
 
 __all__ = ["Neurons"]
 
@@ -43,41 +42,50 @@ class Neurons:
         device: Any,
     ) -> None:
         self.population = population
-        self._torch, self._device = torch, device
+        self._torch = torch
+
+        def tensor(values: Any) -> Any:
+            return torch.from_numpy(np.array(values, np.float64)).to(device)
+
         self.v = torch.zeros(images, population.size, dtype=torch.float64, device=device)
-        self.updated = self.v
-        """Potentials before the reset."""
-        self.active: Any = None
-        """Mask of the neurons that are not refractory; None if there is no refractory period."""
         self.fired = torch.zeros_like(self.v, dtype=torch.bool)
         """Mask of the neurons that spiked in the last step."""
-        self._u = self.v
-        # First step in which each neuron is active again.
+        self.active: Any = None
+        """Mask of the neurons that were not refractory; None if there is no refractory period."""
+        self._before = self._updated = self._u = self.v
+        rest = np.broadcast_to(population.refractory_steps, population.size)
+        self._rests = bool(rest.any())
+        # First step in which each neuron is active again, and its distance from a spike.
         self._ready = torch.zeros_like(self.v, dtype=torch.int32)
-        self._rest = np.broadcast_to(np.asarray(population.refractory_steps), population.size)
-        self._after_spike = (
-            int(self._rest[0])
-            if is_uniform(self._rest)
-            else torch.from_numpy(self._rest.astype(np.int32)).to(device)
-        )
+        self._pause = torch.from_numpy((rest + 1).astype(np.int32)).to(device)
+        # Potentials after a spike, or the amounts subtracted at a spike or in the next step.
+        self._to: Any = None
+        self._amount: Any = None
+        self._subtracts_next = False
         if isinstance(population, FixedPopulation):
-            self._threshold = self._tensor(population.threshold)
-            self._bias = self._tensor(population.bias)
+            self.threshold = tensor(population.threshold)
+            self._bias = tensor(population.bias)
+            self._to = tensor(0.0)
             return
-        self._threshold = self._tensor(population.strict_threshold_v)
-        self._decay = self._tensor(population.decay(dt_s))
-        self._current_decay = self._tensor(population.current_decay(dt_s))
-        self._bias = self._tensor(population.bias_v) if population.bias_v.any() else None
-        self._current_bias = self._tensor(population.current_bias_v)
-        self._reset_v = self._tensor(population.reset_v)
-
-    def _tensor(self, values: Any) -> Any:
-        return self._torch.from_numpy(np.array(values, np.float64)).to(self._device)
+        self.threshold = tensor(population.strict_threshold_v)
+        """Potentials above which neurons spike, shape (size,)."""
+        self._decay = tensor(population.decay(dt_s))
+        self._current_decay = tensor(population.current_decay(dt_s))
+        self._bias = tensor(population.bias_v) if population.bias_v.any() else None
+        self._current_bias = tensor(population.current_bias_v)
+        if population.reset == "value":
+            self._to = tensor(population.reset_v)
+        else:
+            self._amount = tensor(population.reset_v)
+            self._subtracts_next = population.reset == "subtract_next"
+        self._has_current, self._late = population.has_current, population.input_after_update
 
     @property
-    def threshold(self) -> Any:
-        """Potentials above which neurons spike, shape (size,)."""
-        return self._threshold
+    def updated(self) -> Any:
+        """Potentials of the last step before the reset."""
+        if self.active is None:
+            return self._updated
+        return self._torch.where(self.active, self._updated, self._before)
 
     def step(self, k: int, arriving: Any) -> None:
         """Update the state in time step `k`.
@@ -89,46 +97,41 @@ class Neurons:
         arriving : float64 tensor, shape (images, size)
             Sums of the weights that arrive.
         """
-        torch, population = self._torch, self.population
-        fixed = isinstance(population, FixedPopulation)
-        v = self._updated_fixed(arriving) if fixed else self._updated(arriving)
-        rests = bool(self._rest.any())
-        if rests:
+        where = self._torch.where
+        fixed = isinstance(self.population, FixedPopulation)
+        v = self._update_fixed(arriving) if fixed else self._update(arriving)
+        fired = v > self.threshold
+        if self._rests:
             self.active = self._ready <= k
-            v = torch.where(self.active, v, self.v)
-        fired = v > self._threshold
-        if rests:
-            fired = fired & self.active
-            self._ready = torch.where(fired, self._after_spike + (k + 1), self._ready)
-        self.updated, self.fired = v, fired
-        if isinstance(population, FixedPopulation):
-            self.v = v.masked_fill(fired, 0.0)
-        elif population.reset == "value":
-            self.v = torch.where(fired, self._reset_v, v)
-        elif population.reset == "subtract":
-            self.v = torch.where(fired, v - self._reset_v, v)
-        else:
+            fired &= self.active
+            self._ready = where(fired, self._pause + k, self._ready)
+        self._before, self._updated, self.fired = self.v, v, fired
+        if self._to is not None:
+            # A refractory neuron has stayed at its reset potential since it spiked.
+            self.v = where(self.active & ~fired if self._rests else ~fired, v, self._to)
+        elif self._subtracts_next:
             self.v = v
+        else:
+            v = self.updated
+            self.v = where(fired, v - self._amount, v)
 
-    def _updated(self, arriving: Any) -> Any:
-        population: Any = self.population
+    def _update(self, arriving: Any) -> Any:
         drive = arriving
-        if population.has_current:
+        if self._has_current:
             before = self._u
             self._u = before * self._current_decay + (arriving + self._current_bias)
-            drive = before if population.input_after_update else self._u
+            drive = before if self._late else self._u
         v = self.v * self._decay
         v += drive if self._bias is None else drive + self._bias
-        if population.reset == "subtract_next":
-            v = self._torch.where(self.fired, v - self._reset_v, v)
+        if self._subtracts_next:
+            v = self._torch.where(self.fired, v - self._amount, v)
         return v
 
-    def _updated_fixed(self, arriving: Any) -> Any:
-        torch, population = self._torch, self.population
-        assert isinstance(population, FixedPopulation)  # noqa: S101  # for the type checker
+    def _update_fixed(self, arriving: Any) -> Any:
+        population: Any = self.population
         half = CURRENT_SPAN // 2
         current = self._leaked(self._u, population.current_leak) + arriving
-        self._u = half - torch.remainder(half - current, CURRENT_SPAN)
+        self._u = half - self._torch.remainder(half - current, CURRENT_SPAN)
         v = self._leaked(self.v, population.leak) + (self._u + self._bias)
         return v.clamp(population.lowest, population.highest)
 

@@ -42,9 +42,9 @@ class Signal:
     @property
     def is_sparse(self) -> bool:
         """Whether sums are over :attr:`trains`."""
-        if isinstance(self._values, SpikeTrains):
-            return self._device.type == "cpu"
-        return self._device.type == "cpu" and self._values.dtype == self._torch.bool
+        values = self._values
+        spikes = isinstance(values, SpikeTrains) or values.dtype == self._torch.bool
+        return bool(spikes and self._device.type == "cpu")
 
     @cached_property
     def dense(self) -> Any:
