@@ -1,8 +1,9 @@
 """The simulators that section ``engine`` compares with the native backend.
 
 All get the same input spikes, each in its own format, prepared outside the timed part. Each is
-checked before it is timed: Brian2 and the backend ``torch`` by their counts, which must equal the native ones; those that use
-float32 or have no refractory period by the fraction of images with the same predicted class.
+checked before it is timed: Brian2 and the backend ``torch`` by their counts, which must equal the
+native ones; those that use float32 or have no refractory period by the fraction of images with the
+same predicted class.
 """
 
 from __future__ import annotations

@@ -146,7 +146,7 @@ class TorchDynamics:
             spiking = neurons.threshold.isfinite()
             above = neurons.updated - neurons.threshold.where(spiking, 0.0)
             distances[name] = distances[name] + (above.detach().abs() * spiking).mean(0)
-            able = spiking if neurons.active is None else neurons.active & spiking
+            able = spiking if neurons.active is None else neurons.active * spiking
             fired = self._spike.apply(above, 1.0 if widths is None else widths[name]) * able
             spikes[name].append(fired)
             if name == self._network.readout:
@@ -181,7 +181,7 @@ class TorchDynamics:
                     potentials = neurons.v
                 else:
                     potentials = torch.maximum(potentials, neurons.v)
-            return neurons.fired
+            return neurons.fired.bool()
 
         values: Any = inputs
         if isinstance(inputs, ConstantInput):
@@ -241,7 +241,7 @@ class TorchDynamics:
                     outputs[name].append(emit(each))
             for each in neurons:
                 found = outputs[each.population.name]
-                values = torch.stack(found, 1) if found else each.fired[:, None, :][:, :0]
+                values = torch.stack(found, 1) if found else each.fired[:, None][:, :0].bool()
                 signals[each.population.name] = Signal(torch, values, self._device)
         return signals
 

@@ -1,7 +1,8 @@
 """State of a population in PyTorch, for a batch of images; see :mod:`neuroattack.ir.dynamics`.
 
 All operations are in float64 and rounded one by one, as in the reference dynamics: none of them
-multiplies and adds at once, on no device.
+multiplies and adds at once, on no device. Masks are 0.0 or 1.0, by which potentials are multiplied,
+because PyTorch vectorizes this, but not comparisons to bool nor choices by bool.
 """
 
 from __future__ import annotations
@@ -48,24 +49,22 @@ class Neurons:
             return torch.from_numpy(np.array(values, np.float64)).to(device)
 
         self.v = torch.zeros(images, population.size, dtype=torch.float64, device=device)
-        self.fired = torch.zeros_like(self.v, dtype=torch.bool)
+        self.fired = self.v
         """Mask of the neurons that spiked in the last step."""
         self.active: Any = None
         """Mask of the neurons that were not refractory; None if there is no refractory period."""
         self._before = self._updated = self._u = self.v
         rest = np.broadcast_to(population.refractory_steps, population.size)
         self._rests = bool(rest.any())
-        # First step in which each neuron is active again, and its distance from a spike.
-        self._ready = torch.zeros_like(self.v, dtype=torch.int32)
-        self._pause = torch.from_numpy((rest + 1).astype(np.int32)).to(device)
-        # Potentials after a spike, or the amounts subtracted at a spike or in the next step.
-        self._to: Any = None
-        self._amount: Any = None
-        self._subtracts_next = False
+        # First step in which each neuron is active again, and its distance from the spike.
+        self._ready = self.v
+        self._pause = tensor(rest + 1)
+        # Potentials after a spike unless they are 0, or the amounts that are subtracted.
+        self._reset_v: Any = None
+        self._reset = "value"
         if isinstance(population, FixedPopulation):
             self.threshold = tensor(population.threshold)
             self._bias = tensor(population.bias)
-            self._to = tensor(0.0)
             return
         self.threshold = tensor(population.strict_threshold_v)
         """Potentials above which neurons spike, shape (size,)."""
@@ -73,11 +72,9 @@ class Neurons:
         self._current_decay = tensor(population.current_decay(dt_s))
         self._bias = tensor(population.bias_v) if population.bias_v.any() else None
         self._current_bias = tensor(population.current_bias_v)
-        if population.reset == "value":
-            self._to = tensor(population.reset_v)
-        else:
-            self._amount = tensor(population.reset_v)
-            self._subtracts_next = population.reset == "subtract_next"
+        self._reset = population.reset
+        if population.reset != "value" or population.reset_v.any():
+            self._reset_v = tensor(population.reset_v)
         self._has_current, self._late = population.has_current, population.input_after_update
 
     @property
@@ -85,7 +82,7 @@ class Neurons:
         """Potentials of the last step before the reset."""
         if self.active is None:
             return self._updated
-        return self._torch.where(self.active, self._updated, self._before)
+        return self._torch.where(self.active > 0, self._updated, self._before)
 
     def step(self, k: int, arriving: Any) -> None:
         """Update the state in time step `k`.
@@ -97,23 +94,25 @@ class Neurons:
         arriving : float64 tensor, shape (images, size)
             Sums of the weights that arrive.
         """
-        where = self._torch.where
+        torch = self._torch
         fixed = isinstance(self.population, FixedPopulation)
         v = self._update_fixed(arriving) if fixed else self._update(arriving)
-        fired = v > self.threshold
+        fired = torch.gt(v.detach(), self.threshold, out=torch.empty_like(self._ready))
         if self._rests:
-            self.active = self._ready <= k
-            fired &= self.active
-            self._ready = where(fired, self._pause + k, self._ready)
+            self.active = torch.le(self._ready, k, out=torch.empty_like(self._ready))
+            fired *= self.active
+            self._ready = torch.maximum(self._ready, fired * (self._pause + k))
         self._before, self._updated, self.fired = self.v, v, fired
-        if self._to is not None:
+        if self._reset == "value":
             # A refractory neuron has stayed at its reset potential since it spiked.
-            self.v = where(self.active & ~fired if self._rests else ~fired, v, self._to)
-        elif self._subtracts_next:
-            self.v = v
+            stays = self.active - fired if self._rests else 1 - fired
+            self.v = v * stays
+            if self._reset_v is not None:
+                self.v = self.v + self._reset_v * (1 - stays)
+        elif self._reset == "subtract":
+            self.v = self.updated - fired * self._reset_v
         else:
-            v = self.updated
-            self.v = where(fired, v - self._amount, v)
+            self.v = v
 
     def _update(self, arriving: Any) -> Any:
         drive = arriving
@@ -123,8 +122,8 @@ class Neurons:
             drive = before if self._late else self._u
         v = self.v * self._decay
         v += drive if self._bias is None else drive + self._bias
-        if self._subtracts_next:
-            v = self._torch.where(self.fired, v - self._amount, v)
+        if self._reset == "subtract_next":
+            v = v - self.fired * self._reset_v
         return v
 
     def _update_fixed(self, arriving: Any) -> Any:
