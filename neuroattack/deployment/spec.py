@@ -93,9 +93,6 @@ class DeploymentSpec:
     backend : str, optional
         Name of a simulator; ``"dnn"`` for the conventional network; or the address of a served
         network.
-    device : str, optional
-        Device of the backend ``torch``: ``"cpu"`` (default), ``"cuda"``, or one of several such as
-        ``"cuda:1"``.
     precision : {"floating", "fixed"}, optional
         Precision; by default that of the network.
     profile : str, optional
@@ -144,6 +141,9 @@ class DeploymentSpec:
         Rounding of weights to the profile's number formats.
     token_file, ca_file : str, optional
         For served networks: file with the bearer token, and certificates to verify the server.
+    device : str, optional
+        Device of the backend ``torch``: ``"cpu"`` (default), ``"cuda"``, or one of several such as
+        ``"cuda:1"``.
 
     Raises
     ------
@@ -152,7 +152,6 @@ class DeploymentSpec:
     """
 
     backend: str = "native"
-    device: str | None = None
     precision: Precision | None = None
     profile: str | None = None
     steps: int | None = None
@@ -169,6 +168,7 @@ class DeploymentSpec:
     weight_rounding: WeightRounding = "nearest"
     token_file: str | None = None
     ca_file: str | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in (

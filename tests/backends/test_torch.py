@@ -112,7 +112,7 @@ def test_backends_without_devices_refuse_one(device):
 @installed
 def test_device_is_recorded_with_results():
     spec = DeploymentSpec.from_text("torch,device=cpu,steps=5")
-    assert str(spec) == "torch,device=cpu,steps=5"
+    assert str(spec) == "torch,steps=5,device=cpu"
     with spec.deploy(small_network()) as deployment:
         assert provenance_of(deployment, "noise", "", "").device == "cpu"
     with na.deploy(small_network(), steps=5) as deployment:
