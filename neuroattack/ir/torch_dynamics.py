@@ -117,7 +117,8 @@ class TorchDynamics:
     @property
     def grids(self) -> list[Any]:
         """Weights of each projection in units of its grid, float64 tensors."""
-        return [synapses.grid for synapses in self._synapses]
+        # Powers of two: divisions and products are exact.
+        return [synapses.weights / synapses.unit for synapses in self._synapses]
 
     def run(
         self,
@@ -210,9 +211,9 @@ class TorchDynamics:
         incoming: dict[str, list[tuple[Synapses, Any]]] = {
             p.name: [] for p in self._network.populations
         }
-        for synapses, grid in zip(self._synapses, grids or self.grids, strict=True):
-            # A power of two: sums stay exact.
-            incoming[synapses.target].append((synapses, grid * synapses.unit))
+        for index, synapses in enumerate(self._synapses):
+            weights = synapses.weights if grids is None else grids[index] * synapses.unit
+            incoming[synapses.target].append((synapses, weights))
         for group in self._groups:
             outputs: dict[str, list[Any]] = {name: [] for name in group}
             neurons = [self._neurons(name, inputs.images) for name in group]

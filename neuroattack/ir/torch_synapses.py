@@ -107,7 +107,8 @@ class Synapses:
         self.source, self.target = projection.source, projection.target
         self.delay_steps = projection.delay_steps
         self.unit = 2.0**projection.exponent
-        self.grid = torch.from_numpy(projection.grid.astype(np.float64)).to(device)
+        self.weights = torch.from_numpy(np.array(projection.grid_v)).to(device)
+        """Weights in volts, float64 tensor."""
         self._torch = torch
         self._projection = projection
 
@@ -119,7 +120,7 @@ class Synapses:
         signal : Signal
             Output of the source.
         weights : float64 tensor
-            Weights in volts, in the shape of :attr:`grid`.
+            Weights in volts, in the shape of :attr:`weights`.
 
         Returns
         -------
