@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.entrants import BAG, BRIAN, PEER, Engine, find_engines
+from benchmarks.entrants import BAG, BRIAN, PEER, TORCH, Engine, find_engines
 from benchmarks.peers.configuration import BagConfiguration, Configuration
 from benchmarks.registry import Figures, Options
 from benchmarks.rounds import ratio_to_fastest, stated, throughputs
@@ -110,6 +110,7 @@ def _ratios(timed: dict[str, _Rounds], families: dict[str, str]) -> Figures:
     figures |= _ratio("vs_embedding_bag", batch, families, BAG)
     figures |= _ratio("vs_embedding_bag_plain", batch, families, BAG, plain)
     figures |= _ratio("vs_brian2_standalone", batch, families, BRIAN)
+    figures |= _ratio("vs_torch_backend", batch, families, TORCH)
     return figures
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from benchmarks.entrants import BAG, BRIAN, PEER
+from benchmarks.entrants import BAG, BRIAN, PEER, TORCH
 from benchmarks.registry import Figures, Table
 from benchmarks.writing import with_spread
 
@@ -71,7 +71,10 @@ def engine_tables(figures: Figures) -> list[Table]:
                         (f"{BAG}, fastest", "vs_embedding_bag"),
                         (f"{BAG}, as one writes it", "vs_embedding_bag_plain"),
                         (BRIAN, "vs_brian2_standalone"),
+                        (TORCH, "vs_torch_backend"),
                     )
+                    # Results of earlier versions do not have all engines.
+                    if key in figures
                 ),
             ],
         ),

@@ -1,8 +1,9 @@
 """The simulators that section ``engine`` compares with the native backend.
 
 All get the same input spikes, each in its own format, prepared outside the timed part. Each is
-checked before it is timed: Brian2 by its counts, which must equal the native ones; those that use
-float32 or have no refractory period by the fraction of images with the same predicted class.
+checked before it is timed: Brian2 and the backend ``torch`` by their counts, which must equal the
+native ones; those that use float32 or have no refractory period by the fraction of images with the
+same predicted class.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ from neuroattack.errors import BackendUnavailableError
 if TYPE_CHECKING:
     from benchmarks.peers.simulation import PeerInputs, PeerSimulation
 
-__all__ = ["BAG", "BRIAN", "PEER", "Engine", "Entrant", "find_engines"]
+__all__ = ["BAG", "BRIAN", "PEER", "TORCH", "Engine", "Entrant", "find_engines"]
 
-PEER, BAG, BRIAN = "peer", "embedding bag", "Brian2 standalone"
+PEER, BAG, BRIAN, TORCH = "peer", "embedding bag", "Brian2 standalone", "backend torch"
 """Families of engines, with a separate comparison each."""
 
 _BRIAN_BACKEND = "brian2-standalone"
@@ -104,6 +105,7 @@ def find_engines(
         else:
             yield _peer(name, peer, workload, expected, singles, options)
     yield _embedding_bag(workload, expected, options)
+    yield _torch_backend(workload, recording, singles)
     yield _brian(workload, recording, options)
 
 
@@ -192,6 +194,38 @@ def _embedding_bag(workload: Workload, expected: NDArray[np.int64], options: Opt
     return engine
 
 
+def _torch_backend(workload: Workload, recording: Recording, singles: int) -> Engine:
+    try:
+        backend = load_backend("torch")
+    except BackendUnavailableError as error:
+        return Engine(TORCH, TORCH, _missing(str(error)))
+    import torch
+
+    torch.set_num_threads(1)
+    simulator = backend.deploy(workload.network)
+    _check_counts(TORCH, simulator.run(workload.inputs), recording)
+    images = [workload.inputs[i : i + 1] for i in range(singles)]
+    about = {
+        "installed": True,
+        "version": torch.__version__,
+        "equivalence": "the network's own dynamics in float64: all counts equal the native ones",
+    }
+    entrant = Entrant(
+        "one thread, float64",
+        _bind(simulator.run, workload.inputs),
+        1.0,
+        lambda: [simulator.run(image) for image in images],
+        lambda: simulator.run(workload.encode()),
+    )
+    return Engine(TORCH, TORCH, about, [entrant])
+
+
+def _check_counts(name: str, found: Recording, expected: Recording) -> None:
+    for population, counts in found.counts.items():
+        if not np.array_equal(counts, expected.counts[population]):
+            raise RuntimeError(f"{name}: counts of {population!r} differ from the native backend")
+
+
 def _brian(workload: Workload, recording: Recording, options: Options) -> Engine:
     if options.quick:
         return Engine(BRIAN, BRIAN, {"installed": False, "reason": "not built in quick mode"})
@@ -203,9 +237,7 @@ def _brian(workload: Workload, recording: Recording, options: Options) -> Engine
         )
     except BackendUnavailableError as error:
         return Engine(BRIAN, BRIAN, {"installed": False, "reason": str(error)})
-    for name, counts in simulator.run(workload.inputs).counts.items():
-        if not np.array_equal(counts, recording.counts[name]):
-            raise RuntimeError(f"{BRIAN}: counts of {name!r} differ from the native backend")
+    _check_counts(BRIAN, simulator.run(workload.inputs), recording)
     about = {
         "installed": True,
         "version": backend.availability().version,

@@ -14,7 +14,7 @@ from neuroattack.deployment.features import FEATURES
 
 PAGE = Path(__file__).with_name("backends.md")
 BEGIN, END = "<!-- feature table -->\n", "<!-- end of feature table -->\n"
-BACKENDS = ("native", "brian2", "brian2-standalone", "lava", "nest")
+BACKENDS = ("native", "brian2", "brian2-standalone", "lava", "nest", "torch")
 
 
 def feature_table() -> str:

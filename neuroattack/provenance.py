@@ -41,6 +41,8 @@ class Provenance:
         Hardware profile, and SHA-256 of its file; empty without a profile.
     exit : str
         Rule of early exit; empty if all steps are run.
+    device : str
+        Device of the backend; empty for its default.
     """
 
     command: str
@@ -58,6 +60,7 @@ class Provenance:
     profile: str = ""
     profile_checksum: str = ""
     exit: str = ""
+    device: str = ""
 
 
 def versions_text() -> str:

@@ -123,6 +123,7 @@ def test_peers_are_measured_or_said_to_be_missing(quick_engine):
         "SpikingJelly LIFNode",
         "torch embedding_bag",
         "Brian2 standalone",
+        "backend torch",
     }
     for engine in engines.values():
         if not engine["installed"]:

@@ -128,7 +128,9 @@ _Transfer = Annotated[
 ]
 
 
-@with_deployment(leave_out=("backend", "precision", "encoder", "steps", "exit", "defense"))
+@with_deployment(
+    leave_out=("backend", "device", "precision", "encoder", "steps", "exit", "defense")
+)
 def compare(
     network: NetworkFile,
     deployment: GivenDeployment,

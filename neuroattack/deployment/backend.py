@@ -8,7 +8,7 @@ from the reference dynamics. They serve as a second opinion.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from typing import Protocol
@@ -301,15 +301,25 @@ def _listed(group: str) -> list[BackendInfo]:
     return lines
 
 
-def load_backend(name: str) -> Backend:
+def load_backend(name: str, device: str | None = None) -> Backend:
     """Return the backend or emulator registered under a name.
+
+    Parameters
+    ----------
+    name : str
+        Name of the backend or emulator.
+    device : str, optional
+        Device such as ``"cuda:1"``, for backends with a method `on_device`, which takes it and
+        returns a backend.
 
     Raises
     ------
     UnknownNameError
         If neither a backend nor an emulator has that name.
     BackendUnavailableError
-        If it cannot run here; the message has the reason.
+        If it cannot run here, or not on the device; the message has the reason.
+    ValidationError
+        If it has no devices, or none of this kind.
     """
     registered = _registered(EMULATOR_GROUP) | _registered(ENTRY_POINT_GROUP)
     if name not in registered:
@@ -323,7 +333,14 @@ def load_backend(name: str) -> Backend:
     state = backend.availability()
     if not state.available:
         raise BackendUnavailableError(f"backend {name!r} is not available: {state.reason}")
-    return backend
+    if device is None:
+        return backend
+    on_device: Callable[[str], Backend] | None = getattr(backend, "on_device", None)
+    if on_device is None:
+        raise ValidationError(
+            f"device of backend {name!r}", repr(device), "none: it runs on the processor only"
+        )
+    return on_device(device)
 
 
 def synaptic_operations(network: Network, recording: Recording) -> NDArray[np.int64]:

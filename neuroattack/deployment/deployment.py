@@ -73,9 +73,9 @@ def _attack_number(index: int, target_class: int | None) -> int:
     return index * (_MAX_CLASSES + 1) + (0 if target_class is None else target_class + 1)
 
 
-def check_settings(backend: str, steps: int | None, seed: int) -> None:
+def check_settings(backend: str, steps: int | None, seed: int, device: str | None = None) -> None:
     """Check the settings of :func:`deploy` before a network is available."""
-    load_backend(backend)
+    load_backend(backend, device)
     _check_run(STEPS if steps is None else steps, seed)
 
 
@@ -104,6 +104,8 @@ class Deployment:
         Mapping to the chip, if the network was deployed with a hardware profile.
     exit : EarlyExit or None
         Rule by which the network decides before step T. Recordings then end at the decision.
+    device : str or None
+        Device of the backend; None for its default.
 
     Raises
     ------
@@ -121,6 +123,7 @@ class Deployment:
     seed: int
     fitted: Fitted | None = None
     exit: EarlyExit | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         _check_run(self.steps, self.seed)
@@ -385,6 +388,7 @@ def deploy(
     seed: int = 0,
     exit: EarlyExit | str | None = None,  # noqa: A002  # the name of the setting
     expected_images: int = 0,
+    device: str | None = None,
 ) -> Deployment:
     """Deploy a network on a backend.
 
@@ -412,11 +416,14 @@ def deploy(
         ``"first-spike"``. By default it runs all steps.
     expected_images : int, optional
         Total number of images of all queries, if known, for which a backend may prepare.
+    device : str, optional
+        Device of the backend ``torch``: ``"cpu"`` (default), ``"cuda"``, or one of several such as
+        ``"cuda:1"``.
 
     Raises
     ------
     UnknownNameError, BackendUnavailableError
-        If there is no such backend or profile, or the backend cannot run here.
+        If there is no such backend, profile or device, or the backend cannot run here.
     FileError
         If the file of a profile is missing or invalid.
     UnsupportedFeatureError
@@ -434,7 +441,7 @@ def deploy(
     if not isinstance(rule, EarlyExit | None):
         raise ValidationError("exit", repr(exit), "a rule such as 'margin:5' or 'first-spike'")
     _check_exit(network, rule)
-    chosen = load_backend(backend)
+    chosen = load_backend(backend, device)
     fitted = None
     if profile is not None:
         from neuroattack.hardware.fitting import fit
@@ -455,9 +462,8 @@ def deploy(
     network = _in_precision(network, precision)
     check_supported(backend, getattr(chosen, "supported", BASIC), network)
     simulator = chosen.deploy(network, Workload(expected_images, steps))
-    return Deployment(
-        network, simulator, backend, chosen.availability().version, steps, seed, fitted, rule
-    )
+    version = chosen.availability().version
+    return Deployment(network, simulator, backend, version, steps, seed, fitted, rule, device)
 
 
 def _in_precision(network: Network, precision: Precision | None) -> Network:

@@ -28,6 +28,7 @@ def provenance_of(
         command=command,
         profile=None if deployment.fitted is None else deployment.fitted.profile,
         early_exit=deployment.exit,
+        device=deployment.device,
     )
 
 
@@ -43,6 +44,7 @@ def network_provenance(
     command: str,
     profile: Profile | None = None,
     early_exit: EarlyExit | None = None,
+    device: str | None = None,
 ) -> Provenance:
     """Return the provenance of results on several backends, given as name: version."""
     return Provenance(
@@ -61,4 +63,5 @@ def network_provenance(
         profile="" if profile is None else profile.id,
         profile_checksum="" if profile is None else profile.checksum,
         exit="" if early_exit is None else str(early_exit),
+        device=device or "",
     )

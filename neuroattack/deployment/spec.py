@@ -141,6 +141,9 @@ class DeploymentSpec:
         Rounding of weights to the profile's number formats.
     token_file, ca_file : str, optional
         For served networks: file with the bearer token, and certificates to verify the server.
+    device : str, optional
+        Device of the backend ``torch``: ``"cpu"`` (default), ``"cuda"``, or one of several such as
+        ``"cuda:1"``.
 
     Raises
     ------
@@ -165,6 +168,7 @@ class DeploymentSpec:
     weight_rounding: WeightRounding = "nearest"
     token_file: str | None = None
     ca_file: str | None = None
+    device: str | None = None
 
     def __post_init__(self) -> None:
         for name, known in (
@@ -194,7 +198,7 @@ class DeploymentSpec:
             self._refuse_all_but(_OF_SERVED, "none: the server determines how the network runs")
             return
         self._refuse(("token_file", "ca_file"), "the address of a served network as the backend")
-        check_settings(self.backend, self.steps, self.seed)
+        check_settings(self.backend, self.steps, self.seed, self.device)
         if self.precision not in (None, "floating", "fixed"):
             raise ValidationError("precision of a deployment", self.precision, "floating or fixed")
         if self.encoder is not None and self.encoder not in ENCODERS:
@@ -375,6 +379,7 @@ class DeploymentSpec:
         return deploy(
             _with_random_rate(network, self._number_of("random-rate")),
             backend=self.backend,
+            device=self.device,
             precision=self.precision,
             profile=self.profile,
             rounding=self.rounding,

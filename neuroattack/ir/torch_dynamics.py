@@ -1,11 +1,14 @@
-"""Dynamics of a network in PyTorch, with surrogate gradients.
+"""Dynamics of a network in PyTorch, on a processor or a CUDA device, with surrogate gradients.
 
 The forward pass is that of :mod:`neuroattack.ir.dynamics` in float64, with all features: it has the
-same spikes as every backend, given the same input. Backward through time, the derivative of a spike
-with respect to the potential is replaced by a surrogate (E. O. Neftci, H. Mostafa and F. Zenke,
-"Surrogate gradient learning in spiking neural networks", IEEE Signal Processing Magazine 36(6),
-2019). Resets are not differentiated, because gradients would explode over hundreds of steps; the
-potential after a reset to a value does not depend on the one before.
+same spikes as every backend, given the same input. It is both the backend ``torch`` and, with
+gradients, the white-box twin of a network and its training through time.
+
+Backward through time, the derivative of a spike with respect to the potential is replaced by a
+surrogate (E. O. Neftci, H. Mostafa and F. Zenke, "Surrogate gradient learning in spiking neural
+networks", IEEE Signal Processing Magazine 36(6), 2019). Resets are not differentiated, because
+gradients would explode over hundreds of steps; the potential after a reset to a value does not
+depend on the one before.
 
 The width of the surrogate of each neuron is its mean distance from the threshold, averaged over
 time steps and images. It follows the idea of the adaptive sharpness surrogate gradient (ASSG) of
@@ -18,7 +21,7 @@ attack.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -27,10 +30,20 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.errors import BackendUnavailableError, UnknownNameError, UnsupportedFeatureError
-from neuroattack.ir.network import INPUT, AnyProjection, Convolution, Network, Population
+from neuroattack.ir.network import INPUT, Network
+from neuroattack.ir.structure import recurrent_groups
+from neuroattack.ir.torch_neurons import Neurons
+from neuroattack.ir.torch_synapses import Signal, Synapses
 from neuroattack.validation import check_positive
 
-__all__ = ["Recording", "Surrogate", "TorchDynamics", "dense_input", "import_torch"]
+__all__ = [
+    "Recording",
+    "Surrogate",
+    "TorchDynamics",
+    "check_differentiable",
+    "dense_input",
+    "import_torch",
+]
 
 Surrogate = Literal["arctangent", "fast_sigmoid", "triangle", "rectangle"]
 """Derivative h(x) of a spike at distance x from the threshold, in units of the width: all have the
@@ -66,42 +79,46 @@ class TorchDynamics:
     Parameters
     ----------
     network : Network
-        Network in floating point.
+        Network to simulate; :meth:`run` needs one in floating point.
     surrogate : {"arctangent", "fast_sigmoid", "triangle", "rectangle"}, optional
         Shape of the surrogate gradient.
     sharpness : float, optional
         Mean distance from the threshold over the width of the surrogate. Narrow surrogates without
         tails are more accurate where potentials have a long memory.
+    device : str, optional
+        Device of all tensors, such as ``"cuda"``.
 
     Raises
     ------
     BackendUnavailableError
         If PyTorch is not installed.
-    UnsupportedFeatureError
-        If the network is in fixed point.
     UnknownNameError, ValidationError
         If a parameter is invalid.
     """
 
     def __init__(
-        self, network: Network, *, surrogate: Surrogate = "triangle", sharpness: float = 16.0
+        self,
+        network: Network,
+        *,
+        surrogate: Surrogate = "triangle",
+        sharpness: float = 16.0,
+        device: str = "cpu",
     ) -> None:
-        if network.precision == "fixed":
-            raise UnsupportedFeatureError(
-                "network: fixed point, of which PyTorch cannot compute gradients"
-            )
         if surrogate not in get_args(Surrogate):
             raise UnknownNameError("surrogate", str(surrogate), get_args(Surrogate))
         self._torch: Any = import_torch()
         self._network = network
+        self._device = self._torch.device(device)
         self._sharpness = check_positive("sharpness", sharpness)
         self._spike = _spike_function(self._torch, surrogate)
-        self._synapses = [_Synapses(self._torch, p) for p in network.projections]
+        self._synapses = [Synapses(self._torch, p, self._device) for p in network.projections]
+        self._groups = recurrent_groups(network)
 
     @property
     def grids(self) -> list[Any]:
         """Weights of each projection in units of its grid, float64 tensors."""
-        return [synapses.grid for synapses in self._synapses]
+        # Powers of two: divisions and products are exact.
+        return [synapses.weights / synapses.unit for synapses in self._synapses]
 
     def run(
         self,
@@ -109,7 +126,7 @@ class TorchDynamics:
         widths: dict[str, Any] | None = None,
         grids: Sequence[Any] | None = None,
     ) -> Recording:
-        """Simulate a batch of images.
+        """Simulate a batch of images, with gradients.
 
         Parameters
         ----------
@@ -120,35 +137,118 @@ class TorchDynamics:
         grids : sequence of float64 tensors, optional
             Weights to use instead of :attr:`grids`.
         """
-        network = self._network
-        neurons = [
-            _Neurons(self._torch, p, network.dt_s, len(inputs), self._spike)
-            for p in network.populations
-        ]
-        incoming: dict[str, list[tuple[_Synapses, Any]]] = {p.name: [] for p in network.populations}
-        for synapses, grid in zip(self._synapses, grids or self.grids, strict=True):
-            incoming[synapses.target].append((synapses, grid))
-        spikes: dict[str, list[Any]] = {p.name: [] for p in network.populations}
+        spikes: dict[str, list[Any]] = {p.name: [] for p in self._network.populations}
+        distances = dict.fromkeys(spikes, 0.0)
         potentials = []
-        distances = {p.name: 0.0 for p in network.populations}
-        sources = {INPUT: inputs.unbind(1), **spikes}
-        for k in range(inputs.shape[1]):
-            for each in neurons:
-                name = each.population.name
-                arriving = inputs.new_zeros((len(inputs), each.population.size))
-                for synapses, grid in incoming[name]:
-                    if k >= synapses.delay_steps:
-                        arrived = sources[synapses.source][k - synapses.delay_steps]
-                        arriving = arriving + synapses.apply(arrived, grid)
-                spikes[name].append(each.step(arriving, 1.0 if widths is None else widths[name]))
-                distances[name] = distances[name] + each.distance.mean(0)
-                if name == network.readout:
-                    potentials.append(each.v)
+
+        def emit(neurons: Neurons) -> Any:
+            name = neurons.population.name
+            # Never infinite, for the surrogates of neurons that never spike.
+            spiking = neurons.threshold.isfinite()
+            above = neurons.updated - neurons.threshold.where(spiking, 0.0)
+            distances[name] = distances[name] + (above.detach().abs() * spiking).mean(0)
+            able = spiking if neurons.active is None else neurons.active * spiking
+            fired = self._spike.apply(above, 1.0 if widths is None else widths[name]) * able
+            spikes[name].append(fired)
+            if name == self._network.readout:
+                potentials.append(neurons.v)
+            return fired
+
+        self._advance(Signal(self._torch, inputs, self._device), inputs.shape[1], grids, emit)
         fitting = {}
         for name, total in distances.items():
             mean: Any = total / inputs.shape[1] / self._sharpness
             fitting[name] = mean.clamp(min=_LEAST_WIDTH * float(mean.max()) or 1.0)
         return Recording(spikes, potentials, fitting)
+
+    def simulate(self, inputs: InputSignal) -> tuple[dict[str, Signal], Any]:
+        """Simulate a batch of images, without gradients.
+
+        Returns
+        -------
+        spikes : dict of str to Signal
+            Spikes of each population, and of the input if it spikes.
+        potentials : float64 tensor, shape (images, classes), or None
+            Potentials of the readout population, if they are the output of the network.
+        """
+        torch, network = self._torch, self._network
+        quantity = network.readout_quantity
+        potentials: Any = None
+
+        def emit(neurons: Neurons) -> Any:
+            nonlocal potentials
+            if quantity != "spike_count" and neurons.population.name == network.readout:
+                if potentials is None or quantity == "final_potential":
+                    potentials = neurons.v
+                else:
+                    potentials = torch.maximum(potentials, neurons.v)
+            return neurons.fired.bool()
+
+        values: Any = inputs
+        if isinstance(inputs, ConstantInput):
+            values = torch.from_numpy(inputs.intensities()[:, None]).to(self._device)
+        signal = Signal(torch, values, self._device)
+        with torch.no_grad():
+            spikes = self._advance(signal, inputs.steps, None, emit)
+        if isinstance(inputs, ConstantInput):
+            del spikes[INPUT]
+        return spikes, potentials
+
+    def _advance(
+        self,
+        inputs: Signal,
+        steps: int,
+        grids: Sequence[Any] | None,
+        emit: Callable[[Neurons], Any],
+    ) -> dict[str, Signal]:
+        """Simulate all populations; `emit` returns the output of one after each step.
+
+        Populations that do not receive their own spikes, not even by way of others, are simulated
+        one after another: their input of all steps is summed at once.
+        """
+        torch = self._torch
+        signals = {INPUT: inputs}
+        incoming: dict[str, list[tuple[Synapses, Any]]] = {
+            p.name: [] for p in self._network.populations
+        }
+        for index, synapses in enumerate(self._synapses):
+            weights = synapses.weights if grids is None else grids[index] * synapses.unit
+            incoming[synapses.target].append((synapses, weights))
+        for group in self._groups:
+            outputs: dict[str, list[Any]] = {name: [] for name in group}
+            neurons = [self._neurons(name, inputs.images) for name in group]
+            given = {
+                id(synapses): _by_step(synapses.sums(signals[synapses.source], weights), steps)
+                for name in group
+                for synapses, weights in incoming[name]
+                if synapses.source not in group
+            }
+            for k in range(steps):
+                for each in neurons:
+                    name = each.population.name
+                    arriving = None
+                    for synapses, weights in incoming[name]:
+                        past = k - synapses.delay_steps
+                        if past < 0:
+                            continue
+                        if synapses.source in group:
+                            output = outputs[synapses.source][past]
+                            signal = Signal(torch, output[:, None], self._device)
+                            sums = synapses.sums(signal, weights)[:, 0]
+                        else:
+                            sums = given[id(synapses)][past]
+                        arriving = sums if arriving is None else arriving + sums
+                    each.step(k, torch.zeros_like(each.v) if arriving is None else arriving)
+                    outputs[name].append(emit(each))
+            for each in neurons:
+                found = outputs[each.population.name]
+                values = torch.stack(found, 1) if found else each.fired[:, None][:, :0].bool()
+                signals[each.population.name] = Signal(torch, values, self._device)
+        return signals
+
+    def _neurons(self, name: str, images: int) -> Neurons:
+        population = self._network.population(name)
+        return Neurons(self._torch, population, self._network.dt_s, images, self._device)
 
     def outputs(self, recording: Recording) -> Any:
         """Return the readout quantity: spike counts or potentials, shape (images, classes)."""
@@ -166,6 +266,14 @@ class TorchDynamics:
         return outputs
 
 
+def check_differentiable(network: Network) -> None:
+    """Raise UnsupportedFeatureError if a network is in fixed point."""
+    if network.precision == "fixed":
+        raise UnsupportedFeatureError(
+            "network: fixed point, of which PyTorch cannot compute gradients"
+        )
+
+
 def dense_input(signal: InputSignal) -> NDArray[np.float64]:
     """Return an encoded batch as input of :meth:`TorchDynamics.run`."""
     if isinstance(signal, ConstantInput):
@@ -174,91 +282,10 @@ def dense_input(signal: InputSignal) -> NDArray[np.float64]:
     return np.asarray(signal.to_dense(), np.float64)
 
 
-class _Synapses:
-    """A projection; its sums of weights are exact in any order, because they are of integers."""
-
-    def __init__(self, torch: Any, projection: AnyProjection) -> None:
-        self.source, self.target = projection.source, projection.target
-        self.delay_steps = projection.delay_steps
-        self._torch = torch
-        self._projection = projection
-        self._unit = 2.0**projection.exponent
-        self.grid = torch.from_numpy(projection.grid.astype(np.float64))
-
-    def apply(self, spikes: Any, grid: Any) -> Any:
-        """Return the sums of weights on a grid, shape (images, target size)."""
-        projection = self._projection
-        if not isinstance(projection, Convolution):
-            return (spikes @ grid) * self._unit
-        functional = self._torch.nn.functional
-        (top, bottom), (left, right) = projection.padding
-        maps = functional.pad(
-            spikes.reshape(-1, *projection.source_shape), (left, right, top, bottom)
-        )
-        sums = functional.conv2d(
-            maps,
-            grid,
-            stride=projection.stride,
-            dilation=projection.dilation,
-            groups=projection.groups,
-        )
-        return sums.reshape(len(spikes), -1) * self._unit
-
-
-class _Neurons:
-    """State of one population for a batch; see :mod:`neuroattack.ir.dynamics`."""
-
-    def __init__(self, torch: Any, population: Any, dt_s: float, images: int, spike: Any) -> None:
-        self.population: Population = population
-        self._torch, self._spike = torch, spike
-
-        def tensor(values: Any) -> Any:
-            return torch.from_numpy(np.array(values, np.float64))
-
-        self._decay = tensor(population.decay(dt_s))
-        self._current_decay = tensor(population.current_decay(dt_s))
-        self._bias, self._current_bias = (
-            tensor(population.bias_v),
-            tensor(population.current_bias_v),
-        )
-        self._reset_v = tensor(population.reset_v)
-        # Never infinite, for the surrogates of neurons that never spike.
-        self._spiking = torch.from_numpy(np.isfinite(population.threshold_v))
-        self._threshold = tensor(
-            np.where(np.isfinite(population.threshold_v), population.strict_threshold_v, 0.0)
-        )
-        self._refractory_steps = torch.from_numpy(np.array(population.refractory_steps, np.int64))
-        self.v = torch.zeros(images, population.size, dtype=torch.float64)
-        self._u, self._fired = self.v, self.v
-        self._refractory = torch.zeros(images, population.size, dtype=torch.int64)
-        self.distance = self.v
-
-    def step(self, arriving: Any, width: Any) -> Any:
-        """Update the state; return the spikes, 0.0 or 1.0."""
-        torch, population = self._torch, self.population
-        drive = arriving
-        if population.has_current:
-            before = self._u
-            self._u = before * self._current_decay + (arriving + self._current_bias)
-            drive = before if population.input_after_update else self._u
-        v = self.v * self._decay + (drive + self._bias)
-        if population.reset == "subtract_next":
-            v = v - self._fired * self._reset_v
-        active = self._refractory == 0
-        v = torch.where(active, v, self.v)
-        able = active & self._spiking
-        self.distance = (v.detach() - self._threshold).abs() * self._spiking
-        fired = self._spike.apply(v - self._threshold, width) * able
-        self._fired = fired.detach()
-        if population.reset == "value":
-            v = torch.where(self._fired > 0, self._reset_v, v)
-        elif population.reset == "subtract":
-            v = v - self._fired * self._reset_v
-        self.v = v
-        self._refractory = torch.where(
-            self._fired > 0, self._refractory_steps, (self._refractory - 1).clamp(min=0)
-        )
-        return fired
+def _by_step(sums: Any, steps: int) -> list[Any]:
+    """Return the sums of each step; those of a constant input are the same in all steps."""
+    by_step = list(sums.unbind(1))
+    return by_step * steps if len(by_step) == 1 else by_step
 
 
 def _spike_function(torch: Any, surrogate: Surrogate) -> Any:
@@ -296,6 +323,6 @@ def import_torch() -> Any:
         import torch
     except ImportError:
         raise BackendUnavailableError(
-            "gradients of spiking networks need the extra `torch`: pip install 'neuroattack[torch]'"
+            "PyTorch is not installed; run `pip install 'neuroattack[torch]'`"
         ) from None
     return torch

@@ -359,6 +359,7 @@ _PROVENANCE = {
     "network_checksum": "Network, SHA-256",
     "backend": "Backend",
     "backend_version": "Backend, version",
+    "device": "Device",
     "precision": "Arithmetic",
     "profile": "Hardware profile",
     "profile_checksum": "Hardware profile, SHA-256",

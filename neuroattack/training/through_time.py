@@ -29,7 +29,12 @@ from neuroattack.hdf5 import create_hdf5, open_hdf5, read_array, read_attribute,
 from neuroattack.ir.input import MAX_STEPS
 from neuroattack.ir.network import Network
 from neuroattack.ir.projection import to_grid
-from neuroattack.ir.torch_dynamics import TorchDynamics, dense_input, import_torch
+from neuroattack.ir.torch_dynamics import (
+    TorchDynamics,
+    check_differentiable,
+    dense_input,
+    import_torch,
+)
 from neuroattack.training.checkpoint import check_identity
 from neuroattack.training.recipes import Progress
 from neuroattack.validation import check_integer, check_positive
@@ -103,6 +108,7 @@ def train_through_time(
     FileError
         If the checkpoint is damaged, or of another training.
     """
+    check_differentiable(network)
     steps = network.input.time_steps(steps, dataset.train.images.shape)
     check_integer("steps", steps, 1, MAX_STEPS)
     check_integer("epochs", epochs, 1, 100_000)

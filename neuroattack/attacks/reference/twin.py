@@ -20,7 +20,13 @@ from neuroattack.attacks.gradients.differentiable import Pullback
 from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.events import EventEncoder
 from neuroattack.ir.network import INPUT, Network
-from neuroattack.ir.torch_dynamics import Surrogate, TorchDynamics, dense_input, import_torch
+from neuroattack.ir.torch_dynamics import (
+    Surrogate,
+    TorchDynamics,
+    check_differentiable,
+    dense_input,
+    import_torch,
+)
 from neuroattack.validation import check_integer
 
 __all__ = ["SMOOTHING_TRIALS", "Twin", "smoothed_twin"]
@@ -83,6 +89,7 @@ class Twin:
         seed: int = 0,
         spike_costs: Mapping[str, Values] | None = None,
     ) -> None:
+        check_differentiable(network)
         self._torch: Any = import_torch()
         self._dynamics = TorchDynamics(network, surrogate=surrogate, sharpness=sharpness)
         self._network = network

@@ -44,6 +44,16 @@ Deployments = Annotated[
 # Type, help and default of each option; the defaults are those of DeploymentSpec.
 _FLAGS: dict[str, tuple[Any, Any]] = {
     "backend": (Backend, "native"),
+    "device": (
+        Annotated[
+            str | None,
+            typer.Option(
+                help="Device of backend 'torch': 'cpu' (default), 'cuda', or one of several such "
+                "as 'cuda:1'."
+            ),
+        ],
+        None,
+    ),
     "precision": (Precision, None),
     "profile": (ProfileName, None),
     "allow_lossy": (AllowLossy, False),

@@ -21,7 +21,17 @@ __all__ += ["Steps", "Trials", "WeightRounding", "WeightScale", "Workers"]
 
 PANELS = {
     "Target": (
-        *("backend", "backends", "deployment", "dnn", "model", "networks", "recipe", "spiking"),
+        *(
+            "backend",
+            "backends",
+            "deployment",
+            "device",
+            "dnn",
+            "model",
+            "networks",
+            "recipe",
+            "spiking",
+        ),
         *("precision", "profile", "profiles", "allow_lossy", "weight_scale", "weight_rounding"),
         *("encoder", "steps", "exit", "readout_gain", "response", "search_randomness", "ca_file"),
         *("token_file", "defense", "sensor_noise", "meter"),
