@@ -10,11 +10,13 @@ import neuroattack as na
 from neuroattack.backends.torch import backend as module
 from neuroattack.backends.torch.backend import TorchBackend
 from neuroattack.conformance.scenario_networks import direct
+from neuroattack.conformance.scenarios import SCENARIOS
 from neuroattack.deployment import backend as registry
 from neuroattack.deployment.backend import load_backend
 from neuroattack.deployment.provenance import provenance_of
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import BackendUnavailableError, ValidationError
+from neuroattack.ir.torch_synapses import Signal
 
 installed = pytest.mark.skipif(find_spec("torch") is None, reason="needs the extra `torch`")
 
@@ -44,12 +46,10 @@ def test_results_do_not_depend_on_slices(monkeypatch, slice_bytes):
 
 
 @installed
-def test_matrix_products_give_the_same_spikes_as_sums_over_spikes(monkeypatch):
-    from neuroattack.ir.torch_synapses import Signal
-
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
+def test_matrix_products_as_on_cuda_are_exact(monkeypatch, scenario):
     monkeypatch.setattr(Signal, "is_sparse", False)
-    network = small_network()
-    check_equal(recorded(network, backend="torch"), recorded(network))
+    scenario.check(TorchBackend().deploy(scenario.network()))
 
 
 @installed
