@@ -5,6 +5,8 @@ Images are distributed to threads in slices of limited memory.
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
@@ -101,9 +103,18 @@ class NativeSimulator:
         slices = [batch[images[i : i + max(size, 1)]] for i in range(0, len(images), max(size, 1))]
         if self._threads == 1 or len(slices) == 1:
             return [work(part) for part in slices]
-        # A new pool per query: in a forked process, the threads of an existing pool do not run.
-        with ThreadPoolExecutor(self._threads, "native") as pool:
-            return list(pool.map(work, slices))
+        return list(_pool(self._threads, os.getpid()).map(work, slices))
+
+
+@functools.lru_cache(maxsize=4)
+def _pool(threads: int, process: int) -> ThreadPoolExecutor:
+    """Return the threads of a process, shared by all simulators.
+
+    New threads for every batch would begin on the same core: at T = 100, two of them are then no
+    faster than one. In a forked process, the threads of its parent do not run.
+    """
+    del process
+    return ThreadPoolExecutor(threads, "native")
 
 
 def _joined(parts: list[Counts]) -> Counts:

@@ -1,6 +1,10 @@
 """Native backend compared with the reference dynamics, spike for spike."""
 
+import os
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -303,3 +307,35 @@ def test_synaptic_operations_equal_a_recount(data):
 def test_no_threads_are_refused():
     with pytest.raises(ValidationError, match="threads: got 0"):
         native(0)
+
+
+def test_a_fork_has_threads_of_its_own():
+    """Threads that simulated a batch before a fork do not run in the new process."""
+    code = """
+import os, sys
+import numpy as np
+from support.networks import small_network
+from neuroattack.deployment.deployment import Deployment, deploy
+from neuroattack.deployment.backend import load_backend
+
+network = small_network()
+simulator = type(load_backend("native"))(threads=2).deploy(network)
+inputs = network.input.encoder.encode(
+    np.full((8, 784), 0.5), indices=np.arange(8), steps=20, dt_s=network.dt_s, seed=0
+)
+before = simulator.run(inputs).counts["output"]
+child = os.fork()
+if child == 0:
+    os._exit(0 if np.array_equal(simulator.run(inputs).counts["output"], before) else 1)
+print(os.waitpid(child, 0)[1])
+"""
+    path = os.pathsep.join([str(Path(__file__).parents[1]), *sys.path])
+    found = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert found.stdout == "0\n"
