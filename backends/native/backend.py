@@ -6,9 +6,10 @@ Images are distributed to threads in slices of limited memory.
 from __future__ import annotations
 
 import functools
+import itertools
 import os
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from typing import Any, TypeVar
 
 import numpy as np
@@ -103,15 +104,38 @@ class NativeSimulator:
         slices = [batch[images[i : i + max(size, 1)]] for i in range(0, len(images), max(size, 1))]
         if self._threads == 1 or len(slices) == 1:
             return [work(part) for part in slices]
-        return list(_pool(self._threads, os.getpid()).map(work, slices))
+        return _in_threads(work, slices, min(self._threads, len(slices)))
+
+
+def _in_threads(work: Callable[[Any], _Result], slices: list[Any], threads: int) -> list[_Result]:
+    """Return the results of `work` in order; the calling thread does its part of it.
+
+    If it only waited, its core would be idle, and two threads that wake up on one core would stay
+    there for milliseconds, until the operating system moves one of them.
+    """
+    results: dict[int, _Result] = {}
+    numbers = itertools.count()
+
+    def take() -> None:
+        while (number := next(numbers)) < len(slices):
+            results[number] = work(slices[number])
+
+    helpers = [_pool(threads - 1, os.getpid()).submit(take) for _ in range(threads - 1)]
+    try:
+        take()
+    finally:
+        wait(helpers)
+    for helper in helpers:
+        helper.result()
+    return [results[number] for number in range(len(slices))]
 
 
 @functools.lru_cache(maxsize=4)
 def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """Return the threads of a process, shared by all simulators.
 
-    New threads for every batch would begin on the same core: at T = 100, two of them are then no
-    faster than one. In a forked process, the threads of its parent do not run.
+    Starting new ones for every batch takes longer, and in a forked process, the threads of its
+    parent do not run.
     """
     del process
     return ThreadPoolExecutor(threads, "native")
