@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -19,19 +17,28 @@ from neuroattack.cli.arguments.options import (
     WeightScale,
     Workers,
 )
-from neuroattack.cli.chips.studies import Out, load_inputs, measuring
+from neuroattack.cli.chips.running import (
+    FirstImages,
+    Out,
+    check_output,
+    first_images,
+    listed,
+    load_inputs,
+    measuring,
+    print_figures,
+    profile_names,
+    provenance,
+    save_figures,
+)
 from neuroattack.errors import ValidationError
 from neuroattack.report.terminal import console
 
 if TYPE_CHECKING:
-    from neuroattack.datasets import Dataset
     from neuroattack.hardware.profiles.profile import Profile
-    from neuroattack.ir.network import Network, Precision
 
 __all__ = ["bit_flips", "faults"]
 
 _RESULTS, _PAGE, _FLIPS = "faults.json", "faults.html", "bit-flips.json"
-_USUAL_IMAGES = 1000
 _USUAL_BATCH = 64
 
 _Profiles = Annotated[
@@ -71,12 +78,6 @@ _Protection = Annotated[
     typer.Option(
         help="Protection of the weights: a parity bit, an error-correcting code per word, three "
         "copies of some bits, or clipping to the range of the weights."
-    ),
-]
-_Images = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of test images, from the first. Default: 1,000, or all if there are fewer."
     ),
 ]
 _Profile = Annotated[
@@ -125,7 +126,7 @@ def faults(
     parameters: _Parameters = "weights",
     protection: _Protection = "none",
     dataset: NetworkDataset = None,
-    images: _Images = None,
+    images: FirstImages = None,
     steps: _Steps = None,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
@@ -142,19 +143,19 @@ def faults(
     """
     from neuroattack.experiments.faults.accuracy import study_faults
     from neuroattack.experiments.faults.stored import Storage
-    from neuroattack.files import check_writable
     from neuroattack.hardware.quantization.quantization import Rounding
     from neuroattack.report.terminal.fault_tables import print_faults
 
-    if out:
-        check_writable(out / _RESULTS)
+    check_output(out, _RESULTS)
     rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
-    chosen = _listed("--parameters", parameters)
-    storages = [Storage(chip, rounding, chosen, protection) for chip in _chips(profiles)]
-    numbers = [_number("--rates", each) for each in _listed("--rates", rates)]
+    chosen = list(dict.fromkeys(listed("--parameters", parameters)))
+    storages = [
+        Storage(_chip(name), rounding, chosen, protection)
+        for name in dict.fromkeys(profile_names(profiles))
+    ]
+    numbers = [_number("--rates", each) for each in listed("--rates", rates)]
     loaded, source = load_inputs(network, dataset)
-    usual = min(_USUAL_IMAGES, len(source.test.labels))
-    test = source.test.first(usual if images is None else images)
+    test = first_images(source.test, images)
     with measuring(out, "Measuring accuracy") as (folder, show):
         study = study_faults(
             loaded,
@@ -174,22 +175,18 @@ def faults(
         )
     chips = study["profiles"].values()
     precisions = sorted({chip["precision"] for chip in chips if chip["fits"]})
-    study["provenance"] = _provenance(loaded, source, study, precisions)
-    if json:
-        console.print_json(study)
-    else:
-        print_faults(study)
+    version, steps = study["backend_version"], study["steps"]
+    study["provenance"] = provenance(loaded, source, backend, version, precisions, steps, seed)
+    print_figures(study, print_faults, json)
     if out:
         from neuroattack.files import write_text
         from neuroattack.report.faults.figure import faults_figure
         from neuroattack.report.faults.page import render_faults
-        from neuroattack.report.studies import save_study
 
         figures = {"faults": faults_figure(study)} if any(chip["fits"] for chip in chips) else {}
-        written = save_study(out / _RESULTS, study, figures)
+        save_figures(out / _RESULTS, study, figures)
         write_text(out / _PAGE, render_faults(study))
-        for path in (*written, out / _PAGE):
-            console.note(f"Written: {path}")
+        console.note(f"Written: {out / _PAGE}")
 
 
 def bit_flips(
@@ -203,7 +200,7 @@ def bit_flips(
     protection: _Protection = "none",
     dataset: NetworkDataset = None,
     batch: _Batch = None,
-    images: _Images = None,
+    images: FirstImages = None,
     steps: _Steps = None,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
@@ -220,19 +217,16 @@ def bit_flips(
     """
     from neuroattack.experiments.faults.flips import study_flips
     from neuroattack.experiments.faults.stored import Storage
-    from neuroattack.files import check_writable
     from neuroattack.hardware.quantization.quantization import Rounding
     from neuroattack.report.terminal.fault_tables import print_flips
 
-    if out:
-        check_writable(out / _FLIPS)
+    check_output(out, _FLIPS)
     rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
-    chip, *others = _chips(profile)
+    name, *others = profile_names(profile)
     if others:
         raise ValidationError("--profile", repr(profile), "one profile")
     loaded, source = load_inputs(network, dataset)
-    usual = min(_USUAL_IMAGES, len(source.test.labels))
-    test = source.test.first(usual if images is None else images)
+    test = first_images(source.test, images)
     known = source.train.first(min(_USUAL_BATCH, len(source.train)) if batch is None else batch)
     with measuring(out, "Flipping bits") as (folder, show):
         study = study_flips(
@@ -240,9 +234,9 @@ def bit_flips(
             test.images,
             test.labels,
             (known.images, known.labels),
-            Storage(chip, rounding, protection=protection),
+            Storage(_chip(name), rounding, protection=protection),
             folder=folder,
-            methods=_listed("--methods", methods),  # type: ignore[arg-type]  # checked there
+            methods=list(dict.fromkeys(listed("--methods", methods))),  # type: ignore[arg-type]  # checked there
             flips=flips,
             maps=maps,
             queries=queries,
@@ -253,52 +247,20 @@ def bit_flips(
             workers=workers,
             on_progress=show,
         )
-    study["provenance"] = _provenance(loaded, source, study, [study["precision"]])
-    if json:
-        console.print_json(study)
-    else:
-        print_flips(study)
+    version, precisions, steps = study["backend_version"], [study["precision"]], study["steps"]
+    study["provenance"] = provenance(loaded, source, backend, version, precisions, steps, seed)
+    print_figures(study, print_flips, json)
     if out:
         from neuroattack.report.faults.figure import flips_figure
-        from neuroattack.report.studies import save_study
 
-        for path in save_study(out / _FLIPS, study, {"bit-flips": flips_figure(study)}):
-            console.note(f"Written: {path}")
+        save_figures(out / _FLIPS, study, {"bit-flips": flips_figure(study)})
 
 
-def _provenance(
-    network: Network, source: Dataset, study: Mapping[str, Any], precisions: list[Precision]
-) -> dict[str, Any]:
-    from neuroattack.deployment.provenance import network_provenance
-
-    return asdict(
-        network_provenance(
-            network,
-            backends={study["backend"]: study["backend_version"]},
-            precisions=precisions,
-            steps=study["steps"],
-            seed=study["seed"],
-            dataset=source.name,
-            dataset_checksum=source.checksum,
-            command=console.command_line(),
-        )
-    )
-
-
-def _chips(names: str) -> list[Profile | str]:
+def _chip(name: str) -> Profile | str:
     from neuroattack.experiments.faults.stored import FLOATING
-    from neuroattack.hardware.profiles.files import list_profiles, load_profile
+    from neuroattack.hardware.profiles.files import load_profile
 
-    given = _listed("--profiles", names)
-    chosen = [each for name in given for each in (list_profiles() if name == "all" else [name])]
-    return [name if name in FLOATING else load_profile(name) for name in chosen]
-
-
-def _listed(option: str, text: str) -> list[str]:
-    given = [each.strip() for each in text.split(",")]
-    if not all(given):
-        raise ValidationError(option, repr(text), "comma-separated values")
-    return list(dict.fromkeys(given))
+    return name if name in FLOATING else load_profile(name)
 
 
 def _number(option: str, text: str) -> float:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -25,31 +21,27 @@ from neuroattack.cli.arguments.options import (
     WeightScale,
     Workers,
 )
+from neuroattack.cli.chips.running import (
+    FirstImages,
+    Out,
+    check_output,
+    first_images,
+    load_inputs,
+    measuring,
+    print_figures,
+    profile_names,
+    provenance,
+    save_figures,
+)
 from neuroattack.errors import ValidationError
-from neuroattack.report.terminal import console, hardware_tables
+from neuroattack.report.terminal import hardware_tables
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+__all__ = ["energy", "latency", "precision"]
 
-    from neuroattack.datasets import Dataset
-    from neuroattack.hardware.profiles.profile import Profile
-    from neuroattack.ir.network import Network, Precision
-    from neuroattack.provenance import Provenance
-
-__all__ = ["Out", "energy", "latency", "load_inputs", "measuring", "precision"]
-
-_USUAL_IMAGES = 1000
 _USUAL_STEPS = (10, 20, 35, 50, 70, 100, 140, 200, 280)
 _MOST_NUMBERS = 1000
 _ENERGY, _LATENCY, _PRECISION = "energy.json", "latency.json", "precision.json"
 
-Out = Annotated[
-    Path | None,
-    typer.Option(
-        help="Folder for the results (JSON) and the figures (PNG); an interrupted run resumes from "
-        "it."
-    ),
-]
 _Profiles = Annotated[
     str,
     typer.Option(
@@ -57,12 +49,6 @@ _Profiles = Annotated[
         "--profile",
         help="Hardware profiles, comma-separated: names that 'profiles' lists, .toml files, or "
         "'all'.",
-    ),
-]
-_Images = Annotated[
-    int | None,
-    typer.Option(
-        help="Number of test images, from the first. Default: 1,000, or all if there are fewer."
     ),
 ]
 _Profile = Annotated[
@@ -92,7 +78,7 @@ def energy(
     network: NetworkFile,
     profiles: _Profiles = "all",
     dataset: NetworkDataset = None,
-    images: _Images = None,
+    images: FirstImages = None,
     steps: Steps = None,
     backend: Backend = "native",
     allow_lossy: AllowLossy = False,
@@ -110,15 +96,14 @@ def energy(
     coefficient are listed, and there is then a subtotal instead of a total.
     """
     from neuroattack.experiments.chips.energy import study_energy
+    from neuroattack.hardware.profiles.files import load_profile
     from neuroattack.hardware.quantization.quantization import Rounding
 
-    _check_output(out, _ENERGY)
-    chips = _profiles(profiles)
+    check_output(out, _ENERGY)
+    chips = [load_profile(name) for name in profile_names(profiles)]
     rounding = Rounding(weight_scale, weight_rounding, seed=seed, allow_lossy=allow_lossy)
     loaded, source = load_inputs(network, dataset)
-    test = source.test.first(
-        min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
-    )
+    test = first_images(source.test, images)
     time_steps = loaded.input.time_steps(steps, test.images.shape)
     with measuring(out, "Measuring") as (folder, show):
         study = study_energy(
@@ -137,16 +122,14 @@ def energy(
         )
     version = study.pop("backend_version")
     precisions = {chip["precision"] for chip in study["profiles"].values() if chip["fits"]}
-    study["provenance"] = asdict(
-        _provenance(
-            loaded, source, backend, version, sorted({"floating", *precisions}), time_steps, seed
-        )
+    study["provenance"] = provenance(
+        loaded, source, backend, version, sorted({"floating", *precisions}), time_steps, seed
     )
-    _print(study, hardware_tables.print_energy, json)
+    print_figures(study, hardware_tables.print_energy, json)
     if out:
         from neuroattack.report.chips.energy import chip_figures
 
-        _save(out / _ENERGY, study, chip_figures(study, loaded, chips, rounding))
+        save_figures(out / _ENERGY, study, chip_figures(study, loaded, chips, rounding))
 
 
 def precision(
@@ -166,7 +149,7 @@ def precision(
     from neuroattack.experiments.chips.precision import measure_precision
     from neuroattack.hardware.profiles.files import load_profile
 
-    _check_output(out, _PRECISION)
+    check_output(out, _PRECISION)
     widths = _integers("--bits", bits)
     given = None if steps is None else _integers("--steps", steps)
     chip = load_profile(profile)
@@ -189,14 +172,14 @@ def precision(
             on_progress=show,
         )
     version, precisions = curves["backend_version"], curves["precisions"]
-    curves["provenance"] = asdict(
-        _provenance(loaded, source, backend, version, precisions, curves["steps"], seed, chip)
+    curves["provenance"] = provenance(
+        loaded, source, backend, version, precisions, curves["steps"], seed, chip
     )
-    _print(curves, hardware_tables.print_precision, json)
+    print_figures(curves, hardware_tables.print_precision, json)
     if out:
         from neuroattack.report.chips.precision import curves_figure
 
-        _save(out / _PRECISION, curves, {"precision": curves_figure(curves)})
+        save_figures(out / _PRECISION, curves, {"precision": curves_figure(curves)})
 
 
 @with_deployment(leave_out=("exit", "defense"))
@@ -211,7 +194,7 @@ def latency(
         ),
     ] = "1,2,3,5,8,12,20",
     dataset: NetworkDataset = None,
-    images: _Images = None,
+    images: FirstImages = None,
     workers: Workers = None,
     out: Out = None,
     json: Json = False,
@@ -224,13 +207,11 @@ def latency(
     from neuroattack.experiments.chips.latency import measure_latency
     from neuroattack.hardware.profiles.files import load_profile
 
-    _check_output(out, _LATENCY)
+    check_output(out, _LATENCY)
     rules, spec = _integers("--margins", margins), deployment()
     chip = None if spec.profile is None else load_profile(spec.profile)
     loaded, source = load_inputs(network, dataset)
-    test = source.test.first(
-        min(_USUAL_IMAGES, len(source.test.labels)) if images is None else images
-    )
+    test = first_images(source.test, images)
     with measuring(out, "Measuring") as (folder, show):
         curve = measure_latency(
             loaded,
@@ -243,98 +224,15 @@ def latency(
             on_progress=show,
         )
     version, arithmetic = curve["backend_version"], [curve["precision"]]
-    curve["provenance"] = asdict(
-        _provenance(
-            *(loaded, source, spec.backend, version, arithmetic),
-            *(curve["steps"], spec.seed, chip),
-        )
+    curve["provenance"] = provenance(
+        *(loaded, source, spec.backend, version, arithmetic),
+        *(curve["steps"], spec.seed, chip),
     )
-    _print(curve, hardware_tables.print_latency, json)
+    print_figures(curve, hardware_tables.print_latency, json)
     if out:
         from neuroattack.report.chips.latency import latency_figure
 
-        _save(out / _LATENCY, curve, {"latency": latency_figure(curve)})
-
-
-def _profiles(names: str) -> list[Profile]:
-    """Return the profiles of comma-separated names or files; ``all`` is all included ones."""
-    from neuroattack.hardware.profiles.files import list_profiles, load_profile
-
-    given = [name.strip() for name in names.split(",")]
-    if not all(given):
-        raise ValidationError("--profiles", repr(names), "comma-separated names or files, or 'all'")
-    chosen = [each for name in given for each in (list_profiles() if name == "all" else [name])]
-    return [load_profile(name) for name in chosen]
-
-
-def _check_output(out: Path | None, name: str) -> None:
-    from neuroattack.files import check_writable
-
-    if out:
-        check_writable(out / name)
-
-
-def load_inputs(network: Path, dataset: str | None) -> tuple[Network, Dataset]:
-    """Return a network and its data set."""
-    from neuroattack.datasets import load_dataset_of
-    from neuroattack.ir.storage import load_network
-
-    loaded = load_network(network)
-    return loaded, load_dataset_of(dataset, loaded.origin)
-
-
-@contextlib.contextmanager
-def measuring(out: Path | None, what: str) -> Iterator[tuple[Path, Callable[[float, str], None]]]:
-    """Yield the folder of cells and a function that shows progress.
-
-    After Ctrl-C, print how to resume.
-    """
-    from neuroattack.experiments.chips.cells import cell_folder
-
-    kept = console.kept_in(out) if out else contextlib.nullcontext()
-    with cell_folder(out) as folder, kept, console.progress_bars() as show:
-        yield folder, lambda fraction, state: show(what, fraction, state)
-
-
-def _provenance(
-    network: Network,
-    source: Dataset,
-    backend: str,
-    version: str,
-    precisions: list[Precision],
-    steps: int,
-    seed: int,
-    profile: Profile | None = None,
-) -> Provenance:
-    from neuroattack.deployment.provenance import network_provenance
-
-    return network_provenance(
-        network,
-        backends={backend: version},
-        precisions=precisions,
-        steps=steps,
-        seed=seed,
-        dataset=source.name,
-        dataset_checksum=source.checksum,
-        command=console.command_line(),
-        profile=profile,
-    )
-
-
-def _print(
-    figures: Mapping[str, Any], tables: Callable[[Mapping[str, Any]], None], json: bool
-) -> None:
-    if json:
-        console.print_json(figures)
-    else:
-        tables(figures)
-
-
-def _save(path: Path, figures: Mapping[str, Any], pictures: Mapping[str, Figure]) -> None:
-    from neuroattack.report.studies import save_study
-
-    for written in save_study(path, figures, pictures):
-        console.note(f"Written: {written}")
+        save_figures(out / _LATENCY, curve, {"latency": latency_figure(curve)})
 
 
 def _integers(option: str, text: str) -> list[int]:
