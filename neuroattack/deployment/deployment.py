@@ -258,6 +258,36 @@ class Deployment:
             numbers = max(numbers, sizes[INPUT] * self.steps)
         return max(1, min(_BATCH_IMAGES, _BATCH_NUMBERS // numbers))
 
+    def respond(
+        self,
+        images: ArrayLike,
+        *,
+        indices: NDArray[np.int64],
+        stream: int,
+        observe: Callable[[Recording], None] | None = None,
+        meter: Meter | None = None,
+    ) -> NDArray[np.int32]:
+        """Simulate images; return what :meth:`black_box` responds, with the same parameters.
+
+        Returns
+        -------
+        int32 array, shape (images, classes); with a meter (images, classes + 1)
+        """
+        recording = self.record(
+            images,
+            indices=indices,
+            stream=stream,
+            record_spikes=(observe or meter) is not None and self.needs_spikes,
+        )
+        if observe:
+            observe(recording)
+        scores = recording.scores(self.network.readout)
+        if meter is None:
+            return scores
+        quantities, _ = self.quantities(recording)
+        readings = meter.read(quantities, seed=self.seed, stream=stream, indices=indices)
+        return np.column_stack([scores, readings])
+
     def black_box(
         self,
         stream: int,
@@ -309,20 +339,7 @@ class Deployment:
             else:
                 indices = np.arange(next_index, next_index + len(rows))
             next_index = int(indices[-1]) + 1
-            recording = self.record(
-                rows,
-                indices=indices,
-                stream=stream,
-                record_spikes=(observe or meter) is not None and self.needs_spikes,
-            )
-            if observe:
-                observe(recording)
-            scores = recording.scores(self.network.readout)
-            if meter is None:
-                return scores
-            quantities, _ = self.quantities(recording)
-            readings = meter.read(quantities, seed=self.seed, stream=stream, indices=indices)
-            return np.column_stack([scores, readings])
+            return self.respond(rows, indices=indices, stream=stream, observe=observe, meter=meter)
 
         return BlackBox(
             simulate,

@@ -188,11 +188,11 @@ class WhiteBox:
         ran = 0
         trials = min(_OPENING_TRIALS, self.trials)
         while True:
-            scores = _observed(
-                deployment,
+            scores = deployment.respond(
                 np.tile(candidates[left], (trials, *[1] * (candidates.ndim - 1))),
-                np.repeat(np.arange(ran, ran + trials), len(left)),
-                goal,
+                indices=np.repeat(np.arange(ran, ran + trials), len(left)),
+                stream=EVALUATION_STREAM,
+                meter=None if goal.meter is None else Meter(goal.meter),
             )
             shape = (trials, len(left))
             successes[left] += goal.reached(scores).reshape(shape).sum(axis=0)
@@ -208,23 +208,3 @@ class WhiteBox:
             trials = min(ran, self.trials - ran)
         best = left[0]
         return candidates[best], float(gaps[best] / ran), bool(successes[best] == ran)
-
-
-def _observed(
-    deployment: Deployment, images: Images, indices: NDArray[np.int64], goal: Goal
-) -> NDArray[np.int32]:
-    """Simulate images; return the counts, and the reading of the meter of the goal."""
-    recording = deployment.record(
-        images,
-        indices=indices,
-        stream=EVALUATION_STREAM,
-        record_spikes=goal.meter is not None and deployment.needs_spikes,
-    )
-    scores = recording.scores(deployment.network.readout)
-    if goal.meter is None:
-        return scores
-    quantities, _ = deployment.quantities(recording)
-    readings = Meter(goal.meter).read(
-        quantities, seed=deployment.seed, stream=EVALUATION_STREAM, indices=indices
-    )
-    return np.column_stack([scores, readings])

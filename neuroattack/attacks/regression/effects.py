@@ -164,9 +164,8 @@ class EffectEstimator:
         counts = np.concatenate(self._counts)
         group = np.unique(np.concatenate(self._groups), return_inverse=True)[1]
         features = _centered(changes, group)
-        common = self._common_effect * features.sum(axis=1, keepdims=True)
         ridges = [
-            (length, _Ridge(np.hstack([self._smoothed(features, length), common])))
+            (length, _Ridge(self._with_common_effect(features, self._smoothed(features, length))))
             for length in self._correlations_px
         ]
         prior = np.concatenate(self._prior_scores) if self._prior_scores else None
@@ -177,8 +176,10 @@ class EffectEstimator:
             centered = _centered(scores, group)
             solutions = [(length, ridge(centered, centered_prior)) for length, ridge in ridges]
             length, best = max(solutions, key=lambda solution: solution[1].likelihood)
-            *own, shared = best.coefficients
-            slopes = self._smoothed(np.array(own).T, length).T + self._common_effect * shared
+            own = best.coefficients[: features.shape[1]]
+            slopes = self._smoothed(own.T, length).T
+            if self._common_effect:
+                slopes += self._common_effect * best.coefficients[-1]
             base = scores.mean(axis=0) - changes.mean(axis=0) @ slopes
             if prior is not None:
                 base -= best.trust * prior.mean(axis=0)
@@ -187,6 +188,14 @@ class EffectEstimator:
             else:
                 fitted.append(Effects(base, slopes, best.trust, best.support))
         return fitted
+
+    def _with_common_effect(
+        self, features: NDArray[np.float64], smoothed: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        if not self._common_effect:
+            return smoothed
+        common = self._common_effect * features.sum(axis=1, keepdims=True)
+        return np.hstack([smoothed, common])
 
     def _smoothed(self, rows: NDArray[np.float64], length: float) -> NDArray[np.float64]:
         """Multiply rows of shape (n, pixels) by the square root of the prior correlation matrix."""

@@ -58,15 +58,16 @@ def plan_images(
     """
     if goal.maximize is not None:
         changes = quantity_changes(effects, bound, original, goal)
-        candidates = [_Plan(change, -rank) for rank, change in enumerate(changes)]
-    elif goal.target_class is None:
-        candidates = _untargeted(effects, bound, original, goal.label)
     else:
-        candidates = _targeted(effects, bound, original, goal.target_class)
-    candidates.sort(key=lambda plan: -plan.gap)
+        candidates = (
+            _untargeted(effects, bound, original, goal.label)
+            if goal.target_class is None
+            else _targeted(effects, bound, original, goal.target_class)
+        )
+        changes = [plan.change for plan in sorted(candidates, key=lambda plan: -plan.gap)]
     images: list[NDArray[np.float64]] = []
-    for plan in candidates:
-        image = np.clip(original + plan.change.reshape(original.shape), 0.0, 1.0)
+    for change in changes:
+        image = np.clip(original + change.reshape(original.shape), 0.0, 1.0)
         if not any(np.array_equal(image, other) for other in images):
             images.append(image)
         if len(images) == plans:
