@@ -140,7 +140,12 @@ def render_report(
         ],
         tables=[
             table
-            for table in (_costs_table(results), _network_table(evaluation), _origin(provenance))
+            for table in (
+                _increases_table(results),
+                _costs_table(results),
+                _network_table(evaluation),
+                _origin(provenance),
+            )
             if table.rows
         ],
     )
@@ -151,14 +156,53 @@ def verdict(attacked: AttackedImage) -> str:
 
     ``"failed"``: no trial reached the goal; ``"no effect shown"``: the confidence interval overlaps
     that of the clean image; ``"fooled sometimes"``: up to half of the trials reached the goal;
-    ``"fooled mostly"``: more than half did.
+    ``"fooled mostly"``: more than half did. With a quantity as the goal: ``"class lost"`` in at
+    least half of the trials; ``"increased"`` if the paired difference is positive with 95 %
+    confidence; otherwise ``"no effect shown"``.
     """
+    quantity = attacked.search.goal.maximize
+    if quantity is not None:
+        return _verdict_on_quantity(attacked, quantity.replace("-", "_"))
     success = attacked.success
     if success.successes == 0:
         return "failed"
     if success.ci95[0] <= attacked.clean.ci95[1]:
         return "no effect shown"
     return "fooled mostly" if success.rate > 0.5 else "fooled sometimes"
+
+
+def _verdict_on_quantity(attacked: AttackedImage, quantity: str) -> str:
+    if attacked.success.rate <= 0.5:
+        return "class lost"
+    changes = {} if attacked.cost is None else attacked.cost.changes
+    names = ("energy_pj_lower", "energy_pj_upper") if quantity == "energy" else (quantity,)
+    intervals = [changes[name].difference_ci95 for name in names if name in changes]
+    increased = intervals and all(each is not None and each[0] > 0 for each in intervals)
+    return "increased" if increased else "no effect shown"
+
+
+def _increases_table(results: Sequence[AttackResult]) -> Table:
+    rows = [
+        (
+            result.attack.name,
+            name.replace("_", " "),
+            f"{100 * values['median']:+.1f}{NBSP}%",
+            ""
+            if values["ci95"] is None
+            else "{:+.1f} to {:+.1f}".format(*(100 * end for end in values["ci95"])),
+        )
+        for result in results
+        if result.images[0].search.goal.maximize is not None
+        for name, values in result.increases.items()
+    ]
+    return Table(
+        "increases",
+        "Increases",
+        "Median relative increase over images, in trials that the attack has not seen, with the "
+        f"95{NBSP}% confidence interval. Success rates are those of keeping the true class.",
+        ("Attack", "Quantity", "Increase", "95 % interval (%)"),
+        rows,
+    )
 
 
 def _attacks_table(results: Sequence[AttackResult]) -> Table:

@@ -21,6 +21,7 @@ from neuroattack.errors import UnknownNameError, UnsupportedFeatureError, Valida
 from neuroattack.experiments.audit.audit import audit
 from neuroattack.experiments.seeds import attack_seed
 from neuroattack.ir.storage import save_network
+from neuroattack.report.attack import render_report, verdict
 from neuroattack.training.conversion import convert
 
 SPEC = DeploymentSpec(profile="loihi1", steps=40, seed=3)
@@ -194,6 +195,13 @@ def test_the_function_reports_increases(network):
         with pytest.raises(UnsupportedFeatureError):
             na.attack(model, digits.test[:3], attack, maximize="latency")
     assert set(result.increases) >= {"energy", "spikes", "synaptic_operations"}
+    page = render_report([result], title="", provenance=())
+    assert f"{100 * result.increases['energy']['median']:+.1f}" in page
+    for each in result.images:
+        changes = [each.cost.changes[f"energy_pj_{end}"] for end in ("lower", "upper")]
+        shown = all(change.difference_ci95[0] > 0 for change in changes)
+        kept = "increased" if shown else "no effect shown"
+        assert verdict(each) == (kept if each.success.rate > 0.5 else "class lost")
     assert "uncertainty" in other.increases
     assert result.as_json()["goal"] == "energy"
 
