@@ -138,6 +138,11 @@ class RemoteTarget:
         return "independent"
 
     @property
+    def meter(self) -> None:
+        """Always None: the protocol has no readings of meters."""
+        return
+
+    @property
     def queries(self) -> int:
         """Number of images queried so far, including those without a response."""
         return self._queries

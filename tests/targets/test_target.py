@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 
 from neuroattack.errors import BudgetExceededError, ValidationError
-from neuroattack.targets.black_box import BlackBox
+from neuroattack.remote.client import RemoteTarget
+from neuroattack.targets.black_box import BlackBox, Target
+from neuroattack.targets.defenses import TargetWrapper
 
 SHAPE = (4, 4)
 
@@ -36,6 +38,12 @@ def test_a_query_beyond_the_budget_is_refused_and_not_counted():
     assert (target.queries, seen) == (8, [8])
     target.query(images(2))
     assert target.remaining == 0
+
+
+@pytest.mark.parametrize("kind", [BlackBox, RemoteTarget, TargetWrapper])
+def test_a_target_has_all_that_attacks_use(kind):
+    missing = {name for name in vars(Target) if not name.startswith("_")} - set(dir(kind))
+    assert not missing
 
 
 def test_refused_images_are_not_counted():
