@@ -42,7 +42,10 @@ _Log = Annotated[
 _QueriesPerClient = Annotated[
     int | None, typer.Option(help="Query budget of a client, in images. Default: no limit.")
 ]
-_MaxBatch = Annotated[int, typer.Option(help="Maximum number of images per request.")]
+_MaxBatch = Annotated[
+    int,
+    typer.Option(help="Maximum number of images per request, and per batch of waiting requests."),
+]
 _MaxRequest = Annotated[int, typer.Option(help="Maximum size of a request in MiB.")]
 _QueueSize = Annotated[int, typer.Option(help="Maximum number of waiting requests.")]
 _Timeout = Annotated[float, typer.Option(help="Time limit of a request in seconds.")]
@@ -90,7 +93,7 @@ def serve(
     serving.check_reach(address, protected=tokens is not None)
     with deployment(seed=seed).deploy(load_network(network)) as deployed:
         box = deployed.black_box(stream=0)
-        service = Service(box, QueryLog(log), limits.queries_per_client)
+        service = Service(box, QueryLog(log), limits)
         app = make_app(name, service, limits=limits, tokens=tokens)
         serving.serve(
             app,

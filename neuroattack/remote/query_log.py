@@ -7,6 +7,7 @@ import hashlib
 import os
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -67,8 +68,23 @@ class QueryLog:
         self._database.execute(_LAYOUT)
         self._database.execute(f"PRAGMA user_version = {_VERSION}")
 
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Write all changes made in this context together, or none after an exception."""
+        with self._database:
+            # Lock at once: other servers may use the same file.
+            self._database.execute("BEGIN IMMEDIATE")
+            yield
+
     def accept(
-        self, client: str, key: str, images: int, content: bytes, budget: int | None = None
+        self,
+        client: str,
+        key: str,
+        images: int,
+        content: bytes,
+        *,
+        budget: int | None = None,
+        remaining: int | None = None,
     ) -> NDArray[np.int32] | None:
         """Count a request unless it was counted before; return its counts if available.
 
@@ -78,7 +94,8 @@ class QueryLog:
         Raises
         ------
         BudgetExceededError
-            If the images exceed the client's total budget; the request is not counted.
+            If the images exceed the client's total budget, or the `remaining` budget of the
+            target; the request is not counted.
         ValidationError
             If the key was used for another request.
         """
@@ -91,9 +108,12 @@ class QueryLog:
                 raise ValidationError(
                     "Idempotency-Key", repr(key), "a new key for a request with other images"
                 )
-            if known[1] is None:
-                return None
-            return np.frombuffer(known[1], "<i4").reshape(images, -1).astype(np.int32)
+            if known[1] is not None:
+                return np.frombuffer(known[1], "<i4").reshape(images, -1).astype(np.int32)
+        if remaining is not None and images > remaining:
+            raise BudgetExceededError(images, remaining)
+        if known is not None:
+            return None
         if budget is not None:
             left = budget - self.counted(client)
             if images > left:

@@ -14,11 +14,12 @@ from neuroattack.remote.app import make_app
 from neuroattack.remote.query_log import QueryLog
 from neuroattack.remote.service import Limits, Service
 from neuroattack.targets.black_box import BlackBox
+from neuroattack.targets.defenses import TargetWrapper
 
 SHAPE, CLASSES = (4, 3), 5
 
 
-def toy_target(delay_s=0.0, fault=None):
+def toy_target(delay_s=0.0, fault=None, budget=None):
     """Answer with counts that tell the image and how many came before it."""
     shown = 0
 
@@ -33,14 +34,28 @@ def toy_target(delay_s=0.0, fault=None):
         zeros = np.zeros(len(rows))
         return np.stack([first, brightness, zeros, zeros, zeros], axis=1).astype(np.int32)
 
-    return BlackBox(answer, SHAPE, CLASSES)
+    return BlackBox(answer, SHAPE, CLASSES, budget)
+
+
+class GatedTarget(TargetWrapper):
+    """Record the size of each batch; every query waits until `gate` is set."""
+
+    def __init__(self, target):
+        super().__init__(target)
+        self.gate, self.entered, self.sizes = threading.Event(), threading.Event(), []
+
+    def query(self, images):
+        self.sizes.append(len(images))
+        self.entered.set()
+        assert self.gate.wait(60)
+        return super().query(images)
 
 
 @contextlib.contextmanager
 def served(target=None, limits=None, tokens=None, log=None, certificate=None):
     """Serve a target from a thread; yield the model's address, and its log."""
     limits, log = limits or Limits(), log or QueryLog()
-    service = Service(target or toy_target(), log, limits.queries_per_client)
+    service = Service(target or toy_target(), log, limits)
     app = make_app("toy", service, limits=limits, tokens=tokens)
     tls = {} if certificate is None else {"ssl_certfile": certificate, "ssl_keyfile": certificate}
     server = uvicorn.Server(uvicorn.Config(app, log_level="critical", lifespan="on", **tls))
