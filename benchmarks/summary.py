@@ -52,6 +52,7 @@ _LINES = (
     ("startup", "help_s", "neuroattack --help", " s"),
     ("startup", "first_query_s", "process with one native query", " s"),
     ("remote", "remote_share", "throughput over HTTP on loopback relative to direct queries", ""),
+    ("remote", "batching_speedup", "speed-up of 16 clients by batches of waiting requests", " x"),
 )
 
 

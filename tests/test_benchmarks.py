@@ -38,7 +38,7 @@ PROMISED = {
     "training": {"fine_tuned_s", "fine_tuned_spiking_accuracy", "paper_s", "paper_rate_accuracy"},
     "scaling": {"slopes"},
     "startup": {"help_s", "first_query_s"},
-    "remote": {"remote_share"},
+    "remote": {"remote_share", "batching_speedup"},
 }
 WITH_SPREAD = {"engine", "convolution", "attack", "startup", "remote"}
 
