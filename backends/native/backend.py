@@ -10,11 +10,9 @@ import itertools
 import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
-from typing import Any, TypeVar
 
 import numpy as np
 from joblib import cpu_count
-from numpy.typing import NDArray
 
 from neuroattack import __version__
 from neuroattack.deployment.backend import (
@@ -26,23 +24,16 @@ from neuroattack.deployment.backend import (
 )
 from neuroattack.deployment.features import FEATURES, check_supported
 from neuroattack.encoding.constant import ConstantInput, InputSignal
-from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.validation import check_integer
 
-from .layer import Layer
-from .neighbors import Base, can_have_neighbors, find_neighbors
-from .simulation import Counts, Simulation
-from .trace import Differences
+from .simulation import Simulation
 
 __all__ = ["NativeBackend", "NativeSimulator"]
 
 # Maximum memory of the spikes and states of one population in a slice of images, in bytes.
 _SLICE_BYTES = 64 * 2**20
 _SLICE_IMAGES = 128
-
-_Batch = SpikeTrains | ConstantInput | Differences
-_Result = TypeVar("_Result")
 
 
 class NativeSimulator:
@@ -60,60 +51,51 @@ class NativeSimulator:
     def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
-        if not record_spikes and isinstance(inputs, SpikeTrains):
-            layers = self._simulation.plain_layers()
-            if layers and can_have_neighbors(layers, inputs.images, inputs.steps):
-                return Recording(self._count(inputs, layers))
-        images = np.arange(inputs.images)
-        return Recording.concatenate(
-            self._each_slice(lambda part: self._record(part, record_spikes), inputs, images)
+        return self.encode_and_run(
+            inputs.__getitem__, len(inputs), inputs.steps, record_spikes=record_spikes
         )
+
+    def encode_and_run(
+        self,
+        encode: Callable[[slice], InputSignal],
+        images: int,
+        steps: int,
+        *,
+        record_spikes: bool = False,
+    ) -> Recording:
+        """Encode and simulate; see :class:`neuroattack.deployment.backend.EncodingSimulator`."""
+
+        def record(part: slice) -> Recording:
+            inputs = encode(part)
+            activity = self._simulation.run(inputs)
+            counts = activity.counts
+            if isinstance(inputs, ConstantInput):
+                counts = {INPUT: inputs.counts(), **counts}
+            trains = activity.trains() if record_spikes else None
+            return Recording(counts, trains, activity.potentials)
+
+        size = 1
+        if images > 1:
+            most = _SLICE_BYTES // self._simulation.bytes_per_image(steps)
+            size = max(1, min(_SLICE_IMAGES, most, -(-images // self._threads)))
+        slices = [slice(i, min(i + size, images)) for i in range(0, images, size)]
+        return Recording.concatenate(_in_threads(record, slices, min(self._threads, len(slices))))
 
     def close(self) -> None:
         """Do nothing: the simulator has only arrays."""
 
-    def _record(self, inputs: InputSignal, record_spikes: bool) -> Recording:
-        activity = self._simulation.run(inputs)
-        counts = activity.counts
-        if isinstance(inputs, ConstantInput):
-            counts = {INPUT: inputs.counts(), **counts}
-        return Recording(counts, activity.trains() if record_spikes else None, activity.potentials)
 
-    def _count(self, inputs: SpikeTrains, layers: list[Layer]) -> Counts:
-        differences, near = find_neighbors(inputs)
-        others, neighbors = np.flatnonzero(~near), np.flatnonzero(near)
-        parts = self._each_slice(lambda part: self._simulation.run(part).counts, inputs, others)
-        if len(neighbors):
-            base = Base(layers, inputs[:1])
-            parts += self._each_slice(base.run, differences, neighbors)
-        counts = _joined(parts)
-        if len(neighbors) and len(others):
-            order = np.argsort(np.concatenate([others, neighbors]))
-            counts = {name: one[order] for name, one in counts.items()}
-        return counts
-
-    def _each_slice(
-        self, work: Callable[[Any], _Result], batch: _Batch, images: NDArray[np.intp]
-    ) -> list[_Result]:
-        """Return the results of `work` for slices of the given images of a batch, in order."""
-        size = min(
-            _SLICE_IMAGES,
-            _SLICE_BYTES // self._simulation.bytes_per_image(batch.steps),
-            -(-len(images) // self._threads),
-        )
-        slices = [batch[images[i : i + max(size, 1)]] for i in range(0, len(images), max(size, 1))]
-        if self._threads == 1 or len(slices) == 1:
-            return [work(part) for part in slices]
-        return _in_threads(work, slices, min(self._threads, len(slices)))
-
-
-def _in_threads(work: Callable[[Any], _Result], slices: list[Any], threads: int) -> list[_Result]:
+def _in_threads(
+    work: Callable[[slice], Recording], slices: list[slice], threads: int
+) -> list[Recording]:
     """Return the results of `work` in order; the calling thread does its part of it.
 
     If it only waited, its core would be idle, and two threads that wake up on one core would stay
     there for milliseconds, until the operating system moves one of them.
     """
-    results: dict[int, _Result] = {}
+    if threads == 1:
+        return [work(part) for part in slices]
+    results: dict[int, Recording] = {}
     numbers = itertools.count()
 
     def take() -> None:
@@ -139,12 +121,6 @@ def _pool(threads: int, process: int) -> ThreadPoolExecutor:
     """
     del process
     return ThreadPoolExecutor(threads, "native")
-
-
-def _joined(parts: list[Counts]) -> Counts:
-    if len(parts) == 1:
-        return parts[0]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 class NativeBackend:

@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 
-from .kernels import Weights
-from .vectors import BLOCKS, PACK, POSITIONS, add_blocks, write_8
+from .vectors import BLOCKS, PACK, POSITIONS, Weights, add_blocks, write_8
 
 __all__ = [
     "RESETS",

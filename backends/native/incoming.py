@@ -23,8 +23,7 @@ from numpy.typing import NDArray
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import AnyProjection, Convolution, Network, Projection
 
-from .kernels import Weights
-from .vectors import BLOCKS
+from .vectors import BLOCKS, Weights
 
 __all__ = ["VECTOR", "Incoming", "Order", "aligned", "neuron_orders"]
 

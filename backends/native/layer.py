@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,16 +17,11 @@ from neuroattack.ir.network import FixedPopulation, Network, Population, Project
 
 from .events import delayed, merge
 from .incoming import Order
-from .kernels import (
-    Start,
-    Weights,
-    simulate_fixed,
-    simulate_floating,
-)
+from .kernels import Parameters, simulate_fixed, simulate_floating
+from .tiles import TILE, in_tiles
+from .vectors import Weights
 
 __all__ = ["Layer"]
-
-_CACHE_LINE = 64
 
 # For values between 2**-500 and 2**500, scaling by the unit of the weights, which is at least
 # 2**-300, can neither overflow nor underflow.
@@ -40,9 +35,8 @@ _LARGEST_NARROW_LEAK = 255
 class Layer:
     """Population with the weights of all projections into it, in units of ``2**exponent``.
 
-    `weights` are the stacked rows of all projections, padded with columns of zeros: integers in a
-    type in which their sums are exact. `largest_sum` is the largest sum of magnitudes of the
-    weights into one neuron.
+    `weights` are the stacked rows of all projections, in tiles: integers in a type in which their
+    sums are exact. `largest_sum` is the largest sum of magnitudes of the weights into one neuron.
     """
 
     population: Population | FixedPopulation
@@ -78,28 +72,9 @@ class Layer:
             network.dt_s,
             [projection.source for projection in incoming],
             [projection.delay_steps for projection in incoming],
-            _aligned(mantissas, _narrowest(population, largest_sum)),
+            in_tiles(mantissas, _narrowest(population, largest_sum)),
             exponent,
             largest_sum,
-        )
-
-    def part(self, neurons: NDArray[np.int32]) -> Layer:
-        """Return a layer with some of the neurons, in floating point."""
-        population = cast("Population", self.population)
-        return replace(
-            self,
-            population=replace(
-                population,
-                size=len(neurons),
-                tau_m_s=population.tau_m_s[neurons],
-                threshold_v=population.threshold_v[neurons],
-                bias_v=population.bias_v[neurons],
-                reset_v=population.reset_v[neurons],
-                refractory_steps=population.refractory_steps[neurons],
-                tau_syn_s=population.tau_syn_s[neurons],
-                current_bias_v=population.current_bias_v[neurons],
-            ),
-            weights=_aligned(self.weights[:, neurons], self.weights.dtype.type),
         )
 
     @cached_property
@@ -119,100 +94,84 @@ class Layer:
         return 2.0**self.exponent if sure else 1.0
 
     @cached_property
-    def constants(self) -> tuple[Weights, float, float, NDArray[np.float64], float, int]:
-        """Weights, their unit, decay, thresholds, reset potential and refractory steps.
-
-        Arguments of the floating-point loops; potentials are in units of :attr:`unit_v`.
-        """
+    def _parameters(self) -> Parameters:
+        """Parameters of the floating-point neurons; potentials are in units of :attr:`unit_v`."""
         population = cast("Population", self.population)
+        grid = 2.0**self.exponent / self.unit_v
+        bias = self._padded(population.bias_v / self.unit_v, 0.0)
+        reset = float(population.reset_v[0]) / self.unit_v
         return (
-            self.weights,
-            2.0**self.exponent / self.unit_v,
+            None if grid == 1.0 else grid,
             float(population.decay(self.dt_s)[0]),
-            population.strict_threshold_v / self.unit_v,
-            float(population.reset_v[0]) / self.unit_v,
-            int(population.refractory_steps[0]),
+            self._padded(population.strict_threshold_v / self.unit_v, np.inf),
+            bias if bias.any() else None,
+            reset,
+            -np.inf if self._refractory_steps else reset,
         )
 
     @cached_property
-    def bias(self) -> NDArray[np.float64]:
-        """Constant input per step, in units of :attr:`unit_v`."""
-        return cast("Population", self.population).bias_v / self.unit_v
+    def _refractory_steps(self) -> int:
+        """Length of the refractory period, the same for all neurons."""
+        return int(np.max(self.population.refractory_steps, initial=0))
 
-    def run(self, spikes: dict[str, SpikeTrains], images: int, steps: int) -> SpikeTrains:
-        """Return the spikes for a batch, given the spikes of the sources."""
-        given = [
-            (delayed(spikes[name].offsets, delay), spikes[name].neurons)
-            for name, delay in zip(self.sources, self.delays, strict=True)
-        ]
-        sizes = [spikes[name].size for name in self.sources]
-        first_rows = [0, *itertools.accumulate(sizes)]
-        offsets, rows = merge(given, first_rows, (images, steps))
-        population = self.population
-        if not isinstance(population, FixedPopulation):
-            return self.run_floating(offsets, rows)
-        trains = self._room(images, steps)
+    @cached_property
+    def _fixed_parameters(self) -> tuple[Any, ...]:
+        population = cast("FixedPopulation", self.population)
         wraps = True if self.largest_sum << self.exponent >= CURRENT_SPAN // 2 else None
-        simulate_fixed(
-            offsets,
-            rows,
-            cast("NDArray[np.int16] | NDArray[np.int32]", self.weights),
-            # Weights with an exponent of 24 or more wrap to 0.
-            np.int32((-256 if wraps else 1) << self.exponent)
-            if self.exponent < 24
-            else np.int32(0),
+        # Weights with an exponent of 24 or more wrap to 0.
+        unit = (-256 if wraps else 1) << self.exponent if self.exponent < 24 else 0
+        return (
+            np.int32(unit),
             wraps,
             np.int32(population.leak),
             True if population.leak > _LARGEST_NARROW_LEAK else None,
-            population.threshold,
-            population.bias if population.bias.any() else None,
-            population.refractory_steps,
+            self._padded(population.threshold, np.iinfo(np.int32).max),
+            self._padded(population.bias, 0) if population.bias.any() else None,
             np.int32(population.lowest),
             np.int32(population.highest),
-            trains.offsets,
-            trains.neurons,
         )
-        return trains
 
-    def run_floating(
-        self,
-        arrivals: NDArray[np.int64],
-        rows: NDArray[np.int32],
-        start: Start | None = None,
-        currents: Weights | None = None,
-        trace: tuple[Weights, NDArray[np.float64]] | None = None,
-    ) -> SpikeTrains:
-        """Return the spikes; see :func:`~.kernels.simulate_floating` for the arguments."""
-        images, steps = arrivals.shape[0], arrivals.shape[1] - 1
-        trains = self._room(images, steps)
-        weights, grid, decay, threshold, reset, refractory_steps = self.constants
-        bias = self.bias
-        simulate_floating(
-            arrivals,
-            rows,
-            weights,
-            None if grid == 1.0 else grid,
-            decay,
-            threshold,
-            reset,
-            refractory_steps,
-            float(threshold[0]) if (threshold == threshold[0]).all() else None,
-            bias if bias.any() else None,
-            start,
-            currents,
-            trace,
-            trains.offsets,
-            trains.neurons,
-        )
-        return trains
+    def _padded(self, values: NDArray[Any], value: float) -> NDArray[Any]:
+        added = len(self.weights) * TILE - len(values)
+        return np.pad(values, (0, added), constant_values=value)
 
-    def _room(self, images: int, steps: int) -> SpikeTrains:
-        return SpikeTrains(
-            self.population.size,
-            np.empty((images, steps + 1), np.int64),
-            # One more entry, because the branch-free loop may write one entry past the end.
-            np.empty(images * self.population.most_spikes(steps) + 1, np.int32),
-        )
+    def run(
+        self, spikes: dict[str, SpikeTrains], images: int, steps: int
+    ) -> tuple[SpikeTrains, NDArray[np.int32]]:
+        """Return the spikes and their counts for a batch, given the spikes of the sources."""
+        trains = [spikes[name] for name in self.sources]
+        if len(trains) == 1:
+            arrivals, rows, delay = trains[0].offsets, trains[0].neurons, self.delays[0]
+        else:
+            given = [
+                (delayed(one.offsets, late), one.neurons)
+                for one, late in zip(trains, self.delays, strict=True)
+            ]
+            first_rows = [0, *itertools.accumulate(one.size for one in trains)]
+            arrivals, rows = merge(given, first_rows, (images, steps))
+            delay = 0
+        if isinstance(self.population, FixedPopulation):
+            found = simulate_fixed(
+                arrivals,
+                delay,
+                rows,
+                cast("NDArray[np.int16] | NDArray[np.int32]", self.weights),
+                self.population.size,
+                self._refractory_steps,
+                *self._fixed_parameters,
+            )
+        else:
+            found = simulate_floating(
+                arrivals,
+                delay,
+                rows,
+                self.weights,
+                self.population.size,
+                self._refractory_steps,
+                self._parameters,
+            )
+        offsets, neurons, counts = found
+        return SpikeTrains(self.population.size, offsets, neurons), counts
 
 
 def _rows(projection: Projection, order: Order) -> NDArray[np.int32]:
@@ -225,16 +184,3 @@ def _narrowest(population: Population | FixedPopulation, largest_sum: int) -> ty
         # Sums wrap at 24 bits, and the lower 24 of 32 bits are correct even after an overflow.
         return np.int16 if largest_sum < 2**15 else np.int32
     return np.int32 if largest_sum < 2**31 else np.float64
-
-
-def _aligned(mantissas: NDArray[np.int64] | Weights, dtype: type[np.generic]) -> Weights:
-    """Return weights whose rows are aligned to half a cache line (one vector) and padded to it."""
-    rows, columns = mantissas.shape
-    itemsize = np.dtype(dtype).itemsize
-    padded = -(-columns * itemsize // (_CACHE_LINE // 2)) * (_CACHE_LINE // 2) // itemsize
-    memory = np.zeros(rows * padded * itemsize + _CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % _CACHE_LINE
-    weights: Weights = memory[start : start + rows * padded * itemsize].view(dtype)
-    weights = weights.reshape(rows, padded)
-    weights[:, :columns] = mantissas
-    return weights

@@ -64,6 +64,7 @@ class Simulation:
 
     def __init__(self, network: Network) -> None:
         self._network = network
+        self._names = list(network.sizes)
         self._orders = neuron_orders(network)
         self._groups: list[tuple[list[Layer | GeneralLayer], bool]] = []
         for group in recurrent_groups(network):
@@ -73,12 +74,6 @@ class Simulation:
             kind = Layer.of if plain else GeneralLayer
             self._groups.append(([kind(network, p, self._orders) for p in populations], loops))
 
-    def plain_layers(self) -> list[Layer] | None:
-        """Return all populations if none needs a :class:`.general.GeneralLayer`; otherwise None."""
-        layers = [layer for group, _ in self._groups for layer in group]
-        plain = [layer for layer in layers if isinstance(layer, Layer)]
-        return plain if len(plain) == len(layers) else None
-
     def bytes_per_image(self, steps: int) -> int:
         """Return the maximum memory of the spikes and states of one population for an image."""
         # States are up to 33 bytes per neuron, and their copies and counts are a few bytes.
@@ -87,17 +82,20 @@ class Simulation:
     def run(self, inputs: InputSignal) -> Activity:
         """Simulate a batch."""
         spikes: dict[str, SpikeTrains] = {}
+        counts: Counts = {}
         constant = None
         if isinstance(inputs, ConstantInput):
             constant = inputs
         else:
             spikes[INPUT] = inputs
+            counts[INPUT] = np.zeros((len(inputs), inputs.size), np.int32)
+            count_spikes(inputs.offsets, inputs.neurons, counts[INPUT])
         images, steps = inputs.images, inputs.steps
-        counts: Counts = {}
         potentials = None
         for layers, loops in self._groups:
             if not loops and isinstance(layers[0], Layer):
-                spikes[layers[0].population.name] = layers[0].run(spikes, images, steps)
+                name = layers[0].population.name
+                spikes[name], counts[name] = layers[0].run(spikes, images, steps)
                 continue
             general = [layer for layer in layers if isinstance(layer, GeneralLayer)]
             runs = [layer.start(images, steps, constant, stepwise=loops) for layer in general]
@@ -111,11 +109,7 @@ class Simulation:
                 counts[name] = _in_network_order(run.counts, self._orders[name])
                 if len(run.potentials):
                     potentials = _in_network_order(run.potentials, self._orders[name])
-        for name, trains in spikes.items():
-            if name not in counts:
-                counts[name] = np.zeros((images, trains.size), np.int32)
-                count_spikes(trains.offsets, trains.neurons, counts[name])
-        names = [name for name in self._network.sizes if name in spikes]
+        names = [name for name in self._names if name in spikes]
         return Activity(
             {name: spikes[name] for name in names},
             {name: counts[name] for name in names},

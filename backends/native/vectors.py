@@ -18,7 +18,10 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["BLOCKS", "EIGHT", "PACK", "POSITIONS", "add_blocks", "write_8"]
+__all__ = ["BLOCKS", "EIGHT", "PACK", "POSITIONS", "Weights", "add_blocks", "write_8"]
+
+Weights = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.float64]
+"""Weights of a type in which their sums are exact."""
 
 BLOCKS = (64, 32, 16, 4, 1)
 """Numbers of adjacent targets whose weights are added at once."""

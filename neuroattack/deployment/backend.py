@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "Availability",
     "Backend",
     "BackendInfo",
+    "EncodingSimulator",
     "Recording",
     "Simulator",
     "Workload",
@@ -201,6 +202,32 @@ class Simulator(Protocol):
 
     def close(self) -> None:
         """Release processes and memory of the simulator, which cannot be run again."""
+        ...
+
+
+@runtime_checkable
+class EncodingSimulator(Protocol):
+    """Simulator that encodes images in the threads in which it simulates them."""
+
+    def encode_and_run(
+        self,
+        encode: Callable[[slice], InputSignal],
+        images: int,
+        steps: int,
+        *,
+        record_spikes: bool = False,
+    ) -> Recording:
+        """Encode and simulate a batch like :meth:`Simulator.run`.
+
+        Parameters
+        ----------
+        encode : callable
+            Function that returns the input of a slice of the batch; called by several threads.
+        images, steps : int
+            Number of images in the batch, and of time steps.
+        record_spikes : bool, optional
+            Whether to record the spikes of all populations.
+        """
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, get_args
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.deployment.backend import (
+    EncodingSimulator,
     Recording,
     Simulator,
     Workload,
@@ -20,6 +22,7 @@ from neuroattack.deployment.backend import (
 )
 from neuroattack.deployment.features import BASIC, check_supported
 from neuroattack.deployment.meters import Meter
+from neuroattack.encoding.constant import InputSignal
 from neuroattack.encoding.early_exit import EarlyExit
 from neuroattack.encoding.encoders import RateEncoder
 from neuroattack.encoding.images import validate_images
@@ -193,22 +196,52 @@ class Deployment:
         indices = np.asarray(indices, np.int64)
         if indices.shape != (len(rows),):
             raise ValidationError("indices", f"shape {indices.shape}", f"shape ({len(rows)},)")
+        return self._record(rows, indices, stream, record_spikes)
+
+    def _record(
+        self,
+        rows: NDArray[np.float64],
+        indices: NDArray[np.int64],
+        stream: int,
+        record_spikes: bool,
+    ) -> Recording:
         parts = []
         recorded = record_spikes or self.exit is not None
         for batch in self.batches(len(rows), record_spikes=recorded):
-            inputs = self.network.input.encoder.encode(
-                rows[batch],
-                indices=indices[batch],
+            part = self._simulate(rows[batch], indices[batch], stream, recorded)
+            if self.exit is not None:
+                part = part.until(_decided_after(self.exit, part, self.network.readout))
+                part = part if record_spikes else replace(part, spikes=None)
+            parts.append(part)
+        return Recording.concatenate(parts)
+
+    def _simulate(
+        self,
+        rows: NDArray[np.float64],
+        indices: NDArray[np.int64],
+        stream: int,
+        record_spikes: bool,
+    ) -> Recording:
+        def encode(part: slice) -> InputSignal:
+            return self.network.input.encoder.encode(
+                rows[part],
+                indices=indices[part],
                 steps=self.steps,
                 dt_s=self.network.dt_s,
                 seed=self.seed,
                 stream=stream,
             )
-            part = self.simulator.run(inputs, record_spikes=recorded)
-            if self.exit is not None:
-                part = part.until(_decided_after(self.exit, part, self.network.readout))
-            parts.append(part if record_spikes else replace(part, spikes=None))
-        return Recording.concatenate(parts)
+
+        # Images with the same random numbers are encoded together, for they differ only a little.
+        if self._encoder is not None and len(set(indices.tolist())) == len(rows):
+            return self._encoder.encode_and_run(
+                encode, len(rows), self.steps, record_spikes=record_spikes
+            )
+        return self.simulator.run(encode(slice(None)), record_spikes=record_spikes)
+
+    @cached_property
+    def _encoder(self) -> EncodingSimulator | None:
+        return self.simulator if isinstance(self.simulator, EncodingSimulator) else None
 
     def quantities(
         self, recording: Recording
@@ -245,6 +278,8 @@ class Deployment:
 
     def batches(self, images: int, *, record_spikes: bool) -> list[slice]:
         """Return the batches in which a number of images are simulated, to limit the memory."""
+        if images == 1:
+            return [slice(0, 1)]
         size = self._images_per_batch(record_spikes)
         return [slice(start, start + size) for start in range(0, images, size)]
 
@@ -264,7 +299,6 @@ class Deployment:
         *,
         indices: NDArray[np.int64],
         stream: int,
-        observe: Callable[[Recording], None] | None = None,
         meter: Meter | None = None,
     ) -> NDArray[np.int32]:
         """Simulate images; return what :meth:`black_box` responds, with the same parameters.
@@ -273,12 +307,19 @@ class Deployment:
         -------
         int32 array, shape (images, classes); with a meter (images, classes + 1)
         """
-        recording = self.record(
-            images,
-            indices=indices,
-            stream=stream,
-            record_spikes=(observe or meter) is not None and self.needs_spikes,
-        )
+        rows = validate_images(images, self.image_shape)
+        return self._respond(rows, indices, stream, meter, None)
+
+    def _respond(
+        self,
+        rows: NDArray[np.float64],
+        indices: NDArray[np.int64],
+        stream: int,
+        meter: Meter | None,
+        observe: Callable[[Recording], None] | None,
+    ) -> NDArray[np.int32]:
+        record_spikes = (observe or meter) is not None and self.needs_spikes
+        recording = self._record(rows, indices, stream, record_spikes)
         if observe:
             observe(recording)
         scores = recording.scores(self.network.readout)
@@ -339,7 +380,7 @@ class Deployment:
             else:
                 indices = np.arange(next_index, next_index + len(rows))
             next_index = int(indices[-1]) + 1
-            return self.respond(rows, indices=indices, stream=stream, observe=observe, meter=meter)
+            return self._respond(rows, indices, stream, meter, observe)
 
         return BlackBox(
             simulate,

@@ -46,10 +46,11 @@ def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.flo
         raise ValidationError("images", f"an array of shape {array.shape}", expected)
     if array.size == 0:
         raise ValidationError("images", "an empty batch", "at least one image")
-    if not np.isfinite(array).all():
-        kind = "NaN" if np.isnan(array).any() else "infinite values"
-        raise ValidationError("images", kind, "finite intensities in [0, 1]")
-    if array.min() < 0 or array.max() > 1:
+    # NaN is neither at least 0 nor at most 1.
+    if not (array.min() >= 0 and array.max() <= 1):
+        if not np.isfinite(array).all():
+            kind = "NaN" if np.isnan(array).any() else "infinite values"
+            raise ValidationError("images", kind, "finite intensities in [0, 1]")
         raise ValidationError(
             "images", f"intensities from {array.min():g} to {array.max():g}", "values in [0, 1]"
         )

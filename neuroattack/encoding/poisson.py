@@ -16,6 +16,7 @@ Lower halves matter for one number in 65,536 and are computed only then.
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numba
@@ -61,13 +62,18 @@ def poisson_spikes(
     seed, stream : int
         Random seed and number of the stream, not negative.
     """
-    key: NDArray[Any] = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2)
     offsets = np.empty((len(probability), steps + 1), np.int64)
     # Large enough for spikes of all nonzero pixels in every step; the system allocates memory only
     # for written pages. One more entry, since branch-free code may write one entry past the end.
     neurons = np.empty(np.count_nonzero(probability) * steps + 1, np.int32)
-    _draw_batch(probability, indices, key, offsets, neurons)
+    _draw_batch(probability, indices, _key(seed, stream), offsets, neurons)
     return SpikeTrains(probability.shape[1], offsets, neurons[: offsets[-1, -1]])
+
+
+@functools.lru_cache(maxsize=1024)
+def _key(seed: int, stream: int) -> NDArray[Any]:
+    """Return the key of a stream."""
+    return np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2)
 
 
 # All arithmetic below is explicitly np.uint32: numba would otherwise widen results to 64 bits, and
