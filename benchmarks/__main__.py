@@ -14,6 +14,7 @@ from benchmarks import (  # noqa: F401  (register)
     attack,
     convolution,
     engine,
+    query,
     remote,
     scaling,
     startup,
@@ -30,7 +31,10 @@ from neuroattack.report.terminal import console
 from neuroattack.training.storage import load_model
 
 # In the order in which they run: the others use the model that training writes.
-_ORDER = ("training", "engine", "convolution", "attack", "scaling", "startup", "remote")
+_ORDER = (
+    *("training", "engine", "convolution", "query"),
+    *("attack", "scaling", "startup", "remote"),
+)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,6 +5,9 @@ neurons, with direct coding and with Poisson spikes. The native backend simulate
 pooling as one kernel of 6 x 6. Both simulate the same network: the kernels are on a coarse grid, so
 that the sums of snnTorch's float32 are exact, and only the decay of potentials is rounded.
 
+The limit is the time in which one core adds as many weights as the spikes of the run, with the sums
+in registers and the weights in the first-level cache.
+
 Weights are random, with gains that give activities near those of the network trained on MNIST.
 """
 
@@ -17,6 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.limit import adding_weights
 from benchmarks.peers import INSTALL
 from benchmarks.registry import Figures, Options, Table, section
 from benchmarks.rounds import ratio_to_fastest, stated, throughputs
@@ -24,6 +28,7 @@ from benchmarks.workload import check_recording, encode
 from benchmarks.writing import with_spread
 from neuroattack.backends.native import NativeBackend
 from neuroattack.datasets import load_dataset
+from neuroattack.deployment.backend import Recording
 from neuroattack.encoding.constant import InputSignal
 from neuroattack.encoding.encoders import DirectEncoder, PoissonEncoder
 from neuroattack.ir.network import INPUT, Convolution, Input, Network, Population, Projection
@@ -157,9 +162,27 @@ def _tables(figures: Figures) -> list[Table]:
         rows.append(
             [f"{coding}: speed-up over the faster one", _ratio(found, "vs_snntorch_fastest")]
         )
+        rows.append(
+            [f"{coding}: weight additions per image", f"{found['additions_per_image']:.3g}"]
+        )
+        rows.append([f"{coding}: fraction of the limit", with_spread(found, "limit_ratio")])
         if found["equal_counts"] is not None:
             rows.append([f"{coding}: equal spike counts", f"{100 * found['equal_counts']:.2f} %"])
     return [Table(title, ("", ""), rows)]
+
+
+def _additions(network: Network, recording: Recording) -> int:
+    """Return the number of weights that the spikes of a run add."""
+    spiking = [name for name in recording.counts if name != INPUT or not _is_direct(network)]
+    return sum(
+        int((recording.counts[name].astype(np.int64) @ projection.fan_out()).sum())
+        for name in spiking
+        for projection in network.outgoing(name)
+    )
+
+
+def _is_direct(network: Network) -> bool:
+    return isinstance(network.input.encoder, DirectEncoder)
 
 
 def _ratio(found: Figures, key: str) -> str:
@@ -178,7 +201,7 @@ def measure_convolution(options: Options) -> Figures:
         network = convolutional_network(layers, encoder)
         inputs = encode(network, rows, _STEPS)
         figures[coding] = _measure_coding(network, inputs, layers, options)
-        for key in ("vs_snntorch", "vs_snntorch_fastest"):
+        for key in ("vs_snntorch", "vs_snntorch_fastest", "limit_ratio"):
             for end in ("", "_spread"):
                 figures[f"{key}_{coding}{end}"] = figures[coding][f"{key}{end}"]
     return figures
@@ -192,14 +215,17 @@ def _measure_coding(
     check_recording(network, inputs, recorded, images=_CHECKED)
     recording = simulator.run(inputs)
     repeats = 1 if options.quick else _NATIVE_RUNS
+    additions = _additions(network, recording)
     subjects: dict[str, Callable[[], object]] = {
-        "native": lambda: [simulator.run(inputs) for _ in range(repeats)]
+        "native": lambda: [simulator.run(inputs) for _ in range(repeats)],
+        "limit": adding_weights(repeats * additions),
     }
     figures: Figures = {
         "activity": {
             name: float(counts.mean()) / inputs.steps for name, counts in recording.counts.items()
         },
         "equal_counts": None,
+        "additions_per_image": additions / inputs.images,
     }
     try:
         from benchmarks.peers.snntorch_convolution import VERSIONS, PeerNetwork
@@ -215,6 +241,8 @@ def _measure_coding(
     options.say("timing")
     timed = throughputs(subjects, inputs.images, 1 if options.quick else 9)
     ours = timed["native"] = repeats * timed["native"]
+    timed["limit"] *= repeats
+    figures |= stated("limit_ratio", ours / timed["limit"])
     documented = [timed["documented"]] if "documented" in timed else []
     peers = [timed[name] for name in _PEER_CONFIGURATIONS if name in timed]
     for name, rounds in timed.items():

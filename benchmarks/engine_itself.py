@@ -11,7 +11,7 @@ from collections.abc import Callable, Hashable
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.limit import PLAIN, Limit
+from benchmarks.limit import PLAIN, TILES, Limit
 from benchmarks.registry import Figures, Options
 from benchmarks.rounds import seconds, stated
 from benchmarks.workload import Workload, check_recording
@@ -90,6 +90,7 @@ def _against_limit(timed: _Timed, limit: Limit, images: int, key: str) -> Figure
     return {
         **stated(f"limit_ratio_one_core{key}", limit_s / native_s),
         **stated(f"limit_ratio_plain_addition{key}", plain_s / native_s),
+        **stated(f"limit_ratio_tiles{key}", limit.seconds(timed, TILES) / native_s),
         f"limit{key}": {
             "additions_per_image": {
                 name: count / images for name, count in limit.additions.items()

@@ -37,6 +37,8 @@ _LINES = (
         " x",
     ),
     ("convolution", "vs_snntorch_poisson", "convolutions, Poisson: speed-up over snnTorch", " x"),
+    ("query", "query_us", "query of one image, one core, T = 100", " us"),
+    ("query", "python_us", "Python in a query of one image", " us"),
     ("attack", "crn_speedup", "speed-up of shared randomness for 99 similar images", " x"),
     ("attack", "encoder_share", "encoder's fraction of the time of a query", ""),
     ("attack", "paper_attack_s", "one attack as in the paper, all cores", " s"),

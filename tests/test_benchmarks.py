@@ -30,9 +30,11 @@ PROMISED = {
         *("vs_embedding_bag", "vs_brian2_standalone", "two_core_speedup", "int8_speedup"),
         "images_per_s",
     },
+    "query": {"query_us", "compiled_us", "python_us"},
     "convolution": {
         *("vs_snntorch_direct", "vs_snntorch_poisson"),
         *("vs_snntorch_fastest_direct", "vs_snntorch_fastest_poisson"),
+        *("limit_ratio_direct", "limit_ratio_poisson"),
     },
     "attack": {"crn_speedup", "encoder_share", "paper_attack_s"},
     "training": {"fine_tuned_s", "fine_tuned_spiking_accuracy", "paper_s", "paper_rate_accuracy"},
@@ -40,7 +42,7 @@ PROMISED = {
     "startup": {"help_s", "first_query_s"},
     "remote": {"remote_share", "batching_speedup"},
 }
-WITH_SPREAD = {"engine", "convolution", "attack", "startup", "remote"}
+WITH_SPREAD = {"engine", "convolution", "query", "attack", "startup", "remote"}
 
 
 def run_suite(*arguments, timeout_s=120):

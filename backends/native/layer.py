@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -15,9 +15,9 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.fixed_point import CURRENT_SPAN
 from neuroattack.ir.network import FixedPopulation, Network, Population, Projection
 
-from .events import delayed, merge
+from .events import Events, delayed, merge
 from .incoming import Order
-from .kernels import Parameters, simulate_fixed, simulate_floating
+from .kernels import Parameters, Spikes, simulate_fixed, simulate_floating
 from .tiles import TILE, in_tiles
 from .vectors import Weights
 
@@ -77,15 +77,63 @@ class Layer:
             largest_sum,
         )
 
+    def run(
+        self, spikes: dict[str, SpikeTrains], images: int, steps: int
+    ) -> tuple[SpikeTrains, NDArray[np.int32]]:
+        """Return the spikes and their counts for a batch, given the spikes of the sources."""
+        if len(self.sources) == 1:
+            given, delay = spikes[self.sources[0]], self.delays[0]
+            arrivals, rows = given.offsets, given.neurons
+        else:
+            arrivals, rows = self._merged(spikes, images, steps)
+            delay = 0
+        fixed = isinstance(self.population, FixedPopulation)
+        simulate: Callable[..., Spikes] = simulate_fixed if fixed else simulate_floating
+        offsets, neurons, counts = simulate(arrivals, delay, rows, *self._arguments)
+        return SpikeTrains(self.population.size, offsets, neurons), counts
+
+    def _merged(self, spikes: dict[str, SpikeTrains], images: int, steps: int) -> Events:
+        trains = [spikes[name] for name in self.sources]
+        given = [
+            (delayed(one.offsets, late), one.neurons)
+            for one, late in zip(trains, self.delays, strict=True)
+        ]
+        first_rows = [0, *itertools.accumulate(one.size for one in trains)]
+        return merge(given, first_rows, (images, steps))
+
     @cached_property
-    def unit_v(self) -> float:
-        """Unit of the potentials in the compiled loops, in volts.
+    def _arguments(self) -> tuple[Any, ...]:
+        """Arguments of the compiled loop, after the arriving spikes."""
+        population = self.population
+        refractory_steps = int(np.max(population.refractory_steps, initial=0))
+        neurons = (
+            self._fixed_parameters(population)
+            if isinstance(population, FixedPopulation)
+            else (self._floating_parameters(population, refractory_steps),)
+        )
+        return self.weights, population.size, refractory_steps, *neurons
+
+    def _floating_parameters(self, population: Population, refractory_steps: int) -> Parameters:
+        unit_v = self._unit_v(population)
+        grid = 2.0**self.exponent / unit_v
+        bias = self._padded(population.bias_v / unit_v, 0.0)
+        reset = float(population.reset_v[0]) / unit_v
+        return (
+            None if grid == 1.0 else grid,
+            float(population.decay(self.dt_s)[0]),
+            self._padded(population.strict_threshold_v / unit_v, np.inf),
+            bias if bias.any() else None,
+            reset,
+            -np.inf if refractory_steps else reset,
+        )
+
+    def _unit_v(self, population: Population) -> float:
+        """Return the unit of the potentials in the compiled loops, in volts.
 
         It is the unit of the weights, so that weights need no multiplication. Scaling by a power of
         two does not change rounding or comparisons without overflow or underflow; if these cannot
         be excluded, the unit is 1 V.
         """
-        population = cast("Population", self.population)
         given = np.abs(
             np.concatenate([population.strict_threshold_v, population.bias_v, population.reset_v])
         )
@@ -93,30 +141,7 @@ class Layer:
         sure = np.all((given > 2.0**-_SURE_EXPONENT) & (given < 2.0**_SURE_EXPONENT))
         return 2.0**self.exponent if sure else 1.0
 
-    @cached_property
-    def _parameters(self) -> Parameters:
-        """Parameters of the floating-point neurons; potentials are in units of :attr:`unit_v`."""
-        population = cast("Population", self.population)
-        grid = 2.0**self.exponent / self.unit_v
-        bias = self._padded(population.bias_v / self.unit_v, 0.0)
-        reset = float(population.reset_v[0]) / self.unit_v
-        return (
-            None if grid == 1.0 else grid,
-            float(population.decay(self.dt_s)[0]),
-            self._padded(population.strict_threshold_v / self.unit_v, np.inf),
-            bias if bias.any() else None,
-            reset,
-            -np.inf if self._refractory_steps else reset,
-        )
-
-    @cached_property
-    def _refractory_steps(self) -> int:
-        """Length of the refractory period, the same for all neurons."""
-        return int(np.max(self.population.refractory_steps, initial=0))
-
-    @cached_property
-    def _fixed_parameters(self) -> tuple[Any, ...]:
-        population = cast("FixedPopulation", self.population)
+    def _fixed_parameters(self, population: FixedPopulation) -> tuple[Any, ...]:
         wraps = True if self.largest_sum << self.exponent >= CURRENT_SPAN // 2 else None
         # Weights with an exponent of 24 or more wrap to 0.
         unit = (-256 if wraps else 1) << self.exponent if self.exponent < 24 else 0
@@ -134,44 +159,6 @@ class Layer:
     def _padded(self, values: NDArray[Any], value: float) -> NDArray[Any]:
         added = len(self.weights) * TILE - len(values)
         return np.pad(values, (0, added), constant_values=value)
-
-    def run(
-        self, spikes: dict[str, SpikeTrains], images: int, steps: int
-    ) -> tuple[SpikeTrains, NDArray[np.int32]]:
-        """Return the spikes and their counts for a batch, given the spikes of the sources."""
-        trains = [spikes[name] for name in self.sources]
-        if len(trains) == 1:
-            arrivals, rows, delay = trains[0].offsets, trains[0].neurons, self.delays[0]
-        else:
-            given = [
-                (delayed(one.offsets, late), one.neurons)
-                for one, late in zip(trains, self.delays, strict=True)
-            ]
-            first_rows = [0, *itertools.accumulate(one.size for one in trains)]
-            arrivals, rows = merge(given, first_rows, (images, steps))
-            delay = 0
-        if isinstance(self.population, FixedPopulation):
-            found = simulate_fixed(
-                arrivals,
-                delay,
-                rows,
-                cast("NDArray[np.int16] | NDArray[np.int32]", self.weights),
-                self.population.size,
-                self._refractory_steps,
-                *self._fixed_parameters,
-            )
-        else:
-            found = simulate_floating(
-                arrivals,
-                delay,
-                rows,
-                self.weights,
-                self.population.size,
-                self._refractory_steps,
-                self._parameters,
-            )
-        offsets, neurons, counts = found
-        return SpikeTrains(self.population.size, offsets, neurons), counts
 
 
 def _rows(projection: Projection, order: Order) -> NDArray[np.int32]:

@@ -54,9 +54,7 @@ class Activity:
 
     def trains(self) -> dict[str, SpikeTrains]:
         """Return the spikes, with neurons in the order of the network."""
-        return {
-            name: _renumbered(trains, self.orders[name]) for name, trains in self.spikes.items()
-        }
+        return {name: _renumbered(self.spikes[name], self.orders[name]) for name in self.counts}
 
 
 class Simulation:
@@ -109,13 +107,8 @@ class Simulation:
                 counts[name] = _in_network_order(run.counts, self._orders[name])
                 if len(run.potentials):
                     potentials = _in_network_order(run.potentials, self._orders[name])
-        names = [name for name in self._names if name in spikes]
-        return Activity(
-            {name: spikes[name] for name in names},
-            {name: counts[name] for name in names},
-            potentials,
-            self._orders,
-        )
+        ordered = {name: counts[name] for name in self._names if name in counts}
+        return Activity(spikes, ordered, potentials, self._orders)
 
 
 def _is_plain(network: Network, population: Population | FixedPopulation) -> bool:

@@ -11,6 +11,8 @@ from neuroattack.errors import ValidationError
 
 __all__ = ["planes_of", "validate_images"]
 
+_ONE = np.float64(1.0).view(np.uint64)
+
 
 def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Validate images and return them with one row of intensities per image.
@@ -46,8 +48,8 @@ def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.flo
         raise ValidationError("images", f"an array of shape {array.shape}", expected)
     if array.size == 0:
         raise ValidationError("images", "an empty batch", "at least one image")
-    # NaN is neither at least 0 nor at most 1.
-    if not (array.min() >= 0 and array.max() <= 1):
+    # As integers, the bits of negative numbers, infinity and NaN are above those of 1.
+    if array.view(np.uint64).max() > _ONE and not (array.min() >= 0 and array.max() <= 1):
         if not np.isfinite(array).all():
             kind = "NaN" if np.isnan(array).any() else "infinite values"
             raise ValidationError("images", kind, "finite intensities in [0, 1]")
