@@ -171,6 +171,60 @@ def test_sums_of_weights_that_exceed_32_bits():
     check(network, raster(192, 0.5))
 
 
+def tiled_network(size, refractory_steps, largest, *, fixed, decay=0.9, sources=1):
+    """Return a chain of two populations whose spikes of a step are in one or more tiles."""
+    rng = np.random.default_rng(size)
+    bias = rng.integers(0, 3, size)
+    common = {"refractory_steps": refractory_steps}
+    if fixed:
+        parameters = {"leak": 400, "threshold": 40, "bias": bias, **common}
+        populations = (
+            FixedPopulation("first", size, **parameters),
+            FixedPopulation("second", size, **parameters),
+        )
+        exponent = 0
+    else:
+        tau_m_s = -1e-3 / np.log(decay) if decay else 1e-7
+        parameters = {"tau_m_s": tau_m_s, "threshold_v": 40.0, "bias_v": bias / 4, **common}
+        populations = (
+            Population("first", size, **parameters),
+            Population("second", size, **parameters),
+        )
+        exponent = -2
+    weights = [
+        rng.integers(-largest // 2, largest, shape)
+        for shape in [(30, size), *[(size, size)] * sources]
+    ]
+    ends = [(INPUT, "first"), ("first", "second"), ("second", "second")]
+    projections = tuple(
+        Projection(source, target, one, exponent, delay_steps=delay)
+        for delay, ((source, target), one) in enumerate(zip(ends, weights, strict=False))
+    )
+    if sources == 2:
+        shape = (30, size)
+        skip = Projection(INPUT, "second", rng.integers(-8, 16, shape), exponent, delay_steps=3)
+        projections = (*projections[:2], skip)
+    return Network(1e-3, Input((30,), PoissonEncoder(100.0)), populations, projections, "second")
+
+
+@pytest.mark.parametrize("sources", [1, 2])
+@pytest.mark.parametrize("refractory_steps", [0, 1, 4])
+@pytest.mark.parametrize("size", [1, 63, 64, 65, 200])
+def test_tiles_of_neurons(size, refractory_steps, sources):
+    for fixed in (False, True):
+        network = tiled_network(size, refractory_steps, 16, fixed=fixed, sources=sources)
+        for density in (0.0, 0.02, 0.3, 1.0):
+            check(network, raster(30, density, images=3, steps=20))
+
+
+@pytest.mark.parametrize("refractory_steps", [0, 2])
+def test_tiles_of_neurons_without_memory_and_with_sums_beyond_32_bits(refractory_steps):
+    check(tiled_network(70, refractory_steps, 16, fixed=False, decay=0.0), raster(30))
+    network = tiled_network(700, refractory_steps, 2**23 - 1, fixed=False)
+    assert network.projections[1].largest_sum() > 2**31
+    check(network, raster(30))
+
+
 @pytest.mark.parametrize("exponent", [0, 10, 23, 24, 32])
 def test_fixed_point_convolutions_whose_currents_wrap(exponent):
     shape = (2, 6, 6)
