@@ -26,7 +26,7 @@ _IMAGES = 50
 
 _COMPILED = (
     (poisson, "_draw_batch"),
-    (layer, "simulate_floating"),
+    (layer, "simulate"),
     (simulation, "count_spikes"),
 )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, cast
@@ -17,7 +17,7 @@ from neuroattack.ir.network import FixedPopulation, Network, Population, Project
 
 from .events import Events, delayed, merge
 from .incoming import Order
-from .kernels import Parameters, Spikes, simulate_fixed, simulate_floating
+from .kernels import simulate
 from .tiles import TILE, in_tiles
 from .vectors import Weights
 
@@ -87,8 +87,6 @@ class Layer:
         else:
             arrivals, rows = self._merged(spikes, images, steps)
             delay = 0
-        fixed = isinstance(self.population, FixedPopulation)
-        simulate: Callable[..., Spikes] = simulate_fixed if fixed else simulate_floating
         offsets, neurons, counts = simulate(arrivals, delay, rows, *self._arguments)
         return SpikeTrains(self.population.size, offsets, neurons), counts
 
@@ -106,25 +104,25 @@ class Layer:
         """Arguments of the compiled loop, after the arriving spikes."""
         population = self.population
         refractory_steps = int(np.max(population.refractory_steps, initial=0))
-        neurons = (
+        parameters = (
             self._fixed_parameters(population)
             if isinstance(population, FixedPopulation)
-            else (self._floating_parameters(population, refractory_steps),)
+            else self._floating_parameters(population)
         )
-        return self.weights, population.size, refractory_steps, *neurons
+        return self.weights, population.size, refractory_steps, parameters
 
-    def _floating_parameters(self, population: Population, refractory_steps: int) -> Parameters:
+    def _floating_parameters(self, population: Population) -> tuple[Any, ...]:
         unit_v = self._unit_v(population)
         grid = 2.0**self.exponent / unit_v
         bias = self._padded(population.bias_v / unit_v, 0.0)
         reset = float(population.reset_v[0]) / unit_v
         return (
-            None if grid == 1.0 else grid,
-            float(population.decay(self.dt_s)[0]),
             self._padded(population.strict_threshold_v / unit_v, np.inf),
             bias if bias.any() else None,
             reset,
-            -np.inf if refractory_steps else reset,
+            -np.inf if population.refractory_steps.any() else reset,
+            float(population.decay(self.dt_s)[0]),
+            None if grid == 1.0 else grid,
         )
 
     def _unit_v(self, population: Population) -> float:
@@ -145,13 +143,17 @@ class Layer:
         wraps = True if self.largest_sum << self.exponent >= CURRENT_SPAN // 2 else None
         # Weights with an exponent of 24 or more wrap to 0.
         unit = (-256 if wraps else 1) << self.exponent if self.exponent < 24 else 0
+        # Numbers of 24 bits are above the lowest of 32 bits.
+        held = np.iinfo(np.int32).min if population.refractory_steps else 0
         return (
-            np.int32(unit),
-            wraps,
-            np.int32(population.leak),
-            True if population.leak > _LARGEST_NARROW_LEAK else None,
             self._padded(population.threshold, np.iinfo(np.int32).max),
             self._padded(population.bias, 0) if population.bias.any() else None,
+            np.int32(0),
+            np.int32(held),
+            np.int32(population.leak),
+            True if population.leak > _LARGEST_NARROW_LEAK else None,
+            np.int32(unit),
+            wraps,
             np.int32(population.lowest),
             np.int32(population.highest),
         )

@@ -19,6 +19,8 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
+from neuroattack.ir.fixed_point import LEAK_ONE
+
 from .vectors import Weights
 
 __all__ = ["TILE", "advance_tile", "bit_count", "first_bit", "in_tiles", "sum_tile"]
@@ -33,7 +35,10 @@ _CACHE_LINE = 64
 _GROUP = 4
 
 _BIT, _INT32, _INT64, _DOUBLE = ir.IntType(1), ir.IntType(32), ir.IntType(64), ir.DoubleType()
-_DOUBLES, _BITS = ir.VectorType(_DOUBLE, TILE), ir.VectorType(_BIT, TILE)
+_DOUBLES, _INTEGERS, _BITS = (ir.VectorType(kind, TILE) for kind in (_DOUBLE, _INT32, _BIT))
+
+# Potentials in fixed point have 24 of 32 bits; their decay is in units of 1/4096.
+_SPARE_BITS, _LEAK_BITS = 8, 12
 
 
 def in_tiles(mantissas: NDArray[Any], dtype: type[np.generic]) -> Weights:
@@ -135,7 +140,7 @@ def _advance_tile(
     v: Any,
     parameters: Any,
 ) -> Any:
-    """Simulate one step of a tile in floating point; return the neurons that spike, as bits.
+    """Simulate one step of a tile; return the neurons that spike, as bits.
 
     All indices are uint64, and are not checked.
 
@@ -146,43 +151,111 @@ def _advance_tile(
         ``rows[begin : end]`` arrive.
     released : uint64
         Neurons whose refractory period ends before this step, as bits.
-    v : float64 array, shape (tiles * TILE,)
+    v : float64 or int32 array, shape (tiles * TILE,)
         Potentials, which are updated.
     parameters : tuple
-        Unit of the weights or None, decay, thresholds, bias or None, reset potential, and potential
-        after a spike; thresholds and bias are arrays of the shape of `v`.
+        Threshold, bias or None, reset potential, and potential after a spike; then in floating
+        point those of :func:`_moved_floating`, in fixed point those of :func:`_moved_fixed`.
+        Thresholds and bias are arrays of the shape of `v`.
     """
-    integer = isinstance(weights.dtype, types.Integer)
-    grid, _decay, threshold, bias, *_resets = parameters
+    floating = isinstance(v.dtype, types.Float)
+    threshold, bias, _reset, _after_spike, *others = parameters
+    kinds = weights, rows, tile, begin, end, released, v, parameters
 
     def generate(context: Any, builder: Any, _: Any, arguments: Any) -> Any:
         w, r, number, first, last, ends, potentials, given = arguments
-        unit, decay, thresholds, biases, reset, after_spike = (
+        thresholds, biases, reset, after_spike, *values = (
             builder.extract_value(given, i) for i in range(len(parameters))
         )
         code = _Code(context, builder)
         neuron = builder.mul(number, _INT64(TILE))
         arrived = code.sum_rows((weights, w), (rows, r), number, first, last)
-        if integer:
-            arrived = builder.sitofp(arrived, _DOUBLES)
-        if not isinstance(grid, types.NoneType):
-            arrived = builder.fmul(arrived, code.repeat(unit))
-        if not isinstance(bias, types.NoneType):
-            arrived = builder.fadd(arrived, code.load(bias, biases, neuron))
         before = builder.select(
             builder.bitcast(ends, _BITS),
             code.repeat(reset),
             code.load(v, potentials, neuron),
         )
-        # LLVM does not fuse the two, for it keeps the rounding of each operation by default.
-        potential = builder.fadd(builder.fmul(before, code.repeat(decay)), arrived)
-        fires = builder.fcmp_ordered(">", potential, code.load(threshold, thresholds, neuron))
+        added = None
+        if not isinstance(bias, types.NoneType):
+            added = code.load(bias, biases, neuron)
+        if floating:
+            potential = _moved_floating(code, before, arrived, added, others, values)
+        else:
+            potential = _moved_fixed(code, before, arrived, added, others, values)
+            held = builder.icmp_signed("==", before, code.repeat(after_spike))
+            if_refractory = code.repeat(builder.icmp_signed("<", after_spike, reset))
+            potential = builder.select(builder.and_(held, if_refractory), before, potential)
+        above = builder.fcmp_ordered if floating else builder.icmp_signed
+        fires = above(">", potential, code.load(threshold, thresholds, neuron))
         after = builder.select(fires, code.repeat(after_spike), potential)
         code.store(v, potentials, neuron, after)
         return builder.bitcast(fires, _INT64)
 
-    kinds = weights, rows, tile, begin, end, released, v, parameters
     return types.uint64(*kinds), generate
+
+
+def _moved_floating(
+    code: _Code, before: Any, arrived: Any, bias: Any, kinds: list[Any], values: list[Any]
+) -> Any:
+    """Return the potentials after decay and input, in units of the potentials.
+
+    `values`, of the types `kinds`, are the decay, and the unit of the weights or None.
+    """
+    builder = code.builder
+    decay, unit = values
+    if arrived.type.element != _DOUBLE:
+        arrived = builder.sitofp(arrived, _DOUBLES)
+    if not isinstance(kinds[1], types.NoneType):
+        arrived = builder.fmul(arrived, code.repeat(unit))
+    if bias is not None:
+        arrived = builder.fadd(arrived, bias)
+    # LLVM does not fuse the two, for it keeps the rounding of each operation by default.
+    return builder.fadd(builder.fmul(before, code.repeat(decay)), arrived)
+
+
+def _moved_fixed(
+    code: _Code, before: Any, arrived: Any, bias: Any, kinds: list[Any], values: list[Any]
+) -> Any:
+    """Return the potentials after decay, input and clipping, in fixed point.
+
+    All arithmetic is in 32 bits, so that a vector has twice as many numbers as with 64 bits. The
+    wrap at 24 bits is an overflow of the current in the upper 24 bits, where it is negated, because
+    currents wrap into the interval (-2**23, 2**23].
+
+    `values`, of the types `kinds`, are
+
+    - the decay of potentials per step in units of 1/4096,
+    - True if the decay times a potential needs more than 32 bits (a decay above 255), or None,
+    - the unit of the weights, times -256 if currents wrap,
+    - True if any current may exceed 24 bits, or None,
+    - the limits to which potentials are clipped.
+    """
+    builder = code.builder
+    leak, _, unit, _, lowest, highest = values
+    leaks_much, wraps = (not isinstance(kinds[i], types.NoneType) for i in (1, 3))
+    leak, parts_mask, parts_bits = (
+        code.repeat(value) for value in (leak, _INT32(LEAK_ONE - 1), _INT32(_LEAK_BITS))
+    )
+    zero = ir.Constant(_INTEGERS, None)
+    # Round the remaining potential toward zero.
+    rounding = builder.select(builder.icmp_signed(">", before, zero), parts_mask, zero)
+    if leaks_much:
+        rest = builder.add(builder.mul(builder.and_(before, parts_mask), leak), rounding)
+        whole = builder.mul(builder.ashr(before, parts_bits), leak)
+        lost = builder.add(whole, builder.ashr(rest, parts_bits))
+    else:
+        lost = builder.ashr(builder.add(builder.mul(before, leak), rounding), parts_bits)
+    if arrived.type.element != _INT32:
+        arrived = builder.sext(arrived, _INTEGERS)
+    current = builder.mul(arrived, code.repeat(unit))
+    if wraps:
+        current = builder.neg(builder.ashr(current, code.repeat(_INT32(_SPARE_BITS))))
+    moved = builder.add(builder.sub(before, lost), current)
+    if bias is not None:
+        moved = builder.add(moved, bias)
+    for limit, beyond in ((code.repeat(lowest), "<"), (code.repeat(highest), ">")):
+        moved = builder.select(builder.icmp_signed(beyond, moved, limit), limit, moved)
+    return moved
 
 
 @intrinsic
