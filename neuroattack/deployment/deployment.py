@@ -299,6 +299,7 @@ class Deployment:
         *,
         indices: NDArray[np.int64],
         stream: int,
+        observe: Callable[[Recording], None] | None = None,
         meter: Meter | None = None,
     ) -> NDArray[np.int32]:
         """Simulate images; return what :meth:`black_box` responds, with the same parameters.
@@ -308,15 +309,15 @@ class Deployment:
         int32 array, shape (images, classes); with a meter (images, classes + 1)
         """
         rows = validate_images(images, self.image_shape)
-        return self._respond(rows, indices, stream, meter, None)
+        return self._respond(rows, indices, stream, observe, meter)
 
     def _respond(
         self,
         rows: NDArray[np.float64],
         indices: NDArray[np.int64],
         stream: int,
-        meter: Meter | None,
         observe: Callable[[Recording], None] | None,
+        meter: Meter | None,
     ) -> NDArray[np.int32]:
         record_spikes = (observe or meter) is not None and self.needs_spikes
         recording = self._record(rows, indices, stream, record_spikes)
@@ -380,7 +381,7 @@ class Deployment:
             else:
                 indices = np.arange(next_index, next_index + len(rows))
             next_index = int(indices[-1]) + 1
-            return self._respond(rows, indices, stream, meter, observe)
+            return self._respond(rows, indices, stream, observe, meter)
 
         return BlackBox(
             simulate,
