@@ -27,6 +27,8 @@ from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.input import MAX_STEPS, STEPS
 from neuroattack.ir.network import INPUT, Network, Precision
+from neuroattack.ir.projection import SMALLER_NETWORK
+from neuroattack.memory import check_memory
 from neuroattack.targets.black_box import BlackBox, Randomness
 from neuroattack.validation import check_integer
 
@@ -188,12 +190,16 @@ class Deployment:
         ------
         ValidationError
             If the images are invalid for the network.
+        MemoryLimitError
+            If the recording of all images needs more memory than is available, judged by the
+            images simulated so far.
         """
         rows = validate_images(images, self.image_shape)
         indices = np.asarray(indices, np.int64)
         if indices.shape != (len(rows),):
             raise ValidationError("indices", f"shape {indices.shape}", f"shape ({len(rows)},)")
         parts = []
+        held_bytes = 0
         recorded = record_spikes or self.exit is not None
         for batch in self.batches(len(rows), record_spikes=recorded):
             inputs = self.network.input.encoder.encode(
@@ -208,6 +214,14 @@ class Deployment:
             if self.exit is not None:
                 part = part.until(_decided_after(self.exit, part, self.network.readout))
             parts.append(part if record_spikes else replace(part, spikes=None))
+            held_bytes += parts[-1].nbytes
+            if batch.stop < len(rows):
+                check_memory(
+                    f"recording {len(rows):,} images of {self.steps:,} time steps",
+                    # The remaining batches, and all of them a second time to join them.
+                    held_bytes / batch.stop * (2 * len(rows) - batch.stop),
+                    "record fewer images at once",
+                )
         return Recording.concatenate(parts)
 
     def quantities(
@@ -243,9 +257,12 @@ class Deployment:
                 quantities["energy_pj_lower"], quantities["energy_pj_upper"] = bounds
         return {name: values.astype(np.float64) for name, values in quantities.items()}, estimate
 
-    def batches(self, images: int, *, record_spikes: bool) -> list[slice]:
-        """Return the batches in which a number of images are simulated, to limit the memory."""
-        size = self._images_per_batch(record_spikes)
+    def batches(self, images: int, *, record_spikes: bool, trials: int = 1) -> list[slice]:
+        """Return the batches in which a number of images are simulated, to limit the memory.
+
+        Each image is simulated in a number of trials.
+        """
+        size = max(1, self._images_per_batch(record_spikes) // trials)
         return [slice(start, start + size) for start in range(0, images, size)]
 
     def _images_per_batch(self, record_spikes: bool) -> int:
@@ -256,6 +273,9 @@ class Deployment:
             numbers *= self.steps
         elif isinstance(self.network.input.encoder, RateEncoder):
             numbers = max(numbers, sizes[INPUT] * self.steps)
+        if self.network.input.reads_events:
+            # Samples are in double precision.
+            numbers = max(numbers, 2 * sizes[INPUT] * self.steps)
         return max(1, min(_BATCH_IMAGES, _BATCH_NUMBERS // numbers))
 
     def respond(
@@ -273,20 +293,24 @@ class Deployment:
         -------
         int32 array, shape (images, classes); with a meter (images, classes + 1)
         """
-        recording = self.record(
-            images,
-            indices=indices,
-            stream=stream,
-            record_spikes=(observe or meter) is not None and self.needs_spikes,
-        )
-        if observe:
-            observe(recording)
-        scores = recording.scores(self.network.readout)
-        if meter is None:
-            return scores
-        quantities, _ = self.quantities(recording)
-        readings = meter.read(quantities, seed=self.seed, stream=stream, indices=indices)
-        return np.column_stack([scores, readings])
+        rows = np.asarray(images)
+        record_spikes = (observe or meter) is not None and self.needs_spikes
+        responses = []
+        # At least one batch, so that a query without images is refused.
+        for batch in self.batches(max(len(rows), 1), record_spikes=record_spikes):
+            at = indices[batch]
+            recording = self.record(
+                rows[batch], indices=at, stream=stream, record_spikes=record_spikes
+            )
+            if observe:
+                observe(recording)
+            response = recording.scores(self.network.readout)
+            if meter is not None:
+                quantities, _ = self.quantities(recording)
+                readings = meter.read(quantities, seed=self.seed, stream=stream, indices=at)
+                response = np.column_stack([response, readings])
+            responses.append(response)
+        return np.concatenate(responses)
 
     def black_box(
         self,
@@ -478,9 +502,18 @@ def deploy(
         raise ValidationError("rounding", "no profile", "a profile, to which the settings apply")
     network = _in_precision(network, precision)
     check_supported(backend, getattr(chosen, "supported", BASIC), network)
+    check_memory(
+        f"deploying the network on backend {backend!r}", _deployed_bytes(network), SMALLER_NETWORK
+    )
     simulator = chosen.deploy(network, Workload(expected_images, steps))
     version = chosen.availability().version
     return Deployment(network, simulator, backend, version, steps, seed, fitted, rule, device)
+
+
+def _deployed_bytes(network: Network) -> int:
+    """Return the least memory of a deployment: all weights, and converting the largest array."""
+    sizes = [projection.grid.size for projection in network.projections]
+    return 4 * sum(sizes) + 12 * max(sizes, default=0)
 
 
 def _in_precision(network: Network, precision: Precision | None) -> Network:
