@@ -211,7 +211,7 @@ def main() -> None:
                 f"{found['images_per_batch']:,}",
                 f"{found['computed_mib']:,.0f}",
                 f"{found['measured_mib']:,.0f}",
-                f"{found['images_per_s']:,.3g}",
+                f"{float(format(found['images_per_s'], '.3g')):,g}",
             ]
         )
         print(rows[-1], file=sys.stderr)
