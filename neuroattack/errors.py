@@ -15,6 +15,7 @@ __all__ = [
     "BudgetExceededError",
     "DoesNotFitError",
     "FileError",
+    "MemoryLimitError",
     "NeuroattackError",
     "OutputError",
     "QueryRefusedError",
@@ -68,6 +69,28 @@ class FileError(NeuroattackError):
     def __init__(self, path: object, problem: str) -> None:
         super().__init__(f"{path}: {problem}")
         self.path = path
+
+
+class MemoryLimitError(NeuroattackError):
+    """Something needs more memory than this process may still use.
+
+    Parameters
+    ----------
+    what : str
+        What needs the memory: ``"recording the spikes of 10,000 images"``.
+    needed, available : int
+        Memory needed and available, in bytes.
+    advice : str
+        What to change, in the imperative.
+    """
+
+    def __init__(self, what: str, needed: int, available: int, advice: str) -> None:
+        super().__init__(
+            f"{what}: needs {needed / 1e9:,.1f} GB of memory, {available / 1e9:,.1f} GB are "
+            f"available; {advice}"
+        )
+        self.needed = needed
+        self.available = available
 
 
 class OutputError(FileError):

@@ -8,6 +8,7 @@ file is opened with the library. The root attributes ``kind`` and ``schema`` ide
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import io
 import os
@@ -19,8 +20,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from neuroattack.errors import FileError, NeuroattackError
+from neuroattack.errors import FileError, MemoryLimitError, NeuroattackError, OutputError
 from neuroattack.files import atomic_path, require_file
+from neuroattack.memory import check_memory
 
 __all__ = [
     "create_hdf5",
@@ -41,6 +43,7 @@ _HDF5_MAGIC = b"\x89HDF\r\n\x1a\n"
 # Maximum expansion factor of deflate: a larger declared array size must be wrong.
 _DEFLATE_RATIO = 1032
 _LARGEST_ARRAY = 2**31
+_LARGEST_FILE = 2**30
 
 _LONGEST_TEXT = 10_000
 
@@ -59,17 +62,36 @@ def create_hdf5(target: str | os.PathLike[str], kind: str, schema: int) -> Itera
 
     The file is built in memory and written atomically, so that a full disk cannot crash the HDF5
     library. `kind` identifies the content and `schema` the version of its layout. Raises
-    OutputError if `target` cannot be written; an existing file is then unchanged.
+    OutputError if `target` cannot be written, or would be too large to be read; an existing file is
+    then unchanged.
     """
     buffer = io.BytesIO()
     with h5py.File(buffer, "w", userblock_size=_USER_BLOCK) as file:
         file.attrs["kind"] = kind
         file.attrs["schema"] = schema
         yield file
+        file.visititems(functools.partial(_check_array, target))
     content = bytearray(buffer.getbuffer())
+    if len(content) > _LARGEST_FILE:
+        raise OutputError(
+            target,
+            f"cannot be written: got {len(content) / 2**20:.0f} MiB, expected at most "
+            f"{_LARGEST_FILE / 2**20:.0f} MiB; use a smaller {kind}",
+        )
     seal_hdf5(content)
     with atomic_path(target) as path:
         path.write_bytes(content)
+
+
+def _check_array(
+    target: str | os.PathLike[str], name: str, item: h5py.Group | h5py.Dataset
+) -> None:
+    if isinstance(item, h5py.Dataset) and item.nbytes > _LARGEST_ARRAY:
+        raise OutputError(
+            target,
+            f"cannot be written: array {name} has {item.nbytes / 2**20:.0f} MiB, expected at most "
+            f"{_LARGEST_ARRAY / 2**20:.0f} MiB",
+        )
 
 
 @contextlib.contextmanager
@@ -77,7 +99,7 @@ def open_hdf5(
     path: str | os.PathLike[str],
     kind: str,
     schema: int,
-    limit_bytes: int = 2**30,
+    limit_bytes: int = _LARGEST_FILE,
     oldest_schema: int | None = None,
 ) -> Iterator[h5py.File]:
     """Open a file for reading after checking its size, checksum, kind and schema.
@@ -96,7 +118,7 @@ def open_hdf5(
         with h5py.File(path, "r") as file:
             _check_kind(file, kind, schema if oldest_schema is None else oldest_schema, schema)
             yield file
-    except FileError:
+    except (FileError, MemoryLimitError):
         raise
     except NeuroattackError as error:
         raise FileError(path, str(error)) from error
@@ -112,7 +134,7 @@ def read_kind(path: str | os.PathLike[str]) -> str:
     FileError
         If the file is missing, too large, not written by neuroattack, or damaged.
     """
-    path = require_file(path, 2**30, "a neuroattack file (HDF5)")
+    path = require_file(path, _LARGEST_FILE, "a neuroattack file (HDF5)")
     _check_seal(path, "neuroattack")
     with h5py.File(path, "r") as file:
         return read_attribute(file, "kind", str)
@@ -210,6 +232,8 @@ def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[A
     FileError
         If the array is missing, has another type or number of dimensions, or declares a size that
         the file cannot contain.
+    MemoryLimitError
+        If there is not enough memory for it.
     """
     path, field = group.file.filename, f"{group.name.rstrip('/')}/{name}"
     data = group.get(name)
@@ -226,4 +250,8 @@ def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[A
         raise FileError(
             path, f"array {field} declares shape {data.shape}, more than the file can contain"
         )
+    # The array and its validated copy.
+    check_memory(
+        f"{path}: array {field}", 2 * data.size * data.dtype.itemsize, "use a smaller network"
+    )
     return np.asarray(data[()])

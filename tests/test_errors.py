@@ -16,6 +16,7 @@ ARGUMENTS = {
         {"resource": "fan_in", "population": "hidden1", "used": 5000, "available": 4096},
     ),
     "FileError": (("model.h5", "is damaged, expected a model"), {}),
+    "MemoryLimitError": (("recording spikes", 96 * 10**9, 21 * 10**9, "record fewer"), {}),
     "NeuroattackError": (("no mirror serves it",), {}),
     "OutputError": (("runs/x", "cannot be written: no space left"), {}),
     "QueryRefusedError": ((2, 1), {}),

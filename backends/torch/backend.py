@@ -16,6 +16,7 @@ from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.errors import BackendUnavailableError, ValidationError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.torch_dynamics import TorchDynamics, import_torch
+from neuroattack.memory import check_memory
 
 __all__ = ["TorchBackend", "TorchSimulator"]
 
@@ -29,12 +30,20 @@ class TorchSimulator:
     def __init__(self, network: Network, device: str) -> None:
         self._network = network
         self._dynamics = TorchDynamics(network, device=device)
+        self._on_processor = device == "cpu"
         self._slice_bytes = _SLICE_BYTES[device.partition(":")[0]]
 
     def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
-        size = max(1, self._slice_bytes // self._bytes_per_image(inputs.steps))
+        per_image = self._bytes_per_image(inputs.steps)
+        if self._on_processor:
+            check_memory(
+                f"backend 'torch': an image of {inputs.steps:,} time steps",
+                per_image,
+                "use fewer time steps, or the backend native",
+            )
+        size = max(1, self._slice_bytes // per_image)
         return Recording.concatenate(
             [
                 self._record(inputs[start : start + size], record_spikes)

@@ -33,6 +33,7 @@ from neuroattack.cli.show import show
 from neuroattack.cli.studies import compare, evaluate
 from neuroattack.cli.transfer import preflight, transfer
 from neuroattack.errors import NeuroattackError
+from neuroattack.memory import is_out_of_memory
 from neuroattack.report.terminal import console
 
 __all__ = ["app", "main"]
@@ -97,6 +98,15 @@ def main() -> None:
         sys.exit(2)
     except OSError as error:
         console.note(f"neuroattack: the operating system reports: {error}")
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split()) or "an allocation failed"
+        console.note(
+            f"neuroattack: out of memory: {reason}; use fewer images or time steps, or a smaller "
+            "network"
+        )
         sys.exit(2)
     except SystemError as error:
         if not console.is_interruption(error):

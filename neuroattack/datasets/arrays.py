@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import FileError
+from neuroattack.memory import check_memory
 
 __all__ = ["read_npy", "read_npz"]
 
@@ -73,6 +74,9 @@ def _read_array(file: IO[bytes], most_bytes: int, kinds: str) -> NDArray[Any]:
     size = math.prod(shape)
     if size * dtype.itemsize > most_bytes:
         raise ValueError(f"an array declares shape {shape}, more than the file can contain")
+    check_memory(
+        "an array of a file, and its copy", 2 * size * dtype.itemsize, "use a file with fewer data"
+    )
     content = file.read(size * dtype.itemsize)
     array = np.frombuffer(content, dtype, count=size)
     return np.array(array.reshape(shape, order="F" if fortran_order else "C"))

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neuroattack.errors import ValidationError
+from neuroattack.memory import check_memory
 
 __all__ = ["Dataset", "Labels", "Split"]
 
@@ -66,6 +67,7 @@ class Split:
     @classmethod
     def from_bytes(cls, images: NDArray[np.uint8], labels: Labels) -> Split:
         """Build a split from gray levels from 0 to 255, scaled to intensities from 0 to 1."""
+        check_memory(f"{len(images):,} images", 4 * images.size, "use fewer images")
         return cls(np.divide(images, np.float32(255), dtype=np.float32), labels)
 
     def first(self, images: int | None) -> Split:

@@ -122,6 +122,12 @@ class Recording:
             return self.counts[readout]
         return logits_as_scores(self.potentials)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of counts and spikes in bytes."""
+        spikes = sum(each.nbytes for each in (self.spikes or {}).values())
+        return spikes + sum(each.nbytes for each in self.counts.values())
+
     def until(self, steps: NDArray[np.int64]) -> Recording:
         """Return the activity until the decision of each image, from recorded spikes.
 

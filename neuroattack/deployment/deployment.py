@@ -30,6 +30,8 @@ from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.hardware.quantization.quantization import Rounding, fixed_format, quantize
 from neuroattack.ir.input import MAX_STEPS, STEPS
 from neuroattack.ir.network import INPUT, Network, Precision
+from neuroattack.ir.projection import SMALLER_NETWORK
+from neuroattack.memory import check_memory
 from neuroattack.targets.black_box import BlackBox, Randomness
 from neuroattack.validation import check_integer
 
@@ -191,6 +193,9 @@ class Deployment:
         ------
         ValidationError
             If the images are invalid for the network.
+        MemoryLimitError
+            If the recording of all images needs more memory than is available, judged by the
+            images simulated so far.
         """
         rows = validate_images(images, self.image_shape)
         indices = np.asarray(indices, np.int64)
@@ -206,6 +211,7 @@ class Deployment:
         record_spikes: bool,
     ) -> Recording:
         parts = []
+        held_bytes = 0
         recorded = record_spikes or self.exit is not None
         for batch in self.batches(len(rows), record_spikes=recorded):
             part = self._simulate(rows[batch], indices[batch], stream, recorded)
@@ -213,6 +219,14 @@ class Deployment:
                 part = part.until(_decided_after(self.exit, part, self.network.readout))
                 part = part if record_spikes else replace(part, spikes=None)
             parts.append(part)
+            if batch.stop < len(rows):
+                held_bytes += part.nbytes
+                check_memory(
+                    f"recording {len(rows):,} images of {self.steps:,} time steps",
+                    # The remaining batches, and all of them a second time to join them.
+                    held_bytes / batch.stop * (2 * len(rows) - batch.stop),
+                    "record fewer images at once",
+                )
         return Recording.concatenate(parts)
 
     def _simulate(
@@ -276,11 +290,14 @@ class Deployment:
                 quantities["energy_pj_lower"], quantities["energy_pj_upper"] = bounds
         return {name: values.astype(np.float64) for name, values in quantities.items()}, estimate
 
-    def batches(self, images: int, *, record_spikes: bool) -> list[slice]:
-        """Return the batches in which a number of images are simulated, to limit the memory."""
+    def batches(self, images: int, *, record_spikes: bool, trials: int = 1) -> list[slice]:
+        """Return the batches in which a number of images are simulated, to limit the memory.
+
+        Each image is simulated in a number of trials.
+        """
         if images == 1:
             return [slice(0, 1)]
-        size = self._images_per_batch(record_spikes)
+        size = max(1, self._images_per_batch(record_spikes) // trials)
         return [slice(start, start + size) for start in range(0, images, size)]
 
     def _images_per_batch(self, record_spikes: bool) -> int:
@@ -291,6 +308,9 @@ class Deployment:
             numbers *= self.steps
         elif isinstance(self.network.input.encoder, RateEncoder):
             numbers = max(numbers, sizes[INPUT] * self.steps)
+        if self.network.input.reads_events:
+            # Samples are in double precision.
+            numbers = max(numbers, 2 * sizes[INPUT] * self.steps)
         return max(1, min(_BATCH_IMAGES, _BATCH_NUMBERS // numbers))
 
     def respond(
@@ -320,15 +340,20 @@ class Deployment:
         meter: Meter | None,
     ) -> NDArray[np.int32]:
         record_spikes = (observe or meter) is not None and self.needs_spikes
-        recording = self._record(rows, indices, stream, record_spikes)
-        if observe:
-            observe(recording)
-        scores = recording.scores(self.network.readout)
-        if meter is None:
-            return scores
-        quantities, _ = self.quantities(recording)
-        readings = meter.read(quantities, seed=self.seed, stream=stream, indices=indices)
-        return np.column_stack([scores, readings])
+        responses = []
+        for batch in self.batches(len(rows), record_spikes=record_spikes):
+            recording = self._record(rows[batch], indices[batch], stream, record_spikes)
+            if observe:
+                observe(recording)
+            response = recording.scores(self.network.readout)
+            if meter is not None:
+                quantities, _ = self.quantities(recording)
+                readings = meter.read(
+                    quantities, seed=self.seed, stream=stream, indices=indices[batch]
+                )
+                response = np.column_stack([response, readings])
+            responses.append(response)
+        return responses[0] if len(responses) == 1 else np.concatenate(responses)
 
     def black_box(
         self,
@@ -520,9 +545,18 @@ def deploy(
         raise ValidationError("rounding", "no profile", "a profile, to which the settings apply")
     network = _in_precision(network, precision)
     check_supported(backend, getattr(chosen, "supported", BASIC), network)
+    check_memory(
+        f"deploying the network on backend {backend!r}", _deployed_bytes(network), SMALLER_NETWORK
+    )
     simulator = chosen.deploy(network, Workload(expected_images, steps))
     version = chosen.availability().version
     return Deployment(network, simulator, backend, version, steps, seed, fitted, rule, device)
+
+
+def _deployed_bytes(network: Network) -> int:
+    """Return the least memory of a deployment: all weights, and converting the largest array."""
+    sizes = [projection.grid.size for projection in network.projections]
+    return 4 * sum(sizes) + 12 * max(sizes, default=0)
 
 
 def _in_precision(network: Network, precision: Precision | None) -> Network:

@@ -25,6 +25,7 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import FileError, ValidationError
 from neuroattack.files import require_file, write_arrays
 from neuroattack.ir.network import INPUT, Network
+from neuroattack.memory import check_memory
 from neuroattack.validation import check_integer
 
 __all__ = ["RecordedSpikes", "load_spikes", "save_spikes"]
@@ -135,6 +136,8 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
             content = sum(each.file_size for each in archive.infolist())
         if content > _LARGEST_CONTENT:
             raise FileError(path, f"has {content:,} bytes, expected at most {_LARGEST_CONTENT:,}")
+        # What is read, and the spikes of one population: four columns of 8 bytes, for 8 to 12.
+        check_memory(f"{path}: recorded spikes", 4 * content, "record fewer images or steps")
         with np.load(path, allow_pickle=False) as arrays:
             found = {str(name): arrays[name] for name in arrays.files}
     except (ValueError, OSError, zipfile.BadZipFile, EOFError, MemoryError) as error:
@@ -173,16 +176,16 @@ def _trains(
                 f"{len(each)} integers",
                 f"{count}, as many as {name}.neurons",
             )
-    events = np.stack([columns[part] for part in _OF_SPIKES])
-    different, repeats = np.unique(events, axis=1, return_counts=True)
+    image, step, neuron = (columns[part] for part in _OF_SPIKES)
+    # There are at most 2**32 cells.
+    cells, repeats = np.unique((image * shape[1] + step) * shape[2] + neuron, return_counts=True)
     if (repeats > 1).any():
-        of_image, in_step, repeated = different[:, repeats.argmax()].tolist()
+        of_image, in_step, repeated = np.unravel_index(cells[repeats.argmax()], shape)
         raise ValidationError(
             f"{path}: {name}",
             f"{repeats.max()} spikes of neuron {repeated} in step {in_step} of image {of_image}",
             "at most one per step",
         )
-    image, step, neuron = events
     return SpikeTrains.from_events(image, step, neuron, shape)
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import ValidationError
+from neuroattack.memory import check_memory
 from neuroattack.validation import check_integer, check_number, check_positive
 
 __all__ = [
@@ -33,6 +34,9 @@ __all__ = [
 
 # Intensities in units of the grid are stored as int32.
 _MAX_BITS = 30
+
+# Pixels times steps whose regular spikes are computed at once.
+_MOST_CELLS = 2**21
 
 
 class Encoder(abc.ABC):
@@ -157,7 +161,14 @@ class RateEncoder(Encoder):
     ) -> SpikeTrains:
         """Generate the input spikes of a batch; see :meth:`Encoder.encode`."""
         self.check_step(dt_s)
-        return self._spikes(images * (self.max_rate_hz * dt_s), indices, steps, seed, stream)
+        per_step = images * (self.max_rate_hz * dt_s)
+        # The expected spikes, and the number of the first spike of every step.
+        check_memory(
+            f"input spikes of {len(images):,} images of {steps:,} time steps",
+            4 * per_step.sum() * steps + 8 * len(images) * (steps + 1),
+            "use fewer images or time steps",
+        )
+        return self._spikes(per_step, indices, steps, seed, stream)
 
     @abc.abstractmethod
     def _spikes(
@@ -287,12 +298,16 @@ class RegularEncoder(RateEncoder):
         start = 0
         for row, of_pixels in enumerate(probability):
             lit = np.flatnonzero(of_pixels)
-            due = np.floor(np.arange(steps + 1)[:, None] * of_pixels[lit] + 0.5)
-            raster = due[1:] > due[:-1]
             offsets[row, 0] = start
-            offsets[row, 1:] = start + np.cumsum(np.count_nonzero(raster, axis=1))
-            start = int(offsets[row, -1])
-            neurons.append(lit[np.nonzero(raster)[1]].astype(np.int32))
+            at_once = max(1, _MOST_CELLS // max(len(lit), 1))
+            for first in range(0, steps, at_once):
+                last = min(first + at_once, steps)
+                due = np.floor(np.arange(first, last + 1)[:, None] * of_pixels[lit] + 0.5)
+                raster = due[1:] > due[:-1]
+                numbers = np.count_nonzero(raster, axis=1)
+                offsets[row, first + 1 : last + 1] = start + np.cumsum(numbers)
+                start = int(offsets[row, last])
+                neurons.append(lit[np.nonzero(raster)[1]].astype(np.int32))
         return SpikeTrains(probability.shape[1], offsets, np.concatenate(neurons))
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import ValidationError
+from neuroattack.memory import check_memory
 
 __all__ = ["planes_of", "validate_images"]
 
@@ -33,6 +34,8 @@ def validate_images(images: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.flo
     ValidationError
         If the shape differs, the batch is empty, or a value is NaN, infinite or outside [0, 1].
     """
+    if isinstance(images, np.ndarray) and images.dtype != np.float64:
+        check_memory("images in double precision", 8 * images.size, "use fewer images at once")
     try:
         array = np.asarray(images, np.float64)
     except (TypeError, ValueError):

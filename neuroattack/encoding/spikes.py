@@ -49,6 +49,12 @@ class SpikeTrains:
     def __getitem__(self, images: slice | NDArray[np.intp]) -> SpikeTrains:
         return SpikeTrains(self.size, self.offsets[images], self.neurons)
 
+    @property
+    def nbytes(self) -> int:
+        """Memory of the spikes in bytes, without unused entries."""
+        events = int((self.offsets[:, -1] - self.offsets[:, 0]).sum())
+        return self.offsets.nbytes + self.neurons.itemsize * events
+
     def events(self) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int32]]:
         """Return image, step and neuron of every spike: three arrays of shape (events,)."""
         per_step = np.diff(self.offsets, axis=1)

@@ -19,8 +19,6 @@ from neuroattack.statistics import wilson_interval
 
 __all__ = ["Evaluation", "TimeToDecision", "evaluate"]
 
-_BATCH_IMAGES = 256
-
 
 @dataclass(frozen=True)
 class TimeToDecision:
@@ -141,9 +139,11 @@ def evaluate(
     spikes: dict[str, int] = {}
     decided_after = []
     started = time.perf_counter()
-    for start in range(0, max(len(images), 1), _BATCH_IMAGES):
-        batch = slice(start, start + _BATCH_IMAGES)
-        chosen = images[batch]
+    # At least one batch, so that a recording without images is refused.
+    for batch in deployment.batches(
+        max(len(images), 1), record_spikes=record_spikes, trials=trials
+    ):
+        start, chosen = batch.start, images[batch]
         recording = deployment.record(
             chosen if trials == 1 else np.repeat(chosen, trials, axis=0),
             indices=np.arange(start * trials, (start + len(chosen)) * trials),

@@ -71,6 +71,8 @@ class Convolution(Connections):
     groups: int = 1
     delay_steps: int = 1
 
+    _BYTES_PER_LISTED = 68
+
     def __post_init__(self) -> None:
         self._check_ends()
         me = self.label
@@ -186,8 +188,7 @@ class Convolution(Connections):
         inside = (position >= 0) & (position < self.source_shape[1 + axis])
         return np.where(inside, position, -1)
 
-    def sparse(self) -> sp.csr_matrix:
-        """Return the mantissas of all nonzero connections, int64, shape (sources, targets)."""
+    def _listed(self) -> sp.csr_matrix:
         import scipy.sparse as sp
 
         _, rows, columns = self.target_shape

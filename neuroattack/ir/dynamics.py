@@ -34,6 +34,7 @@ from neuroattack.encoding.encoders import DirectEncoder
 from neuroattack.errors import ValidationError
 from neuroattack.ir.fixed_point import CURRENT_SPAN, LEAK_ONE
 from neuroattack.ir.network import INPUT, FixedPopulation, Network, Population
+from neuroattack.memory import check_memory
 
 __all__ = [
     "readout_potentials",
@@ -163,6 +164,12 @@ def simulate_with_potentials(
     network: Network, inputs: NDArray[np.bool_] | NDArray[np.float64]
 ) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.float64]]:
     """Return the results of :func:`simulate` and :func:`readout_potentials` of one simulation."""
+    check_memory(
+        f"reference dynamics of {len(inputs):,} time steps",
+        # The input in double precision, twice for a moment, and a byte per neuron and step.
+        len(inputs) * (16 * network.input.size + sum(p.size for p in network.populations)),
+        "use fewer time steps or a smaller network",
+    )
     values = _checked(network, inputs)
     steps = len(values)
     spikes = {p.name: np.zeros((steps, p.size), bool) for p in network.populations}

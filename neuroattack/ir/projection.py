@@ -5,26 +5,37 @@ from __future__ import annotations
 import abc
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.values import ByValue, check_name, freeze
+from neuroattack.memory import check_memory
 from neuroattack.validation import check_integer
 
 if TYPE_CHECKING:
     # At run time, imported where it is needed: it takes a tenth of a second.
     import scipy.sparse as sp
 
-__all__ = ["MANTISSA_BITS", "Connections", "Projection", "checked_mantissas", "to_grid"]
+__all__ = [
+    "MANTISSA_BITS",
+    "SMALLER_NETWORK",
+    "Connections",
+    "Projection",
+    "checked_mantissas",
+    "to_grid",
+]
 
 MANTISSA_BITS = 24
 """Bits of a weight on the fixed-point grid, including its sign."""
 
 MAX_DELAY_STEPS = 10_000
 LARGEST_WEIGHT_V = 1e9
+
+SMALLER_NETWORK = "use a smaller network"
+"""What to change if the weights of a network need too much memory."""
 
 _MOST_PAIRS = 2**27
 
@@ -40,6 +51,9 @@ class Connections(ByValue, abc.ABC):
     target: str
     exponent: int
     delay_steps: int
+
+    _BYTES_PER_LISTED: ClassVar[int]
+    """Peak memory of :meth:`sparse` per nonzero connection, measured."""
 
     def _check_ends(self) -> None:
         check_name("projection source", self.source)
@@ -77,9 +91,24 @@ class Connections(ByValue, abc.ABC):
         weights: NDArray[np.float64] = np.ldexp(self.grid.astype(np.float64), self.exponent)
         return weights
 
-    @abc.abstractmethod
     def sparse(self) -> sp.csr_matrix:
-        """Return the mantissas of all nonzero connections, int64, shape (sources, targets)."""
+        """Return the mantissas of all nonzero connections, int64, shape (sources, targets).
+
+        Raises
+        ------
+        MemoryLimitError
+            If there is not enough memory for all connections.
+        """
+        check_memory(
+            f"{self.label} as a list of connections",
+            self._BYTES_PER_LISTED * self.connections,
+            "use a smaller network, or a backend that keeps the structure of connections, such as "
+            "native",
+        )
+        return self._listed()
+
+    @abc.abstractmethod
+    def _listed(self) -> sp.csr_matrix: ...
 
     @abc.abstractmethod
     def fan_out(self) -> NDArray[np.int64]:
@@ -127,6 +156,7 @@ def checked_mantissas(thing: str, value: ArrayLike, ndim: int, shape: str) -> ND
         raise ValidationError(
             thing, f"{given.min()} to {given.max()}", f"magnitudes below 2**{MANTISSA_BITS - 1}"
         )
+    check_memory(thing, 4 * given.size, SMALLER_NETWORK)
     mantissas = given.astype(np.int32)
     mantissas.flags.writeable = False
     return mantissas
@@ -142,10 +172,14 @@ def to_grid(label: str, weights_v: ArrayLike) -> tuple[NDArray[np.int32], int]:
     ValidationError
         If a weight is not finite or too large.
     """
-    weights = np.asarray(weights_v, np.float64)
+    given = np.asarray(weights_v)
+    # The scaled weights and the mantissas exist together; and the weights if they are converted.
+    per_weight = 12 if given.dtype == np.float64 else 20
+    check_memory(f"{label} weights", per_weight * given.size, SMALLER_NETWORK)
+    weights = given.astype(np.float64, copy=False)
     if not np.isfinite(weights).all():
         raise ValidationError(f"{label} weights", "NaN or infinite values", "finite volts")
-    largest = float(np.abs(weights).max(initial=0.0))
+    largest = max(float(weights.max(initial=0.0)), -float(weights.min(initial=0.0)))
     if largest > LARGEST_WEIGHT_V:
         raise ValidationError(
             f"{label} weights", f"up to {largest:g} V", f"at most {LARGEST_WEIGHT_V:g} V"
@@ -154,7 +188,8 @@ def to_grid(label: str, weights_v: ArrayLike) -> tuple[NDArray[np.int32], int]:
     exponent = max(math.frexp(largest)[1] - (MANTISSA_BITS - 1), -300) if largest else 0
     if np.rint(np.ldexp(largest, -exponent)) >= limit:
         exponent += 1
-    return np.rint(np.ldexp(weights, -exponent)).astype(np.int32), exponent
+    scaled = np.ldexp(weights, -exponent)
+    return np.rint(scaled, out=scaled).astype(np.int32), exponent
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,6 +219,8 @@ class Projection(Connections):
     mantissas: NDArray[np.int32]
     exponent: int
     delay_steps: int = 1
+
+    _BYTES_PER_LISTED = 36
 
     def __post_init__(self) -> None:
         self._check_ends()
@@ -225,8 +262,7 @@ class Projection(Connections):
         """Weights in volts per spike, shape (source size, target size)."""
         return self.grid_v
 
-    def sparse(self) -> sp.csr_matrix:
-        """Return the mantissas of all nonzero connections, int64, shape (sources, targets)."""
+    def _listed(self) -> sp.csr_matrix:
         import scipy.sparse as sp
 
         return sp.csr_matrix(self.mantissas, dtype=np.int64)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.experiments.chips.cross_check import OtherEstimate, OtherTerm, SharedTerm
+from neuroattack.experiments.divergence.difference import differing_events
 from neuroattack.hardware.energy.energy import EnergyEstimate
 from neuroattack.hardware.energy.terms import as_ends
 from neuroattack.hardware.energy.timing import hardware_time_s
@@ -167,11 +168,10 @@ def _compare_term(ours: _OurTerm | None, other: OtherTerm | None) -> dict[str, A
 
 
 def _compare_spikes(ours: SpikeTrains, other: SpikeTrains) -> dict[str, float]:
-    a, b = ours.to_dense(), other.to_dense()
     return {
-        "ours": int(a.sum()) / len(a),
-        "other": int(b.sum()) / len(b),
-        "differing": int((a != b).sum()),
+        "ours": int(ours.counts().sum()) / len(ours),
+        "other": int(other.counts().sum()) / len(other),
+        "differing": len(differing_events(ours, other)),
     }
 
 

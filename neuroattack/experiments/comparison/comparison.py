@@ -22,6 +22,7 @@ from neuroattack.experiments.divergence.difference import differing_events
 from neuroattack.hardware.quantization.quantization import Quantized, fixed_format, quantize
 from neuroattack.ir.dynamics import simulate_with_potentials
 from neuroattack.ir.network import INPUT, Network, Precision
+from neuroattack.memory import check_memory
 from neuroattack.statistics import wilson_interval
 
 if TYPE_CHECKING:
@@ -273,6 +274,7 @@ def _reference(
     rows = validate_images(images, network.input.sample_shape(steps))
     parts: dict[str, list[SpikeTrains]] = {}
     input_counts, potentials = [], []
+    held_bytes = 0
     for index in range(len(rows)):
         inputs = network.input.encoder.encode(
             rows[index : index + 1],
@@ -287,6 +289,13 @@ def _reference(
         spikes, course = simulate_with_potentials(network, dense)
         for name, raster in spikes.items():
             parts.setdefault(name, []).append(SpikeTrains.from_dense(raster[None]))
+        held_bytes += sum(trains[-1].nbytes for trains in parts.values())
+        check_memory(
+            f"comparing the spikes of {len(rows):,} images",
+            # Those of the remaining images, and all of them a second time to join them.
+            held_bytes / (index + 1) * (2 * len(rows) - index - 1),
+            "compare fewer images or time steps",
+        )
         if network.readout_quantity == "final_potential":
             potentials.append(course[-1])
         elif network.readout_quantity == "max_potential":

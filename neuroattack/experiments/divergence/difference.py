@@ -37,12 +37,17 @@ class Difference:
 
 def differing_events(one: SpikeTrains, other: SpikeTrains) -> NDArray[np.int64]:
     """Return the spikes whose multiplicity differs, shape (spikes, 3): image, step and neuron."""
-    each = [np.stack(trains.events(), axis=1).astype(np.int64) for trains in (one, other)]
-    events, position = np.unique(np.concatenate(each), axis=0, return_inverse=True)
-    sign = np.repeat([1, -1], [len(rows) for rows in each])
-    surplus = np.bincount(position.ravel(), sign, minlength=len(events))
-    differing: NDArray[np.int64] = events[surplus != 0]
-    return differing
+    found = []
+    for image in range(one.images):
+        both = [trains[image : image + 1] for trains in (one, other)]
+        cells = [step * one.size + neuron for _, step, neuron in (each.events() for each in both)]
+        differing, position = np.unique(np.concatenate(cells), return_inverse=True)
+        sign = np.repeat([1, -1], [len(each) for each in cells])
+        surplus = np.bincount(position.ravel(), sign, minlength=len(differing))
+        step, neuron = np.divmod(differing[surplus != 0], one.size)
+        found.append(np.stack([np.full(len(step), image), step, neuron], axis=1))
+    events: NDArray[np.int64] = np.concatenate(found).astype(np.int64)
+    return events
 
 
 def find_differences(

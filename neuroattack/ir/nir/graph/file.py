@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from neuroattack.errors import FileError
 from neuroattack.files import require_file
+from neuroattack.ir.projection import SMALLER_NETWORK
 from neuroattack.isolation import read_isolated
+from neuroattack.memory import check_memory
 
 __all__ = ["read_arrays"]
 
@@ -47,5 +49,6 @@ def read_arrays(path: str | os.PathLike[str]) -> dict[str, NDArray[Any]]:
             parser="HDF5",
             longest_s=_LONGEST_S,
         )
+        check_memory(f"{path}: arrays", unpacked.stat().st_size, SMALLER_NETWORK)
         with np.load(unpacked, allow_pickle=False) as arrays:
             return dict(arrays)
