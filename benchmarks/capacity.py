@@ -177,8 +177,8 @@ def _limits(name: str, program_mib: float) -> list[str]:
     network = NETWORKS[name]()
     room = MACHINE_BYTES - int(program_mib * 2**20)
     weights = sum(projection.grid.size for projection in network.projections)
-    # The native backend reserves a spike per neuron and step, and the system reserves no more than
-    # the memory of the machine at once.
+    # For convolutions, the native backend reserves a spike per neuron and step, and the system
+    # reserves no more than the memory of the machine at once.
     most = max(network.sizes.values())
     steps = min(MAX_STEPS, MACHINE_BYTES // (4 * most))
 
