@@ -70,7 +70,10 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 def _left_in_groups() -> Iterator[int]:
     """Yield the memory left in each control group of this process that has a limit."""
-    for line in Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines():
+    groups = Path("/proc/self/cgroup")
+    if not groups.exists():
+        return
+    for line in groups.read_text(encoding="utf-8").splitlines():
         _, controllers, path = line.split(":", 2)
         if controllers and "memory" not in controllers.split(","):
             continue
