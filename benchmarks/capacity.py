@@ -118,7 +118,7 @@ def deployed_bytes(network: Network) -> tuple[int, int]:
 def batch_of(network: Network, steps: int, *, spikes: bool) -> int:
     """Return the largest number of images per batch."""
     deployment = Deployment(network, None, "", "", steps, 0)  # type: ignore[arg-type]
-    return deployment.batches(1, record_spikes=spikes)[0].stop
+    return deployment.batches(10**6, record_spikes=spikes)[0].stop
 
 
 def computed_bytes(network: Network, steps: int, images: int, *, spikes: bool) -> int:

@@ -252,6 +252,8 @@ def read_array(group: h5py.Group, name: str, kinds: str, ndim: int) -> NDArray[A
         )
     # The array and its validated copy.
     check_memory(
-        f"{path}: array {field}", 2 * data.size * data.dtype.itemsize, "use a smaller network"
+        f"{path}: array {field}",
+        2 * data.size * data.dtype.itemsize,
+        "free memory, or read a smaller file",
     )
     return np.asarray(data[()])

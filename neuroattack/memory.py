@@ -85,9 +85,16 @@ def _left_in_groups() -> Iterator[int]:
             with contextlib.suppress(OSError, ValueError):
                 most = int((folder / limit).read_text(encoding="ascii"))
                 used = int((folder / use).read_text(encoding="ascii"))
-                yield max(0, most - used + _numbers(folder / "memory.stat")[cache])
+                yield max(0, most - used + _cached(folder / "memory.stat", cache))
             if folder == Path(root):
                 break
+
+
+def _cached(path: Path, name: str) -> int:
+    try:
+        return _numbers(path).get(name, 0)
+    except OSError:
+        return 0
 
 
 def _numbers(path: Path) -> dict[str, int]:

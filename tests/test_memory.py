@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -11,8 +12,10 @@ import pytest
 from support.networks import small_network
 from support.output import refused
 
+from benchmarks.capacity import NETWORKS, batch_of
 from neuroattack import memory
 from neuroattack.deployment.deployment import deploy
+from neuroattack.deployment.meters import Meter
 from neuroattack.encoding.encoders import PoissonEncoder, RegularEncoder
 from neuroattack.encoding.events import EventEncoder
 from neuroattack.encoding.spikes import SpikeTrains
@@ -278,11 +281,13 @@ def test_reference_dynamics_are_checked_by_images_and_by_steps(available):
 def test_queries_with_a_meter_are_reduced_batch_by_batch(monkeypatch):
     images = np.full((40, 784), 0.5)
     with deploy(small_network(), steps=50, profile="loihi1") as deployment:
-        seen = []
-        whole = deployment.respond(images, indices=np.arange(40), stream=3, observe=seen.append)
+        meter = Meter("energy", 0.05)
+        whole = deployment.respond(images, indices=np.arange(40), stream=3, meter=meter)
         monkeypatch.setattr("neuroattack.deployment.deployment._BATCH_IMAGES", 16)
         parts = []
-        again = deployment.respond(images, indices=np.arange(40), stream=3, observe=parts.append)
+        again = deployment.respond(
+            images, indices=np.arange(40), stream=3, observe=parts.append, meter=meter
+        )
         np.testing.assert_array_equal(again, whole)
         assert [len(each.counts["output"]) for each in parts] == [16, 16, 8]
         with pytest.raises(NeuroattackError, match="empty batch"):
@@ -341,6 +346,8 @@ def test_a_command_under_a_limit_of_virtual_memory(tmp_path):
             capture_output=True,
             text=True,
             check=False,
+            # Each thread of a library has memory of its own.
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
         return done.returncode, done.stdout, done.stderr
 
@@ -349,3 +356,9 @@ def test_a_command_under_a_limit_of_virtual_memory(tmp_path):
     assert not out.exists()
     code, printed, _ = run("100")
     assert (code, json.loads(printed)["images"]) == (0, 1)
+
+
+def test_images_per_batch_of_the_table_of_capacity():
+    network = NETWORKS["784-500-500-10"]()
+    assert batch_of(network, 350, spikes=False) == 256
+    assert batch_of(network, 20_000, spikes=True) == 7

@@ -18,8 +18,8 @@ from neuroattack.ir.values import is_uniform
 
 from .events import Events, merge
 from .general_kernels import RESETS, advance_fixed, advance_floating
-from .incoming import VECTOR, Incoming, Order, aligned
-from .vectors import EIGHT
+from .incoming import VECTOR, Incoming, Order
+from .vectors import EIGHT, aligned
 
 __all__ = ["GeneralLayer", "Run"]
 

@@ -23,16 +23,14 @@ from numpy.typing import NDArray
 from neuroattack.errors import UnsupportedFeatureError
 from neuroattack.ir.network import AnyProjection, Convolution, Network, Projection
 
-from .vectors import BLOCKS, Weights
+from .vectors import BLOCKS, Weights, aligned
 
-__all__ = ["VECTOR", "Incoming", "Order", "aligned", "neuron_orders"]
+__all__ = ["VECTOR", "Incoming", "Order", "neuron_orders"]
 
 Order = NDArray[np.int32] | None
 """Neurons in the order in which a population is simulated; None if it is that of the network."""
 
 _MOST_WEIGHTS = 2**31
-
-_CACHE_LINE = 64
 
 VECTOR = 16
 """Number of neurons to a multiple of which currents are padded."""
@@ -130,15 +128,6 @@ class Incoming:
             *_in_blocks(np.concatenate(shapes)),
             np.array(first_rows, np.int64),
         )
-
-
-def aligned(values: NDArray[Any]) -> NDArray[Any]:
-    """Return a copy that starts at a cache line, which vectors then do not cross."""
-    memory = np.empty(values.nbytes + _CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % _CACHE_LINE
-    copy = memory[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
-    copy[...] = values
-    return copy
 
 
 def neuron_orders(network: Network) -> dict[str, Order]:

@@ -87,6 +87,8 @@ class Layer:
         else:
             arrivals, rows = self._merged(spikes, images, steps)
             delay = 0
+        # Tiles read rows without regard to strides.
+        rows = np.ascontiguousarray(rows)
         offsets, neurons, counts = simulate(arrivals, delay, rows, *self._arguments)
         return SpikeTrains(self.population.size, offsets, neurons), counts
 

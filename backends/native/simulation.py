@@ -74,8 +74,12 @@ class Simulation:
 
     def bytes_per_image(self, steps: int) -> int:
         """Return the maximum memory of the spikes and states of one population for an image."""
-        # States are up to 33 bytes per neuron, and their copies and counts are a few bytes.
-        return max(4 * p.most_spikes(steps) + 64 * p.size for p in self._network.populations)
+        # A bit per neuron and step, and offsets. States are up to 33 bytes per neuron, and their
+        # copies and counts are a few bytes.
+        return max(
+            4 * p.most_spikes(steps) + steps * (p.size // 8 + 16) + 64 * p.size
+            for p in self._network.populations
+        )
 
     def run(self, inputs: InputSignal) -> Activity:
         """Simulate a batch."""

@@ -1,9 +1,8 @@
 """Weights in tiles of adjacent neurons, and their sums and updates in vector instructions.
 
 A layer is simulated tile by tile, each over all steps of an image: the weights that an image's
-spikes need for one tile fit in the first-level cache, and sums stay in registers. Loops of numba
-over whole rows take twice as long, because they read the rows from the second-level cache and the
-sums from memory.
+spikes need for one tile fit in the first-level cache, and sums stay in registers. Loops over whole
+rows read these from the second-level cache, and the sums from memory.
 
 Numba's cache does not notice changes of this file: after a change, :mod:`.kernels` must be
 compiled again.
@@ -21,14 +20,12 @@ from numpy.typing import NDArray
 
 from neuroattack.ir.fixed_point import LEAK_ONE
 
-from .vectors import Weights
+from .vectors import Weights, aligned
 
 __all__ = ["TILE", "advance_tile", "bit_count", "first_bit", "in_tiles", "sum_tile"]
 
 TILE = 64
 """Neurons of a tile: its spikes in one step are the bits of one integer."""
-
-_CACHE_LINE = 64
 
 # Rows that are added at once: their number differs from step to step, and the processor predicts
 # the end of a loop over groups better. The last group is filled up with the row of zeros.
@@ -47,15 +44,11 @@ def in_tiles(mantissas: NDArray[Any], dtype: type[np.generic]) -> Weights:
     Tiles begin on a cache line; the last row of each is zero.
     """
     rows, neurons = mantissas.shape
-    tiles = -(-neurons // TILE)
-    n_bytes = tiles * (rows + 1) * TILE * np.dtype(dtype).itemsize
-    memory = np.zeros(n_bytes + _CACHE_LINE, np.uint8)
-    start = -memory.ctypes.data % _CACHE_LINE
-    weights: Weights = memory[start : start + n_bytes].view(dtype).reshape(tiles, rows + 1, TILE)
-    for tile in range(tiles):
+    weights = np.zeros((-(-neurons // TILE), rows + 1, TILE), dtype)
+    for tile, of_tile in enumerate(weights):
         part = mantissas[:, tile * TILE : (tile + 1) * TILE]
-        weights[tile, :rows, : part.shape[1]] = part
-    return weights
+        of_tile[:-1, : part.shape[1]] = part
+    return aligned(weights)
 
 
 _Array = tuple[Any, Any]

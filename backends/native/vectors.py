@@ -18,10 +18,22 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-__all__ = ["BLOCKS", "EIGHT", "PACK", "POSITIONS", "Weights", "add_blocks", "write_8"]
+__all__ = ["BLOCKS", "EIGHT", "PACK", "POSITIONS", "Weights", "add_blocks", "aligned", "write_8"]
 
 Weights = NDArray[np.int16] | NDArray[np.int32] | NDArray[np.float64]
 """Weights of a type in which their sums are exact."""
+
+_CACHE_LINE = 64
+
+
+def aligned(values: NDArray[Any]) -> NDArray[Any]:
+    """Return a copy that starts at a cache line, which vectors then do not cross."""
+    memory = np.empty(values.nbytes + _CACHE_LINE, np.uint8)
+    start = -memory.ctypes.data % _CACHE_LINE
+    copy = memory[start : start + values.nbytes].view(values.dtype).reshape(values.shape)
+    copy[...] = values
+    return copy
+
 
 BLOCKS = (64, 32, 16, 4, 1)
 """Numbers of adjacent targets whose weights are added at once."""

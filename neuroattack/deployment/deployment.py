@@ -197,11 +197,17 @@ class Deployment:
             If the recording of all images needs more memory than is available, judged by the
             images simulated so far.
         """
+        rows, numbers = self._checked(images, indices)
+        return self._record(rows, numbers, stream, record_spikes)
+
+    def _checked(
+        self, images: ArrayLike, indices: Sequence[int] | NDArray[np.int64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         rows = validate_images(images, self.image_shape)
-        indices = np.asarray(indices, np.int64)
-        if indices.shape != (len(rows),):
-            raise ValidationError("indices", f"shape {indices.shape}", f"shape ({len(rows)},)")
-        return self._record(rows, indices, stream, record_spikes)
+        numbers = np.asarray(indices, np.int64)
+        if numbers.shape != (len(rows),):
+            raise ValidationError("indices", f"shape {numbers.shape}", f"shape ({len(rows)},)")
+        return rows, numbers
 
     def _record(
         self,
@@ -246,7 +252,7 @@ class Deployment:
                 stream=stream,
             )
 
-        # Images with the same random numbers are encoded together, for they differ only a little.
+        # Images with the same random numbers are encoded as changes of the first one.
         if self._encoder is not None and len(set(indices.tolist())) == len(rows):
             return self._encoder.encode_and_run(
                 encode, len(rows), self.steps, record_spikes=record_spikes
@@ -296,6 +302,7 @@ class Deployment:
         Each image is simulated in a number of trials.
         """
         if images == 1:
+            # Queries of single images are short.
             return [slice(0, 1)]
         size = max(1, self._images_per_batch(record_spikes) // trials)
         return [slice(start, start + size) for start in range(0, images, size)]
@@ -317,7 +324,7 @@ class Deployment:
         self,
         images: ArrayLike,
         *,
-        indices: NDArray[np.int64],
+        indices: Sequence[int] | NDArray[np.int64],
         stream: int,
         observe: Callable[[Recording], None] | None = None,
         meter: Meter | None = None,
@@ -328,8 +335,8 @@ class Deployment:
         -------
         int32 array, shape (images, classes); with a meter (images, classes + 1)
         """
-        rows = validate_images(images, self.image_shape)
-        return self._respond(rows, indices, stream, observe, meter)
+        rows, numbers = self._checked(images, indices)
+        return self._respond(rows, numbers, stream, observe, meter)
 
     def _respond(
         self,

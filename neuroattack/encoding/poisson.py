@@ -66,14 +66,16 @@ def poisson_spikes(
     # Large enough for spikes of all nonzero pixels in every step; the system allocates memory only
     # for written pages. One more entry, since branch-free code may write one entry past the end.
     neurons = np.empty(np.count_nonzero(probability) * steps + 1, np.int32)
-    _draw_batch(probability, indices, _key(seed, stream), offsets, neurons)
+    key0, key1 = _key(seed, stream)
+    _draw_batch(probability, indices, key0, key1, offsets, neurons)
     return SpikeTrains(probability.shape[1], offsets, neurons[: offsets[-1, -1]])
 
 
 @functools.lru_cache(maxsize=1024)
-def _key(seed: int, stream: int) -> NDArray[Any]:
-    """Return the key of a stream."""
-    return np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2)
+def _key(seed: int, stream: int) -> tuple[Any, Any]:
+    """Return the two words of the key of a stream."""
+    key0, key1 = np.random.SeedSequence(seed, spawn_key=(stream,)).generate_state(2)
+    return key0, key1
 
 
 # All arithmetic below is explicitly np.uint32: numba would otherwise widen results to 64 bits, and
@@ -299,7 +301,8 @@ def _draw_alone(
 def _draw_batch(
     probability: NDArray[np.float64],
     indices: NDArray[np.int64],
-    key: NDArray[np.uint32],
+    stream_key0: Any,
+    stream_key1: Any,
     offsets: NDArray[np.int64],
     neurons: NDArray[np.int32],
 ) -> None:
@@ -311,7 +314,7 @@ def _draw_batch(
         offsets[image, 0] = offsets[image - 1, -1] if image > 0 else 0
         index = indices[image]
         key0, key1 = threefry_2x32(
-            key[0], key[1], np.uint32(index & 0xFFFFFFFF), np.uint32(index >> 32)
+            stream_key0, stream_key1, np.uint32(index & 0xFFFFFFFF), np.uint32(index >> 32)
         )
         few = -1
         if image > 0 and index == indices[0]:

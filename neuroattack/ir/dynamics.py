@@ -164,14 +164,14 @@ def simulate_with_potentials(
     network: Network, inputs: NDArray[np.bool_] | NDArray[np.float64]
 ) -> tuple[dict[str, NDArray[np.bool_]], NDArray[np.float64]]:
     """Return the results of :func:`simulate` and :func:`readout_potentials` of one simulation."""
+    steps = np.shape(inputs)[0] if np.ndim(inputs) else 0
     check_memory(
-        f"reference dynamics of {len(inputs):,} time steps",
+        f"reference dynamics of {steps:,} time steps",
         # The input in double precision, twice for a moment, and a byte per neuron and step.
-        len(inputs) * (16 * network.input.size + sum(p.size for p in network.populations)),
+        steps * (16 * network.input.size + sum(p.size for p in network.populations)),
         "use fewer time steps or a smaller network",
     )
     values = _checked(network, inputs)
-    steps = len(values)
     spikes = {p.name: np.zeros((steps, p.size), bool) for p in network.populations}
     sources = {INPUT: values, **spikes}
     incoming = {

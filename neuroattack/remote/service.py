@@ -63,7 +63,7 @@ class Service:
 
     Requests that arrive while the thread is busy are then processed as one batch, with the same
     results as one after another. Requests are counted in the log, which is closed together with the
-    service. Of the `limits`, those of batches and of clients apply here.
+    service. Uses `max_batch` and `queries_per_client` of `limits`.
     """
 
     def __init__(self, target: Target, log: QueryLog, limits: Limits) -> None:
@@ -102,7 +102,8 @@ class Service:
     def _process_waiting(self) -> None:
         batch = self._next_batch()
         try:
-            self._process(batch)
+            if batch:
+                self._process(batch)
         except BaseException as error:
             for request in batch:
                 if not request.counts.done():
@@ -165,6 +166,6 @@ class Service:
     def close(self) -> None:
         """Finish the current batch, cancel all other requests, and close the log."""
         self._thread.shutdown(wait=True, cancel_futures=True)
-        for request in self._waiting:
-            request.counts.cancel()
+        while self._waiting:
+            self._waiting.popleft().counts.cancel()
         self._log.close()

@@ -33,6 +33,15 @@ def test_an_image_has_the_same_spikes_alone_and_in_any_batch(images):
             np.testing.assert_array_equal(batch[name][index], alone[name][0])
 
 
+@pytest.mark.parametrize("indices", [[0, 1], [0, 1, 2, 3], [[0, 1, 2]]])
+def test_indices_of_another_number_of_images_are_refused(images, indices):
+    deployment = deploy(small_network(), steps=5)
+    for function in (deployment.record, deployment.respond):
+        with pytest.raises(ValidationError, match=r"^indices: "):
+            function(images[:3], indices=indices, stream=1)
+    assert deployment.respond(images[:3], indices=[0, 1, 2], stream=1).shape == (3, 10)
+
+
 def test_a_recording_has_the_spikes_of_the_reference_dynamics(images):
     network = small_network()
     deployment = deploy(network, steps=40, seed=5)

@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import contextlib
+import secrets
+import time
 
 import httpx
 import numpy as np
@@ -236,7 +238,7 @@ def test_closing_completes_the_batch_in_progress_only():
     waiting = [submit(service, "ann", str(key), images(1)) for key in range(3)]
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         closing = pool.submit(service.close)
-        concurrent.futures.wait([closing], 0.1)
+        wait_until(lambda: is_closed(service))
         target.gate.set()
         closing.result(60)
     assert numbers(first) == [0]
@@ -264,9 +266,7 @@ def test_clients_at_once_are_answered_with_one_batch():
             first = pool.submit(targets[0].query, images(1))
             assert target.entered.wait(60)
             others = [pool.submit(each.query, images(1)) for each in targets[1:]]
-            metrics = url.split("/v2")[0] + "/metrics"
-            while f"neuroattack_waiting {clients + 1:.1f}" not in httpx.get(metrics).text:
-                pass
+            wait_until(lambda: len(service._waiting) == clients)
             target.gate.set()
             assert first.result(60)[0, 0] == 0
             assert sorted(each.result(60)[0, 0] for each in others) == list(range(1, clients + 1))
@@ -286,9 +286,26 @@ def test_a_timeout_in_the_queue_is_not_counted():
             assert first.result(60).status_code == 504
             assert second.result(60).status_code == 503
         target.gate.set()
-        again = post(url, "a")
+        answers = []
+        wait_until(lambda: answers.append(post(url, "a")) or answers[-1].status_code == 200)
+        again = answers[-1]
         assert again.json()["outputs"][0]["data"][0] == 0
         assert service.counted().result() == 1
+
+
+def wait_until(condition, timeout_s=60):
+    deadline_s = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline_s
+        time.sleep(0.01)
+
+
+def is_closed(service):
+    try:
+        submit(service, "late", secrets.token_hex(8), images(1))
+    except RuntimeError:
+        return True
+    return False
 
 
 def post(url, key):

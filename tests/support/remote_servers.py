@@ -53,7 +53,7 @@ class GatedTarget(TargetWrapper):
 
 @contextlib.contextmanager
 def served(target=None, limits=None, tokens=None, log=None, certificate=None):
-    """Serve a target from a thread; yield the model's address, and its log."""
+    """Serve a target from a thread; yield the model's address, and the service."""
     limits, log = limits or Limits(), log or QueryLog()
     service = Service(target or toy_target(), log, limits)
     app = make_app("toy", service, limits=limits, tokens=tokens)

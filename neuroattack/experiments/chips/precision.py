@@ -50,8 +50,6 @@ CLIPPINGS: tuple[Clipping, ...] = ("none", "least_error")
 
 MAX_BITS = 16
 
-_BATCH_IMAGES = 256
-
 
 def measure_precision(
     network: Network,
@@ -164,11 +162,12 @@ def measure_accuracy(
         expected_images=len(pixels),
     ) as deployment:
         readout, classes = deployment.network.readout, deployment.network.classes
-        for start in range(0, len(pixels), _BATCH_IMAGES):
-            batch = pixels[start : start + _BATCH_IMAGES]
-            indices = np.arange(start, start + len(batch))
-            recording = deployment.record(batch, indices=indices, record_spikes=len(correct) > 1)
-            if len(correct) > 1 and recording.potentials is not None:
+        several = len(correct) > 1
+        for part in deployment.batches(len(pixels), record_spikes=several):
+            batch = pixels[part]
+            indices = np.arange(len(pixels))[part]
+            recording = deployment.record(batch, indices=indices, record_spikes=several)
+            if several and recording.potentials is not None:
                 raise UnsupportedFeatureError(
                     "accuracy after several numbers of steps: got a potential as the output, "
                     "expected spike counts; use a single number of steps"

@@ -37,7 +37,7 @@ class Difference:
 
 def differing_events(one: SpikeTrains, other: SpikeTrains) -> NDArray[np.int64]:
     """Return the spikes whose multiplicity differs, shape (spikes, 3): image, step and neuron."""
-    found = []
+    found = [np.empty((0, 3), np.int64)]
     for image in range(one.images):
         both = [trains[image : image + 1] for trains in (one, other)]
         cells = [step * one.size + neuron for _, step, neuron in (each.events() for each in both)]
