@@ -18,7 +18,7 @@ _NO_PEER = "none installed"
 _RATIOS = (
     ("fraction of the limit, one core", "limit_ratio_one_core"),
     ("fraction of plain row-by-row addition", "limit_ratio_plain_addition"),
-    ("fraction of addition to 64 neurons after another", "limit_ratio_tiles"),
+    ("fraction of addition for 64 neurons at a time", "limit_ratio_tiles"),
     ("speed-up of two cores over one", "two_core_speedup"),
     ("speed-up of 8 bits over floating point", "int8_speedup"),
 )

@@ -8,7 +8,7 @@ per call, without neurons or time steps. It is the rate of the fastest of six va
 memory or aligned to cache lines.
 
 These variants read whole rows, mostly from the second-level cache. The native backend adds the rows
-of an image to 64 neurons after another, whose weights stay in the first-level cache. The seventh
+of an image to 64 neurons at a time, whose weights stay in the first-level cache. The seventh
 variant adds them in this way, and is reported separately.
 """
 
@@ -35,7 +35,7 @@ PLAIN = "one row at a time"
 """Variant with a plain loop."""
 
 TILES = "64 neurons at a time"
-"""Variant that adds the rows of an image to 64 neurons after another."""
+"""Variant that adds the rows of an image to 64 neurons at a time."""
 
 _Rows = NDArray[np.int32]
 _Adds = Callable[[NDArray[np.int32], NDArray[np.int32], _Rows], int]

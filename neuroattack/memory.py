@@ -14,8 +14,8 @@ __all__ = ["available_bytes", "check_memory", "is_out_of_memory"]
 
 _SMALL_BYTES = 2**26
 
-# Folder, and files with limit and use, by version of control groups; and what of the use is a
-# cache of files, which the system frees when memory is needed.
+# Folder, and files with limit and usage, by version of control groups; and the part of the usage
+# that is file cache, which the system frees when memory is needed.
 _GROUPS = {
     1: ("/sys/fs/cgroup/memory", "memory.limit_in_bytes", "memory.usage_in_bytes",
         "total_inactive_file"),
@@ -26,7 +26,7 @@ _GROUPS = {
 def available_bytes() -> int:
     """Return the memory that this process may still use, in bytes.
 
-    It is the least of what is free on the machine, in the control groups of the process, such as
+    It is the minimum of what is free on the machine, in the control groups of the process, such as
     those of a container, both including swap space, and below the limit of its virtual memory
     (``ulimit -v``).
     """

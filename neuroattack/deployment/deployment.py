@@ -194,8 +194,8 @@ class Deployment:
         ValidationError
             If the images are invalid for the network.
         MemoryLimitError
-            If the recording of all images needs more memory than is available, judged by the
-            images simulated so far.
+            If the recording of all images needs more memory than is available, as estimated from
+            the images simulated so far.
         """
         rows, numbers = self._checked(images, indices)
         return self._record(rows, numbers, stream, record_spikes)
