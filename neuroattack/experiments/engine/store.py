@@ -307,7 +307,8 @@ class Store:
 
     def result(self, key: str) -> dict[str, Any] | None:
         """Return the result of a cell including arrays; None if it is not finished."""
-        with self._errors():
+        # A claim in another thread would change the rows that are being counted.
+        with self._lock, self._errors():
             row = self._db.execute(
                 "select record, arrays from items where key = ? and state = 'done'", (key,)
             ).fetchone()

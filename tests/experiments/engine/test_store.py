@@ -3,6 +3,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -54,6 +55,16 @@ def test_a_dependent_cell_is_claimed_afterwards_with_the_result(tmp_path):
         assert waiting.arguments == {"number": 1}
         assert waiting.before["distance"] == 3.0
         np.testing.assert_array_equal(waiting.before["image"], np.ones(2))
+
+
+def test_counts_are_exact_while_another_thread_claims(tmp_path):
+    with Store(tmp_path, create=True) as store:
+        store.plan([cell(index) for index in range(2000)])
+        thread = threading.Thread(target=claimed, args=(store, 2000))
+        thread.start()
+        while thread.is_alive():
+            assert store.counts().total == 2000
+        thread.join()
 
 
 def test_claims_and_counts_can_be_restricted(tmp_path):
