@@ -10,12 +10,14 @@ minutes instead of days. Prints one JSON object.
 from __future__ import annotations
 
 import argparse
+import collections
+import functools
 import json
 import sqlite3
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ import numpy as np
 
 from neuroattack.experiments.attack_cells import attack_image
 from neuroattack.experiments.engine.cells import Cell
-from neuroattack.experiments.engine.store import STORE, Store
+from neuroattack.experiments.engine.store import STORE, Packed, Store
 
 _PHASES = (0.0, 0.5, 0.99)
 _PLANNED_AT_ONCE = 50_000
@@ -64,6 +66,25 @@ def result(rng: np.random.Generator, side: int) -> dict[str, Any]:
     }
 
 
+@functools.lru_cache
+def image_result(shape: tuple[int, ...]) -> dict[str, Any]:
+    """Return a result like that of a campaign, with an image of this shape, or without one.
+
+    The intensities are not on a grid, as after most attacks, and hardly compress.
+    """
+    found = result(np.random.default_rng(0), 1)
+    del found["adversarial"]
+    if shape:
+        found["adversarial"] = np.random.default_rng(0).random(shape)
+    return found
+
+
+def stand_in(*, shape: Sequence[int], folder: Path, **arguments: Any) -> dict[str, Any]:
+    """Return the result of an attack on an image of this shape, without an attack."""
+    del folder, arguments
+    return image_result(tuple(shape))
+
+
 def milliseconds(work: Callable[[], object], repeats: int) -> list[float]:
     """Return the duration of each call."""
     durations = []
@@ -74,7 +95,7 @@ def milliseconds(work: Callable[[], object], repeats: int) -> list[float]:
     return durations
 
 
-def measure(items: int, measured: int, side: int) -> dict[str, Any]:
+def measure(items: int, measured: int, side: int, in_flight: int) -> dict[str, Any]:
     """Return the times per item in milliseconds: median, and 99th percentile."""
     rng = np.random.default_rng(0)
     with tempfile.TemporaryDirectory() as name:
@@ -93,12 +114,26 @@ def measure(items: int, measured: int, side: int) -> dict[str, Any]:
         for phase in _PHASES:
             _finish_up_to(folder, int(phase * items))
             with Store(folder) as store:
-                found = result(rng, side)
+                # Workers pack the results.
+                found = Packed.of(result(rng, side))
+                running: collections.deque[str] = collections.deque()
 
-                def one(store: Store = store, found: dict[str, Any] = found) -> None:
+                def claim(store: Store = store, running: collections.deque[str] = running) -> None:
                     claimed = store.claim()
                     if claimed is not None:
-                        store.finish(claimed.key, found)
+                        running.append(claimed.key)
+
+                def one(
+                    store: Store = store,
+                    found: Packed = found,
+                    running: collections.deque[str] = running,
+                    claim: Callable[[], None] = claim,
+                ) -> None:
+                    claim()
+                    store.finish(running.popleft(), found)
+
+                for _ in range(in_flight):
+                    claim()
 
                 per_item = milliseconds(one, measured)
                 phases.append(
@@ -116,6 +151,7 @@ def measure(items: int, measured: int, side: int) -> dict[str, Any]:
             "items": items,
             "measured": measured,
             "image_side": side,
+            "in_flight": in_flight,
             "plan_ms_per_item": 1000 * planned_s / items,
             "phases": phases,
             "read_ms_per_finished_item": 1000 * (time.perf_counter() - began) / finished,
@@ -140,8 +176,10 @@ def main() -> None:
     parser.add_argument("--items", type=int, default=1_000_000)
     parser.add_argument("--measured", type=int, default=2_000)
     parser.add_argument("--side", type=int, default=28)
+    parser.add_argument("--in-flight", type=int, default=0)
     chosen = parser.parse_args()
-    print(json.dumps(measure(chosen.items, chosen.measured, chosen.side), indent=1))
+    figures = measure(chosen.items, chosen.measured, chosen.side, chosen.in_flight)
+    print(json.dumps(figures, indent=1))
 
 
 if __name__ == "__main__":

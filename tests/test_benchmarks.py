@@ -16,6 +16,7 @@ from benchmarks.limit import PLAIN, Limit
 from benchmarks.registry import Table
 from benchmarks.rounds import ratio_to_fastest, seconds, stated
 from benchmarks.scaling import slopes
+from benchmarks.suites import Costs, Suite, extrapolate
 from benchmarks.workload import layered_network
 from benchmarks.writing import markdown, with_spread
 from neuroattack.backends.native import NativeBackend
@@ -220,6 +221,36 @@ def test_the_cost_model_is_found_again():
     assert found["ns_per_update"] == pytest.approx(0.4)
     assert found["ns_per_addition"] == pytest.approx(0.06)
     assert found["largest_deviation"] == pytest.approx(0, abs=1e-9)
+
+
+def test_a_suite_takes_the_time_of_its_queries_or_of_its_slowest_shared_part():
+    suite = Suite(images=100, attacks=2, queries=80, network="net", shape="28 x 28", factor=3.0)
+    limits = {"scheduler": 50.0, "store": 1000.0}
+    costs = Costs(query_s=0.01, search_s=0.05, trials=10, limits=limits, stored_bytes=2e9)
+    found = extrapolate(suite, costs)
+    # (80 + 2 x 10) queries of 3 x 0.01 s, and 80 x 0.05 s of the attack.
+    assert found["item_s"] == pytest.approx(7.0)
+    assert found["core_hours"] == pytest.approx(200 * 7 / 3600)
+    assert found["hours"]["2"] == pytest.approx(100 * 7 / 3600)
+    # On 4,096 cores, each item starts at once.
+    assert found["hours"]["4096"] == pytest.approx(7 / 3600)
+    assert found["store_gb"] == 400
+    assert (found["first_limit"], found["first_limit_cores"]) == ("scheduler", pytest.approx(350))
+    fast = Costs(query_s=1e-5, search_s=0.0, trials=10, limits=limits, stored_bytes=1.0)
+    assert extrapolate(suite, fast)["hours"]["4096"] == pytest.approx(4 / 3600)
+
+
+@pytest.mark.slow
+def test_the_quick_parts_of_the_cluster_benchmark():
+    pytest.importorskip("distributed", reason="needs the extra `campaigns`")
+    command = [sys.executable, "-m", "benchmarks.cluster", "--items", "60"]
+    command += ["--only", "transfer,dispatch,campaign"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert figures["dispatch"]["Dask, 28 x 28"]["items"] == 60
+    assert figures["campaign"]["export"]["exit_code"] == 0
+    assert figures["transfer"]["3 x 32 x 32"]["data_set_bytes"] == 4 * 3 * 32 * 32
 
 
 def test_random_layers_fire_at_similar_rates(recorded):

@@ -147,12 +147,11 @@ def export(
     from neuroattack.files import write_arrays
 
     with Store(folder) as store:
-        results = list(store.results())
-        rows = result_rows(results)
+        rows = result_rows(store.results())
         counts, failures = store.counts(), store.failures()
         first = first_attack(store)
         if images:
-            found = [(store.result(each.key) or {})["adversarial"] for each in results]
+            found = [(store.result(each.key) or {})["adversarial"] for each in store.results()]
             write_arrays(images, {"adversarial": np.array(found)})
     if csv:
         write_csv(csv, rows)

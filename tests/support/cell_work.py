@@ -8,7 +8,7 @@ from pathlib import Path
 from neuroattack.backends.native import NativeBackend
 from neuroattack.errors import DoesNotFitError
 from neuroattack.experiments.engine.cells import Cell
-from neuroattack.experiments.engine.store import Store
+from neuroattack.experiments.engine.store import Packed, Store
 from neuroattack.experiments.engine.workers import attempt
 
 
@@ -94,7 +94,7 @@ def keep_result(folder, cell, result):
     with Store(folder, create=True) as store:
         store.plan([cell])
         store.claim(key=cell.key)
-        store.finish(cell.key, result)
+        store.finish(cell.key, Packed.of(result))
 
 
 def results_of(folder, prefix):

@@ -32,6 +32,8 @@ __all__ = ["count_done", "do_cells", "run_cells"]
 
 _WAIT_FOR_OTHERS_S = 0.5
 _REPORT_EVERY_S = 1.0
+# Longest part of the time that counting the cells for a report may take.
+_REPORT_SHARE = 0.05
 
 
 def run_cells(
@@ -117,16 +119,17 @@ def do_cells(
         Final counts, without waiting cells.
     """
     began = time.monotonic()
-    finished, reported = 0, -_REPORT_EVERY_S
+    finished, due = 0, began
     with Store(folder) as store, workers.ready() as parallel:
 
         def report(key: str | None) -> None:
-            nonlocal finished, reported
+            nonlocal finished, due
             finished += key is not None
             now = time.monotonic()
-            if on_progress and (key is None or now - reported >= _REPORT_EVERY_S):
-                reported = now
+            if on_progress and (key is None or now >= due):
                 on_progress(store.counts(), finished / max(now - began, 1e-9))
+                after = time.monotonic()
+                due = after + max(_REPORT_EVERY_S, (after - now) / _REPORT_SHARE)
 
         threads = workers.threads(parallel)
         run = _Run(store, folder, parallel, threads, common, report, stop_at_failure=False)

@@ -20,7 +20,7 @@ import numpy as np
 from neuroattack.errors import FileError, NeuroattackError, OutputError
 from neuroattack.experiments.engine.cells import Cell
 
-__all__ = ["STORE", "TRIES", "Claimed", "Counts", "Done", "Store"]
+__all__ = ["STORE", "TRIES", "Claimed", "Counts", "Done", "Packed", "Store"]
 
 STORE = "results.sqlite"
 """File name in an experiment's folder."""
@@ -42,6 +42,7 @@ create table if not exists items (
 );
 create index if not exists by_state on items (state, position);
 create index if not exists by_owner on items (owner, state);
+create index if not exists free on items (position) where state = 'waiting' and owner is null;
 """
 
 
@@ -96,6 +97,40 @@ class Done:
     key: str
     arguments: dict[str, Any]
     result: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A result as stored: JSON text, and the arrays as a compressed npz archive.
+
+    Parameters
+    ----------
+    record : str
+        JSON values.
+    arrays : bytes or None
+        Archive of the arrays; None without arrays.
+    """
+
+    record: str
+    arrays: bytes | None
+
+    @classmethod
+    def of(cls, result: Mapping[str, Any]) -> Packed:
+        """Pack a result of JSON values and arrays."""
+        arrays = {name: value for name, value in result.items() if isinstance(value, np.ndarray)}
+        record = {name: value for name, value in result.items() if name not in arrays}
+        archive = io.BytesIO()
+        if arrays:
+            np.savez_compressed(archive, **dict[str, Any](arrays))
+        return cls(json.dumps(record), archive.getvalue() if arrays else None)
+
+    def result(self) -> dict[str, Any]:
+        """Return the result."""
+        result: dict[str, Any] = json.loads(self.record)
+        if self.arrays is not None:
+            with np.load(io.BytesIO(self.arrays), allow_pickle=False) as archive:
+                result.update({name: archive[name] for name in archive.files})
+        return result
 
 
 class Store:
@@ -220,35 +255,38 @@ class Store:
         key : str, optional
             Key of the only cell to claim.
         """
-        only = "" if key is None else "and i.key = ?"
         with self._transaction() as db:
-            self._release_dead(db)
-            row = db.execute(
-                "select i.key, i.item, r.record, r.arrays from items i "  # noqa: S608  # constants
-                "left join items r on r.key = i.reference where i.state = 'waiting' "
-                "and i.owner is null and (i.reference is null or r.state = 'done') "
-                f"and i.{self._filter} {only} order by i.position limit 1",
-                () if key is None else (key,),
-            ).fetchone()
+            row = self._first_free(db, key)
+            if row is None:
+                # Only now, so that the time of a claim does not grow with the number of owned
+                # cells.
+                self._release_dead(db)
+                row = self._first_free(db, key)
             if row is None:
                 return None
             claimed, item, record, arrays = row
             db.execute("update items set owner = ? where key = ?", (self._name, claimed))
         cell = json.loads(item)
-        before = None if record is None else _unpacked(record, arrays)
+        before = None if record is None else Packed(record, arrays).result()
         return Claimed(claimed, cell["module"], cell["function"], cell["arguments"], before)
 
-    def finish(self, key: str, result: Mapping[str, Any]) -> None:
+    def _first_free(self, db: sqlite3.Connection, key: str | None) -> Any:
+        only = "" if key is None else "and i.key = ?"
+        return db.execute(
+            "select i.key, i.item, r.record, r.arrays from items i "  # noqa: S608  # constants
+            "left join items r on r.key = i.reference where i.state = 'waiting' "
+            "and i.owner is null and (i.reference is null or r.state = 'done') "
+            f"and i.{self._filter} {only} order by i.position limit 1",
+            () if key is None else (key,),
+        ).fetchone()
+
+    def finish(self, key: str, result: Packed) -> None:
         """Store the result of a cell, unless it is already finished."""
-        arrays = {name: value for name, value in result.items() if isinstance(value, np.ndarray)}
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **dict[str, Any](arrays))
-        record = {name: value for name, value in result.items() if name not in arrays}
         with self._transaction() as db:
             db.execute(
                 "update items set state = 'done', owner = null, error = null, record = ?, "
                 "arrays = ? where key = ? and state = 'waiting'",
-                (json.dumps(record), packed.getvalue() if arrays else None, key),
+                (result.record, result.arrays, key),
             )
 
     def fail(self, key: str, error: str) -> None:
@@ -277,7 +315,8 @@ class Store:
 
     def counts(self) -> Counts:
         """Return the progress of the experiment, without writing to the store."""
-        with self._errors():
+        # A claim in another thread would change the rows that are being counted.
+        with self._lock, self._errors():
             rows = self._db.execute(
                 "select owner, state, count(*) from items "  # noqa: S608  # a constant
                 f"where {self._filter} group by owner, state"
@@ -312,7 +351,7 @@ class Store:
                 "select record, arrays from items where key = ? and state = 'done'", (key,)
             ).fetchone()
         try:
-            return None if row is None else _unpacked(*row)
+            return None if row is None else Packed(*row).result()
         except Exception as error:
             # Damaged data raise errors of JSON, zip, zlib or NumPy's header parser.
             raise FileError(self._path, f"damaged result of {key}") from error
@@ -396,11 +435,3 @@ def _renamed(stored: Mapping[str, Any]) -> dict[str, Any]:
             old = values[name]
             values[name] = {"successes": old["successes"], "trials": old["draws"]}
     return values
-
-
-def _unpacked(record: str, arrays: bytes | None) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads(record)
-    if arrays is not None:
-        with np.load(io.BytesIO(arrays), allow_pickle=False) as archive:
-            result.update({name: archive[name] for name in archive.files})
-    return result

@@ -18,6 +18,7 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
 from neuroattack.errors import SimulationError, UnsupportedFeatureError, ValidationError
+from neuroattack.experiments.engine.store import Packed
 from neuroattack.validation import check_integer
 
 __all__ = ["WORKER_DIED", "Failed", "Finished", "Task", "Workers", "attempt"]
@@ -131,10 +132,10 @@ class Task:
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """Key and result of a finished cell."""
+    """Key and packed result of a finished cell."""
 
     key: str
-    result: Mapping[str, Any]
+    result: Packed
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,9 @@ def attempt(task: Task) -> Finished | Failed:
     try:
         work = getattr(importlib.import_module(task.module), task.function)
         with _cell_lock, threadpool_limits(1, user_api="blas"):
-            return Finished(task.key, work(**task.arguments, folder=task.folder))
+            result = work(**task.arguments, folder=task.folder)
+        # Packed here, because the process that stores the results serves all workers.
+        return Finished(task.key, Packed.of(result))
     except Exception as error:
         return Failed(task.key, error)
 

@@ -23,9 +23,11 @@ from neuroattack.errors import (
     SimulationError,
     ValidationError,
 )
+from neuroattack.experiments.engine import running as engine
 from neuroattack.experiments.engine.cells import Cell, read_kept
-from neuroattack.experiments.engine.running import run_cells
-from neuroattack.experiments.engine.store import STORE, Store
+from neuroattack.experiments.engine.running import do_cells, run_cells
+from neuroattack.experiments.engine.store import STORE, Packed, Store
+from neuroattack.experiments.engine.workers import Finished, Task, Workers, attempt
 from neuroattack.files import write_arrays
 
 TESTS = Path(__file__).parents[2]
@@ -38,6 +40,32 @@ def done(log):
 
 def result_of(number):
     return {"square": number**2, "pair": [number, number + 1]}
+
+
+def test_workers_compress_results(tmp_path, log):
+    arguments = {"number": 3, "log": str(log)}
+    task = Task("key", cell_work.__name__, "square", arguments, tmp_path, 1)
+    found = attempt(task)
+    assert isinstance(found, Finished)
+    assert isinstance(found.result, Packed)
+    assert found.result.result() == result_of(3)
+
+
+def test_progress_takes_a_small_part_of_the_time(tmp_path, log, monkeypatch):
+    def slow_counts(store):
+        time.sleep(0.3)
+        return count(store)
+
+    count = Store.counts
+    monkeypatch.setattr(Store, "counts", slow_counts)
+    monkeypatch.setattr(engine, "_REPORT_EVERY_S", 0.0)
+    with Store(tmp_path, create=True) as store:
+        store.plan(squares(log, range(8), 0.01))
+    seen = []
+    do_cells(tmp_path, Workers(2), {}, lambda counts, _: seen.append(counts.done))
+    # Before the first cell, perhaps after one of them, and after the last.
+    assert len(seen) <= 4
+    assert (seen[0], seen[-1]) == (0, 8)
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from support import cell_work
 
 from neuroattack.errors import FileError
 from neuroattack.experiments.engine.cells import Cell
-from neuroattack.experiments.engine.store import STORE, TRIES, Counts, Store
+from neuroattack.experiments.engine.store import STORE, TRIES, Counts, Packed, Store
 
 
 def cell(index, after=None):
@@ -32,8 +33,8 @@ def test_a_cell_is_claimed_once_finished_once_and_read(tmp_path):
         store.plan(cells)
         assert claimed(store, 2) == [0, 1]
         assert claimed(other) == [2]
-        store.finish(cells[0].key, {"queries": 7, "image": np.eye(2)})
-        store.finish(cells[0].key, {"queries": 8, "image": np.zeros((2, 2))})
+        store.finish(cells[0].key, Packed.of({"queries": 7, "image": np.eye(2)}))
+        store.finish(cells[0].key, Packed.of({"queries": 8, "image": np.zeros((2, 2))}))
         assert store.counts() == Counts(done=1, failed=0, waiting=0, running=2)
         assert [(one.key, one.arguments, one.result) for one in other.results()] == [
             (cells[0].key, {"number": 0}, {"queries": 7})
@@ -49,11 +50,21 @@ def test_a_dependent_cell_is_claimed_afterwards_with_the_result(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.plan([first, cell(1, first.key)])
         assert claimed(store) == [0]
-        store.finish(first.key, {"distance": 3.0, "image": np.ones(2)})
+        store.finish(first.key, Packed.of({"distance": 3.0, "image": np.ones(2)}))
         waiting = store.claim()
         assert waiting.arguments == {"number": 1}
         assert waiting.before["distance"] == 3.0
         np.testing.assert_array_equal(waiting.before["image"], np.ones(2))
+
+
+def test_counts_are_exact_while_another_thread_claims(tmp_path):
+    with Store(tmp_path, create=True) as store:
+        store.plan([cell(index) for index in range(2000)])
+        thread = threading.Thread(target=claimed, args=(store, 2000))
+        thread.start()
+        while thread.is_alive():
+            assert store.counts().total == 2000
+        thread.join()
 
 
 def test_claims_and_counts_can_be_restricted(tmp_path):
@@ -65,11 +76,31 @@ def test_claims_and_counts_can_be_restricted(tmp_path):
         assert claimed(store) == [2]
 
 
+@pytest.mark.parametrize("dependent", [False, True])
+def test_claims_do_not_take_longer_with_many_owned_cells(tmp_path, dependent):
+    def instructions():
+        executed = []
+        store._db.set_progress_handler(lambda: executed.append(1), 1)
+        assert store.claim() is not None
+        store._db.set_progress_handler(None, 1)
+        return len(executed)
+
+    first = cell(0)
+    with Store(tmp_path, create=True) as store:
+        store.plan([first])
+        claimed(store)
+        store.finish(first.key, Packed.of({}))
+        store.plan([cell(index, first.key if dependent else None) for index in range(1, 2000)])
+        few = instructions()
+        claimed(store, 1500)
+        assert instructions() < few + 100
+
+
 def test_a_forgotten_cell_runs_again(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.plan([cell(0)])
         claimed(store)
-        store.finish(cell(0).key, {"queries": 7})
+        store.finish(cell(0).key, Packed.of({"queries": 7}))
         store.forget([cell(0).key])
         assert store.result(cell(0).key) is None
         assert claimed(store) == [0]
@@ -146,7 +177,7 @@ def test_a_damaged_result_is_named(tmp_path):
     with Store(tmp_path, create=True) as store:
         store.plan([cell(0)])
         claimed(store)
-        store.finish(cell(0).key, {"image": np.eye(3)})
+        store.finish(cell(0).key, Packed.of({"image": np.eye(3)}))
     with sqlite3.connect(tmp_path / STORE) as db:
         db.execute("update items set arrays = substr(arrays, 1, 40)")
     db.close()
