@@ -101,16 +101,24 @@ def _chosen(only: list[str] | None) -> list[str]:
     return [name for name in _ORDER if name in names]
 
 
-def _measure(names: list[str], options: Options) -> dict[str, Figures]:
-    figures = {}
+def _measure(
+    names: list[str], options: Options, machine: Figures, figures: dict[str, Figures]
+) -> list[Path]:
+    """Add the figures of each section, and write all so far; return the files."""
+    files = []
     for name in names:
         options.say(f"section {name}")
         started = time.perf_counter()
         figures[name] = SECTIONS[name].measure(options)
         figures[name]["section_s"] = round(time.perf_counter() - started, 1)
+        files = write_results(options.out, machine, figures, summary_table(figures))
         if options.model is None and not options.quick:
             options = dataclasses.replace(options, model=figures[name].get("model"))
-    return figures
+    return files
+
+
+def _kept(figures: dict[str, Figures], options: Options) -> str:
+    return f"; results of {', '.join(figures)} are in {options.out}" if figures else ""
 
 
 def main() -> int:
@@ -118,29 +126,28 @@ def main() -> int:
     arguments = _arguments()
     options = _options(arguments)
     machine = describe_machine()
+    figures: dict[str, Figures] = {}
     try:
         names = _chosen(arguments.only)
         check_writable(options.out / "benchmarks.json")
         if options.model is not None:
             # Fail early, not after minutes of training.
             load_model(options.model)
-        figures = _measure(names, options)
-        summary = summary_table(figures)
-        files = write_results(options.out, machine, figures, summary)
+        files = _measure(names, options, machine, figures)
     except NeuroattackError as error:
-        console.note(f"error: {error}")
+        console.note(f"error: {error}{_kept(figures, options)}")
         return 2
     except (KeyboardInterrupt, SystemError) as error:
         if not console.is_interruption(error):
             raise
-        console.note("interrupted: no results were written")
+        console.note(f"interrupted{_kept(figures, options)}")
         return 130
     try:
         if arguments.json:
             console.print_json({"machine": machine, **figures})
             sys.stdout.flush()
             return 0
-        tables = [machine_table(machine), summary]
+        tables = [machine_table(machine), summary_table(figures)]
         tables += [table for name in names for table in SECTIONS[name].tables(figures[name])]
         for table in tables:
             console.print_rows(table.title, table.header, table.rows)

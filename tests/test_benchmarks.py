@@ -277,3 +277,18 @@ def test_ctrl_c_ends_it_in_one_sentence(tmp_path):
     assert running.returncode == 130
     assert "Traceback" not in said
     assert not list(tmp_path.glob("benchmarks.*"))
+
+
+def test_the_results_of_finished_sections_are_kept(tmp_path):
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--only", "query,startup", "--out"]
+    with subprocess.Popen(
+        [*command, tmp_path], cwd=ROOT, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as running:
+        while "startup" not in running.stderr.readline():
+            assert running.poll() is None
+        running.send_signal(signal.SIGINT)
+        running.communicate(timeout=60)
+    assert running.returncode == 130
+    figures = json.loads((tmp_path / "benchmarks.json").read_text())
+    assert set(figures) == {"machine", "query"}
+    check_promised(figures, "query")
