@@ -304,19 +304,24 @@ def test_differences_are_found_image_by_image():
     assert peak_mib(lambda: differing_events(one, other)) < 1
 
 
-@pytest.mark.parametrize(
-    "error",
-    [
-        MemoryError(),
-        np._core._exceptions._ArrayMemoryError((10**10,), np.dtype(np.int32)),
-        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 40 bytes"),
-    ]
-    if hasattr(np, "_core")
-    else [MemoryError()],
-)
-def test_a_command_without_memory_ends_with_one_sentence(command, network_file, monkeypatch, error):
+def fail_in_python():
+    raise MemoryError
+
+
+def fail_in_numpy():
+    np.zeros(2**60, np.uint8)
+
+
+def fail_in_pytorch():
+    raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried 40 bytes")
+
+
+@pytest.mark.parametrize("allocate", [fail_in_python, fail_in_numpy, fail_in_pytorch])
+def test_a_command_without_memory_ends_with_one_sentence(
+    command, network_file, monkeypatch, allocate
+):
     def fail(*_, **__):
-        raise error
+        allocate()
 
     monkeypatch.setattr("neuroattack.experiments.evaluation.evaluate", fail)
     refused(command("evaluate", network_file), "out of memory: ", "use fewer images")
