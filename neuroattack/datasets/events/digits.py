@@ -61,19 +61,19 @@ def record_digits() -> Dataset:
 
 def _recorded(images: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Return the samples of images, shape (images, STEPS, 2, 16, 16)."""
-    levels = np.rint(images * 255).astype(np.int64)
+    levels = np.rint(images * 255).astype(np.int32)
     scene = np.pad(levels, ((0, 0), (_MARGIN, _MARGIN + 1), (_MARGIN, _MARGIN + 1)))
     brightest = 255 * _BINNING**2 * _SUBPIXELS**2
-    table = np.rint(np.log(np.arange(brightest + 1) / brightest + _BLACK) * _UNIT).astype(np.int64)
+    table = np.rint(np.log(np.arange(brightest + 1) / brightest + _BLACK) * _UNIT).astype(np.int32)
     threshold = round(_THRESHOLD * _UNIT)
     samples = np.zeros((len(images), STEPS, 2, _SIDE, _SIDE), bool)
     memory = table[_seen(scene, 0, 0)]
     for step, (row, column) in enumerate(_path()):
         change = table[_seen(scene, row, column)] - memory
-        events = np.abs(change) // threshold
-        samples[:, step, 0] = (change > 0) & (events > 0)
-        samples[:, step, 1] = (change < 0) & (events > 0)
-        memory += np.sign(change) * events * threshold
+        samples[:, step, 0] = change >= threshold
+        samples[:, step, 1] = change <= -threshold
+        # Towards zero: a multiple of the threshold.
+        memory += change - np.fmod(change, threshold)
     return samples
 
 
@@ -91,7 +91,7 @@ def _path() -> list[tuple[int, int]]:
     ]
 
 
-def _seen(scene: NDArray[np.int64], row: int, column: int) -> NDArray[np.int64]:
+def _seen(scene: NDArray[np.int32], row: int, column: int) -> NDArray[np.int32]:
     """Return the sensor's intensities, shape (images, 16, 16), with bilinear interpolation.
 
     A value of 255 in all pixels is 255 times the number of image pixels and the square of the
@@ -104,5 +104,7 @@ def _seen(scene: NDArray[np.int64], row: int, column: int) -> NDArray[np.int64]:
     part = scene[:, top : top + size + 1, left : left + size + 1]
     rows = (_SUBPIXELS - below) * part[:, :-1] + below * part[:, 1:]
     smooth = (_SUBPIXELS - right) * rows[:, :, :-1] + right * rows[:, :, 1:]
-    blocks: NDArray[np.int64] = smooth.reshape(-1, _SIDE, _BINNING, _SIDE, _BINNING).sum((2, 4))
+    # Blocks of 2 x 2; several times as fast as a sum over two axes.
+    rows = smooth[:, ::_BINNING] + smooth[:, 1::_BINNING]
+    blocks: NDArray[np.int32] = rows[:, :, ::_BINNING] + rows[:, :, 1::_BINNING]
     return blocks
