@@ -93,6 +93,7 @@ def test_quick_mode_of_all_sections_keeps_every_promise(tmp_path):
     }
 
 
+@pytest.mark.slow
 def test_one_section_prints_one_object_with_its_keys(quick_engine):
     done, out = quick_engine
     figures = one_object(done.stdout)

@@ -44,6 +44,7 @@ def deploy(network):
     return load_backend("brian2").deploy(network)
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_every_spike_equals_the_plain_dynamics(data):
@@ -51,6 +52,7 @@ def test_every_spike_equals_the_plain_dynamics(data):
     assert_exact(deploy(network), network, data.draw(rasters(network.input.size)))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None)
 @given(st.data())
 def test_mixed_features_equal_the_plain_dynamics(data):

@@ -107,6 +107,7 @@ def test_transfer_is_a_square_of_deployments(folder, tmp_path, command):
     assert ((success >= 0) & (success <= 1)).all()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(108,), (2, 6, 9), (3, 6, 6)])
 def test_vectors_and_images_with_channels_are_attacked(tmp_path, command, shape):
     folder = made(tmp_path, shape)
@@ -142,6 +143,7 @@ def test_directly_coded_images_and_potentials_are_attacked(tmp_path, command, qu
     assert compared["backends"]["native"]["differing_potentials"] == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", [(108,), (2, 6, 9)])
 def test_an_audit_skips_what_needs_rows_and_columns(tmp_path, command, shape):
     folder = made(tmp_path, shape)

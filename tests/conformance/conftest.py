@@ -15,4 +15,4 @@ def empty_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Register the mark for slow tests."""
-    config.addinivalue_line("markers", "slow: compiles each network, which takes minutes")
+    config.addinivalue_line("markers", "slow: generates code for each network, which takes minutes")

@@ -24,13 +24,13 @@ from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import UnsupportedFeatureError, ValidationError
 from neuroattack.ir.network import Network
 
-# Backends that compile every network; their tests are marked slow.
-COMPILING = {"brian2-standalone"}
+# Backends that generate code for every network; their tests are marked slow.
+SLOW = {"brian2", "brian2-standalone"}
 
 
 def _backends() -> Iterator[object]:
     for found in list_backends():
-        marks = [pytest.mark.slow] if found.name in COMPILING else []
+        marks = [pytest.mark.slow] if found.name in SLOW else []
         if not found.available:
             marks.append(pytest.mark.skip(reason=f"{found.name}: {found.reason}"))
         yield pytest.param(found.name, marks=marks, id=found.name)

@@ -246,6 +246,7 @@ def test_the_bracket_is_that_of_the_figures(card):
         assert level.threat_model == "no data"
 
 
+@pytest.mark.slow
 def test_finished_cells_are_not_repeated_with_any_number_of_workers(card, network, folder):
     with Store(folder) as store:
         keys = store.keys()
@@ -451,6 +452,7 @@ def one_object(out):
     return json.loads(out)
 
 
+@pytest.mark.slow
 def test_exit_codes_of_the_command(command, network, small_suite, tmp_path):
     out = tmp_path / "out"
     common = ("audit", network, "--quick", "--images", 2, "--steps", STEPS, "--out", out)

@@ -20,6 +20,7 @@ from neuroattack.ir.storage import load_network, save_network
 from neuroattack.training.conversion import convert
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("profile", ["loihi1", None])
 def test_figures_agree_with_a_plain_loop(tmp_path, profile):
     path = tmp_path / "digits.h5"

@@ -121,6 +121,7 @@ def plugins(tmp_path, monkeypatch):
     return folder
 
 
+@pytest.mark.slow
 def test_the_native_backend_agrees_in_both_precisions(command, network_file, tmp_path):
     out_folder = tmp_path / "compared"
     code, out, _ = command(

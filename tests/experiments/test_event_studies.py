@@ -94,6 +94,7 @@ def test_attack_reports_distances_of_events(network, events):
         assert each["clean_error_rate"] <= each["success_rate"]
 
 
+@pytest.mark.slow
 def test_audits_have_a_bound_on_events_and_sensor_noise(tmp_path):
     digits = load_dataset("event-digits")
     weights = np.random.default_rng(0).normal(0.1, 0.2, (512, 10))

@@ -284,6 +284,7 @@ def model(tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_the_command_prints_one_json_object_and_keeps_it(command, tmp_path, model, digits):
     out = tmp_path / "noise"
     options = ["--dataset", "digits", "--model", model, "--images", "20", "--deltas", "0.1"]

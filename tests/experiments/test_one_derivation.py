@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pytest
 from support.campaign_files import campaign_file
 
 from neuroattack.experiments.engine.store import Store
@@ -29,6 +30,7 @@ def images_of(folder):
     return [image for _, image in sorted(found, key=lambda each: each[0])]
 
 
+@pytest.mark.slow
 def test_one_seed_derivation(tmp_path, command, monkeypatch):
     config = campaign_file(tmp_path, CAMPAIGN)
     monkeypatch.chdir(tmp_path)

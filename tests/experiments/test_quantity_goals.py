@@ -64,6 +64,7 @@ def plain(network, quantity, suite, index):
     return values[1] / values[0] - 1, rate
 
 
+@pytest.mark.slow
 def test_figures_of_an_audit_agree_with_a_plain_loop(network, tmp_path):
     suite = replace(TINY, goals=("class", *QUANTITIES))
     card = audit(network, load_dataset("digits"), SPEC, suite, tmp_path)

@@ -37,6 +37,7 @@ def found(folder, command):
     return json.loads(out)
 
 
+@pytest.mark.slow
 def test_the_matrix_agrees_with_repeated_verification(folder, found):
     assert found["rows"] == found["columns"] == PLACES
     test = load_dataset("digits").test

@@ -98,6 +98,7 @@ def check_import(path, network, data):
         )
 
 
+@pytest.mark.slow
 @settings(
     max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -102,6 +102,7 @@ def test_braille_reading(kind, order, subgraph):
     assert different == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("reset", "comparison"), [("subtract", "inclusive"), ("value", "strict")])
 def test_convolutional_network(reset, comparison):
     # Times are in steps; several spikes per step, which sinabs allows, have no counterpart.

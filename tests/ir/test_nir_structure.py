@@ -98,6 +98,7 @@ def linear_layers(draw, shape, rng):
     return layers
 
 
+@pytest.mark.slow
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -253,6 +253,7 @@ def test_requests_beyond_the_queue_are_refused_and_not_counted():
         assert service.counted().result() == statuses.count(200)
 
 
+@pytest.mark.slow
 def test_two_hundred_clients_at_once_lose_nothing():
     clients, batches = 200, 3
     with served() as (url, service):
@@ -419,6 +420,7 @@ def test_an_attack_by_address_is_an_attack(network_file, tmp_path, command):
         refused(result, "steps of deployment")
 
 
+@pytest.mark.slow
 def test_a_campaign_on_a_served_network(network_file, tmp_path, command):
     with ServeCommand(network_file, "--steps", "60") as server:
         (tmp_path / "campaign.toml").write_text(

@@ -224,6 +224,7 @@ def test_norms_that_are_not_defined_for_vectors_are_refused_before_any_query():
     assert target.queries == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", LIMITS, ids=str)
 @pytest.mark.parametrize("target_class", [None, 2])
 def test_good_substitutes_help_and_useless_ones_do_little_harm(limit, target_class):

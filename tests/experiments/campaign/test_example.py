@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from support.digit_models import template_model
 
 from neuroattack.experiments.campaign.config import CampaignConfig
@@ -13,6 +14,7 @@ from neuroattack.training.conversion import convert
 PAGE = (Path(__file__).parents[3] / "docs" / "campaigns.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_example_runs_and_has_the_expected_rows(tmp_path, monkeypatch, command):
     text = re.search(r"```toml\n(.*?)```", PAGE, re.DOTALL)[1]
     (tmp_path / "runs/demo").mkdir(parents=True)

@@ -114,6 +114,7 @@ def test_attacks_are_bounded_by_the_distance_of_algorithm_1_on_each_image(on_one
         assert row["queries"] <= row["budget"]
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_campaign_and_give_the_results_of_one_core(tmp_path, on_one_core):
     config = campaign_file(tmp_path)
     both = [start(config, tmp_path / "out", "--workers", "2", "--json") for _ in range(2)]
@@ -152,6 +153,7 @@ def killed_at_random(config, out, moments, seed):
     return len(before)
 
 
+@pytest.mark.slow
 def test_after_two_kills_nothing_is_lost_or_repeated(tmp_path, on_one_core):
     config = campaign_file(tmp_path)
     process = start(config, tmp_path / "out", "--workers", "2")
@@ -332,6 +334,7 @@ def test_differences_are_paired_by_image_and_target_class():
     assert other["difference_ci95"] == pytest.approx([0.375 - half, 0.375 + half], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_an_extended_campaign_gives_the_results_of_a_new_one(tmp_path, command, on_one_core):
     small = CONFIG.replace("count = 3", "count = 1").replace("[40, 120]", "[120]")
     out = tmp_path / "out"

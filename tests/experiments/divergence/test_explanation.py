@@ -52,6 +52,7 @@ def test_planted_faults_are_recognized(fault):
     assert success(fault, 3) == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FIXED_FAULTS)
 def test_planted_faults_in_fixed_point_are_recognized(fault):
     assert success(fault, 10, fixed=True) == 10
@@ -107,6 +108,7 @@ def test_without_faults_there_is_nothing_to_explain():
     assert explained(Engine()) == []
 
 
+@pytest.mark.slow
 def test_spikes_at_random_have_no_known_cause():
     rng = np.random.default_rng(5)
     network = random_network(rng)
