@@ -16,7 +16,6 @@ from neuroattack.deployment.backend import load_backend
 from neuroattack.deployment.provenance import provenance_of
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import BackendUnavailableError, ValidationError
-from neuroattack.ir.torch_synapses import Signal
 
 installed = pytest.mark.skipif(find_spec("torch") is None, reason="needs the extra `torch`")
 
@@ -38,9 +37,10 @@ def check_equal(found, expected):
 
 
 @installed
-@pytest.mark.parametrize("slice_bytes", [1, 2**20, 2**40], ids=["one by one", "slices", "all"])
-def test_results_do_not_depend_on_slices(monkeypatch, slice_bytes):
-    monkeypatch.setattr(module, "_SLICE_BYTES", {"cpu": slice_bytes})
+@pytest.mark.parametrize("images", [1, 3, 100], ids=["one by one", "slices", "all"])
+@pytest.mark.parametrize(("limit", "per_image"), [("_STEP_BYTES", 8 * 784), ("_SPIKE_BYTES", 3200)])
+def test_results_do_not_depend_on_slices(monkeypatch, limit, per_image, images):
+    monkeypatch.setattr(module, limit, per_image * images)
     network = small_network()
     check_equal(recorded(network, backend="torch"), recorded(network))
 
@@ -48,8 +48,9 @@ def test_results_do_not_depend_on_slices(monkeypatch, slice_bytes):
 @installed
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_matrix_products_as_on_cuda_are_exact(monkeypatch, scenario):
-    monkeypatch.setattr(Signal, "is_sparse", False)
-    scenario.check(TorchBackend().deploy(scenario.network()))
+    simulator = TorchBackend().deploy(scenario.network())
+    monkeypatch.setattr(simulator._dynamics, "_by_events", False)
+    scenario.check(simulator)
 
 
 @installed
