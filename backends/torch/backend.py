@@ -21,9 +21,10 @@ from neuroattack.memory import check_memory
 
 __all__ = ["TorchBackend", "TorchSimulator"]
 
-# Maximum memory of a slice of images in bytes. On a processor: of the potentials of one step, so that
-# they fit its cache, and of spikes if all neurons spike all the time. Elsewhere: of sums and spikes.
-_STEP_BYTES, _SPIKE_BYTES, _DEVICE_BYTES = 2**20, 2**30, 2**31
+# Maximum memory of a slice of images, in bytes. On a processor: of the potentials of one step, so
+# that they fit its cache, and of spikes if all neurons spike all the time. Elsewhere: of sums and
+# spikes.
+_STEP_BYTES, _SPIKE_BYTES, _DEVICE_BYTES = 2**22, 2**30, 2**31
 # Memory of an empty array of spikes, in bytes.
 _ARRAY_BYTES = 112
 
