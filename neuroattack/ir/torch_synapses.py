@@ -218,11 +218,12 @@ class Sums:
         self._together = max(1, _SUMS_PER_CALL // (events.images * synapses.target_size))
         self._start = -1
         self._sums: Any = None
+        self._by_step: Any = ()
 
     def __getitem__(self, k: int) -> Any:
-        start, images = k - k % self._together, self._events.images
+        start = k - k % self._together
         if start != self._start:
             joined = self._events.joined(start, start + self._together)
             self._sums = self._synapses.sums(joined, self._weights, out=self._sums)
-            self._start = start
-        return self._sums[(k - start) * images : (k - start + 1) * images]
+            self._start, self._by_step = start, self._sums.split(self._events.images)
+        return self._by_step[k - start]
