@@ -13,6 +13,7 @@ from neuroattack.deployment.backend import (
 )
 from neuroattack.deployment.features import FEATURES, check_supported
 from neuroattack.encoding.constant import ConstantInput, InputSignal
+from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.errors import BackendUnavailableError, ValidationError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.torch_dynamics import TorchDynamics, import_torch
@@ -20,8 +21,12 @@ from neuroattack.memory import check_memory
 
 __all__ = ["TorchBackend", "TorchSimulator"]
 
-# Maximum memory of the sums and spikes of a slice of images, in bytes.
-_SLICE_BYTES = {"cpu": 2**26, "cuda": 2**31}
+# Maximum memory of a slice of images, in bytes. On a processor: of the potentials of one step, so
+# that they fit its cache, and of spikes if all neurons spike all the time. Elsewhere: of sums and
+# spikes.
+_STEP_BYTES, _SPIKE_BYTES, _DEVICE_BYTES = 2**22, 2**30, 2**31
+# Memory of an empty array of spikes, in bytes.
+_ARRAY_BYTES = 112
 
 
 class TorchSimulator:
@@ -31,19 +36,17 @@ class TorchSimulator:
         self._network = network
         self._dynamics = TorchDynamics(network, device=device)
         self._on_processor = device == "cpu"
-        self._slice_bytes = _SLICE_BYTES[device.partition(":")[0]]
 
     def run(self, inputs: InputSignal, *, record_spikes: bool = False) -> Recording:
         """Simulate a batch; see :meth:`neuroattack.deployment.backend.Simulator.run`."""
         check_inputs(self._network, inputs)
-        per_image = self._bytes_per_image(inputs.steps)
         if self._on_processor:
             check_memory(
-                f"backend 'torch': an image of {inputs.steps:,} time steps",
-                per_image,
+                f"backend 'torch': a batch of {inputs.steps:,} time steps",
+                _ARRAY_BYTES * inputs.steps * len(self._network.populations),
                 "use fewer time steps, or the backend native",
             )
-        size = max(1, self._slice_bytes // per_image)
+        size = max(1, self._images_per_slice(inputs.steps))
         return Recording.concatenate(
             [
                 self._record(inputs[start : start + size], record_spikes)
@@ -54,26 +57,26 @@ class TorchSimulator:
     def close(self) -> None:
         """Do nothing: the simulator has only tensors."""
 
-    def _bytes_per_image(self, steps: int) -> int:
+    def _images_per_slice(self, steps: int) -> int:
+        sizes, populations = self._network.sizes, self._network.populations
+        if self._on_processor:
+            spikes = sum(population.most_spikes(steps) for population in populations)
+            by_memory = _SPIKE_BYTES // max(8 * spikes, 1)
+            return min(_STEP_BYTES // (8 * max(sizes.values())), by_memory)
         # A source, the sums of all projections to one population, and its spikes.
-        sizes = self._network.sizes
-        sums = [
-            sizes[population.name] * (1 + len(self._network.incoming(population.name)))
-            for population in self._network.populations
-        ]
-        return 8 * max(steps, 1) * (max(sizes.values()) + max(sums))
+        sums = [sizes[p.name] * (1 + len(self._network.incoming(p.name))) for p in populations]
+        return _DEVICE_BYTES // (8 * max(steps, 1) * (max(sizes.values()) + max(sums)))
 
     def _record(self, inputs: InputSignal, record_spikes: bool) -> Recording:
-        spikes, potentials = self._dynamics.simulate(inputs)
-        counts = {name: signal.counts() for name, signal in spikes.items()}
-        if isinstance(inputs, ConstantInput):
-            counts = {INPUT: inputs.counts(), **counts}
-        names = self._network.sizes
+        found, potentials = self._dynamics.simulate(inputs)
+        spikes = None
+        if record_spikes:
+            spikes = {name: each.trains() for name, each in found.items()}
+            if not isinstance(inputs, ConstantInput):
+                spikes = {INPUT: SpikeTrains.concatenate([inputs]), **spikes}
         return Recording(
-            {name: counts[name] for name in names},
-            {name: spikes[name].trains for name in names if name in spikes}
-            if record_spikes
-            else None,
+            {INPUT: inputs.counts(), **{name: each.counts() for name, each in found.items()}},
+            spikes,
             None if potentials is None else potentials.cpu().numpy(),
         )
 

@@ -116,8 +116,10 @@ class SpikeTrains:
     def from_dense(cls, dense: NDArray[np.bool_]) -> SpikeTrains:
         """Build spike trains from a raster of shape (images, steps, size)."""
         images, steps, size = dense.shape
-        image, step, neuron = np.nonzero(dense)
-        return cls.from_events(image, step, neuron, (images, steps, size))
+        found = np.flatnonzero(dense)
+        ends = np.searchsorted(found, np.arange(images * steps + 1) * size)
+        rows = np.arange(images)[:, None] * steps + np.arange(steps + 1)
+        return cls(size, ends[rows], (found % size).astype(np.int32))
 
     @classmethod
     def concatenate(cls, parts: Sequence[SpikeTrains]) -> SpikeTrains:

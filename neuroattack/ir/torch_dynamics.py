@@ -32,8 +32,8 @@ from neuroattack.encoding.constant import ConstantInput, InputSignal
 from neuroattack.errors import BackendUnavailableError, UnknownNameError, UnsupportedFeatureError
 from neuroattack.ir.network import INPUT, Network
 from neuroattack.ir.structure import recurrent_groups
-from neuroattack.ir.torch_neurons import Neurons
-from neuroattack.ir.torch_synapses import Signal, Synapses
+from neuroattack.ir.torch_neurons import EventNeurons, Neurons
+from neuroattack.ir.torch_synapses import Events, Raster, Sums, Synapses
 from neuroattack.validation import check_positive
 
 __all__ = [
@@ -113,6 +113,7 @@ class TorchDynamics:
         self._spike = _spike_function(self._torch, surrogate)
         self._synapses = [Synapses(self._torch, p, self._device) for p in network.projections]
         self._groups = recurrent_groups(network)
+        self._by_events = self._device.type == "cpu"
 
     @property
     def grids(self) -> list[Any]:
@@ -154,20 +155,20 @@ class TorchDynamics:
                 potentials.append(neurons.v)
             return fired
 
-        self._advance(Signal(self._torch, inputs, self._device), inputs.shape[1], grids, emit)
+        self._advance(inputs, inputs.shape[1], grids, emit)
         fitting = {}
         for name, total in distances.items():
             mean: Any = total / inputs.shape[1] / self._sharpness
             fitting[name] = mean.clamp(min=_LEAST_WIDTH * float(mean.max()) or 1.0)
         return Recording(spikes, potentials, fitting)
 
-    def simulate(self, inputs: InputSignal) -> tuple[dict[str, Signal], Any]:
+    def simulate(self, inputs: InputSignal) -> tuple[dict[str, Events | Raster], Any]:
         """Simulate a batch of images, without gradients.
 
         Returns
         -------
-        spikes : dict of str to Signal
-            Spikes of each population, and of the input if it spikes.
+        spikes : dict of str to Events or Raster
+            Spikes of each population.
         potentials : float64 tensor, shape (images, classes), or None
             Potentials of the readout population, if they are the output of the network.
         """
@@ -179,50 +180,67 @@ class TorchDynamics:
             nonlocal potentials
             if quantity != "spike_count" and neurons.population.name == network.readout:
                 if potentials is None or quantity == "final_potential":
-                    potentials = neurons.v
+                    potentials = neurons.v.clone()
                 else:
                     potentials = torch.maximum(potentials, neurons.v)
-            return neurons.fired.bool()
+            return neurons.spikes if isinstance(neurons, EventNeurons) else neurons.fired.bool()
 
-        values: Any = inputs
+        values: Any
         if isinstance(inputs, ConstantInput):
             values = torch.from_numpy(inputs.intensities()[:, None]).to(self._device)
-        signal = Signal(torch, values, self._device)
+        elif self._by_events:
+            values = Events.from_trains(inputs)
+        else:
+            values = torch.from_numpy(inputs.to_dense()).to(self._device)
         with torch.no_grad():
-            spikes = self._advance(signal, inputs.steps, None, emit)
-        if isinstance(inputs, ConstantInput):
-            del spikes[INPUT]
-        return spikes, potentials
+            spikes = self._advance(values, inputs.steps, None, emit, by_events=self._by_events)
+        del spikes[INPUT]
+        return {
+            name: each if isinstance(each, Events) else Raster(each)
+            for name, each in spikes.items()
+        }, potentials
 
     def _advance(
         self,
-        inputs: Signal,
+        inputs: Any,
         steps: int,
         grids: Sequence[Any] | None,
         emit: Callable[[Neurons], Any],
-    ) -> dict[str, Signal]:
+        *,
+        by_events: bool = False,
+    ) -> dict[str, Any]:
         """Simulate all populations; `emit` returns the output of one after each step.
 
         Populations that do not receive their own spikes, not even by way of others, are simulated
-        one after another: their input of all steps is summed at once.
+        one after another: their input of several steps is summed at once.
+
+        Returns
+        -------
+        dict of str to Events, or tensor of shape (images, steps, size)
+            Outputs of all populations, and of the input.
         """
-        torch = self._torch
-        signals = {INPUT: inputs}
-        incoming: dict[str, list[tuple[Synapses, Any]]] = {
-            p.name: [] for p in self._network.populations
-        }
+        torch, network = self._torch, self._network
+        kind = EventNeurons if by_events else Neurons
+        outputs: dict[str, Any] = {INPUT: inputs}
+        images = inputs.images if isinstance(inputs, Events) else len(inputs)
+        incoming: dict[str, list[tuple[Synapses, Any]]] = {p.name: [] for p in network.populations}
         for index, synapses in enumerate(self._synapses):
             weights = synapses.weights if grids is None else grids[index] * synapses.unit
             incoming[synapses.target].append((synapses, weights))
         for group in self._groups:
-            outputs: dict[str, list[Any]] = {name: [] for name in group}
-            neurons = [self._neurons(name, inputs.images) for name in group]
+            neurons = [
+                kind(torch, network.population(name), network.dt_s, images, self._device)
+                for name in group
+            ]
             given = {
-                id(synapses): _by_step(synapses.sums(signals[synapses.source], weights), steps)
+                id(synapses): _by_step(synapses, outputs[synapses.source], weights, steps)
                 for name in group
                 for synapses, weights in incoming[name]
                 if synapses.source not in group
             }
+            for each in neurons:
+                size = each.population.size
+                outputs[each.population.name] = Events(images, size, []) if by_events else []
             for k in range(steps):
                 for each in neurons:
                     name = each.population.name
@@ -231,24 +249,20 @@ class TorchDynamics:
                         past = k - synapses.delay_steps
                         if past < 0:
                             continue
-                        if synapses.source in group:
-                            output = outputs[synapses.source][past]
-                            signal = Signal(torch, output[:, None], self._device)
-                            sums = synapses.sums(signal, weights)[:, 0]
-                        else:
+                        if id(synapses) in given:
                             sums = given[id(synapses)][past]
+                        else:
+                            sums = synapses.sums(outputs[synapses.source][past], weights)
                         arriving = sums if arriving is None else arriving + sums
                     each.step(k, torch.zeros_like(each.v) if arriving is None else arriving)
                     outputs[name].append(emit(each))
+            if by_events:
+                continue
             for each in neurons:
-                found = outputs[each.population.name]
-                values = torch.stack(found, 1) if found else each.fired[:, None][:, :0].bool()
-                signals[each.population.name] = Signal(torch, values, self._device)
-        return signals
-
-    def _neurons(self, name: str, images: int) -> Neurons:
-        population = self._network.population(name)
-        return Neurons(self._torch, population, self._network.dt_s, images, self._device)
+                name = each.population.name
+                nothing = each.fired[:, None][:, :0].bool()
+                outputs[name] = torch.stack(outputs[name], 1) if steps else nothing
+        return outputs
 
     def outputs(self, recording: Recording) -> Any:
         """Return the readout quantity: spike counts or potentials, shape (images, classes)."""
@@ -282,9 +296,11 @@ def dense_input(signal: InputSignal) -> NDArray[np.float64]:
     return np.asarray(signal.to_dense(), np.float64)
 
 
-def _by_step(sums: Any, steps: int) -> list[Any]:
+def _by_step(synapses: Synapses, outputs: Any, weights: Any, steps: int) -> Sums | list[Any]:
     """Return the sums of each step; those of a constant input are the same in all steps."""
-    by_step = list(sums.unbind(1))
+    if isinstance(outputs, Events):
+        return Sums(synapses, outputs, weights)
+    by_step = list(synapses.sums(outputs, weights).unbind(1))
     return by_step * steps if len(by_step) == 1 else by_step
 
 

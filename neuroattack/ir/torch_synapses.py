@@ -6,88 +6,106 @@ are about one percent; otherwise they are matrix products and convolutions in fl
 
 from __future__ import annotations
 
-from functools import cached_property
-from typing import Any
+import warnings
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from neuroattack.encoding.spikes import SpikeTrains
 from neuroattack.ir.network import AnyProjection, Convolution
 
-__all__ = ["Signal", "Synapses"]
+__all__ = ["Events", "Raster", "StepEvents", "Sums", "Synapses"]
+
+# Steps are summed together, up to this many sums: a call takes as long as thousands of them.
+_SUMS_PER_CALL = 2**18
 
 
-class Signal:
-    """Output of a population, or of the input, over several time steps.
+class StepEvents(NamedTuple):
+    """Spikes of a population, or of the input, in one time step of a batch of images.
 
     Parameters
     ----------
-    torch : module
-        PyTorch.
-    values : tensor, shape (images, steps, size), or SpikeTrains
-        Spikes, as a bool tensor or as spike trains; or numbers, as a float64 tensor, by which
-        weights are multiplied, with gradients.
-    device : torch.device
-        Device of sums.
+    images, size : int
+        Number of images, and of neurons.
+    flat : int64 array
+        ``image * size + neuron`` of each spike, ascending.
     """
 
-    def __init__(self, torch: Any, values: Any, device: Any) -> None:
-        self._torch, self._values, self._device = torch, values, device
+    images: int
+    size: int
+    flat: NDArray[np.int64]
 
-    @property
-    def images(self) -> int:
-        """Number of images."""
-        return len(self._values)
 
-    @property
-    def is_sparse(self) -> bool:
-        """Whether sums are over :attr:`trains`."""
-        values = self._values
-        spikes = isinstance(values, SpikeTrains) or values.dtype == self._torch.bool
-        return bool(spikes and self._device.type == "cpu")
+class Events:
+    """Spikes of a population, or of the input, by time step.
 
-    @cached_property
-    def dense(self) -> Any:
-        """Values, float64 tensor of shape (images, steps, size)."""
-        values = self._values
-        if isinstance(values, SpikeTrains):
-            values = self._torch.from_numpy(values.to_dense()).to(self._device)
-        return values.to(self._torch.float64)
+    Parameters
+    ----------
+    images, size : int
+        Number of images, and of neurons.
+    steps : list of int64 arrays
+        ``image * size + neuron`` of each spike in each step, ascending.
+    """
 
-    @cached_property
+    def __init__(self, images: int, size: int, steps: list[NDArray[np.int64]]) -> None:
+        self.images, self.size, self.steps = images, size, steps
+
+    @classmethod
+    def from_trains(cls, trains: SpikeTrains) -> Events:
+        """Sort spikes by time step."""
+        image, step, neuron = trains.events()
+        order = np.argsort(step, kind="stable")
+        ends = np.cumsum(np.bincount(step, minlength=trains.steps))
+        flat = (image * trains.size + neuron)[order]
+        return cls(trains.images, trains.size, np.split(flat, ends)[: trains.steps])
+
+    def __getitem__(self, k: int) -> StepEvents:
+        return StepEvents(self.images, self.size, self.steps[k])
+
+    def joined(self, start: int, stop: int) -> StepEvents:
+        """Return several time steps as one, of the images of each step after another."""
+        step = self.images * self.size
+        flat = [each + i * step for i, each in enumerate(self.steps[start:stop])]
+        return StepEvents(self.images * len(flat), self.size, np.concatenate(flat))
+
+    def append(self, flat: NDArray[np.int64]) -> None:
+        """Add a time step."""
+        self.steps.append(flat)
+
+    def counts(self) -> NDArray[np.int32]:
+        """Return the number of spikes of each neuron, shape (images, size)."""
+        counts = np.bincount(self._flat, minlength=self.images * self.size)
+        return counts.reshape(self.images, self.size).astype(np.int32)
+
     def trains(self) -> SpikeTrains:
-        """Spikes, without unused entries."""
-        if isinstance(self._values, SpikeTrains):
-            return _compact(self._values)
-        # NumPy finds spikes ten times as fast as PyTorch does.
-        raster = self._values.cpu().numpy()
-        images, steps, size = raster.shape
-        found = np.flatnonzero(raster)
-        slots = np.arange(images * steps + 1) * size
-        ends = np.searchsorted(found, slots)
-        rows = np.arange(images)[:, None] * steps + np.arange(steps + 1)
-        return SpikeTrains(size, ends[rows], (found % size).astype(np.int32))
+        """Return the spikes of each image in temporal order."""
+        image, neuron = np.divmod(self._flat, self.size)
+        step = np.repeat(np.arange(len(self.steps)), [len(flat) for flat in self.steps])
+        shape = self.images, len(self.steps), self.size
+        return SpikeTrains.from_events(image, step, neuron, shape)
 
-    def counts(self) -> Any:
-        """Return the number of spikes of each neuron, int32 array of shape (images, size)."""
-        if self.is_sparse:
-            trains = self.trains
-            image = np.repeat(np.arange(trains.images), np.diff(trains.offsets[:, [0, -1]])[:, 0])
-            flat = np.bincount(
-                image * trains.size + trains.neurons, minlength=trains.images * trains.size
-            )
-            return flat.reshape(trains.images, trains.size).astype(np.int32)
-        if isinstance(self._values, SpikeTrains):
-            return self._values.counts()
-        return self._values.sum(1, dtype=self._torch.int32).cpu().numpy()
+    @property
+    def _flat(self) -> NDArray[np.int64]:
+        return np.concatenate([np.empty(0, np.int64), *self.steps])
 
-    @cached_property
-    def bags(self) -> tuple[Any, Any]:
-        """Neurons that spike in each step of each image, and where each step begins; tensors."""
-        trains = self.trains
-        offsets = np.append(trains.offsets[:, :-1].ravel(), len(trains.neurons))
-        from_numpy = self._torch.from_numpy
-        return from_numpy(trains.neurons.astype(np.int64)), from_numpy(offsets)
+
+@dataclass(frozen=True, eq=False)
+class Raster:
+    """Spikes of a population as a bool tensor of shape (images, steps, size), on any device."""
+
+    values: Any
+
+    def counts(self) -> NDArray[np.int32]:
+        """Return the number of spikes of each neuron, shape (images, size)."""
+        values = self.values
+        counts: NDArray[np.int32] = values.sum(1).cpu().numpy().astype(np.int32)
+        return counts
+
+    def trains(self) -> SpikeTrains:
+        """Return the spikes of each image in temporal order."""
+        return SpikeTrains.from_dense(self.values.cpu().numpy())
 
 
 class Synapses:
@@ -109,32 +127,60 @@ class Synapses:
         self.unit = 2.0**projection.exponent
         self.weights = torch.from_numpy(np.array(projection.grid_v)).to(device)
         """Weights in volts, float64 tensor."""
+        self.target_size = projection.shape[1]
         self._torch = torch
         self._projection = projection
+        # Faster than bags, but only the MKL multiplies them.
+        self._has_csr = torch.backends.mkl.is_available()
+        with warnings.catch_warnings():
+            # PyTorch warns at the first one that they are in beta; here, they are only multiplied.
+            warnings.simplefilter("ignore", UserWarning)
+            torch.empty(0, 0, dtype=torch.float64, layout=torch.sparse_csr)
 
-    def sums(self, signal: Signal, weights: Any) -> Any:
-        """Return the sums of weights of each step.
+    def sums(self, outputs: Any, weights: Any, out: Any = None) -> Any:
+        """Return the sums of weights.
 
         Parameters
         ----------
-        signal : Signal
-            Output of the source.
+        outputs : tensor, shape (images, ..., source size), or StepEvents
+            Output of the source: spikes, or numbers by which weights are multiplied, with
+            gradients.
         weights : float64 tensor
             Weights in volts, in the shape of :attr:`weights`.
+        out : float64 tensor, optional
+            Earlier sums that are no longer needed, whose memory may be used.
 
         Returns
         -------
-        float64 tensor, shape (images, steps, target size)
+        float64 tensor, shape (images, ..., target size)
         """
+        if isinstance(outputs, StepEvents):
+            if not isinstance(self._projection, Convolution):
+                return self._over_events(outputs, weights, out)
+            mask = np.zeros((outputs.images, outputs.size))
+            mask.reshape(-1)[outputs.flat] = 1.0
+            outputs = self._torch.from_numpy(mask)
+        values = outputs.to(weights.dtype)
         if isinstance(self._projection, Convolution):
-            return self._convolved(signal.dense, weights, self._projection)
-        if not signal.is_sparse:
-            return signal.dense @ weights
-        neurons, offsets = signal.bags
-        shape = signal.trains.images, signal.trains.steps, weights.shape[1]
-        return self._torch.nn.functional.embedding_bag(
-            neurons, weights, offsets, mode="sum", include_last_offset=True
-        ).reshape(shape)
+            return self._convolved(values, weights, self._projection)
+        return values @ weights
+
+    def _over_events(self, events: StepEvents, weights: Any, out: Any) -> Any:
+        torch, rows = self._torch, events.images
+        starts = np.searchsorted(events.flat, np.arange(rows + 1) * events.size)
+        indices = torch.from_numpy((events.flat % events.size).astype(np.int32))
+        offsets = torch.from_numpy(starts.astype(np.int32))
+        if not self._has_csr:
+            return torch.nn.functional.embedding_bag(
+                indices, weights, offsets, mode="sum", include_last_offset=True
+            )
+        ones = torch.ones(len(indices), dtype=weights.dtype)
+        spikes = torch.sparse_csr_tensor(
+            offsets, indices, ones, (rows, events.size), check_invariants=False
+        )
+        if out is None or len(out) != rows:
+            out = torch.empty(rows, weights.shape[1], dtype=weights.dtype)
+        return torch.addmm(out, spikes, weights, beta=0, out=out)
 
     def _convolved(self, values: Any, kernel: Any, projection: Convolution) -> Any:
         torch, functional = self._torch, self._torch.nn.functional
@@ -151,13 +197,33 @@ class Synapses:
                 dilation=projection.dilation,
                 groups=projection.groups,
             )
-        return sums.reshape(*values.shape[:2], -1)
+        return sums.reshape(*values.shape[:-1], -1)
 
 
-def _compact(trains: SpikeTrains) -> SpikeTrains:
-    """Return spike trains whose events are exactly those between their offsets."""
-    offsets = trains.offsets
-    if not len(offsets) or (offsets[1:, 0] != offsets[:-1, -1]).any():
-        return SpikeTrains.concatenate([trains])
-    first, end = int(offsets[0, 0]), int(offsets[-1, -1])
-    return SpikeTrains(trains.size, offsets - first, trains.neurons[first:end])
+class Sums:
+    """Sums of the weights of events by time step, computed when they are needed.
+
+    Parameters
+    ----------
+    synapses : Synapses
+        Projection.
+    events : Events
+        Spikes of the source in all steps.
+    weights : float64 tensor
+        Weights in volts.
+    """
+
+    def __init__(self, synapses: Synapses, events: Events, weights: Any) -> None:
+        self._synapses, self._events, self._weights = synapses, events, weights
+        self._together = max(1, _SUMS_PER_CALL // (events.images * synapses.target_size))
+        self._start = -1
+        self._sums: Any = None
+        self._by_step: Any = ()
+
+    def __getitem__(self, k: int) -> Any:
+        start = k - k % self._together
+        if start != self._start:
+            joined = self._events.joined(start, start + self._together)
+            self._sums = self._synapses.sums(joined, self._weights, out=self._sums)
+            self._start, self._by_step = start, self._sums.split(self._events.images)
+        return self._by_step[k - start]

@@ -1,22 +1,27 @@
-"""The PyTorch backend: devices, slices of images, and the precision of its tensors."""
+"""The PyTorch backend: random networks, devices, slices of images, and the precision of tensors."""
 
+from dataclasses import replace
 from importlib.util import find_spec
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from support.networks import small_network
 
 import neuroattack as na
 from neuroattack.backends.torch import backend as module
 from neuroattack.backends.torch.backend import TorchBackend
+from neuroattack.conformance.networks import fixed_networks, inputs, networks
 from neuroattack.conformance.scenario_networks import direct
-from neuroattack.conformance.scenarios import SCENARIOS
+from neuroattack.conformance.scenarios import SCENARIOS, check_batch
 from neuroattack.deployment import backend as registry
 from neuroattack.deployment.backend import load_backend
+from neuroattack.deployment.features import FEATURES
 from neuroattack.deployment.provenance import provenance_of
 from neuroattack.deployment.spec import DeploymentSpec
 from neuroattack.errors import BackendUnavailableError, ValidationError
-from neuroattack.ir.torch_synapses import Signal
+from neuroattack.ir import torch_synapses
 
 installed = pytest.mark.skipif(find_spec("torch") is None, reason="needs the extra `torch`")
 
@@ -37,10 +42,53 @@ def check_equal(found, expected):
         np.testing.assert_array_equal(found.spikes[name].to_dense(), trains.to_dense())
 
 
+def unusual(population, rng):
+    """Change neurons to thresholds below rest, no memory, long pauses, or no spikes at all."""
+    changes = {}
+    if rng.random() < 0.5:
+        changes["tau_m_s"] = np.where(rng.random(population.size) < 0.3, 1e-6, population.tau_m_s)
+    if population.reset == "value" and rng.random() < 0.5:
+        below = 2 * (rng.random(population.size) < 0.3)
+        changes["threshold_v"] = population.threshold_v - below
+        changes["reset_v"] = population.reset_v - below
+    if population.reset != "subtract_next" and rng.random() < 0.5:
+        changes["refractory_steps"] = rng.choice([0, 1, 3, 60], population.size)
+    if rng.random() < 0.3:
+        threshold = changes.get("threshold_v", population.threshold_v)
+        changes["threshold_v"] = np.where(rng.random(population.size) < 0.3, np.inf, threshold)
+    return replace(population, **changes)
+
+
 @installed
-@pytest.mark.parametrize("slice_bytes", [1, 2**20, 2**40], ids=["one by one", "slices", "all"])
-def test_results_do_not_depend_on_slices(monkeypatch, slice_bytes):
-    monkeypatch.setattr(module, "_SLICE_BYTES", {"cpu": slice_bytes})
+@pytest.mark.parametrize("by_events", [True, False], ids=["events", "dense"])
+@pytest.mark.parametrize("kind", [networks, fixed_networks], ids=["floating", "fixed"])
+@settings(
+    max_examples=60,
+    deadline=None,
+    database=None,
+    derandomize=True,
+    suppress_health_check=list(HealthCheck),
+)
+@given(st.data())
+def test_random_networks_are_exact(kind, by_events, data):
+    network = data.draw(kind(max_size=20, features=frozenset(FEATURES)))
+    if kind is networks:
+        rng = np.random.default_rng(data.draw(st.integers(0, 2**32 - 1), label="unusual"))
+        populations = tuple(unusual(each, rng) for each in network.populations)
+        network = replace(network, populations=populations)
+    simulator = TorchBackend().deploy(network)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(simulator._dynamics, "_by_events", by_events)
+        patch.setattr(simulator, "_images_per_slice", lambda steps: data.draw(st.integers(1, 4)))
+        patch.setattr(torch_synapses, "_SUMS_PER_CALL", data.draw(st.integers(1, 400)))
+        check_batch(simulator, network, data.draw(inputs(network)))
+
+
+@installed
+@pytest.mark.parametrize("images", [1, 3, 100], ids=["one by one", "slices", "all"])
+@pytest.mark.parametrize(("limit", "per_image"), [("_STEP_BYTES", 8 * 784), ("_SPIKE_BYTES", 3200)])
+def test_results_do_not_depend_on_slices(monkeypatch, limit, per_image, images):
+    monkeypatch.setattr(module, limit, per_image * images)
     network = small_network()
     check_equal(recorded(network, backend="torch"), recorded(network))
 
@@ -48,8 +96,9 @@ def test_results_do_not_depend_on_slices(monkeypatch, slice_bytes):
 @installed
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.name)
 def test_matrix_products_as_on_cuda_are_exact(monkeypatch, scenario):
-    monkeypatch.setattr(Signal, "is_sparse", False)
-    scenario.check(TorchBackend().deploy(scenario.network()))
+    simulator = TorchBackend().deploy(scenario.network())
+    monkeypatch.setattr(simulator._dynamics, "_by_events", False)
+    scenario.check(simulator)
 
 
 @installed
