@@ -104,6 +104,7 @@ def test_one_section_prints_one_object_with_its_keys(quick_engine):
     assert json.loads((out / "benchmarks.json").read_text()) == figures
 
 
+@pytest.mark.slow
 def test_the_convolutional_network_is_measured_and_snntorch_or_said_to_be_missing(tmp_path):
     done = run_suite("--quick", "--json", "--only", "convolution", "--out", tmp_path)
     assert done.returncode == 0, done.stderr
@@ -118,6 +119,7 @@ def test_the_convolutional_network_is_measured_and_snntorch_or_said_to_be_missin
         assert found["equal_counts"] is None or found["equal_counts"] > 0.99
 
 
+@pytest.mark.slow
 def test_peers_are_measured_or_said_to_be_missing(quick_engine):
     engines = json.loads(quick_engine[0].stdout)["engine"]["engines"]
     assert set(engines) == {

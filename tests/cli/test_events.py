@@ -44,6 +44,7 @@ def short_training(monkeypatch):
     monkeypatch.setitem(RECIPES, "fine-tuned", replace(SHORT, fine_tuning=tuning))
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_training")
 def test_from_recordings_to_an_attack(tmp_path, command):
     data, model, network = (tmp_path / name for name in ("bars.npz", "model.h5", "network.h5"))
@@ -82,6 +83,7 @@ def test_from_recordings_to_an_attack(tmp_path, command):
     assert attack["images"][0]["label"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("short_training")
 def test_the_demo_attacks_event_samples(tmp_path, command, monkeypatch):
     for name, value in (("IMAGES", 2), ("QUERIES", 60), ("TRIALS", 5)):

@@ -111,6 +111,7 @@ def test_attack_figures_agree_with_a_plain_loop(card, network):
     )
 
 
+@pytest.mark.slow
 def test_substitutes_add_attacks_to_all_sections_that_list_them(network, tmp_path):
     suite = replace(TINY, budgets=(10,), attacks=("random-noise",), substitutes=(str(network),))
     data = load_dataset("digits")

@@ -175,6 +175,7 @@ def test_the_native_backend_agrees_in_both_precisions(command, network_file, tmp
             assert np.asarray(image.convert("L")).std() > 5
 
 
+@pytest.mark.slow
 def test_a_faulty_backend_is_detected(command, network_file, plugins):
     code, out, _ = command(
         "compare",

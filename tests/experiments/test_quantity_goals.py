@@ -97,6 +97,7 @@ def test_invalid_goals_of_an_audit_are_refused(network, tmp_path):
         )
 
 
+@pytest.mark.slow
 def test_a_campaign_with_quantities(network, tmp_path, command):
     (tmp_path / "campaign.toml").write_text(
         f"""

@@ -179,6 +179,7 @@ def test_after_fifty_random_kills_nothing_is_lost_or_repeated(tmp_path):
         assert {**one, "seconds": 0} == {**other, "seconds": 0}
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_results_and_names_the_folder(tmp_path, on_one_core):
     config = campaign_file(tmp_path)
     process = start(config, tmp_path / "out", "--workers", "2", "--json")
@@ -222,6 +223,7 @@ def test_a_failing_attack_is_reported_and_the_others_are_done(tmp_path, command)
     assert code == 0
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_loses_nothing(tmp_path, on_one_core):
     config = campaign_file(tmp_path)
     process = start(config, tmp_path / "out", "--workers", "2", "--json")

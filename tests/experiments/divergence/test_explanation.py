@@ -47,6 +47,7 @@ def success(fault, networks, **options):
     return sum(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", FAULTS)
 def test_planted_faults_are_recognized(fault):
     assert success(fault, 3) == 3
@@ -98,6 +99,7 @@ def test_limits_in_fixed_point_are_integers():
     assert found.variation.changes() == {"lowest": -30.0}
 
 
+@pytest.mark.slow
 def test_two_faults_are_both_found():
     (found,) = explained(Engine(refractory=1, decay="euler"), seed=4)
     assert set(found.causes) == {"refractory_period", "integration"}
