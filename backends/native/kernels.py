@@ -86,12 +86,13 @@ def simulate(
     images, steps = arrivals.shape[0], arrivals.shape[1] - 1
     tiles = weights.shape[0]
     masks = np.empty((images, steps, tiles), np.uint64)
-    v = np.zeros_like(parameters[0])
-    for image in range(images):
-        v[:] = 0
-        arriving = arrivals[image]
-        fired = masks[image]
-        for tile in range(np.uint64(tiles)):
+    v = np.empty_like(parameters[0])
+    # All images with one tile before the next, whose weights stay in the second-level cache.
+    for tile in range(np.uint64(tiles)):
+        for image in range(images):
+            v[tile * _TILE : (tile + _1) * _TILE] = 0
+            arriving = arrivals[image]
+            fired = masks[image]
             begin = np.uint64(arriving[0])
             for k in range(steps):
                 end = np.uint64(arriving[max(k + 1 - delay, 0)])
