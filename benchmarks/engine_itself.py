@@ -5,12 +5,13 @@ Batches of 100 images, T = 350 as in the paper, and T = 100 under keys that end 
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Hashable
 
 import numpy as np
+from joblib import cpu_count
 from numpy.typing import NDArray
 
+from benchmarks.core_limit import CoreLimit
 from benchmarks.limit import PLAIN, TILES, Limit
 from benchmarks.registry import Figures, Options
 from benchmarks.rounds import seconds, stated
@@ -34,9 +35,11 @@ def measure_itself(workload: Workload, options: Options) -> Figures:
     figures: Figures = {"rounds": rounds, "checked_images": _CHECKED_IMAGES}
     for key, shown in (("", workload.with_steps(_STEPS)), ("_t100", workload)):
         subjects, limit, about = _subjects(shown)
-        timed = seconds(subjects | limit.subjects(), rounds)
+        cores = CoreLimit(seconds({"": subjects["native"]}, 3)[""].min())
+        timed = seconds(subjects | limit.subjects() | cores.subjects(), rounds)
         figures |= about
         figures |= _speed_ups(timed, key)
+        figures |= stated(f"two_core_limit{key}", cores.speed_up(timed) if _has_cores() else None)
         figures |= _against_limit(timed, limit, shown.inputs.images, key)
         figures |= stated(f"images_per_s_t{shown.steps}", shown.inputs.images / timed["native"])
     return figures
@@ -54,7 +57,7 @@ def _subjects(workload: Workload) -> tuple[dict[Hashable, Callable[[], object]],
     for (name, simulator), what in zip(simulators.items(), (network, rounded), strict=True):
         recordings[name] = simulator.run(inputs, record_spikes=True)
         check_recording(what, inputs, recordings[name], images=_CHECKED_IMAGES)
-    if (os.cpu_count() or 1) > 1:
+    if _has_cores():
         simulators["native, two cores"] = NativeBackend(threads=2).deploy(network)
     about = {
         f"spikes_per_image{key}_t{workload.steps}": {
@@ -67,6 +70,10 @@ def _subjects(workload: Workload) -> tuple[dict[Hashable, Callable[[], object]],
         name: _runs(simulator, inputs) for name, simulator in simulators.items()
     }
     return subjects, Limit(network, recordings["native"]), about
+
+
+def _has_cores() -> bool:
+    return cpu_count() > 1
 
 
 def _runs(simulator: NativeSimulator, inputs: SpikeTrains) -> Callable[[], object]:

@@ -20,6 +20,7 @@ _RATIOS = (
     ("fraction of plain row-by-row addition", "limit_ratio_plain_addition"),
     ("fraction of addition for 64 neurons at a time", "limit_ratio_tiles"),
     ("speed-up of two cores over one", "two_core_speedup"),
+    ("the same of computation without memory", "two_core_limit"),
     ("speed-up of 8 bits over floating point", "int8_speedup"),
 )
 

@@ -28,7 +28,7 @@ PROMISED = {
     "machine": {"cpu", "cores", "python", "numpy", "numba"},
     "engine": {
         *("limit_ratio_one_core", "vs_fastest_peer_batch100", "vs_fastest_peer_batch1"),
-        *("vs_embedding_bag", "vs_brian2_standalone", "two_core_speedup", "int8_speedup"),
+        *("vs_embedding_bag", "vs_brian2_standalone", "two_core_speedup", "two_core_limit"),
         "images_per_s",
     },
     "query": {"query_us", "compiled_us", "python_us"},
