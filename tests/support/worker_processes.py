@@ -52,7 +52,7 @@ class WorkerProcesses:
         for process in chosen:
             os.kill(process, number)
 
-    def assert_gone(self, within_s=10.0):
+    def assert_gone(self, within_s=60.0):
         end = time.monotonic() + within_s
         while self.members or processes_of(self.supervisor) or self.in_shared_memory:
             assert time.monotonic() < end, (self.members, self.in_shared_memory)
