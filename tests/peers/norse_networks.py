@@ -99,7 +99,9 @@ def lif(*shape, **values):
 
 
 def box(*shape, **values):
-    known = {"tau_mem_inv": 100.0, "v_th": 0.1, "v_leak": 0.0, "v_reset": 0.0}
+    # Weights are on a grid and are multiplied by 0.1, so that potentials could be exactly at a
+    # threshold of 0.1, which is another number in single precision.
+    known = {"tau_mem_inv": 100.0, "v_th": 0.1003, "v_leak": 0.0, "v_reset": 0.0}
     return per_neuron(norse.LIFBoxCell, norse.LIFBoxParameters, shape, **{**known, **values})
 
 
